@@ -1,0 +1,122 @@
+//! What can go wrong with the tool itself, and the exit codes.
+//!
+//! Main types: [`Error`], [`ExitCode`]. A bad backup is not an error but a finding: it lives in the journal and in the
+//! report.
+
+use std::fmt;
+
+/// How the process ends. Where several apply, the order of precedence is refused, bad input, cancelled, failed,
+/// left behind, inconclusive, passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExitCode {
+    /// Everything was verified and every objective met.
+    Passed,
+    /// An objective was missed or a verification failed.
+    Failed,
+    /// Something could not be verified, or the tool could not do its work.
+    Inconclusive,
+    /// The scenario or the command line is wrong. Nothing has happened.
+    BadInput,
+    /// The guard refused a call.
+    Refused,
+    /// Resources were left behind.
+    LeftBehind,
+    /// Cancelled by a person.
+    Cancelled,
+}
+
+impl ExitCode {
+    /// The number that the shell sees.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Passed => 0,
+            Self::Failed => 1,
+            Self::Inconclusive => 2,
+            Self::BadInput => 3,
+            Self::Refused => 4,
+            Self::LeftBehind => 5,
+            Self::Cancelled => 130,
+        }
+    }
+
+    /// The one that decides when several apply.
+    pub fn worst(codes: impl IntoIterator<Item = Self>) -> Self {
+        const ORDER: [ExitCode; 7] = [
+            ExitCode::Refused,
+            ExitCode::BadInput,
+            ExitCode::Cancelled,
+            ExitCode::Failed,
+            ExitCode::LeftBehind,
+            ExitCode::Inconclusive,
+            ExitCode::Passed,
+        ];
+        let rank = |code: &Self| ORDER.iter().position(|c| c == code);
+        codes.into_iter().min_by_key(rank).unwrap_or(Self::Inconclusive)
+    }
+}
+
+/// An error of the tool or of its input: what happened, why, and what to do. Printed once, by `main`.
+#[derive(Debug)]
+pub struct Error {
+    code: ExitCode,
+    message: String,
+    help: Option<String>,
+}
+
+impl Error {
+    /// The scenario, another file or the command line is wrong.
+    pub fn bad_input(message: impl Into<String>) -> Self {
+        Self { code: ExitCode::BadInput, message: message.into(), help: None }
+    }
+
+    /// The tool could not do its work: the disk is full, a service cannot be reached.
+    pub fn broken(message: impl Into<String>) -> Self {
+        Self { code: ExitCode::Inconclusive, message: message.into(), help: None }
+    }
+
+    /// A rule of safety forbids it.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self { code: ExitCode::Refused, message: message.into(), help: None }
+    }
+
+    /// Adds what the person can do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// How the process should end because of it.
+    pub fn exit_code(&self) -> ExitCode {
+        self.code
+    }
+
+    /// What the person can do about it.
+    pub fn help_text(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The result of most functions that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::ExitCode::{self, *};
+
+    #[test]
+    fn the_gravest_exit_code_wins() {
+        assert_eq!(ExitCode::worst([Passed, Inconclusive, LeftBehind]), LeftBehind);
+        assert_eq!(ExitCode::worst([Failed, LeftBehind]), Failed);
+        assert_eq!(ExitCode::worst([Failed, Refused]), Refused);
+        assert_eq!(ExitCode::worst([]), Inconclusive);
+    }
+}

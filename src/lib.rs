@@ -1,0 +1,20 @@
+//! redrill rehearses disasters.
+//!
+//! ```text
+//! scenario.yaml ─load→ Scenario ─compile→ Plan ─drive→ Journal ─fold→ Report ─render→ html md json junit
+//!                                   │                  │  ▲            ▲
+//!                                   └─render→ runbook  └──┘ resume     └─ history: earlier journals
+//!                       actions ─→ AWS / etcd / SQL / HTTP: the real thing, or the sandbox's estate behind the same SDK clients
+//! ```
+//!
+//! The modules stand below in the order in which data flows through them; the leaves, which know nobody, come last.
+//! `docs/architecture.md` says what may use what, and where to put a new thing.
+
+pub mod action;
+pub mod aws;
+pub mod error;
+pub mod formats;
+pub mod ids;
+pub mod outside;
+pub mod sandbox;
+pub mod time;

@@ -1,0 +1,1 @@
+//! A simulated AWS estate behind the real SDK clients.
