@@ -13,8 +13,11 @@
 pub mod action;
 pub mod aws;
 pub mod error;
+pub mod expectation;
 pub mod formats;
 pub mod ids;
+pub mod journal;
 pub mod outside;
+pub mod providers;
 pub mod sandbox;
 pub mod time;

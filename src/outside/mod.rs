@@ -1,1 +1,221 @@
-//! What leaves the process and is not AWS.
+//! What leaves the process and is not AWS: commands, HTTP, databases, people.
+//!
+//! Main type: [`Outside`]. In a real run it is [`real`]; in a rehearsal the estate answers, because paused time cannot
+//! wait for the outside world. What the estate does not answer is [`OutsideError::NotRehearsed`], never a pass.
+
+use crate::ids::StepId;
+use crate::journal::Approval;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+mod secret;
+
+pub use secret::Secret;
+
+/// The world outside, as far as steps may use it.
+pub trait Outside: Send + Sync {
+    /// Runs a program without a shell and waits for its end.
+    fn command<'a>(&'a self, request: &'a CommandRequest) -> Answer<'a, CommandReply>;
+    /// Sends one HTTP request.
+    fn http<'a>(&'a self, request: &'a HttpRequest) -> Answer<'a, HttpReply>;
+    /// Opens a read-only session with a database.
+    fn database<'a>(&'a self, login: &'a DatabaseLogin) -> Answer<'a, Box<dyn DatabaseSession>>;
+    /// Asks a person and waits for the answer until the deadline.
+    fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval>;
+    /// The value of an environment variable that a scenario names for a credential.
+    ///
+    /// # Errors
+    /// When it is not set.
+    fn environment(&self, name: &str) -> Result<Secret, OutsideError>;
+    /// The content of a file that a scenario names, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// When it cannot be read or is larger.
+    fn file(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError>;
+}
+
+/// What an [`Outside`] gives: a future of an answer.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, OutsideError>>;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutsideError {
+    /// A rehearsal, and the estate's `answers:` say nothing about it.
+    #[error("the estate has no answer for {0}")]
+    NotRehearsed(String),
+    /// It could not be reached, or not in time: another attempt may succeed.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It refused: wrong credentials, missing permission.
+    #[error("{0}")]
+    Denied(String),
+    /// It was reached and said no: an SQL error, a missing program.
+    #[error("{0}")]
+    Failed(String),
+    /// Nobody answered before the deadline.
+    #[error("nobody answered before the deadline")]
+    NoAnswer,
+}
+
+/// A program to run.
+#[derive(Clone, Debug)]
+pub struct CommandRequest {
+    /// The step it belongs to: what the estate's answers are found by.
+    pub step: StepId,
+    /// Program and arguments; no shell.
+    pub argv: Vec<String>,
+    /// Additional environment.
+    pub environment: BTreeMap<String, Secret>,
+    /// What it reads on standard input.
+    pub stdin: Option<String>,
+    /// How long it may run; then it and its children are killed.
+    pub timeout: Duration,
+    /// How many bytes of each output stream are kept.
+    pub output_limit: usize,
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandReply {
+    /// The exit status; `None` when a signal ended it.
+    pub status: Option<i32>,
+    /// The beginning of standard output.
+    pub stdout: String,
+    /// The beginning of standard error.
+    pub stderr: String,
+    /// True when output was cut at the limit.
+    pub truncated: bool,
+}
+
+/// An HTTP request.
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    /// The step it belongs to.
+    pub step: StepId,
+    /// `GET`, `HEAD`, `POST`, …
+    pub method: String,
+    /// Absolute URL, `http` or `https`.
+    pub url: String,
+    /// Headers.
+    pub headers: BTreeMap<String, Secret>,
+    /// The body, if any.
+    pub body: Option<String>,
+    /// How long it may take in all.
+    pub timeout: Duration,
+    /// How many bytes of the body are kept.
+    pub body_limit: usize,
+}
+
+/// An HTTP answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpReply {
+    /// The status code.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The beginning of the body, as text.
+    pub body: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Where a database is and who asks.
+#[derive(Clone, Debug)]
+pub struct DatabaseLogin {
+    /// The step it belongs to.
+    pub step: StepId,
+    /// The kind of server.
+    pub engine: DatabaseEngine,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+    /// The database in the server.
+    pub database: String,
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long one statement may take.
+    pub statement_timeout: Duration,
+}
+
+/// Kinds of database server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DatabaseEngine {
+    /// PostgreSQL and Aurora PostgreSQL.
+    Postgres,
+    /// MySQL, MariaDB and Aurora MySQL.
+    Mysql,
+}
+
+/// How a database connection is protected.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Tls {
+    /// Encrypted, certificate and host name verified. With a file: by that certificate authority alone.
+    #[default]
+    Verify,
+    /// As `Verify`, with the certificate authorities of this PEM file.
+    VerifyWith(String),
+    /// Encrypted, certificate not verified.
+    Encrypt,
+    /// Not encrypted: loopback and tunnels.
+    Off,
+}
+
+/// A read-only session with a database.
+pub trait DatabaseSession: Send {
+    /// Runs one query and reads its whole answer (at most 1,000 rows).
+    fn query<'a>(&'a mut self, sql: &'a str) -> Answer<'a, Rows>;
+}
+
+/// The answer of a query.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Rows {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<SqlValue>>,
+}
+
+impl Rows {
+    /// The first value of the first row.
+    pub fn single(&self) -> Option<&SqlValue> {
+        self.rows.first().and_then(|row| row.first())
+    }
+}
+
+/// A value that a query gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SqlValue {
+    /// NULL.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A floating number.
+    Float(f64),
+    /// Text; also exact decimals, so that no digit is lost.
+    Text(String),
+    /// True or false.
+    Bool(bool),
+    /// A time with its offset; times without one are taken as UTC.
+    Time(chrono::DateTime<chrono::Utc>),
+}
+
+/// A question to a person.
+#[derive(Clone, Debug)]
+pub struct ApprovalRequest {
+    /// The step that asks.
+    pub step: StepId,
+    /// What is asked.
+    pub text: String,
+    /// How long an answer is waited for.
+    pub timeout: Duration,
+}

@@ -1,0 +1,202 @@
+use super::{StepError, retry::with_retries};
+use crate::aws::{CallLog, SiteSession, failure_of};
+use crate::ids::{Digest, RunId, SiteName, StepId};
+use crate::journal::{Check, ClockPoint, Event, Finding, RecoveryPoint, ResourceKey};
+use crate::outside::Outside;
+use crate::time::Clock;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+/// Writes events to the journal on behalf of a step.
+pub trait Recorder: Send + Sync {
+    /// Appends an event and waits until it is on disk.
+    fn record(&self, event: Event) -> BoxFuture<'_, Result<(), StepError>>;
+    /// True when the ledger already holds this resource, intended or owned: an earlier attempt or process may have made it.
+    fn holds(&self, key: &ResourceKey) -> bool;
+    /// Tells whoever watches what the step is doing. Not kept.
+    fn progress(&self, step: &StepId, text: &str);
+}
+
+/// What every step of a run may know about it.
+#[derive(Clone, Debug)]
+pub struct RunFacts {
+    /// The run.
+    pub run: RunId,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Digest of the plan.
+    pub plan: Digest,
+    /// Seed of everything that looks random.
+    pub seed: u64,
+    /// When its resources may be removed by anyone (UTC).
+    pub expires: DateTime<Utc>,
+    /// When the run started (UTC).
+    pub started: DateTime<Utc>,
+    /// True when observed data must not be written down.
+    pub withhold_data: bool,
+    /// True for mode `drill`.
+    pub is_drill: bool,
+}
+
+/// The sessions of a run's sites.
+pub type Sessions = Arc<BTreeMap<SiteName, SiteSession>>;
+
+/// An action's only powers: it cannot print, sleep, read the clock of the system or reach a service in another way.
+#[derive(Clone)]
+pub struct StepContext {
+    /// The run.
+    pub facts: Arc<RunFacts>,
+    /// The step.
+    pub step: StepId,
+    /// Where it happens, if anywhere.
+    pub at: Option<SiteName>,
+    /// The clock.
+    pub clock: Clock,
+    /// What is not AWS.
+    pub outside: Arc<dyn Outside>,
+    /// The sites.
+    pub sessions: Sessions,
+    /// The journal.
+    pub recorder: Arc<dyn Recorder>,
+    /// The calls made.
+    pub calls: CallLog,
+}
+
+impl StepContext {
+    /// The session of the step's own site.
+    ///
+    /// # Errors
+    /// When the step has no `at:`.
+    pub fn site(&self) -> Result<SiteSession, StepError> {
+        let at =
+            self.at.as_ref().ok_or_else(|| StepError::broken("the step has no site: add at:"))?;
+        self.site_named(at)
+    }
+
+    /// The session of any site of the scenario.
+    ///
+    /// # Errors
+    /// When there is no such site.
+    pub fn site_named(&self, site: &SiteName) -> Result<SiteSession, StepError> {
+        let session = self.sessions.get(site);
+        let session = session
+            .ok_or_else(|| StepError::broken(format!("there is no session for the site {site}")))?;
+        Ok(session.noting(self.calls.clone()))
+    }
+
+    /// Makes a call, and makes it again (with seeded back-off) when it was throttled or failed for a moment.
+    /// `operation` is as in IAM: `rds:DescribeDBSnapshots`.
+    ///
+    /// # Errors
+    /// The classified error of the last attempt.
+    pub async fn call<T, E, F>(
+        &self,
+        operation: &str,
+        mut send: impl FnMut() -> F,
+    ) -> Result<T, StepError>
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let attempt = || {
+            let sent = send();
+            async { sent.await.map_err(|e| StepError::from(failure_of(operation, &e))) }
+        };
+        with_retries(self, operation, attempt).await
+    }
+
+    /// Writes down a check. Observed data is withheld here when the data class asks for it: say so with
+    /// [`StepContext::data`] when building the text.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn check(&self, check: Check) -> Result<(), StepError> {
+        self.recorder.record(Event::Checked { step: self.step.clone(), check }).await
+    }
+
+    /// A value that was read from recovered data, as it may be written down: withheld (with a digest, so that two
+    /// drills can be compared) when the scenario's data class asks for it.
+    pub fn data(&self, value: &str) -> String {
+        if self.facts.withhold_data {
+            // Keyed by the run: an unkeyed digest of a short value could be guessed.
+            let salted = format!("{}\0{value}", self.facts.run);
+            format!("withheld ({})", Digest::of(salted.as_bytes()).short(12))
+        } else {
+            value.to_owned()
+        }
+    }
+
+    /// Writes down a finding.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn finding(&self, finding: Finding) -> Result<(), StepError> {
+        self.recorder.record(Event::Found { step: self.step.clone(), finding }).await
+    }
+
+    /// Writes down a recovery point.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn recovery_point(&self, point: RecoveryPoint) -> Result<(), StepError> {
+        self.recorder.record(Event::RecoveryPointSeen { step: self.step.clone(), point }).await
+    }
+
+    /// Writes down that a moment of the recovery was reached.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn reached(
+        &self,
+        point: ClockPoint,
+        at: DateTime<Utc>,
+        source: &str,
+    ) -> Result<(), StepError> {
+        let step = self.step.clone();
+        self.recorder.record(Event::Reached { step, point, at, source: source.to_owned() }).await
+    }
+
+    /// Tells whoever watches what the step is doing.
+    pub fn progress(&self, text: &str) {
+        self.recorder.progress(&self.step, text);
+    }
+
+    /// The name of a thing that this step makes: the same in every attempt and after a crash, at most `limit` characters,
+    /// lower-case letters, digits and single hyphens, starting with a letter.
+    pub fn name_of_mine(&self, limit: usize) -> String {
+        let mut name = String::from("redrill");
+        for character in format!("-{}-{}", self.facts.run, self.step).chars() {
+            let character = character.to_ascii_lowercase();
+            let plain = character.is_ascii_alphanumeric();
+            if plain || !name.ends_with('-') {
+                name.push(if plain { character } else { '-' });
+            }
+        }
+        if name.len() > limit {
+            let digest = Digest::of(name.as_bytes()).short(10);
+            name.truncate(limit.saturating_sub(11));
+            name = format!("{}-{digest}", name.trim_end_matches('-'));
+        }
+        name.trim_end_matches('-').to_owned()
+    }
+
+    /// The tags of everything that this step makes.
+    pub fn tags(&self) -> Vec<(String, String)> {
+        let facts = &self.facts;
+        [
+            ("redrill:run", facts.run.to_string()),
+            ("redrill:scenario", facts.scenario.clone()),
+            ("redrill:step", self.step.to_string()),
+            ("redrill:plan", facts.plan.short(16)),
+            ("redrill:expires", facts.expires.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
+}

@@ -1,0 +1,148 @@
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// How a person does by hand what an action does. Written by the action, rendered by the runbook.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ByHand {
+    /// Shell commands (POSIX sh), in order. What later steps need is kept in the variables that [`HandInput::sets`] names.
+    pub commands: Vec<String>,
+    /// What should be seen.
+    pub expected: String,
+    /// How to verify it: commands or looks.
+    pub verify: Vec<String>,
+    /// What to do when it fails: one sentence each.
+    pub if_it_fails: Vec<String>,
+}
+
+/// The input of a step as a runbook sees it: values, and shell variables where a value comes from an earlier step.
+#[derive(Clone, Debug)]
+pub struct HandInput {
+    step: String,
+    region: Option<String>,
+    with: Value,
+    expect: BTreeMap<String, String>,
+}
+
+impl HandInput {
+    /// For the runbook only. `with` has every reference to a step replaced by the mark of [`HandInput::variable_mark`].
+    pub fn new(
+        step: &str,
+        region: Option<&str>,
+        with: Value,
+        expect: BTreeMap<String, String>,
+    ) -> Self {
+        Self { step: step.to_owned(), region: region.map(str::to_owned), with, expect }
+    }
+
+    /// How a reference to an output of a step is written into `with`: the name of its shell variable between marks.
+    pub fn variable_mark(step: &str, output: &str) -> String {
+        format!("\u{1}{}\u{2}", variable(step, output))
+    }
+
+    /// The name of the shell variable that holds an output of this step: `RESTORE_ENDPOINT`.
+    pub fn sets(&self, output: &str) -> String {
+        variable(&self.step, output)
+    }
+
+    /// The region of the step's site, as a shell word; a placeholder when the step has none.
+    pub fn region(&self) -> String {
+        self.region.as_deref().map_or_else(|| "\"$AWS_REGION\"".to_owned(), quote)
+    }
+
+    /// An input as one shell word: quoted text, or the variable that holds it. `None` when it is not given.
+    /// Nested inputs by a path of names with dots: `credentials.secret`.
+    pub fn word(&self, path: &str) -> Option<String> {
+        self.value(path).map(|value| match value {
+            Value::String(text) => quote(text),
+            other => quote(&other.to_string()),
+        })
+    }
+
+    /// The members of a list input, each as one shell word, separated by spaces. A list that comes from a step as a whole
+    /// is left to the shell to split. `None` when it is not given.
+    pub fn words(&self, path: &str) -> Option<String> {
+        self.value(path).map(|value| match value {
+            Value::Array(items) => {
+                let words = items.iter().map(|item| match item {
+                    Value::String(text) => quote(text),
+                    other => quote(&other.to_string()),
+                });
+                words.collect::<Vec<_>>().join(" ")
+            }
+            Value::String(text) => quote(text),
+            other => quote(&other.to_string()),
+        })
+    }
+
+    /// An input as it stands, marks included.
+    pub fn value(&self, path: &str) -> Option<&Value> {
+        let found = path.split('.').try_fold(&self.with, |value, name| value.get(name))?;
+        (!found.is_null()).then_some(found)
+    }
+
+    /// Text that may hold marks, as one shell word.
+    pub fn quote(text: &str) -> String {
+        quote(text)
+    }
+
+    /// What the scenario expects of the step's outputs: name and expectation as text.
+    pub fn expectations(&self) -> &BTreeMap<String, String> {
+        &self.expect
+    }
+}
+
+fn variable(step: &str, output: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("{step}_{output}").chars().map(plain).collect()
+}
+
+/// Text as one shell word: bare when that is safe, else in single quotes; marked variables in double quotes.
+fn quote(text: &str) -> String {
+    if text.contains('\u{1}') {
+        let mut word = String::from("\"");
+        for character in text.chars() {
+            match character {
+                '\u{1}' => word.push_str("${"),
+                '\u{2}' => word.push('}'),
+                '"' | '\\' | '$' | '`' => {
+                    word.push('\\');
+                    word.push(character);
+                }
+                other => word.push(other),
+            }
+        }
+        word.push('"');
+        return word;
+    }
+    let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !text.is_empty() && text.chars().all(safe) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_become_shell_words_and_references_become_variables() {
+        let with = json!({
+            "snapshot": HandInput::variable_mark("point", "arn"),
+            "class": "db.r6g.large",
+            "note": "it's $HOME",
+            "groups": ["sg-1", "sg 2"],
+            "credentials": { "secret": "orders/readonly" },
+        });
+        let input = HandInput::new("restore", Some("ap-northeast-3"), with, BTreeMap::new());
+        assert_eq!(input.word("snapshot").unwrap(), "\"${POINT_ARN}\"");
+        assert_eq!(input.word("class").unwrap(), "db.r6g.large");
+        assert_eq!(input.word("note").unwrap(), "'it'\\''s $HOME'");
+        assert_eq!(input.words("groups").unwrap(), "sg-1 'sg 2'");
+        assert_eq!(input.word("credentials.secret").unwrap(), "orders/readonly");
+        assert_eq!(input.word("absent"), None);
+        assert_eq!(input.sets("endpoint"), "RESTORE_ENDPOINT");
+    }
+}

@@ -1,0 +1,255 @@
+use super::Decimal;
+use crate::journal::Check;
+use crate::time::{ByteSize, HumanDuration};
+use regex::Regex;
+use serde_json::Value;
+use std::cmp::Ordering;
+use std::fmt;
+
+/// What kind of value an expectation is about; decides how its operand is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    /// Text as written by [`HumanDuration`].
+    Duration,
+    /// A number of bytes.
+    Size,
+    /// Any other number.
+    Number,
+    /// True or false.
+    Bool,
+    /// Text.
+    Text,
+    /// Not known before the value is there (answers of queries): numbers as numbers, everything else as text.
+    Any,
+}
+
+impl ValueKind {
+    /// From the JSON Schema of an output.
+    pub fn of_schema(schema: &Value) -> Self {
+        let format = schema.get("format").and_then(Value::as_str);
+        let kind = schema.get("type").and_then(Value::as_str);
+        match (format, kind) {
+            (Some("redrill-duration"), _) => Self::Duration,
+            (Some("redrill-size"), _) => Self::Size,
+            (_, Some("integer" | "number")) => Self::Number,
+            (_, Some("boolean")) => Self::Bool,
+            (_, Some("string")) => Self::Text,
+            _ => Self::Any,
+        }
+    }
+}
+
+/// An expectation of one value.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    text: String,
+    kind: ValueKind,
+    test: Test,
+}
+
+#[derive(Clone, Debug)]
+enum Test {
+    Compare(Comparison, Operand),
+    Between(Operand, Operand),
+    Matches(Regex),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    AtMost,
+    Greater,
+    AtLeast,
+}
+
+/// Longest first, so that `<=` is not read as `<`.
+const COMPARISONS: [(&str, Comparison); 7] = [
+    ("<=", Comparison::AtMost),
+    (">=", Comparison::AtLeast),
+    ("!=", Comparison::NotEqual),
+    ("==", Comparison::Equal),
+    ("<", Comparison::Less),
+    (">", Comparison::Greater),
+    ("=", Comparison::Equal),
+];
+
+#[derive(Clone, Debug)]
+enum Operand {
+    Duration(HumanDuration),
+    Size(ByteSize),
+    Number(Decimal),
+    Bool(bool),
+    Text(String),
+}
+
+impl Expectation {
+    /// Reads an expectation as it stands in a scenario.
+    ///
+    /// # Errors
+    /// What is wrong with it, and how it should be written.
+    pub fn parse(written: &Value, kind: ValueKind) -> Result<Self, String> {
+        let text = match written {
+            Value::String(text) => text.trim().to_owned(),
+            Value::Bool(_) | Value::Number(_) => written.to_string(),
+            _ => return Err(
+                "an expectation is a value or text such as \"<= 26h\", \"1..10\", \"~ pattern\""
+                    .to_owned(),
+            ),
+        };
+        let test = Self::parse_test(&text, kind)?;
+        Ok(Self { text, kind, test })
+    }
+
+    fn parse_test(text: &str, kind: ValueKind) -> Result<Test, String> {
+        if let Some(pattern) = text.strip_prefix('~') {
+            let pattern = Regex::new(pattern.trim()).map_err(|e| format!("not a pattern: {e}"))?;
+            return Ok(Test::Matches(pattern));
+        }
+        if let Some((comparison, operand)) =
+            COMPARISONS.iter().find_map(|(sign, c)| Some((*c, text.strip_prefix(sign)?)))
+        {
+            let operand = Operand::parse(operand.trim(), kind)?;
+            let ordered = !matches!(comparison, Comparison::Equal | Comparison::NotEqual);
+            if ordered && matches!(operand, Operand::Bool(_) | Operand::Text(_)) {
+                return Err(format!("{text:?} orders values that have no order: use = or !="));
+            }
+            return Ok(Test::Compare(comparison, operand));
+        }
+        if let Some((low, high)) = text.split_once("..")
+            && kind != ValueKind::Text
+        {
+            let (low, high) =
+                (Operand::parse(low.trim(), kind)?, Operand::parse(high.trim(), kind)?);
+            return match low.compare(&high) {
+                Some(Ordering::Less | Ordering::Equal) => Ok(Test::Between(low, high)),
+                _ => Err(format!("{text:?} is an empty range: the smaller value stands first")),
+            };
+        }
+        Ok(Test::Compare(Comparison::Equal, Operand::parse(text, kind)?))
+    }
+
+    /// Judges a value. A value of another kind than expected, or no value, makes the check inconclusive.
+    pub fn judge(&self, name: &str, observed: &Value, shown: impl Into<String>) -> Check {
+        if observed.is_null() {
+            return Check::not_made(name, &self.text, "there is no value");
+        }
+        match self.holds(observed) {
+            Some(holds) => Check::made(name, &self.text, shown, holds),
+            None => Check::not_made(
+                name,
+                &self.text,
+                "the value cannot be compared with the expectation",
+            ),
+        }
+    }
+
+    fn holds(&self, observed: &Value) -> Option<bool> {
+        match &self.test {
+            Test::Matches(pattern) => Some(pattern.is_match(&plain(observed))),
+            Test::Between(low, high) => {
+                let value = Operand::parse(&plain(observed), self.kind).ok()?;
+                let (above, below) = (value.compare(low)?, value.compare(high)?);
+                Some(above != Ordering::Less && below != Ordering::Greater)
+            }
+            Test::Compare(comparison, operand) => {
+                let value = Operand::parse(&plain(observed), self.kind).ok()?;
+                let order = value.compare(operand);
+                Some(match comparison {
+                    Comparison::Equal => order? == Ordering::Equal,
+                    Comparison::NotEqual => order? != Ordering::Equal,
+                    Comparison::Less => order? == Ordering::Less,
+                    Comparison::AtMost => order? != Ordering::Greater,
+                    Comparison::Greater => order? == Ordering::Greater,
+                    Comparison::AtLeast => order? != Ordering::Less,
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A value as an expectation would be written: text without quotes.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+impl Operand {
+    fn parse(text: &str, kind: ValueKind) -> Result<Self, String> {
+        let number = || text.parse().map(Self::Number);
+        let not = |what: &str| format!("{text:?} is not {what}");
+        match kind {
+            ValueKind::Duration => text.parse().map(Self::Duration),
+            ValueKind::Size => {
+                text.parse::<u64>().map(ByteSize).or_else(|_| text.parse()).map(Self::Size)
+            }
+            ValueKind::Number => number().map_err(|()| not("a number")),
+            ValueKind::Bool => text.parse().map(Self::Bool).map_err(|_| not("true or false")),
+            ValueKind::Text => Ok(Self::Text(text.to_owned())),
+            ValueKind::Any => Ok(number().unwrap_or_else(|()| Self::Text(text.to_owned()))),
+        }
+    }
+
+    /// `None` when the two cannot be compared.
+    fn compare(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Duration(a), Self::Duration(b)) => Some(a.cmp(b)),
+            (Self::Size(a), Self::Size(b)) => Some(a.cmp(b)),
+            (Self::Number(a), Self::Number(b)) => a.compare(*b),
+            (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(b)),
+            (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};
+    use serde_json::json;
+
+    fn judge(written: Value, kind: ValueKind, observed: Value) -> Outcome {
+        Expectation::parse(&written, kind).unwrap().judge("x", &observed, "").outcome
+    }
+
+    #[test]
+    fn values_are_judged_by_kind() {
+        use ValueKind::*;
+        assert_eq!(judge(json!("<= 26h"), Duration, json!("1d 2h")), Passed);
+        assert_eq!(judge(json!("<= 26h"), Duration, json!("1d 2h 1s")), Failed);
+        assert_eq!(judge(json!(">= 5 GiB"), Size, json!(5_368_709_120u64)), Passed);
+        assert_eq!(judge(json!("= 0"), Any, json!("0.00")), Passed);
+        assert_eq!(judge(json!("= 0"), Any, json!("0.01")), Failed);
+        assert_eq!(judge(json!(0), Any, json!(0)), Passed);
+        assert_eq!(judge(json!("1..10"), Number, json!(10)), Passed);
+        assert_eq!(judge(json!("1..10"), Number, json!(11)), Failed);
+        assert_eq!(judge(json!(true), Bool, json!(false)), Failed);
+        assert_eq!(judge(json!("~ ^db\\.r6g"), Text, json!("db.r6g.large")), Passed);
+        assert_eq!(judge(json!("available"), Text, json!("available")), Passed);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_inconclusive() {
+        assert_eq!(judge(json!("<= 26h"), ValueKind::Duration, json!(null)), Inconclusive);
+        assert_eq!(judge(json!("= 0"), ValueKind::Any, json!("none")), Inconclusive);
+        assert_eq!(judge(json!("> 0"), ValueKind::Number, json!([1])), Inconclusive);
+        assert_eq!(judge(json!("!= 0"), ValueKind::Any, json!("none")), Inconclusive);
+    }
+
+    #[test]
+    fn wrong_expectations_are_refused_when_they_are_read() {
+        let wrong = |written: Value, kind| Expectation::parse(&written, kind).unwrap_err();
+        assert!(wrong(json!("<= 26"), ValueKind::Duration).contains("write a number and a unit"));
+        assert!(wrong(json!("> soon"), ValueKind::Any).contains("no order"));
+        assert!(wrong(json!("10..1"), ValueKind::Number).contains("empty range"));
+        assert!(wrong(json!("~ ("), ValueKind::Text).contains("not a pattern"));
+        assert!(wrong(json!([1]), ValueKind::Any).contains("an expectation is"));
+    }
+}

@@ -1,0 +1,378 @@
+//! The facts that events carry.
+
+use crate::ids::SiteName;
+use crate::time::HumanDuration;
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How a check, a step or a run ended. Ordered from best to worst for [`Outcome::worst`].
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Verified, and as expected.
+    Passed,
+    /// Left out on purpose (`when:` was false).
+    Skipped,
+    /// Not reached: the run ended before, or a rehearsal had no answer for it.
+    NotRun,
+    /// Could not be verified, or verified nothing.
+    Inconclusive,
+    /// Verified, and not as expected.
+    Failed,
+}
+
+impl Outcome {
+    /// The worst of several. `None` when there are none: no outcome is never a pass.
+    pub fn worst(outcomes: impl IntoIterator<Item = Self>) -> Option<Self> {
+        outcomes.into_iter().max()
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Passed => "passed",
+            Self::Skipped => "skipped",
+            Self::NotRun => "not run",
+            Self::Inconclusive => "inconclusive",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// In which world a run took place. It is in the first record of every journal and on every page of a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum WorldKind {
+    /// Real services.
+    Real,
+    /// Another endpoint than AWS's own, such as a test server.
+    Endpoint {
+        /// The address given with `--endpoint-url`.
+        url: String,
+    },
+    /// The sandbox: simulated, never evidence of recovery.
+    Rehearsal {
+        /// The title of the estate.
+        estate: String,
+    },
+}
+
+impl WorldKind {
+    /// True only where services were simulated in this process.
+    pub fn is_rehearsal(&self) -> bool {
+        matches!(self, Self::Rehearsal { .. })
+    }
+}
+
+/// One assertion, with what was expected and what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// What is asserted, in a few words: `worst gap`, `ledger balances`.
+    pub name: String,
+    /// What was expected, as text: `<= 26h`.
+    pub expected: String,
+    /// What was seen, as text; withheld when the data class forbids it.
+    pub observed: String,
+    /// Passed, failed or inconclusive.
+    pub outcome: Outcome,
+    /// For aggregates: over how many things it was taken. Zero makes the check inconclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub population: Option<u64>,
+    /// Why it is inconclusive, or what the reader should know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl Check {
+    /// A check that was made: passed when `holds`, else failed.
+    pub fn made(
+        name: impl Into<String>,
+        expected: impl Into<String>,
+        observed: impl Into<String>,
+        holds: bool,
+    ) -> Self {
+        let outcome = if holds { Outcome::Passed } else { Outcome::Failed };
+        Self {
+            name: name.into(),
+            expected: expected.into(),
+            observed: observed.into(),
+            outcome,
+            population: None,
+            note: None,
+        }
+    }
+
+    /// A check that could not be made.
+    pub fn not_made(
+        name: impl Into<String>,
+        expected: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            expected: expected.into(),
+            observed: "nothing".to_owned(),
+            outcome: Outcome::Inconclusive,
+            population: None,
+            note: Some(why.into()),
+        }
+    }
+
+    /// Says over how many things an aggregate was taken. Over none it proves nothing: a pass becomes inconclusive.
+    #[must_use]
+    pub fn over(mut self, population: u64) -> Self {
+        self.population = Some(population);
+        if population == 0 && self.outcome == Outcome::Passed {
+            self.outcome = Outcome::Inconclusive;
+            self.note = Some("taken over nothing: an empty population proves nothing".to_owned());
+        }
+        self
+    }
+
+    /// Adds what the reader should know.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+}
+
+/// How much a finding matters.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// Should be looked at before the next drill.
+    Warning,
+    /// Recovery would fall short because of it.
+    Serious,
+    /// Recovery would not be possible.
+    Critical,
+}
+
+/// Something that a person should act on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// A stable word for this kind of finding, for filters and trends: `rds.no_usable_recovery_point`.
+    pub code: String,
+    /// What was found.
+    pub what: String,
+    /// Why it matters.
+    pub why: String,
+    /// What to do.
+    pub action: String,
+}
+
+/// Why something of the tool or of a service did not work: data, so that it can be read after a crash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Failure {
+    /// What kind of failure it is; decides whether it is tried again and what it means for the verdict.
+    pub class: FailureClass,
+    /// The error code of the service, where there is one: `DBSnapshotNotFound`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// Kinds of failure.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// The service asked for fewer calls. Tried again.
+    Throttled,
+    /// The service, or the way to it, failed for a moment. Tried again.
+    Transient,
+    /// Permission or credentials are missing: a broken tool, so inconclusive.
+    Denied,
+    /// The thing asked for does not exist.
+    NotFound,
+    /// The recovery itself does not work: a bad backup, a wrong restore. The step fails.
+    Recovery,
+    /// It took longer than the limit.
+    TimedOut,
+    /// The guard or a lost site stopped the call.
+    Refused,
+    /// A rehearsal has no answer for it; the step counts as not run.
+    NotRehearsed,
+    /// A person said no.
+    Rejected,
+    /// Anything else that the tool could not do.
+    Broken,
+}
+
+impl FailureClass {
+    /// True when another attempt may succeed.
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::Throttled | Self::Transient)
+    }
+
+    /// What a step that ended in this failure counts as.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Recovery | Self::NotFound | Self::TimedOut | Self::Rejected => Outcome::Failed,
+            Self::NotRehearsed => Outcome::NotRun,
+            Self::Throttled | Self::Transient | Self::Denied | Self::Refused | Self::Broken => {
+                Outcome::Inconclusive
+            }
+        }
+    }
+}
+
+/// A point in time up to which data was recovered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecoveryPoint {
+    /// The time of the newest data in it (UTC): of the data, not of the copy.
+    pub at: DateTime<Utc>,
+    /// Where that time comes from: `SnapshotDatabaseTime`, `max(committed_at) from heartbeat`.
+    pub source: String,
+    /// Whether the data itself or the backup's description says so.
+    pub measure: Measure,
+    /// What it is: an ARN, a key, a revision.
+    pub identity: String,
+    /// The longest loss that the schedule allows (longest gap, duration and copy lag together), where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_case: Option<HumanDuration>,
+}
+
+/// What a recovery point's time was read from.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// The recovered data itself.
+    Data,
+    /// What the service says about the backup.
+    Backup,
+}
+
+/// Moments of a recovery. Which pair an objective uses is printed in the report.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockPoint {
+    /// The restored thing is said to be available by its service.
+    ResourceAvailable,
+    /// A first query or read of the restored data succeeded.
+    DataReadable,
+    /// Restored storage is loaded.
+    Hydrated,
+    /// Traffic goes to the restored side.
+    CutOver,
+}
+
+/// A wait, and the bracket of polls between which it ended: the event lies between the two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Wait {
+    /// What was waited for: `instance available`.
+    pub what: String,
+    /// When it was last seen not ready (UTC); `None` when the first look found it ready.
+    pub last_not_ready: Option<DateTime<Utc>>,
+    /// When it was first seen ready (UTC).
+    pub first_ready: DateTime<Utc>,
+    /// How often it was looked at.
+    pub polls: u32,
+}
+
+/// Calls of one operation made by a step: enough to find them in CloudTrail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CallSeen {
+    /// Service and operation as in IAM: `rds:DescribeDBInstances`.
+    pub operation: String,
+    /// The site that was called.
+    pub site: SiteName,
+    /// How often it was called, retries included.
+    pub count: u32,
+    /// How many of these did not succeed.
+    pub failed: u32,
+    /// The request id of the last call, where the service gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_request_id: Option<String>,
+}
+
+/// What a resource is called before it exists: enough to find it after a crash.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub struct ResourceKey {
+    /// The kind, as registered: `rds.db_instance`.
+    pub kind: String,
+    /// The deterministic name (or client token, where the service gives the id).
+    pub name: String,
+    /// The site that it is made in.
+    pub site: SiteName,
+}
+
+impl fmt::Display for ResourceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} at {}", self.kind, self.name, self.site)
+    }
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepResult {
+    /// The outcome of the step: the worst of its checks and of its own work.
+    pub outcome: Outcome,
+    /// The declared output, when the action came to its end.
+    #[serde(default)]
+    pub output: serde_json::Value,
+    /// Why it is not passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The calls it made.
+    #[serde(default)]
+    pub calls: Vec<CallSeen>,
+}
+
+/// What a person decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Approval {
+    /// True for approved, false for rejected.
+    pub approved: bool,
+    /// Who decided, as the system knows them.
+    pub by: String,
+    /// How the person was identified: `terminal user`, `answers of the estate`.
+    pub identified_by: String,
+    /// What they wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_over_nothing_never_passes() {
+        assert_eq!(Check::made("orphans", "= 0", "0", true).over(0).outcome, Outcome::Inconclusive);
+        assert_eq!(Check::made("orphans", "= 0", "0", true).over(1).outcome, Outcome::Passed);
+        assert_eq!(Check::made("orphans", "= 0", "3", false).over(0).outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn no_outcomes_are_not_a_pass() {
+        assert_eq!(Outcome::worst([]), None);
+        assert_eq!(
+            Outcome::worst([Outcome::Passed, Outcome::Inconclusive]),
+            Some(Outcome::Inconclusive)
+        );
+    }
+}

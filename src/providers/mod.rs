@@ -1,0 +1,10 @@
+//! One folder per service: everything that this program knows about it (actions, kinds of resources, runbook words).
+//!
+//! Providers never use each other, nor the engine.
+
+use crate::action::Registry;
+
+/// All that there is.
+pub fn registry() -> Registry {
+    Registry::default()
+}
