@@ -18,6 +18,8 @@ pub mod formats;
 pub mod ids;
 pub mod journal;
 pub mod outside;
+pub mod plan;
 pub mod providers;
 pub mod sandbox;
+pub mod scenario;
 pub mod time;

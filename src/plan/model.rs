@@ -1,0 +1,104 @@
+use crate::action::Phase;
+use crate::ids::{Digest, SiteName, StepId};
+use crate::scenario::{DataClass, Disaster, Gate, Guard, Objectives, OnFailure, Site};
+use crate::time::{HumanDuration, RetryPolicy};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A scenario made ready for one mode and one set of inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// Version of this format: 1.
+    pub format: u32,
+    /// Name of the scenario.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// What it is for: Markdown.
+    pub about: Option<String>,
+    /// The system.
+    pub system: Option<String>,
+    /// Its tier.
+    pub tier: Option<u32>,
+    /// The owner.
+    pub owner: String,
+    /// Contacts: role and address.
+    pub contacts: BTreeMap<String, String>,
+    /// Digest of the scenario file.
+    pub scenario_digest: Digest,
+    /// `drill` or `recovery`.
+    pub mode: String,
+    /// The disaster.
+    pub disaster: Disaster,
+    /// The sites.
+    pub sites: BTreeMap<SiteName, Site>,
+    /// The targets.
+    pub objectives: Objectives,
+    /// The data class.
+    pub data: DataClass,
+    /// The limits.
+    pub guard: Guard,
+    /// The variables of the mode.
+    pub vars: BTreeMap<String, Value>,
+    /// The inputs, defaults filled in.
+    pub inputs: BTreeMap<String, Value>,
+    /// The steps, each after those that it needs.
+    pub steps: Vec<PlannedStep>,
+    /// Everything on the command line that weakens an objective, a check or the guard.
+    pub deviations: Vec<String>,
+}
+
+/// A step, every default filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedStep {
+    /// Its name.
+    pub id: StepId,
+    /// What it is for.
+    pub title: String,
+    /// Where it happens.
+    pub at: Option<SiteName>,
+    /// The action.
+    pub uses: String,
+    /// The input: `{{vars.…}}` and `{{inputs.…}}` are resolved, references to steps still stand.
+    pub with: Value,
+    /// Steps that must have passed before: written ones and those that references imply.
+    pub needs: BTreeSet<StepId>,
+    /// The part of the drill.
+    pub phase: Phase,
+    /// What it decides.
+    pub gate: Option<Gate>,
+    /// The longest it may take, all attempts together.
+    pub timeout: HumanDuration,
+    /// How often it is tried.
+    pub retry: RetryPolicy,
+    /// What its failure means for the others.
+    pub on_failure: OnFailure,
+    /// It is left out unless this resolves to true.
+    pub when: Option<Value>,
+    /// Whether the run can pass without it.
+    pub required: bool,
+    /// What its outputs should be.
+    pub expect: BTreeMap<String, Value>,
+    /// Kinds of resources that it makes.
+    pub creates: Vec<String>,
+}
+
+impl Plan {
+    /// The digest of everything in it.
+    pub fn digest(&self) -> Digest {
+        // Ordered maps throughout, so the same plan gives the same bytes; serialising plain data cannot fail.
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// A step by name.
+    pub fn step(&self, id: &StepId) -> Option<&PlannedStep> {
+        self.steps.iter().find(|step| step.id == *id)
+    }
+
+    /// True for mode `drill`.
+    pub fn is_drill(&self) -> bool {
+        self.mode == "drill"
+    }
+}
