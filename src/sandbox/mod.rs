@@ -1,1 +1,3 @@
 //! A simulated AWS estate behind the real SDK clients.
+
+pub mod s3;
