@@ -3,16 +3,15 @@
 use super::*;
 use crate::time::Clock;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{
-    AsyncSleep, Credentials, Region, RetryConfig, SharedAsyncSleep, SharedTimeSource, Sleep,
-};
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::{AsyncSleep, Credentials, Region, SharedAsyncSleep, Sleep};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_sdk_s3::types::{
     BucketVersioningStatus, Delete, EncodingType, ObjectIdentifier, ReplicationStatus,
     VersioningConfiguration,
 };
-use aws_smithy_async::time::TimeSource;
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
