@@ -12,6 +12,8 @@ mod fault;
 mod fidelity;
 mod history;
 mod json;
+mod keys;
+mod page;
 mod rds;
 mod services;
 mod sql;

@@ -302,7 +302,7 @@ mod tests {
         let place = "places:\n  - account: '111111111111'\n    region: ap-northeast-1\n    databases:\n      - id: a\n        kms_key: nowhere\n";
         assert_eq!(
             message(place),
-            "e.yaml:8:18: there is no KMS key \"nowhere\" in this place of the estate"
+            "e.yaml:9:18: there is no KMS key \"nowhere\" in this place of the estate"
         );
     }
 
