@@ -2,7 +2,12 @@
 //!
 //! Main types: [`Volume`], [`EbsSnapshot`].
 
+mod ask;
 mod model;
+mod network;
+mod snapshots;
+mod tags;
+mod volumes;
 
 pub(crate) use model::{EbsSnapshot, Volume, inventory};
 
@@ -11,5 +16,17 @@ use super::wire::{AwsError, Xml};
 
 /// Answers a call to EC2.
 pub(crate) fn answer(call: Call<'_>) -> Result<Xml, AwsError> {
-    Err(unknown_action(call.action()))
+    match call.action() {
+        "DescribeSnapshots" => snapshots::describe(call),
+        "CopySnapshot" => snapshots::copy(call),
+        "DeleteSnapshot" => snapshots::delete(call),
+        "DescribeVolumes" => volumes::describe(call),
+        "CreateVolume" => volumes::create(call),
+        "DeleteVolume" => volumes::delete(call),
+        "CreateTags" => tags::create(call),
+        "DescribeTags" => tags::describe(call),
+        "DescribeSecurityGroups" => network::security_groups(call),
+        "DescribeAvailabilityZones" => network::availability_zones(call),
+        other => Err(unknown_action(other)),
+    }
 }
