@@ -1,9 +1,13 @@
 use super::{AccountId, Estate, PlaceEstate};
 use crate::error::{Error, Result};
+use crate::time::HumanDuration;
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 use std::collections::BTreeSet;
 use std::fmt;
+
+/// The most snapshots that a schedule may keep.
+const MOST_SNAPSHOTS: u64 = 5_000;
 
 impl Estate {
     /// Reads an estate from the text of a YAML file. `name` is the file's name, for messages.
@@ -114,6 +118,13 @@ fn check_databases(estate: &Estate, place: &PlaceEstate, at: &[&str]) -> Result<
         {
             return Err(wrong(&below("parameter_group"), missing("parameter group", group)));
         }
+        if let Err((path, what)) = crate::sandbox::sql::try_out(database, estate.now) {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            return Err(wrong(&[&at[..], &path].concat(), what));
+        }
+        if let Some(schedule) = &database.schedule {
+            check_length(schedule.every, schedule.keep, &below("schedule"))?;
+        }
         if let Some(copies) = database.schedule.as_ref().and_then(|s| s.copies.as_ref()) {
             let path = [&at[..], &["schedule", "copies"]].concat();
             let to = (copies.account.as_ref(), copies.region.as_str());
@@ -135,12 +146,28 @@ fn check_volumes(estate: &Estate, place: &PlaceEstate, at: &[&str]) -> Result<()
         }
         let path = [&at[..], &["kms_key"]].concat();
         key_exists(Some(place), volume.kms_key.as_ref(), &path)?;
+        if let Some(schedule) = &volume.schedule {
+            let path = [&at[..], &["schedule"]].concat();
+            check_length(schedule.every, schedule.keep, &path)?;
+        }
         if let Some(copies) = volume.schedule.as_ref().and_then(|s| s.copies.as_ref()) {
             let path = [&at[..], &["schedule", "copies"]].concat();
             let to = (copies.account.as_ref(), copies.region.as_str());
             let encrypted = volume.kms_key.is_some();
             check_copies(estate, place, to, (encrypted, copies.kms_key.as_ref()), &path)?;
         }
+    }
+    Ok(())
+}
+
+/// A schedule that would fill the memory is a mistake.
+fn check_length(every: HumanDuration, keep: HumanDuration, at: &[&str]) -> Result<(), Wrong> {
+    let kept = keep.0.as_secs() / every.0.as_secs().max(1);
+    if every.0.as_secs() == 0 || kept > MOST_SNAPSHOTS {
+        let what = format!(
+            "a schedule keeps at most {MOST_SNAPSHOTS} snapshots, with at least 1s between them"
+        );
+        return Err(wrong(at, what));
     }
     Ok(())
 }
