@@ -526,7 +526,9 @@ def serve(port: int, address_file: Path | None) -> None:
         unfinished = address_file.with_name(address_file.name + ".unfinished")
         unfinished.write_text(f"http://127.0.0.1:{server.server_port}\n")
         unfinished.rename(address_file)
-    asked_to_end.wait()
+    # With a limit: a signal that another thread receives does not end an endless wait.
+    while not asked_to_end.wait(0.5):
+        pass
     server.shutdown()
 
 
