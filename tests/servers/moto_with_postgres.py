@@ -248,7 +248,9 @@ class PostgresBackend(models.RDSBackend):
         password = db_kwargs.get("master_user_password")
         if server and password:
             statement = "ALTER ROLE :\"role\" PASSWORD :'password'"
-            change = server.later(lambda: server.sql(statement, role=server.user, password=password))
+            change = server.later(
+                lambda: server.sql(statement, role=server.user, password=password)
+            )
             change.add_done_callback(lambda done: log_failure(done, "new master password"))
         return instance
 

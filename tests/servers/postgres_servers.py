@@ -78,7 +78,7 @@ class PostgresHost:
         return subprocess.Popen(command, cwd=self.root, start_new_session=True, **options)
 
     def run(self, program: str, *arguments: object, text: str = "", **variables: str) -> str:
-        """Runs such a program to its end and returns what it printed; an error says what it said."""
+        """Runs such a program to its end, returns what it printed; an error holds what it said."""
         process = self.start(
             program,
             *arguments,

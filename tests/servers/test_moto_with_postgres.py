@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 PROGRAM = Path(__file__).with_name("moto_with_postgres.py")
 POSTGRES_BIN = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "/usr/lib/postgresql/15/bin")
-PASSWORD = "it's \"quoted\" $HOME \\n"
+PASSWORD = 'it\'s "quoted" $HOME \\n'
 INSTANCE = {
     "DBInstanceClass": "db.t4g.micro",
     "Engine": "postgres",
