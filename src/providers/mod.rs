@@ -2,9 +2,14 @@
 //!
 //! Providers never use each other, nor the engine.
 
+mod backups;
+pub mod rds;
+
 use crate::action::Registry;
 
 /// All that there is.
 pub fn registry() -> Registry {
-    Registry::default()
+    let mut registry = Registry::default();
+    rds::register(&mut registry);
+    registry
 }
