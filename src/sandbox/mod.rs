@@ -5,6 +5,7 @@
 //! world alone: actions and the engine see what the SDK's clients see. Not a general emulator of AWS: it simulates
 //! the time, life cycle, replication and failure of what drills touch, and [`FIDELITY`] says how far.
 
+mod answers;
 mod connector;
 mod ec2;
 pub mod estate;
@@ -24,6 +25,7 @@ mod sts;
 mod wire;
 mod world;
 
+pub use answers::{Answers, ApprovalAnswer, CommandAnswer, EstateOutside, HttpAnswer};
 pub use estate::Estate;
 pub use fault::{Fault, FaultEffect, FaultError};
 pub use fidelity::{FIDELITY, Operation};

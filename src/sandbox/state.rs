@@ -11,7 +11,7 @@ use super::rds::{DbSnapshot, Instance, RdsEvent};
 use super::sql::Databases;
 use crate::ids::Digest;
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,6 +138,8 @@ pub(crate) struct State {
     pub(crate) estate: Arc<Estate>,
     pub(crate) faults: FaultTable,
     pub(crate) lost: BTreeMap<PlaceKey, DateTime<Utc>>,
+    /// Lost places that can be called again. What was lost in them stays lost.
+    pub(crate) regained: BTreeSet<PlaceKey>,
     pub(crate) places: BTreeMap<PlaceKey, Place>,
     pub(crate) databases: Databases,
     pub(crate) history: History,
@@ -152,6 +154,7 @@ impl State {
         let mut state = Self {
             faults,
             lost: BTreeMap::new(),
+            regained: BTreeSet::new(),
             places: BTreeMap::new(),
             databases: Databases::default(),
             history: History::default(),

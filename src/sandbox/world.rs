@@ -71,7 +71,7 @@ impl World {
     }
 
     /// What commands, real hosts and people answer, as the estate says.
-    pub fn answers(&self) -> serde_json::Value {
+    pub fn answers(&self) -> super::answers::Answers {
         self.state().estate.answers.clone()
     }
 
@@ -80,6 +80,19 @@ impl World {
     pub fn lose(&self, account: &str, region: &str) {
         let now = self.0.clock.now();
         self.state().lose(PlaceKey::new(account, region), now);
+    }
+
+    /// Lets a lost place be called again, as when a drill is over and what it made there is to be removed. Backups
+    /// that were not finished when it was lost stay so.
+    pub fn regain(&self, account: &str, region: &str) {
+        self.state().regained.insert(PlaceKey::new(account, region));
+    }
+
+    /// The account of the first place in a region, for sites that name none; the caller's own where there is none.
+    pub fn some_account(&self, region: &str) -> String {
+        let state = self.state();
+        let place = state.estate.places.iter().find(|place| place.region == region);
+        place.map_or_else(|| AccountId::CALLER.to_owned(), |place| place.account.to_string())
     }
 
     /// Everything that exists now: a name that is unique in the world, and what can be said of it in a line
@@ -228,7 +241,7 @@ impl State {
             }
         };
         let place = PlaceKey::new(&account, region);
-        let verdict = if self.lost.contains_key(&place) {
+        let verdict = if self.lost.contains_key(&place) && !self.regained.contains(&place) {
             Verdict::Lost
         } else {
             self.perform(asked, place, now, fault.as_ref(), &request_id)

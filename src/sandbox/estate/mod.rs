@@ -57,7 +57,7 @@ pub struct Estate {
     pub places: Vec<PlaceEstate>,
     /// What commands, real hosts and people answer in a rehearsal.
     #[serde(default)]
-    pub answers: serde_json::Value,
+    pub answers: super::answers::Answers,
     /// What goes wrong.
     #[serde(default)]
     pub faults: Vec<Fault>,
