@@ -8,6 +8,8 @@ mod by_hand;
 mod choice;
 mod fidelity;
 mod find_snapshot;
+#[cfg(test)]
+mod rehearsals;
 mod restore_volume;
 mod snapshot;
 mod volume;
