@@ -3,6 +3,7 @@
 //! Providers never use each other, nor the engine.
 
 mod backups;
+pub mod ebs;
 pub mod rds;
 
 use crate::action::Registry;
@@ -10,6 +11,7 @@ use crate::action::Registry;
 /// All that there is.
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
+    ebs::register(&mut registry);
     rds::register(&mut registry);
     registry
 }
