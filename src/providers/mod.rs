@@ -2,9 +2,13 @@
 //!
 //! Providers never use each other, nor the engine.
 
+pub mod s3;
+
 use crate::action::Registry;
 
 /// All that there is.
 pub fn registry() -> Registry {
-    Registry::default()
+    let mut registry = Registry::default();
+    s3::register(&mut registry);
+    registry
 }
