@@ -2,6 +2,7 @@
 //!
 //! Providers never use each other, nor the engine.
 
+pub mod etcd;
 pub mod s3;
 
 use crate::action::Registry;
@@ -9,6 +10,7 @@ use crate::action::Registry;
 /// All that there is.
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
+    etcd::register(&mut registry);
     s3::register(&mut registry);
     registry
 }
