@@ -12,6 +12,7 @@
 
 pub mod action;
 pub mod aws;
+pub mod engine;
 pub mod error;
 pub mod expectation;
 pub mod formats;
@@ -20,6 +21,7 @@ pub mod journal;
 pub mod outside;
 pub mod plan;
 pub mod providers;
+pub mod report;
 pub mod sandbox;
 pub mod scenario;
 pub mod time;

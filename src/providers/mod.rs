@@ -2,7 +2,9 @@
 //!
 //! Providers never use each other, nor the engine.
 
+mod backups;
 pub mod etcd;
+pub mod rds;
 pub mod s3;
 
 use crate::action::Registry;
@@ -11,6 +13,7 @@ use crate::action::Registry;
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
     etcd::register(&mut registry);
+    rds::register(&mut registry);
     s3::register(&mut registry);
     registry
 }
