@@ -4,7 +4,9 @@
 
 mod backups;
 pub mod ebs;
+pub mod etcd;
 pub mod rds;
+pub mod s3;
 
 use crate::action::Registry;
 
@@ -12,6 +14,8 @@ use crate::action::Registry;
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
     ebs::register(&mut registry);
+    etcd::register(&mut registry);
     rds::register(&mut registry);
+    s3::register(&mut registry);
     registry
 }

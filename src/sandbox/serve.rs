@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::Future;
@@ -28,7 +28,8 @@ use tokio::task::JoinSet;
 /// The largest request body, in bytes: bodies are held in memory.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
-/// The largest request line and headers together, in bytes. S3 allows 8 KiB of headers.
+/// The largest request line and headers together, in bytes (what has been read in one go may be a little more). S3 allows
+/// 8 KiB of headers.
 const LARGEST_HEAD: usize = 64 * 1024;
 
 /// The most headers of a request.
@@ -169,13 +170,15 @@ async fn answer(
     request: http::Request<Incoming>,
 ) -> std::result::Result<http::Response<SdkBody>, Unanswered> {
     let (head, body) = request.into_parts();
+    if body.size_hint().lower() > LARGEST_BODY as u64 {
+        return Ok(too_large());
+    }
     let body = match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, LARGEST_BODY).collect())
         .await
     {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => {
-            let what = format!("The sandbox takes bodies of up to {LARGEST_BODY} bytes.");
-            return Ok(refusal(http::StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge", &what));
+            return Ok(too_large());
         }
         Ok(Err(_)) | Err(_) => return Err(Unanswered),
     };
@@ -194,6 +197,11 @@ fn to_sdk(head: http::request::Parts, body: Bytes) -> Option<HttpRequest> {
     HttpRequest::try_from(request).ok()
 }
 
+fn too_large() -> http::Response<SdkBody> {
+    let what = format!("The sandbox takes bodies of up to {LARGEST_BODY} bytes.");
+    refusal(http::StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge", &what)
+}
+
 fn refusal(status: http::StatusCode, code: &str, message: &str) -> http::Response<SdkBody> {
     let text = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
     let mut response = http::Response::new(SdkBody::from(text));
@@ -202,4 +210,171 @@ fn refusal(status: http::StatusCode, code: &str, message: &str) -> http::Respons
     headers.insert("content-type", http::HeaderValue::from_static("application/xml"));
     headers.insert("connection", http::HeaderValue::from_static("close"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ExitCode;
+    use crate::sandbox::Estate;
+    use aws_credential_types::Credentials;
+    use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+    use aws_sdk_s3::primitives::ByteStream;
+    use aws_smithy_http_client::tls;
+    use aws_smithy_types::retry::RetryConfig;
+    use aws_types::SdkConfig;
+    use aws_types::region::Region;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+
+    const ESTATE: &str = "
+estate: 1
+now: 2026-11-22T00:00:00Z
+accounts: {'111111111111': {roles: [drill]}}
+places:
+  - account: '111111111111'
+    region: ap-northeast-1
+    buckets: [{name: orders, versioning: enabled}]
+  - account: '111111111111'
+    region: ap-northeast-3
+    buckets: [{name: orders-dr, versioning: enabled, objects: [{key: a, text: hello}]}]
+";
+
+    struct Running {
+        world: World,
+        address: SocketAddr,
+        stop: oneshot::Sender<()>,
+        ended: JoinHandle<()>,
+    }
+
+    async fn start() -> Running {
+        let estate = Estate::read("estate.yaml", ESTATE).unwrap();
+        let clock = Clock::accelerated(estate.now, 1000);
+        let world = World::open(estate, clock, Vec::new());
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let server = Server::bind(world.clone(), listen, Reach::Loopback).await.unwrap();
+        let address = server.address();
+        assert_eq!(server.url(), format!("http://{address}"));
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Running { world, address, stop, ended }
+    }
+
+    impl Running {
+        fn config(&self, region: &str) -> SdkConfig {
+            let credentials =
+                Credentials::new("SANDBOX111111111111", "sandbox", None, None, "test");
+            let provider =
+                aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
+            let client = aws_smithy_http_client::Builder::new()
+                .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+                .build_https();
+            SdkConfig::builder()
+                .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
+                .credentials_provider(provider)
+                .region(Region::new(region.to_owned()))
+                .endpoint_url(format!("http://{}", self.address))
+                .http_client(client)
+                .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
+                    aws_smithy_async::rt::sleep::TokioSleep::new(),
+                ))
+                .retry_config(RetryConfig::disabled())
+                .build()
+        }
+
+        async fn raw(&self, bytes: &[u8]) -> String {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+            let mut answer = Vec::new();
+            // A reset instead of an answer is as good an end.
+            let _ = stream.read_to_end(&mut answer).await;
+            String::from_utf8_lossy(&answer).into_owned()
+        }
+    }
+
+    fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
+        aws_sdk_s3::Client::new(config)
+    }
+
+    #[tokio::test]
+    async fn real_clients_reach_all_services_through_one_port() {
+        let running = start().await;
+        let config = running.config("ap-northeast-1");
+        let content: Vec<u8> = (0..300_000_u32).map(|i| (i % 251) as u8).collect();
+        let put = s3(&config).put_object().bucket("orders").key("a b/\u{5fa9}");
+        put.body(ByteStream::from(content.clone())).send().await.unwrap();
+        let got =
+            s3(&config).get_object().bucket("orders").key("a b/\u{5fa9}").send().await.unwrap();
+        assert_eq!(got.body.collect().await.unwrap().to_vec(), content);
+        let other = s3(&running.config("ap-northeast-3"));
+        let head = other.head_object().bucket("orders-dr").key("a").send().await.unwrap();
+        assert_eq!(head.content_length(), Some(5));
+        let wrong_region = other.get_object().bucket("orders").key("a").send().await.unwrap_err();
+        assert_eq!(wrong_region.code(), Some("AuthorizationHeaderMalformed"));
+
+        let identity = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
+        assert_eq!(identity.unwrap().account(), Some("111111111111"));
+        let databases = aws_sdk_rds::Client::new(&config).describe_db_instances().send().await;
+        assert!(databases.unwrap().db_instances().is_empty());
+        let volumes = aws_sdk_ec2::Client::new(&config).describe_volumes().send().await;
+        assert!(volumes.unwrap().volumes().is_empty());
+        let absent = aws_sdk_kms::Client::new(&config).describe_key().key_id("absent").send().await;
+        assert_eq!(absent.unwrap_err().code(), Some("NotFoundException"));
+    }
+
+    #[tokio::test]
+    async fn a_lost_place_does_not_answer() {
+        let running = start().await;
+        running.world.lose("111111111111", "ap-northeast-1");
+        let lost = s3(&running.config("ap-northeast-1")).list_buckets().send().await.unwrap_err();
+        assert!(matches!(lost, SdkError::DispatchFailure(_)), "{lost:?}");
+        let alive = s3(&running.config("ap-northeast-3"));
+        alive.head_bucket().bucket("orders-dr").send().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn rubbish_is_refused_and_does_not_hurt_others() {
+        let running = start().await;
+        let status = |answer: &str| answer.split(' ').nth(1).unwrap_or("none").to_owned();
+        assert_eq!(status(&running.raw(b"\x00\xff rubbish\r\n\r\n").await), "400");
+        let long = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(1_000_000));
+        assert_eq!(status(&running.raw(long.as_bytes()).await), "431");
+        let many: String = (0..200).map(|i| format!("x-{i}: y\r\n")).collect();
+        let many = format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{many}\r\n");
+        assert_eq!(status(&running.raw(many.as_bytes()).await), "431");
+        let large = b"PUT /orders/a HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999\r\n\r\n";
+        assert_eq!(status(&running.raw(large).await), "413");
+        let unsigned = b"GET /orders HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        assert_eq!(status(&running.raw(unsigned).await), "403");
+        let binary = b"GET / HTTP/1.1\r\nhost: \xff\xfe\r\nconnection: close\r\n\r\n";
+        assert_eq!(status(&running.raw(binary).await), "400");
+        let alive = s3(&running.config("ap-northeast-1"));
+        alive.head_bucket().bucket("orders").send().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn it_listens_beyond_this_machine_only_when_told_to() {
+        let running = start().await;
+        let listen: SocketAddr = "0.0.0.0:0".parse().unwrap();
+        let refused = Server::bind(running.world.clone(), listen, Reach::Loopback).await;
+        assert_eq!(refused.unwrap_err().exit_code(), ExitCode::Refused);
+        assert!(Server::bind(running.world.clone(), listen, Reach::AnyAddress).await.is_ok());
+        let taken = Server::bind(running.world.clone(), running.address, Reach::Loopback).await;
+        assert_eq!(taken.unwrap_err().exit_code(), ExitCode::Inconclusive);
+    }
+
+    #[tokio::test]
+    async fn it_ends_with_idle_connections_open() {
+        let running = start().await;
+        let client = s3(&running.config("ap-northeast-1"));
+        client.head_bucket().bucket("orders").send().await.unwrap();
+        let idle = TcpStream::connect(running.address).await.unwrap();
+        running.stop.send(()).unwrap();
+        tokio::time::timeout(Duration::from_secs(20), running.ended).await.unwrap().unwrap();
+        drop(idle);
+        assert!(TcpStream::connect(running.address).await.is_err());
+    }
 }

@@ -190,8 +190,7 @@ mod tests {
         let size = 2 * PART + 5;
         let content = Content::generated(size, 1);
         let whole = bytes_of(&content, 0..size);
-        let parts: Vec<u8> =
-            whole.chunks(PART as usize).flat_map(|part| Md5::checksum(part)).collect();
+        let parts: Vec<u8> = whole.chunks(PART as usize).flat_map(Md5::checksum).collect();
         let expected = format!("{}-3", hex::encode(Md5::checksum(&parts)));
         assert_eq!(content.md5().to_etag(), expected);
     }

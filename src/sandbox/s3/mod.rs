@@ -26,5 +26,6 @@ pub use estate::{
     BucketEstate, BucketKms, Moment, ObjectEstate, PlacedBucket, ReplicationEstate,
     ReplicationFate, ReplicationTarget, RuleStatus, Versioning,
 };
-pub use route::operation_name;
+pub use route::{FIDELITY, operation_name};
+pub use seeding::check;
 pub use state::S3State;

@@ -1,4 +1,34 @@
+use crate::sandbox::Operation;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+
+const fn operation(name: &'static str, fidelity: &'static str) -> Operation {
+    Operation { service: "s3", name, fidelity }
+}
+
+/// The operations of S3 that the sandbox simulates, and how far.
+pub const FIDELITY: &[Operation] = &[
+    operation("CreateBucket", "name and region; no ACL, ownership or object lock"),
+    operation("DeleteBucket", "refused while versions are left"),
+    operation("DeleteBucketReplication", "complete"),
+    operation("DeleteObject", "versions and delete markers; no conditions, MFA or object lock"),
+    operation("DeleteObjects", "as DeleteObject, up to 1,000 keys"),
+    operation("GetBucketLocation", "complete"),
+    operation("GetBucketReplication", "rules by prefix; no metrics or time control"),
+    operation("GetBucketVersioning", "complete, without MFA delete"),
+    operation("GetObject", "versions, ranges, conditions, checksums; not by part number"),
+    operation("GetObjectTagging", "complete"),
+    operation("HeadBucket", "complete"),
+    operation("HeadObject", "as GetObject, with the replication status"),
+    operation("ListBuckets", "in one page"),
+    operation("ListObjectVersions", "complete"),
+    operation("ListObjectsV2", "complete"),
+    operation(
+        "PutBucketReplication",
+        "rules by prefix; replicas appear after one minute; role unchecked",
+    ),
+    operation("PutBucketVersioning", "complete, without MFA delete"),
+    operation("PutObject", "one part; metadata, tags, conditions, checksums, SSE-S3 and SSE-KMS"),
+];
 
 /// The name of the S3 operation that a request asks for, such as `PutObject`: for faults and logs. `None` where it is
 /// none that the sandbox knows.

@@ -45,6 +45,14 @@ pub(super) fn seed_store(
     Ok(store)
 }
 
+/// Says what is wrong with the buckets of an estate, without opening them for use.
+///
+/// # Errors
+/// As [`S3State::open`](super::S3State::open).
+pub fn check(buckets: &[PlacedBucket], directory: &Path, start: DateTime<Utc>) -> Result<()> {
+    seed_store(buckets, directory, start, 0).map(|_| ())
+}
+
 fn check_name(name: &str) -> Result<()> {
     if s3s::path::check_bucket_name(name) {
         return Ok(());

@@ -703,6 +703,69 @@ fn mistakes_in_an_estate_are_explained() {
     assert!(message(absent).contains("cannot read"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn every_simulated_operation_has_its_name_and_is_refused_without_a_signature() {
+    let sandbox = Sandbox::open("[{name: orders, versioning: enabled}]");
+    let bucket = "https://s3.ap-northeast-1.sandbox.invalid/orders";
+    for (operation, method, path) in [
+        ("CreateBucket", "PUT", "-new"),
+        ("DeleteBucket", "DELETE", "-absent"),
+        ("DeleteBucketReplication", "DELETE", "?replication"),
+        ("DeleteObject", "DELETE", "/a"),
+        ("DeleteObjects", "POST", "?delete"),
+        ("GetBucketLocation", "GET", "?location"),
+        ("GetBucketReplication", "GET", "?replication"),
+        ("GetBucketVersioning", "GET", "?versioning"),
+        ("GetObject", "GET", "/a"),
+        ("GetObjectTagging", "GET", "/a?tagging"),
+        ("HeadBucket", "HEAD", ""),
+        ("HeadObject", "HEAD", "/a"),
+        ("ListBuckets", "GET", "/../"),
+        ("ListObjectVersions", "GET", "?versions"),
+        ("ListObjectsV2", "GET", "?list-type=2"),
+        ("PutBucketReplication", "PUT", "?replication"),
+        ("PutBucketVersioning", "PUT", "?versioning"),
+        ("PutObject", "PUT", "/a"),
+    ] {
+        let mut request = HttpRequest::empty();
+        request.set_method(method).unwrap();
+        let uri = match path {
+            "/../" => "https://s3.ap-northeast-1.sandbox.invalid/".to_owned(),
+            path => format!("{bucket}{path}"),
+        };
+        request.set_uri(uri).unwrap();
+        assert_eq!(operation_name(&request), Some(operation));
+        assert!(FIDELITY.iter().any(|listed| listed.name == operation), "{operation}");
+        let response = sandbox.state.handle(request).await;
+        assert_eq!(response.status().as_u16(), 403, "{operation}");
+    }
+    assert_eq!(FIDELITY.len(), 18);
+}
+
+#[tokio::test(start_paused = true)]
+async fn buckets_are_made_listed_and_deleted_when_empty() {
+    use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+    let sandbox = Sandbox::open("[{name: orders}, {name: other-dr}]");
+    let s3 = sandbox.source();
+    let here = BucketLocationConstraint::from(TOKYO);
+    let here = CreateBucketConfiguration::builder().location_constraint(here).build();
+    let create = |name: &str| {
+        s3.create_bucket().bucket(name).create_bucket_configuration(here.clone()).send()
+    };
+    create("copies").await.unwrap();
+    assert_eq!(code(create("copies").await), ("BucketAlreadyOwnedByYou".to_owned(), 409));
+    assert_eq!(code(create("other-dr").await), ("BucketAlreadyExists".to_owned(), 409));
+    let listed = s3.list_buckets().send().await.unwrap();
+    let names: Vec<_> = listed.buckets().iter().map(|b| b.name().unwrap()).collect();
+    assert_eq!(names, ["copies", "orders"]);
+    put(&s3, "copies", "a", "x").await;
+    let delete = || s3.delete_bucket().bucket("copies").send();
+    assert_eq!(code(delete().await), ("BucketNotEmpty".to_owned(), 409));
+    s3.delete_object().bucket("copies").key("a").send().await.unwrap();
+    delete().await.unwrap();
+    assert_eq!(code(s3.head_bucket().bucket("copies").send().await), ("NotFound".to_owned(), 404));
+}
+
 #[test]
 fn requests_are_named_for_faults() {
     let name = |method: &str, uri: &str| {
