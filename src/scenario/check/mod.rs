@@ -14,6 +14,9 @@ mod shape;
 mod steps;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use values::{Validators, is_of_kind};
 
 use super::diagnostic::Diagnostic;
