@@ -235,7 +235,7 @@ pub(super) fn walk<'a>(
 }
 
 /// The schema of a field of a mapping.
-pub(super) fn field<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
+pub(crate) fn field<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
     branch(schema, &|one| {
         let named = one.get("properties").and_then(|properties| properties.get(key));
         named.or_else(|| one.get("additionalProperties").filter(|other| other.is_object()))
