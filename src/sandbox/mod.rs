@@ -28,3 +28,6 @@ pub use fidelity::{FIDELITY, Operation};
 pub use sql::{DatabaseLogin, QueryRefused, Rows, SqlValue};
 pub use wire::{ConnectionFailure, Reply};
 pub use world::{CONNECT_TIMEOUT, READ_TIMEOUT, World, endpoint};
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,7 @@ impl Filters {
 pub(super) fn specified_tags(params: &Params, kind: &str) -> BTreeMap<String, String> {
     let specifications = params.structures("TagSpecification");
     let of_kind = specifications.iter().filter(|s| s.get("ResourceType") == Some(kind));
-    of_kind.flat_map(|s| tags(s)).collect()
+    of_kind.flat_map(tags).collect()
 }
 
 /// `Tag.1.Key`, `Tag.1.Value` and so on.
