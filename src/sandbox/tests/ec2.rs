@@ -117,8 +117,6 @@ async fn what_is_attached_stays_and_what_does_not_exist_is_named() {
     let zone = create().availability_zone("ap-northeast-3a").send().await;
     assert_eq!(code(zone), "InvalidZone.NotFound");
     let here = || create().availability_zone("ap-northeast-1a");
-    let key = here().encrypted(true).kms_key_id("alias/x").send().await;
-    assert_eq!(code(key), "InvalidKmsKey.NotFound");
     let snapshot = here().snapshot_id("snap-x").send().await;
     assert_eq!(code(snapshot), "InvalidSnapshot.NotFound");
     let unknown = ec2.describe_volumes().filters(filter("colour", "red")).send().await;
@@ -146,4 +144,24 @@ async fn long_listings_come_in_pages_and_default_keys_exist() {
     let volume = ec2.create_volume().size(8).availability_zone("ap-northeast-1a").encrypted(true);
     let volume = volume.send().await.unwrap();
     assert!(volume.kms_key_id().unwrap().contains(":key/"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_key_that_cannot_be_used_the_call_succeeds_and_what_it_made_fails() {
+    let rig = Rig::open();
+    let ec2 = rig.ec2(super::DR);
+    let volume = ec2.create_volume().size(8).availability_zone("ap-northeast-3a").encrypted(true);
+    let volume = volume.kms_key_id("off-key").send().await.unwrap();
+    rig.wait("10s").await;
+    let gone = ec2.describe_volumes().volume_ids(volume.volume_id().unwrap()).send().await;
+    assert_eq!(code(gone), "InvalidVolume.NotFound");
+    let ec2 = rig.ec2(AWAY);
+    let source = snapshots(&rig.ec2(PRIMARY)).await[0].snapshot_id().unwrap().to_owned();
+    let copy = ec2.copy_snapshot().source_region(PRIMARY.1).source_snapshot_id(&source);
+    let copy = copy.encrypted(true).kms_key_id("alias/x").send().await.unwrap();
+    rig.wait("10s").await;
+    let found = ec2.describe_snapshots().snapshot_ids(copy.snapshot_id().unwrap()).send().await;
+    let found = found.unwrap().snapshots()[0].clone();
+    assert_eq!(found.state(), Some(&SnapshotState::Error));
+    assert_eq!(found.state_message(), Some("Given key ID is not accessible"));
 }

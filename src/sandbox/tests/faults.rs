@@ -113,3 +113,29 @@ async fn faults_of_the_estate_count_too() {
     rig.rds(DR).describe_db_instances().send().await.unwrap();
     assert_eq!((rig.clock.now() - begin).num_minutes(), 60);
 }
+
+#[tokio::test(start_paused = true)]
+async fn copies_and_deletions_can_be_stuck_and_broken_too() {
+    let rig = Rig::with(&[
+        "rds:CopyDBSnapshot#1=stuck",
+        "rds:CopyDBSnapshot#2=broken",
+        "rds:DeleteDBInstance=stuck",
+    ]);
+    let rds = rig.rds(DR);
+    for name in ["first", "second"] {
+        let copy = rds.copy_db_snapshot().kms_key_id("dr-key").target_db_snapshot_identifier(name);
+        let source = "arn:aws:rds:ap-northeast-1:111111111111:snapshot:before-migration";
+        copy.source_db_snapshot_identifier(source).send().await.unwrap();
+    }
+    restore(&rig).await.unwrap();
+    rig.wait("1h").await;
+    let delete = rds.delete_db_instance().db_instance_identifier("drill-1");
+    delete.skip_final_snapshot(true).send().await.unwrap();
+    rig.wait("2d").await;
+    assert_eq!(drill_instance(&rig).await.unwrap().db_instance_status(), Some("deleting"));
+    for (name, state) in [("first", "creating"), ("second", "failed")] {
+        let found = rds.describe_db_snapshots().db_snapshot_identifier(name).send().await.unwrap();
+        assert_eq!(found.db_snapshots()[0].status(), Some(state), "{name}");
+    }
+    assert_eq!(code(restore(&rig).await), "DBInstanceAlreadyExists");
+}

@@ -73,7 +73,10 @@ async fn copies_need_a_usable_key_a_free_name_and_a_source() {
             .source_db_snapshot_identifier(source)
             .target_db_snapshot_identifier("mine")
     };
-    assert_eq!(code(copy().send().await), "InvalidParameterCombination", "encrypted, no key");
+    assert_eq!(code(copy().send().await), "InvalidParameterValue", "encrypted, no key");
+    let reserved = aws_sdk_rds::types::Tag::builder().key("aws:x").value("y").build();
+    let tagged = copy().kms_key_id("dr-key").tags(reserved);
+    assert_eq!(code(tagged.send().await), "InvalidParameterValue");
     for key in ["off-key", "no-key", "alias/orders", "x"] {
         assert_eq!(code(copy().kms_key_id(key).send().await), "KMSKeyNotAccessibleFault", "{key}");
     }
@@ -113,4 +116,17 @@ async fn deleting_follows_the_rules_of_protection_and_final_snapshots() {
     assert_eq!(left, [Some("last")]);
     let missing = rds.modify_db_instance().db_instance_identifier("hourly").send().await;
     assert_eq!(code(missing), "DBInstanceNotFound");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_fails_when_its_source_is_deleted_under_it() {
+    let rig = Rig::open();
+    let (rds, home) = (rig.rds(DR), rig.rds(PRIMARY));
+    let source = "arn:aws:rds:ap-northeast-1:111111111111:snapshot:before-migration";
+    let copy = rds.copy_db_snapshot().source_db_snapshot_identifier(source).kms_key_id("dr-key");
+    copy.target_db_snapshot_identifier("mine").send().await.unwrap();
+    home.delete_db_snapshot().db_snapshot_identifier("before-migration").send().await.unwrap();
+    let found = rds.describe_db_snapshots().db_snapshot_identifier("mine").send().await.unwrap();
+    assert_eq!(found.db_snapshots()[0].status(), Some("failed"));
+    rds.delete_db_snapshot().db_snapshot_identifier("mine").send().await.unwrap();
 }
