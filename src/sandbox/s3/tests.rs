@@ -708,7 +708,10 @@ async fn every_simulated_operation_has_its_name_and_is_refused_without_a_signatu
     let sandbox = Sandbox::open("[{name: orders, versioning: enabled}]");
     let bucket = "https://s3.ap-northeast-1.sandbox.invalid/orders";
     for (operation, method, path) in [
+        ("AbortMultipartUpload", "DELETE", "/a?uploadId=1"),
+        ("CompleteMultipartUpload", "POST", "/a?uploadId=1"),
         ("CreateBucket", "PUT", "-new"),
+        ("CreateMultipartUpload", "POST", "/a?uploads"),
         ("DeleteBucket", "DELETE", "-absent"),
         ("DeleteBucketReplication", "DELETE", "?replication"),
         ("DeleteObject", "DELETE", "/a"),
@@ -726,6 +729,7 @@ async fn every_simulated_operation_has_its_name_and_is_refused_without_a_signatu
         ("PutBucketReplication", "PUT", "?replication"),
         ("PutBucketVersioning", "PUT", "?versioning"),
         ("PutObject", "PUT", "/a"),
+        ("UploadPart", "PUT", "/a?partNumber=1&uploadId=1"),
     ] {
         let mut request = HttpRequest::empty();
         request.set_method(method).unwrap();
@@ -739,7 +743,50 @@ async fn every_simulated_operation_has_its_name_and_is_refused_without_a_signatu
         let response = sandbox.state.handle(request).await;
         assert_eq!(response.status().as_u16(), 403, "{operation}");
     }
-    assert_eq!(FIDELITY.len(), 18);
+    assert_eq!(FIDELITY.len(), 22);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_in_parts_becomes_one_object_and_is_replicated() {
+    use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+    const PART: usize = 5 << 20;
+    let sandbox = Sandbox::open(PAIR);
+    let s3 = sandbox.source();
+    let create = || s3.create_multipart_upload().bucket("orders").key("big").metadata("a", "b");
+    let id = create().send().await.unwrap().upload_id().unwrap().to_owned();
+    let mut parts = Vec::new();
+    for (number, part) in [(1, vec![1_u8; PART]), (2, vec![2_u8; 100])] {
+        let upload = s3.upload_part().bucket("orders").key("big").upload_id(&id);
+        let upload = upload.part_number(number).body(ByteStream::from(part)).send().await.unwrap();
+        let part = CompletedPart::builder().part_number(number).e_tag(upload.e_tag().unwrap());
+        parts.push(part.build());
+    }
+    assert!(!exists(&s3, "orders", "big").await);
+    let complete = |parts: Vec<CompletedPart>| {
+        let upload = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let complete = s3.complete_multipart_upload().bucket("orders").key("big").upload_id(&id);
+        complete.multipart_upload(upload).send()
+    };
+    let reversed = parts.iter().rev().cloned().collect();
+    assert_eq!(code(complete(reversed).await), ("InvalidPartOrder".to_owned(), 400));
+    let wrong = CompletedPart::builder().part_number(1).e_tag("\"0\"").build();
+    assert_eq!(code(complete(vec![wrong]).await), ("InvalidPart".to_owned(), 400));
+    let done = complete(parts.clone()).await.unwrap();
+    assert!(done.e_tag().unwrap().ends_with("-2\""));
+    assert_eq!(code(complete(parts).await), ("NoSuchUpload".to_owned(), 404));
+    let got = s3.get_object().bucket("orders").key("big").send().await.unwrap();
+    assert_eq!(got.metadata().unwrap()["a"], "b");
+    let bytes = got.body.collect().await.unwrap().to_vec();
+    assert_eq!((bytes.len(), bytes[PART - 1], bytes[PART]), (PART + 100, 1, 2));
+    sandbox.wait(300).await;
+    assert!(exists(&sandbox.replica(), "orders-dr", "big").await);
+
+    let left = create().send().await.unwrap().upload_id().unwrap().to_owned();
+    let leftover = format!("s3/orders/big?uploadId={left}");
+    assert!(sandbox.state.inventory().contains_key(&leftover));
+    let abort = s3.abort_multipart_upload().bucket("orders").key("big").upload_id(left);
+    abort.send().await.unwrap();
+    assert!(!sandbox.state.inventory().contains_key(&leftover));
 }
 
 #[tokio::test(start_paused = true)]
