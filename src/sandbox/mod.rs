@@ -31,3 +31,6 @@ pub use serve::{Reach, Server, serve};
 pub use sql::{DatabaseLogin, QueryRefused, Rows, SqlValue};
 pub use wire::{ConnectionFailure, Reply};
 pub use world::{CONNECT_TIMEOUT, READ_TIMEOUT, World, endpoint};
+
+#[cfg(test)]
+mod tests;
