@@ -15,7 +15,12 @@ const fn operation(service: &'static str, name: &'static str, fidelity: &'static
     Operation { service, name, fidelity }
 }
 
-/// Every operation that the sandbox simulates, besides those of S3.
+/// Every operation that the sandbox simulates, those of S3 included.
+pub fn operations() -> impl Iterator<Item = &'static Operation> {
+    FIDELITY.iter().chain(super::s3::FIDELITY)
+}
+
+/// Every operation that the sandbox simulates, besides those of [`crate::sandbox::s3::FIDELITY`].
 pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",

@@ -26,7 +26,7 @@ mod world;
 
 pub use estate::Estate;
 pub use fault::{Fault, FaultEffect, FaultError};
-pub use fidelity::{FIDELITY, Operation};
+pub use fidelity::{FIDELITY, Operation, operations};
 pub use serve::{Reach, Server, serve};
 pub use sql::{DatabaseLogin, QueryRefused, Rows, SqlValue};
 pub use wire::{ConnectionFailure, Reply};

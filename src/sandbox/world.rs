@@ -216,6 +216,7 @@ pub(crate) struct Arrival {
     verdict: Verdict,
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly all are answers, and each is moved once")]
 enum Verdict {
     Lost,
     Reset,

@@ -121,6 +121,9 @@ fn choose(
     settings.iops = params.number("Iops")?.or(settings.iops);
     settings.backup_retention =
         params.number("BackupRetentionPeriod")?.unwrap_or(settings.backup_retention);
+    if settings.backup_retention > 35 {
+        return Err(invalid("The backup retention period must be between 0 and 35."));
+    }
     if let Some(storage) = params.number::<u32>("AllocatedStorage")? {
         if storage < settings.storage {
             return Err(invalid("Requested storage must not be smaller than the current storage."));

@@ -5,6 +5,7 @@ mod faults;
 mod other_services;
 mod rds;
 mod rds_errors;
+mod requests;
 mod sql;
 
 use super::{Estate, World, endpoint};
@@ -121,32 +122,4 @@ pub(super) fn code<
 pub(super) fn text(time: Option<&aws_smithy_types::DateTime>) -> String {
     let time = time.map(|t| t.fmt(aws_smithy_types::date_time::Format::DateTime).unwrap());
     time.unwrap_or_default()
-}
-
-/// A call's parameters without their values are sent to every operation of the table: none is unknown.
-#[tokio::test(start_paused = true)]
-async fn every_operation_of_the_table_is_routed() {
-    use super::wire::Reply;
-    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-    use aws_smithy_types::body::SdkBody;
-    let rig = Rig::open();
-    for operation in super::FIDELITY {
-        let json = matches!(operation.service, "kms" | "secretsmanager");
-        let body = if json { "{}".to_owned() } else { format!("Action={}", operation.name) };
-        let mut request = HttpRequest::new(SdkBody::from(body));
-        request.set_method("POST").unwrap();
-        request.set_uri(endpoint(operation.service, PRIMARY.1)).unwrap();
-        let scope = format!(
-            "SANDBOX{}/20261122/{}/{}/aws4_request",
-            PRIMARY.0, PRIMARY.1, operation.service
-        );
-        let headers = request.headers_mut();
-        headers
-            .insert("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, Signature=x"));
-        headers.insert("x-amz-target", format!("Service.{}", operation.name));
-        let Reply::Response(response) = rig.world.handle(request).await else { panic!() };
-        let body = String::from_utf8_lossy(response.body().bytes().unwrap()).into_owned();
-        assert!(!body.contains("InvalidAction"), "{operation:?}: {body}");
-        assert!(response.headers().get("x-amzn-requestid").is_some());
-    }
 }
