@@ -11,7 +11,10 @@
 //! `docs/architecture.md` says what may use what, and where to put a new thing.
 
 pub mod action;
+pub mod app;
 pub mod aws;
+pub mod cli;
+pub mod engine;
 pub mod error;
 pub mod expectation;
 pub mod formats;
@@ -20,6 +23,8 @@ pub mod journal;
 pub mod outside;
 pub mod plan;
 pub mod providers;
+pub mod render;
+pub mod report;
 pub mod sandbox;
 pub mod scenario;
 pub mod time;

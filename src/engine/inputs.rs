@@ -1,0 +1,46 @@
+use crate::action::RunFacts;
+use crate::journal::{RunState, StepState};
+use crate::plan::{Plan, PlannedStep};
+use crate::scenario::expression::{Names, resolve};
+use serde_json::{Value, json};
+
+/// Whether a step can start.
+pub(super) enum Ready {
+    /// With this input.
+    Run(Value),
+    /// Not at all: `when:` is not true.
+    Skip(String),
+    /// A reference does not resolve.
+    Cannot(String),
+}
+
+/// Resolves what a step refers to.
+pub(super) fn ready(plan: &Plan, facts: &RunFacts, state: &RunState, step: &PlannedStep) -> Ready {
+    let scope = scope(plan, facts, state);
+    match step.when.as_ref().map(|when| (when, resolve(when, &scope))) {
+        None | Some((_, Ok(Value::Bool(true)))) => {}
+        Some((when, Ok(Value::Bool(false)))) => {
+            return Ready::Skip(format!("when: {when} is false"));
+        }
+        Some((when, Ok(other))) => {
+            return Ready::Cannot(format!("when: {when} is {other}, neither true nor false"));
+        }
+        Some((_, Err(why))) => return Ready::Cannot(why.to_string()),
+    }
+    match resolve(&step.with, &scope) {
+        Ok(input) => Ready::Run(input),
+        Err(why) => Ready::Cannot(why.to_string()),
+    }
+}
+
+/// What expressions may refer to.
+fn scope(plan: &Plan, facts: &RunFacts, state: &RunState) -> Names {
+    let run = json!({ "id": facts.run, "scenario": facts.scenario, "mode": plan.mode });
+    let mut names = plan.names().with("run", run).with("steps", json!({}));
+    for (id, step) in &state.steps {
+        if let StepState::Done(result) = step {
+            names.add_step(id, result.output.clone());
+        }
+    }
+    names
+}

@@ -1,0 +1,246 @@
+use super::critical::critical_path;
+use super::fold::Fold;
+use super::model::{ExitReport, Report, RunReport, ScenarioReport, Verdict, VerdictReport};
+use super::objectives::objectives;
+use super::parts::{EarlierRun, Timeline};
+use super::{omissions, rules, selfcheck, tables};
+use crate::action::Registry;
+use crate::error::{Error, ExitCode};
+use crate::ids::{Digest, StepId};
+use crate::journal::{Event, FailureClass, Record, WorldKind, digest_of};
+use crate::plan::Plan;
+
+/// Why there is no report. Never about the recovery: a bad backup makes a report, with the verdict `failed`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReportError {
+    /// The journal has no records.
+    #[error("the journal is empty")]
+    Empty,
+    /// The journal does not begin as one.
+    #[error("the journal does not begin with the start of a run")]
+    NoStart,
+    /// The journal belongs to another plan.
+    #[error("the journal was written for the plan {journal}, and this is the plan {plan}")]
+    OtherPlan {
+        /// The digest in the journal.
+        journal: Digest,
+        /// The digest of the plan that was handed in.
+        plan: Digest,
+    },
+    /// A record is missing.
+    #[error("record {found} of the journal stands where record {expected} should be")]
+    Gap {
+        /// The position in the journal.
+        expected: u64,
+        /// The position that the record gives.
+        found: u64,
+    },
+    /// A record speaks of a step that the plan does not have.
+    #[error("record {seq} of the journal is about step {step:?}, which the plan does not have", step = step.as_str())]
+    UnknownStep {
+        /// The step.
+        step: StepId,
+        /// The record.
+        seq: u64,
+    },
+    /// The journal, or the report and the journal, contradict each other.
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+impl ReportError {
+    pub(super) fn contradiction(seq: u64, what: impl std::fmt::Display) -> Self {
+        Self::Contradiction(format!("record {seq} of the journal: {what}"))
+    }
+}
+
+impl From<ReportError> for Error {
+    fn from(error: ReportError) -> Self {
+        Self::broken(format!("cannot make a report: {error}")).help(
+            "check the journal with `redrill verify`; a journal that was changed is no evidence",
+        )
+    }
+}
+
+/// Says what a run means.
+///
+/// `history` are the earlier runs of the scenario, in any order; those that are not earlier are left out. `registry` says
+/// which actions were never exercised against real AWS.
+///
+/// # Errors
+/// A [`ReportError`] when the records are not the journal of a run of this plan, or when the report would contradict them.
+pub fn report(
+    plan: &Plan,
+    records: &[Record],
+    history: &[EarlierRun],
+    registry: &Registry,
+) -> Result<Report, ReportError> {
+    let fold = Fold::of(plan, records)?;
+    let run = run_report(plan, &fold, records)?;
+    let critical_path = critical_path(plan, &fold);
+    let objectives = objectives(plan, &fold, &critical_path);
+    let resources = tables::resources(&fold);
+    let mut deviations = stated_deviations(&fold);
+    for deviation in &plan.deviations {
+        if !deviations.contains(deviation) {
+            deviations.push(deviation.clone());
+        }
+    }
+    deviations.extend(rules::resource_deviations(&resources));
+    let rules = rules::rules(plan, &fold, &objectives, &resources);
+    let verdict = rules.iter().map(|rule| rule.effect).max().unwrap_or(Verdict::Inconclusive);
+    let mut history: Vec<_> =
+        history.iter().filter(|earlier| earlier.number < run.number).cloned().collect();
+    history.sort_by_key(|earlier| earlier.number);
+    let mut report = Report {
+        format: 1,
+        verdict: verdict_report(verdict, rules, &run.world),
+        exit: exit_report(&fold, verdict, &resources),
+        scenario: scenario_report(plan),
+        sites: tables::sites(plan, &fold),
+        objectives,
+        clock: tables::clock(plan, &fold),
+        recovery_points: tables::recovery_points(&fold),
+        timeline: Timeline { steps: tables::steps(plan, &fold, &critical_path), critical_path },
+        checks: tables::checks(plan, &fold),
+        findings: tables::findings(&fold),
+        resources,
+        approvals: tables::approvals(&fold),
+        calls: tables::calls(plan, &fold),
+        deviations,
+        omissions: Vec::new(),
+        history,
+        run,
+    };
+    report.omissions = omissions::omissions(plan, &report, registry);
+    selfcheck::check(plan, records, &report)?;
+    Ok(report)
+}
+
+/// The digest of the last line of a journal, from its records. [`Digest::ZERO`] when there are none.
+pub fn journal_digest(records: &[Record]) -> Digest {
+    records.last().map_or(Digest::ZERO, digest_of)
+}
+
+/// The JSON Schema of a report, published as `docs/schema/report.json`.
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Report).to_value();
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("title".to_owned(), "redrill report, format 1".into());
+    }
+    schema
+}
+
+fn run_report(plan: &Plan, fold: &Fold<'_>, records: &[Record]) -> Result<RunReport, ReportError> {
+    let Event::RunStarted {
+        run,
+        number,
+        plan: plan_digest,
+        scenario_digest,
+        mode,
+        world,
+        tool,
+        operator,
+        seed,
+        expires,
+        ..
+    } = fold.started
+    else {
+        return Err(ReportError::NoStart);
+    };
+    let plan = plan.digest();
+    if *plan_digest != plan {
+        return Err(ReportError::OtherPlan { journal: *plan_digest, plan });
+    }
+    Ok(RunReport {
+        id: run.clone(),
+        number: *number,
+        mode: mode.clone(),
+        world: world.clone(),
+        tool: tool.clone(),
+        operator: operator.clone(),
+        seed: *seed,
+        started: fold.first.at,
+        ended: fold.last.at,
+        duration: fold.last.since(fold.first),
+        resumed: fold.resumed,
+        expires: *expires,
+        records: records.len() as u64,
+        journal: journal_digest(records),
+        plan,
+        scenario: *scenario_digest,
+    })
+}
+
+fn stated_deviations(fold: &Fold<'_>) -> Vec<String> {
+    match fold.started {
+        Event::RunStarted { deviations, .. } => deviations.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn scenario_report(plan: &Plan) -> ScenarioReport {
+    ScenarioReport {
+        name: plan.name.clone(),
+        title: plan.title.clone(),
+        about: plan.about.clone(),
+        system: plan.system.clone(),
+        tier: plan.tier,
+        owner: plan.owner.clone(),
+        contacts: plan.contacts.clone(),
+        disaster: plan.disaster.kind.as_str().to_owned(),
+        lost: plan.disaster.lost.clone(),
+        data_class: plan.data.class.clone(),
+    }
+}
+
+fn verdict_report(
+    verdict: Verdict,
+    rules: Vec<super::model::Rule>,
+    world: &WorldKind,
+) -> VerdictReport {
+    let said = verdict.as_str();
+    let (text, notice) = match world {
+        WorldKind::Real => (said.to_owned(), None),
+        WorldKind::Endpoint { url } => (
+            format!("{said}, against {url}: not evidence of recovery on AWS"),
+            Some(format!(
+                "NOT AWS: every service was answered by {url}, so nothing in here is evidence of recovery"
+            )),
+        ),
+        WorldKind::Rehearsal { estate } => (
+            format!("rehearsal: {said}, not evidence of recovery"),
+            Some(format!(
+                "REHEARSAL in the sandbox ({estate}): everything was simulated, nothing in here is evidence of recovery"
+            )),
+        ),
+    };
+    VerdictReport { verdict, text, rehearsal: world.is_rehearsal(), notice, rules }
+}
+
+fn exit_report(
+    fold: &Fold<'_>,
+    verdict: Verdict,
+    resources: &[super::parts::ResourceReport],
+) -> ExitReport {
+    let refused = rules::failures(fold, FailureClass::Refused);
+    let left_behind = resources.iter().filter(|resource| resource.state.is_left_behind()).count();
+    let cancelled_by = fold.cancelled.first().map(|(_, by)| (*by).to_owned());
+    let applies = [
+        (!refused.is_empty(), ExitCode::Refused),
+        (cancelled_by.is_some(), ExitCode::Cancelled),
+        (verdict == Verdict::Failed, ExitCode::Failed),
+        (left_behind > 0, ExitCode::LeftBehind),
+        (verdict == Verdict::Inconclusive, ExitCode::Inconclusive),
+    ];
+    let codes = applies.iter().filter(|(applies, _)| *applies).map(|(_, code)| *code);
+    let passed = (verdict == Verdict::Passed).then_some(ExitCode::Passed);
+    ExitReport {
+        code: ExitCode::worst(codes.chain(passed)).number(),
+        verdict,
+        left_behind,
+        cancelled_by,
+        unfinished: fold.finished.is_none(),
+        refused: refused.into_iter().map(|(_, text)| text).collect(),
+    }
+}

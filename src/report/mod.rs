@@ -1,0 +1,33 @@
+//! What a run means: verdict, objectives, timeline, findings, and what was not verified. Pure.
+//!
+//! Main types: [`Report`], made by [`report()`] from plan, journal and earlier runs. Every number in it cites the journal
+//! records it came from, and it is compared with the journal before anybody sees it. Nothing in here reads a file, asks
+//! for the time or knows how a report looks.
+
+mod build;
+mod critical;
+mod fold;
+mod model;
+mod objectives;
+mod omissions;
+mod outcome;
+mod parts;
+mod rules;
+#[cfg(test)]
+pub(crate) mod samples;
+mod selfcheck;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use build::{ReportError, journal_digest, report, schema};
+pub use model::{ExitReport, Report, Rule, RunReport, ScenarioReport, Verdict, VerdictReport};
+pub use outcome::{
+    Assumed, DecidedBy, LevelReport, Margin, ObjectiveOutcome, ObjectivesReport, PointReport,
+    StepOutcome, TimeReport,
+};
+pub use parts::{
+    ApprovalReport, AttemptReport, CallReport, CheckReport, ClockMoment, EarlierRun, FindingReport,
+    Moment, Omission, OmissionKind, PointSeen, ResourceReport, ResourceState, SiteReport,
+    StepReport, Timeline,
+};

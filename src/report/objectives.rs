@@ -1,0 +1,306 @@
+//! Targets and what was measured against them.
+
+use super::fold::{Fold, Mark};
+use super::outcome::{
+    Assumed, DecidedBy, LevelReport, Margin, ObjectiveOutcome, ObjectivesReport, PointReport,
+    StepOutcome, TimeReport,
+};
+use crate::ids::StepId;
+use crate::journal::{ClockPoint, Measure, Outcome, RecoveryPoint};
+use crate::plan::Plan;
+use crate::scenario::{
+    Gate, RecoveryLevelObjective, RecoveryPointObjective, RecoveryTimeObjective, RtoFrom,
+};
+use crate::time::HumanDuration;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Judges every objective that the plan declares.
+pub(super) fn objectives(plan: &Plan, fold: &Fold<'_>, path: &[StepId]) -> ObjectivesReport {
+    let declared = &plan.objectives;
+    ObjectivesReport {
+        rto: declared.rto.as_ref().map(|rto| recovery_time(plan, fold, rto, path)),
+        rpo: declared.rpo.as_ref().map(|rpo| recovery_point(fold, rpo)),
+        rlo: declared.rlo.as_ref().map(|rlo| recovery_level(fold, rlo)),
+    }
+}
+
+/// When the last acceptance gate passed, provided that all did.
+///
+/// # Errors
+/// Why that moment does not exist.
+pub(super) fn accepted(plan: &Plan, fold: &Fold<'_>) -> Result<Mark, String> {
+    passed_gates(plan, fold, Gate::Acceptance)
+}
+
+/// When the last gate of a kind passed, provided that there is one and all did.
+pub(super) fn passed_gates(plan: &Plan, fold: &Fold<'_>, gate: Gate) -> Result<Mark, String> {
+    let mut last = None;
+    for step in plan.steps.iter().filter(|step| step.gate == Some(gate)) {
+        let Some(mark) = fold.passed_at(&step.id) else {
+            let outcome = fold.outcome(&step.id);
+            return Err(format!("gate {} did not pass: {outcome}", step.id));
+        };
+        last = last.max(Some(mark));
+    }
+    last.ok_or_else(|| "the scenario has no such gate".to_owned())
+}
+
+fn recovery_time(
+    plan: &Plan,
+    fold: &Fold<'_>,
+    rto: &RecoveryTimeObjective,
+    path: &[StepId],
+) -> TimeReport {
+    let assumed = assumptions(rto);
+    let gates = plan.steps.iter().filter(|step| step.gate == Some(Gate::Acceptance));
+    let cut_over = fold.reached.iter().any(|(_, point, ..)| *point == ClockPoint::CutOver);
+    let mut report = TimeReport {
+        target: rto.target,
+        authority: rto.authority.clone(),
+        definition: time_definition(rto.from, &assumed),
+        outcome: ObjectiveOutcome::NotMeasured,
+        why: None,
+        actual: None,
+        measured: None,
+        assumed,
+        waiting_for_people: HumanDuration::default(),
+        margin: None,
+        uncertainty: HumanDuration::default(),
+        lower_bound: (!cut_over).then(|| {
+            "nothing was cut over: moving traffic to the restored side takes time that is not in this value".to_owned()
+        }),
+        gates: gates.map(|step| step.id.clone()).collect(),
+        evidence: Vec::new(),
+    };
+    let window = match (fold.declared, accepted(plan, fold)) {
+        (None, _) => Err("the disaster was never declared".to_owned()),
+        (_, Err(why)) => Err(why),
+        (Some(declared), Ok(accepted)) if accepted < declared => {
+            Err("the acceptance gates passed before the disaster was declared".to_owned())
+        }
+        (Some(declared), Ok(accepted)) => Ok((declared, accepted)),
+    };
+    match window {
+        Err(why) => report.why = Some(why),
+        Ok((declared, accepted)) => {
+            let measured = accepted.since(declared);
+            let assumed: Duration = report.assumed.iter().map(|part| part.duration.0).sum();
+            let actual = HumanDuration(measured.0 + assumed);
+            let margin = Margin::between(rto.target, actual);
+            report.outcome =
+                if margin.over { ObjectiveOutcome::Missed } else { ObjectiveOutcome::Met };
+            report.actual = Some(actual);
+            report.measured = Some(measured);
+            report.margin = Some(margin);
+            report.waiting_for_people = waiting(fold, None, declared, accepted);
+            report.uncertainty = uncertainty(fold, path);
+            report.evidence = vec![declared.seq, accepted.seq];
+        }
+    }
+    report
+}
+
+fn assumptions(rto: &RecoveryTimeObjective) -> Vec<Assumed> {
+    let part = |what: &str, duration| Assumed { what: what.to_owned(), duration };
+    let detect = part("from the disaster to its detection", rto.assume.detect);
+    let decide = part("from detection to the decision to recover", rto.assume.decide);
+    match rto.from {
+        RtoFrom::Occurred => vec![detect, decide],
+        RtoFrom::Detected => vec![decide],
+        RtoFrom::Declared => Vec::new(),
+    }
+}
+
+fn time_definition(from: RtoFrom, assumed: &[Assumed]) -> String {
+    let start = match from {
+        RtoFrom::Occurred => "the disaster",
+        RtoFrom::Detected => "the detection of the disaster",
+        RtoFrom::Declared => "the declaration of the disaster",
+    };
+    let mut text = format!("From {start} to the end of the last acceptance gate.");
+    if from != RtoFrom::Declared {
+        let parts = assumed.iter().map(|part| format!("{} {}", part.duration, part.what));
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        text.push_str(&format!(
+            " Measured from the declaration on; assumed, because a drill does not wait for it: {parts}."
+        ));
+    }
+    text.push_str(" Waiting for people counts.");
+    text
+}
+
+/// How long the run waited for people between two moments, simultaneous questions counted once.
+pub(super) fn waiting(
+    fold: &Fold<'_>,
+    of: Option<&StepId>,
+    from: Mark,
+    until: Mark,
+) -> HumanDuration {
+    let questions =
+        fold.questions.iter().filter(|question| of.is_none_or(|of| of == question.step));
+    let spans = questions.map(|question| {
+        let end = question.answer.map_or(fold.end_of(question.step), |(mark, _)| mark);
+        (question.asked.ms.max(from.ms), end.ms.min(until.ms))
+    });
+    let mut spans: Vec<_> = spans.filter(|(start, end)| start < end).collect();
+    spans.sort_unstable();
+    let mut covered_until = 0;
+    let mut total = 0;
+    for (start, end) in spans {
+        total += end.saturating_sub(start.max(covered_until));
+        covered_until = covered_until.max(end);
+    }
+    Duration::from_millis(total).into()
+}
+
+/// How much earlier the recovery may have come to its end: every wait on the critical path ended between two polls.
+fn uncertainty(fold: &Fold<'_>, path: &[StepId]) -> HumanDuration {
+    let waits = path.iter().filter_map(|id| fold.steps.get(id)).flat_map(|step| &step.waits);
+    let brackets = waits.filter_map(|wait| Some(wait.first_ready - wait.last_not_ready?));
+    brackets.sum::<chrono::TimeDelta>().into()
+}
+
+const POINT_DEFINITION: &str = "The moment of the declaration minus the time of the newest data proven recovered. The disaster is taken to \
+     happen when it is declared: a drill does not wait for detection and decision. Of each passed step the newest point \
+     counts, of several steps the oldest of these. The verdict uses the worse of this loss of the day and the longest \
+     loss that the schedule allows.";
+
+fn recovery_point(fold: &Fold<'_>, rpo: &RecoveryPointObjective) -> PointReport {
+    let mut report = PointReport {
+        target: rpo.target,
+        authority: rpo.authority.clone(),
+        definition: POINT_DEFINITION.to_owned(),
+        required: rpo.measure,
+        outcome: ObjectiveOutcome::NotMeasured,
+        why: None,
+        actual: None,
+        decided_by: None,
+        of_the_day: None,
+        worst_case: None,
+        newest: None,
+        source: None,
+        measured_from: None,
+        margin: None,
+        notes: Vec::new(),
+        evidence: Vec::new(),
+    };
+    // Only what a passed step says is proven.
+    let proven = fold.points.iter().filter(|(step, ..)| fold.outcome(step) == Outcome::Passed);
+    let proven: Vec<_> = proven.map(|(step, mark, point)| (*step, *mark, *point)).collect();
+    let decisive = decisive_point(&proven, rpo.measure);
+    match (fold.declared, decisive) {
+        (None, _) => report.why = Some("the disaster was never declared".to_owned()),
+        (_, None) => report.why = Some(nothing_proven(fold, rpo.measure)),
+        (Some(declared), Some((mark, point))) => {
+            measure_point(&mut report, &proven, (declared, mark), point);
+        }
+    }
+    report
+}
+
+/// Per step the newest point of the measure, of these the oldest. A point read from the data itself is better than the
+/// demanded description of the backup, and taken when there is no description.
+fn decisive_point<'a>(
+    proven: &[(&StepId, Mark, &'a RecoveryPoint)],
+    measure: Measure,
+) -> Option<(Mark, &'a RecoveryPoint)> {
+    let of_measure = |wanted: Measure| {
+        let mut newest: BTreeMap<&StepId, (Mark, &'a RecoveryPoint)> = BTreeMap::new();
+        for (step, mark, point) in proven.iter().filter(|(.., point)| point.measure == wanted) {
+            let best = newest.entry(step).or_insert((*mark, point));
+            if point.at > best.1.at {
+                *best = (*mark, point);
+            }
+        }
+        newest.into_values().min_by_key(|(mark, point)| (point.at, *mark))
+    };
+    match measure {
+        Measure::Data => of_measure(Measure::Data),
+        Measure::Backup => of_measure(Measure::Backup).or_else(|| of_measure(Measure::Data)),
+    }
+}
+
+fn nothing_proven(fold: &Fold<'_>, measure: Measure) -> String {
+    let wanted = match measure {
+        Measure::Data => "in the recovered data",
+        Measure::Backup => "of a backup",
+    };
+    if fold.points.is_empty() {
+        format!("no step found a recovery point {wanted}")
+    } else {
+        format!(
+            "no passed step proved a recovery point {wanted}; those that were seen do not count"
+        )
+    }
+}
+
+fn measure_point(
+    report: &mut PointReport,
+    proven: &[(&StepId, Mark, &RecoveryPoint)],
+    (declared, seen): (Mark, Mark),
+    point: &RecoveryPoint,
+) {
+    if point.at > declared.at {
+        let ahead = HumanDuration::from(point.at - declared.at);
+        report.notes.push(format!(
+            "the newest data is {ahead} younger than the declaration: the source was still being written or copied, \
+             which a real disaster would have ended. The loss of the day counts as none"
+        ));
+    }
+    let of_the_day = HumanDuration::from(declared.at - point.at);
+    let worst = proven.iter().filter_map(|(_, mark, point)| Some((point.worst_case?, *mark))).max();
+    let schedule = worst.filter(|(worst, _)| *worst > of_the_day);
+    if worst.is_none() {
+        report.notes.push(
+            "no step knows the schedule: the loss of the day decides, and a later disaster may lose more".to_owned(),
+        );
+    }
+    let (actual, decided_by) = match schedule {
+        Some((worst, _)) => (worst, DecidedBy::Schedule),
+        None => (of_the_day, DecidedBy::Day),
+    };
+    let margin = Margin::between(report.target, actual);
+    report.outcome = if margin.over { ObjectiveOutcome::Missed } else { ObjectiveOutcome::Met };
+    report.actual = Some(actual);
+    report.decided_by = Some(decided_by);
+    report.of_the_day = Some(of_the_day);
+    report.worst_case = worst.map(|(worst, _)| worst);
+    report.newest = Some(point.at);
+    report.source = Some(point.source.clone());
+    report.measured_from = Some(point.measure);
+    report.margin = Some(margin);
+    report.evidence = vec![declared.seq, seen.seq];
+    report.evidence.extend(worst.map(|(_, mark)| mark.seq).filter(|seq| *seq != seen.seq));
+}
+
+fn recovery_level(fold: &Fold<'_>, rlo: &RecoveryLevelObjective) -> LevelReport {
+    let outcome_of =
+        |step: &StepId| StepOutcome { step: step.clone(), outcome: fold.outcome(step) };
+    let proven_by: Vec<_> = rlo.proven_by.iter().map(outcome_of).collect();
+    let names = |wanted: &dyn Fn(Outcome) -> bool| {
+        let steps = proven_by.iter().filter(|proof| wanted(proof.outcome));
+        steps.map(|proof| proof.step.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let failed = names(&|outcome| outcome == Outcome::Failed);
+    let open = names(&|outcome| outcome != Outcome::Passed);
+    let (outcome, why) = if proven_by.is_empty() {
+        (ObjectiveOutcome::NotMeasured, Some("no step is named that proves it".to_owned()))
+    } else if !failed.is_empty() {
+        (ObjectiveOutcome::Missed, Some(format!("failed: {failed}")))
+    } else if !open.is_empty() {
+        (ObjectiveOutcome::NotMeasured, Some(format!("not proven by: {open}")))
+    } else {
+        (ObjectiveOutcome::Met, None)
+    };
+    let marks = rlo.proven_by.iter().filter_map(|step| fold.steps.get(step)?.finished);
+    LevelReport {
+        target: rlo.target.clone(),
+        authority: rlo.authority.clone(),
+        definition: "Every step that is named as its proof has passed.".to_owned(),
+        evidence: marks.map(|(mark, _)| mark.seq).collect(),
+        proven_by,
+        outcome,
+        why,
+    }
+}

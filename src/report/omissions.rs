@@ -1,0 +1,180 @@
+//! What was not done or not verified: nobody should have to notice it by its absence.
+
+use super::model::Report;
+use super::outcome::ObjectiveOutcome;
+use super::parts::{Moment, Omission, OmissionKind};
+use crate::action::Registry;
+use crate::journal::Outcome;
+use crate::plan::Plan;
+use crate::scenario::Gate;
+use std::collections::BTreeSet;
+
+/// Everything that is missing from the proof, the run as a whole first.
+pub(super) fn omissions(plan: &Plan, report: &Report, registry: &Registry) -> Vec<Omission> {
+    let mut found = Vec::new();
+    whole_run(report, &mut found);
+    objectives(plan, report, &mut found);
+    steps(report, &mut found);
+    checks(report, &mut found);
+    scope(plan, report, &mut found);
+    actions(plan, registry, &mut found);
+    history(report, &mut found);
+    found
+}
+
+fn add(
+    found: &mut Vec<Omission>,
+    kind: OmissionKind,
+    what: impl Into<String>,
+    why: impl Into<String>,
+) {
+    found.push(Omission { kind, what: what.into(), why: why.into() });
+}
+
+fn whole_run(report: &Report, found: &mut Vec<Omission>) {
+    if let Some(notice) = &report.verdict.notice {
+        add(found, OmissionKind::Run, "recovery on real AWS", notice.clone());
+    }
+    if report.exit.unfinished {
+        let why = "the journal has no last record: what happened afterwards is not known";
+        add(found, OmissionKind::Run, "the end of the run", why);
+    }
+}
+
+fn objectives(plan: &Plan, report: &Report, found: &mut Vec<Omission>) {
+    let objectives = &report.objectives;
+    let whys = [
+        ("RTO", objectives.rto.as_ref().map(|rto| (rto.outcome, &rto.why))),
+        ("RPO", objectives.rpo.as_ref().map(|rpo| (rpo.outcome, &rpo.why))),
+        ("RLO", objectives.rlo.as_ref().map(|rlo| (rlo.outcome, &rlo.why))),
+    ];
+    for (name, declared) in whys {
+        match declared {
+            None => {
+                add(found, OmissionKind::Objective, name, "the scenario declares no such target")
+            }
+            Some((ObjectiveOutcome::NotMeasured, why)) => {
+                let why = why.clone().unwrap_or_else(|| "no reason given".to_owned());
+                add(found, OmissionKind::Objective, format!("{name} as measured"), why);
+            }
+            Some(_) => {}
+        }
+    }
+    let unsourced = [
+        ("RTO", plan.objectives.rto.as_ref().map(|rto| &rto.authority)),
+        ("RPO", plan.objectives.rpo.as_ref().map(|rpo| &rpo.authority)),
+        ("RLO", plan.objectives.rlo.as_ref().map(|rlo| &rlo.authority)),
+    ];
+    for (name, _) in unsourced.iter().filter(|(_, authority)| *authority == Some(&None)) {
+        let why = "the scenario does not say which document the number comes from";
+        add(found, OmissionKind::Objective, format!("authority of the {name} target"), why);
+    }
+    if let Some(rpo) = &objectives.rpo
+        && rpo.outcome != ObjectiveOutcome::NotMeasured
+        && rpo.worst_case.is_none()
+    {
+        let why =
+            "no step knows how often recovery points are made: the RPO of another day may be worse";
+        add(found, OmissionKind::Objective, "worst case of the schedule", why);
+    }
+}
+
+fn steps(report: &Report, found: &mut Vec<Omission>) {
+    for step in &report.timeline.steps {
+        if matches!(step.outcome, Outcome::Passed | Outcome::Failed) {
+            continue;
+        }
+        let why = step.why.clone().unwrap_or_else(|| "no reason given".to_owned());
+        add(found, OmissionKind::Step, format!("step {} ({})", step.id, step.outcome), why);
+    }
+}
+
+fn checks(report: &Report, found: &mut Vec<Omission>) {
+    for check in report.checks.iter().filter(|check| !check.superseded) {
+        if matches!(check.check.outcome, Outcome::Passed | Outcome::Failed) {
+            continue;
+        }
+        let why = check.check.note.clone().unwrap_or_else(|| "no reason given".to_owned());
+        add(
+            found,
+            OmissionKind::Check,
+            format!("check {} of step {}", check.check.name, check.step),
+            why,
+        );
+    }
+    for check in report.checks.iter().filter(|check| check.superseded) {
+        if check.check.outcome != Outcome::Passed {
+            let what = format!("check {} of step {}", check.check.name, check.step);
+            let (number, outcome) = (check.attempt, check.check.outcome);
+            let why = format!("it was {outcome} in attempt {number}, and the step was tried again");
+            add(found, OmissionKind::Check, what, why);
+        }
+    }
+    for step in &report.timeline.steps {
+        let made = report.checks.iter().any(|check| check.step == step.id);
+        if step.gate.is_some() && step.outcome == Outcome::Passed && !made {
+            let why =
+                "the gate passed without a single check: only the action itself vouches for it";
+            add(found, OmissionKind::Check, format!("checks of gate {}", step.id), why);
+        }
+    }
+}
+
+fn scope(plan: &Plan, report: &Report, found: &mut Vec<Omission>) {
+    let cut_over = report.clock.iter().any(|moment| moment.moment == Moment::CutOver);
+    if !cut_over {
+        let why = "no step moved traffic: the time that it takes is not measured";
+        add(found, OmissionKind::Scope, "cut-over", why);
+    }
+    if plan.is_drill() {
+        let why = "a drill runs with the variables of mode drill; the runbook lists those that differ in a recovery";
+        add(found, OmissionKind::Scope, "parameters of a real recovery", why);
+    }
+    if !plan.steps.iter().any(|step| step.gate == Some(Gate::Acceptance)) {
+        let why = "no step has the gate acceptance: nothing says when the service may be used";
+        add(found, OmissionKind::Scope, "acceptance", why);
+    }
+    let used: BTreeSet<_> = plan.steps.iter().filter_map(|step| step.at.as_ref()).collect();
+    for site in report.sites.iter().filter(|site| used.contains(&site.site)) {
+        if site.identity.is_none() {
+            let why = "nothing in the journal says which account answered there";
+            add(found, OmissionKind::Scope, format!("identity at site {}", site.site), why);
+        }
+    }
+}
+
+fn actions(plan: &Plan, registry: &Registry, found: &mut Vec<Omission>) {
+    let used: BTreeSet<_> = plan.steps.iter().map(|step| step.uses.as_str()).collect();
+    for name in used {
+        let Some(entry) = registry.get(name) else {
+            let why = "this version of the program does not know the action";
+            add(found, OmissionKind::Action, name, why);
+            continue;
+        };
+        let exercised = entry.facts.exercised;
+        if exercised.aws.is_some() {
+            continue;
+        }
+        let mut against = exercised.servers.to_vec();
+        if exercised.sandbox {
+            against.insert(0, "the sandbox");
+        }
+        let against = if against.is_empty() { "nothing".to_owned() } else { against.join(", ") };
+        let why = format!(
+            "this version of the action was never exercised against real AWS, only against: {against}"
+        );
+        add(found, OmissionKind::Action, name, why);
+    }
+}
+
+fn history(report: &Report, found: &mut Vec<Omission>) {
+    let known: BTreeSet<u32> = report.history.iter().map(|earlier| earlier.number).collect();
+    let missing: Vec<_> = (1..report.run.number).filter(|number| !known.contains(number)).collect();
+    if !missing.is_empty() {
+        let shown: Vec<_> = missing.iter().take(10).map(u32::to_string).collect();
+        let more = missing.len().saturating_sub(shown.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let why = "their journals were not handed in: nothing is known of how they ended";
+        add(found, OmissionKind::History, format!("earlier runs {}{more}", shown.join(", ")), why);
+    }
+}

@@ -1,0 +1,269 @@
+//! The lists of a report, from the gathered records.
+
+use super::fold::{Fold, Mark, ResourceFold, effective};
+use super::objectives::{accepted, passed_gates, waiting};
+use super::parts::{
+    ApprovalReport, AttemptReport, CallReport, CheckReport, ClockMoment, FindingReport, Moment,
+    PointSeen, ResourceReport, ResourceState, SiteReport, StepReport,
+};
+use crate::ids::{SiteName, StepId};
+use crate::journal::{ClockPoint, Outcome, ResourceKey};
+use crate::plan::{Plan, PlannedStep};
+use crate::scenario::Gate;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+pub(super) fn sites(plan: &Plan, fold: &Fold<'_>) -> Vec<SiteReport> {
+    let site = |(name, site): (&SiteName, &crate::scenario::Site)| {
+        let identity = fold.identities.get(name);
+        SiteReport {
+            site: name.clone(),
+            region: site.region.clone(),
+            planned_account: site.account.clone(),
+            account: identity.map(|(account, _)| (*account).to_owned()),
+            identity: identity.map(|(_, identity)| (*identity).to_owned()),
+            lost: plan.disaster.lost.contains(name),
+        }
+    };
+    plan.sites.iter().map(site).collect()
+}
+
+pub(super) fn steps(plan: &Plan, fold: &Fold<'_>, path: &[StepId]) -> Vec<StepReport> {
+    plan.steps.iter().map(|step| step_report(step, fold, path)).collect()
+}
+
+fn step_report(step: &PlannedStep, fold: &Fold<'_>, path: &[StepId]) -> StepReport {
+    let empty = super::fold::StepFold::default();
+    let seen = fold.steps.get(&step.id).unwrap_or(&empty);
+    let outcome = fold.outcome(&step.id);
+    let started = seen.attempts.first().map(|attempt| attempt.started);
+    let ended = seen.finished.map(|(mark, _)| mark);
+    let marks = [started, ended, seen.left_out.map(|(mark, ..)| mark)];
+    let duration = |start: Mark| ended.map(|end| end.since(start));
+    StepReport {
+        id: step.id.clone(),
+        title: step.title.clone(),
+        uses: step.uses.clone(),
+        at: step.at.clone(),
+        phase: step.phase,
+        gate: step.gate,
+        required: step.required,
+        outcome,
+        why: why_not_passed(step, fold, outcome),
+        started: started.map(|mark| mark.at),
+        ended: ended.map(|mark| mark.at),
+        offset: started.map(|mark| mark.since(fold.first)),
+        duration: started.and_then(duration),
+        limit: step.timeout,
+        critical: path.contains(&step.id),
+        needs: step.needs.iter().cloned().collect(),
+        attempts: seen
+            .attempts
+            .iter()
+            .map(|attempt| AttemptReport {
+                number: attempt.number,
+                started: attempt.started.at,
+                failure: attempt.failure.cloned(),
+            })
+            .collect(),
+        waits: seen.waits.iter().map(|wait| (*wait).clone()).collect(),
+        waiting_for_people: waiting(fold, Some(&step.id), fold.first, fold.last),
+        evidence: marks.into_iter().flatten().map(|mark| mark.seq).collect(),
+    }
+}
+
+fn why_not_passed(step: &PlannedStep, fold: &Fold<'_>, outcome: Outcome) -> Option<String> {
+    if outcome == Outcome::Passed {
+        return None;
+    }
+    let seen = fold.steps.get(&step.id);
+    let failure = seen.and_then(|seen| seen.finished?.1.failure.as_ref());
+    let left_out = seen.and_then(|seen| seen.left_out.map(|(_, _, why)| why.to_owned()));
+    let checks = fold.last_checks(&step.id).filter(|(_, check)| effective(check) == outcome);
+    let checks: Vec<_> = checks.map(|(_, check)| check.name.as_str()).collect();
+    if let Some(failure) = failure {
+        return Some(failure.message.clone());
+    }
+    if let Some(why) = left_out {
+        return Some(why);
+    }
+    if !checks.is_empty() {
+        return Some(format!("check {}: {}", outcome, checks.join(", ")));
+    }
+    Some(match seen {
+        Some(seen) if seen.finished.is_some() => "the step gives no reason".to_owned(),
+        Some(seen) if !seen.attempts.is_empty() => "it began and never came to an end".to_owned(),
+        _ => "it was never begun".to_owned(),
+    })
+}
+
+pub(super) fn checks(plan: &Plan, fold: &Fold<'_>) -> Vec<CheckReport> {
+    let last_attempt = |step: &StepId| {
+        let attempts = fold.steps.get(step).and_then(|seen| seen.attempts.last());
+        attempts.map_or(0, |attempt| attempt.number)
+    };
+    let report = fold.checks.iter().map(|(step, attempt, mark, check)| {
+        let mut check = (*check).clone();
+        check.outcome = effective(&check);
+        CheckReport {
+            step: (*step).clone(),
+            attempt: *attempt,
+            superseded: *attempt != last_attempt(step),
+            required: plan.step(step).is_none_or(|step| step.required),
+            check,
+            at: mark.at,
+            evidence: vec![mark.seq],
+        }
+    });
+    report.collect()
+}
+
+pub(super) fn findings(fold: &Fold<'_>) -> Vec<FindingReport> {
+    let report = fold.findings.iter().map(|(step, mark, finding)| FindingReport {
+        step: (*step).clone(),
+        finding: (*finding).clone(),
+        at: mark.at,
+        evidence: vec![mark.seq],
+    });
+    let mut findings: Vec<_> = report.collect();
+    findings.sort_by_key(|finding| Reverse(finding.finding.severity));
+    findings
+}
+
+pub(super) fn recovery_points(fold: &Fold<'_>) -> Vec<PointSeen> {
+    let seen = fold.points.iter().map(|(step, mark, point)| PointSeen {
+        step: (*step).clone(),
+        outcome: fold.outcome(step),
+        point: (*point).clone(),
+        evidence: vec![mark.seq],
+    });
+    seen.collect()
+}
+
+pub(super) fn resources(fold: &Fold<'_>) -> Vec<ResourceReport> {
+    let report = |(key, seen): (&&ResourceKey, &ResourceFold<'_>)| {
+        let state = match (seen.released, seen.left) {
+            (Some(_), _) => ResourceState::Released,
+            (None, Some((_, true, _))) => ResourceState::Kept,
+            (None, Some((_, false, _))) => ResourceState::Left,
+            (None, None) if seen.id.is_some() => ResourceState::Owned,
+            (None, None) => ResourceState::Intended,
+        };
+        let how = seen.released.map(|(_, how)| how).or(seen.left.map(|(why, ..)| why));
+        let command = seen.left.map(|(_, _, command)| command.to_owned());
+        ResourceReport {
+            key: (*key).clone(),
+            id: seen.id.map(str::to_owned),
+            step: seen.step.cloned(),
+            state,
+            how: how.map(str::to_owned),
+            command: command.filter(|_| state != ResourceState::Released),
+            evidence: seen.marks.clone(),
+        }
+    };
+    fold.resources.iter().map(report).collect()
+}
+
+pub(super) fn approvals(fold: &Fold<'_>) -> Vec<ApprovalReport> {
+    let report = fold.questions.iter().map(|question| {
+        let answered = question.answer.map(|(mark, _)| mark);
+        let until = answered.unwrap_or_else(|| fold.end_of(question.step));
+        let marks = [Some(question.asked), answered];
+        ApprovalReport {
+            step: question.step.clone(),
+            text: question.text.to_owned(),
+            asked: question.asked.at,
+            deadline: question.deadline,
+            answered: answered.map(|mark| mark.at),
+            waited: Some(until.since(question.asked)),
+            approval: question.answer.map(|(_, approval)| approval.clone()),
+            evidence: marks.into_iter().flatten().map(|mark| mark.seq).collect(),
+        }
+    });
+    report.collect()
+}
+
+pub(super) fn calls(plan: &Plan, fold: &Fold<'_>) -> Vec<CallReport> {
+    let mut calls: BTreeMap<(String, SiteName), (Mark, CallReport)> = BTreeMap::new();
+    for step in &plan.steps {
+        let Some((mark, result)) = fold.steps.get(&step.id).and_then(|seen| seen.finished) else {
+            continue;
+        };
+        for call in &result.calls {
+            let key = (call.operation.clone(), call.site.clone());
+            let new = || CallReport {
+                operation: call.operation.clone(),
+                site: call.site.clone(),
+                count: 0,
+                failed: 0,
+                last_request_id: None,
+                steps: Vec::new(),
+            };
+            let (last, report) = calls.entry(key).or_insert_with(|| (fold.first, new()));
+            report.count += u64::from(call.count);
+            report.failed += u64::from(call.failed);
+            report.steps.push(step.id.clone());
+            if mark >= *last && call.last_request_id.is_some() {
+                *last = mark;
+                report.last_request_id.clone_from(&call.last_request_id);
+            }
+        }
+    }
+    calls.into_values().map(|(_, report)| report).collect()
+}
+
+pub(super) fn clock(plan: &Plan, fold: &Fold<'_>) -> Vec<ClockMoment> {
+    let mut moments = Vec::new();
+    let mut add = |moment, mark: Mark, step: Option<&StepId>, source: &str| {
+        moments.push(ClockMoment {
+            moment,
+            at: mark.at,
+            since_declared: None,
+            step: step.cloned(),
+            source: source.to_owned(),
+            evidence: vec![mark.seq],
+        });
+    };
+    if let Some(declared) = fold.declared {
+        add(Moment::Occurred, declared, None, "taken as the declaration");
+        add(Moment::Detected, declared, None, "taken as the declaration");
+        add(Moment::Declared, declared, None, "journal");
+        let begun = fold.steps.iter().filter_map(|(id, step)| {
+            let started = step.attempts.first()?.started;
+            (started > declared).then_some((started, *id))
+        });
+        if let Some((mark, step)) = begun.min() {
+            add(Moment::FirstAction, mark, Some(step), "journal");
+        }
+    }
+    if let Ok(mark) = accepted(plan, fold) {
+        add(Moment::Accepted, mark, None, "journal");
+    }
+    if let Ok(mark) = passed_gates(plan, fold, Gate::Assurance) {
+        add(Moment::Assured, mark, None, "journal");
+    }
+    let released = fold.resources.values().map(|seen| seen.released.map(|(mark, _)| mark));
+    if let Some(Some(last)) = released.collect::<Option<Vec<_>>>().map(|all| all.into_iter().max())
+    {
+        add(Moment::Released, last, None, "journal");
+    }
+    for (step, point, at, source, mark) in &fold.reached {
+        add(moment_of(*point), Mark { at: *at, ..*mark }, Some(step), source);
+    }
+    for moment in &mut moments {
+        let since = fold.declared.map(|declared| moment.at - declared.at);
+        moment.since_declared =
+            since.filter(|since| *since >= chrono::TimeDelta::zero()).map(Into::into);
+    }
+    moments.sort_by_key(|moment| (moment.at, moment.moment));
+    moments
+}
+
+fn moment_of(point: ClockPoint) -> Moment {
+    match point {
+        ClockPoint::ResourceAvailable => Moment::ResourceAvailable,
+        ClockPoint::DataReadable => Moment::DataReadable,
+        ClockPoint::Hydrated => Moment::Hydrated,
+        ClockPoint::CutOver => Moment::CutOver,
+    }
+}
