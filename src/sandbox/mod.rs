@@ -15,6 +15,8 @@ mod json;
 mod keys;
 mod page;
 mod rds;
+pub mod s3;
+mod serve;
 mod services;
 mod sql;
 mod state;
@@ -24,7 +26,11 @@ mod world;
 
 pub use estate::Estate;
 pub use fault::{Fault, FaultEffect, FaultError};
-pub use fidelity::{FIDELITY, Operation};
+pub use fidelity::{FIDELITY, Operation, operations};
+pub use serve::{Reach, Server, serve};
 pub use sql::{DatabaseLogin, QueryRefused, Rows, SqlValue};
 pub use wire::{ConnectionFailure, Reply};
 pub use world::{CONNECT_TIMEOUT, READ_TIMEOUT, World, endpoint};
+
+#[cfg(test)]
+mod tests;

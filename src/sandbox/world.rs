@@ -6,11 +6,13 @@
 use super::connector::Connector;
 use super::estate::{AccountId, Estate};
 use super::fault::{Fault, FaultEffect};
+use super::s3::{self, S3State};
 use super::services::{self, Call, Mark};
 use super::state::{PlaceKey, State};
 use super::wire::{
     AwsError, ConnectionFailure, Params, Reply, Scope, Service, error_answer, respond,
 };
+use crate::error::Error;
 use crate::time::Clock;
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -35,6 +37,8 @@ pub struct World(Arc<Shared>);
 struct Shared {
     clock: Clock,
     state: Mutex<State>,
+    /// The buckets, or what is wrong with them in an estate that was not read from a file.
+    s3: Result<S3State, Error>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -51,8 +55,10 @@ pub fn endpoint(service: &str, region: &str) -> String {
 impl World {
     /// Sets an estate in motion. `faults` come before those of the estate.
     pub fn open(estate: Estate, clock: Clock, faults: Vec<Fault>) -> Self {
+        let buckets = estate.placed_buckets();
+        let s3 = S3State::open(&buckets, &estate.directory, clock.clone(), estate.seed);
         let state = State::open(estate, faults);
-        Self(Arc::new(Shared { clock, state: Mutex::new(state) }))
+        Self(Arc::new(Shared { clock, state: Mutex::new(state), s3 }))
     }
 
     /// The HTTP client for an SDK configuration. Nothing leaves the process.
@@ -80,6 +86,9 @@ impl World {
     pub fn lose(&self, account: &str, region: &str) {
         let now = self.0.clock.now();
         self.state().lose(PlaceKey::new(account, region), now);
+        if let Ok(s3) = &self.0.s3 {
+            s3.lose(account, region);
+        }
     }
 
     /// Everything that exists now: a name that is unique in the world, and what can be said of it in a line
@@ -88,7 +97,19 @@ impl World {
         let now = self.0.clock.now();
         let mut state = self.state();
         state.advance(now);
-        state.inventory(now)
+        let mut all = state.inventory(now);
+        if let Ok(s3) = &self.0.s3 {
+            all.extend(s3.inventory());
+        }
+        all
+    }
+
+    /// As [`World::inventory`], without what schedules make and take away: to compare the world before a run with
+    /// the world after it.
+    pub fn lasting_inventory(&self) -> BTreeMap<String, String> {
+        let mut all = self.inventory();
+        all.retain(|_, line| !line.starts_with("scheduled "));
+        all
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -109,9 +130,7 @@ impl World {
             }
             Verdict::Reset => Reply::Unreachable(ConnectionFailure::Reset),
             Verdict::Answer(reply) => reply,
-            Verdict::Object { region, account } => {
-                self.answer_s3(asked, &account, &region, &arrival.request_id).await
-            }
+            Verdict::Object => self.answer_s3(asked, &arrival.request_id).await,
         };
         self.0.clock.sleep(arrival.latency).await;
         match arrival.fault {
@@ -129,17 +148,18 @@ impl World {
         reply
     }
 
-    /// The one call site of the simulated S3.
-    async fn answer_s3(
-        &self,
-        asked: Asked,
-        account: &str,
-        region: &str,
-        request_id: &str,
-    ) -> Reply {
-        let _ = (asked.request, account, region);
-        let error = AwsError::new(501, "NotImplemented", "S3 is not simulated.");
-        Reply::Response(error_answer(Service::S3, &error, request_id))
+    /// The one call site of the simulated S3. It takes account and region from the signature, which it checks.
+    async fn answer_s3(&self, asked: Asked, request_id: &str) -> Reply {
+        let s3 = match &self.0.s3 {
+            Ok(s3) => s3,
+            Err(wrong) => {
+                let error = AwsError::new(500, "InternalError", wrong.to_string());
+                return Reply::Response(error_answer(Service::S3, &error, request_id));
+            }
+        };
+        let mut response = s3.handle(asked.request).await;
+        response.headers_mut().insert("x-amz-request-id", request_id.to_owned());
+        Reply::Response(response)
     }
 }
 
@@ -163,7 +183,10 @@ impl Asked {
         let mut params = Params::default();
         let mut json = serde_json::Value::Null;
         let action = match service {
-            None | Some(Service::S3) => request.method().to_owned(),
+            None => request.method().to_owned(),
+            Some(Service::S3) => {
+                s3::operation_name(&request).unwrap_or(request.method()).to_owned()
+            }
             Some(Service::Rds | Service::Ec2 | Service::Sts) => {
                 params = Params::from_form(&body(&mut request).await?);
                 params.get("Action").unwrap_or_default().to_owned()
@@ -179,9 +202,8 @@ impl Asked {
 }
 
 async fn body(request: &mut HttpRequest) -> Option<Vec<u8>> {
-    if let Some(bytes) = request.body().bytes() {
-        return Some(bytes.to_vec());
-    }
+    // Read as a stream even when it is in memory: otherwise the SDK's protection against stalled uploads never
+    // learns that all of it has been sent, and gives up on a slow answer.
     let body = std::mem::replace(request.body_mut(), SdkBody::taken());
     Some(body.collect().await.ok()?.to_bytes().to_vec())
 }
@@ -194,15 +216,13 @@ pub(crate) struct Arrival {
     verdict: Verdict,
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly all are answers, and each is moved once")]
 enum Verdict {
     Lost,
     Reset,
     Answer(Reply),
     /// For the simulated S3, which answers asynchronously.
-    Object {
-        region: String,
-        account: String,
-    },
+    Object,
 }
 
 impl State {
@@ -258,7 +278,7 @@ impl State {
             return Verdict::Answer(Reply::Response(error_answer(service, &error, request_id)));
         }
         if service == Service::S3 {
-            return Verdict::Object { region: place.region, account: place.account };
+            return Verdict::Object;
         }
         let mark = match fault {
             Some(FaultEffect::Stuck) => Some(Mark::Stuck),

@@ -17,17 +17,19 @@ pub use place::{
     AccountEstate, KmsKeyEstate, KmsKeyState, ParameterGroupEstate, PlaceEstate, SecretEstate,
     SecurityGroupEstate, SubnetEstate, SubnetGroupEstate,
 };
-pub use schedule::Cadence;
+pub(crate) use schedule::Cadence;
 pub use volume::{
     ManualVolumeSnapshot, VolumeEstate, VolumeSnapshotCopies, VolumeSnapshotSchedule,
 };
 
 use super::fault::Fault;
+use super::s3::{BucketEstate, PlacedBucket};
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything that the sandbox simulates. Written in YAML; see `scenarios/estates/`.
@@ -61,6 +63,25 @@ pub struct Estate {
     /// What goes wrong.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// The folder of the estate file, where the paths of its buckets' files start.
+    #[serde(skip)]
+    pub directory: PathBuf,
+}
+
+impl Estate {
+    /// The buckets with the places where they are.
+    pub(crate) fn placed_buckets(&self) -> Vec<PlacedBucket> {
+        let of_place = |place: &PlaceEstate| {
+            let (account, region) = (place.account.to_string(), place.region.clone());
+            let placed = move |bucket: &BucketEstate| PlacedBucket {
+                account: account.clone(),
+                region: region.clone(),
+                bucket: bucket.clone(),
+            };
+            place.buckets.iter().map(placed).collect::<Vec<_>>()
+        };
+        self.places.iter().flat_map(of_place).collect()
+    }
 }
 
 fn default_latency() -> HumanDuration {

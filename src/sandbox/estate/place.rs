@@ -1,4 +1,5 @@
 use super::{AccountId, DatabaseEstate, VolumeEstate};
+use crate::sandbox::s3::BucketEstate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,7 +44,7 @@ pub struct PlaceEstate {
     pub volumes: Vec<VolumeEstate>,
     /// S3 buckets.
     #[serde(default)]
-    pub buckets: Vec<serde_json::Value>,
+    pub buckets: Vec<BucketEstate>,
 }
 
 /// A key of KMS.

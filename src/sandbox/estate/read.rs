@@ -1,10 +1,12 @@
 use super::{AccountId, Estate, PlaceEstate};
 use crate::error::{Error, Result};
+use crate::sandbox::s3;
 use crate::time::HumanDuration;
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 
 /// The most snapshots that a schedule may keep.
 const MOST_SNAPSHOTS: u64 = 5_000;
@@ -16,7 +18,8 @@ impl Estate {
     /// The first mistake, with its line and column: YAML that cannot be read, an unknown key, a value of the wrong
     /// kind, or something named that does not exist.
     pub fn read(name: &str, text: &str) -> Result<Self> {
-        let estate: Self = parse(text).map_err(|e| located(name, &e))?;
+        let mut estate: Self = parse(text).map_err(|e| located(name, &e))?;
+        estate.directory = Path::new(name).parent().unwrap_or(Path::new("")).to_owned();
         if let Err(wrong) = check(&estate) {
             let at = locate(text, &wrong.path);
             return Err(Error::bad_input(match at {
@@ -24,6 +27,8 @@ impl Estate {
                 None => format!("{name}: {}", wrong.what),
             }));
         }
+        s3::check(&estate.placed_buckets(), &estate.directory, estate.now)
+            .map_err(|e| Error::bad_input(format!("{name}: {e}")))?;
         Ok(estate)
     }
 }
@@ -349,5 +354,19 @@ mod tests {
         assert!(text.starts_with("e.yaml:1:9: "), "{text}");
         let text = message("places: [{ account: '222222222222', region: a }]\n");
         assert!(text.contains("222222222222 is not under accounts"), "{text}");
+    }
+
+    #[test]
+    fn the_published_schema_accepts_what_the_reader_accepts() {
+        let text = include_str!("../tests/estate.yaml");
+        Estate::read("estate.yaml", text).unwrap();
+        let schema = serde_json::to_value(schemars::schema_for!(Estate)).unwrap();
+        let written: serde_json::Value = parse(text).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&written).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        let mut wrong = written;
+        wrong["places"][0]["databases"][0]["prot"] = 1.into();
+        assert!(!validator.is_valid(&wrong));
     }
 }
