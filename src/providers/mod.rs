@@ -2,9 +2,19 @@
 //!
 //! Providers never use each other, nor the engine.
 
+pub mod control;
+pub mod exec;
+pub mod http;
+pub mod sql;
+
 use crate::action::Registry;
 
 /// All that there is.
 pub fn registry() -> Registry {
-    Registry::default()
+    let mut registry = Registry::default();
+    control::register(&mut registry);
+    exec::register(&mut registry);
+    http::register(&mut registry);
+    sql::register(&mut registry);
+    registry
 }
