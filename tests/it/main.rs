@@ -1,4 +1,4 @@
 //! Tests against real servers, and of the program as a whole.
 
 #[cfg(test)]
-mod server_sql;
+mod server_outside;

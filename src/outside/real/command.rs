@@ -225,6 +225,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_program_that_is_given_up_is_killed_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark");
+        let script = format!("(sleep 2; touch '{}') & sleep 300", mark.display());
+        let request = request(&["sh", "-c", &script]);
+        let given_up = tokio::time::timeout(Duration::from_millis(500), run(&request)).await;
+        assert!(given_up.is_err());
+        crate::time::Clock::system().sleep(Duration::from_secs(3)).await;
+        assert!(!mark.exists(), "the child went on");
+    }
+
+    #[tokio::test]
     async fn a_child_in_the_background_does_not_hold_up_the_answer() {
         let mut request = request(&["sh", "-c", "echo started; sleep 5 &"]);
         request.timeout = Duration::from_secs(4);

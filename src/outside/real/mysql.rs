@@ -1,4 +1,6 @@
-use super::database::{Stop, answering, closed, meaning, milliseconds, opening, push};
+use super::database::{
+    Stop, answering, certificates, closed, meaning, milliseconds, opening, push,
+};
 use super::values::{TextKind, from_bytes, from_text};
 use crate::outside::{Answer, DatabaseLogin, DatabaseSession, OutsideError, Rows, SqlValue, Tls};
 use futures_util::TryStreamExt;
@@ -49,7 +51,9 @@ fn options(login: &DatabaseLogin) -> Result<MySqlConnectOptions, OutsideError> {
         .disable_statement_logging();
     Ok(match &login.tls {
         Tls::Verify => options.ssl_mode(MySqlSslMode::VerifyIdentity),
-        Tls::VerifyWith(file) => options.ssl_mode(MySqlSslMode::VerifyIdentity).ssl_ca(file),
+        Tls::VerifyWith(file) => {
+            options.ssl_mode(MySqlSslMode::VerifyIdentity).ssl_ca_from_pem(certificates(file)?)
+        }
         Tls::Encrypt => options.ssl_mode(MySqlSslMode::Required),
         Tls::Off => options.ssl_mode(MySqlSslMode::Disabled),
     })

@@ -28,21 +28,29 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
         let name = text("name").unwrap_or("query");
         expected.push(format!("{name}: {}.", wanted.unwrap_or_default()));
     }
+    let mut if_it_fails = vec![
+        "Refused or timed out: the database may still be starting; look at its state and at its security group."
+            .to_owned(),
+        "Password rejected: the restored database has the users and passwords of its recovery point, which may be \
+         older than the secret."
+            .to_owned(),
+        "Certificate not verified: get global-bundle.pem of RDS from https://truststore.pki.rds.amazonaws.com/."
+            .to_owned(),
+    ];
+    if is_mysql {
+        if_it_fails.push(
+            "The option --ssl-mode is unknown: it is MariaDB's client; write --ssl-verify-server-cert instead."
+                .to_owned(),
+        );
+    }
     ByHand {
         commands,
         expected: expected.join(" "),
         verify: vec![
-            "No row, NULL or an error of the server verifies nothing: treat it as not checked.".to_owned(),
-        ],
-        if_it_fails: vec![
-            "Refused or timed out: the database may still be starting; look at its state and at its security group."
-                .to_owned(),
-            "Password rejected: the restored database has the users and passwords of its recovery point, which may be \
-             older than the secret."
-                .to_owned(),
-            "Certificate not verified: get global-bundle.pem of RDS from https://truststore.pki.rds.amazonaws.com/."
+            "No row, NULL or an error of the server verifies nothing: treat it as not checked."
                 .to_owned(),
         ],
+        if_it_fails,
     }
 }
 

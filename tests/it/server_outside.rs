@@ -1,5 +1,5 @@
-//! Databases through the real world outside: a PostgreSQL that the tests start from `REDRILL_TEST_POSTGRES_BIN`, and the
-//! MariaDB of `REDRILL_TEST_MARIADB`.
+//! The real world outside: a PostgreSQL that the tests start from `REDRILL_TEST_POSTGRES_BIN`, the MariaDB of
+//! `REDRILL_TEST_MARIADB`, and an HTTPS server of `openssl`.
 
 use redrill::action::{Recorder, RunFacts, StepContext, StepError};
 use redrill::aws::CallLog;
@@ -7,7 +7,8 @@ use redrill::ids::{Digest, RunId, StepId};
 use redrill::journal::{Event, Outcome, ResourceKey};
 use redrill::outside::real::RealOutside;
 use redrill::outside::{
-    DatabaseEngine, DatabaseLogin, DatabaseSession, Outside, OutsideError, Secret, SqlValue, Tls,
+    DatabaseEngine, DatabaseLogin, DatabaseSession, HttpRequest, Outside, OutsideError, Secret,
+    SqlValue, Tls,
 };
 use redrill::providers;
 use redrill::time::Clock;
@@ -217,12 +218,18 @@ async fn server_postgres_nothing_can_be_changed() {
     // Several statements, by which one could leave the transaction, are refused before any of them runs.
     refused(&mut session, "commit; insert into t values (2)", "SQLSTATE 42601").await;
     refused(&mut session, "select 1; rollback; delete from t", "SQLSTATE 42601").await;
+    // Once read-only, a transaction stays so, in functions too.
+    const STAYS: &str = "SQLSTATE 25001";
+    refused(&mut session, "set transaction read write", STAYS).await;
+    refused(&mut session, "select set_config('transaction_read_only', 'off', true)", STAYS).await;
+    let block = "do $$ begin set transaction read write; delete from t; end $$";
+    refused(&mut session, block, STAYS).await;
+    refused(&mut session, "do $$ begin commit; delete from t; end $$", "SQLSTATE 2D000").await;
     // Settings of one query do not open the next one.
     for way_out in [
         "set default_transaction_read_only = off",
         "select set_config('default_transaction_read_only', 'off', false)",
         "set session characteristics as transaction read write",
-        "set transaction read write",
         "commit",
     ] {
         session.query(way_out).await.unwrap();
@@ -319,6 +326,7 @@ async fn server_postgres_certificates_are_verified() {
         (Tls::Verify, "localhost"),
         (Tls::VerifyWith(authority), "127.0.0.1"),
         (Tls::VerifyWith("/nowhere/ca.pem".to_owned()), "localhost"),
+        (Tls::VerifyWith(server.file("server.key")), "localhost"),
     ] {
         let login = DatabaseLogin { tls, host: host.to_owned(), ..server.login() };
         let Err(error) = open(&login).await else { panic!("{login:?} was let in") };
@@ -544,4 +552,45 @@ async fn server_postgres_damaged_pages_fail_the_check() {
     ]});
     let (_, events) = check(&server, queries).await;
     assert_eq!(outcomes(&events)["rows"], Outcome::Failed);
+}
+
+/// An HTTPS server with a certificate of our own authority, killed when dropped.
+struct Https(std::process::Child);
+
+impl Drop for Https {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[tokio::test]
+async fn server_https_certificates_are_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut openssl = Command::new("openssl");
+    openssl.args(["s_server", "-www", "-cert", "server.pem", "-key", "server.key", "-accept"]);
+    openssl.arg(port.to_string()).current_dir(folder.path());
+    openssl.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _server = Https(openssl.spawn().unwrap());
+    let request = HttpRequest {
+        step: StepId::new("health"),
+        method: "GET".to_owned(),
+        url: format!("https://localhost:{port}/"),
+        headers: BTreeMap::new(),
+        body: None,
+        timeout: Duration::from_secs(5),
+        body_limit: 1000,
+    };
+    let (outside, clock) = (RealOutside::new("unused"), Clock::system());
+    let error = loop {
+        match outside.http(&request).await {
+            Err(OutsideError::Unreachable(_)) if clock.elapsed() < Duration::from_secs(10) => {
+                clock.sleep(Duration::from_millis(100)).await;
+            }
+            other => break other,
+        }
+    };
+    assert!(matches!(&error, Err(OutsideError::Failed(_))), "{error:?}");
 }
