@@ -43,7 +43,8 @@ error at once.
 
 Every query is one statement in a read-only transaction of its own, with a time limit in the server; several statements in \
 one text are refused by the server. That protects the data from mistakes, not from intent: give a user with rights to read \
-only. Each query gives one row with one column, which is judged by `expect`. No row, null, more than one value, an error of \
+only. To MySQL and MariaDB only statements that read are sent (`select`, `with`, `show`, `check table` …), since procedures \
+there can leave the transaction. Each query gives one row with one column, which is judged by `expect`. No row, null, more than one value, an error of \
 the server or an empty `population` make the check inconclusive, never passed; an error by which the server says that its \
 data is damaged makes it fail.
 
