@@ -6,6 +6,8 @@ mod backups;
 pub mod etcd;
 pub mod rds;
 pub mod s3;
+#[cfg(test)]
+mod trial;
 
 use crate::action::Registry;
 
