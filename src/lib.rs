@@ -21,6 +21,7 @@ pub mod journal;
 pub mod outside;
 pub mod plan;
 pub mod providers;
+pub mod render;
 pub mod report;
 pub mod sandbox;
 pub mod scenario;

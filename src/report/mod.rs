@@ -17,6 +17,8 @@ mod rules;
 pub(crate) mod samples;
 mod selfcheck;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use build::{ReportError, journal_digest, report, schema};
 pub use model::{ExitReport, Report, Rule, RunReport, ScenarioReport, Verdict, VerdictReport};

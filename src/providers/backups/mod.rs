@@ -4,6 +4,8 @@
 //! keep to itself.
 
 mod keys;
+#[cfg(test)]
+pub(super) mod rehearsal;
 mod spacing;
 
 pub(super) use keys::{KeyCondition, key_conditions};

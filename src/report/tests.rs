@@ -1,0 +1,328 @@
+use super::samples::{self, Sample, human};
+use super::{
+    DecidedBy, Moment, ObjectiveOutcome, OmissionKind, Report, ReportError, ResourceState, Verdict,
+    report, schema,
+};
+use crate::ids::StepId;
+use crate::journal::{Check, Event, Outcome};
+use proptest::prelude::*;
+
+#[test]
+fn a_run_passes_when_everything_was_verified_met_and_removed() {
+    let report = samples::passed().report();
+    assert_eq!(report.verdict.verdict, Verdict::Passed, "{:?}", report.verdict.reasons());
+    assert_eq!(report.exit.code, 0);
+    assert_eq!(report.verdict.text, "passed");
+    assert_eq!(report.verdict.notice, None);
+}
+
+#[test]
+fn the_recovery_time_is_measured_from_the_declaration_to_the_last_acceptance_gate() {
+    let report = samples::passed().report();
+    let rto = report.objectives.rto.unwrap();
+    // 1s + 14s + 4m + 6m 30s + 1s + 2s + 47m + 1s + 40s
+    assert_eq!(rto.measured, Some(human("58m 29s")));
+    assert_eq!(rto.actual, Some(human("1h 28m 29s")), "30m of decision are assumed");
+    assert_eq!(rto.waiting_for_people, human("10m 30s"));
+    assert_eq!(rto.uncertainty, human("30s"));
+    assert!(rto.lower_bound.is_some());
+    assert_eq!(rto.outcome, ObjectiveOutcome::Met);
+}
+
+#[test]
+fn the_worst_case_of_the_schedule_decides_when_it_is_worse_than_the_day() {
+    let rpo = samples::passed().report().objectives.rpo.unwrap();
+    assert_eq!(rpo.of_the_day, Some(human("7h 58m 25s 600ms")));
+    assert_eq!(rpo.actual, Some(human("25h 40m")));
+    assert_eq!(rpo.decided_by, Some(DecidedBy::Schedule));
+    let mut sample = samples::passed();
+    sample.plan.objectives.rpo.as_mut().unwrap().target = human("25h");
+    assert_eq!(replanned(sample).objectives.rpo.unwrap().outcome, ObjectiveOutcome::Missed);
+}
+
+/// The report after the plan was changed, as if the run had been one of that plan.
+fn replanned(mut sample: Sample) -> Report {
+    let digest = sample.plan.digest();
+    if let Event::RunStarted { plan, .. } = &mut sample.tape.records[0].event {
+        *plan = digest;
+    }
+    sample.report()
+}
+
+#[test]
+fn a_point_of_the_backup_does_not_measure_an_objective_about_the_data() {
+    let mut sample = samples::passed();
+    for record in &mut sample.tape.records {
+        if let Event::RecoveryPointSeen { point, .. } = &mut record.event {
+            point.measure = crate::journal::Measure::Backup;
+        }
+    }
+    let report = sample.report();
+    assert_eq!(report.objectives.rpo.as_ref().unwrap().outcome, ObjectiveOutcome::NotMeasured);
+    assert_eq!(report.verdict.verdict, Verdict::Inconclusive);
+    assert_eq!(report.exit.code, 2);
+}
+
+#[test]
+fn of_several_proven_steps_the_oldest_point_counts() {
+    let mut sample = samples::passed();
+    let (index, mut record) = sample
+        .tape
+        .records
+        .iter()
+        .enumerate()
+        .find(|(_, record)| matches!(&record.event, Event::RecoveryPointSeen { step, .. } if step.as_str() == "data"))
+        .map(|(index, record)| (index, record.clone()))
+        .unwrap();
+    if let Event::RecoveryPointSeen { step, point } = &mut record.event {
+        *step = StepId::new("files");
+        point.at -= chrono::TimeDelta::hours(20);
+    }
+    sample.tape.records.insert(index, record);
+    renumber(&mut sample);
+    let rpo = sample.report().objectives.rpo.unwrap();
+    assert_eq!(rpo.of_the_day, Some(human("27h 58m 25s 600ms")));
+    assert_eq!(rpo.outcome, ObjectiveOutcome::Missed);
+}
+
+fn renumber(sample: &mut Sample) {
+    for (index, record) in sample.tape.records.iter_mut().enumerate() {
+        record.seq = index as u64;
+    }
+}
+
+#[test]
+fn a_failed_check_and_a_missed_target_fail_the_run() {
+    let report = samples::failed().report();
+    assert_eq!((report.verdict.verdict, report.exit.code), (Verdict::Failed, 1));
+    let reasons = report.verdict.reasons().join("\n");
+    assert!(
+        reasons.contains("missing objects of step files: expected = 0, observed 3"),
+        "{reasons}"
+    );
+    assert!(reasons.contains("RTO missed"), "{reasons}");
+    assert_eq!(report.findings[0].finding.code, "s3.missing_copies", "the gravest comes first");
+}
+
+#[test]
+fn an_empty_population_makes_the_run_inconclusive_whatever_the_step_says() {
+    let mut sample = samples::passed();
+    for record in &mut sample.tape.records {
+        if let Event::Checked { step, check } = &mut record.event
+            && step.as_str() == "deep"
+        {
+            check.population = Some(0);
+        }
+    }
+    let report = sample.report();
+    assert_eq!(report.verdict.verdict, Verdict::Inconclusive);
+    assert!(report.omissions.iter().any(|omission| omission.kind == OmissionKind::Check));
+}
+
+#[test]
+fn a_run_without_a_single_check_proves_nothing() {
+    let mut sample = samples::passed();
+    sample.tape.records.retain(|record| !matches!(record.event, Event::Checked { .. }));
+    renumber(&mut sample);
+    assert_eq!(sample.report().verdict.verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn what_is_left_behind_is_counted_and_changes_the_exit_code() {
+    let report = samples::cancelled().report();
+    assert_eq!((report.exit.code, report.exit.left_behind), (130, 1));
+    assert_eq!(report.verdict.verdict, Verdict::Inconclusive);
+    assert!(report.resources[0].command.as_ref().unwrap().contains("delete-db-instance"));
+    let mut sample = samples::passed();
+    sample.tape.records.retain(|record| !matches!(record.event, Event::ResourceReleased { .. }));
+    renumber(&mut sample);
+    let report = sample.report();
+    assert_eq!((report.exit.code, report.verdict.verdict), (5, Verdict::Inconclusive));
+    assert_eq!(report.resources[0].state, ResourceState::Owned);
+}
+
+#[test]
+fn what_is_kept_on_purpose_is_a_deviation_and_not_left_behind() {
+    let mut sample = samples::passed();
+    for record in &mut sample.tape.records {
+        if let Event::ResourceReleased { key, .. } = &record.event {
+            let (key, why) = (key.clone(), "--keep".to_owned());
+            let command = "aws rds delete-db-instance".to_owned();
+            record.event = Event::ResourceLeft { key, why, kept: true, command };
+        }
+    }
+    let report = sample.report();
+    assert_eq!((report.exit.code, report.exit.left_behind), (0, 0));
+    assert!(report.deviations.iter().any(|text| text.contains("kept on purpose")));
+}
+
+#[test]
+fn the_critical_path_is_the_chain_that_held_up_the_last_acceptance_gate() {
+    let report = samples::passed().report();
+    let path: Vec<_> = report.timeline.critical_path.iter().map(StepId::as_str).collect();
+    assert_eq!(path, ["point", "approve", "restore", "data"]);
+    let files = report.timeline.steps.iter().find(|step| step.id.as_str() == "files").unwrap();
+    assert!(!files.critical);
+}
+
+#[test]
+fn without_a_declaration_nothing_is_measured() {
+    let mut sample = samples::passed();
+    sample.tape.records.retain(|record| !matches!(record.event, Event::DisasterDeclared { .. }));
+    renumber(&mut sample);
+    let report = sample.report();
+    assert_eq!(report.objectives.rto.as_ref().unwrap().outcome, ObjectiveOutcome::NotMeasured);
+    assert_eq!(report.objectives.rpo.as_ref().unwrap().outcome, ObjectiveOutcome::NotMeasured);
+    assert!(!report.clock.iter().any(|moment| moment.moment == Moment::Declared));
+}
+
+#[test]
+fn a_clock_that_is_set_during_the_run_does_not_change_the_measure() {
+    let mut sample = samples::passed();
+    for record in sample.tape.records.iter_mut().skip(20) {
+        record.at -= chrono::TimeDelta::hours(3);
+    }
+    assert_eq!(sample.report().objectives.rto.unwrap().measured, Some(human("58m 29s")));
+}
+
+#[test]
+fn the_time_over_a_resume_counts() {
+    let mut sample = samples::passed();
+    let at = sample
+        .tape
+        .records
+        .iter()
+        .position(|record| matches!(&record.event, Event::ResourceOwned { .. }));
+    let at = at.unwrap() + 1;
+    let mut resumed = sample.tape.records[at].clone();
+    resumed.event = Event::RunResumed { torn_bytes: 0, gap_ms: 60_000 };
+    resumed.elapsed_ms = 5;
+    sample.tape.records.insert(at, resumed);
+    let shift = sample.tape.records[at + 1].elapsed_ms;
+    for record in sample.tape.records.iter_mut().skip(at + 1) {
+        record.elapsed_ms = record.elapsed_ms - shift + 5 + 47 * 60_000;
+    }
+    renumber(&mut sample);
+    assert_eq!(sample.report().objectives.rto.unwrap().measured, Some(human("59m 29s")));
+}
+
+#[test]
+fn a_rehearsal_says_that_it_is_none_of_the_real_thing() {
+    let report = samples::rehearsal().report();
+    assert_eq!(report.verdict.text, "rehearsal: passed, not evidence of recovery");
+    assert!(report.verdict.rehearsal);
+    assert!(report.verdict.notice.unwrap().starts_with("REHEARSAL"));
+    assert!(report.omissions.iter().any(|omission| omission.kind == OmissionKind::Run));
+}
+
+#[test]
+fn the_journal_of_another_plan_makes_no_report() {
+    let mut sample = samples::passed();
+    sample.plan.title.push('!');
+    let made = report(&sample.plan, &sample.tape.records, &[], &samples::registry());
+    assert!(matches!(made, Err(ReportError::OtherPlan { .. })));
+}
+
+#[test]
+fn records_that_cannot_be_are_refused() {
+    let made = |change: &dyn Fn(&mut Sample)| {
+        let mut sample = samples::passed();
+        change(&mut sample);
+        report(&sample.plan, &sample.tape.records, &[], &samples::registry()).unwrap_err()
+    };
+    assert_eq!(made(&|sample| sample.tape.records.clear()), ReportError::Empty);
+    assert_eq!(made(&|sample| drop(sample.tape.records.remove(0))), ReportError::NoStart);
+    let gap = made(&|sample| drop(sample.tape.records.remove(5)));
+    assert_eq!(gap, ReportError::Gap { expected: 5, found: 6 });
+    let stranger = made(&|sample| {
+        sample.tape.check("stranger", Check::made("a", "b", "c", true));
+    });
+    assert!(matches!(stranger, ReportError::UnknownStep { .. }));
+    let twice = made(&|sample| {
+        sample.tape.finish("data", Outcome::Passed, &[]);
+    });
+    assert!(matches!(twice, ReportError::Contradiction(_)));
+}
+
+#[test]
+fn the_selfcheck_catches_a_report_that_claims_too_much() {
+    let sample = samples::failed();
+    let mut report = sample.report();
+    report.verdict.verdict = Verdict::Passed;
+    report.exit.code = 0;
+    for rule in &mut report.verdict.rules {
+        rule.holds = true;
+    }
+    let found = super::selfcheck::check(&sample.plan, &sample.tape.records, &report).unwrap_err();
+    assert!(found.to_string().contains("passed although required step files did not"), "{found}");
+    let sample = samples::passed();
+    let mut report = sample.report();
+    report.objectives.rto.as_mut().unwrap().target = human("1h");
+    assert!(super::selfcheck::check(&sample.plan, &sample.tape.records, &report).is_err());
+}
+
+#[test]
+fn missing_earlier_runs_and_unexercised_actions_are_named() {
+    let report = samples::passed().report();
+    let of = |kind| report.omissions.iter().filter(move |omission| omission.kind == kind);
+    assert_eq!(of(OmissionKind::History).count(), 1);
+    let actions: Vec<_> = of(OmissionKind::Action).map(|omission| omission.what.as_str()).collect();
+    assert_eq!(actions, ["s3.compare_replica"]);
+    assert!(of(OmissionKind::Scope).any(|omission| omission.what == "cut-over"));
+}
+
+#[test]
+fn a_report_reads_back_what_it_writes_and_fits_its_schema() {
+    let schema = jsonschema::validator_for(&schema()).unwrap();
+    for (name, sample) in samples::all() {
+        let report = sample.report();
+        let written = serde_json::to_value(&report).unwrap();
+        assert!(schema.is_valid(&written), "{name}: {:?}", schema.validate(&written).err());
+        assert_eq!(serde_json::from_value::<Report>(written).unwrap(), report, "{name}");
+    }
+}
+
+#[test]
+fn the_published_schema_is_fresh() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schema/report.json");
+    let fresh = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+    if std::env::var_os("REDRILL_UPDATE").is_some() {
+        std::fs::write(path, &fresh).unwrap();
+    }
+    let published = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(published == fresh, "run the tests with REDRILL_UPDATE=1");
+}
+
+proptest! {
+    /// Whatever a journal lacks, and wherever it ends: no panic, and never a pass of what is incomplete.
+    #[test]
+    fn a_journal_that_lacks_records_never_passes(keep in prop::collection::vec(any::<bool>(), 80)) {
+        let mut sample = samples::passed();
+        let mut removed = false;
+        let mut index = 0;
+        sample.tape.records.retain(|record| {
+            index += 1;
+            let proof = matches!(&record.event,
+                Event::StepFinished { .. } | Event::DisasterDeclared { .. } | Event::RunFinished { .. }
+                | Event::ResourceReleased { .. });
+            let kept = index == 1 || !proof || keep[index % keep.len()];
+            removed |= !kept;
+            kept
+        });
+        renumber(&mut sample);
+        if let Ok(report) = report(&sample.plan, &sample.tape.records, &[], &samples::registry()) {
+            prop_assert!(!removed || report.verdict.verdict != Verdict::Passed);
+            prop_assert!(!removed || report.exit.code != 0);
+        }
+    }
+
+    #[test]
+    fn a_journal_cut_anywhere_makes_a_report_that_is_not_passed(length in 1_usize..40) {
+        let mut sample = samples::passed();
+        let whole = sample.tape.records.len();
+        sample.tape.records.truncate(length.min(whole - 1));
+        let report = sample.report();
+        prop_assert!(report.verdict.verdict != Verdict::Passed && report.exit.code != 0);
+        prop_assert!(report.exit.unfinished);
+    }
+}
