@@ -3,8 +3,12 @@ use super::run_one::{report_of, write_reports};
 use super::runs::{RunFolder, Store};
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::error::{Error, ExitCode, Result};
+use crate::ids::RunId;
+use crate::journal::WorldKind;
+use crate::providers;
 use crate::render;
 use crate::report::EarlierRun;
+use chrono::DateTime;
 
 /// `redrill report`
 pub(super) fn report(args: &ReportArgs, store: &Store, output: &Output) -> Result<ExitCode> {
@@ -13,20 +17,19 @@ pub(super) fn report(args: &ReportArgs, store: &Store, output: &Output) -> Resul
     let number = folder.load()?.state.head.map_or(0, |head| head.number);
     let earlier = earlier_runs(store, &plan.name, number)?;
     let Some(format) = args.format else {
-        let ended = write_reports(&folder, &earlier)?;
-        output.print(&render::terminal(&ended.report, output.color, &ended.html))?;
-        return Ok(ended.report.exit_code());
+        let ended = write_reports(&folder, &providers::registry(), &earlier)?;
+        output.print(&ended.summary(output))?;
+        return Ok(ExitCode::of_number(ended.report.exit.code));
     };
-    let report = report_of(&folder, &earlier)?;
-    let bytes = match format {
-        ReportFormat::Html => render::html(&report),
-        ReportFormat::Markdown => render::markdown(&report),
-        ReportFormat::Json => render::json(&report),
-        ReportFormat::Junit => render::junit(&report),
+    let report = report_of(&folder, &providers::registry(), &earlier)?;
+    let text = match format {
+        ReportFormat::Html => render::html(&report)?,
+        ReportFormat::Markdown => render::markdown(&report)?,
+        ReportFormat::Json => render::json(&report)?,
+        ReportFormat::Junit => render::junit(&report)?,
     };
-    let bytes = bytes.map_err(|e| Error::broken(format!("the report cannot be written: {e}")))?;
-    output.print(&String::from_utf8_lossy(&bytes))?;
-    Ok(report.exit_code())
+    output.print(&text)?;
+    Ok(ExitCode::of_number(report.exit.code))
 }
 
 /// The runs of a scenario before a number, for the report: failed, cancelled and unreadable ones included.
@@ -36,8 +39,28 @@ pub(super) fn earlier_runs(store: &Store, scenario: &str, number: u32) -> Result
 }
 
 fn earlier_run(number: u32, folder: &RunFolder) -> EarlierRun {
-    match folder.load() {
-        Ok(stored) => EarlierRun::of(&stored.plan, &stored.contents.records),
-        Err(error) => EarlierRun::unreadable(number, &folder.name(), &error.to_string()),
+    match report_of(folder, &providers::registry(), &[]) {
+        Ok(report) => EarlierRun {
+            number,
+            run: report.run.id,
+            started: report.run.started,
+            verdict: (!report.exit.unfinished).then_some(report.verdict.verdict),
+            world: report.run.world,
+            cancelled: report.exit.cancelled_by.is_some(),
+        },
+        Err(error) => unreadable(number, folder, &error),
+    }
+}
+
+/// A run whose journal or plan does not verify is listed all the same, as one that never came to an end.
+fn unreadable(number: u32, folder: &RunFolder, error: &Error) -> EarlierRun {
+    let written = std::fs::metadata(&folder.path).and_then(|folder| folder.modified());
+    EarlierRun {
+        number,
+        run: RunId::new(format!("{} ({error})", folder.name())),
+        started: written.map_or(DateTime::UNIX_EPOCH, DateTime::from),
+        verdict: None,
+        world: WorldKind::Real,
+        cancelled: false,
     }
 }

@@ -1,5 +1,6 @@
 //! One run from its first to its last record, and its reports.
 
+use super::output::Output;
 use super::progress::Progress;
 use super::runs::RunFolder;
 use super::world::{self, Target};
@@ -38,16 +39,28 @@ pub(super) struct Ended {
     pub(super) html: PathBuf,
 }
 
+impl Ended {
+    /// What the terminal shows at the end.
+    pub(super) fn summary(&self, output: &Output) -> String {
+        render::terminal(&self.report, output.color, Some(&self.html.display().to_string()))
+    }
+}
+
 /// Runs a plan. Blocks until it has ended.
-pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, earlier: &[EarlierRun]) -> Result<Ended> {
+pub(super) fn run(
+    new: NewRun<'_>,
+    progress: &mut Progress,
+    earlier: &[EarlierRun],
+) -> Result<Ended> {
     let runtime = new.target.runtime()?;
     let folder = new.folder.clone();
-    let plan = new.plan;
+    let (plan, registry) = (new.plan, new.registry);
     runtime.block_on(async move {
         let world = world::open(new.target.clone(), plan, &new.run, &new.folder).await?;
         let started = world.clock.now();
         let identified = identify(&world).await?;
-        let journal = Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
+        let journal =
+            Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
         let facts = facts(plan, &new.run, new.seed, started);
         let mut opening = vec![first_event(&new, &facts)];
         opening.extend(identified);
@@ -67,7 +80,7 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, earlier: &[EarlierRu
         engine::drive(drive).await.map_err(|e| drive_error(&new.folder, &e))
     })?;
     progress.end();
-    write_reports(&folder, earlier)
+    write_reports(&folder, registry, earlier)
 }
 
 /// Who we are at each site, and whether that is the account that the scenario names. Before the first record: a wrong
@@ -151,7 +164,7 @@ pub(super) fn resume(
     let Some(head) = state.head.clone() else { return Err(folder.refused(&"it does not start")) };
     if state.finished.is_some() {
         drop(journal);
-        return write_reports(folder, earlier);
+        return write_reports(folder, registry, earlier);
     }
     let runtime = target.runtime()?;
     runtime.block_on(async {
@@ -179,12 +192,15 @@ pub(super) fn resume(
         engine::drive(drive).await.map_err(|e| drive_error(folder, &e))
     })?;
     progress.end();
-    write_reports(folder, earlier)
+    write_reports(folder, registry, earlier)
 }
 
 fn journal_error(folder: &RunFolder, error: &std::io::Error) -> Error {
-    Error::broken(format!("{} cannot be written: {error}; nothing was done", folder.journal().display()))
-        .help("choose another place with --runs-dir, or free some space")
+    Error::broken(format!(
+        "{} cannot be written: {error}; nothing was done",
+        folder.journal().display()
+    ))
+    .help("choose another place with --runs-dir, or free some space")
 }
 
 fn drive_error(folder: &RunFolder, error: &DriveError) -> Error {
@@ -195,20 +211,26 @@ fn drive_error(folder: &RunFolder, error: &DriveError) -> Error {
 }
 
 /// Writes the reports of a run from its journal alone.
-pub(super) fn write_reports(folder: &RunFolder, earlier: &[EarlierRun]) -> Result<Ended> {
-    let report = report_of(folder, earlier)?;
-    let unwritten = |e: &dyn std::fmt::Display| Error::broken(format!("the report cannot be written: {e}"));
-    let html = render::html(&report).map_err(|e| unwritten(&e))?;
-    let html = folder.write("report.html", &html)?;
-    folder.write("report.md", &render::markdown(&report).map_err(|e| unwritten(&e))?)?;
-    folder.write("report.json", &render::json(&report).map_err(|e| unwritten(&e))?)?;
-    folder.write("junit.xml", &render::junit(&report).map_err(|e| unwritten(&e))?)?;
+pub(super) fn write_reports(
+    folder: &RunFolder,
+    registry: &Registry,
+    earlier: &[EarlierRun],
+) -> Result<Ended> {
+    let report = report_of(folder, registry, earlier)?;
+    let html = folder.write("report.html", render::html(&report)?.as_bytes())?;
+    folder.write("report.md", render::markdown(&report)?.as_bytes())?;
+    folder.write("report.json", render::json(&report)?.as_bytes())?;
+    folder.write("junit.xml", render::junit(&report)?.as_bytes())?;
     Ok(Ended { report, html })
 }
 
 /// What a run means, from its journal alone.
-pub(super) fn report_of(folder: &RunFolder, earlier: &[EarlierRun]) -> Result<Report> {
+pub(super) fn report_of(
+    folder: &RunFolder,
+    registry: &Registry,
+    earlier: &[EarlierRun],
+) -> Result<Report> {
     let stored = folder.load()?;
-    report::report(&stored.plan, &stored.contents.records, earlier)
+    report::report(&stored.plan, &stored.contents.records, earlier, registry)
         .map_err(|e| Error::broken(format!("{}: {e}", folder.path.display())))
 }

@@ -5,6 +5,7 @@ use super::runs::{RunFolder, Store};
 use crate::cli::{Format, RunsArgs, ShowArgs};
 use crate::error::{ExitCode, Result};
 use crate::journal::{Event, Record};
+use crate::providers;
 use serde_json::{Value, json};
 
 /// `redrill runs`
@@ -41,13 +42,13 @@ pub(super) fn runs(args: &RunsArgs, store: &Store, output: &Output) -> Result<Ex
 }
 
 fn row(folder: &RunFolder) -> Value {
-    match report_of(folder, &[]) {
+    match report_of(folder, &providers::registry(), &[]) {
         Ok(report) => json!({
             "run": folder.name(),
             "scenario": report.scenario.name,
             "started": report.run.started.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-            "verdict": report.verdict.outcome.as_str(),
-            "rehearsal": report.rehearsal,
+            "verdict": report.verdict.verdict.as_str(),
+            "rehearsal": report.verdict.rehearsal,
         }),
         Err(error) => json!({
             "run": folder.name(), "verdict": "unreadable", "why": error.to_string(),
@@ -73,14 +74,21 @@ pub(super) fn show(args: &ShowArgs, store: &Store, output: &Output) -> Result<Ex
         output.print(&line(record))?;
     }
     if stored.contents.torn_bytes > 0 {
-        output.print(&format!("(a torn last line of {} bytes was left out)", stored.contents.torn_bytes))?;
+        output.print(&format!(
+            "(a torn last line of {} bytes was left out)",
+            stored.contents.torn_bytes
+        ))?;
     }
     if stored.state.finished.is_none() {
         output.print(&format!("the run has not ended: redrill resume {}", stored.folder.name()))?;
     } else {
         let number = stored.state.head.as_ref().map_or(0, |head| head.number);
-        let report = report_of(&folder, &earlier_runs(store, &stored.plan.name, number)?)?;
-        output.print(&format!("verdict: {}", report.verdict.outcome.as_str()))?;
+        let report = report_of(
+            &folder,
+            &providers::registry(),
+            &earlier_runs(store, &stored.plan.name, number)?,
+        )?;
+        output.print(&format!("verdict: {}", report.verdict.verdict.as_str()))?;
     }
     Ok(ExitCode::Passed)
 }

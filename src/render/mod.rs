@@ -4,6 +4,7 @@
 //! [`runbook()`] for a plan. Nothing in here judges, measures, or reads a file or a clock; no other module uses
 //! handlebars for output.
 
+mod actions;
 mod format;
 mod html;
 mod json;
@@ -15,6 +16,7 @@ mod terminal;
 mod tests;
 mod view;
 
+pub use actions::{action_json, action_text, actions_json, actions_markdown};
 pub use html::html;
 pub use json::json;
 pub use junit::junit;

@@ -7,7 +7,7 @@ use super::{omissions, rules, selfcheck, tables};
 use crate::action::Registry;
 use crate::error::{Error, ExitCode};
 use crate::ids::{Digest, StepId};
-use crate::journal::{Event, FailureClass, Record, WorldKind};
+use crate::journal::{Event, FailureClass, Record, WorldKind, digest_of};
 use crate::plan::Plan;
 
 /// Why there is no report. Never about the recovery: a bad backup makes a report, with the verdict `failed`.
@@ -117,12 +117,9 @@ pub fn report(
     Ok(report)
 }
 
-/// The digest of the last line of a journal, from its records: that of the record's JSON without the line's end.
-/// [`Digest::ZERO`] when there are none.
+/// The digest of the last line of a journal, from its records. [`Digest::ZERO`] when there are none.
 pub fn journal_digest(records: &[Record]) -> Digest {
-    // Serialising plain data with text keys cannot fail.
-    let line = |record| Digest::of(&serde_json::to_vec(record).unwrap_or_default());
-    records.last().map_or(Digest::ZERO, line)
+    records.last().map_or(Digest::ZERO, digest_of)
 }
 
 /// The JSON Schema of a report, published as `docs/schema/report.json`.

@@ -157,8 +157,8 @@ impl<'a> Context<'a> {
         let Some(wanted) = value.get(part.clone()) else { return node.span.clone() };
         let before = value[..part.start].matches("{{").count();
         let begins = value[part.start..].starts_with("{{");
-        let nth = if begins { before } else { before.saturating_sub(1) };
-        let from = raw.match_indices("{{").nth(nth).map_or(0, |(at, _)| at);
+        let nth = if begins { Some(before) } else { before.checked_sub(1) };
+        let from = nth.and_then(|nth| raw.match_indices("{{").nth(nth)).map_or(0, |(at, _)| at);
         match raw[from..].find(wanted) {
             Some(at) => {
                 let start = node.span.start + from + at;
@@ -235,7 +235,7 @@ pub(super) fn walk<'a>(
 }
 
 /// The schema of a field of a mapping.
-pub(super) fn field<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
+pub(crate) fn field<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
     branch(schema, &|one| {
         let named = one.get("properties").and_then(|properties| properties.get(key));
         named.or_else(|| one.get("additionalProperties").filter(|other| other.is_object()))

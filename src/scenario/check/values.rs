@@ -109,9 +109,10 @@ pub(super) fn names_of_mode(context: &Context<'_>, mode: &str) -> ModeNames {
     let mut unknown = BTreeSet::new();
     let mut inputs = Map::new();
     for entry in context.inputs() {
-        match entry.value.get("default") {
+        let default = entry.value.get("default").map(Node::to_value);
+        match default.filter(|default| is_of_kind(default, kind_of_input(&entry.value))) {
             Some(default) => {
-                inputs.insert(entry.key.clone(), default.to_value());
+                inputs.insert(entry.key.clone(), default);
             }
             None => {
                 unknown.insert(("inputs", entry.key.clone()));
@@ -155,6 +156,12 @@ fn check_step(
         for problem in validators.check(action.facts.name, &resolved) {
             let node = with.find(&problem.pointer);
             let Some(text) = node.text().filter(|text| Template::is_in(text)) else { continue };
+            // One mistake, one message: a type that cannot fit has been told, and both modes may share the value.
+            let told =
+                |other: &Diagnostic| other.code == "RD117" && node.span.contains(&other.span.start);
+            if found.iter().any(told) {
+                continue;
+            }
             let span = context.inside(node, &(0..text.len()));
             let message = format!("in mode {mode}, {}", problem.message);
             let mut diagnostic = context.at("RD117", span, message);
@@ -166,6 +173,7 @@ fn check_step(
         && let Ok(resolved) = resolve_known(&when.to_value(), names)
         && !resolved.is_boolean()
         && !resolved.as_str().is_some_and(Template::is_in)
+        && !found.iter().any(|other| other.code == "RD117" && when.span.contains(&other.span.start))
     {
         let message = format!("in mode {mode}, when: of {} is {resolved}", step.name());
         found.push(context.at("RD117", when.span.clone(), message).expected("true or false"));
