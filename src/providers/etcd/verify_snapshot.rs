@@ -102,7 +102,7 @@ impl Action for VerifySnapshot {
             populations: &[],
             proves: &[Proof::RecoveryPointOfBackup],
             exercised: Exercised {
-                sandbox: false,
+                sandbox: true,
                 servers: &["snapshots made by etcd 3.4 and 3.5"],
                 aws: None,
             },
