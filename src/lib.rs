@@ -12,6 +12,7 @@
 
 pub mod action;
 pub mod aws;
+pub mod engine;
 pub mod error;
 pub mod expectation;
 pub mod formats;

@@ -25,9 +25,9 @@ pub struct GuardPolicy {
 }
 
 impl GuardPolicy {
-    /// From now on every call to these sites is refused, reads included.
-    pub fn lose(&self, sites: impl IntoIterator<Item = SiteName>) {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(sites);
+    /// From now on every call to exactly these sites is refused, reads included.
+    pub fn set_lost(&self, sites: &[SiteName]) {
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = sites.iter().cloned().collect();
     }
 
     fn is_lost(&self, site: &SiteName) -> bool {
@@ -234,7 +234,7 @@ mod tests {
             guard.judge("RDS", "DeleteEverything"),
             Err(Refused::UnknownOperation { .. })
         ));
-        policy.lose([SiteName::new("primary")]);
+        policy.set_lost(&[SiteName::new("primary")]);
         assert!(matches!(guard.judge("RDS", "DescribeDBInstances"), Err(Refused::SiteLost { .. })));
     }
 }

@@ -1,13 +1,21 @@
 //! What happened: the run's events, in order. Everything else about a run is a pure function of them.
 //!
-//! Main types: [`Event`], [`Record`], [`RunState`], [`Ledger`]. Everything that is stored lives here; nothing in here
-//! calls a service or asks for the time.
+//! Main types: [`Event`], [`Record`], [`Journal`], [`RunState`], [`Ledger`]. Everything that is stored lives here; nothing
+//! in here calls a service or asks for the time. The format is described in `docs/journal-format.md`.
 
 mod event;
 mod facts;
+mod ledger;
+mod log;
+mod read;
+mod state;
 
-pub use event::{Event, Record};
+pub use event::{Event, FORMAT, Record};
 pub use facts::{
     Approval, CallSeen, Check, ClockPoint, Failure, FailureClass, Finding, Measure, Outcome,
     RecoveryPoint, ResourceKey, Severity, StepResult, Wait, WorldKind,
 };
+pub use ledger::{Holding, Ledger};
+pub use log::{Journal, Sink};
+pub use read::{Contents, ReadError, read, read_bytes};
+pub use state::{Impossible, RunHead, RunState, StepState};

@@ -1,7 +1,11 @@
 //! What will happen: a checked graph of steps, every limit set, every reference known to resolve. Pure.
 //!
-//! Main type: [`Plan`]. It is immutable, and its digest stands in every journal, runbook and report.
+//! Main type: [`Plan`]; main function: [`compile`]. A plan is immutable, and its digest stands in every journal, runbook and
+//! report.
 
+mod compile;
+mod inputs;
 mod model;
 
+pub use compile::{Options, RunMode, compile};
 pub use model::{Plan, PlannedStep};

@@ -1,5 +1,6 @@
 use crate::action::Phase;
 use crate::ids::{Digest, SiteName, StepId};
+use crate::scenario::expression::Names;
 use crate::scenario::{DataClass, Disaster, Gate, Guard, Objectives, OnFailure, Site};
 use crate::time::{HumanDuration, RetryPolicy};
 use schemars::JsonSchema;
@@ -95,6 +96,20 @@ impl Plan {
     /// A step by name.
     pub fn step(&self, id: &StepId) -> Option<&PlannedStep> {
         self.steps.iter().find(|step| step.id == *id)
+    }
+
+    /// What expressions in it can refer to besides steps and the run: variables, inputs, sites. Whoever resolves the
+    /// rest (`steps`, `run`) adds to it, because an expression can mix both.
+    pub fn names(&self) -> Names {
+        let object = |values: &BTreeMap<String, Value>| {
+            Value::Object(
+                values.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            )
+        };
+        Names::default()
+            .with("vars", object(&self.vars))
+            .with("inputs", object(&self.inputs))
+            .with("sites", serde_json::to_value(&self.sites).unwrap_or_default())
     }
 
     /// True for mode `drill`.

@@ -2,9 +2,20 @@
 //!
 //! Providers never use each other, nor the engine.
 
+mod backups;
+pub mod ebs;
+pub mod etcd;
+pub mod rds;
+pub mod s3;
+
 use crate::action::Registry;
 
 /// All that there is.
 pub fn registry() -> Registry {
-    Registry::default()
+    let mut registry = Registry::default();
+    ebs::register(&mut registry);
+    etcd::register(&mut registry);
+    rds::register(&mut registry);
+    s3::register(&mut registry);
+    registry
 }

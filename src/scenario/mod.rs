@@ -1,12 +1,31 @@
 //! What the operator wrote: the scenario language, version 1.
 //!
-//! Main type: [`Scenario`]. Reading, positions, the published schema and the checks that need no network live here;
-//! nothing in here resolves references to a run or calls anything.
+//! Main type: [`Scenario`]; main function: [`load`]. Reading, positions, the published [`schema`], the expressions and the checks
+//! that need no network live here; nothing in here resolves references to a run or calls anything.
 
+mod check;
+mod codes;
+mod diagnostic;
+pub mod expression;
+#[cfg(test)]
+mod fresh;
 mod model;
+mod render;
+mod schema;
+mod source;
+mod suggest;
+#[cfg(test)]
+pub(crate) mod testing;
 
+pub use check::{Loaded, load, load_text};
+pub(crate) use check::{Validators, is_of_kind};
+pub use codes::{CODES, CodeFacts, code_facts, errors_markdown};
+pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
     Assumptions, DataClass, Disaster, DisasterKind, Gate, Guard, InputDeclaration, InputKind, Mode,
     Modes, Objectives, OnFailure, RecoveryLevelObjective, RecoveryPointObjective,
     RecoveryTimeObjective, RtoFrom, Scenario, Site, Step,
 };
+pub use render::render;
+pub use schema::schema;
+pub use source::{LARGEST_SCENARIO, Source};

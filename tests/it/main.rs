@@ -1,1 +1,4 @@
-//! x
+//! Tests against real servers, and of the program as a whole.
+
+#[cfg(test)]
+mod etcd_snapshots;

@@ -1,0 +1,115 @@
+//! From files and arguments to plans: every error of every file is found before anything happens.
+
+use super::output::Output;
+use super::runs::read_text;
+use crate::action::Registry;
+use crate::cli::ScenarioArgs;
+use crate::error::{Error, Result};
+use crate::plan::{self, Plan};
+use crate::scenario::{self, Diagnostic, Loaded};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Scenario files, and those of folders (without their sub-folders), by name.
+pub(super) fn scenario_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path)
+            .map_err(|e| Error::bad_input(format!("{} cannot be read: {e}", path.display())))?;
+        let mut inside: Vec<PathBuf> = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|file| file.extension().is_some_and(|e| e == "yaml" || e == "yml"))
+            .collect();
+        inside.sort();
+        if inside.is_empty() {
+            return Err(Error::bad_input(format!("there is no scenario in {}", path.display())));
+        }
+        files.extend(inside);
+    }
+    Ok(files)
+}
+
+/// Reads and checks a scenario.
+pub(super) fn load(path: &Path, registry: &Registry) -> Result<Loaded> {
+    Ok(scenario::load(&path.display().to_string(), &read_text(path)?, registry))
+}
+
+/// A scenario that is sound, and its text as it was.
+pub(super) struct Ready {
+    pub(super) path: PathBuf,
+    pub(super) plan: Plan,
+    pub(super) text: String,
+}
+
+/// Reads, checks and compiles scenarios. All that is wrong is printed; then nothing is run.
+pub(super) fn plans(
+    paths: &[PathBuf],
+    registry: &Registry,
+    mode: &str,
+    values: &ScenarioArgs,
+    output: &Output,
+) -> Result<Vec<Ready>> {
+    let given = given(values)?;
+    let mut ready = Vec::new();
+    let mut wrong: Vec<Diagnostic> = Vec::new();
+    let mut shown = String::new();
+    for path in scenario_files(paths)? {
+        let loaded = load(&path, registry)?;
+        shown.push_str(&scenario::render(&loaded.source, &loaded.diagnostics, output.color_errors));
+        wrong.extend(loaded.diagnostics.iter().filter(|d| d.is_error()).cloned());
+        let Some(scenario) = loaded.scenario.filter(|_| wrong.is_empty()) else { continue };
+        let options = plan::Options {
+            mode: mode.to_owned(),
+            inputs: given.for_scenario(&scenario.inputs, paths.len() > 1),
+            deviations: Vec::new(),
+        };
+        let plan = plan::compile(&scenario, loaded.source.digest(), registry, options)
+            .map_err(|e| Error::bad_input(format!("{}: {e}", path.display())))?;
+        ready.push(Ready { path, plan, text: loaded.source.text().to_owned() });
+    }
+    if !shown.is_empty() {
+        output.note(&shown);
+    }
+    match wrong.len() {
+        0 => Ok(ready),
+        1 => Err(Error::bad_input("there is 1 error; nothing was run")),
+        n => Err(Error::bad_input(format!("there are {n} errors; nothing was run"))),
+    }
+}
+
+/// Values given on the command line.
+struct Given(BTreeMap<String, Value>);
+
+impl Given {
+    /// With several scenarios, each takes the values that it declares; with one, an unknown name is an error of the
+    /// compiler's.
+    fn for_scenario<T>(
+        &self,
+        declared: &BTreeMap<String, T>,
+        several: bool,
+    ) -> BTreeMap<String, Value> {
+        let takes = |name: &String| !several || declared.contains_key(name);
+        self.0.iter().filter(|(name, _)| takes(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+    }
+}
+
+fn given(values: &ScenarioArgs) -> Result<Given> {
+    let mut given = match &values.inputs {
+        None => BTreeMap::new(),
+        Some(path) => {
+            let text = read_text(path)?;
+            serde_saphyr::from_str(&text).map_err(|e| {
+                Error::bad_input(format!("{} cannot be read: {e}", path.display()))
+                    .help("write names and values: `instance: orders-db`")
+            })?
+        }
+    };
+    given.extend(values.set.iter().map(|(n, v)| (n.clone(), Value::String(v.clone()))));
+    Ok(Given(given))
+}

@@ -1,0 +1,20 @@
+use super::load;
+use super::output::Output;
+use crate::cli::{Format, PlanArgs};
+use crate::error::{ExitCode, Result};
+use crate::plan;
+use crate::providers;
+
+/// `redrill plan`
+pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<ExitCode> {
+    let registry = providers::registry();
+    let paths = [args.scenario.clone()];
+    for ready in load::plans(&paths, &registry, &args.values.mode, &args.values, output)? {
+        let outline = plan::outline(&ready.plan, &registry);
+        match args.format {
+            Format::Json => output.json(&outline)?,
+            Format::Text => output.print(&outline.to_string())?,
+        }
+    }
+    Ok(ExitCode::Passed)
+}

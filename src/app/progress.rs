@@ -1,0 +1,193 @@
+use super::output::Output;
+use crate::engine::Observer;
+use crate::ids::StepId;
+use crate::journal::{Check, Event, Outcome, Record, StepResult};
+use crate::plan::Plan;
+use crate::scenario::RtoFrom;
+use crate::time::{Clock, HumanDuration};
+use chrono::{DateTime, TimeDelta, Utc};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Shows a run while it happens: a line for each step, and on terminals the RTO's budget running down.
+pub(super) struct Progress {
+    output: Output,
+    quiet: bool,
+    /// Stands before each line when several scenarios run at the same time.
+    prefix: String,
+    titles: BTreeMap<StepId, String>,
+    budget: Option<Budget>,
+    clock: Option<Clock>,
+    started: Option<DateTime<Utc>>,
+    declared: Option<DateTime<Utc>>,
+    recovered: bool,
+    bar: ProgressBar,
+    doing: BTreeMap<StepId, String>,
+}
+
+/// The RTO's target, and what of it is assumed to be spent when the disaster is declared.
+#[derive(Clone, Copy)]
+struct Budget {
+    target: Duration,
+    assumed: Duration,
+}
+
+impl Progress {
+    pub(super) fn new(plan: &Plan, output: Output, quiet: bool, several: bool) -> Self {
+        let budget = plan.objectives.rto.as_ref().map(|rto| {
+            let assumed = match rto.from {
+                RtoFrom::Occurred => rto.assume.detect.0 + rto.assume.decide.0,
+                RtoFrom::Detected => rto.assume.decide.0,
+                RtoFrom::Declared => Duration::ZERO,
+            };
+            Budget { target: rto.target.0, assumed }
+        });
+        let drawn = output.live && !quiet && !several;
+        let bar = if drawn {
+            let style = ProgressStyle::with_template("{spinner} {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+            bar.set_style(style);
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        Self {
+            output,
+            quiet,
+            prefix: if several { format!("{}: ", plan.name) } else { String::new() },
+            titles: plan.steps.iter().map(|s| (s.id.clone(), s.title.clone())).collect(),
+            budget,
+            clock: None,
+            started: None,
+            declared: None,
+            recovered: false,
+            bar,
+            doing: BTreeMap::new(),
+        }
+    }
+
+    /// The world is open.
+    pub(super) fn begin(&mut self, clock: &Clock) {
+        self.clock = Some(clock.clone());
+    }
+
+    /// The run is over.
+    pub(super) fn end(&mut self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn line(&self, at: DateTime<Utc>, text: &str) {
+        if self.quiet {
+            return;
+        }
+        let since = self.started.map_or(TimeDelta::zero(), |started| at - started).num_seconds();
+        let line = format!(
+            "{}{:02}:{:02}:{:02}  {text}",
+            self.prefix,
+            since / 3600,
+            since / 60 % 60,
+            since % 60
+        );
+        self.bar.suspend(|| self.output.note(&line));
+    }
+
+    fn paint(&self, outcome: Outcome, text: &str) -> String {
+        if !self.output.color_errors {
+            return text.to_owned();
+        }
+        let color = match outcome {
+            Outcome::Passed => "32",
+            Outcome::Failed => "31",
+            Outcome::Inconclusive => "33",
+            Outcome::Skipped | Outcome::NotRun => "2",
+        };
+        format!("\u{1b}[{color}m{text}\u{1b}[0m")
+    }
+
+    fn finished(&mut self, at: DateTime<Utc>, step: &StepId, result: &StepResult) {
+        self.doing.remove(step);
+        let failure = result.failure.as_ref().map_or(String::new(), |f| format!(": {}", f.message));
+        let word = self.paint(result.outcome, &format!("{:<12}", result.outcome.to_string()));
+        self.line(at, &format!("{word} {step}{failure}"));
+    }
+
+    fn checked(&self, at: DateTime<Utc>, step: &StepId, check: &Check) {
+        if check.outcome == Outcome::Passed {
+            return;
+        }
+        let word = self.paint(check.outcome, &format!("{:<12}", format!("  {}", check.outcome)));
+        let note = check.note.as_ref().map_or(String::new(), |n| format!(" ({n})"));
+        let Check { name, expected, observed, .. } = check;
+        self.line(at, &format!("{word} {step}: {name}: expected {expected}, observed {observed}{note}"));
+    }
+
+    /// What is being done, and what is left of the RTO.
+    fn draw(&self, now: DateTime<Utc>) {
+        let doing: Vec<String> = self.doing.iter().map(|(step, text)| format!("{step}: {text}")).collect();
+        let budget = match (self.budget, self.declared) {
+            (Some(budget), Some(declared)) if !self.recovered => {
+                let spent = budget.assumed + (now - declared).to_std().unwrap_or_default();
+                let whole = |d: Duration| HumanDuration(Duration::from_secs(d.as_secs()));
+                match budget.target.checked_sub(spent) {
+                    Some(left) => format!("RTO {} left of {}  ", whole(left), whole(budget.target)),
+                    None => format!("RTO missed by {}  ", whole(spent - budget.target)),
+                }
+            }
+            _ => String::new(),
+        };
+        self.bar.set_message(format!("{budget}{}", doing.join(" · ")));
+        self.bar.tick();
+    }
+}
+
+impl Observer for Progress {
+    fn recorded(&mut self, record: &Record) {
+        let at = record.at;
+        match &record.event {
+            Event::RunStarted { run, .. } => {
+                self.started = Some(at);
+                self.line(at, &format!("run {run}"));
+            }
+            Event::DisasterDeclared { kind, lost } => {
+                self.declared = Some(at);
+                let lost: Vec<&str> = lost.iter().map(|site| site.as_str()).collect();
+                let lost = if lost.is_empty() { String::new() } else { format!(", lost: {}", lost.join(", ")) };
+                self.line(at, &format!("disaster     {kind}{lost}: the clock of the RTO runs"));
+            }
+            Event::StepStarted { step, attempt, .. } => {
+                self.doing.insert(step.clone(), "started".to_owned());
+                let title = self.titles.get(step).map_or("", String::as_str);
+                let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+                self.line(at, &format!("started      {step}: {title}{again}"));
+            }
+            Event::AttemptFailed { step, failure, .. } => {
+                self.line(at, &format!("to be tried again: {step}: {}", failure.message));
+            }
+            Event::Checked { step, check } => self.checked(at, step, check),
+            Event::StepFinished { step, result } => self.finished(at, step, result),
+            Event::StepLeftOut { step, outcome, why } => {
+                let word = self.paint(*outcome, &format!("{:<12}", outcome.to_string()));
+                self.line(at, &format!("{word} {step}: {why}"));
+            }
+            Event::ResourceOwned { key, id } => self.line(at, &format!("made         {key}: {id}")),
+            Event::ResourceReleased { key, how } => self.line(at, &format!("released     {key}: {how}")),
+            Event::ResourceLeft { key, why, .. } => self.line(at, &format!("left behind  {key}: {why}")),
+            Event::ApprovalRequested { step, text, .. } => {
+                self.line(at, &format!("asks         {step}: {text}"));
+            }
+            Event::CancelRequested { by } => self.line(at, &format!("cancelled    by {by}: releasing")),
+            Event::ReleaseStarted => self.recovered = true,
+            _ => {}
+        }
+        self.draw(at);
+    }
+
+    fn progress(&mut self, step: &StepId, text: &str) {
+        self.doing.insert(step.clone(), text.to_owned());
+        if let Some(clock) = &self.clock {
+            self.draw(clock.now());
+        }
+    }
+}

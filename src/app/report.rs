@@ -1,0 +1,43 @@
+use super::output::Output;
+use super::run_one::{report_of, write_reports};
+use super::runs::{RunFolder, Store};
+use crate::cli::{ReportArgs, ReportFormat};
+use crate::error::{Error, ExitCode, Result};
+use crate::render;
+use crate::report::EarlierRun;
+
+/// `redrill report`
+pub(super) fn report(args: &ReportArgs, store: &Store, output: &Output) -> Result<ExitCode> {
+    let folder = store.find(&args.run)?;
+    let plan = folder.plan()?;
+    let number = folder.load()?.state.head.map_or(0, |head| head.number);
+    let earlier = earlier_runs(store, &plan.name, number)?;
+    let Some(format) = args.format else {
+        let ended = write_reports(&folder, &earlier)?;
+        output.print(&render::terminal(&ended.report, output.color, &ended.html))?;
+        return Ok(ended.report.exit_code());
+    };
+    let report = report_of(&folder, &earlier)?;
+    let bytes = match format {
+        ReportFormat::Html => render::html(&report),
+        ReportFormat::Markdown => render::markdown(&report),
+        ReportFormat::Json => render::json(&report),
+        ReportFormat::Junit => render::junit(&report),
+    };
+    let bytes = bytes.map_err(|e| Error::broken(format!("the report cannot be written: {e}")))?;
+    output.print(&String::from_utf8_lossy(&bytes))?;
+    Ok(report.exit_code())
+}
+
+/// The runs of a scenario before a number, for the report: failed, cancelled and unreadable ones included.
+pub(super) fn earlier_runs(store: &Store, scenario: &str, number: u32) -> Result<Vec<EarlierRun>> {
+    let earlier = store.earlier(scenario, number)?;
+    Ok(earlier.into_iter().map(|(number, folder)| earlier_run(number, &folder)).collect())
+}
+
+fn earlier_run(number: u32, folder: &RunFolder) -> EarlierRun {
+    match folder.load() {
+        Ok(stored) => EarlierRun::of(&stored.plan, &stored.contents.records),
+        Err(error) => EarlierRun::unreadable(number, &folder.name(), &error.to_string()),
+    }
+}

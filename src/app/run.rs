@@ -1,0 +1,223 @@
+use super::estate;
+use super::interrupt::Interrupts;
+use super::load::{self, Ready};
+use super::output::Output;
+use super::progress::Progress;
+use super::report::earlier_runs;
+use super::run_one::{self, Ended, NewRun};
+use super::runs::Store;
+use super::world::Target;
+use crate::action::Registry;
+use crate::cli::{Format, RunArgs};
+use crate::engine::Keep;
+use crate::error::{Error, ExitCode, Result};
+use crate::providers;
+use crate::render;
+use crate::time::{Clock, HumanDuration};
+use serde_json::{Value, json};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::watch;
+
+/// `redrill run`
+pub(super) fn run(args: &RunArgs, store: &Store, output: &Output) -> Result<ExitCode> {
+    let registry = providers::registry();
+    let mut ready = load::plans(&args.scenarios, &registry, &args.scenario.mode, &args.scenario, output)?;
+    for one in &mut ready {
+        one.plan.deviations.extend(deviations(args));
+    }
+    let targets: Vec<Target> = ready.iter().map(|one| target(args, one)).collect::<Result<_>>()?;
+    let results = run_all(args, &ready, &targets, &registry, store, output)?;
+    summarise(args, &ready, results, output)
+}
+
+/// What on the command line weakens an objective, a check or the guard.
+fn deviations(args: &RunArgs) -> Vec<String> {
+    let set = args.scenario.set.iter().map(|(name, value)| format!("--set {name}={value}"));
+    let inputs = args.scenario.inputs.iter().map(|file| format!("--inputs {}", file.display()));
+    let keep = args.keep.iter().map(|keep| format!("--keep {keep}: resources are not removed"));
+    set.chain(inputs).chain(keep).collect()
+}
+
+fn target(args: &RunArgs, ready: &Ready) -> Result<Target> {
+    if let Some(url) = &args.target.endpoint_url {
+        return Ok(Target::Endpoint(url.clone()));
+    }
+    if !args.target.sandbox {
+        return Ok(Target::Real);
+    }
+    let path = estate::path_for(&ready.path, &ready.plan.name, args.target.estate.as_deref())?;
+    let estate = Box::new(estate::read(&path)?);
+    Ok(Target::Sandbox { estate, faults: estate::faults(&args.target.faults)? })
+}
+
+/// Each scenario is a run of its own, on a thread of its own; `jobs` of them at the same time.
+fn run_all(
+    args: &RunArgs,
+    ready: &[Ready],
+    targets: &[Target],
+    registry: &Registry,
+    store: &Store,
+    output: &Output,
+) -> Result<Vec<Result<Ended>>> {
+    let interrupts = Interrupts::new();
+    let (done, watching) = watch::channel(false);
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<Ended>>>> = ready.iter().map(|_| Mutex::new(None)).collect();
+    let jobs = usize::from(args.jobs).min(ready.len());
+    std::thread::scope(|scope| {
+        let worker = || {
+            loop {
+                let place = next.fetch_add(1, Ordering::SeqCst);
+                let (Some(one), Some(target)) = (ready.get(place), targets.get(place)) else { break };
+                let interrupt = interrupts.subscribe();
+                let ended = run_ready(args, one, target.clone(), registry, store, (output, interrupt));
+                if let Ok(mut slot) = results[place].lock() {
+                    *slot = Some(ended);
+                }
+            }
+        };
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
+        scope.spawn(|| {
+            listen_until(&interrupts, watching, store, output);
+        });
+        for worker in workers {
+            // A panic is a bug; the slot of the run stays empty and is reported below.
+            let _ = worker.join();
+        }
+        done.send_replace(true);
+    });
+    let died = || Err(Error::broken("the run ended by a bug of redrill; its journal can be resumed"));
+    let taken = results.into_iter().map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(died));
+    Ok(taken.collect())
+}
+
+/// On the second signal the process leaves at once.
+#[expect(clippy::disallowed_methods, reason = "the second ^C leaves at once, wherever the runs are")]
+pub(super) fn listen_until(interrupts: &Interrupts, done: watch::Receiver<bool>, store: &Store, output: &Output) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let Ok(runtime) = runtime else { return };
+    if runtime.block_on(interrupts.listen(done)) {
+        let last = store.find("last").map_or("RUN".to_owned(), |folder| folder.name());
+        output.note(&format!(
+            "left at once: what was made may still be there; go on with: redrill resume {last}"
+        ));
+        std::process::exit(ExitCode::Cancelled.number().into());
+    }
+}
+
+fn run_ready(
+    args: &RunArgs,
+    ready: &Ready,
+    target: Target,
+    registry: &Registry,
+    store: &Store,
+    (output, interrupt): (&Output, crate::engine::Interrupt),
+) -> Result<Ended> {
+    let seed = args.seed.unwrap_or_else(|| match &target {
+        Target::Sandbox { estate, .. } => estate.seed,
+        _ => seed_of_the_moment(),
+    });
+    let (run, number, folder) = store.begin(&ready.plan.name, seed)?;
+    folder.write("scenario.yaml", ready.text.as_bytes())?;
+    let plan = serde_json::to_vec_pretty(&ready.plan)
+        .map_err(|e| Error::broken(format!("the plan cannot be written: {e}")))?;
+    folder.write("plan.json", &plan)?;
+    let earlier = earlier_runs(store, &ready.plan.name, number)?;
+    let several = args.scenarios.len() > 1 || args.scenarios.iter().any(|path| path.is_dir());
+    let mut progress = Progress::new(&ready.plan, *output, args.quiet, several);
+    let new = NewRun {
+        plan: &ready.plan,
+        registry,
+        target,
+        folder,
+        run,
+        number,
+        seed,
+        operator: operator(),
+        keep: args.keep.map_or(Keep::Nothing, |HumanDuration(keep)| Keep::For(keep)),
+        interrupt,
+    };
+    run_one::run(new, &mut progress, &earlier)
+}
+
+fn seed_of_the_moment() -> u64 {
+    // Only uniqueness matters; JSON numbers keep 53 bits.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let now = runtime.map(|runtime| runtime.block_on(async { Clock::system().now() }));
+    let moment = now.ok().and_then(|now| now.timestamp_nanos_opt()).unwrap_or_default();
+    let text = format!("{moment}/{}", std::process::id());
+    let digest = crate::ids::Digest::of(text.as_bytes());
+    digest.as_bytes()[..6].iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}
+
+/// The user as the system knows them.
+#[expect(clippy::disallowed_methods, reason = "the environment is read in app/ and outside/ only")]
+pub(super) fn operator() -> String {
+    let name = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown user".to_owned())
+}
+
+fn summarise(
+    args: &RunArgs,
+    ready: &[Ready],
+    results: Vec<Result<Ended>>,
+    output: &Output,
+) -> Result<ExitCode> {
+    if let [Err(_)] = results.as_slice() {
+        let only = results.into_iter().next();
+        return only.map_or(Ok(ExitCode::Inconclusive), |result| result.map(|_| ExitCode::Inconclusive));
+    }
+    let codes = results.iter().map(|result| match result {
+        Ok(ended) => ended.report.exit_code(),
+        Err(error) => error.exit_code(),
+    });
+    let code = ExitCode::worst(codes);
+    match args.format {
+        Format::Json => {
+            let runs: Vec<Value> =
+                ready.iter().zip(&results).map(|(one, result)| as_json(one, result)).collect();
+            output.json(&json!({ "format": 1, "exit_code": code.number(), "runs": runs }))?;
+        }
+        Format::Text => {
+            for (one, result) in ready.iter().zip(&results) {
+                match result {
+                    Ok(ended) => output.print(&render::terminal(&ended.report, output.color, &ended.html))?,
+                    Err(error) => output.print(&format!("{}: error: {error}", one.plan.name))?,
+                }
+            }
+            if results.len() > 1 {
+                output.print(&table(ready, &results))?;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn as_json(ready: &Ready, result: &Result<Ended>) -> Value {
+    match result {
+        Ok(ended) => json!({
+            "scenario": ready.plan.name,
+            "report_html": ended.html,
+            "report": ended.report,
+        }),
+        Err(error) => json!({
+            "scenario": ready.plan.name,
+            "error": { "message": error.to_string(), "help": error.help_text(), "exit_code": error.exit_code().number() },
+        }),
+    }
+}
+
+/// One line for each scenario.
+fn table(ready: &[Ready], results: &[Result<Ended>]) -> String {
+    let width = ready.iter().map(|one| one.plan.name.len()).max().unwrap_or(0);
+    let mut text = String::from("\nAll together:\n");
+    for (one, result) in ready.iter().zip(results) {
+        let verdict = match result {
+            Ok(ended) => ended.report.verdict.outcome.as_str(),
+            Err(_) => "error",
+        };
+        text.push_str(&format!("  {:<width$}  {verdict}\n", one.plan.name));
+    }
+    text
+}

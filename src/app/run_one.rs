@@ -1,0 +1,214 @@
+//! One run from its first to its last record, and its reports.
+
+use super::progress::Progress;
+use super::runs::RunFolder;
+use super::world::{self, Target};
+use crate::action::{Registry, RunFacts};
+use crate::client;
+use crate::engine::{self, Drive, DriveError, Interrupt, Keep, World};
+use crate::error::{Error, Result};
+use crate::ids::{RunId, SiteName};
+use crate::journal::{Event, FORMAT, Journal, RunState};
+use crate::plan::Plan;
+use crate::render;
+use crate::report::{self, EarlierRun, Report};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::path::PathBuf;
+
+/// Program and version, as they stand in journals.
+pub(super) const TOOL: &str = concat!("redrill ", env!("CARGO_PKG_VERSION"));
+
+/// What a run is made of.
+pub(super) struct NewRun<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) registry: &'a Registry,
+    pub(super) target: Target,
+    pub(super) folder: RunFolder,
+    pub(super) run: RunId,
+    pub(super) number: u32,
+    pub(super) seed: u64,
+    pub(super) operator: String,
+    pub(super) keep: Keep,
+    pub(super) interrupt: Interrupt,
+}
+
+/// How a run ended.
+pub(super) struct Ended {
+    pub(super) report: Report,
+    pub(super) html: PathBuf,
+}
+
+/// Runs a plan. Blocks until it has ended.
+pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, earlier: &[EarlierRun]) -> Result<Ended> {
+    let runtime = new.target.runtime()?;
+    let folder = new.folder.clone();
+    let plan = new.plan;
+    runtime.block_on(async move {
+        let world = world::open(new.target.clone(), plan, &new.run, &new.folder).await?;
+        let started = world.clock.now();
+        let identified = identify(&world).await?;
+        let journal = Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
+        let facts = facts(plan, &new.run, new.seed, started);
+        let mut opening = vec![first_event(&new, &facts)];
+        opening.extend(identified);
+        progress.begin(&world.clock);
+        let drive = Drive {
+            plan,
+            registry: new.registry,
+            world: &world,
+            facts,
+            journal,
+            state: RunState::default(),
+            opening,
+            keep: new.keep,
+            interrupt: new.interrupt,
+            observer: progress,
+        };
+        engine::drive(drive).await.map_err(|e| drive_error(&new.folder, &e))
+    })?;
+    progress.end();
+    write_reports(&folder, earlier)
+}
+
+/// Who we are at each site, and whether that is the account that the scenario names. Before the first record: a wrong
+/// account means that nothing has happened.
+async fn identify(world: &World) -> Result<Vec<Event>> {
+    let mut events = Vec::new();
+    for (name, session) in world.sessions.iter() {
+        let client = client!(session, aws_sdk_sts);
+        let answer = client.get_caller_identity().send().await.map_err(|e| {
+            let failure = crate::aws::failure_of("sts:GetCallerIdentity", &e);
+            Error::broken(format!("the site {name} cannot be reached: {}", failure.message))
+                .help("check credentials, region and endpoint; nothing has happened yet")
+        })?;
+        let account = answer.account().unwrap_or_default().to_owned();
+        let place = session.place();
+        if let Some(wanted) = place.account.as_ref().filter(|wanted| **wanted != account) {
+            return Err(wrong_account(name, wanted, &account));
+        }
+        events.push(Event::SiteIdentified {
+            site: name.clone(),
+            account,
+            region: place.region.clone(),
+            identity: answer.arn().unwrap_or_default().to_owned(),
+        });
+    }
+    Ok(events)
+}
+
+fn wrong_account(site: &SiteName, wanted: &str, found: &str) -> Error {
+    Error::refused(format!(
+        "the site {site} must be account {wanted}, but the credentials are those of {found}; nothing has happened"
+    ))
+    .help("take the right profile, or name the role that is to be assumed in the scenario's sites")
+}
+
+fn facts(plan: &Plan, run: &RunId, seed: u64, started: DateTime<Utc>) -> RunFacts {
+    let ttl = TimeDelta::from_std(plan.guard.ttl.0).unwrap_or(TimeDelta::zero());
+    RunFacts {
+        run: run.clone(),
+        scenario: plan.name.clone(),
+        plan: plan.digest(),
+        seed,
+        expires: started + ttl,
+        started,
+        withhold_data: plan.data.withholds(),
+        is_drill: plan.is_drill(),
+    }
+}
+
+fn first_event(new: &NewRun<'_>, facts: &RunFacts) -> Event {
+    Event::RunStarted {
+        format: FORMAT,
+        run: new.run.clone(),
+        number: new.number,
+        scenario: new.plan.name.clone(),
+        plan: facts.plan,
+        scenario_digest: new.plan.scenario_digest,
+        mode: new.plan.mode.clone(),
+        world: new.target.kind(),
+        tool: TOOL.to_owned(),
+        operator: new.operator.clone(),
+        seed: new.seed,
+        expires: facts.expires,
+        deviations: new.plan.deviations.clone(),
+    }
+}
+
+/// Goes on with a run from its journal.
+pub(super) fn resume(
+    folder: &RunFolder,
+    registry: &Registry,
+    target: Target,
+    progress: &mut Progress,
+    interrupt: Interrupt,
+    earlier: &[EarlierRun],
+) -> Result<Ended> {
+    let (journal, contents) = Journal::reopen(&folder.journal()).map_err(|e| folder.refused(&e))?;
+    let state = folder.fold(&contents.records)?;
+    let plan = folder.plan()?;
+    folder.same_plan(&plan, &state)?;
+    let Some(head) = state.head.clone() else { return Err(folder.refused(&"it does not start")) };
+    if state.finished.is_some() {
+        drop(journal);
+        return write_reports(folder, earlier);
+    }
+    let runtime = target.runtime()?;
+    runtime.block_on(async {
+        let world = world::open(target.clone(), &plan, &head.run, folder).await?;
+        let lost = state.disaster.is_some() && !state.releasing;
+        world.policy.set_lost(if lost { &plan.disaster.lost } else { &[] });
+        let gap = state.last_at.map_or(TimeDelta::zero(), |last| world.clock.now() - last);
+        let gap_ms = u64::try_from(gap.num_milliseconds()).unwrap_or(0);
+        let opening = vec![Event::RunResumed { torn_bytes: contents.torn_bytes, gap_ms }];
+        let mut facts = facts(&plan, &head.run, head.seed, head.started);
+        facts.expires = head.expires;
+        progress.begin(&world.clock);
+        let drive = Drive {
+            plan: &plan,
+            registry,
+            world: &world,
+            facts,
+            journal,
+            state,
+            opening,
+            keep: Keep::Nothing,
+            interrupt,
+            observer: progress,
+        };
+        engine::drive(drive).await.map_err(|e| drive_error(folder, &e))
+    })?;
+    progress.end();
+    write_reports(folder, earlier)
+}
+
+fn journal_error(folder: &RunFolder, error: &std::io::Error) -> Error {
+    Error::broken(format!("{} cannot be written: {error}; nothing was done", folder.journal().display()))
+        .help("choose another place with --runs-dir, or free some space")
+}
+
+fn drive_error(folder: &RunFolder, error: &DriveError) -> Error {
+    Error::broken(format!("the run stopped: {error}")).help(format!(
+        "what was made until then may still be there; go on with: redrill resume {}",
+        folder.name()
+    ))
+}
+
+/// Writes the reports of a run from its journal alone.
+pub(super) fn write_reports(folder: &RunFolder, earlier: &[EarlierRun]) -> Result<Ended> {
+    let report = report_of(folder, earlier)?;
+    let unwritten = |e: &dyn std::fmt::Display| Error::broken(format!("the report cannot be written: {e}"));
+    let html = render::html(&report).map_err(|e| unwritten(&e))?;
+    let html = folder.write("report.html", &html)?;
+    folder.write("report.md", &render::markdown(&report).map_err(|e| unwritten(&e))?)?;
+    folder.write("report.json", &render::json(&report).map_err(|e| unwritten(&e))?)?;
+    folder.write("junit.xml", &render::junit(&report).map_err(|e| unwritten(&e))?)?;
+    Ok(Ended { report, html })
+}
+
+/// What a run means, from its journal alone.
+pub(super) fn report_of(folder: &RunFolder, earlier: &[EarlierRun]) -> Result<Report> {
+    let stored = folder.load()?;
+    report::report(&stored.plan, &stored.contents.records, earlier)
+        .map_err(|e| Error::broken(format!("{}: {e}", folder.path.display())))
+}

@@ -1,0 +1,206 @@
+//! The folder of runs: `<id>/journal.jsonl`, the plan, the scenario as it was, and the reports.
+
+use crate::error::{Error, Result};
+use crate::ids::{Digest, RunId};
+use crate::journal::{self, Contents, Record, RunState};
+use crate::plan::Plan;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// All runs.
+#[derive(Clone, Debug)]
+pub(super) struct Store {
+    root: PathBuf,
+}
+
+/// The folder of one run.
+#[derive(Clone, Debug)]
+pub(super) struct RunFolder {
+    pub(super) path: PathBuf,
+}
+
+/// A run as it was read back.
+pub(super) struct Stored {
+    pub(super) folder: RunFolder,
+    pub(super) plan: Plan,
+    pub(super) contents: Contents,
+    pub(super) state: RunState,
+}
+
+impl Store {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Makes the folder of the next run of a scenario. Making it takes its number, so two processes never share one.
+    /// The id has a few more digits, since another machine may have a run of that number, too.
+    pub(super) fn begin(&self, scenario: &str, seed: u64) -> Result<(RunId, u32, RunFolder)> {
+        fs::create_dir_all(&self.root).map_err(|e| self.cannot("be made", &e))?;
+        let mut number = self.numbers(scenario)?.last().map_or(1, |(n, _)| n + 1);
+        loop {
+            let name = format!("{scenario}-{number:04}");
+            let path = self.root.join(&name);
+            match fs::create_dir(&path) {
+                Ok(()) => {
+                    let digits = Digest::of(format!("{seed}/{name}").as_bytes()).short(6);
+                    return Ok((RunId::new(format!("{name}-{digits}")), number, RunFolder { path }));
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(e) => return Err(self.cannot("be written", &e)),
+            }
+        }
+    }
+
+    /// Numbers and folders of a scenario's runs, the oldest first.
+    fn numbers(&self, scenario: &str) -> Result<Vec<(u32, RunFolder)>> {
+        let all = self.all()?;
+        let mut of_scenario: Vec<(u32, RunFolder)> = all
+            .into_iter()
+            .filter_map(|folder| Some((number_of(&folder.name(), scenario)?, folder)))
+            .collect();
+        of_scenario.sort_by_key(|(number, _)| *number);
+        Ok(of_scenario)
+    }
+
+    /// All folders of runs, by name.
+    pub(super) fn all(&self) -> Result<Vec<RunFolder>> {
+        let entries = match fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(self.cannot("be read", &e)),
+        };
+        let mut folders = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|e| self.cannot("be read", &e))?.path();
+            if path.is_dir() {
+                folders.push(RunFolder { path });
+            }
+        }
+        folders.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(folders)
+    }
+
+    /// The runs of a scenario before a number, the oldest first. Those whose journal cannot be read are given as errors.
+    pub(super) fn earlier(&self, scenario: &str, number: u32) -> Result<Vec<(u32, RunFolder)>> {
+        Ok(self.numbers(scenario)?.into_iter().filter(|(n, _)| *n < number).collect())
+    }
+
+    /// Finds a run by its id, its folder, or `last` (the one whose journal was written last).
+    pub(super) fn find(&self, name: &str) -> Result<RunFolder> {
+        if name == "last" {
+            let written = |folder: &RunFolder| {
+                fs::metadata(folder.journal()).and_then(|m| m.modified()).ok().map(|t| (t, folder.name()))
+            };
+            let newest = self.all()?.into_iter().filter(|f| written(f).is_some()).max_by_key(written);
+            return newest.ok_or_else(|| {
+                Error::bad_input(format!("there is no run under {}", self.root.display()))
+            });
+        }
+        let without_digits = name.rsplit_once('-').map_or(name, |(folder, _)| folder);
+        let candidates = [self.root.join(name), self.root.join(without_digits), PathBuf::from(name)];
+        let found = candidates.into_iter().find(|path| path.join("journal.jsonl").is_file());
+        found.map(|path| RunFolder { path }).ok_or_else(|| {
+            Error::bad_input(format!("there is no run {name:?} under {}", self.root.display()))
+                .help("redrill runs lists them; a run can also be named by its folder, or as `last`")
+        })
+    }
+
+    fn cannot(&self, what: &str, error: &std::io::Error) -> Error {
+        Error::broken(format!("the folder {} cannot {what}: {error}", self.root.display()))
+            .help("choose another one with --runs-dir, or free some space")
+    }
+}
+
+/// The number in the name of a run's folder, when it is one of the scenario's.
+fn number_of(name: &str, scenario: &str) -> Option<u32> {
+    name.strip_prefix(scenario)?.strip_prefix('-')?.parse().ok()
+}
+
+impl RunFolder {
+    /// The folder's name: scenario and number.
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path.join("journal.jsonl")
+    }
+
+    /// Writes a file beside the journal, whole or not at all.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        let cannot =
+            |e: &std::io::Error| Error::broken(format!("{} cannot be written: {e}", path.display()));
+        let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(|e| cannot(&e))?;
+        file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| cannot(&e))?;
+        file.persist(&path).map_err(|e| cannot(&e.error))?;
+        Ok(path)
+    }
+
+    pub(super) fn plan(&self) -> Result<Plan> {
+        let path = self.path.join("plan.json");
+        let text = fs::read(&path)
+            .map_err(|e| Error::broken(format!("{} cannot be read: {e}", path.display())))?;
+        serde_json::from_slice(&text).map_err(|e| {
+            Error::broken(format!("{} is not a plan of this version: {e}", path.display()))
+        })
+    }
+
+    /// Reads and verifies the journal, and the plan that it names.
+    pub(super) fn load(&self) -> Result<Stored> {
+        let contents = journal::read(&self.journal()).map_err(|e| self.refused(&e))?;
+        let plan = self.plan()?;
+        let state = self.fold(&contents.records)?;
+        self.same_plan(&plan, &state)?;
+        Ok(Stored { folder: self.clone(), plan, contents, state })
+    }
+
+    pub(super) fn fold(&self, records: &[Record]) -> Result<RunState> {
+        RunState::of(records).map_err(|e| self.refused(&e))
+    }
+
+    pub(super) fn same_plan(&self, plan: &Plan, state: &RunState) -> Result<()> {
+        let stated = state.head.as_ref().map(|head| head.plan);
+        if stated == Some(plan.digest()) {
+            return Ok(());
+        }
+        Err(Error::broken(format!(
+            "{}: plan.json is not the plan that the journal names: one of them was changed",
+            self.path.display()
+        )))
+    }
+
+    pub(super) fn refused(&self, why: &dyn std::fmt::Display) -> Error {
+        Error::broken(format!("{}: {why}", self.journal().display()))
+    }
+}
+
+/// Reads a file that a person named, at most 16 MiB.
+pub(super) fn read_text(path: &Path) -> Result<String> {
+    let cannot = |why: &str| Error::bad_input(format!("{} cannot be read: {why}", path.display()));
+    let metadata = fs::metadata(path).map_err(|e| cannot(&e.to_string()))?;
+    if metadata.len() > 16 << 20 {
+        return Err(cannot("it is larger than 16 MiB"));
+    }
+    fs::read_to_string(path).map_err(|e| cannot(&e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_a_scenario_are_numbered_without_gaps() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        for expected in 1..=3 {
+            let (id, number, _) = store.begin("orders-db", 7).unwrap();
+            assert_eq!(number, expected);
+            assert!(id.as_str().starts_with(&format!("orders-db-000{expected}-")), "{id}");
+        }
+        assert_eq!(store.begin("orders", 7).unwrap().1, 1, "another scenario with the same beginning");
+        assert_eq!(store.earlier("orders-db", 3).unwrap().len(), 2);
+        assert!(store.find("nothing").is_err());
+    }
+}

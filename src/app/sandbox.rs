@@ -1,0 +1,40 @@
+use super::estate;
+use super::output::Output;
+use crate::cli::{SandboxCommand, ServeArgs};
+use crate::error::{Error, ExitCode, Result};
+use crate::sandbox::{self, World};
+use crate::time::Clock;
+
+/// `redrill sandbox …`
+pub(super) fn sandbox(command: SandboxCommand, output: &Output) -> Result<ExitCode> {
+    match command {
+        SandboxCommand::Serve(args) => serve(&args, output),
+        SandboxCommand::Operations => {
+            for operation in sandbox::FIDELITY {
+                output.print(&format!("{:<16} {:<40} {}", operation.service, operation.name, operation.fidelity))?;
+            }
+            Ok(ExitCode::Passed)
+        }
+    }
+}
+
+fn serve(args: &ServeArgs, output: &Output) -> Result<ExitCode> {
+    let estate = estate::read(&args.estate)?;
+    let faults = estate::faults(&args.faults)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::broken(format!("the runtime cannot be started: {e}")))?;
+    runtime.block_on(async {
+        let clock = Clock::accelerated(estate.now, args.speed);
+        let world = World::open(estate, clock, faults);
+        let ready = |address: std::net::SocketAddr| {
+            output.note(&format!("the estate is served at http://{address} until ^C"));
+        };
+        let until = async {
+            let _ = tokio::signal::ctrl_c().await;
+        };
+        sandbox::serve(world, args.listen, ready, until).await
+    })?;
+    Ok(ExitCode::Passed)
+}

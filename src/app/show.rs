@@ -1,0 +1,99 @@
+use super::output::Output;
+use super::report::earlier_runs;
+use super::run_one::report_of;
+use super::runs::{RunFolder, Store};
+use crate::cli::{Format, RunsArgs, ShowArgs};
+use crate::error::{ExitCode, Result};
+use crate::journal::{Event, Record};
+use serde_json::{Value, json};
+
+/// `redrill runs`
+pub(super) fn runs(args: &RunsArgs, store: &Store, output: &Output) -> Result<ExitCode> {
+    let mut rows = Vec::new();
+    for folder in store.all()? {
+        if !folder.journal().exists() {
+            continue;
+        }
+        let row = row(&folder);
+        let wanted = args.scenario.as_ref().is_none_or(|name| row["scenario"] == json!(name));
+        if wanted {
+            rows.push(row);
+        }
+    }
+    if args.format == Format::Json {
+        output.json(&json!({ "format": 1, "runs": rows }))?;
+        return Ok(ExitCode::Passed);
+    }
+    if rows.is_empty() {
+        output.note("there are no runs yet");
+    }
+    for row in rows {
+        let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        let world = if row["rehearsal"] == json!(true) { "rehearsal" } else { "" };
+        output.print(&format!(
+            "{:<32} {:<21} {:<13} {world}",
+            text("run"),
+            text("started"),
+            text("verdict")
+        ))?;
+    }
+    Ok(ExitCode::Passed)
+}
+
+fn row(folder: &RunFolder) -> Value {
+    match report_of(folder, &[]) {
+        Ok(report) => json!({
+            "run": folder.name(),
+            "scenario": report.scenario.name,
+            "started": report.run.started.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            "verdict": report.verdict.outcome.as_str(),
+            "rehearsal": report.rehearsal,
+        }),
+        Err(error) => json!({
+            "run": folder.name(), "verdict": "unreadable", "why": error.to_string(),
+        }),
+    }
+}
+
+/// `redrill show`
+pub(super) fn show(args: &ShowArgs, store: &Store, output: &Output) -> Result<ExitCode> {
+    let folder = store.find(&args.run)?;
+    let stored = folder.load()?;
+    if args.format == Format::Json {
+        output.json(&json!({
+            "format": 1,
+            "run": stored.folder.name(),
+            "records": stored.contents.records,
+            "digest": stored.contents.head,
+            "torn_bytes": stored.contents.torn_bytes,
+        }))?;
+        return Ok(ExitCode::Passed);
+    }
+    for record in &stored.contents.records {
+        output.print(&line(record))?;
+    }
+    if stored.contents.torn_bytes > 0 {
+        output.print(&format!("(a torn last line of {} bytes was left out)", stored.contents.torn_bytes))?;
+    }
+    if stored.state.finished.is_none() {
+        output.print(&format!("the run has not ended: redrill resume {}", stored.folder.name()))?;
+    } else {
+        let number = stored.state.head.as_ref().map_or(0, |head| head.number);
+        let report = report_of(&folder, &earlier_runs(store, &stored.plan.name, number)?)?;
+        output.print(&format!("verdict: {}", report.verdict.outcome.as_str()))?;
+    }
+    Ok(ExitCode::Passed)
+}
+
+/// One record as one line: number, time, kind, and the rest as compact JSON.
+fn line(record: &Record) -> String {
+    let mut event = serde_json::to_value(&record.event).unwrap_or_default();
+    let kind = event.as_object_mut().and_then(|fields| fields.remove("type"));
+    let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+    let rest = match &record.event {
+        Event::ReleaseStarted => String::new(),
+        _ => event.to_string(),
+    };
+    let at = record.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    format!("{:>4}  {at}  {kind:<20} {rest}", record.seq)
+}

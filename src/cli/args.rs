@@ -1,0 +1,306 @@
+use crate::time::HumanDuration;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Rehearses disasters: runs restore drills from declarative scenarios, times them against RTO and RPO, and leaves
+/// evidence that can be checked.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 passed · 1 failed · 2 inconclusive · 3 bad scenario or command line · 4 refused by the guard · \
+                  5 resources left behind · 130 cancelled.\n\n\
+                  Try it, with no account and no server:\n  redrill run scenarios/orders-db.yaml --sandbox"
+)]
+pub struct Cli {
+    /// When to use colour.
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+    /// Where runs are kept.
+    #[arg(long, global = true, value_name = "FOLDER", default_value = "runs", env = "REDRILL_RUNS")]
+    pub runs_dir: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On terminals, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How output is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run scenarios, and write a report of each.
+    Run(RunArgs),
+    /// Go on with a run whose process ended early.
+    Resume(ResumeArgs),
+    /// Report everything that is wrong with scenarios, without any network.
+    Check(CheckArgs),
+    /// Show what a run would do, in which order. Nothing is called.
+    Plan(PlanArgs),
+    /// List runs.
+    Runs(RunsArgs),
+    /// Show a run as it happened.
+    Show(ShowArgs),
+    /// Write the reports of a run again, from its journal alone.
+    Report(ReportArgs),
+    /// Write the runbook by which people do the same by hand.
+    Runbook(RunbookArgs),
+    /// Approve what a step of a run asks.
+    Approve(AnswerArgs),
+    /// Reject what a step of a run asks.
+    Reject(AnswerArgs),
+    /// Describe what steps can do: inputs, outputs, checks, permissions.
+    Actions(ActionsArgs),
+    /// Print the JSON Schema of scenarios, for editors.
+    Schema(SchemaArgs),
+    /// The simulated estate behind rehearsals.
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
+    /// Print completions for a shell.
+    Completions(CompletionsArgs),
+}
+
+/// A scenario, made ready with values.
+#[derive(Clone, Debug, Args)]
+pub struct ScenarioArgs {
+    /// `drill`: an isolated copy, removed afterwards. `recovery`: the real thing.
+    #[arg(long, value_parser = ["drill", "recovery"], default_value = "drill")]
+    pub mode: String,
+    /// Gives an input of the scenario a value; may be repeated.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub set: Vec<(String, String)>,
+    /// A YAML or JSON file with values of inputs; `--set` wins over it.
+    #[arg(long, value_name = "FILE")]
+    pub inputs: Option<PathBuf>,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}
+
+/// In which world.
+#[derive(Clone, Debug, Args)]
+pub struct TargetArgs {
+    /// Rehearse in the sandbox: simulated, takes seconds, needs nothing, proves nothing about real backups.
+    #[arg(long)]
+    pub sandbox: bool,
+    /// The estate of the rehearsal: a file, or the name of a variant that lies beside the scenario's own
+    /// (`no-copies` for `estates/orders-db.no-copies.yaml`).
+    #[arg(long, value_name = "FILE|VARIANT", requires = "sandbox")]
+    pub estate: Option<String>,
+    /// Adds a fault to the estate, such as `rds:RestoreDBInstanceFromDBSnapshot#1=throttle`; may be repeated.
+    #[arg(long = "fault", value_name = "FAULT", requires = "sandbox")]
+    pub faults: Vec<String>,
+    /// Sends every AWS call to this address: a test server on this machine.
+    #[arg(long, value_name = "URL", conflicts_with = "sandbox")]
+    pub endpoint_url: Option<String>,
+}
+
+/// `redrill run`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  redrill run scenarios/orders-db.yaml --sandbox\n  \
+                        redrill run scenarios --sandbox --jobs 4 --format json\n  \
+                        redrill run drills/orders-db.yaml --set instance=orders-db --keep 2h\n\n\
+                        The first ^C removes what was made and writes the report; a second one leaves at once.")]
+pub struct RunArgs {
+    /// Scenario files, or folders of them.
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub scenarios: Vec<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub scenario: ScenarioArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub target: TargetArgs,
+    /// Seed of everything that looks random; without it, that of the estate or of the moment.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Leaves the resources for this long instead of removing them. It is a deviation and stands in the report.
+    #[arg(long, value_name = "DURATION")]
+    pub keep: Option<HumanDuration>,
+    /// How many scenarios run at the same time.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// How the summary is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Shows no progress, only the summary.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `redrill resume`
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The run: its id, its folder, or `last`.
+    pub run: String,
+    /// Sends every AWS call to this address: a test server on this machine.
+    #[arg(long, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// How the summary is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `redrill check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Scenario files, or folders of them.
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub scenarios: Vec<PathBuf>,
+    /// How errors are written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `redrill plan`
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The scenario file.
+    pub scenario: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub values: ScenarioArgs,
+    /// How the plan is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `redrill runs`
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    /// Only runs of this scenario.
+    pub scenario: Option<String>,
+    /// How the list is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `redrill show`
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The run: its id, its folder, or `last`.
+    pub run: String,
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Kinds of report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// One self-contained HTML file.
+    Html,
+    /// Markdown.
+    Markdown,
+    /// JSON, as described by `docs/schema/report.json`.
+    Json,
+    /// JUnit XML, for CI.
+    Junit,
+}
+
+/// `redrill report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run: its id, its folder, or `last`.
+    pub run: String,
+    /// Prints this format instead of writing all of them beside the journal.
+    #[arg(long, value_enum)]
+    pub format: Option<ReportFormat>,
+}
+
+/// `redrill runbook`
+#[derive(Debug, Args)]
+pub struct RunbookArgs {
+    /// The scenario file.
+    pub scenario: PathBuf,
+    /// Gives an input of the scenario a value; may be repeated.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub set: Vec<(String, String)>,
+    /// Writes to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `redrill approve`, `redrill reject`
+#[derive(Debug, Args)]
+pub struct AnswerArgs {
+    /// The run: its id, its folder, or `last`.
+    pub run: String,
+    /// The step that asks.
+    pub step: String,
+    /// A comment, for the journal.
+    #[arg(long, short = 'm')]
+    pub comment: Option<String>,
+}
+
+/// `redrill actions`
+#[derive(Debug, Args)]
+pub struct ActionsArgs {
+    /// One action, such as `rds.restore_snapshot`; without it, all in a list.
+    pub name: Option<String>,
+    /// How it is written: text, or JSON.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `redrill schema`
+#[derive(Debug, Args)]
+pub struct SchemaArgs {}
+
+/// `redrill sandbox …`
+#[derive(Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// Serve an estate over HTTP, for the AWS CLI, boto3 and Terraform.
+    Serve(ServeArgs),
+    /// List the operations that the sandbox simulates, and how faithfully.
+    Operations,
+}
+
+/// `redrill sandbox serve`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  redrill sandbox serve --estate scenarios/estates/orders-db.yaml --listen 127.0.0.1:4600\n  \
+                        AWS_ACCESS_KEY_ID=SANDBOX222222222222 AWS_SECRET_ACCESS_KEY=sandbox \\\n    \
+                        aws --endpoint-url http://127.0.0.1:4600 --region ap-northeast-3 rds describe-db-snapshots")]
+pub struct ServeArgs {
+    /// The estate file.
+    #[arg(long, value_name = "FILE")]
+    pub estate: PathBuf,
+    /// The address to listen on: loopback only. Port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:4600")]
+    pub listen: SocketAddr,
+    /// How many times faster than real time the estate's clock runs.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub speed: u32,
+    /// Adds a fault to the estate; may be repeated.
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub faults: Vec<String>,
+}
+
+/// `redrill completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

@@ -1,0 +1,9 @@
+//! What was asked: arguments become a [`Command`] value. Data only; nothing is done here.
+
+mod args;
+
+pub use args::{
+    ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs, Format, PlanArgs,
+    ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand, ScenarioArgs,
+    SchemaArgs, ServeArgs, ShowArgs, TargetArgs,
+};

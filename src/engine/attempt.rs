@@ -1,0 +1,56 @@
+use super::expect::judge_outputs;
+use crate::action::{ActionEntry, StepContext, StepError};
+use crate::journal::{Check, Outcome, StepResult};
+use crate::plan::PlannedStep;
+use crate::time::HumanDuration;
+use serde_json::Value;
+use std::time::Duration;
+
+/// How one attempt at a step ended.
+pub(super) enum Attempt {
+    /// The action came to its end; its outputs are judged by these checks, still to be written down.
+    Done { output: Value, checks: Vec<Check> },
+    /// It did not.
+    Failed(StepError),
+}
+
+/// Runs the action of a step once, within what is left of its time limit.
+pub(super) async fn run_once(
+    context: StepContext,
+    step: PlannedStep,
+    action: ActionEntry,
+    input: Value,
+    left: Duration,
+) -> Attempt {
+    let limit = HumanDuration(step.timeout.0);
+    let ended = tokio::select! {
+        biased;
+        ended = action.run(&context, input) => ended,
+        () = context.clock.sleep(left) => {
+            Err(StepError::timed_out(format!("the step's limit of {limit} is over")))
+        }
+    };
+    match ended {
+        Ok(output) => {
+            let checks = judge_outputs(&step, &action, &output);
+            Attempt::Done { output, checks }
+        }
+        Err(error) => Attempt::Failed(error),
+    }
+}
+
+/// The result of a step whose action came to its end: the worst of its checks; without any check, that it did its work.
+pub(super) fn result_of(output: Value, checks: &[Check]) -> StepResult {
+    let outcome = Outcome::worst(checks.iter().map(|c| c.outcome)).unwrap_or(Outcome::Passed);
+    StepResult { outcome, output, failure: None, calls: Vec::new() }
+}
+
+/// The result of a step whose action failed for good: what the failure means, or worse if a check had failed before.
+pub(super) fn result_of_failure(error: StepError, checks: &[Check]) -> StepResult {
+    let failure = error.into_failure();
+    let checks = checks.iter().map(|c| c.outcome);
+    let outcome = Outcome::worst(checks.chain([failure.class.outcome()]))
+        .filter(|outcome| *outcome != Outcome::Passed)
+        .unwrap_or(Outcome::Inconclusive);
+    StepResult { outcome, output: Value::Null, failure: Some(failure), calls: Vec::new() }
+}

@@ -1,0 +1,194 @@
+use crate::action::Phase;
+use crate::ids::StepId;
+use crate::journal::{Outcome, RunState, StepState};
+use crate::plan::{Plan, PlannedStep};
+use crate::scenario::OnFailure;
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Something to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Move {
+    /// Start an attempt at a step.
+    Start {
+        /// The step.
+        step: StepId,
+        /// Which attempt, from 1.
+        attempt: u32,
+    },
+    /// Note that a step is not run.
+    LeaveOut {
+        /// The step.
+        step: StepId,
+        /// `skipped` or `not_run`.
+        outcome: Outcome,
+        /// Why.
+        why: String,
+    },
+    /// Everything before the disaster is done: declare it.
+    DeclareDisaster,
+    /// A limit of the guard is reached: end the run early.
+    Cancel {
+        /// Which limit.
+        why: String,
+    },
+    /// No step is to come: remove what was made.
+    Release,
+    /// Nothing is left to do.
+    Finish {
+        /// The outcome of the steps.
+        outcome: Outcome,
+    },
+    /// Nothing to do before this time, unless something happens.
+    WaitUntil(DateTime<Utc>),
+}
+
+/// What to do next. Pure: the same plan, state and time give the same moves.
+///
+/// Prepare steps run first. When all of them have ended well enough, the disaster is declared; then the others run as
+/// soon as their needs are met. A failed step whose `on_failure` is `stop` ends the starting of steps, as does a
+/// cancelled run; what runs may end. Then comes releasing, then the end.
+pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
+    if state.finished.is_some() {
+        return Vec::new();
+    }
+    if state.releasing {
+        return match state.ledger.outstanding().is_empty() {
+            true => vec![Move::Finish { outcome: outcome_of_steps(plan, state) }],
+            false => Vec::new(),
+        };
+    }
+    let deadline = deadline(plan, state);
+    if state.cancelled.is_none() && deadline.is_some_and(|deadline| now >= deadline) {
+        let why = format!("guard.max_duration of {} is over", plan.guard.max_duration);
+        return vec![Move::Cancel { why }];
+    }
+    let mut moves = next_steps(plan, state, now);
+    let busy = |s: &PlannedStep| matches!(state.steps.get(&s.id), Some(StepState::Running { .. }));
+    if moves.is_empty() && plan.steps.iter().all(|step| state.outcome(&step.id).is_some()) {
+        return vec![Move::Release];
+    }
+    if !moves.iter().any(|m| !matches!(m, Move::WaitUntil(_)))
+        && plan.steps.iter().any(busy)
+        && let Some(deadline) = deadline
+    {
+        moves.push(Move::WaitUntil(deadline));
+    }
+    moves
+}
+
+fn deadline(plan: &Plan, state: &RunState) -> Option<DateTime<Utc>> {
+    let limit = TimeDelta::from_std(plan.guard.max_duration.0).ok()?;
+    state.head.as_ref()?.started.checked_add_signed(limit)
+}
+
+fn next_steps(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
+    if let Some(why) = stopped(plan, state) {
+        return leave_out_waiting(plan, state, &why);
+    }
+    let preparing = |step: &&PlannedStep| step.phase == Phase::Prepare;
+    let open = |step: &PlannedStep| state.outcome(&step.id).is_none();
+    let mut moves: Vec<Move> = Vec::new();
+    if state.disaster.is_none() {
+        let prepare = plan.steps.iter().filter(preparing);
+        moves.extend(prepare.filter_map(|step| next_of(plan, state, step, now)));
+        if moves.is_empty() && !plan.steps.iter().filter(preparing).any(open) {
+            moves.push(Move::DeclareDisaster);
+        }
+        return moves;
+    }
+    moves.extend(plan.steps.iter().filter_map(|step| next_of(plan, state, step, now)));
+    moves
+}
+
+/// Why no further step is started, if so.
+fn stopped(plan: &Plan, state: &RunState) -> Option<String> {
+    if let Some(by) = &state.cancelled {
+        return Some(format!("the run was cancelled: {by}"));
+    }
+    plan.steps.iter().find_map(|step| {
+        let outcome = state.outcome(&step.id)?;
+        let bad = matches!(outcome, Outcome::Failed | Outcome::Inconclusive);
+        (bad && step.on_failure == OnFailure::Stop)
+            .then(|| format!("the step {} {}", step.id, ended_as(outcome)))
+    })
+}
+
+fn ended_as(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "passed",
+        Outcome::Failed => "failed",
+        Outcome::Inconclusive => "was inconclusive",
+        Outcome::Skipped => "was skipped",
+        Outcome::NotRun => "was not run",
+    }
+}
+
+fn leave_out_waiting(plan: &Plan, state: &RunState, why: &str) -> Vec<Move> {
+    let waiting = |step: &&PlannedStep| match state.steps.get(&step.id) {
+        None | Some(StepState::Retrying { .. }) => true,
+        Some(_) => false,
+    };
+    let leave_out = |step: &PlannedStep| Move::LeaveOut {
+        step: step.id.clone(),
+        outcome: Outcome::NotRun,
+        why: why.to_owned(),
+    };
+    plan.steps.iter().filter(waiting).map(leave_out).collect()
+}
+
+fn next_of(plan: &Plan, state: &RunState, step: &PlannedStep, now: DateTime<Utc>) -> Option<Move> {
+    let start = |attempt| Some(Move::Start { step: step.id.clone(), attempt });
+    match state.steps.get(&step.id) {
+        Some(StepState::Retrying { attempts, retry_at, .. }) if *retry_at <= now => {
+            start(attempts + 1)
+        }
+        Some(StepState::Retrying { retry_at, .. }) => Some(Move::WaitUntil(*retry_at)),
+        Some(_) => None,
+        None => match needs_of(plan, state, step) {
+            Needs::Met => start(1),
+            Needs::Open => None,
+            Needs::NeverMet(outcome, why) => {
+                Some(Move::LeaveOut { step: step.id.clone(), outcome, why })
+            }
+        },
+    }
+}
+
+enum Needs {
+    Met,
+    Open,
+    NeverMet(Outcome, String),
+}
+
+fn needs_of(plan: &Plan, state: &RunState, step: &PlannedStep) -> Needs {
+    let mut open = false;
+    for need in &step.needs {
+        match state.steps.get(need) {
+            Some(StepState::Done(result)) if result.outcome == Outcome::Passed => {}
+            // It fell short of what was expected, but did its work, and the scenario says to go on: its output stands.
+            Some(StepState::Done(result))
+                if result.failure.is_none()
+                    && plan.step(need).is_some_and(|n| n.on_failure == OnFailure::Continue) => {}
+            Some(StepState::Done(result)) => {
+                let why = format!("it needs {need}, which {}", ended_as(result.outcome));
+                return Needs::NeverMet(Outcome::NotRun, why);
+            }
+            Some(StepState::LeftOut { outcome, .. }) => {
+                let why = format!("it needs {need}, which {}", ended_as(*outcome));
+                return Needs::NeverMet(*outcome, why);
+            }
+            _ => open = true,
+        }
+    }
+    if open { Needs::Open } else { Needs::Met }
+}
+
+/// The outcome of the required steps: the worst, where a required step that did not run makes it inconclusive.
+fn outcome_of_steps(plan: &Plan, state: &RunState) -> Outcome {
+    let required = plan.steps.iter().filter(|step| step.required);
+    let outcomes = required.map(|step| match state.outcome(&step.id) {
+        Some(outcome @ (Outcome::Passed | Outcome::Failed)) => outcome,
+        _ => Outcome::Inconclusive,
+    });
+    Outcome::worst(outcomes).unwrap_or(Outcome::Inconclusive)
+}

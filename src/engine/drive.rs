@@ -1,0 +1,505 @@
+use super::attempt::{Attempt, result_of, result_of_failure, run_once};
+use super::decide::{Move, decide};
+use super::inputs::{self, Ready};
+use super::recorder::{Request, SharedState, ToLoop, look};
+use super::release::{Released, release};
+use super::world::{Interrupt, Keep, Observer, World};
+use crate::action::{Registry, RunFacts, StepContext, StepError};
+use crate::aws::CallLog;
+use crate::ids::{SiteName, StepId};
+use crate::journal::{
+    Event, Failure, FailureClass, Holding, Impossible, Journal, Outcome, Record, ResourceKey,
+    RunState, StepResult, StepState,
+};
+use crate::plan::{Plan, PlannedStep};
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+/// Everything that a run needs.
+pub struct Drive<'a> {
+    /// What will happen.
+    pub plan: &'a Plan,
+    /// The actions.
+    pub registry: &'a Registry,
+    /// Where it happens.
+    pub world: &'a World,
+    /// What steps may know about the run.
+    pub facts: RunFacts,
+    /// Where it is written down.
+    pub journal: Journal,
+    /// What has happened already; the default for a new run.
+    pub state: RunState,
+    /// The first events to write: the start of the run, or its resumption.
+    pub opening: Vec<Event>,
+    /// What happens to resources at the end.
+    pub keep: Keep,
+    /// Ends the run early.
+    pub interrupt: Interrupt,
+    /// Sees it.
+    pub observer: &'a mut dyn Observer,
+}
+
+/// Why a run could not go on. Nothing was done after the last record.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The journal cannot be written, so nothing may be done.
+    #[error("the journal cannot be written: {0}")]
+    Journal(#[from] std::io::Error),
+    /// Nothing is under way and nothing follows: a bug.
+    #[error("nothing is under way and nothing follows: this is a bug of redrill")]
+    Stuck,
+    /// An event cannot follow those before it: a bug, or a journal that was put together by hand.
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
+}
+
+/// Runs a plan to its end, or goes on with a run. Returns the final state.
+///
+/// # Errors
+/// When the journal cannot be written. The run can be resumed.
+pub async fn drive(drive: Drive<'_>) -> Result<RunState, DriveError> {
+    let (requests, incoming) = mpsc::unbounded_channel();
+    let mut run = Loop {
+        plan: drive.plan,
+        registry: drive.registry,
+        world: drive.world,
+        facts: Arc::new(drive.facts),
+        journal: drive.journal,
+        state: Arc::new(Mutex::new(drive.state)),
+        keep: drive.keep,
+        observer: drive.observer,
+        requests,
+        incoming,
+        tasks: JoinSet::new(),
+        under_way: Vec::new(),
+        written: Vec::new(),
+        acknowledge: Vec::new(),
+    };
+    let mut interrupt = drive.interrupt;
+    run.reopen();
+    for event in drive.opening {
+        run.stage(event)?;
+    }
+    loop {
+        let wake = run.turn()?;
+        if look(&run.state, |state| state.finished.is_some()) {
+            return Ok(look(&run.state, Clone::clone));
+        }
+        if wake.is_none() && run.under_way.is_empty() {
+            return Err(DriveError::Stuck);
+        }
+        run.wait(&mut interrupt, wake).await?;
+    }
+}
+
+struct Loop<'a> {
+    plan: &'a Plan,
+    registry: &'a Registry,
+    world: &'a World,
+    facts: Arc<RunFacts>,
+    journal: Journal,
+    state: SharedState,
+    keep: Keep,
+    observer: &'a mut dyn Observer,
+    requests: mpsc::UnboundedSender<Request>,
+    incoming: mpsc::UnboundedReceiver<Request>,
+    tasks: JoinSet<Ended>,
+    /// Steps and releases that have a task in this process.
+    under_way: Vec<UnderWay>,
+    /// Records that are staged and not yet on disk.
+    written: Vec<Record>,
+    acknowledge: Vec<oneshot::Sender<Result<(), StepError>>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum UnderWay {
+    Step(StepId),
+    Release(ResourceKey),
+}
+
+enum Ended {
+    Step(StepId, Attempt, CallLog),
+    Release(ResourceKey, Released),
+}
+
+/// Something to do once everything staged is on disk.
+enum Effect {
+    Run { step: PlannedStep, input: serde_json::Value, since: DateTime<Utc> },
+    Lose,
+    Regain,
+}
+
+impl Loop<'_> {
+    /// After a resumption: what is lost is lost.
+    fn reopen(&mut self) {
+        let lost = look(&self.state, |state| state.disaster.is_some() && !state.releasing);
+        if lost {
+            self.lose(true);
+        }
+    }
+
+    /// Decides until nothing follows any more, makes it durable in one go, and then carries it out. Returns when to look again
+    /// at the latest.
+    fn turn(&mut self) -> Result<Option<DateTime<Utc>>, DriveError> {
+        let mut effects = Vec::new();
+        let mut wake;
+        self.restart_orphans(&mut effects)?;
+        loop {
+            wake = None;
+            let now = self.world.clock.now();
+            let moves = look(&self.state, |state| decide(self.plan, state, now));
+            let mut changed = false;
+            for next in moves {
+                match next {
+                    Move::WaitUntil(time) => {
+                        wake = Some(wake.map_or(time, |w: DateTime<Utc>| w.min(time)))
+                    }
+                    other => {
+                        self.take(other, &mut effects)?;
+                        changed = true;
+                    }
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+        self.commit()?;
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        self.release_next();
+        Ok(wake)
+    }
+
+    fn take(&mut self, next: Move, effects: &mut Vec<Effect>) -> Result<(), DriveError> {
+        match next {
+            Move::Start { step, attempt } => self.start(&step, attempt, effects),
+            Move::LeaveOut { step, outcome, why } => {
+                self.stage(Event::StepLeftOut { step, outcome, why })
+            }
+            Move::DeclareDisaster => {
+                effects.push(Effect::Lose);
+                let disaster = &self.plan.disaster;
+                let kind = disaster.kind.as_str().to_owned();
+                self.stage(Event::DisasterDeclared { kind, lost: disaster.lost.clone() })
+            }
+            Move::Cancel { why } => self.cancel(why),
+            Move::Release => {
+                effects.push(Effect::Regain);
+                self.stage(Event::ReleaseStarted)
+            }
+            Move::Finish { outcome } => self.stage(Event::RunFinished { outcome }),
+            Move::WaitUntil(_) => Ok(()),
+        }
+    }
+
+    fn start(
+        &mut self,
+        id: &StepId,
+        attempt: u32,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), DriveError> {
+        let Some(step) = self.plan.step(id).cloned() else { return Ok(()) };
+        match look(&self.state, |state| inputs::ready(self.plan, &self.facts, state, &step)) {
+            Ready::Skip(why) => {
+                let outcome = Outcome::Skipped;
+                self.stage(Event::StepLeftOut { step: id.clone(), outcome, why })
+            }
+            Ready::Cannot(why) => {
+                let input = serde_json::Value::Null;
+                self.stage(Event::StepStarted { step: id.clone(), attempt, input })?;
+                let result = result_of_failure(StepError::broken(why), &[]);
+                self.stage(Event::StepFinished { step: id.clone(), result })
+            }
+            Ready::Run(input) => {
+                let event = Event::StepStarted { step: id.clone(), attempt, input: input.clone() };
+                self.stage(event)?;
+                let since = look(&self.state, |state| match state.steps.get(id) {
+                    Some(StepState::Running { since, .. }) => *since,
+                    _ => self.world.clock.now(),
+                });
+                self.under_way.push(UnderWay::Step(id.clone()));
+                effects.push(Effect::Run { step, input, since });
+                Ok(())
+            }
+        }
+    }
+
+    /// Steps that were running when an earlier process died start again; what they made is found in the ledger.
+    fn restart_orphans(&mut self, effects: &mut Vec<Effect>) -> Result<(), DriveError> {
+        let orphans: Vec<(StepId, u32)> = look(&self.state, |state| {
+            let running = state.steps.iter().filter_map(|(id, step)| match step {
+                StepState::Running { attempt, .. } => Some((id.clone(), *attempt)),
+                _ => None,
+            });
+            running
+                .filter(|(id, _)| !self.under_way.contains(&UnderWay::Step(id.clone())))
+                .collect()
+        });
+        for (step, attempt) in orphans {
+            self.start(&step, attempt + 1, effects)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Lose => self.lose(true),
+            Effect::Regain => self.lose(false),
+            Effect::Run { step, input, since } => self.spawn_step(step, input, since),
+        }
+    }
+
+    /// The exercise of the loss begins or ends: while resources are being removed, every site may be used again.
+    fn lose(&self, begins: bool) {
+        let lost = &self.plan.disaster.lost;
+        self.world.policy.set_lost(if begins { lost } else { &[] });
+        (self.world.on_loss)(lost, begins);
+    }
+
+    fn spawn_step(&mut self, step: PlannedStep, input: serde_json::Value, since: DateTime<Utc>) {
+        let Some(action) = self.registry.get(&step.uses).cloned() else {
+            // Plans are checked against the registry; this one comes from another version.
+            let error = StepError::broken(format!("there is no action {}", step.uses));
+            let ended = Ended::Step(step.id.clone(), Attempt::Failed(error), CallLog::default());
+            self.tasks.spawn(async move { ended });
+            return;
+        };
+        let calls = CallLog::default();
+        let context = self.context(step.id.clone(), step.at.clone(), calls.clone());
+        let spent = (self.world.clock.now() - since).to_std().unwrap_or_default();
+        let left = step.timeout.0.saturating_sub(spent);
+        let id = step.id.clone();
+        self.tasks.spawn(async move {
+            let attempt = AssertUnwindSafe(run_once(context, step, action, input, left));
+            let attempt = attempt.catch_unwind().await.unwrap_or_else(|_| {
+                Attempt::Failed(StepError::broken("the action panicked: this is a bug of redrill"))
+            });
+            Ended::Step(id, attempt, calls)
+        });
+    }
+
+    fn context(&self, step: StepId, at: Option<SiteName>, calls: CallLog) -> StepContext {
+        let recorder = ToLoop { requests: self.requests.clone(), state: self.state.clone() };
+        StepContext {
+            facts: self.facts.clone(),
+            step,
+            at,
+            clock: self.world.clock.clone(),
+            outside: self.world.outside.clone(),
+            sessions: self.world.sessions.clone(),
+            recorder: Arc::new(recorder),
+            calls,
+        }
+    }
+
+    /// Starts the removal of the newest resource that may still be there, one at a time.
+    fn release_next(&mut self) {
+        let busy = self.under_way.iter().any(|u| matches!(u, UnderWay::Release(_)));
+        let next = look(&self.state, |state| {
+            let first = state.ledger.outstanding().first().copied();
+            first.filter(|_| state.releasing).map(|(key, holding)| (key.clone(), holding.clone()))
+        });
+        let Some((key, holding)) = next.filter(|_| !busy) else { return };
+        let step = match &holding {
+            Holding::Intended { step } | Holding::Owned { step, .. } => step.clone(),
+            Holding::Released { .. } | Holding::Left { .. } => return,
+        };
+        let kind = self.registry.resource_kind(&key.kind).cloned();
+        let context = self.context(step, Some(key.site.clone()), CallLog::default());
+        let keep = self.keep;
+        self.under_way.push(UnderWay::Release(key.clone()));
+        self.tasks.spawn(async move {
+            let released = release(&context, kind.as_deref(), &key, &holding, keep).await;
+            Ended::Release(key, released)
+        });
+    }
+
+    /// Waits until a step asks for something, a task ends, the run is interrupted, or it is time to look again.
+    async fn wait(
+        &mut self,
+        interrupt: &mut Interrupt,
+        wake: Option<DateTime<Utc>>,
+    ) -> Result<(), DriveError> {
+        let ended_early = look(&self.state, |state| state.cancelled.is_some() || state.releasing);
+        let clock = &self.world.clock;
+        let pause = wake.map(|time| (time - clock.now()).to_std().unwrap_or(Duration::ZERO));
+        let who = tokio::select! {
+            biased;
+            Some(request) = self.incoming.recv() => { self.answer(request)?; None }
+            Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                if let Ok(ended) = ended { self.ended(ended)?; }
+                None
+            }
+            Ok(()) = interrupt.changed(), if !ended_early => interrupt.borrow_and_update().clone(),
+            () = clock.sleep(pause.unwrap_or_default()), if pause.is_some() => None,
+        };
+        if let Some(who) = who {
+            self.cancel(who)?;
+        }
+        // Everything else that is asked for at this moment goes into the same write.
+        while let Ok(request) = self.incoming.try_recv() {
+            self.answer(request)?;
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, request: Request) -> Result<(), DriveError> {
+        match request {
+            Request::Progress(step, text) => self.observer.progress(&step, &text),
+            Request::Record(event, on_disk) => match self.permit(&event) {
+                Err(error) => drop(on_disk.send(Err(error))),
+                Ok(()) => {
+                    self.stage(*event)?;
+                    self.acknowledge.push(on_disk);
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Whether a step may write this: limits of the guard, and nothing from a step that is over.
+    fn permit(&self, event: &Event) -> Result<(), StepError> {
+        let refused = |message: String| {
+            Err(Failure { class: FailureClass::Refused, code: None, message, help: None }.into())
+        };
+        match event {
+            Event::ResourceIntended { key, .. } => {
+                let guard = &self.plan.guard;
+                let made = look(&self.state, |state| state.ledger.len());
+                if !guard.write.contains(&key.site) {
+                    return refused(format!(
+                        "{key} was not made: guard.write does not name {}",
+                        key.site
+                    ));
+                }
+                if made >= guard.max_resources as usize {
+                    let limit = guard.max_resources;
+                    return refused(format!("{key} was not made: guard.max_resources is {limit}"));
+                }
+                Ok(())
+            }
+            Event::Checked { step, .. } => {
+                let running = look(&self.state, |state| {
+                    matches!(state.steps.get(step), Some(StepState::Running { .. }))
+                });
+                if running { Ok(()) } else { Err(StepError::broken("the step is over")) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ended(&mut self, ended: Ended) -> Result<(), DriveError> {
+        match ended {
+            Ended::Step(step, attempt, calls) => {
+                self.under_way.retain(|u| *u != UnderWay::Step(step.clone()));
+                self.step_ended(step, attempt, &calls)
+            }
+            Ended::Release(key, released) => {
+                self.under_way.retain(|u| *u != UnderWay::Release(key.clone()));
+                let event = match released {
+                    Released::Gone(how) => Event::ResourceReleased { key, how: how.to_owned() },
+                    Released::Left { why, kept, command } => {
+                        Event::ResourceLeft { key, why, kept, command }
+                    }
+                };
+                self.stage(event)
+            }
+        }
+    }
+
+    fn step_ended(
+        &mut self,
+        step: StepId,
+        attempt: Attempt,
+        calls: &CallLog,
+    ) -> Result<(), DriveError> {
+        let state = look(&self.state, |state| state.steps.get(&step).cloned());
+        let Some(StepState::Running { attempt: number, since, checks: earlier }) = state else {
+            // It was cancelled, and its end is written down already.
+            return Ok(());
+        };
+        let mut result = match attempt {
+            Attempt::Done { output, checks } => {
+                for check in &checks {
+                    self.stage(Event::Checked { step: step.clone(), check: check.clone() })?;
+                }
+                result_of(output, &[earlier, checks].concat())
+            }
+            Attempt::Failed(error) => {
+                if let Some(retry_at) = self.retry_at(&step, &error, number, since) {
+                    let failure = error.into_failure();
+                    let event = Event::AttemptFailed { step, attempt: number, failure, retry_at };
+                    return self.stage(event);
+                }
+                result_of_failure(error, &earlier)
+            }
+        };
+        result.calls = calls.seen();
+        self.stage(Event::StepFinished { step, result })
+    }
+
+    /// When a failed attempt is followed by another one: only for what may pass, within the policy and the time limit.
+    fn retry_at(
+        &self,
+        id: &StepId,
+        error: &StepError,
+        attempts: u32,
+        since: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let step = self.plan.step(id)?;
+        if !error.class().may_pass() {
+            return None;
+        }
+        let mut schedule = step.retry.schedule(self.facts.seed, id.as_str());
+        let pause = (0..attempts).map(|_| schedule.next_pause()).last()??;
+        let retry_at = self.world.clock.now() + pause;
+        (retry_at < since + step.timeout.0).then_some(retry_at)
+    }
+
+    /// Ends the run early: what runs is stopped, releasing follows.
+    fn cancel(&mut self, by: String) -> Result<(), DriveError> {
+        self.tasks.abort_all();
+        self.under_way.retain(|u| matches!(u, UnderWay::Release(_)));
+        self.stage(Event::CancelRequested { by: by.clone() })?;
+        let running: Vec<StepId> = look(&self.state, |state| {
+            let running = state.steps.iter();
+            let running = running.filter(|(_, s)| matches!(s, StepState::Running { .. }));
+            running.map(|(id, _)| id.clone()).collect()
+        });
+        for step in running {
+            let error = StepError::broken(format!("the run was cancelled: {by}"));
+            let result =
+                StepResult { outcome: Outcome::Inconclusive, ..result_of_failure(error, &[]) };
+            self.stage(Event::StepFinished { step, result })?;
+        }
+        Ok(())
+    }
+
+    /// Numbers, chains and applies an event. It is not on disk before the next commit, and nothing is done before that.
+    fn stage(&mut self, event: Event) -> Result<(), DriveError> {
+        let clock = &self.world.clock;
+        let record = self.journal.stage(clock.now(), clock.elapsed(), event)?;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).apply(&record)?;
+        self.written.push(record);
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), DriveError> {
+        self.journal.commit()?;
+        for on_disk in self.acknowledge.drain(..) {
+            // The step may have been cancelled meanwhile.
+            let _ = on_disk.send(Ok(()));
+        }
+        for record in self.written.drain(..) {
+            self.observer.recorded(&record);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+//! Making it happen.
+//!
+//! Main entry: [`drive`]. [`decide`] is pure (plan, state, now → moves); `drive` is the thin loop that writes events and
+//! carries out moves. It owns time limits, retries, cancelling and releasing. It knows no provider and no AWS service.
+
+mod attempt;
+mod decide;
+mod drive;
+mod expect;
+mod inputs;
+mod recorder;
+mod release;
+mod world;
+
+pub use decide::{Move, decide};
+pub use drive::{Drive, DriveError, drive};
+pub use world::{Interrupt, Keep, Observer, World};

@@ -1,0 +1,48 @@
+use crate::action::{Recorder, StepError};
+use crate::ids::StepId;
+use crate::journal::{Event, ResourceKey, RunState};
+use futures_util::future::BoxFuture;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+
+/// What steps ask of the loop.
+pub(super) enum Request {
+    /// Write this down, and answer when it is on disk.
+    Record(Box<Event>, oneshot::Sender<Result<(), StepError>>),
+    /// Show this.
+    Progress(StepId, String),
+}
+
+/// The state of the run, shared with the steps for look-ups in the ledger. Only the loop changes it.
+pub(super) type SharedState = Arc<Mutex<RunState>>;
+
+pub(super) fn look<T>(state: &SharedState, at: impl FnOnce(&RunState) -> T) -> T {
+    at(&state.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Sends what steps write down to the loop, which is the only writer.
+pub(super) struct ToLoop {
+    pub(super) requests: mpsc::UnboundedSender<Request>,
+    pub(super) state: SharedState,
+}
+
+impl Recorder for ToLoop {
+    fn record(&self, event: Event) -> BoxFuture<'_, Result<(), StepError>> {
+        let gone = || StepError::broken("the run has ended");
+        Box::pin(async move {
+            let (answer, on_disk) = oneshot::channel();
+            let request = Request::Record(Box::new(event), answer);
+            self.requests.send(request).map_err(|_| gone())?;
+            on_disk.await.map_err(|_| gone())?
+        })
+    }
+
+    fn holds(&self, key: &ResourceKey) -> bool {
+        look(&self.state, |state| state.ledger.get(key).is_some())
+    }
+
+    fn progress(&self, step: &StepId, text: &str) {
+        // Nobody listens any more when the run has ended: nothing is lost.
+        let _ = self.requests.send(Request::Progress(step.clone(), text.to_owned()));
+    }
+}

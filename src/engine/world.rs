@@ -1,0 +1,49 @@
+use crate::action::Sessions;
+use crate::aws::GuardPolicy;
+use crate::ids::{SiteName, StepId};
+use crate::journal::Record;
+use crate::outside::Outside;
+use crate::time::Clock;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a run happens: the only thing that differs between a real run and a rehearsal.
+#[derive(Clone)]
+pub struct World {
+    /// The clock.
+    pub clock: Clock,
+    /// What is not AWS.
+    pub outside: Arc<dyn Outside>,
+    /// The sites.
+    pub sessions: Sessions,
+    /// What the clients' guard enforces.
+    pub policy: Arc<GuardPolicy>,
+    /// Told when sites are lost (`true`) and when they may be used again (`false`): the sandbox takes them down.
+    pub on_loss: Arc<dyn Fn(&[SiteName], bool) + Send + Sync>,
+}
+
+/// Sees a run while it happens.
+pub trait Observer: Send {
+    /// A record is on disk.
+    fn recorded(&mut self, record: &Record);
+    /// A step says what it is doing. Not kept.
+    fn progress(&mut self, step: &StepId, text: &str);
+}
+
+/// Tells nobody.
+impl Observer for () {
+    fn recorded(&mut self, _: &Record) {}
+    fn progress(&mut self, _: &StepId, _: &str) {}
+}
+
+/// Becomes `Some(who)` when a person or a signal ends the run early.
+pub type Interrupt = tokio::sync::watch::Receiver<Option<String>>;
+
+/// What happens to resources at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// They are removed.
+    Nothing,
+    /// They stay for this long, on the operator's word.
+    For(Duration),
+}

@@ -1,0 +1,184 @@
+//! Writes small etcd snapshots for tests: enough of bbolt to make every kind of page that the reader meets.
+
+use super::bbolt::fnv1a;
+use sha2::{Digest, Sha256};
+
+pub(super) const PAGE: usize = 1024;
+const LEAF: u16 = 2;
+const BRANCH: u16 = 1;
+
+/// What stands in the snapshots that [`Snapshot::typical`] makes.
+pub(super) const LAST_REVISION: i64 = 61;
+pub(super) const LIVE_KEYS: u64 = 59;
+/// 60 changes, one deletion, and what stands in `cluster`, `lease` and `meta`.
+pub(super) const ENTRIES: u64 = 63;
+/// The page after the meta pages is the first leaf of the bucket `key`.
+pub(super) const FIRST_LEAF: usize = 2;
+
+pub(super) struct Element {
+    flags: u32,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+/// A database under construction: pages without trailer.
+pub(super) struct Snapshot {
+    pub(super) pages: Vec<u8>,
+}
+
+impl Snapshot {
+    /// 60 keys with one change each, the last of them deleted, over several leaves; one value spans several pages.
+    pub(super) fn typical() -> Self {
+        let mut entries: Vec<Element> = (1..=60).map(put).collect();
+        entries.push(delete(60, LAST_REVISION));
+        let mut snapshot = Self::empty();
+        let leaves: Vec<(Vec<u8>, u64)> = entries
+            .chunks(10)
+            .map(|chunk| (chunk[0].key.clone(), snapshot.add_page(LEAF, &leaf(chunk), chunk.len())))
+            .collect();
+        let branch = snapshot.add_page(BRANCH, &branch(&leaves), leaves.len());
+        let own = [entry(b"clusterVersion", b"3.5.0")];
+        let buckets = [
+            inline_bucket(b"alarm", &[]),
+            inline_bucket(b"cluster", &own),
+            bucket(b"key", branch),
+            inline_bucket(b"lease", &[entry(&7_u64.to_be_bytes(), b"\x08\x07\x10\x3c")]),
+            inline_bucket(b"meta", &[]),
+        ];
+        snapshot.finish_with_root(&buckets)
+    }
+
+    /// A bucket `key` that consists of one leaf with these entries.
+    pub(super) fn with_entries(entries: &[Element]) -> Self {
+        let mut snapshot = Self::empty();
+        let page = snapshot.add_page(LEAF, &leaf(entries), entries.len());
+        snapshot.finish_with_root(&[bucket(b"key", page)])
+    }
+
+    pub(super) fn with_buckets(buckets: &[Element]) -> Self {
+        Self::empty().finish_with_root(buckets)
+    }
+
+    fn empty() -> Self {
+        Self { pages: vec![0; 2 * PAGE] }
+    }
+
+    fn finish_with_root(mut self, buckets: &[Element]) -> Self {
+        let root = self.add_page(LEAF, &leaf(buckets), buckets.len());
+        self.write_metas(root, u64::MAX);
+        self
+    }
+
+    pub(super) fn add_page(&mut self, flags: u16, body: &[u8], count: usize) -> u64 {
+        let number = (self.pages.len() / PAGE) as u64;
+        let spanned = (16 + body.len()).div_ceil(PAGE);
+        let page = [
+            &number.to_le_bytes()[..],
+            &flags.to_le_bytes(),
+            &u16::try_from(count).unwrap().to_le_bytes(),
+            &u32::try_from(spanned - 1).unwrap().to_le_bytes(),
+            body,
+        ];
+        self.pages.extend(page.concat());
+        self.pages.resize((number as usize + spanned) * PAGE, 0);
+        number
+    }
+
+    pub(super) fn write_metas(&mut self, root: u64, free_list: u64) {
+        let high_water_mark = (self.pages.len() / PAGE) as u64;
+        for number in 0..2_u64 {
+            let mut body = [0xED0C_DAED_u32, 2, PAGE as u32, 0].map(u32::to_le_bytes).concat();
+            for field in [root, 0, free_list, high_water_mark, 9 - number] {
+                body.extend(field.to_le_bytes());
+            }
+            body.extend(fnv1a(&body).to_le_bytes());
+            let start = number as usize * PAGE;
+            self.pages[start..start + 8].copy_from_slice(&number.to_le_bytes());
+            self.pages[start + 8] = 4;
+            self.pages[start + 16..start + 80].copy_from_slice(&body);
+        }
+    }
+
+    /// The root page of the list of buckets, as the meta pages say.
+    pub(super) fn root(&self) -> u64 {
+        u64::from_le_bytes(self.pages[32..40].try_into().unwrap())
+    }
+
+    pub(super) fn page(&mut self, number: usize) -> &mut [u8] {
+        &mut self.pages[number * PAGE..][..PAGE]
+    }
+
+    /// The file with a trailer that belongs to it.
+    pub(super) fn sealed(&self) -> Vec<u8> {
+        [&self.pages[..], &Sha256::digest(&self.pages)].concat()
+    }
+}
+
+pub(super) fn revision(main: i64, deleted: bool) -> Vec<u8> {
+    let mark: &[u8] = if deleted { b"t" } else { b"" };
+    [&main.to_be_bytes()[..], b"_", &[0; 8], mark].concat()
+}
+
+/// A new key that belongs to revision `main`. Every twentieth has a value of three pages.
+pub(super) fn put(main: i64) -> Element {
+    let value = vec![b'v'; if main % 20 == 0 { 3 * PAGE } else { 20 }];
+    let number = u8::try_from(main).unwrap();
+    let mut stored = key_value(main);
+    stored.extend([0x10, number, 0x18, number, 0x20, 1, 0x2A]);
+    let length = value.len();
+    stored.extend([(length % 128) as u8 | 0x80, (length / 128) as u8]);
+    stored.extend(value);
+    entry(&revision(main, false), &stored)
+}
+
+pub(super) fn delete(key_of: i64, main: i64) -> Element {
+    entry(&revision(main, true), &key_value(key_of))
+}
+
+/// The beginning of a stored value: the name of the key that revision `main` made.
+fn key_value(main: i64) -> Vec<u8> {
+    let name = format!("/registry/pods/ns/pod-{main:02}");
+    [&[0x0A, u8::try_from(name.len()).unwrap()], name.as_bytes()].concat()
+}
+
+pub(super) fn entry(key: &[u8], value: &[u8]) -> Element {
+    Element { flags: 0, key: key.to_vec(), value: value.to_vec() }
+}
+
+pub(super) fn bucket(name: &[u8], root: u64) -> Element {
+    let value = [root.to_le_bytes(), [0; 8]].concat();
+    Element { flags: 1, key: name.to_vec(), value }
+}
+
+pub(super) fn inline_bucket(name: &[u8], entries: &[Element]) -> Element {
+    let mut value = vec![0; 16 + 16];
+    value[16 + 8] = LEAF as u8;
+    value[16 + 10] = u8::try_from(entries.len()).unwrap();
+    value.extend(leaf(entries));
+    Element { flags: 1, key: name.to_vec(), value }
+}
+
+pub(super) fn leaf(elements: &[Element]) -> Vec<u8> {
+    let (mut table, mut data) = (Vec::new(), Vec::new());
+    for (index, element) in elements.iter().enumerate() {
+        let position = (elements.len() - index) * 16 + data.len();
+        let lengths = [element.key.len(), element.value.len()].map(|length| length as u32);
+        for field in [element.flags, position as u32, lengths[0], lengths[1]] {
+            table.extend(field.to_le_bytes());
+        }
+        data.extend(&element.key);
+        data.extend(&element.value);
+    }
+    [table, data].concat()
+}
+
+pub(super) fn branch(children: &[(Vec<u8>, u64)]) -> Vec<u8> {
+    let (mut table, mut data) = (Vec::new(), Vec::new());
+    for (index, (key, page)) in children.iter().enumerate() {
+        let position = (children.len() - index) * 16 + data.len();
+        table.extend([position as u32, key.len() as u32].map(u32::to_le_bytes).concat());
+        table.extend(page.to_le_bytes());
+        data.extend(key);
+    }
+    [table, data].concat()
+}

@@ -1,0 +1,114 @@
+use super::{Event, ResourceKey};
+use crate::ids::StepId;
+use std::collections::BTreeMap;
+
+/// The resources that a run intended, owned and released: a fold of its journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    holdings: BTreeMap<ResourceKey, (usize, Holding)>,
+}
+
+/// Where one resource stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// It may exist: the call was about to be made.
+    Intended {
+        /// The step that intended it.
+        step: StepId,
+    },
+    /// It exists, as far as is known.
+    Owned {
+        /// The step that made it.
+        step: StepId,
+        /// What the service calls it.
+        id: String,
+    },
+    /// It is gone: a look-up said so.
+    Released {
+        /// `deleted`, `never made`, `already gone`.
+        how: String,
+    },
+    /// It is still there, on purpose or not.
+    Left {
+        /// Why.
+        why: String,
+        /// True when the operator asked for it.
+        kept: bool,
+        /// The command that deletes it by hand.
+        command: String,
+    },
+}
+
+impl Ledger {
+    /// Takes one event into account. `Err` names what is impossible.
+    pub(super) fn apply(&mut self, event: &Event) -> Result<(), String> {
+        match event {
+            Event::ResourceIntended { step, key } => {
+                let place = self.holdings.len();
+                let holding = Holding::Intended { step: step.clone() };
+                if self.holdings.insert(key.clone(), (place, holding)).is_some() {
+                    return Err(format!("{key} was intended twice"));
+                }
+                Ok(())
+            }
+            Event::ResourceOwned { key, id } => self.change(key, |before| match before {
+                Holding::Intended { step } | Holding::Owned { step, .. } => {
+                    Some(Holding::Owned { step: step.clone(), id: id.clone() })
+                }
+                _ => None,
+            }),
+            Event::ResourceReleased { key, how } => {
+                self.change(key, |_| Some(Holding::Released { how: how.clone() }))
+            }
+            Event::ResourceLeft { key, why, kept, command } => self.change(key, |_| {
+                Some(Holding::Left { why: why.clone(), kept: *kept, command: command.clone() })
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn change(
+        &mut self,
+        key: &ResourceKey,
+        next: impl FnOnce(&Holding) -> Option<Holding>,
+    ) -> Result<(), String> {
+        let known = self.holdings.get_mut(key);
+        let (_, holding) = known.ok_or_else(|| format!("{key} was never intended"))?;
+        *holding = next(holding).ok_or_else(|| format!("{key} is gone already"))?;
+        Ok(())
+    }
+
+    /// All resources, in the order in which they were intended.
+    pub fn all(&self) -> Vec<(&ResourceKey, &Holding)> {
+        let mut all: Vec<_> = self.holdings.iter().collect();
+        all.sort_by_key(|(_, (place, _))| *place);
+        all.into_iter().map(|(key, (_, holding))| (key, holding)).collect()
+    }
+
+    /// What may still exist and has not been judged, the newest first: the order of releasing.
+    pub fn outstanding(&self) -> Vec<(&ResourceKey, &Holding)> {
+        let open = |h: &Holding| matches!(h, Holding::Intended { .. } | Holding::Owned { .. });
+        self.all().into_iter().rev().filter(|(_, holding)| open(holding)).collect()
+    }
+
+    /// What was left behind, not on purpose.
+    pub fn left_behind(&self) -> Vec<(&ResourceKey, &Holding)> {
+        let left = |h: &Holding| matches!(h, Holding::Left { kept: false, .. });
+        self.all().into_iter().filter(|(_, holding)| left(holding)).collect()
+    }
+
+    /// Where one resource stands.
+    pub fn get(&self, key: &ResourceKey) -> Option<&Holding> {
+        self.holdings.get(key).map(|(_, holding)| holding)
+    }
+
+    /// How many resources were intended.
+    pub fn len(&self) -> usize {
+        self.holdings.len()
+    }
+
+    /// True when none was intended.
+    pub fn is_empty(&self) -> bool {
+        self.holdings.is_empty()
+    }
+}

@@ -1,0 +1,201 @@
+use super::{Event, FORMAT, Record};
+use crate::ids::Digest;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The largest journal that is read, in bytes.
+const LARGEST: u64 = 1 << 30;
+
+/// A journal that was read and verified.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contents {
+    /// The records, in order.
+    pub records: Vec<Record>,
+    /// Digest of the last line, all zeroes for an empty journal.
+    pub head: Digest,
+    /// Bytes of a torn last line, which are not part of the records.
+    pub torn_bytes: u64,
+}
+
+/// Why a journal is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error("the journal cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// It is larger than any journal that this program writes.
+    #[error("the journal is larger than 1 GiB")]
+    TooLarge,
+    /// A line is not a record.
+    #[error("record {seq} of the journal cannot be understood: {why}")]
+    NotARecord {
+        /// Which record.
+        seq: u64,
+        /// Why.
+        why: String,
+    },
+    /// A line was changed, or one is missing.
+    #[error("record {seq} of the journal does not verify: {why}")]
+    Broken {
+        /// Which record.
+        seq: u64,
+        /// Why.
+        why: &'static str,
+    },
+    /// It was written by another version.
+    #[error("the journal has format {found}; this program reads format {FORMAT}")]
+    OtherFormat {
+        /// The format it has.
+        found: u32,
+    },
+    /// There is nothing in it.
+    #[error("the journal is empty: the run ended before it began, and has done nothing")]
+    Empty,
+}
+
+/// Reads and verifies a journal file: every digest, the chain and the numbers.
+///
+/// # Errors
+/// When it cannot be read or does not verify; the error names the record.
+pub fn read(path: &Path) -> Result<Contents, ReadError> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(ReadError::TooLarge);
+    }
+    read_bytes(&bytes)
+}
+
+/// As [`read`], from memory.
+///
+/// # Errors
+/// When it does not verify; the error names the record.
+pub fn read_bytes(bytes: &[u8]) -> Result<Contents, ReadError> {
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+    let mut contents = Contents {
+        records: Vec::new(),
+        head: Digest::ZERO,
+        torn_bytes: (bytes.len() - whole) as u64,
+    };
+    for line in bytes[..whole].split_inclusive(|b| *b == b'\n') {
+        let seq = contents.records.len() as u64;
+        let (record, digest) = verify_line(&line[..line.len() - 1], seq, contents.head)?;
+        if let Event::RunStarted { format, .. } = record.event
+            && format != FORMAT
+        {
+            return Err(ReadError::OtherFormat { found: format });
+        }
+        contents.records.push(record);
+        contents.head = digest;
+    }
+    if contents.records.is_empty() {
+        return Err(ReadError::Empty);
+    }
+    Ok(contents)
+}
+
+const DIGEST_FIELD: &[u8] = b",\"digest\":\"";
+/// `sha256:` and 64 digits.
+const DIGEST_LENGTH: usize = 71;
+
+fn verify_line(line: &[u8], seq: u64, prev: Digest) -> Result<(Record, Digest), ReadError> {
+    let broken = |why| ReadError::Broken { seq, why };
+    let tail = DIGEST_FIELD.len() + DIGEST_LENGTH + 2;
+    let body_end = line.len().checked_sub(tail).ok_or(broken("it has no digest"))?;
+    let (body, rest) = line.split_at(body_end);
+    let stated = rest.strip_prefix(DIGEST_FIELD).and_then(|rest| rest.strip_suffix(b"\"}"));
+    let stated = stated
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .and_then(|digits| digits.parse::<Digest>().ok())
+        .ok_or(broken("it has no digest"))?;
+    if Digest::of(body) != stated {
+        return Err(broken("its content does not fit its digest: it was changed"));
+    }
+    let record: Record = serde_json::from_slice(line)
+        .map_err(|e| ReadError::NotARecord { seq, why: e.to_string() })?;
+    if record.prev != prev || record.seq != seq {
+        return Err(broken("it does not follow the record before: one is missing or was changed"));
+    }
+    Ok((record, stated))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Journal, Sink};
+    use proptest::prelude::*;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Sink for Shared {
+        fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+            Sink::append(&mut *self.0.lock().unwrap(), bytes)
+        }
+    }
+
+    fn journal_of_five() -> Vec<u8> {
+        let bytes = Shared::default();
+        let mut journal = Journal::new(bytes.clone());
+        let at = "2026-11-22T00:00:00Z".parse().unwrap();
+        for n in 0..5 {
+            let event = Event::CancelRequested { by: format!("test {n}") };
+            journal.stage(at, Duration::from_millis(n), event).unwrap();
+            journal.commit().unwrap();
+        }
+        let bytes = bytes.0.lock().unwrap();
+        bytes.clone()
+    }
+
+    #[test]
+    fn a_journal_reads_back_and_its_head_is_the_last_digest() {
+        let bytes = journal_of_five();
+        let contents = read_bytes(&bytes).unwrap();
+        assert_eq!(contents.records.len(), 5);
+        let last = std::str::from_utf8(&bytes).unwrap().lines().last().unwrap();
+        assert!(last.ends_with(&format!("\"digest\":\"{}\"}}", contents.head)));
+    }
+
+    #[test]
+    fn a_torn_last_line_is_dropped_and_counted_wherever_it_is_cut() {
+        let bytes = journal_of_five();
+        let whole = bytes[..bytes.len() - 1].iter().rposition(|b| *b == b'\n').unwrap() + 1;
+        for end in whole..bytes.len() {
+            let contents = read_bytes(&bytes[..end]).unwrap();
+            assert_eq!(contents.records.len(), 4);
+            assert_eq!(contents.torn_bytes, (end - whole) as u64);
+        }
+    }
+
+    #[test]
+    fn a_missing_line_is_named() {
+        let text = String::from_utf8(journal_of_five()).unwrap();
+        let without: String = text
+            .split_inclusive('\n')
+            .enumerate()
+            .filter(|(n, _)| *n != 2)
+            .map(|(_, l)| l)
+            .collect();
+        let error = read_bytes(without.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("record 2") && error.contains("missing"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_byte_is_refused_wherever_it_is(place in 0usize..10_000, change in 1u8..=255) {
+            let mut bytes = journal_of_five();
+            // The very last byte is the line's end: changing it tears the last line, which is dropped and said.
+            let place = place % (bytes.len() - 1);
+            bytes[place] ^= change;
+            prop_assert!(read_bytes(&bytes).is_err());
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
+            let _ = read_bytes(&bytes);
+        }
+    }
+}

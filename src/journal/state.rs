@@ -1,0 +1,209 @@
+use super::{Check, Event, Ledger, Outcome, Record, StepResult, WorldKind};
+use crate::ids::{Digest, RunId, StepId};
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+
+/// Where a run stands: a fold of its journal, live or recovered.
+#[derive(Clone, Debug, Default)]
+pub struct RunState {
+    /// What the first record says.
+    pub head: Option<RunHead>,
+    /// The steps that were touched; one that is not in here is waiting.
+    pub steps: BTreeMap<StepId, StepState>,
+    /// When the disaster was declared.
+    pub disaster: Option<DateTime<Utc>>,
+    /// The resources.
+    pub ledger: Ledger,
+    /// Who or what ended the run early.
+    pub cancelled: Option<String>,
+    /// Steps are over; resources are being removed.
+    pub releasing: bool,
+    /// The run is over.
+    pub finished: Option<Outcome>,
+    /// When the last record was written.
+    pub last_at: Option<DateTime<Utc>>,
+    /// How many records were applied.
+    pub records: u64,
+}
+
+/// What the first record of a journal says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunHead {
+    /// The run.
+    pub run: RunId,
+    /// Its number among the runs of the scenario.
+    pub number: u32,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Digest of the plan.
+    pub plan: Digest,
+    /// Real or a rehearsal.
+    pub world: WorldKind,
+    /// Seed of everything that looks random.
+    pub seed: u64,
+    /// When it started.
+    pub started: DateTime<Utc>,
+    /// When its resources may be removed by anyone.
+    pub expires: DateTime<Utc>,
+}
+
+/// Where a step stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepState {
+    /// An attempt is under way.
+    Running {
+        /// Which one, from 1.
+        attempt: u32,
+        /// When the first attempt began.
+        since: DateTime<Utc>,
+        /// The checks of this attempt.
+        checks: Vec<Check>,
+    },
+    /// An attempt failed; another one is to come.
+    Retrying {
+        /// How many attempts were made.
+        attempts: u32,
+        /// When the first attempt began.
+        since: DateTime<Utc>,
+        /// Not before this time.
+        retry_at: DateTime<Utc>,
+    },
+    /// It came to its end.
+    Done(StepResult),
+    /// It is not run.
+    LeftOut {
+        /// `skipped` or `not_run`.
+        outcome: Outcome,
+        /// Why.
+        why: String,
+    },
+}
+
+impl StepState {
+    /// The outcome, once there is one.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Running { .. } | Self::Retrying { .. } => None,
+            Self::Done(result) => Some(result.outcome),
+            Self::LeftOut { outcome, .. } => Some(*outcome),
+        }
+    }
+}
+
+/// A record that cannot follow those before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record {seq} cannot be: {why}")]
+pub struct Impossible {
+    /// Which record.
+    pub seq: u64,
+    /// Why.
+    pub why: String,
+}
+
+impl RunState {
+    /// The state after some records.
+    ///
+    /// # Errors
+    /// When one cannot follow those before it.
+    pub fn of(records: &[Record]) -> Result<Self, Impossible> {
+        let mut state = Self::default();
+        for record in records {
+            state.apply(record)?;
+        }
+        Ok(state)
+    }
+
+    /// The one place where the state of a run changes.
+    ///
+    /// # Errors
+    /// When the record cannot follow those before it.
+    pub fn apply(&mut self, record: &Record) -> Result<(), Impossible> {
+        self.change(record).map_err(|why| Impossible { seq: record.seq, why })?;
+        self.last_at = Some(record.at);
+        self.records += 1;
+        Ok(())
+    }
+
+    fn change(&mut self, record: &Record) -> Result<(), String> {
+        if self.finished.is_some() {
+            return Err("the run is over".to_owned());
+        }
+        if self.head.is_none() != matches!(record.event, Event::RunStarted { .. }) {
+            return Err("the run starts exactly once, with the first record".to_owned());
+        }
+        self.ledger.apply(&record.event)?;
+        match &record.event {
+            Event::RunStarted { run, number, scenario, plan, world, seed, expires, .. } => {
+                self.head = Some(RunHead {
+                    run: run.clone(),
+                    number: *number,
+                    scenario: scenario.clone(),
+                    plan: *plan,
+                    world: world.clone(),
+                    seed: *seed,
+                    started: record.at,
+                    expires: *expires,
+                });
+            }
+            Event::DisasterDeclared { .. } if self.disaster.is_some() => {
+                return Err("the disaster was declared before".to_owned());
+            }
+            Event::DisasterDeclared { .. } => self.disaster = Some(record.at),
+            Event::CancelRequested { by } => {
+                self.cancelled.get_or_insert_with(|| by.clone());
+            }
+            Event::ReleaseStarted => self.releasing = true,
+            Event::RunFinished { outcome } => self.finished = Some(*outcome),
+            _ => self.change_step(record)?,
+        }
+        Ok(())
+    }
+
+    fn change_step(&mut self, record: &Record) -> Result<(), String> {
+        match &record.event {
+            Event::StepStarted { step, attempt, .. } => {
+                let since = match self.steps.get(step) {
+                    None => record.at,
+                    Some(StepState::Running { since, .. } | StepState::Retrying { since, .. }) => {
+                        *since
+                    }
+                    Some(_) => return Err(format!("the step {step} is over")),
+                };
+                let running = StepState::Running { attempt: *attempt, since, checks: Vec::new() };
+                self.steps.insert(step.clone(), running);
+            }
+            Event::AttemptFailed { step, attempt, retry_at, .. } => {
+                let (since, _) = self.running(step)?;
+                let retrying =
+                    StepState::Retrying { attempts: *attempt, since, retry_at: *retry_at };
+                self.steps.insert(step.clone(), retrying);
+            }
+            Event::Checked { step, check } => self.running(step)?.1.push(check.clone()),
+            Event::StepFinished { step, result } => {
+                self.running(step)?;
+                self.steps.insert(step.clone(), StepState::Done(result.clone()));
+            }
+            Event::StepLeftOut { step, outcome, why } => {
+                let left_out = StepState::LeftOut { outcome: *outcome, why: why.clone() };
+                if self.steps.insert(step.clone(), left_out).is_some_and(|s| s.outcome().is_some())
+                {
+                    return Err(format!("the step {step} is over"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn running(&mut self, step: &StepId) -> Result<(DateTime<Utc>, &mut Vec<Check>), String> {
+        match self.steps.get_mut(step) {
+            Some(StepState::Running { since, checks, .. }) => Ok((*since, checks)),
+            _ => Err(format!("the step {step} is not running")),
+        }
+    }
+
+    /// The outcome of a step, once there is one.
+    pub fn outcome(&self, step: &StepId) -> Option<Outcome> {
+        self.steps.get(step).and_then(StepState::outcome)
+    }
+}

@@ -1,0 +1,118 @@
+use super::*;
+use std::future::Future;
+
+fn request(minutes: u64) -> ApprovalRequest {
+    ApprovalRequest {
+        step: StepId::new("cut-over"),
+        text: "Cut over?".to_owned(),
+        timeout: Duration::from_secs(minutes * 60),
+    }
+}
+
+fn approval(approved: bool, by: &str) -> Approval {
+    Approval { approved, by: by.into(), identified_by: "test".into(), comment: None }
+}
+
+/// Asks, while `meanwhile` happens beside it.
+async fn asked_while<T>(
+    folder: &Path,
+    clock: &Clock,
+    lines: Option<broadcast::Sender<String>>,
+    meanwhile: impl Future<Output = T>,
+) -> (Result<Approval, OutsideError>, T) {
+    let terminal = Terminal::scripted(lines);
+    let request = request(30);
+    tokio::join!(ask(folder, clock, &terminal, &request), meanwhile)
+}
+
+fn clock() -> Clock {
+    Clock::simulated("2026-11-22T00:00:00Z".parse().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_terminal_can_answer_once() {
+    let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
+    let path = folder.path();
+    let early = answer_at(path, &step, approval(true, "early"), clock.now()).unwrap_err();
+    assert!(early.to_string().contains("asks for no approval"));
+    let (answer, ()) = asked_while(path, &clock, None, async {
+        clock.sleep(Duration::from_secs(60)).await;
+        answer_at(path, &step, approval(false, "anna"), clock.now()).unwrap();
+        let second = answer_at(path, &step, approval(true, "bert"), clock.now()).unwrap_err();
+        assert!(second.to_string().contains("rejected already, by anna"), "{second}");
+    })
+    .await;
+    assert_eq!(answer.unwrap(), approval(false, "anna"));
+    let files = std::fs::read_dir(path.join("approvals")).unwrap().count();
+    assert_eq!(files, 2, "no temporary files are left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_deadline_nobody_can_answer() {
+    let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
+    let (answer, ()) = asked_while(folder.path(), &clock, None, async {}).await;
+    assert_eq!(answer, Err(OutsideError::NoAnswer));
+    assert!(clock.elapsed() >= Duration::from_secs(1800));
+    let late = answer_at(folder.path(), &step, approval(true, "late"), clock.now()).unwrap_err();
+    assert!(late.to_string().contains("until"), "{late}");
+    // Even with a clock that is behind: the run has taken the place of the answer.
+    let early_clock = "2026-11-22T00:00:01Z".parse().unwrap();
+    assert!(answer_at(folder.path(), &step, approval(true, "late"), early_clock).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resumed_run_finds_the_answer_that_came_meanwhile() {
+    let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
+    let terminal = Terminal::scripted(None);
+    let request = request(30);
+    // The first process dies while it waits.
+    let first = tokio::time::timeout(
+        Duration::from_secs(5),
+        ask(folder.path(), &clock, &terminal, &request),
+    );
+    assert!(first.await.is_err());
+    answer_at(folder.path(), &step, approval(true, "anna"), clock.now()).unwrap();
+    let second = ask(folder.path(), &clock, &terminal, &request).await.unwrap();
+    assert_eq!(second.by, "anna");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_answer_does_not_count_for_a_new_question() {
+    let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
+    let terminal = Terminal::scripted(None);
+    let (answer, ()) = asked_while(folder.path(), &clock, None, async {
+        clock.sleep(Duration::from_secs(1)).await;
+        answer_at(folder.path(), &step, approval(true, "anna"), clock.now()).unwrap();
+    })
+    .await;
+    assert!(answer.unwrap().approved);
+    let mut other = request(30);
+    other.text = "Delete the old database?".to_owned();
+    let unanswered = ask(folder.path(), &clock, &terminal, &other).await;
+    assert_eq!(unanswered, Err(OutsideError::NoAnswer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_person_at_the_terminal_answers_with_a_whole_word() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let (sender, _keep) = broadcast::channel(16);
+    let (answer, ()) = asked_while(folder.path(), &clock, Some(sender.clone()), async {
+        clock.sleep(Duration::from_secs(1)).await;
+        for line in ["", "a", "approved", "reject  looks wrong "] {
+            sender.send(line.to_owned()).unwrap();
+        }
+    })
+    .await;
+    let answer = answer.unwrap();
+    assert!(!answer.approved);
+    assert_eq!(answer.comment.as_deref(), Some("looks wrong"));
+    assert_eq!(answer.identified_by, "terminal user");
+}
+
+#[test]
+fn names_from_the_command_line_do_not_leave_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["../evil", "", ".", "a/b"] {
+        assert!(Files::of(folder.path(), &StepId::new(name)).is_none(), "{name}");
+    }
+}

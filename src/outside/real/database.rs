@@ -1,0 +1,173 @@
+//! What both kinds of database have in common: limits and the meaning of errors.
+
+use crate::outside::{OutsideError, Rows, SqlValue};
+use crate::time::HumanDuration;
+use sqlx::mysql::MySqlDatabaseError;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+/// A longer answer is an error: cutting it silently would check something else than what was asked.
+pub(super) const ROW_LIMIT: usize = 1_000;
+
+/// How much longer than the server's own limit a statement is waited for.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Waits for opening a session, at most `limit`.
+pub(super) async fn opening<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, OutsideError>>,
+) -> Result<T, OutsideError> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let limit = HumanDuration(limit);
+        Err(OutsideError::Unreachable(format!("the database did not let us in within {limit}")))
+    })
+}
+
+/// Waits for a statement: the server should have stopped it at `limit`, but may have gone.
+pub(super) async fn answering<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, OutsideError>>,
+) -> Result<T, OutsideError> {
+    let limit = limit.saturating_add(GRACE);
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let limit = HumanDuration(limit);
+        Err(OutsideError::Unreachable(format!("the database did not answer within {limit}")))
+    })
+}
+
+/// A statement limit in whole milliseconds, never 0 (which means "no limit" to the servers).
+pub(super) fn milliseconds(limit: Duration) -> u128 {
+    limit.as_millis().clamp(1, 2_147_483_647)
+}
+
+/// Appends a row, unless the answer is too long.
+pub(super) fn push(rows: &mut Rows, row: Vec<SqlValue>) -> Result<(), OutsideError> {
+    if rows.rows.len() == ROW_LIMIT {
+        let text = format!("the answer has more than {ROW_LIMIT} rows");
+        return Err(OutsideError::Failed(text));
+    }
+    rows.rows.push(row);
+    Ok(())
+}
+
+/// Why a query has no answer.
+pub(super) enum Stop {
+    /// The statement is wrong; the session is not.
+    Statement(OutsideError),
+    /// The connection cannot be used any more.
+    Session(OutsideError),
+}
+
+impl Stop {
+    pub(super) fn into_error(self) -> OutsideError {
+        match self {
+            Self::Statement(error) | Self::Session(error) => error,
+        }
+    }
+
+    pub(super) fn from(error: &sqlx::Error) -> Self {
+        match (error, meaning(error)) {
+            (sqlx::Error::Database(_), meaning @ OutsideError::Unreachable(_)) => {
+                Self::Session(meaning)
+            }
+            (sqlx::Error::Database(_), meaning) => Self::Statement(meaning),
+            (_, meaning) => Self::Session(meaning),
+        }
+    }
+}
+
+/// The answer of a session that cannot be used any more.
+pub(super) fn closed() -> OutsideError {
+    OutsideError::Unreachable("the connection was given up after a failure".to_owned())
+}
+
+/// What an error of the driver means. Texts of the server begin with its code: `SQLSTATE 42P01: …`.
+pub(super) fn meaning(error: &sqlx::Error) -> OutsideError {
+    match error {
+        sqlx::Error::Database(said) => {
+            let state = said.code().unwrap_or_default().into_owned();
+            let number = said.try_downcast_ref::<MySqlDatabaseError>().map(|e| e.number());
+            let text = match number {
+                Some(number) => {
+                    format!("SQLSTATE {state}, error {number}: {}", said.message())
+                }
+                None => format!("SQLSTATE {state}: {}", said.message()),
+            };
+            match number.map_or_else(|| of_postgres(&state), of_mysql) {
+                Said::NotNow => OutsideError::Unreachable(text),
+                Said::NotYou => OutsideError::Denied(text),
+                Said::No => OutsideError::Failed(text),
+            }
+        }
+        // Certificates that cannot be verified come as an input/output error of this kind (rustls).
+        sqlx::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => {
+            OutsideError::Failed(format!("TLS: {e}"))
+        }
+        sqlx::Error::Io(e) => OutsideError::Unreachable(e.to_string()),
+        sqlx::Error::Tls(e) => OutsideError::Failed(format!("TLS: {e}")),
+        other => OutsideError::Failed(other.to_string()),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    NotNow,
+    NotYou,
+    No,
+}
+
+/// Source: PostgreSQL documentation, appendix A "PostgreSQL Error Codes".
+fn of_postgres(state: &str) -> Said {
+    match state {
+        // cannot_connect_now (starting up, recovering), admin_shutdown, crash_shutdown, too_many_connections.
+        "57P03" | "57P01" | "57P02" | "53300" => Said::NotNow,
+        _ if state.starts_with("08") => Said::NotNow,
+        // invalid_authorization_specification, invalid_password, insufficient_privilege.
+        "28000" | "28P01" | "42501" => Said::NotYou,
+        _ => Said::No,
+    }
+}
+
+/// Source: MySQL reference manual, "Server Error Message Reference".
+fn of_mysql(number: u16) -> Said {
+    match number {
+        // ER_CON_COUNT_ERROR, ER_SERVER_SHUTDOWN, ER_TOO_MANY_USER_CONNECTIONS, ER_CONNECTION_KILLED.
+        1040 | 1053 | 1203 | 1927 => Said::NotNow,
+        // ER_DBACCESS_DENIED, ER_ACCESS_DENIED, ER_HOST_IS_BLOCKED, ER_HOST_NOT_PRIVILEGED, ER_TABLEACCESS_DENIED,
+        // ER_COLUMNACCESS_DENIED, ER_SPECIFIC_ACCESS_DENIED, ER_NOT_SUPPORTED_AUTH_MODE, ER_ACCESS_DENIED_NO_PASSWORD.
+        1044 | 1045 | 1129 | 1130 | 1142 | 1143 | 1227 | 1251 | 1698 => Said::NotYou,
+        _ => Said::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starting_up_is_not_yet_and_a_wrong_password_is_final() {
+        assert_eq!(of_postgres("57P03"), Said::NotNow);
+        assert_eq!(of_postgres("28P01"), Said::NotYou);
+        assert_eq!(of_postgres("42P01"), Said::No);
+        assert_eq!(of_mysql(1040), Said::NotNow);
+        assert_eq!(of_mysql(1045), Said::NotYou);
+        assert_eq!(of_mysql(1146), Said::No);
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_is_an_error_and_not_cut() {
+        let mut rows = Rows::default();
+        for _ in 0..ROW_LIMIT {
+            push(&mut rows, vec![SqlValue::Null]).unwrap();
+        }
+        assert!(matches!(push(&mut rows, vec![]), Err(OutsideError::Failed(_))));
+    }
+
+    #[test]
+    fn the_servers_limit_is_never_no_limit() {
+        assert_eq!(milliseconds(Duration::ZERO), 1);
+        assert_eq!(milliseconds(Duration::from_secs(60)), 60_000);
+        assert_eq!(milliseconds(Duration::MAX), 2_147_483_647);
+    }
+}

@@ -1,0 +1,116 @@
+//! The world outside as it is: programs, HTTP, databases, people.
+//!
+//! Main type: [`RealOutside`]. Only real runs use it: what happens outside the process cannot be waited for while time
+//! is simulated. Judging answers does not belong here; that is for the actions.
+
+mod approval;
+mod command;
+mod database;
+mod http;
+mod mysql;
+mod postgres;
+mod terminal;
+mod values;
+
+pub use approval::answer_approval;
+
+use super::{
+    Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseEngine, DatabaseLogin,
+    DatabaseSession, HttpReply, HttpRequest, Outside, OutsideError, Secret,
+};
+use crate::journal::Approval;
+use crate::time::Clock;
+use std::io::Read;
+use std::path::PathBuf;
+use terminal::Terminal;
+
+/// The world outside in a real run.
+pub struct RealOutside {
+    run_dir: PathBuf,
+    clock: Clock,
+    terminal: Terminal,
+}
+
+impl RealOutside {
+    /// For the run whose journal is in `run_dir`: approvals are asked for and answered there.
+    pub fn new(run_dir: impl Into<PathBuf>) -> Self {
+        Self::with_clock(run_dir, Clock::system())
+    }
+
+    /// As [`RealOutside::new`], with the clock that says when approvals are due.
+    pub fn with_clock(run_dir: impl Into<PathBuf>, clock: Clock) -> Self {
+        Self { run_dir: run_dir.into(), clock, terminal: Terminal::standard_input() }
+    }
+}
+
+impl Outside for RealOutside {
+    fn command<'a>(&'a self, request: &'a CommandRequest) -> Answer<'a, CommandReply> {
+        Box::pin(command::run(request))
+    }
+
+    fn http<'a>(&'a self, request: &'a HttpRequest) -> Answer<'a, HttpReply> {
+        Box::pin(http::send(request, &self.clock))
+    }
+
+    fn database<'a>(&'a self, login: &'a DatabaseLogin) -> Answer<'a, Box<dyn DatabaseSession>> {
+        match login.engine {
+            DatabaseEngine::Postgres => Box::pin(postgres::open(login)),
+            DatabaseEngine::Mysql => Box::pin(mysql::open(login)),
+        }
+    }
+
+    fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
+        Box::pin(approval::ask(&self.run_dir, &self.clock, &self.terminal, request))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place where steps read the environment")]
+    fn environment(&self, name: &str) -> Result<Secret, OutsideError> {
+        match std::env::var(name) {
+            Ok(value) => Ok(Secret::new(value)),
+            Err(std::env::VarError::NotPresent) => {
+                Err(OutsideError::Denied(format!("the environment variable {name} is not set")))
+            }
+            Err(std::env::VarError::NotUnicode(_)) => {
+                Err(OutsideError::Failed(format!("the environment variable {name} is not UTF-8")))
+            }
+        }
+    }
+
+    fn file(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError> {
+        let failed = |e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::PermissionDenied => OutsideError::Denied(format!("{path}: {e}")),
+            _ => OutsideError::Failed(format!("{path}: {e}")),
+        };
+        let file = std::fs::File::open(path).map_err(failed)?;
+        let mut content = Vec::new();
+        file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(failed)?;
+        if u64::try_from(content.len()).unwrap_or(u64::MAX) > limit {
+            return Err(OutsideError::Failed(format!("{path} is larger than {limit} bytes")));
+        }
+        Ok(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_up_to_a_limit_and_not_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        std::fs::write(&path, "hunter2\n").unwrap();
+        let (outside, path) = (RealOutside::new(folder.path()), path.to_str().unwrap());
+        assert_eq!(outside.file(path, 8).unwrap(), b"hunter2\n");
+        assert!(outside.file(path, 7).unwrap_err().to_string().contains("larger than 7 bytes"));
+        assert!(matches!(outside.file("/nowhere/at/all", 7), Err(OutsideError::Failed(_))));
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_a_missing_credential() {
+        let outside = RealOutside::new("unused");
+        let missing = outside.environment("REDRILL_TEST_NEVER_SET").unwrap_err();
+        assert!(matches!(missing, OutsideError::Denied(text) if text.contains("NEVER_SET")));
+        assert!(!outside.environment("PATH").unwrap().reveal().is_empty());
+    }
+}

@@ -1,0 +1,244 @@
+use super::inputs::inputs;
+use super::{Plan, PlannedStep};
+use crate::action::{Phase, Registry};
+use crate::error::{Error, Result};
+use crate::ids::{Digest, StepId};
+use crate::scenario::expression::{Names, references, resolve, resolve_known};
+use crate::scenario::{Gate, Scenario, Step, Validators};
+use crate::time::RetryPolicy;
+use petgraph::Direction;
+use petgraph::graph::DiGraph;
+use serde_json::{Map, Value};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::fmt;
+use std::str::FromStr;
+
+/// Version of the format of plans.
+const FORMAT: u32 = 1;
+
+/// What a run is for; decides which variables it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunMode {
+    /// An isolated copy, removed afterwards.
+    #[default]
+    Drill,
+    /// The real thing.
+    Recovery,
+}
+
+impl RunMode {
+    /// As written in scenarios and plans.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Drill => "drill",
+            Self::Recovery => "recovery",
+        }
+    }
+}
+
+impl fmt::Display for RunMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for RunMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "drill" => Ok(Self::Drill),
+            "recovery" => Ok(Self::Recovery),
+            _ => Err(format!("{text:?} is no mode: write drill or recovery")),
+        }
+    }
+}
+
+/// What the command line decides about a plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    /// The mode.
+    pub mode: RunMode,
+    /// Inputs. Text is read by the declared type of the input.
+    pub inputs: BTreeMap<String, Value>,
+    /// Everything that weakens an objective, a check or the guard, in words.
+    pub deviations: Vec<String>,
+}
+
+/// Makes a plan of a checked scenario: every default filled in, variables, inputs and sites put in, steps in an order in which
+/// each comes after those that it needs (else by phase, else as written).
+///
+/// There are no edges between phases: all prepare steps end before the disaster is declared, and all recover steps that
+/// verify steps need are named by them. The engine starts no recover or verify step before the declaration.
+///
+/// # Errors
+/// Inputs that are missing, unknown or of the wrong type, and values that do not fit once they are put in; all of them, one
+/// line each.
+pub fn compile(
+    scenario: &Scenario,
+    source_digest: Digest,
+    registry: &Registry,
+    options: Options,
+) -> Result<Plan> {
+    let Options { mode, inputs: given, deviations } = options;
+    let inputs = inputs(&scenario.inputs, &given).map_err(|problems| refuse(&problems))?;
+    let outside = Names::default()
+        .with("inputs", object(&inputs))
+        .with("sites", serde_json::to_value(&scenario.sites).unwrap_or_default());
+    let declared = match mode {
+        RunMode::Drill => &scenario.modes.drill.vars,
+        RunMode::Recovery => &scenario.modes.recovery.vars,
+    };
+    let mut problems = Vec::new();
+    let mut vars = BTreeMap::new();
+    for (name, value) in declared {
+        match resolve(value, &outside) {
+            Ok(value) => {
+                vars.insert(name.clone(), value);
+            }
+            Err(error) => problems.push(format!("variable {name}: {error}")),
+        }
+    }
+    let names = outside.with("vars", object(&vars));
+    let actions = scenario.steps.iter().map(|step| step.uses.clone()).collect::<BTreeSet<_>>();
+    let planner = Planner { registry, names, validators: Validators::of(registry, actions) };
+    let mut steps = Vec::new();
+    for step in &scenario.steps {
+        match planner.step(step) {
+            Ok(step) => steps.push(step),
+            Err(why) => problems.extend(why),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(refuse(&problems));
+    }
+    Ok(Plan {
+        format: FORMAT,
+        name: scenario.name.clone(),
+        title: scenario.title.clone(),
+        about: scenario.about.clone(),
+        system: scenario.system.clone(),
+        tier: scenario.tier,
+        owner: scenario.owner.clone(),
+        contacts: scenario.contacts.clone(),
+        scenario_digest: source_digest,
+        mode: mode.as_str().to_owned(),
+        disaster: scenario.disaster.clone(),
+        sites: scenario.sites.clone(),
+        objectives: scenario.objectives.clone(),
+        data: scenario.data.clone(),
+        guard: scenario.guard.clone(),
+        vars,
+        inputs,
+        steps: in_order(steps)?,
+        deviations,
+    })
+}
+
+fn refuse(problems: &[String]) -> Error {
+    Error::bad_input(format!("the scenario cannot be planned:\n  {}", problems.join("\n  ")))
+        .help("redrill check shows what the scenario declares")
+}
+
+fn object(values: &BTreeMap<String, Value>) -> Value {
+    Value::Object(values.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+/// Fills in steps.
+struct Planner<'a> {
+    registry: &'a Registry,
+    names: Names,
+    validators: Validators,
+}
+
+impl Planner<'_> {
+    fn step(&self, step: &Step) -> Result<PlannedStep, Vec<String>> {
+        let id = &step.id;
+        let action = self
+            .registry
+            .get(&step.uses)
+            .ok_or_else(|| vec![format!("step {id}: there is no action {}", step.uses)])?;
+        let known = |value: &Value| {
+            resolve_known(value, &self.names).map_err(|error| vec![format!("step {id}: {error}")])
+        };
+        // A step that gives nothing gives no input, not nothing as its input.
+        let written = if step.with.is_null() { &Value::Object(Map::new()) } else { &step.with };
+        let with = known(written)?;
+        let problems = self.validators.check(&step.uses, &with);
+        if !problems.is_empty() {
+            let lines = problems.into_iter().map(|problem| {
+                let expected = problem.expected.map(|e| format!("; expected {e}"));
+                format!("step {id}: {}{}", problem.message, expected.unwrap_or_default())
+            });
+            return Err(lines.collect());
+        }
+        let when = step.when.as_ref().map(known).transpose()?;
+        let mut expect = BTreeMap::new();
+        for (output, value) in &step.expect {
+            expect.insert(output.clone(), known(value)?);
+        }
+        let mut needs: BTreeSet<StepId> = step.needs.iter().cloned().collect();
+        for value in [&with].into_iter().chain(&when).chain(expect.values()) {
+            let steps = references(value);
+            needs.extend(steps.iter().filter_map(|r| r.step()).map(StepId::new));
+        }
+        let facts = &action.facts;
+        let phase = step.phase.unwrap_or(facts.phase);
+        Ok(PlannedStep {
+            id: id.clone(),
+            title: step.title.clone().unwrap_or_else(|| facts.title.to_owned()),
+            at: step.at.clone(),
+            uses: step.uses.clone(),
+            with,
+            needs,
+            phase,
+            gate: step.gate.or((phase == Phase::Verify).then_some(Gate::Assurance)),
+            timeout: step.timeout.unwrap_or_else(|| facts.timeout.into()),
+            retry: step.retry.clone().unwrap_or_else(RetryPolicy::once),
+            on_failure: step.on_failure,
+            when,
+            required: step.required,
+            expect,
+            creates: facts.creates.iter().map(|kind| (*kind).to_owned()).collect(),
+        })
+    }
+}
+
+/// Each step after those that it needs; among those that could be next, by phase and then as written.
+fn in_order(steps: Vec<PlannedStep>) -> Result<Vec<PlannedStep>> {
+    let mut graph = DiGraph::<usize, ()>::new();
+    let nodes: Vec<_> = (0..steps.len()).map(|index| graph.add_node(index)).collect();
+    let by_id: BTreeMap<&StepId, usize> =
+        steps.iter().enumerate().map(|(index, step)| (&step.id, index)).collect();
+    for (index, step) in steps.iter().enumerate() {
+        for need in &step.needs {
+            let needed = by_id.get(need).ok_or_else(|| {
+                Error::bad_input(format!("step {} needs {need}, which there is not", step.id))
+            })?;
+            graph.add_edge(nodes[*needed], nodes[index], ());
+        }
+    }
+    let rank = |index: usize| Reverse((steps[index].phase, index));
+    let mut waiting: Vec<usize> = nodes
+        .iter()
+        .map(|node| graph.neighbors_directed(*node, Direction::Incoming).count())
+        .collect();
+    let free = |index: &usize| waiting[*index] == 0;
+    let mut ready: BinaryHeap<_> = (0..steps.len()).filter(free).map(rank).collect();
+    let mut order = Vec::with_capacity(steps.len());
+    while let Some(Reverse((_, index))) = ready.pop() {
+        order.push(index);
+        for next in graph.neighbors(nodes[index]).map(|node| graph[node]) {
+            waiting[next] -= 1;
+            if waiting[next] == 0 {
+                ready.push(rank(next));
+            }
+        }
+    }
+    if order.len() < steps.len() {
+        return Err(Error::bad_input("some steps wait for each other"));
+    }
+    let mut steps: Vec<Option<PlannedStep>> = steps.into_iter().map(Some).collect();
+    Ok(order.into_iter().filter_map(|index| steps[index].take()).collect())
+}

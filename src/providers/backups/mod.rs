@@ -1,0 +1,12 @@
+//! What the backups of every service have in common: keys that must be usable, and the spacing of recovery points.
+//!
+//! Main types: [`KeyCondition`] and [`Spacing`]. No service but KMS belongs in here, and nothing that a provider could
+//! keep to itself.
+
+mod keys;
+#[cfg(test)]
+pub(super) mod rehearsal;
+mod spacing;
+
+pub(super) use keys::{KeyCondition, key_conditions};
+pub(super) use spacing::{Spacing, time_of};

@@ -1,0 +1,251 @@
+use super::by_hand;
+use super::fetch::{ObjectInput, Snapshot, download, open_file};
+use super::judge::{self, Times};
+use crate::action::{
+    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Permission, Phase, Proof, SiteUse,
+    StepContext, StepError,
+};
+use crate::formats::etcd_snapshot::{Inspection, Soundness, Trailer, inspect};
+use crate::journal::{Finding, Severity};
+use crate::time::{ByteSize, HumanDuration};
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Verifies a stored etcd snapshot without starting an etcd.
+pub(super) struct VerifySnapshot;
+
+/// Which snapshot: a file or an object, not both.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "not" = { "required": ["file", "object"] },
+    "anyOf" = [
+        { "required": ["file"] },
+        { "required": ["object"] },
+        { "required": ["platform"], "properties": { "platform": { "const": "eks" } } }
+    ]
+))]
+pub(super) struct VerifySnapshotInput {
+    /// Path of a snapshot on this machine.
+    #[serde(default)]
+    file: Option<String>,
+    /// A snapshot in S3, at the site of the step.
+    #[serde(default)]
+    object: Option<ObjectInput>,
+    /// Who runs etcd. On `eks` nobody can take a snapshot, so the step fails and says what to do instead.
+    #[serde(default)]
+    platform: Platform,
+    /// When the snapshot was taken (UTC), from the backup job. Without it the object's metadata `snapshot-time` counts, then
+    /// the time of its upload, which is later than its data.
+    #[serde(default)]
+    taken_at: Option<DateTime<Utc>>,
+}
+
+/// Who runs the cluster's etcd.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Platform {
+    /// You do: kubeadm, kOps, OpenShift, k3s, or etcd by itself.
+    #[default]
+    SelfManaged,
+    /// Amazon EKS does.
+    Eks,
+}
+
+/// What the snapshot holds. Numbers are left out where damage kept them from being known.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct VerifySnapshotOutput {
+    /// Bytes of the file, its SHA-256 included.
+    size: ByteSize,
+    /// The revision of the last change.
+    revision: Option<i64>,
+    /// Entries of all buckets, older revisions included: TOTAL KEYS of `etcdctl snapshot status` up to 3.5.
+    total_keys: Option<u64>,
+    /// Keys that exist at the revision: TOTAL KEYS of `etcdutl snapshot status` from 3.6.
+    live_keys: Option<u64>,
+    /// HASH of `etcdctl snapshot status`, in hexadecimal. It differs between members at the same revision.
+    hash: Option<String>,
+    /// SHA-256 of the content, when it is the one at the end of the file.
+    sha256: Option<String>,
+    /// Bytes of a page.
+    page_size: Option<u32>,
+    /// How many places are damaged.
+    damaged_places: u64,
+    /// When the object version, or the file, was written (UTC). Not when the snapshot was taken: that was before.
+    modified_at: Option<DateTime<Utc>>,
+    /// When the snapshot was taken (UTC), as well as it is known; nothing when it is not, or when the snapshot is not sound.
+    taken_at: Option<DateTime<Utc>>,
+    /// How long ago that was. The value to put an expectation on.
+    age: Option<HumanDuration>,
+    /// The version of the object that was read.
+    version_id: Option<String>,
+}
+
+impl Action for VerifySnapshot {
+    type Input = VerifySnapshotInput;
+    type Output = VerifySnapshotOutput;
+
+    fn facts(&self) -> ActionFacts {
+        ActionFacts {
+            name: "etcd.verify_snapshot",
+            title: "Verify a stored etcd snapshot without starting an etcd",
+            about: ABOUT,
+            phase: Phase::Verify,
+            site: SiteUse::Optional,
+            timeout: Duration::from_secs(3600),
+            effect: Effect::None,
+            creates: &[],
+            permissions: PERMISSIONS,
+            checks: CHECKS,
+            populations: &[],
+            proves: &[Proof::RecoveryPointOfBackup],
+            exercised: Exercised {
+                sandbox: false,
+                servers: &["snapshots made by etcd 3.4 and 3.5"],
+                aws: None,
+            },
+        }
+    }
+
+    async fn run(
+        &self,
+        context: &StepContext,
+        input: VerifySnapshotInput,
+    ) -> Result<VerifySnapshotOutput, StepError> {
+        if input.platform == Platform::Eks {
+            context.finding(no_snapshots_on_eks()).await?;
+            return Err(StepError::recovery("Amazon EKS gives nobody access to etcd: there is no snapshot to verify")
+                .help("verify a restore of the cluster's objects instead: Velero, or GitOps into a new cluster"));
+        }
+        let snapshot = match (&input.file, &input.object) {
+            (Some(path), None) => open_file(path)?,
+            (None, Some(object)) => download(context, object).await?,
+            _ => return Err(StepError::broken("give either file: or object:")),
+        };
+        let inspection = look(context, &snapshot).await?;
+        for check in judge::checks(&inspection) {
+            context.check(check).await?;
+        }
+        for finding in judge::findings(&inspection) {
+            context.finding(finding).await?;
+        }
+        let taken_at = record_point(context, &snapshot, &inspection, input.taken_at).await?;
+        Ok(output(context.clock.now(), snapshot, &inspection, taken_at))
+    }
+
+    fn by_hand(&self, input: &HandInput) -> ByHand {
+        by_hand::verify_snapshot(input)
+    }
+}
+
+const ABOUT: &str = "\
+Reads the whole file as etcd would: the SHA-256 at its end, both meta pages, every page that can be reached, the order \
+of keys, and every revision. `snapshot status` never reads that SHA-256, shows a snapshot with a changed value as good, \
+and crashes on one that was cut. The numbers are those that `snapshot status` would show.
+
+A snapshot holds every secret of a cluster: an object is copied to a temporary file that has no name and is gone with \
+the process, and no key or value is written down.
+
+It does not start an etcd, does not decrypt Kubernetes secrets and does not look into packed files (.gz, .zip, .zst): \
+these are inconclusive. The snapshot carries no time: give `taken_at`, or upload it with the metadata `snapshot-time`; \
+otherwise the time of the upload stands in, which is later than the data.";
+
+const PERMISSIONS: &[Permission] = &[
+    Permission { action: "s3:GetObject", why: "to read the snapshot" },
+    Permission { action: "s3:GetObjectVersion", why: "to read a certain version of the snapshot" },
+    Permission { action: "s3:ListBucket", why: "to tell a missing snapshot from a forbidden one" },
+    Permission {
+        action: "kms:Decrypt",
+        why: "to read it, where the bucket is encrypted with SSE-KMS",
+    },
+];
+
+const CHECKS: &[(&str, &str)] = &[
+    ("trailing SHA-256", "the digest at the end of the file is that of its content"),
+    ("meta pages", "both meta pages are valid"),
+    ("complete", "the file is as long as the database in it"),
+    ("structure", "every page and every revision is as etcd writes them"),
+];
+
+/// Inspects the file. In a real run on a thread of its own, since it computes for seconds; in a rehearsal in place, since
+/// paused time does not wait for threads.
+async fn look(context: &StepContext, snapshot: &Snapshot) -> Result<Inspection, StepError> {
+    let unreadable =
+        |e: std::io::Error| StepError::broken(format!("the snapshot cannot be read: {e}"));
+    let length = snapshot.length;
+    if context.clock.is_simulated() {
+        return inspect(&snapshot.file, length).map_err(unreadable);
+    }
+    let file = snapshot.file.try_clone().map_err(unreadable)?;
+    let work = tokio::task::spawn_blocking(move || inspect(&file, length));
+    work.await
+        .map_err(|e| StepError::broken(format!("the inspection did not end: {e}")))?
+        .map_err(unreadable)
+}
+
+/// Writes down the recovery point of a sound snapshot, and what makes its time uncertain. Gives that time.
+async fn record_point(
+    context: &StepContext,
+    snapshot: &Snapshot,
+    inspection: &Inspection,
+    stated: Option<DateTime<Utc>>,
+) -> Result<Option<DateTime<Utc>>, StepError> {
+    if inspection.soundness() != Soundness::Sound {
+        return Ok(None);
+    }
+    let times = Times {
+        stated,
+        marked: snapshot.marked_time.clone(),
+        modified: snapshot.modified,
+        modified_by_s3: snapshot.modified_by_s3,
+    };
+    let (point, findings) = judge::recovery_point(&times, &snapshot.identity);
+    for finding in findings {
+        context.finding(finding).await?;
+    }
+    let at = point.as_ref().map(|point| point.at);
+    if let Some(point) = point {
+        context.recovery_point(point).await?;
+    }
+    Ok(at)
+}
+
+fn output(
+    now: DateTime<Utc>,
+    snapshot: Snapshot,
+    inspection: &Inspection,
+    taken_at: Option<DateTime<Utc>>,
+) -> VerifySnapshotOutput {
+    let sha256 = match inspection.trailer {
+        Trailer::Matches { sha256 } => Some(sha256.to_string()),
+        Trailer::Differs { .. } | Trailer::Missing => None,
+    };
+    VerifySnapshotOutput {
+        size: ByteSize(inspection.size_bytes),
+        revision: inspection.revision,
+        total_keys: inspection.entries,
+        live_keys: inspection.live_keys,
+        hash: inspection.hash.map(|hash| format!("{hash:x}")),
+        sha256,
+        page_size: inspection.page_size,
+        damaged_places: judge::damaged_places(inspection),
+        modified_at: snapshot.modified,
+        taken_at,
+        age: taken_at.map(|at| HumanDuration::from(now - at)),
+        version_id: snapshot.version,
+    }
+}
+
+fn no_snapshots_on_eks() -> Finding {
+    Finding {
+        severity: Severity::Critical,
+        code: "etcd.no_snapshot_on_eks".to_owned(),
+        what: "the cluster runs on Amazon EKS, whose etcd nobody can take a snapshot of".to_owned(),
+        why: "a recovery plan that counts on an etcd snapshot cannot be carried out".to_owned(),
+        action: "back up the cluster's objects with Velero, or keep all of them in git, and drill \
+                 the restore into a new cluster"
+            .to_owned(),
+    }
+}

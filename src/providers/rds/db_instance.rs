@@ -1,0 +1,166 @@
+use crate::action::{Found, Permission, ResourceContext, ResourceKind, StepError};
+use crate::client;
+use crate::journal::{FailureClass, ResourceKey};
+use aws_sdk_rds::types::{DbInstance, Tag};
+use futures_util::future::BoxFuture;
+
+/// The tag by which every resource names the run that made it.
+const RUN_TAG: &str = "redrill:run";
+
+/// A DB instance that a restore has made.
+pub(super) struct DbInstanceKind;
+
+/// The instance of that name at the step's site; `None` when there is none.
+///
+/// # Errors
+/// Those of `rds:DescribeDBInstances`, except that there is no such instance.
+pub(super) async fn describe_instance(
+    cx: &ResourceContext,
+    name: &str,
+) -> Result<Option<DbInstance>, StepError> {
+    let client = client!(cx.site()?, aws_sdk_rds);
+    let request = client.describe_db_instances().db_instance_identifier(name);
+    let answer = cx.call("rds:DescribeDBInstances", || request.clone().send()).await;
+    match answer {
+        Ok(answer) => {
+            let mut instances = answer.db_instances.unwrap_or_default().into_iter();
+            Ok(instances.find(|i| i.db_instance_identifier() == Some(name)))
+        }
+        Err(error) if error.class() == FailureClass::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an instance with these tags is of this run.
+fn judged(run: &str, tags: &[Tag], id: String, state: String) -> Found {
+    match tags.iter().find(|tag| tag.key() == Some(RUN_TAG)).and_then(Tag::value) {
+        Some(of) if of == run => Found::Ours { id, state },
+        Some(of) => Found::Foreign { why: format!("it has the tag {RUN_TAG}={of}") },
+        None => Found::Foreign { why: format!("it has no tag {RUN_TAG}") },
+    }
+}
+
+async fn find(cx: &ResourceContext, name: &str) -> Result<(Found, Option<DbInstance>), StepError> {
+    let Some(instance) = describe_instance(cx, name).await? else { return Ok((Found::Gone, None)) };
+    let arn = instance.db_instance_arn().unwrap_or(name).to_owned();
+    let state = instance.db_instance_status().unwrap_or("no status").to_owned();
+    let run = cx.facts.run.as_str();
+    if !instance.tag_list().is_empty() || instance.db_instance_arn().is_none() {
+        return Ok((judged(run, instance.tag_list(), arn, state), Some(instance)));
+    }
+    let client = client!(cx.site()?, aws_sdk_rds);
+    let request = client.list_tags_for_resource().resource_name(&arn);
+    let answer = cx.call("rds:ListTagsForResource", || request.clone().send()).await?;
+    Ok((judged(run, answer.tag_list(), arn, state), Some(instance)))
+}
+
+async fn remove(cx: &ResourceContext, name: &str) -> Result<(), StepError> {
+    let instance = match find(cx, name).await? {
+        (Found::Ours { state, .. }, Some(instance)) if state != "deleting" => instance,
+        (Found::Foreign { why }, _) => {
+            return Err(StepError::broken(format!(
+                "the instance {name} is not of this run: {why}"
+            )));
+        }
+        _ => return Ok(()),
+    };
+    let client = client!(cx.site()?, aws_sdk_rds);
+    if instance.deletion_protection() == Some(true) {
+        let request = client
+            .modify_db_instance()
+            .db_instance_identifier(name)
+            .deletion_protection(false)
+            .apply_immediately(true);
+        cx.call("rds:ModifyDBInstance", || request.clone().send()).await?;
+    }
+    let request = client
+        .delete_db_instance()
+        .db_instance_identifier(name)
+        .skip_final_snapshot(true)
+        .delete_automated_backups(true);
+    let answer = cx.call("rds:DeleteDBInstance", || request.clone().send()).await;
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if error.class() == FailureClass::NotFound => Ok(()),
+        // An earlier attempt whose answer was lost has already asked for it.
+        Err(error) if error.code() == Some("InvalidDBInstanceState") => {
+            let now = describe_instance(cx, name).await?;
+            let status = now.as_ref().and_then(DbInstance::db_instance_status);
+            if now.is_none() || status == Some("deleting") { Ok(()) } else { Err(error) }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl ResourceKind for DbInstanceKind {
+    fn kind(&self) -> &'static str {
+        "rds.db_instance"
+    }
+
+    fn find<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        _id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Found, StepError>> {
+        Box::pin(async move { Ok(find(context, &key.name).await?.0) })
+    }
+
+    fn remove<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        _id: &'a str,
+    ) -> BoxFuture<'a, Result<(), StepError>> {
+        Box::pin(remove(context, &key.name))
+    }
+
+    fn command(&self, key: &ResourceKey, _id: Option<&str>, region: &str) -> String {
+        let name = &key.name;
+        format!(
+            "aws rds modify-db-instance --region {region} --db-instance-identifier {name} --no-deletion-protection \
+             --apply-immediately; aws rds delete-db-instance --region {region} --db-instance-identifier {name} \
+             --skip-final-snapshot --delete-automated-backups"
+        )
+    }
+
+    fn permissions(&self) -> &'static [Permission] {
+        &[
+            Permission { action: "rds:DescribeDBInstances", why: "find what the run made" },
+            Permission { action: "rds:ListTagsForResource", why: "see that it is of this run" },
+            Permission { action: "rds:ModifyDBInstance", why: "turn off deletion protection" },
+            Permission { action: "rds:DeleteDBInstance", why: "remove what the run made" },
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SiteName;
+
+    fn tag(key: &str, value: &str) -> Tag {
+        Tag::builder().key(key).value(value).build()
+    }
+
+    #[test]
+    fn only_an_instance_with_the_tag_of_this_run_is_ours() {
+        let found = |tags: &[Tag]| judged("run-1", tags, "arn".into(), "available".into());
+        assert!(matches!(found(&[tag("a", "b"), tag(RUN_TAG, "run-1")]), Found::Ours { .. }));
+        assert!(matches!(found(&[tag(RUN_TAG, "run-2")]), Found::Foreign { .. }));
+        assert!(matches!(found(&[tag("run", "run-1")]), Found::Foreign { .. }));
+        assert!(matches!(found(&[]), Found::Foreign { .. }));
+    }
+
+    #[test]
+    fn the_command_deletes_exactly_that_instance() {
+        let key = ResourceKey {
+            kind: "rds.db_instance".into(),
+            name: "redrill-orders-1".into(),
+            site: SiteName::new("dr"),
+        };
+        let command = DbInstanceKind.command(&key, None, "eu-west-1");
+        assert!(command.contains("delete-db-instance --region eu-west-1"));
+        assert!(command.contains("--db-instance-identifier redrill-orders-1"));
+    }
+}

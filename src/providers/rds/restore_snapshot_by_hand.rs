@@ -1,0 +1,177 @@
+use crate::action::{ByHand, HandInput};
+use serde_json::Value;
+
+/// The fields that are read at the end, in the order in which the shell reads them.
+const FIELDS: &str = "DBInstanceArn,Endpoint.Address,Endpoint.Port,Engine,EngineVersion,DBInstanceClass,MultiAZ,\
+                      StorageEncrypted,DBName,MasterUsername";
+
+/// The outputs that these fields are, in the same order.
+const OUTPUTS: [&str; 10] = [
+    "arn",
+    "endpoint",
+    "port",
+    "engine",
+    "engine_version",
+    "class",
+    "multi_az",
+    "encrypted",
+    "database",
+    "master_user",
+];
+
+/// How a person restores the snapshot with the AWS CLI.
+pub(super) fn by_hand(input: &HandInput) -> ByHand {
+    let (id, status, endpoint) = (input.sets("id"), input.sets("status"), input.sets("endpoint"));
+    ByHand {
+        commands: vec![name_command(input), restore_command(input), wait_command(input), read_command(input)],
+        expected: format!(
+            "The status goes from creating over backing-up to available, and ${endpoint} holds a host name. It is a new \
+             name: clients must be pointed at it."
+        ),
+        verify: vec![
+            format!(
+                "aws rds describe-db-instances --region {} --db-instance-identifier \"${id}\" \\\n  --query \
+                 'DBInstances[0].[DBInstanceClass,MultiAZ,DBSubnetGroup.DBSubnetGroupName,VpcSecurityGroups[].\
+                 VpcSecurityGroupId,DBParameterGroups[].[DBParameterGroupName,ParameterApplyStatus],\
+                 PubliclyAccessible,StorageEncrypted]' --output json",
+                input.region()
+            ),
+            "Each value is as asked for; the security groups are exactly those, not the default one.".to_owned(),
+            "Available does not mean usable: connect and look at the data next. First reads are slow, because blocks are \
+             loaded from the snapshot when they are first touched."
+                .to_owned(),
+        ],
+        if_it_fails: vec![
+            "DBInstanceAlreadyExists: an earlier attempt has made it; do not restore again, go on with waiting.".to_owned(),
+            "InsufficientDBInstanceCapacity: take another class or a subnet group with more zones.".to_owned(),
+            "KMSKeyNotAccessibleFault: the key is disabled, or your role may not use it (kms:CreateGrant, kms:DescribeKey)."
+                .to_owned(),
+            format!(
+                "${status} is incompatible-network, incompatible-parameters, incompatible-restore or failed: it will not get \
+                 better by waiting. Read aws rds describe-events --region {} --source-type db-instance \
+                 --source-identifier \"${id}\" --duration 120, delete the instance, correct the cause and restore again.",
+                input.region()
+            ),
+        ],
+    }
+}
+
+fn name_command(input: &HandInput) -> String {
+    let id = input.sets("id");
+    format!(
+        "{id}=restored-$(date -u +%Y%m%d-%H%M)   # the name of the new instance; keep it for a second attempt"
+    )
+}
+
+fn restore_command(input: &HandInput) -> String {
+    let id = input.sets("id");
+    let mut words = vec![
+        format!("aws rds restore-db-instance-from-db-snapshot --region {}", input.region()),
+        format!("--db-instance-identifier \"${id}\""),
+    ];
+    let options = [
+        ("snapshot", "--db-snapshot-identifier"),
+        ("class", "--db-instance-class"),
+        ("subnet_group", "--db-subnet-group-name"),
+        ("parameter_group", "--db-parameter-group-name"),
+        ("option_group", "--option-group-name"),
+        ("storage_type", "--storage-type"),
+        ("iops", "--iops"),
+        ("port", "--port"),
+    ];
+    for (name, option) in options {
+        words.extend(input.word(name).map(|word| format!("{option} {word}")));
+    }
+    let groups = input.words("security_groups").filter(|words| !words.is_empty());
+    words.extend(groups.map(|groups| format!("--vpc-security-group-ids {groups}")));
+    words.push(flag(input, "multi_az", "multi-az"));
+    words.push(flag(input, "publicly_accessible", "publicly-accessible"));
+    words.push(flag(input, "deletion_protection", "deletion-protection"));
+    if input.value("iam_auth").is_some() {
+        words.push(flag(input, "iam_auth", "enable-iam-database-authentication"));
+    }
+    if let Some(Value::Object(tags)) =
+        input.value("tags").filter(|tags| tags.as_object().is_some_and(|t| !t.is_empty()))
+    {
+        let tag = |(name, value): (&String, &Value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            HandInput::quote(&format!("Key={name},Value={value}"))
+        };
+        words.push(format!("--tags {}", tags.iter().map(tag).collect::<Vec<_>>().join(" ")));
+    }
+    words.push("--query DBInstance.DBInstanceStatus --output text".to_owned());
+    words.join(" \\\n  ")
+}
+
+/// `--name` or `--no-name`; chosen by the shell where the value comes from an earlier step.
+fn flag(input: &HandInput, name: &str, option: &str) -> String {
+    match input.value(name) {
+        None | Some(Value::Bool(false)) => format!("--no-{option}"),
+        Some(Value::Bool(true)) => format!("--{option}"),
+        Some(_) => {
+            let word = input.word(name).unwrap_or_default();
+            format!("$(case {word} in true|True) echo --{option};; *) echo --no-{option};; esac)")
+        }
+    }
+}
+
+/// The CLI's own `wait` gives up after 30 minutes; this one after four hours, and at once when it can only fail.
+fn wait_command(input: &HandInput) -> String {
+    let (id, status, region) = (input.sets("id"), input.sets("status"), input.region());
+    format!(
+        "n=0; {status}=\nwhile [ $n -lt 480 ]; do\n  \
+         {status}=$(aws rds describe-db-instances --region {region} --db-instance-identifier \"${id}\" \\\n    \
+         --query 'DBInstances[0].DBInstanceStatus' --output text)\n  \
+         echo \"$(date -u +%FT%TZ) ${status}\"\n  \
+         case \"${status}\" in\n    \
+         available|storage-optimization|storage-initialization) break;;\n    \
+         creating|backing-up|modifying|rebooting|starting|upgrading|maintenance|configuring-*|'') sleep 30;;\n    \
+         *) echo \"the restore has ended in ${status}\" >&2; break;;\n  esac\n  n=$((n + 1))\ndone"
+    )
+}
+
+fn read_command(input: &HandInput) -> String {
+    let (id, endpoint, port) = (input.sets("id"), input.sets("endpoint"), input.sets("port"));
+    let variables: Vec<_> = OUTPUTS.iter().map(|output| input.sets(output)).collect();
+    format!(
+        "read -r {} <<EOF\n$(aws rds describe-db-instances --region {} --db-instance-identifier \"${id}\" \\\n  \
+         --query 'DBInstances[0].[{FIELDS}]' --output text)\nEOF\necho \"${endpoint}:${port}\"",
+        variables.join(" "),
+        input.region()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_command_says_everything_that_the_step_says() {
+        let with = json!({
+            "snapshot": HandInput::variable_mark("point", "arn"), "class": "db.r6g.large", "subnet_group": "prod-dr",
+            "security_groups": ["sg-1", "sg-2"], "multi_az": true, "port": 5433, "iam_auth": true,
+            "deletion_protection": HandInput::variable_mark("config", "deletion_protection"),
+            "tags": { "team": "a b" },
+        });
+        let input = HandInput::new("restore", Some("eu-west-1"), with, BTreeMap::new());
+        let command = restore_command(&input);
+        for part in [
+            "--db-instance-identifier \"$RESTORE_ID\"",
+            "--db-snapshot-identifier \"${POINT_ARN}\"",
+            "--vpc-security-group-ids sg-1 sg-2",
+            "--multi-az",
+            "--no-publicly-accessible",
+            "--enable-iam-database-authentication",
+            "--port 5433",
+            "case \"${CONFIG_DELETION_PROTECTION}\" in",
+            "--tags 'Key=team,Value=a b'",
+        ] {
+            assert!(command.contains(part), "{part} is missing in\n{command}");
+        }
+        assert_eq!(FIELDS.split(',').count(), OUTPUTS.len());
+        assert!(read_command(&input).contains("read -r RESTORE_ARN RESTORE_ENDPOINT RESTORE_PORT"));
+        assert!(wait_command(&input).contains("-lt 480"));
+    }
+}

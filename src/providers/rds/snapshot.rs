@@ -1,0 +1,278 @@
+use crate::action::{StepContext, StepError};
+use crate::client;
+use crate::journal::FailureClass;
+use crate::providers::backups::time_of;
+use aws_sdk_rds::types::DbSnapshot;
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeMap;
+
+/// A DB snapshot as RDS describes it. Whatever the answer does not say is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Snapshot {
+    pub(super) arn: String,
+    pub(super) id: String,
+    /// The instance that it was taken of.
+    pub(super) instance: String,
+    /// The identity of that instance: survives renaming, differs when an instance is made again under its name.
+    pub(super) resource_id: Option<String>,
+    pub(super) status: Option<String>,
+    /// `automated`, `manual`, `awsbackup`, `shared`, `public`.
+    pub(super) kind: Option<String>,
+    pub(super) engine: Option<String>,
+    pub(super) engine_version: Option<String>,
+    pub(super) encrypted: Option<bool>,
+    pub(super) key: Option<String>,
+    /// When this snapshot was made (UTC): for a copy, when the copy was asked for.
+    pub(super) created: Option<DateTime<Utc>>,
+    /// When the first of a chain of copies was made (UTC).
+    pub(super) original_created: Option<DateTime<Utc>>,
+    /// The newest transaction in it (UTC).
+    pub(super) database_time: Option<DateTime<Utc>>,
+    /// True when RDS names where it was copied from. It does so for copies across regions and accounts only.
+    pub(super) names_its_source: bool,
+}
+
+/// A copy made later than this after its original is a copy even where RDS does not name its source.
+const SAME_MOMENT: TimeDelta = TimeDelta::seconds(60);
+
+impl Snapshot {
+    /// What the answer says. `None` without an identity: such a thing cannot be restored.
+    pub(super) fn read(answer: &DbSnapshot) -> Option<Self> {
+        let id = answer.db_snapshot_identifier()?.to_owned();
+        let text = |value: Option<&str>| value.filter(|v| !v.is_empty()).map(str::to_owned);
+        Some(Self {
+            arn: text(answer.db_snapshot_arn()).unwrap_or_else(|| id.clone()),
+            id,
+            instance: answer.db_instance_identifier().unwrap_or_default().to_owned(),
+            resource_id: text(answer.dbi_resource_id()),
+            status: text(answer.status()),
+            kind: text(answer.snapshot_type()),
+            engine: text(answer.engine()),
+            engine_version: text(answer.engine_version()),
+            encrypted: answer.encrypted(),
+            key: text(answer.kms_key_id()),
+            created: answer.snapshot_create_time().and_then(time_of),
+            original_created: answer.original_snapshot_create_time().and_then(time_of),
+            database_time: answer.snapshot_database_time().and_then(time_of),
+            names_its_source: text(answer.source_region()).is_some()
+                || text(answer.source_db_snapshot_identifier()).is_some(),
+        })
+    }
+
+    /// The time of the data in it, and where that is read from. `SnapshotCreateTime` is the copy's own time on a copy
+    /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBSnapshot.html>), so it serves only for
+    /// automated snapshots that name no source: RDS does not mark copies within a region, but those are never `automated`.
+    pub(super) fn time_of_data(&self) -> Option<(DateTime<Utc>, &'static str)> {
+        if let Some(time) = self.database_time {
+            return Some((time, "SnapshotDatabaseTime"));
+        }
+        if let Some(time) = self.original_created {
+            return Some((time, "OriginalSnapshotCreateTime"));
+        }
+        if self.kind.as_deref() == Some("automated") && !self.names_its_source {
+            let time = self.created?;
+            return Some((time, "SnapshotCreateTime of an automated snapshot made here"));
+        }
+        None
+    }
+
+    /// True when it is a copy of another snapshot, as far as can be seen.
+    pub(super) fn is_copy(&self) -> bool {
+        let later = self.created.zip(self.original_created);
+        self.names_its_source || later.is_some_and(|(copy, first)| copy - first > SAME_MOMENT)
+    }
+
+    /// From the time of the data until its copy was asked for here; RDS does not say when the copy was complete, so the
+    /// lag is at least this. `None` for what is not a copy.
+    pub(super) fn copy_lag(&self) -> Option<TimeDelta> {
+        let (data, _) = self.time_of_data()?;
+        self.is_copy().then_some(self.created? - data)
+    }
+}
+
+/// At most so many pages of 100 are read: an account holds far fewer snapshots of one instance.
+const MOST_PAGES: usize = 100;
+
+/// Every snapshot of an instance in the region of the step's site, those of AWS Backup included, ordered by ARN. The
+/// instance itself is not asked: it may be gone.
+pub(super) async fn snapshots_of(
+    cx: &StepContext,
+    instance: &str,
+) -> Result<Vec<Snapshot>, StepError> {
+    let mut found = BTreeMap::new();
+    // Without a type RDS promises automated and manual ones only; AWS Backup's are a type of their own.
+    for kind in [None, Some("awsbackup")] {
+        for snapshot in page_through(cx, instance, kind).await? {
+            if snapshot.instance.eq_ignore_ascii_case(instance) {
+                found.insert(snapshot.arn.clone(), snapshot);
+            }
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+async fn page_through(
+    cx: &StepContext,
+    instance: &str,
+    kind: Option<&str>,
+) -> Result<Vec<Snapshot>, StepError> {
+    let client = client!(cx.site()?, aws_sdk_rds);
+    let first = client
+        .describe_db_snapshots()
+        .db_instance_identifier(instance)
+        .set_snapshot_type(kind.map(str::to_owned))
+        .max_records(100);
+    let mut found = Vec::new();
+    let mut marker = None;
+    for _ in 0..MOST_PAGES {
+        let request = first.clone().set_marker(marker.clone());
+        let answer = cx.call("rds:DescribeDBSnapshots", || request.clone().send()).await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            // Some servers say so instead of answering with an empty list.
+            Err(error) if error.class() == FailureClass::NotFound => return Ok(found),
+            Err(error) => return Err(error),
+        };
+        found.extend(answer.db_snapshots().iter().filter_map(Snapshot::read));
+        match answer.marker().filter(|next| !next.is_empty()) {
+            None => return Ok(found),
+            Some(next) => marker = Some(next.to_owned()),
+        }
+    }
+    Err(StepError::broken(format!(
+        "the list of snapshots of {instance} did not end after {MOST_PAGES} pages"
+    )))
+}
+
+/// One snapshot by id or ARN.
+///
+/// # Errors
+/// [`FailureClass::NotFound`] when it is not there, among others.
+pub(super) async fn describe_snapshot(
+    cx: &StepContext,
+    snapshot: &str,
+) -> Result<Snapshot, StepError> {
+    let site = cx.site()?;
+    let client = client!(site, aws_sdk_rds);
+    let asked = Asked::for_snapshot(snapshot, site.place().account.as_deref());
+    let request = client
+        .describe_db_snapshots()
+        .db_snapshot_identifier(asked.name)
+        .set_snapshot_type(asked.kind.map(str::to_owned))
+        .set_include_shared(asked.shared.then_some(true));
+    let answer = cx.call("rds:DescribeDBSnapshots", || request.clone().send()).await?;
+    let found = answer.db_snapshots().iter().filter_map(Snapshot::read);
+    let mut found: Vec<_> = found.filter(|s| s.id == asked.id || s.arn == snapshot).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (Some(_), false) => {
+            Err(StepError::broken(format!("RDS describes several snapshots named {snapshot}")))
+        }
+        (None, _) => Err(StepError::recovery(format!("there is no snapshot {snapshot} here"))
+            .help("check the id, the region of the step's site and the account")),
+    }
+}
+
+/// How RDS wants to be asked about one snapshot: by its id in this account, with the type where the id's prefix needs it
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBSnapshots.html>), by its ARN when it is
+/// another account's.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked<'a> {
+    name: &'a str,
+    id: &'a str,
+    kind: Option<&'static str>,
+    shared: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn for_snapshot(snapshot: &'a str, account: Option<&str>) -> Self {
+        let id = snapshot.split_once(":snapshot:").map_or(snapshot, |(_, id)| id);
+        let owner = snapshot.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(3));
+        if owner.zip(account).is_some_and(|(owner, account)| owner != account) {
+            return Self { name: snapshot, id, kind: None, shared: true };
+        }
+        let kind = if id.starts_with("rds:") {
+            Some("automated")
+        } else if id.starts_with("awsbackup:") {
+            Some("awsbackup")
+        } else {
+            None
+        };
+        Self { name: id, id, kind, shared: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: i64) -> Option<DateTime<Utc>> {
+        Some(DateTime::UNIX_EPOCH + TimeDelta::hours(hours))
+    }
+
+    #[test]
+    fn the_time_of_a_copy_is_the_time_of_its_data_and_never_the_time_of_the_copy() {
+        let mut copy = Snapshot {
+            kind: Some("manual".into()),
+            created: at(30),
+            original_created: at(24),
+            database_time: at(23),
+            names_its_source: true,
+            ..Snapshot::default()
+        };
+        assert_eq!(copy.time_of_data(), at(23).map(|t| (t, "SnapshotDatabaseTime")));
+        assert_eq!(copy.copy_lag(), Some(TimeDelta::hours(7)));
+        copy.database_time = None;
+        assert_eq!(copy.time_of_data(), at(24).map(|t| (t, "OriginalSnapshotCreateTime")));
+        copy.original_created = None;
+        assert_eq!(copy.time_of_data(), None);
+        copy.kind = Some("automated".into());
+        assert_eq!(copy.time_of_data(), None, "an automated copy from another region");
+    }
+
+    #[test]
+    fn the_creation_time_serves_only_where_a_copy_is_ruled_out() {
+        let mut snapshot = Snapshot { created: at(5), ..Snapshot::default() };
+        for (kind, expected) in [("automated", at(5)), ("manual", None), ("awsbackup", None)] {
+            snapshot.kind = Some(kind.into());
+            assert_eq!(snapshot.time_of_data().map(|(time, _)| time), expected, "{kind}");
+        }
+        snapshot.kind = None;
+        assert_eq!(snapshot.time_of_data(), None);
+    }
+
+    #[test]
+    fn a_copy_within_the_region_is_recognised_by_its_times() {
+        let times = |created, original| Snapshot {
+            created: at(created),
+            original_created: at(original),
+            ..Snapshot::default()
+        };
+        assert!(!times(24, 24).is_copy());
+        assert_eq!(times(24, 24).copy_lag(), None);
+        assert!(times(25, 24).is_copy());
+        assert_eq!(times(25, 24).copy_lag(), Some(TimeDelta::hours(1)));
+    }
+
+    #[test]
+    fn snapshots_are_asked_for_as_the_api_wants_it() {
+        let arn = "arn:aws:rds:eu-west-1:111111111111:snapshot:rds:orders-2026-11-22-03-05";
+        let own = Asked::for_snapshot(arn, Some("111111111111"));
+        assert_eq!(own.name, "rds:orders-2026-11-22-03-05");
+        assert_eq!((own.kind, own.shared), (Some("automated"), false));
+        let other = Asked::for_snapshot(arn, Some("222222222222"));
+        assert_eq!((other.name, other.shared), (arn, true));
+        let manual = Asked::for_snapshot("before-release", None);
+        assert_eq!((manual.name, manual.kind, manual.shared), ("before-release", None, false));
+        assert_eq!(Asked::for_snapshot("awsbackup:job-1", None).kind, Some("awsbackup"));
+    }
+
+    #[test]
+    fn an_answer_without_an_identity_is_no_snapshot_and_empty_text_is_no_value() {
+        assert_eq!(Snapshot::read(&DbSnapshot::builder().build()), None);
+        let answer = DbSnapshot::builder().db_snapshot_identifier("a").source_region("").build();
+        let read = Snapshot::read(&answer).unwrap();
+        assert_eq!((read.arn.as_str(), read.names_its_source), ("a", false));
+        assert_eq!(read.encrypted, None);
+    }
+}

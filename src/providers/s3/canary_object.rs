@@ -1,0 +1,158 @@
+use super::bucket::Bucket;
+use super::listing::versions_of_key;
+use crate::action::{
+    Found, HandInput, Permission, ResourceContext, ResourceKind, StepContext, StepError,
+};
+use crate::ids::RunId;
+use crate::journal::ResourceKey;
+use futures_util::future::BoxFuture;
+
+/// An object that a run wrote to see whether it is replicated, all its versions and delete markers together; at the replica,
+/// its copy. Named `bucket/key`.
+pub(super) struct CanaryObjectKind;
+
+/// The kind, as in the ledger.
+pub(super) const KIND: &str = "s3.canary_object";
+
+/// User metadata that names the run.
+pub(super) const RUN_MARK: &str = "redrill-run";
+
+impl ResourceKind for CanaryObjectKind {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn find<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Found, StepError>> {
+        Box::pin(async move {
+            let (bucket, object) = open(context, key)?;
+            let versions = versions_of_key(context, &bucket, object).await?;
+            if versions.is_empty() {
+                return Ok(Found::Gone);
+            }
+            if !is_of_run(object, &context.facts.run) {
+                let head = bucket.head(context, object, None).await?;
+                let mark = head.and_then(|head| head.metadata.get(RUN_MARK).cloned());
+                if mark.as_deref() != Some(context.facts.run.as_str()) {
+                    let mark = mark.unwrap_or_else(|| "nothing".to_owned());
+                    return Ok(Found::Foreign {
+                        why: format!("its metadata {RUN_MARK} says {mark}"),
+                    });
+                }
+            }
+            let state = format!("{} versions and delete markers", versions.len());
+            Ok(Found::Ours { id: arn(&bucket.name, object), state })
+        })
+    }
+
+    fn remove<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<(), StepError>> {
+        Box::pin(async move {
+            let (bucket, object) = open(context, key)?;
+            for version in versions_of_key(context, &bucket, object).await? {
+                let delete = || {
+                    let request = bucket.client.delete_object().bucket(&bucket.name);
+                    request.key(object).version_id(&version).send()
+                };
+                context.call("s3:DeleteObject", delete).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn command(&self, key: &ResourceKey, _: Option<&str>, region: &str) -> String {
+        let (bucket, object) = key.name.split_once('/').unwrap_or((&key.name, ""));
+        let (bucket, region) = (HandInput::quote(bucket), HandInput::quote(region));
+        // The key goes into a JMESPath literal as well, where a quote would end it.
+        let literal = HandInput::quote(&format!(
+            "[Versions,DeleteMarkers][][?Key=='{}'].[VersionId]",
+            object.replace('\\', "\\\\").replace('\'', "\\'")
+        ));
+        let object = HandInput::quote(object);
+        format!(
+            "aws s3api list-object-versions --region {region} --bucket {bucket} --prefix {object} \
+             --query {literal} --output text | while read -r version; do aws s3api delete-object \
+             --region {region} --bucket {bucket} --key {object} --version-id \"$version\"; done"
+        )
+    }
+
+    fn permissions(&self) -> &'static [Permission] {
+        &[
+            Permission {
+                action: "s3:ListBucketVersions",
+                why: "to find every version of a canary",
+            },
+            Permission { action: "s3:GetObject", why: "to read which run a canary belongs to" },
+            Permission {
+                action: "s3:DeleteObjectVersion",
+                why: "to remove every version of a canary",
+            },
+        ]
+    }
+}
+
+/// The name in the ledger.
+pub(super) fn resource_name(bucket: &str, key: &str) -> String {
+    format!("{bucket}/{key}")
+}
+
+/// What AWS calls an object.
+pub(super) fn arn(bucket: &str, key: &str) -> String {
+    format!("arn:aws:s3:::{bucket}/{key}")
+}
+
+/// The bucket at the resource's site, and the object's key.
+fn open<'k>(context: &StepContext, key: &'k ResourceKey) -> Result<(Bucket, &'k str), StepError> {
+    let (bucket, object) = key
+        .name
+        .split_once('/')
+        .filter(|(bucket, object)| !bucket.is_empty() && !object.is_empty())
+        .ok_or_else(|| StepError::broken(format!("{} is not bucket/key", key.name)))?;
+    Ok((Bucket::at(&context.site_named(&key.site)?, bucket), object))
+}
+
+/// True when the last part of the key names the run as [`StepContext::name_of_mine`] does.
+fn is_of_run(key: &str, run: &RunId) -> bool {
+    let last = key.rsplit('/').next().unwrap_or(key);
+    let lower = run.as_str().to_ascii_lowercase();
+    last.strip_prefix("redrill-")
+        .and_then(|rest| rest.strip_prefix(lower.as_str()))
+        .is_some_and(|rest| rest.starts_with('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SiteName;
+
+    #[test]
+    fn a_canary_is_of_a_run_only_by_its_whole_id() {
+        let run = RunId::new("orders-0007-3fa9");
+        assert!(is_of_run("canary/redrill-orders-0007-3fa9-probe", &run));
+        assert!(!is_of_run("canary/redrill-orders-0007-3fa90-probe", &run));
+        assert!(!is_of_run("redrill-orders-0007-3fa9-probe/data", &run));
+        assert!(!is_of_run("orders-0007-3fa9-probe", &run));
+    }
+
+    #[test]
+    fn the_command_names_the_exact_key_and_quotes_it() {
+        let key = ResourceKey {
+            kind: KIND.into(),
+            name: "uploads/canary/it's me".into(),
+            site: SiteName::new("dr"),
+        };
+        let command = CanaryObjectKind.command(&key, None, "ap-northeast-3");
+        assert!(command.contains("--bucket uploads "), "{command}");
+        assert!(command.contains("--key 'canary/it'\\''s me' "), "{command}");
+        assert!(command.contains("--region ap-northeast-3"), "{command}");
+        assert!(command.contains("--version-id \"$version\""), "{command}");
+    }
+}

@@ -1,0 +1,243 @@
+//! What commands, hosts, databases and people answer in a rehearsal.
+
+use super::sql::{self, QueryRefused};
+use super::world::World;
+use crate::journal::Approval;
+use crate::outside::{
+    Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseLogin, DatabaseSession,
+    HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, SqlValue,
+};
+use crate::time::HumanDuration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The `answers:` of an estate: what the world outside says to which step. What is not in here is not rehearsed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Answers {
+    /// What programs answer, by step.
+    pub commands: BTreeMap<String, CommandAnswer>,
+    /// What hosts answer, by step.
+    pub http: BTreeMap<String, HttpAnswer>,
+    /// What people answer, by step.
+    pub approvals: BTreeMap<String, ApprovalAnswer>,
+    /// Environment variables that scenarios name for credentials. Never real ones.
+    pub environment: BTreeMap<String, String>,
+    /// Files that scenarios name, as text.
+    pub files: BTreeMap<String, String>,
+}
+
+/// How a program ends.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CommandAnswer {
+    /// The exit status.
+    pub status: i32,
+    /// What it prints.
+    pub stdout: String,
+    /// What it complains.
+    pub stderr: String,
+    /// How long it runs.
+    pub takes: HumanDuration,
+}
+
+/// What a host answers.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpAnswer {
+    /// The status code.
+    #[serde(default = "ok")]
+    pub status: u16,
+    /// The body.
+    #[serde(default)]
+    pub body: String,
+    /// Headers, names in lower case.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// How long it takes.
+    #[serde(default)]
+    pub takes: HumanDuration,
+    /// It cannot be reached.
+    #[serde(default)]
+    pub unreachable: bool,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+/// What a person answers.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalAnswer {
+    /// Yes or no.
+    pub approved: bool,
+    /// Who.
+    #[serde(default = "somebody")]
+    pub by: String,
+    /// What they write.
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// How long they take.
+    #[serde(default)]
+    pub after: HumanDuration,
+}
+
+fn somebody() -> String {
+    "a person of the estate".to_owned()
+}
+
+/// The outside world of a rehearsal.
+#[derive(Clone, Debug)]
+pub struct EstateOutside {
+    world: World,
+}
+
+impl EstateOutside {
+    /// Answers from the estate of a world.
+    pub fn new(world: World) -> Self {
+        Self { world }
+    }
+
+    fn pick<T: Clone>(
+        &self,
+        what: &str,
+        step: &str,
+        of: impl FnOnce(&Answers) -> Option<&T>,
+    ) -> Result<T, OutsideError> {
+        let answers = self.world.answers();
+        let found = of(&answers).cloned();
+        found.ok_or_else(|| OutsideError::NotRehearsed(format!("the {what} of step {step}")))
+    }
+}
+
+impl Outside for EstateOutside {
+    fn command<'a>(&'a self, request: &'a CommandRequest) -> Answer<'a, CommandReply> {
+        Box::pin(async move {
+            let step = request.step.as_str();
+            let answer = self.pick("command", step, |a| a.commands.get(step))?;
+            self.world.clock().sleep(answer.takes.0).await;
+            let (stdout, cut_out) = limited(answer.stdout, request.output_limit);
+            let (stderr, cut_err) = limited(answer.stderr, request.output_limit);
+            Ok(CommandReply {
+                status: Some(answer.status),
+                stdout,
+                stderr,
+                truncated: cut_out || cut_err,
+            })
+        })
+    }
+
+    fn http<'a>(&'a self, request: &'a HttpRequest) -> Answer<'a, HttpReply> {
+        Box::pin(async move {
+            let step = request.step.as_str();
+            let answer = self.pick("HTTP request", step, |a| a.http.get(step))?;
+            let takes = answer.takes.0;
+            self.world.clock().sleep(takes.min(request.timeout)).await;
+            if answer.unreachable || takes > request.timeout {
+                return Err(OutsideError::Unreachable(format!(
+                    "{} cannot be reached",
+                    request.url
+                )));
+            }
+            let (body, _) = limited(answer.body, request.body_limit);
+            Ok(HttpReply { status: answer.status, headers: answer.headers, body, took: takes })
+        })
+    }
+
+    fn database<'a>(&'a self, login: &'a DatabaseLogin) -> Answer<'a, Box<dyn DatabaseSession>> {
+        Box::pin(async move {
+            let login = sql::DatabaseLogin {
+                host: login.host.clone(),
+                port: login.port,
+                user: login.user.clone(),
+                password: login.password.reveal().to_owned(),
+                database: login.database.clone(),
+            };
+            self.world.clock().sleep(Duration::from_millis(20)).await;
+            // Logging in is known to work only once something was asked.
+            self.world.query(&login, "select 1").map_err(|e| refused(&e))?;
+            let session: Box<dyn DatabaseSession> =
+                Box::new(EstateSession { world: self.world.clone(), login });
+            Ok(session)
+        })
+    }
+
+    fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
+        Box::pin(async move {
+            let step = request.step.as_str();
+            let answer = self.pick("approval", step, |a| a.approvals.get(step))?;
+            self.world.clock().sleep(answer.after.0.min(request.timeout)).await;
+            if answer.after.0 >= request.timeout {
+                return Err(OutsideError::NoAnswer);
+            }
+            Ok(Approval {
+                approved: answer.approved,
+                by: answer.by,
+                identified_by: "answers of the estate".to_owned(),
+                comment: answer.comment,
+            })
+        })
+    }
+
+    fn environment(&self, name: &str) -> Result<Secret, OutsideError> {
+        let value = self.world.answers().environment.get(name).map(Secret::new);
+        value.ok_or_else(|| OutsideError::NotRehearsed(format!("the environment variable {name}")))
+    }
+
+    fn file(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError> {
+        let text = self.world.answers().files.get(path).cloned();
+        let text = text.ok_or_else(|| OutsideError::NotRehearsed(format!("the file {path}")))?;
+        if text.len() as u64 > limit {
+            return Err(OutsideError::Failed(format!("{path} is larger than {limit} bytes")));
+        }
+        Ok(text.into_bytes())
+    }
+}
+
+fn limited(mut text: String, limit: usize) -> (String, bool) {
+    if text.len() <= limit {
+        return (text, false);
+    }
+    text.truncate(text.floor_char_boundary(limit));
+    (text, true)
+}
+
+fn refused(why: &QueryRefused) -> OutsideError {
+    let text = why.to_string();
+    match why {
+        QueryRefused::UnknownHost(_) | QueryRefused::Refused(_) | QueryRefused::TimedOut(_) => {
+            OutsideError::Unreachable(text)
+        }
+        QueryRefused::Authentication(_) => OutsideError::Denied(text),
+        QueryRefused::Sql(_) => OutsideError::Failed(text),
+    }
+}
+
+struct EstateSession {
+    world: World,
+    login: sql::DatabaseLogin,
+}
+
+impl DatabaseSession for EstateSession {
+    fn query<'a>(&'a mut self, sql: &'a str) -> Answer<'a, Rows> {
+        Box::pin(async move {
+            self.world.clock().sleep(Duration::from_millis(20)).await;
+            let rows = self.world.query(&self.login, sql).map_err(|e| refused(&e))?;
+            let convert = |row: Vec<sql::SqlValue>| row.into_iter().map(value).collect();
+            Ok(Rows { columns: rows.columns, rows: rows.rows.into_iter().map(convert).collect() })
+        })
+    }
+}
+
+fn value(value: sql::SqlValue) -> SqlValue {
+    match value {
+        sql::SqlValue::Null => SqlValue::Null,
+        sql::SqlValue::Integer(number) => SqlValue::Integer(number),
+        sql::SqlValue::Real(number) => SqlValue::Float(number),
+        sql::SqlValue::Text(text) => SqlValue::Text(text),
+        sql::SqlValue::Blob(bytes) => SqlValue::Text(hex::encode(bytes)),
+    }
+}

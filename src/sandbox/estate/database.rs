@@ -1,0 +1,236 @@
+use super::AccountId;
+use crate::time::HumanDuration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A database instance of RDS, its backups and its data.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseEstate {
+    /// The instance identifier, such as `orders-db`.
+    pub id: String,
+    /// The engine, such as `postgres`.
+    #[serde(default = "default_engine")]
+    pub engine: String,
+    /// The engine's version, such as `16.4`.
+    #[serde(default = "default_version")]
+    pub version: String,
+    /// The instance class.
+    #[serde(default = "default_class")]
+    pub class: String,
+    /// The size of the storage in GiB.
+    #[serde(default = "default_storage")]
+    pub storage: u32,
+    /// The type of the storage.
+    #[serde(default = "default_storage_type")]
+    pub storage_type: String,
+    /// Provisioned input and output operations a second.
+    #[serde(default)]
+    pub iops: Option<u32>,
+    /// A standby in another zone.
+    #[serde(default)]
+    pub multi_az: bool,
+    /// The key that encrypts the storage; without one it is not encrypted.
+    #[serde(default)]
+    pub kms_key: Option<String>,
+    /// The TCP port.
+    #[serde(default = "default_port")]
+    pub port: u16,
+    /// The name of the database in the engine.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// The first user, whose password ModifyDBInstance changes.
+    #[serde(default = "default_master")]
+    pub master: String,
+    /// Users and their passwords. Never real ones.
+    #[serde(default)]
+    pub users: BTreeMap<String, String>,
+    /// The subnet group; `default` when left out.
+    #[serde(default = "default_group")]
+    pub subnet_group: String,
+    /// The security groups; that of the default VPC when left out.
+    #[serde(default)]
+    pub security_groups: Vec<String>,
+    /// The parameter group; the default one of the engine when left out.
+    #[serde(default)]
+    pub parameter_group: Option<String>,
+    /// The instance's tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// How many days automated backups are kept.
+    #[serde(default = "default_retention")]
+    pub backup_retention: u32,
+    /// Refuses to be deleted.
+    #[serde(default)]
+    pub deletion_protection: bool,
+    /// How long after the request an instance restored from one of its snapshots is available.
+    #[serde(default = "default_restore")]
+    pub restore_takes: HumanDuration,
+    /// How long a copy made by CopyDBSnapshot takes.
+    #[serde(default = "default_copy")]
+    pub copy_takes: HumanDuration,
+    /// Automated snapshots.
+    #[serde(default)]
+    pub schedule: Option<SnapshotSchedule>,
+    /// Snapshots that someone made by hand.
+    #[serde(default)]
+    pub snapshots: Vec<ManualSnapshot>,
+    /// What is in it.
+    #[serde(default)]
+    pub data: DatabaseData,
+}
+
+fn default_engine() -> String {
+    "postgres".into()
+}
+fn default_version() -> String {
+    "16.4".into()
+}
+fn default_class() -> String {
+    "db.t4g.medium".into()
+}
+fn default_storage() -> u32 {
+    20
+}
+fn default_storage_type() -> String {
+    "gp3".into()
+}
+fn default_port() -> u16 {
+    5432
+}
+fn default_master() -> String {
+    "postgres".into()
+}
+fn default_group() -> String {
+    "default".into()
+}
+fn default_retention() -> u32 {
+    7
+}
+fn default_restore() -> HumanDuration {
+    Duration::from_secs(12 * 60).into()
+}
+fn default_copy() -> HumanDuration {
+    Duration::from_secs(10 * 60).into()
+}
+
+/// When automated snapshots are taken, and where they are copied.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotSchedule {
+    /// The time between two snapshots.
+    pub every: HumanDuration,
+    /// How long after the multiple of `every` (counted from midnight UTC) it starts.
+    #[serde(default)]
+    pub at: HumanDuration,
+    /// How long a snapshot is kept.
+    pub keep: HumanDuration,
+    /// How long taking one lasts.
+    #[serde(default = "default_takes")]
+    pub takes: HumanDuration,
+    /// Snapshots that were not taken: 1 is the newest before the estate's `now`, 2 the one before it.
+    #[serde(default)]
+    pub skipped: Vec<u32>,
+    /// The copies made of each.
+    #[serde(default)]
+    pub copies: Option<ReplicatedSnapshots>,
+    /// What is wrong with the content: SQL that is run after restoring any of these snapshots.
+    #[serde(default)]
+    pub damage: Vec<String>,
+}
+
+fn default_takes() -> HumanDuration {
+    Duration::from_secs(5 * 60).into()
+}
+
+/// Copies of automated snapshots in another region or account.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicatedSnapshots {
+    /// The account that holds the copies; the same one when left out.
+    #[serde(default)]
+    pub account: Option<AccountId>,
+    /// The region that holds the copies.
+    pub region: String,
+    /// The key there that encrypts them. Needed when the database is encrypted.
+    #[serde(default)]
+    pub kms_key: Option<String>,
+    /// How long after the original was finished the copy is available.
+    #[serde(default)]
+    pub lag: HumanDuration,
+    /// How long a copy is kept; as long as the original when left out.
+    #[serde(default)]
+    pub keep: Option<HumanDuration>,
+    /// Copies that were not made, counted as `skipped` is.
+    #[serde(default)]
+    pub skipped: Vec<u32>,
+    /// What is wrong with the content of the copies alone.
+    #[serde(default)]
+    pub damage: Vec<String>,
+}
+
+/// A snapshot that someone made by hand.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ManualSnapshot {
+    /// Its identifier.
+    pub id: String,
+    /// How long before the estate's `now` it was taken.
+    pub age: HumanDuration,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// Accounts that may restore it.
+    #[serde(default)]
+    pub shared_with: Vec<AccountId>,
+    /// What is wrong with its content: SQL that is run after restoring it.
+    #[serde(default)]
+    pub damage: Vec<String>,
+}
+
+/// What is in a database. It is held in SQLite: SQL that SQLite does not know needs a canned answer.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseData {
+    /// Statements that create and fill it. SQLite's dialect.
+    #[serde(default)]
+    pub sql: Vec<String>,
+    /// A row that an application writes at regular intervals.
+    #[serde(default)]
+    pub heartbeat: Option<Heartbeat>,
+    /// Answers to SQL that SQLite cannot run, compared as text after folding white space.
+    #[serde(default)]
+    pub answers: Vec<CannedAnswer>,
+}
+
+/// A row written at each multiple of `every` since midnight UTC. The newest hundred exist. The table is created
+/// unless `sql` has done so.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    /// The table.
+    pub table: String,
+    /// The column that holds the time of the beat, as RFC 3339 text in UTC.
+    pub column: String,
+    /// The time between two beats.
+    pub every: HumanDuration,
+}
+
+/// The answer to one SQL text.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CannedAnswer {
+    /// The text.
+    pub sql: String,
+    /// The names of the columns.
+    #[serde(default)]
+    pub columns: Vec<String>,
+    /// The rows: lists of numbers, texts, booleans and nulls.
+    #[serde(default)]
+    pub rows: Vec<Vec<serde_json::Value>>,
+    /// The database's error message instead of rows.
+    #[serde(default)]
+    pub error: Option<String>,
+}

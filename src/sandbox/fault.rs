@@ -1,0 +1,240 @@
+//! What goes wrong: a table of faults at the wire and in what calls create.
+//!
+//! Main type: [`Fault`]. Which call meets which fault is decided by [`FaultTable`] alone; what a fault does to a
+//! call belongs to the world.
+
+use crate::time::HumanDuration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// Something that goes wrong with some calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// The calls: service and operation, such as `rds:RestoreDBInstanceFromDBSnapshot`, `rds:Describe*` or `*`.
+    pub on: String,
+    /// Only calls to this region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Only the n-th of these calls, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<u32>,
+    /// Only the first so many of these calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+    /// What goes wrong.
+    #[serde(rename = "do")]
+    pub effect: FaultEffect,
+}
+
+/// What goes wrong with a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultEffect {
+    /// The service says that there are too many calls. Nothing happens.
+    Throttle,
+    /// The service fails with status 500. Nothing happens.
+    ServerError,
+    /// The call has its effect, and the answer never arrives.
+    LostReply,
+    /// The answer takes this much longer.
+    Slow(HumanDuration),
+    /// The service refuses with this error. Nothing happens.
+    Error(FaultError),
+    /// The call has its effect, and the answer is not what the protocol says.
+    Garbage,
+    /// The connection breaks before the call has an effect.
+    Reset,
+    /// What the call creates never leaves its first state.
+    Stuck,
+    /// What the call creates ends in a state of failure.
+    Broken,
+}
+
+/// An error that a service answers with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FaultError {
+    /// The code, such as `AccessDenied`.
+    pub code: String,
+    /// The message.
+    #[serde(default)]
+    pub message: String,
+    /// The HTTP status.
+    #[serde(default = "bad_request")]
+    pub status: u16,
+}
+
+fn bad_request() -> u16 {
+    400
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    /// Reads `calls=effect`, where calls are `service:Operation`, then perhaps `@region`, `#n` (the n-th call) or
+    /// `<n` (the first n calls), and the effect is `throttle`, `server_error`, `lost_reply`, `slow:30s`,
+    /// `error:Code[:status]`, `garbage`, `reset`, `stuck` or `broken`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| {
+            format!(
+                "{text:?} is not a fault ({why}): write for example rds:RestoreDBInstanceFromDBSnapshot#2=throttle, ec2:*=slow:30s or rds:*@ap-northeast-3=error:AccessDenied:403"
+            )
+        };
+        let (calls, effect) = text.split_once('=').ok_or_else(|| wrong("there is no ="))?;
+        let number = |n: &str| match n.parse::<u32>() {
+            Ok(n) if n > 0 => Ok(n),
+            _ => Err(wrong("calls are counted from 1")),
+        };
+        let (calls, nth) = match calls.split_once('#') {
+            Some((calls, n)) => (calls, Some(number(n)?)),
+            None => (calls, None),
+        };
+        let (calls, times) = match calls.split_once('<') {
+            Some((calls, n)) => (calls, Some(number(n)?)),
+            None => (calls, None),
+        };
+        let (on, region) = match calls.split_once('@') {
+            Some((on, region)) => (on, Some(region.to_owned())),
+            None => (calls, None),
+        };
+        if on != "*" && !on.contains(':') {
+            return Err(wrong("the calls are service:Operation"));
+        }
+        let effect = read_effect(effect).ok_or_else(|| wrong("there is no such effect"))?;
+        Ok(Self { on: on.to_owned(), region, nth, times, effect })
+    }
+}
+
+fn read_effect(text: &str) -> Option<FaultEffect> {
+    let (name, rest) = match text.split_once(':') {
+        Some((name, rest)) => (name, Some(rest)),
+        None => (text, None),
+    };
+    Some(match (name, rest) {
+        ("throttle", None) => FaultEffect::Throttle,
+        ("server_error", None) => FaultEffect::ServerError,
+        ("lost_reply", None) => FaultEffect::LostReply,
+        ("slow", Some(by)) => FaultEffect::Slow(by.parse().ok()?),
+        ("garbage", None) => FaultEffect::Garbage,
+        ("reset", None) => FaultEffect::Reset,
+        ("stuck", None) => FaultEffect::Stuck,
+        ("broken", None) => FaultEffect::Broken,
+        ("error", Some(rest)) => {
+            let (code, status) = match rest.split_once(':') {
+                Some((code, status)) => (code, status.parse().ok()?),
+                None => (rest, bad_request()),
+            };
+            let message = "a fault of the estate".to_owned();
+            FaultEffect::Error(FaultError { code: code.to_owned(), message, status })
+        }
+        _ => return None,
+    })
+}
+
+/// The faults of a world, each with the number of calls that it has seen.
+#[derive(Debug, Default)]
+pub(crate) struct FaultTable(Vec<(Fault, u32)>);
+
+impl FaultTable {
+    pub(crate) fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self(faults.into_iter().map(|fault| (fault, 0)).collect())
+    }
+
+    /// Counts a call. The first fault that it meets, if any.
+    pub(crate) fn meet(&mut self, call: &str, region: &str) -> Option<FaultEffect> {
+        let mut met = None;
+        for (fault, seen) in &mut self.0 {
+            let elsewhere = fault.region.as_deref().is_some_and(|r| r != region);
+            if elsewhere || !matches_pattern(&fault.on, call) {
+                continue;
+            }
+            *seen += 1;
+            let this =
+                fault.nth.is_none_or(|n| n == *seen) && fault.times.is_none_or(|n| *seen <= n);
+            if this && met.is_none() {
+                met = Some(fault.effect.clone());
+            }
+        }
+        met
+    }
+}
+
+/// Compares text with a pattern in which `*` stands for any characters and `?` for one.
+pub(crate) fn matches_pattern(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
+    // `reach[i]`: the pattern so far can stand for the first i characters.
+    let mut reach = vec![false; text.len() + 1];
+    reach[0] = true;
+    for part in pattern {
+        let mut next = vec![false; text.len() + 1];
+        let mut any = false;
+        for i in 0..=text.len() {
+            any |= reach[i];
+            next[i] = match part {
+                '*' => any,
+                '?' => i > 0 && reach[i - 1],
+                c => i > 0 && reach[i - 1] && text[i - 1] == c,
+            };
+        }
+        reach = next;
+    }
+    reach[text.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_read_from_the_command_line() {
+        let fault: Fault = "rds:RestoreDBInstanceFromDBSnapshot#2=throttle".parse().unwrap();
+        assert_eq!(fault.on, "rds:RestoreDBInstanceFromDBSnapshot");
+        assert_eq!((fault.nth, fault.times, &fault.region), (Some(2), None, &None));
+        assert_eq!(fault.effect, FaultEffect::Throttle);
+        let fault: Fault = "ec2:*@eu-west-1<3=slow:30s".parse().unwrap();
+        assert_eq!((fault.times, fault.region.as_deref()), (Some(3), Some("eu-west-1")));
+        assert_eq!(fault.effect, FaultEffect::Slow("30s".parse().unwrap()));
+        let fault: Fault = "kms:DescribeKey=error:AccessDeniedException:403".parse().unwrap();
+        assert!(matches!(fault.effect, FaultEffect::Error(e) if e.status == 403));
+        for bad in [
+            "",
+            "rds",
+            "rds:X",
+            "rds:X=",
+            "rds=stuck",
+            "rds:X#0=stuck",
+            "rds:X=slow",
+            "rds:X=slow:4",
+        ] {
+            assert!(bad.parse::<Fault>().unwrap_err().contains("is not a fault"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_calls_that_a_fault_names_meet_it() {
+        let read = |t: &str| t.parse::<Fault>().unwrap();
+        let mut table = FaultTable::new([read("rds:D*#2=stuck"), read("rds:*@a<1=reset")]);
+        assert_eq!(table.meet("ec2:DescribeVolumes", "a"), None);
+        assert_eq!(table.meet("rds:DescribeDBInstances", "b"), None);
+        assert_eq!(table.meet("rds:DescribeDBInstances", "a"), Some(FaultEffect::Stuck));
+        assert_eq!(table.meet("rds:CopyDBSnapshot", "a"), None);
+    }
+
+    #[test]
+    fn patterns_have_stars_and_question_marks() {
+        for (pattern, text, same) in [
+            ("*", "", true),
+            ("a*c", "abc", true),
+            ("a*c", "ab", false),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("", "", true),
+            ("*b*", "abc", true),
+        ] {
+            assert_eq!(matches_pattern(pattern, text), same, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What is simulated, and how far.
+
+/// An operation that the sandbox simulates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// The service, as in signatures: `rds`.
+    pub service: &'static str,
+    /// The operation.
+    pub name: &'static str,
+    /// What is simulated and what is not.
+    pub fidelity: &'static str,
+}
+
+const fn operation(service: &'static str, name: &'static str, fidelity: &'static str) -> Operation {
+    Operation { service, name, fidelity }
+}
+
+/// Every operation that the sandbox simulates, besides those of S3.
+pub const FIDELITY: &[Operation] = &[
+    operation(
+        "rds",
+        "DescribeDBInstances",
+        "By id, ARN and filters; pages of 20 to 100. No endpoint while creating; pending changes are shown.",
+    ),
+    operation(
+        "rds",
+        "DescribeDBSnapshots",
+        "By id, ARN, instance, type and filters; shared snapshots; pages. A copy carries its own SnapshotCreateTime, and the original's OriginalSnapshotCreateTime and SnapshotDatabaseTime. Times are absent while creating. No public snapshots and none of AWS Backup.",
+    ),
+    operation(
+        "rds",
+        "DescribeDBInstanceAutomatedBackups",
+        "Active backups and their restore window. No retained and no replicated ones.",
+    ),
+    operation(
+        "rds",
+        "RestoreDBInstanceFromDBSnapshot",
+        "Single-AZ, default parameter group, default security group and no deletion protection unless the call says otherwise. Checks snapshot, key, subnet group, security groups, parameter group and its family. Ends `available` after `restore_takes`, the last fifth of it `backing-up`. Not: capacity and quotas (use faults), option groups, licences, domains; a snapshot shared by another account is readable only with a key of this place.",
+    ),
+    operation(
+        "rds",
+        "ModifyDBInstance",
+        "Says `available` for 30 seconds more, then `modifying` for five minutes; values change at the end. Deletion protection, security groups and log exports change at once. Without ApplyImmediately other changes stay pending. Not: renaming, upgrades of the engine as such.",
+    ),
+    operation(
+        "rds",
+        "DeleteDBInstance",
+        "Four minutes of `deleting`, more with a final snapshot; the rules of SkipFinalSnapshot; deletion protection; automated snapshots go with it. Without a final snapshot an instance can be deleted in any state.",
+    ),
+    operation(
+        "rds",
+        "CopyDBSnapshot",
+        "Between regions and accounts; keys of the destination; refuses when the source's place is lost. Takes `copy_takes`. Not: quotas, option groups, presigned URLs (ignored).",
+    ),
+    operation("rds", "DeleteDBSnapshot", "Manual snapshots that are available or failed, at once."),
+    operation(
+        "rds",
+        "AddTagsToResource",
+        "Instances and snapshots. No limit on the number of tags.",
+    ),
+    operation("rds", "ListTagsForResource", "Instances and snapshots."),
+    operation(
+        "rds",
+        "DescribeEvents",
+        "Restores, backups and deletions since the simulation began; the last hour unless asked for more. Real events may be missing or out of order; these never are.",
+    ),
+    operation(
+        "rds",
+        "DescribeDBParameters",
+        "Parameters set by hand only; engine defaults are not listed.",
+    ),
+    operation(
+        "rds",
+        "DescribeDBParameterGroups",
+        "The estate's groups and the default groups in use.",
+    ),
+    operation(
+        "rds",
+        "DescribeDBSubnetGroups",
+        "The estate's groups. `default` exists when asked for by name.",
+    ),
+    operation(
+        "ec2",
+        "DescribeSnapshots",
+        "By id, owner and filters with wildcards; shared snapshots; pages of 5 to 1000, everything without MaxResults. No public snapshots, no archive tier.",
+    ),
+    operation("ec2", "DescribeVolumes", "By id and filters; pages."),
+    operation(
+        "ec2",
+        "CreateVolume",
+        "From a snapshot or empty; keys; ClientToken; DryRun. `available` after 15 seconds, whatever the size: hydration is not simulated. Zones a, b and c of the region.",
+    ),
+    operation("ec2", "DeleteVolume", "Refuses attached volumes. Gone after 20 seconds; DryRun."),
+    operation("ec2", "CreateTags", "Volumes and snapshots; DryRun."),
+    operation("ec2", "DescribeTags", "Volumes, snapshots and security groups; pages."),
+    operation(
+        "ec2",
+        "CopySnapshot",
+        "Between regions of an account; an encrypted original gives an encrypted copy; ten minutes; DryRun. The operation has no client token.",
+    ),
+    operation("ec2", "DeleteSnapshot", "At once; DryRun. Not: snapshots in use by an image."),
+    operation("ec2", "DescribeSecurityGroups", "By id, name and filters; no rules."),
+    operation("ec2", "DescribeAvailabilityZones", "Three zones in every region."),
+    operation(
+        "kms",
+        "DescribeKey",
+        "By id, ARN and alias; states; denied keys. No key policies or grants: a key is usable or not.",
+    ),
+    operation("sts", "GetCallerIdentity", "The user of the account or the assumed role."),
+    operation(
+        "sts",
+        "AssumeRole",
+        "Roles that the estate names. Sessions end: 15 minutes to 12 hours. No policies, no MFA.",
+    ),
+    operation(
+        "secretsmanager",
+        "GetSecretValue",
+        "By name and ARN, current version only; denied secrets; keys that cannot be used.",
+    ),
+];

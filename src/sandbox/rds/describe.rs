@@ -1,0 +1,139 @@
+//! Describing instances, automated backups and events.
+
+use super::ask::{filters, instance_not_found, invalid, paged, passes};
+use super::xml::View;
+use crate::sandbox::services::Call;
+use crate::sandbox::wire::{AwsError, Params, Xml, timestamp};
+use chrono::{DateTime, TimeDelta, Utc};
+
+pub(super) fn instances(call: Call<'_>) -> Result<Xml, AwsError> {
+    let params = call.params();
+    let filters = filters(params, &["db-instance-id", "dbi-resource-id", "engine", "domain"])?;
+    let wanted = params.get("DBInstanceIdentifier").map(|name| instance_id(&call, name));
+    let view = View { state: call.state, place: &call.place, now: call.now };
+    let place = view.state.places.get(&call.place);
+    let found: Vec<_> = place
+        .iter()
+        .flat_map(|p| p.instances.values())
+        .filter(|i| i.timeline.state(call.now).is_some())
+        .filter(|i| wanted.as_ref().is_none_or(|w| w.eq_ignore_ascii_case(&i.id)))
+        .filter(|i| passes(&filters, "db-instance-id", &i.id))
+        .filter(|i| passes(&filters, "dbi-resource-id", &i.resource_id))
+        .filter(|i| passes(&filters, "engine", &i.settings.engine))
+        .filter(|_| !filters.contains_key("domain"))
+        .map(|i| (i.id.clone(), i))
+        .collect();
+    if let (Some(wanted), true) = (&wanted, found.is_empty()) {
+        return Err(instance_not_found(wanted));
+    }
+    let page = paged(params, found)?;
+    let mut x = Xml::new();
+    x.maybe("Marker", page.next);
+    x.list("DBInstances", "DBInstance", page.items, |x, i| view.instance(x, i));
+    Ok(x)
+}
+
+/// An instance's id from its id or ARN.
+fn instance_id(call: &Call<'_>, name: &str) -> String {
+    name.strip_prefix(&call.place.arn("rds", "db:")).unwrap_or(name).to_owned()
+}
+
+pub(super) fn automated_backups(call: Call<'_>) -> Result<Xml, AwsError> {
+    let params = call.params();
+    let filters = filters(params, &["status", "db-instance-id", "dbi-resource-id"])?;
+    let wanted = params.get("DBInstanceIdentifier");
+    let resource = params.get("DbiResourceId");
+    let view = View { state: call.state, place: &call.place, now: call.now };
+    let place = view.state.places.get(&call.place);
+    let found: Vec<_> = place
+        .iter()
+        .flat_map(|p| p.instances.values())
+        .filter(|i| i.settings.backup_retention > 0 && !i.timeline.is(call.now, "creating"))
+        .filter(|i| wanted.is_none_or(|w| w == i.id))
+        .filter(|i| resource.is_none_or(|w| w == i.resource_id))
+        .filter(|i| passes(&filters, "status", "active"))
+        .filter(|i| passes(&filters, "db-instance-id", &i.id))
+        .filter(|i| passes(&filters, "dbi-resource-id", &i.resource_id))
+        .map(|i| (i.id.clone(), i))
+        .collect();
+    let page = paged(params, found)?;
+    let mut x = Xml::new();
+    x.maybe("Marker", page.next);
+    x.list("DBInstanceAutomatedBackups", "DBInstanceAutomatedBackup", page.items, |x, i| {
+        let settings = &i.settings;
+        x.text("DBInstanceArn", call.place.arn("rds", &format!("db:{}", i.id)))
+            .text("DbiResourceId", &i.resource_id)
+            .text("Region", &call.place.region)
+            .text("DBInstanceIdentifier", &i.id)
+            .nest("RestoreWindow", |x| {
+                if let Some((earliest, latest)) = view.restore_window(i) {
+                    x.text("EarliestTime", timestamp(earliest))
+                        .text("LatestTime", timestamp(latest));
+                }
+            })
+            .text("AllocatedStorage", settings.storage)
+            .text("Status", "active")
+            .text("Port", settings.port)
+            .text("InstanceCreateTime", timestamp(i.created))
+            .text("MasterUsername", &settings.master)
+            .text("Engine", &settings.engine)
+            .text("EngineVersion", &settings.version)
+            .text("Encrypted", i.kms_key.is_some())
+            .text("StorageType", &settings.storage_type)
+            .maybe("KmsKeyId", i.kms_key.as_ref())
+            .text("BackupRetentionPeriod", settings.backup_retention)
+            .text("BackupTarget", "region");
+    });
+    Ok(x)
+}
+
+/// RDS keeps events for 14 days and tells those of the last hour unless asked for more:
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeEvents.html>.
+pub(super) fn events(call: Call<'_>) -> Result<Xml, AwsError> {
+    let params = call.params();
+    let (source, source_type) = (params.get("SourceIdentifier"), params.get("SourceType"));
+    if source.is_some() && source_type.is_none() {
+        let what = "SourceType must be specified when SourceIdentifier is specified.";
+        return Err(super::ask::combination(what));
+    }
+    let minutes = params.number::<u32>("Duration")?.unwrap_or(60);
+    let end = time(params, "EndTime")?.unwrap_or(call.now);
+    let start = match time(params, "StartTime")? {
+        Some(start) => start,
+        None => end - TimeDelta::minutes(i64::from(minutes)),
+    };
+    let oldest = call.now - TimeDelta::days(14);
+    let categories = params.list("EventCategories.EventCategory");
+    let place = call.state.places.get(&call.place);
+    let found: Vec<_> = place
+        .iter()
+        .flat_map(|p| p.rds_events.iter().enumerate())
+        .filter(|(_, e)| e.date <= call.now && e.date >= oldest)
+        .filter(|(_, e)| e.date >= start && e.date <= end)
+        .filter(|(_, e)| source.is_none_or(|s| s == e.source))
+        .filter(|(_, e)| source_type.is_none_or(|s| s == e.source_type))
+        .filter(|(_, e)| categories.is_empty() || categories.iter().any(|c| c == e.category))
+        .map(|(i, e)| (format!("{}/{i:08}", timestamp(e.date)), e))
+        .collect();
+    let page = paged(params, found)?;
+    let mut x = Xml::new();
+    x.maybe("Marker", page.next);
+    x.list("Events", "Event", page.items, |x, e| {
+        let kind = if e.source_type == "db-snapshot" { "snapshot" } else { "db" };
+        x.text("SourceIdentifier", &e.source)
+            .text("SourceType", e.source_type)
+            .text("Message", &e.message)
+            .nest("EventCategories", |x| {
+                x.text("EventCategory", e.category);
+            })
+            .text("Date", timestamp(e.date))
+            .text("SourceArn", call.place.arn("rds", &format!("{kind}:{}", e.source)));
+    });
+    Ok(x)
+}
+
+fn time(params: &Params, name: &str) -> Result<Option<DateTime<Utc>>, AwsError> {
+    let Some(text) = params.get(name) else { return Ok(None) };
+    let read = DateTime::parse_from_rfc3339(text);
+    read.map(|t| Some(t.to_utc())).map_err(|_| invalid(format!("Invalid value {text} for {name}.")))
+}

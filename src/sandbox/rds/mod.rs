@@ -1,0 +1,39 @@
+//! The simulated RDS: database instances, their snapshots, and what a restore refers to.
+//!
+//! Main types: [`Instance`], [`DbSnapshot`].
+
+mod ask;
+mod copies;
+mod describe;
+mod groups;
+mod lifecycle;
+mod model;
+mod snapshots;
+mod tags;
+mod xml;
+
+pub(crate) use model::{Content, DEFAULT_VPC, DbSnapshot, Instance, RdsEvent, Settings, inventory};
+
+use super::services::{Call, unknown_action};
+use super::wire::{AwsError, Xml};
+
+/// Answers a call to RDS.
+pub(crate) fn answer(call: Call<'_>) -> Result<Xml, AwsError> {
+    match call.action() {
+        "DescribeDBInstances" => describe::instances(call),
+        "DescribeDBSnapshots" => snapshots::describe(call),
+        "DescribeDBInstanceAutomatedBackups" => describe::automated_backups(call),
+        "DescribeEvents" => describe::events(call),
+        "DescribeDBParameters" => groups::parameters(call),
+        "DescribeDBParameterGroups" => groups::parameter_groups(call),
+        "DescribeDBSubnetGroups" => groups::subnet_groups(call),
+        "RestoreDBInstanceFromDBSnapshot" => lifecycle::restore(call),
+        "ModifyDBInstance" => lifecycle::modify(call),
+        "DeleteDBInstance" => lifecycle::delete(call),
+        "CopyDBSnapshot" => copies::copy(call),
+        "DeleteDBSnapshot" => copies::delete(call),
+        "AddTagsToResource" => tags::add(call),
+        "ListTagsForResource" => tags::list(call),
+        other => Err(unknown_action(other)),
+    }
+}

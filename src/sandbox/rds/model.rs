@@ -1,0 +1,209 @@
+use crate::sandbox::estate::DatabaseEstate;
+use crate::sandbox::state::{Place, PlaceKey, Timeline, tag_line};
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The data of an instance or of a snapshot.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    /// The database of the estate that it comes from.
+    pub(crate) origin: Arc<DatabaseEstate>,
+    /// Where that database is, to tell databases of the same name apart.
+    pub(crate) home: PlaceKey,
+    /// The time of its newest transaction; none for the living database.
+    pub(crate) as_of: Option<DateTime<Utc>>,
+    /// What went wrong with it on the way: SQL.
+    pub(crate) damage: Vec<String>,
+}
+
+/// What can be chosen of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) engine: String,
+    pub(crate) version: String,
+    pub(crate) class: String,
+    pub(crate) storage: u32,
+    pub(crate) storage_type: String,
+    pub(crate) iops: Option<u32>,
+    pub(crate) multi_az: bool,
+    pub(crate) port: u16,
+    pub(crate) database: Option<String>,
+    pub(crate) master: String,
+    pub(crate) users: BTreeMap<String, String>,
+    pub(crate) zone: String,
+    pub(crate) subnet_group: String,
+    pub(crate) security_groups: Vec<String>,
+    pub(crate) parameter_group: String,
+    pub(crate) option_group: String,
+    pub(crate) backup_retention: u32,
+    pub(crate) deletion_protection: bool,
+    pub(crate) iam_authentication: bool,
+    pub(crate) log_exports: Vec<String>,
+    pub(crate) copy_tags_to_snapshot: bool,
+    pub(crate) publicly_accessible: bool,
+    pub(crate) auto_minor_version_upgrade: bool,
+    pub(crate) certificate: String,
+}
+
+impl Settings {
+    pub(crate) fn of(database: &DatabaseEstate, place: &PlaceKey) -> Self {
+        let groups = match database.security_groups.is_empty() {
+            true => vec![DEFAULT_SECURITY_GROUP.to_owned()],
+            false => database.security_groups.clone(),
+        };
+        let parameter_group = database
+            .parameter_group
+            .clone()
+            .unwrap_or_else(|| default_parameter_group(&database.engine, &database.version));
+        Self {
+            engine: database.engine.clone(),
+            version: database.version.clone(),
+            class: database.class.clone(),
+            storage: database.storage,
+            storage_type: database.storage_type.clone(),
+            iops: database.iops,
+            multi_az: database.multi_az,
+            port: database.port,
+            database: database.database.clone(),
+            master: database.master.clone(),
+            users: database.users.clone(),
+            zone: format!("{}a", place.region),
+            subnet_group: database.subnet_group.clone(),
+            security_groups: groups,
+            parameter_group,
+            option_group: default_option_group(&database.engine, &database.version),
+            backup_retention: database.backup_retention,
+            deletion_protection: database.deletion_protection,
+            iam_authentication: false,
+            log_exports: Vec::new(),
+            copy_tags_to_snapshot: false,
+            publicly_accessible: false,
+            auto_minor_version_upgrade: true,
+            certificate: "rds-ca-rsa2048-g1".to_owned(),
+        }
+    }
+}
+
+/// The security group of the default VPC, which is what an instance gets when none is named.
+pub(crate) const DEFAULT_SECURITY_GROUP: &str = "sg-default";
+
+/// The default VPC.
+pub(crate) const DEFAULT_VPC: &str = "vpc-default";
+
+/// The family of parameter groups that fits an engine: `postgres16`, `mysql8.0`.
+pub(crate) fn family(engine: &str, version: &str) -> String {
+    let parts: Vec<&str> = version.split('.').collect();
+    match (engine, &parts[..]) {
+        ("postgres" | "aurora-postgresql", [major, ..]) => format!("{engine}{major}"),
+        ("mysql" | "mariadb", [major, minor, ..]) => format!("{engine}{major}.{minor}"),
+        (_, [major, ..]) if engine.starts_with("oracle") => format!("{engine}-{major}"),
+        (_, [major, ..]) if engine.starts_with("sqlserver") => format!("{engine}-{major}.0"),
+        _ => format!("{engine}{version}"),
+    }
+}
+
+pub(crate) fn default_parameter_group(engine: &str, version: &str) -> String {
+    format!("default.{}", family(engine, version))
+}
+
+pub(crate) fn default_option_group(engine: &str, version: &str) -> String {
+    let parts: Vec<&str> = version.split('.').collect();
+    match (engine, &parts[..]) {
+        ("mysql" | "mariadb", [major, minor, ..]) => format!("default:{engine}-{major}-{minor}"),
+        (_, [major, ..]) => format!("default:{engine}-{major}"),
+        _ => format!("default:{engine}"),
+    }
+}
+
+/// A database instance.
+#[derive(Clone, Debug)]
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    pub(crate) created: DateTime<Utc>,
+    pub(crate) timeline: Timeline,
+    pub(crate) settings: Settings,
+    /// Settings that take effect later.
+    pub(crate) pending: Option<(DateTime<Utc>, Settings)>,
+    pub(crate) kms_key: Option<String>,
+    pub(crate) resource_id: String,
+    /// The twelve digits in the host name of its endpoint.
+    pub(crate) endpoint_code: String,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) content: Content,
+}
+
+impl Instance {
+    /// The host name of the endpoint.
+    pub(crate) fn host(&self, region: &str) -> String {
+        format!("{}.{}.{region}.rds.sandbox.invalid", self.id, self.endpoint_code)
+    }
+}
+
+/// A snapshot of a database instance.
+#[derive(Clone, Debug)]
+pub(crate) struct DbSnapshot {
+    pub(crate) id: String,
+    /// `automated` or `manual`.
+    pub(crate) kind: &'static str,
+    pub(crate) instance: String,
+    pub(crate) resource_id: String,
+    pub(crate) instance_created: DateTime<Utc>,
+    pub(crate) timeline: Timeline,
+    /// When this snapshot was made: for a copy, when the copy was.
+    pub(crate) created: DateTime<Utc>,
+    pub(crate) original_created: DateTime<Utc>,
+    pub(crate) settings: Settings,
+    pub(crate) vpc: String,
+    pub(crate) kms_key: Option<String>,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) shared_with: Vec<String>,
+    /// The ARN of the original of a copy.
+    pub(crate) source_arn: Option<String>,
+    /// Where the original of a copy is.
+    pub(crate) source_place: Option<PlaceKey>,
+    /// When the schedule that made it takes it away.
+    pub(crate) expires: Option<DateTime<Utc>>,
+    /// Made by a schedule, not by a call.
+    pub(crate) scheduled: bool,
+    pub(crate) content: Content,
+}
+
+impl DbSnapshot {
+    pub(crate) fn arn(&self, place: &PlaceKey) -> String {
+        place.arn("rds", &format!("snapshot:{}", self.id))
+    }
+}
+
+/// Something that DescribeEvents tells.
+#[derive(Clone, Debug)]
+pub(crate) struct RdsEvent {
+    pub(crate) date: DateTime<Utc>,
+    /// `db-instance` or `db-snapshot`.
+    pub(crate) source_type: &'static str,
+    pub(crate) source: String,
+    pub(crate) category: &'static str,
+    pub(crate) message: String,
+}
+
+/// Adds what exists here.
+pub(crate) fn inventory(
+    key: &PlaceKey,
+    place: &Place,
+    now: DateTime<Utc>,
+    all: &mut BTreeMap<String, String>,
+) {
+    for instance in place.instances.values() {
+        if let Some(state) = instance.timeline.state(now) {
+            let line = format!("{state}{}", tag_line(&instance.tags));
+            all.insert(key.arn("rds", &format!("db:{}", instance.id)), line);
+        }
+    }
+    for snapshot in place.db_snapshots.values() {
+        if let Some(state) = snapshot.timeline.state(now) {
+            let origin = if snapshot.scheduled { "scheduled " } else { "" };
+            let line = format!("{origin}{state}{}", tag_line(&snapshot.tags));
+            all.insert(snapshot.arn(key), line);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The contents of simulated databases, in SQLite.
+//!
+//! Main types: [`DatabaseLogin`], [`Rows`]. SQLite is asked in memory only, and learns neither the real time nor
+//! anything of the file system.
+
+mod contents;
+mod dialect;
+mod query;
+
+pub(crate) use contents::{Databases, try_out};
+pub use query::{DatabaseLogin, QueryRefused, Rows, SqlValue};

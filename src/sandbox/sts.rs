@@ -1,0 +1,86 @@
+//! The simulated STS: who one is, and sessions in other accounts.
+
+use super::estate::AccountId;
+use super::services::{Call, TOKEN, denied, token_session, unknown_action};
+use super::state::later;
+use super::wire::{AwsError, Service, Xml, timestamp};
+use std::time::Duration;
+
+/// Answers a call to STS.
+pub(crate) fn answer(call: Call<'_>) -> Result<Xml, AwsError> {
+    match call.action() {
+        "GetCallerIdentity" => Ok(caller_identity(&call)),
+        "AssumeRole" => assume_role(call),
+        other => Err(unknown_action(other)),
+    }
+}
+
+fn caller_identity(call: &Call<'_>) -> Xml {
+    let account = &call.place.account;
+    let session = token_session(call.asked.token.as_deref());
+    let (arn, id) = match session {
+        Some((role, session)) => (
+            format!("arn:aws:sts::{account}:assumed-role/{role}/{session}"),
+            format!("{}:{session}", role_id(call, account, role)),
+        ),
+        None => (format!("arn:aws:iam::{account}:user/sandbox"), "AIDASANDBOX".to_owned()),
+    };
+    let mut x = Xml::new();
+    x.text("Arn", arn).text("UserId", id).text("Account", account);
+    x
+}
+
+fn role_id(call: &Call<'_>, account: &str, role: &str) -> String {
+    let digits = call.state.digits(&format!("role/{account}/{role}"), 17);
+    format!("AROA{}", digits.to_uppercase())
+}
+
+fn assume_role(call: Call<'_>) -> Result<Xml, AwsError> {
+    let params = call.params();
+    let arn = params.need("RoleArn")?;
+    let session = params.need("RoleSessionName")?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    if !(2..=64).contains(&session.len()) || !session.chars().all(fits) {
+        let what = format!(
+            "1 validation error detected: Value '{session}' at 'roleSessionName' failed to satisfy constraint"
+        );
+        return Err(AwsError::new(400, "ValidationError", what));
+    }
+    let seconds = params.number::<u64>("DurationSeconds")?.unwrap_or(3600);
+    if !(900..=43_200).contains(&seconds) {
+        let what =
+            "1 validation error detected: Value at 'durationSeconds' failed to satisfy constraint";
+        return Err(AwsError::new(400, "ValidationError", what));
+    }
+    let refused = || {
+        let what = format!("User is not authorized to perform: sts:AssumeRole on resource: {arn}");
+        denied(Service::Sts, &what)
+    };
+    let (account, role) = read_role(arn).ok_or_else(refused)?;
+    let known = AccountId::new(account)
+        .ok()
+        .and_then(|a| call.state.estate.accounts.get(&a))
+        .is_some_and(|a| a.roles.iter().any(|r| r == role));
+    if !known {
+        return Err(refused());
+    }
+    let end = later(call.now, Duration::from_secs(seconds));
+    let mut x = Xml::new();
+    x.nest("Credentials", |x| {
+        x.text("AccessKeyId", format!("SANDBOX{account}"))
+            .text("SecretAccessKey", "sandbox")
+            .text("SessionToken", format!("{TOKEN}{role}/{session}/{}", end.timestamp()))
+            .text("Expiration", timestamp(end));
+    });
+    x.nest("AssumedRoleUser", |x| {
+        x.text("AssumedRoleId", format!("{}:{session}", role_id(&call, account, role)))
+            .text("Arn", format!("arn:aws:sts::{account}:assumed-role/{role}/{session}"));
+    });
+    Ok(x)
+}
+
+/// The account and the name of a role's ARN.
+fn read_role(arn: &str) -> Option<(&str, &str)> {
+    let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
+    Some((account, path.rsplit('/').next()?))
+}

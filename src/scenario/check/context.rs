@@ -1,0 +1,279 @@
+use crate::action::{ActionEntry, Phase, Registry};
+use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::expression::{ExpressionError, Template};
+use crate::scenario::model::InputKind;
+use crate::scenario::source::{Entry, Kind, Node, Source};
+use crate::time::HumanDuration;
+use serde_json::{Value, json};
+use std::ops::Range;
+
+/// A text and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Word<'a> {
+    pub(super) text: &'a str,
+    pub(super) span: Range<usize>,
+}
+
+/// As much of a step as could be read.
+pub(super) struct StepView<'a> {
+    pub(super) node: &'a Node,
+    pub(super) id: Option<Word<'a>>,
+    pub(super) at: Option<Word<'a>>,
+    pub(super) needs: Vec<Word<'a>>,
+    /// Written, or that of the action.
+    pub(super) phase: Option<Phase>,
+    pub(super) gate: Option<Word<'a>>,
+    pub(super) with: Option<&'a Node>,
+    pub(super) when: Option<&'a Node>,
+    pub(super) expect: &'a [Entry],
+    pub(super) required: bool,
+    pub(super) action: Option<&'a ActionEntry>,
+}
+
+impl StepView<'_> {
+    /// The step as people call it.
+    pub(super) fn name(&self) -> &str {
+        self.id.as_ref().map_or("this step", |id| id.text)
+    }
+
+    /// Where to point when the step as a whole is meant.
+    pub(super) fn span(&self) -> Range<usize> {
+        let first = self.node.entries().first().map(|entry| entry.key_span.clone());
+        let id = self.id.as_ref().map(|id| id.span.clone());
+        id.or(first).unwrap_or_else(|| self.node.span.clone())
+    }
+}
+
+/// An expression of a step, with what is known about its place.
+pub(super) struct Place<'a> {
+    /// Position of the step in the scenario.
+    pub(super) step: usize,
+    /// The scalar.
+    pub(super) node: &'a Node,
+    pub(super) text: &'a str,
+    /// The schema of the value at this place, where it is known.
+    pub(super) schema: Option<Value>,
+}
+
+/// A scenario as far as it could be read, for all checks.
+pub(super) struct Context<'a> {
+    pub(super) source: &'a Source,
+    pub(super) root: &'a Node,
+    pub(super) registry: &'a Registry,
+    pub(super) steps: Vec<StepView<'a>>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(source: &'a Source, root: &'a Node, registry: &'a Registry) -> Self {
+        let steps = root.get("steps").map(Node::items).unwrap_or_default();
+        let steps = steps.iter().map(|node| step_view(node, registry)).collect();
+        Self { source, root, registry, steps }
+    }
+
+    pub(super) fn at(
+        &self,
+        code: &'static str,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        Diagnostic::new(code, self.source, span, message)
+    }
+
+    /// A step by name; the first of several.
+    pub(super) fn step(&self, id: &str) -> Option<(usize, &StepView<'a>)> {
+        let has_id = |step: &StepView<'_>| step.id.as_ref().is_some_and(|word| word.text == id);
+        self.steps.iter().enumerate().find(|(_, step)| has_id(step))
+    }
+
+    pub(super) fn step_ids(&self) -> impl Iterator<Item = &'a str> {
+        self.steps.iter().filter_map(|step| step.id.as_ref().map(|id| id.text))
+    }
+
+    pub(super) fn sites(&self) -> &'a [Entry] {
+        self.section("sites")
+    }
+
+    pub(super) fn site(&self, name: &str) -> Option<&'a Node> {
+        self.sites().iter().find(|entry| entry.key == name).map(|entry| &entry.value)
+    }
+
+    pub(super) fn inputs(&self) -> &'a [Entry] {
+        self.section("inputs")
+    }
+
+    pub(super) fn vars(&self, mode: &str) -> &'a [Entry] {
+        let mode = self.root.get("modes").and_then(|modes| modes.get(mode));
+        mode.and_then(|mode| mode.get("vars")).map(Node::entries).unwrap_or_default()
+    }
+
+    pub(super) fn lost(&self) -> Vec<Word<'a>> {
+        words(self.root.get("disaster").and_then(|disaster| disaster.get("lost")))
+    }
+
+    pub(super) fn is_lost(&self, site: &str) -> bool {
+        self.lost().iter().any(|lost| lost.text == site)
+    }
+
+    fn section(&self, name: &str) -> &'a [Entry] {
+        self.root.get(name).map(Node::entries).unwrap_or_default()
+    }
+
+    /// The duration at a path of keys, if one can be read there.
+    pub(super) fn duration(&self, path: &[&str]) -> Option<HumanDuration> {
+        let node = path.iter().try_fold(self.root, |node, key| node.get(key))?;
+        node.text()?.parse().ok()
+    }
+
+    /// All expressions of all steps.
+    pub(super) fn places(&self) -> Vec<Place<'a>> {
+        let mut found = Vec::new();
+        for (index, step) in self.steps.iter().enumerate() {
+            let mut add = |node: &'a Node, schema: Option<&Value>| {
+                if let Some(text) = node.text().filter(|text| Template::is_in(text)) {
+                    found.push(Place { step: index, node, text, schema: schema.cloned() });
+                }
+            };
+            let input = step.action.map(|action| &action.input);
+            if let Some(with) = step.with {
+                walk(with, input, &mut add);
+            }
+            if let Some(when) = step.when {
+                walk(when, Some(&json!({ "type": "boolean" })), &mut add);
+            }
+            for entry in step.expect {
+                walk(&entry.value, None, &mut add);
+            }
+        }
+        found
+    }
+
+    /// Where a part of a scalar stands in the file. The n-th `{{` of the value is the n-th `{{` of what is written, however
+    /// it is quoted or folded.
+    pub(super) fn inside(&self, node: &Node, part: &Range<usize>) -> Range<usize> {
+        let (Some(value), Some(raw)) = (node.text(), self.source.text.get(node.span.clone()))
+        else {
+            return node.span.clone();
+        };
+        let Some(wanted) = value.get(part.clone()) else { return node.span.clone() };
+        let before = value[..part.start].matches("{{").count();
+        let begins = value[part.start..].starts_with("{{");
+        let nth = if begins { before } else { before.saturating_sub(1) };
+        let from = raw.match_indices("{{").nth(nth).map_or(0, |(at, _)| at);
+        match raw[from..].find(wanted) {
+            Some(at) => {
+                let start = node.span.start + from + at;
+                start..start + wanted.len()
+            }
+            None => node.span.clone(),
+        }
+    }
+
+    pub(super) fn expression_error(&self, node: &Node, error: ExpressionError) -> Diagnostic {
+        let span = self.inside(node, &error.span);
+        let diagnostic = self.at("RD101", span, error.message);
+        match error.help {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        }
+    }
+}
+
+fn word(node: &Node) -> Option<Word<'_>> {
+    node.text().map(|text| Word { text, span: node.span.clone() })
+}
+
+pub(super) fn words(node: Option<&Node>) -> Vec<Word<'_>> {
+    node.map(Node::items).unwrap_or_default().iter().filter_map(word).collect()
+}
+
+fn step_view<'a>(node: &'a Node, registry: &'a Registry) -> StepView<'a> {
+    let text = |key: &str| node.get(key).and_then(word);
+    let uses = text("uses");
+    let action = uses.as_ref().and_then(|uses| registry.get(uses.text));
+    let phase = match node.get("phase") {
+        Some(written) => match written.text() {
+            Some("prepare") => Some(Phase::Prepare),
+            Some("recover") => Some(Phase::Recover),
+            Some("verify") => Some(Phase::Verify),
+            _ => None,
+        },
+        None => action.map(|action| action.facts.phase),
+    };
+    StepView {
+        node,
+        id: text("id"),
+        at: text("at"),
+        needs: words(node.get("needs")),
+        phase,
+        gate: text("gate"),
+        with: node.get("with"),
+        when: node.get("when"),
+        expect: node.get("expect").map(Node::entries).unwrap_or_default(),
+        required: !matches!(node.get("required").map(|n| &n.kind), Some(Kind::Bool(false))),
+        action,
+    }
+}
+
+/// Calls `see` with every scalar and the schema of its place.
+pub(super) fn walk<'a>(
+    node: &'a Node,
+    schema: Option<&Value>,
+    see: &mut dyn FnMut(&'a Node, Option<&Value>),
+) {
+    match &node.kind {
+        Kind::Map(entries) => {
+            for entry in entries {
+                walk(&entry.value, schema.and_then(|schema| field(schema, &entry.key)), see);
+            }
+        }
+        Kind::List(items) => {
+            let schema = schema.and_then(|schema| branch(schema, &|one| one.get("items")));
+            items.iter().for_each(|item| walk(item, schema, see));
+        }
+        _ => see(node, schema),
+    }
+}
+
+/// The schema of a field of a mapping.
+pub(super) fn field<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
+    branch(schema, &|one| {
+        let named = one.get("properties").and_then(|properties| properties.get(key));
+        named.or_else(|| one.get("additionalProperties").filter(|other| other.is_object()))
+    })
+}
+
+/// What the schema itself, or the first of its alternatives that can, answers.
+fn branch<'s>(
+    schema: &'s Value,
+    ask: &dyn Fn(&'s Value) -> Option<&'s Value>,
+) -> Option<&'s Value> {
+    ask(schema).or_else(|| {
+        ["anyOf", "oneOf", "allOf"]
+            .iter()
+            .filter_map(|key| schema.get(key)?.as_array())
+            .flatten()
+            .find_map(|one| branch(one, ask))
+    })
+}
+
+/// The schema of the values of a kind of input.
+pub(super) fn schema_of_kind(kind: InputKind) -> Value {
+    match kind {
+        InputKind::Text => json!({ "type": "string" }),
+        InputKind::Number => json!({ "type": "number" }),
+        InputKind::Bool => json!({ "type": "boolean" }),
+        InputKind::Duration => json!({ "type": "string", "format": "redrill-duration" }),
+        InputKind::List => json!({ "type": "array", "items": { "type": "string" } }),
+    }
+}
+
+/// The declared kind of an input; text when that cannot be read.
+pub(super) fn kind_of_input(declaration: &Node) -> InputKind {
+    match declaration.get("type").and_then(Node::text) {
+        Some("number") => InputKind::Number,
+        Some("bool") => InputKind::Bool,
+        Some("duration") => InputKind::Duration,
+        Some("list") => InputKind::List,
+        _ => InputKind::Text,
+    }
+}

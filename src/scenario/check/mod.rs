@@ -1,0 +1,94 @@
+//! Reading a scenario and finding everything that is wrong with it, in one go and without a network.
+//!
+//! Main functions: [`load`], [`load_text`]. Three layers, each of which reports all that it finds: the YAML (one error at most),
+//! its shape (the published schema), its meaning (the files beside this one). Every layer works on the tree with
+//! positions and is content with less than a whole scenario, so that one mistake does not hide another.
+
+mod context;
+mod expectations;
+mod guard;
+mod needs;
+mod objectives;
+mod references;
+mod shape;
+mod steps;
+mod values;
+
+pub(crate) use values::{Validators, is_of_kind};
+
+use super::diagnostic::Diagnostic;
+use super::model::Scenario;
+use super::source::{Node, Source};
+use crate::action::Registry;
+use crate::error::{Error, Result};
+use context::Context;
+use serde::Deserialize;
+use std::path::Path;
+
+/// A scenario that has been read, with everything that was found.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The text.
+    pub source: Source,
+    /// The scenario; `None` when there are errors.
+    pub scenario: Option<Scenario>,
+    /// Errors and warnings, by place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Loaded {
+    /// True when the scenario cannot be used.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// Everything found, drawn for a terminal.
+    pub fn render(&self, colour: bool) -> String {
+        super::render(&self.source, &self.diagnostics, colour)
+    }
+}
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// When the file cannot be read at all. What is wrong with its contents stands in [`Loaded::diagnostics`].
+pub fn load(path: &Path, registry: &Registry) -> Result<Loaded> {
+    let shown = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|error| Error::bad_input(format!("{shown} cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::bad_input(format!("{shown} is not UTF-8 text")))?;
+    Ok(load_text(Source::new(shown, text), registry))
+}
+
+/// Checks a text.
+pub fn load_text(source: Source, registry: &Registry) -> Loaded {
+    let root = match Node::parse(&source) {
+        Ok(root) => root,
+        Err(error) => return Loaded { source, scenario: None, diagnostics: vec![*error] },
+    };
+    let mut diagnostics = shape::check(&source, &root, registry);
+    let context = Context::new(&source, &root, registry);
+    steps::check(&context, &mut diagnostics);
+    references::check(&context, &mut diagnostics);
+    needs::check(&context, &mut diagnostics);
+    values::check(&context, &mut diagnostics);
+    expectations::check(&context, &mut diagnostics);
+    objectives::check(&context, &mut diagnostics);
+    guard::check(&context, &mut diagnostics);
+    let mut scenario = None;
+    if !diagnostics.iter().any(Diagnostic::is_error) {
+        match Scenario::deserialize(root.to_value()) {
+            Ok(read) => scenario = Some(read),
+            // The schema is made from the same types, so this is a hole in it, and still better an error than a panic.
+            Err(error) => {
+                diagnostics.push(Diagnostic::new("RD011", &source, 0..0, error.to_string()))
+            }
+        }
+    }
+    diagnostics.sort_by(|a, b| {
+        (a.line, a.column, a.code, &a.message).cmp(&(b.line, b.column, b.code, &b.message))
+    });
+    diagnostics.dedup();
+    Loaded { source, scenario, diagnostics }
+}

@@ -1,0 +1,107 @@
+use super::context::{Context, StepView, words};
+use crate::action::Proof;
+use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::source::Node;
+use crate::scenario::suggest::nearest;
+use crate::time::HumanDuration;
+
+/// Objectives: the steps can measure them, and the declared schedule can meet them.
+pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
+    let Some(entry) = context.root.entry("objectives") else { return };
+    let objectives = &entry.value;
+    if ["rto", "rpo", "rlo"].iter().all(|name| objectives.get(name).is_none()) {
+        let diagnostic = context.at("RD404", entry.key_span.clone(), "there is no objective");
+        found.push(diagnostic.help("state a target under rto or rpo, and where it comes from"));
+    }
+    check_rto(context, objectives, found);
+    check_rpo(context, objectives, found);
+    for proven_by in words(objectives.get("rlo").and_then(|rlo| rlo.get("proven_by"))) {
+        if context.step(proven_by.text).is_none() {
+            let message = format!("there is no step {}", proven_by.text);
+            let diagnostic = context.at("RD403", proven_by.span, message);
+            found.push(match nearest(proven_by.text, context.step_ids()) {
+                Some(near) => diagnostic.help(format!("did you mean {near}?")),
+                None => diagnostic,
+            });
+        }
+    }
+}
+
+fn check_rto(context: &Context<'_>, objectives: &Node, found: &mut Vec<Diagnostic>) {
+    let Some(rto) = objectives.entry("rto") else { return };
+    let is_acceptance =
+        |step: &StepView<'_>| step.gate.as_ref().is_some_and(|gate| gate.text == "acceptance");
+    if !context.steps.iter().any(is_acceptance) {
+        found.push(
+            context.at("RD401", rto.key_span.clone(), "no step ends the clock of the RTO").help(
+                "add gate: acceptance to the verify step after which the service may be used",
+            ),
+        );
+    }
+}
+
+fn check_rpo(context: &Context<'_>, objectives: &Node, found: &mut Vec<Diagnostic>) {
+    let Some(rpo) = objectives.entry("rpo") else { return };
+    let from_backup = rpo.value.get("measure").and_then(Node::text) == Some("backup");
+    let measures = |step: &StepView<'_>| {
+        let proofs = step.action.map(|action| action.facts.proves).unwrap_or_default();
+        proofs.iter().any(|proof| match proof {
+            Proof::RecoveryPointOfBackup => from_backup,
+            Proof::RecoveryPointOfData { when } => gives(step, when),
+        })
+    };
+    if !context.steps.iter().any(measures) {
+        let (message, help) = if from_backup {
+            (
+                "no step finds the recovery point of a backup",
+                actions_that(context, |proof| matches!(proof, Proof::RecoveryPointOfBackup)),
+            )
+        } else {
+            (
+                "no step reads from the recovered data how new it is; a backup's own description is not enough",
+                actions_that(context, |proof| matches!(proof, Proof::RecoveryPointOfData { .. })),
+            )
+        };
+        found.push(context.at("RD402", rpo.key_span.clone(), message).help(help));
+    }
+    check_schedule(context, found);
+}
+
+fn gives(step: &StepView<'_>, input: &str) -> bool {
+    let node =
+        step.with.and_then(|with| input.split('.').try_fold(with, |node, key| node.get(key)));
+    input.is_empty() || node.is_some()
+}
+
+fn actions_that(context: &Context<'_>, proves: fn(&Proof) -> bool) -> String {
+    let names: Vec<String> = context
+        .registry
+        .actions()
+        .filter_map(|action| {
+            let proof = action.facts.proves.iter().find(|proof| proves(proof))?;
+            Some(match proof {
+                Proof::RecoveryPointOfData { when } if !when.is_empty() => {
+                    format!("{} with {when}", action.facts.name)
+                }
+                _ => action.facts.name.to_owned(),
+            })
+        })
+        .collect();
+    format!("these can: {}", names.join(", "))
+}
+
+/// A daily backup cannot meet an RPO of an hour.
+fn check_schedule(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
+    let Some(target) = context.duration(&["objectives", "rpo", "target"]) else { return };
+    for step in &context.steps {
+        let proofs = step.action.map(|action| action.facts.proves).unwrap_or_default();
+        let schedule = step.with.and_then(|with| with.get("schedule"));
+        if let Some(node) = schedule.filter(|_| proofs.contains(&Proof::RecoveryPointOfBackup))
+            && let Some(schedule) = node.text().and_then(|text| text.parse::<HumanDuration>().ok())
+            && schedule > target
+        {
+            let message = format!("a backup every {schedule} cannot meet an RPO of {target}");
+            found.push(context.at("RD405", node.span.clone(), message));
+        }
+    }
+}

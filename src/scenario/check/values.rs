@@ -1,0 +1,211 @@
+use super::context::{Context, StepView, kind_of_input, schema_of_kind};
+use super::references::kind;
+use super::shape::{validator, words_for};
+use crate::action::{ActionEntry, Registry};
+use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::expression::{Found, Names, Scope, Template, resolve, resolve_known};
+use crate::scenario::model::InputKind;
+use crate::scenario::schema::written_input;
+use crate::scenario::source::{Kind, Node};
+use crate::time::HumanDuration;
+use jsonschema::Validator;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The modes of a scenario.
+pub(super) const MODES: [&str; 2] = ["drill", "recovery"];
+
+/// Variables and inputs: declared alike, of the right type, and fitting where they are used, in both modes.
+pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
+    check_modes(context, found);
+    check_defaults(context, found);
+    let validators = Validators::of(context.registry, used_actions(context));
+    for mode in MODES {
+        let names = names_of_mode(context, mode);
+        for step in &context.steps {
+            check_step(context, step, (mode, &names), &validators, found);
+        }
+    }
+}
+
+fn used_actions(context: &Context<'_>) -> BTreeSet<String> {
+    context
+        .steps
+        .iter()
+        .filter(|step| step.with.is_some_and(has_expression))
+        .filter_map(|step| step.action.map(|action| action.facts.name.to_owned()))
+        .collect()
+}
+
+fn has_expression(node: &Node) -> bool {
+    let mut has = false;
+    node.each_text(&mut |_, text| has |= Template::is_in(text));
+    has
+}
+
+fn check_modes(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
+    for (mode, other) in [("drill", "recovery"), ("recovery", "drill")] {
+        for entry in context.vars(mode) {
+            if !context.vars(other).iter().any(|theirs| theirs.key == entry.key) {
+                let message = format!("mode {other} has no variable {}", entry.key);
+                let diagnostic = context.at("RD501", entry.key_span.clone(), message);
+                found.push(diagnostic.help(format!("add it under modes.{other}.vars")));
+            }
+        }
+    }
+}
+
+fn check_defaults(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
+    for entry in context.inputs() {
+        let Some(default) = entry.value.get("default") else { continue };
+        let kind_of = kind_of_input(&entry.value);
+        if matches!(default.kind, Kind::Null) || !is_of_kind(&default.to_value(), kind_of) {
+            let message = format!("the default of {} does not fit its type", entry.key);
+            let span = match default.kind {
+                Kind::Text(_) | Kind::Bool(_) | Kind::Number(_) => default.span.clone(),
+                _ => entry.key_span.clone(),
+            };
+            let wanted = kind(&schema_of_kind(kind_of));
+            found.push(context.at("RD502", span, message).expected(wanted));
+        }
+    }
+}
+
+/// Whether a value is of a declared kind.
+pub(crate) fn is_of_kind(value: &Value, kind: InputKind) -> bool {
+    match kind {
+        InputKind::Text => value.is_string(),
+        InputKind::Number => value.is_number(),
+        InputKind::Bool => value.is_boolean(),
+        InputKind::Duration => {
+            value.as_str().is_some_and(|text| text.parse::<HumanDuration>().is_ok())
+        }
+        InputKind::List => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
+    }
+}
+
+/// What is known in a mode before a run: variables, defaults of inputs, sites. Inputs without a default are not known yet,
+/// nor are variables that use them.
+pub(super) struct ModeNames {
+    names: Names,
+    unknown: BTreeSet<(&'static str, String)>,
+}
+
+impl Scope for ModeNames {
+    fn look_up(&self, path: &[String]) -> Found {
+        let is_unknown = |root: &'static str| match path {
+            [first, name, ..] => first == root && self.unknown.contains(&(root, name.clone())),
+            _ => false,
+        };
+        if is_unknown("inputs") || is_unknown("vars") {
+            Found::Later
+        } else {
+            self.names.look_up(path)
+        }
+    }
+}
+
+pub(super) fn names_of_mode(context: &Context<'_>, mode: &str) -> ModeNames {
+    let mut unknown = BTreeSet::new();
+    let mut inputs = Map::new();
+    for entry in context.inputs() {
+        match entry.value.get("default") {
+            Some(default) => {
+                inputs.insert(entry.key.clone(), default.to_value());
+            }
+            None => {
+                unknown.insert(("inputs", entry.key.clone()));
+            }
+        }
+    }
+    let sites: Map<String, Value> =
+        context.sites().iter().map(|entry| (entry.key.clone(), entry.value.to_value())).collect();
+    let names = Names::default()
+        .with("sites", Value::Object(sites))
+        .with("inputs", Value::Object(inputs))
+        .with("vars", Value::Object(Map::new()));
+    let mut known = ModeNames { names, unknown };
+    let mut vars = Map::new();
+    for entry in context.vars(mode) {
+        match resolve(&entry.value.to_value(), &known) {
+            Ok(value) => {
+                vars.insert(entry.key.clone(), value);
+            }
+            Err(_) => {
+                known.unknown.insert(("vars", entry.key.clone()));
+            }
+        }
+    }
+    known.names = known.names.with("vars", Value::Object(vars));
+    known
+}
+
+fn check_step(
+    context: &Context<'_>,
+    step: &StepView<'_>,
+    (mode, names): (&str, &ModeNames),
+    validators: &Validators,
+    found: &mut Vec<Diagnostic>,
+) {
+    if let Some(with) = step.with
+        && let Some(action) = step.action
+        && has_expression(with)
+        && let Ok(resolved) = resolve_known(&with.to_value(), names)
+    {
+        for problem in validators.check(action.facts.name, &resolved) {
+            let node = with.find(&problem.pointer);
+            let Some(text) = node.text().filter(|text| Template::is_in(text)) else { continue };
+            let span = context.inside(node, &(0..text.len()));
+            let message = format!("in mode {mode}, {}", problem.message);
+            let mut diagnostic = context.at("RD117", span, message);
+            diagnostic.expected = problem.expected;
+            found.push(diagnostic);
+        }
+    }
+    if let Some(when) = step.when
+        && let Ok(resolved) = resolve_known(&when.to_value(), names)
+        && !resolved.is_boolean()
+        && !resolved.as_str().is_some_and(Template::is_in)
+    {
+        let message = format!("in mode {mode}, when: of {} is {resolved}", step.name());
+        found.push(context.at("RD117", when.span.clone(), message).expected("true or false"));
+    }
+}
+
+/// Checks the inputs of actions after variables and inputs have been put in.
+pub(crate) struct Validators {
+    by_action: BTreeMap<String, Validator>,
+}
+
+/// A value that does not fit.
+pub(crate) struct Problem {
+    /// JSON pointer of the value.
+    pub(crate) pointer: String,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What was expected.
+    pub(crate) expected: Option<String>,
+}
+
+impl Validators {
+    /// For some actions of a registry.
+    pub(crate) fn of(registry: &Registry, actions: impl IntoIterator<Item = String>) -> Self {
+        let build = |name: String| {
+            let entry: &ActionEntry = registry.get(&name)?;
+            Some((name, validator(&written_input(entry)).ok()?))
+        };
+        Self { by_action: actions.into_iter().filter_map(build).collect() }
+    }
+
+    /// What does not fit in the input of an action; references to steps may still stand in it.
+    pub(crate) fn check(&self, action: &str, input: &Value) -> Vec<Problem> {
+        let Some(validator) = self.by_action.get(action) else { return Vec::new() };
+        let describe = |error: jsonschema::ValidationError<'_>| {
+            let pointer = error.instance_path().as_str().to_owned();
+            let found = error.instance().to_string();
+            let words = words_for(found, &format!("/with{pointer}"), &error, None);
+            Problem { pointer, message: words.message, expected: words.expected }
+        };
+        validator.iter_errors(input).map(describe).collect()
+    }
+}

@@ -1,0 +1,124 @@
+use super::diagnostic::Severity::{self, Error, Warning};
+use std::fmt::Write as _;
+
+/// What a code of a diagnostic means.
+pub struct CodeFacts {
+    /// `RD207`.
+    pub code: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// In a few words.
+    pub title: &'static str,
+    /// Why it is wrong, and what to do: one or two sentences.
+    pub explanation: &'static str,
+}
+
+const fn code(
+    code: &'static str,
+    severity: Severity,
+    title: &'static str,
+    explanation: &'static str,
+) -> CodeFacts {
+    CodeFacts { code, severity, title, explanation }
+}
+
+/// Every code there is, sorted. `docs/errors.md` is written from it.
+#[rustfmt::skip]
+pub const CODES: &[CodeFacts] = &[
+    code("RD001", Error, "not YAML", "The file cannot be read as YAML; the place is where the reader gave up, which is at or after the mistake. A key that stands twice in one mapping is this error, too."),
+    code("RD002", Error, "too large or too deep", "A scenario has at most 1 MiB, 50,000 values and 40 levels, and no anchors, aliases or merge keys: a scenario is read by people at 03:00."),
+    code("RD003", Error, "unknown key", "The language has no such key there. Keys are never ignored: a misspelt `guard` would be no guard."),
+    code("RD004", Error, "missing key", "A key that must be there is not."),
+    code("RD005", Error, "wrong type", "Text stands where a number, a list or a mapping must be, or the other way round. Numbers that are names, such as account ids, are quoted."),
+    code("RD006", Error, "not one of the allowed values", "Only the listed values are possible there."),
+    code("RD007", Error, "wrong unit", "A duration is a number and a unit (`90s`, `15m`, `4h`, `7d`, `1h 30m`); a size is a number and a unit (`512 KiB`, `20 GiB`) or a number of bytes."),
+    code("RD008", Error, "does not match the pattern", "Names have a form that every service accepts as part of a resource's name."),
+    code("RD009", Error, "out of range", "The number, or the number of items, is too small or too large."),
+    code("RD010", Error, "expression that is not quoted", "`key: {{…}}` is YAML's own syntax for a mapping. Write `key: \"{{…}}\"`."),
+    code("RD011", Error, "fits none of the forms", "The value can be written in several ways, and fits none of them."),
+    code("RD101", Error, "not an expression", "Expressions are paths (`{{steps.restore.endpoint}}`) and the helpers of the reference. Blocks, partials, comments and `{{{` are not part of the language: they can hide a missing value."),
+    code("RD102", Error, "expression in the wrong place", "Expressions stand under `with`, `when` and `expect` of steps, and in the variables of modes. Everything else must be known when the scenario is read."),
+    code("RD103", Error, "unknown first name", "A path begins with `steps`, `vars`, `inputs`, `sites` or `run`. Variables of modes know only `inputs` and `sites`."),
+    code("RD110", Error, "reference to an unknown step", "No step has that id."),
+    code("RD111", Error, "reference to an unknown output", "The action of that step gives no such output; `redrill actions` and the reference list them."),
+    code("RD112", Error, "reference to an unknown variable", "`vars` are declared under `modes.drill.vars` and `modes.recovery.vars`."),
+    code("RD113", Error, "reference to an unknown input", "`inputs` are declared under `inputs`."),
+    code("RD114", Error, "reference to something unknown", "`sites.<name>` has `region` and `account`; `run` has `id`, `scenario` and `mode`."),
+    code("RD115", Warning, "reference to a step that may be left out", "The step has `when:`. If it is left out, this step has no value and is not run. Give this step the same `when:`, or use `{{default … …}}`."),
+    code("RD116", Error, "reference to a later phase", "Phases run in the order prepare, recover, verify. A step cannot use or need what a later phase makes."),
+    code("RD117", Error, "value of the wrong type", "The value that the expression stands for does not fit where it is used."),
+    code("RD118", Error, "list or mapping inside a text", "Only texts, numbers, true and false can be part of a longer text. Use the expression as the whole value, or `{{json …}}`."),
+    code("RD201", Error, "step id that stands twice", "References could mean either step."),
+    code("RD202", Error, "unknown action", "No provider has an action of that name."),
+    code("RD203", Error, "unknown site", "Sites are declared under `sites`."),
+    code("RD204", Error, "site is missing", "The action happens at a place: say which with `at:`."),
+    code("RD205", Error, "site that means nothing", "The action does not happen at a site. An `at:` that does nothing would mislead whoever reads it."),
+    code("RD206", Error, "need of an unknown step", "No step has that id."),
+    code("RD207", Error, "circle of needs", "The steps wait for each other, so none could ever start. References count as needs."),
+    code("RD208", Error, "gate of a step that verifies nothing", "Only steps of phase `verify` are gates: they say when the service may be used."),
+    code("RD209", Warning, "acceptance that can be missing", "The step ends the clock of the RTO, but the run can pass without it, or it can be left out; then the RTO is not measured."),
+    code("RD210", Error, "step at a lost site", "After the disaster nothing is called at a lost site, reads included. Move the step to phase `prepare`, or to a site that is left."),
+    code("RD211", Error, "input at a lost site", "The step reads something, such as a secret, at a site that is lost by then."),
+    code("RD212", Error, "timeout longer than the run", "The run is cancelled at `guard.max_duration`, before this limit is reached."),
+    code("RD221", Error, "unknown input of the action", "The action has no such input."),
+    code("RD222", Error, "missing input of the action", "The action cannot work without it."),
+    code("RD301", Error, "expectation of an unknown output", "The action gives no such output, so the check could never be made."),
+    code("RD302", Error, "expectation that cannot be read", "Write a value or text such as `<= 26h`, `>= 7d`, `= 0`, `1..10`, `~ pattern`, in the unit of the output."),
+    code("RD303", Error, "expectation without population", "The output is taken over several things and the action does not say over how many. Of none, every expectation would hold; so the check could never pass."),
+    code("RD401", Error, "RTO that nothing measures", "The clock of the RTO ends with the last step with `gate: acceptance`. There is none."),
+    code("RD402", Error, "RPO that nothing measures", "With `measure: data` a step must read the time of the newest recovered data, for which its input must be given (`watermark`). With `measure: backup` a step must find the recovery point."),
+    code("RD403", Error, "recovery level proven by an unknown step", "`proven_by` names steps of this scenario."),
+    code("RD404", Warning, "no objective", "The run will say what works, and not whether that is good enough."),
+    code("RD405", Error, "schedule that cannot meet the RPO", "Between two backups more data is written than may be lost. The target can only be met by chance."),
+    code("RD501", Error, "variable that one mode lacks", "Both modes declare the same variables: a drill of one scenario must not become a recovery of another."),
+    code("RD502", Error, "default of the wrong type", "The default does not fit the declared type of the input."),
+    code("RD601", Error, "resource outside the guard", "The step makes something at a site that `guard.write` does not list."),
+    code("RD602", Error, "more resources than the guard allows", "The steps make more resources than `guard.max_resources`."),
+    code("RD603", Error, "lost site that is not declared", "`disaster.lost` names sites of this scenario."),
+    code("RD604", Error, "nothing is left", "Every site is lost: there is no place to recover at."),
+    code("RD605", Error, "unknown site in the guard", "`guard.write` names sites of this scenario."),
+    code("RD701", Error, "input that was not given", "The input has no default: give it with `--set name=value`."),
+    code("RD702", Error, "input of the wrong type", "The value does not fit the declared type of the input."),
+    code("RD703", Error, "input that the scenario does not declare", "A value for an unknown input would be ignored, and whoever gave it would think that it counts."),
+];
+
+/// A code's facts.
+pub fn code_facts(code: &str) -> Option<&'static CodeFacts> {
+    CODES.iter().find(|facts| facts.code == code)
+}
+
+/// Codes without facts are a bug; they are errors so that nothing passes because of it.
+pub(super) fn severity(code: &str) -> Severity {
+    code_facts(code).map_or(Error, |facts| facts.severity)
+}
+
+/// `docs/errors.md`.
+pub fn errors_markdown() -> String {
+    let mut page = String::from(
+        "# What `redrill check` finds\n\n\
+         <!-- Written from the table in src/scenario/codes.rs; a test keeps it current. -->\n\n\
+         Everything below is found before anything is called. Errors end the program with exit code 3; warnings do not.\n",
+    );
+    for facts in CODES {
+        let kind = if facts.severity == Error { "error" } else { "warning" };
+        let CodeFacts { code, title, explanation, .. } = facts;
+        // Writing to a String cannot fail.
+        let _ = write!(page, "\n## {code}: {title}\n\n*{kind}* — {explanation}\n");
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_sorted_and_unique() {
+        assert!(CODES.is_sorted_by(|a, b| a.code < b.code));
+    }
+
+    #[test]
+    fn the_page_of_errors_is_current() {
+        super::super::fresh::check("docs/errors.md", &errors_markdown());
+    }
+}

@@ -1,0 +1,1 @@
+//! For tests: actions that do nothing, and a scenario that uses them.
