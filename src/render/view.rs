@@ -48,18 +48,18 @@ pub(super) fn view(report: &Report) -> Value {
 
 fn verdict(report: &Report) -> Value {
     let verdict = &report.verdict;
-    let class = verdict_class(verdict.verdict);
+    let class = verdict_class(verdict.outcome);
     // What is no evidence does not wear the colours of a verdict.
     let shade = if verdict.notice.is_some() { "sim" } else { class };
-    let word = match (&verdict.notice, verdict.rehearsal) {
-        (Some(_), true) => format!("Rehearsal {}", verdict.verdict.as_str()),
-        (Some(_), false) => format!("Not AWS: {}", verdict.verdict.as_str()),
-        (None, _) => sentence(verdict.verdict.as_str()).trim_end_matches('.').to_owned(),
+    let word = match (&verdict.notice, report.rehearsal) {
+        (Some(_), true) => format!("Rehearsal {}", verdict.outcome.as_str()),
+        (Some(_), false) => format!("Not AWS: {}", verdict.outcome.as_str()),
+        (None, _) => sentence(verdict.outcome.as_str()).trim_end_matches('.').to_owned(),
     };
     let outcomes = report.objectives.outcomes();
     let outcomes = outcomes.iter().map(|(name, outcome)| format!("{name} {outcome}"));
     json!({ "class": shade, "sign": sign(class), "word": word, "text": verdict.text,
-        "rehearsal": verdict.rehearsal, "notice": verdict.notice, "reasons": verdict.reasons(),
+        "rehearsal": report.rehearsal, "notice": verdict.notice, "reasons": verdict.reasons(),
         "objectives": outcomes.collect::<Vec<_>>() })
 }
 
@@ -336,13 +336,14 @@ fn calls(report: &Report) -> Vec<Value> {
 
 fn earlier(run: &EarlierRun) -> Value {
     let class = run.verdict.map_or("none", verdict_class);
-    let mut word = run.verdict.map_or("never came to an end", Verdict::as_str).to_owned();
+    let unended = if run.unreadable.is_some() { "unreadable" } else { "never came to an end" };
+    let mut word = run.verdict.map_or(unended, Verdict::as_str).to_owned();
     if run.cancelled {
         word.push_str(", cancelled");
     }
-    if run.world.is_rehearsal() {
+    if run.world.as_ref().is_some_and(WorldKind::is_rehearsal) {
         word = format!("rehearsal: {word}");
     }
-    json!({ "number": run.number, "run": run.run, "started": moment(run.started), "class": class,
-        "sign": sign(class), "word": word, "world": world(&run.world) })
+    json!({ "number": run.number, "run": run.run, "started": run.started.map(moment), "class": class,
+        "sign": sign(class), "word": word, "world": run.world.as_ref().map(world), "why": run.unreadable })
 }

@@ -95,6 +95,7 @@ pub fn report(
     let mut report = Report {
         format: 1,
         verdict: verdict_report(verdict, rules, &run.world),
+        rehearsal: run.world.is_rehearsal(),
         exit: exit_report(&fold, verdict, &resources),
         scenario: scenario_report(plan),
         sites: tables::sites(plan, &fold),
@@ -112,17 +113,21 @@ pub fn report(
         history,
         run,
     };
+    report.exit.code = report.exit_code().number();
     report.omissions = omissions::omissions(plan, &report, registry);
     selfcheck::check(plan, records, &report)?;
     Ok(report)
 }
 
-/// The digest of the last line of a journal, from its records: that of the record's JSON without the line's end.
-/// [`Digest::ZERO`] when there are none.
+/// The digest of the last line of a journal, from its records, as the journal writes it: that of the record's JSON without
+/// the closing brace (behind which the line holds the digest itself). [`Digest::ZERO`] when there are none.
 pub fn journal_digest(records: &[Record]) -> Digest {
-    // Serialising plain data with text keys cannot fail.
-    let line = |record| Digest::of(&serde_json::to_vec(record).unwrap_or_default());
-    records.last().map_or(Digest::ZERO, line)
+    records.last().map_or(Digest::ZERO, |record| {
+        // Serialising plain data with text keys cannot fail.
+        let mut line = serde_json::to_vec(record).unwrap_or_default();
+        line.pop();
+        Digest::of(&line)
+    })
 }
 
 /// The JSON Schema of a report, published as `docs/schema/report.json`.
@@ -218,7 +223,7 @@ fn verdict_report(
             )),
         ),
     };
-    VerdictReport { verdict, text, rehearsal: world.is_rehearsal(), notice, rules }
+    VerdictReport { outcome: verdict, text, notice, rules }
 }
 
 fn exit_report(
@@ -229,17 +234,9 @@ fn exit_report(
     let refused = rules::failures(fold, FailureClass::Refused);
     let left_behind = resources.iter().filter(|resource| resource.state.is_left_behind()).count();
     let cancelled_by = fold.cancelled.first().map(|(_, by)| (*by).to_owned());
-    let applies = [
-        (!refused.is_empty(), ExitCode::Refused),
-        (cancelled_by.is_some(), ExitCode::Cancelled),
-        (verdict == Verdict::Failed, ExitCode::Failed),
-        (left_behind > 0, ExitCode::LeftBehind),
-        (verdict == Verdict::Inconclusive, ExitCode::Inconclusive),
-    ];
-    let codes = applies.iter().filter(|(applies, _)| *applies).map(|(_, code)| *code);
-    let passed = (verdict == Verdict::Passed).then_some(ExitCode::Passed);
     ExitReport {
-        code: ExitCode::worst(codes.chain(passed)).number(),
+        // Decided by the whole report, once there is one.
+        code: ExitCode::Inconclusive.number(),
         verdict,
         left_behind,
         cancelled_by,
