@@ -39,19 +39,6 @@ impl ExitCode {
         }
     }
 
-    /// The code of a number; anything unknown is inconclusive.
-    pub fn of_number(number: u8) -> Self {
-        let known = [
-            Self::Passed,
-            Self::Failed,
-            Self::BadInput,
-            Self::Refused,
-            Self::LeftBehind,
-            Self::Cancelled,
-        ];
-        known.into_iter().find(|code| code.number() == number).unwrap_or(Self::Inconclusive)
-    }
-
     /// The one that decides when several apply.
     pub fn worst(codes: impl IntoIterator<Item = Self>) -> Self {
         const ORDER: [ExitCode; 7] = [

@@ -36,7 +36,7 @@ pub(super) fn resume(args: &ResumeArgs, store: &Store, output: &Output) -> Resul
         Format::Json => output.json(&ended.report)?,
         Format::Text => output.print(&ended.summary(output))?,
     }
-    Ok(ExitCode::of_number(ended.report.exit.code))
+    Ok(ended.report.exit_code())
 }
 
 /// The world that the run was in. An estate ended with its process: a rehearsal cannot be gone on with.

@@ -184,7 +184,7 @@ fn summarise(
             .map_or(Ok(ExitCode::Inconclusive), |result| result.map(|_| ExitCode::Inconclusive));
     }
     let codes = results.iter().map(|result| match result {
-        Ok(ended) => ExitCode::of_number(ended.report.exit.code),
+        Ok(ended) => ended.report.exit_code(),
         Err(error) => error.exit_code(),
     });
     let code = ExitCode::worst(codes);
@@ -229,7 +229,7 @@ fn table(ready: &[Ready], results: &[Result<Ended>]) -> String {
     let mut text = String::from("\nAll together:\n");
     for (one, result) in ready.iter().zip(results) {
         let verdict = match result {
-            Ok(ended) => ended.report.verdict.verdict.as_str(),
+            Ok(ended) => ended.report.verdict.outcome.as_str(),
             Err(_) => "error",
         };
         text.push_str(&format!("  {:<width$}  {verdict}\n", one.plan.name));

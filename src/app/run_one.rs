@@ -42,7 +42,7 @@ pub(super) struct Ended {
 impl Ended {
     /// What the terminal shows at the end.
     pub(super) fn summary(&self, output: &Output) -> String {
-        render::terminal(&self.report, output.color, Some(&self.html.display().to_string()))
+        render::terminal(&self.report, output.color, &self.html)
     }
 }
 
@@ -218,10 +218,10 @@ pub(super) fn write_reports(
     earlier: &[EarlierRun],
 ) -> Result<Ended> {
     let report = report_of(folder, registry, earlier)?;
-    let html = folder.write("report.html", render::html(&report)?.as_bytes())?;
-    folder.write("report.md", render::markdown(&report)?.as_bytes())?;
-    folder.write("report.json", render::json(&report)?.as_bytes())?;
-    folder.write("junit.xml", render::junit(&report)?.as_bytes())?;
+    let html = folder.write("report.html", &render::html(&report)?)?;
+    folder.write("report.md", &render::markdown(&report)?)?;
+    folder.write("report.json", &render::json(&report)?)?;
+    folder.write("junit.xml", &render::junit(&report)?)?;
     Ok(Ended { report, html })
 }
 

@@ -47,8 +47,8 @@ fn row(folder: &RunFolder) -> Value {
             "run": folder.name(),
             "scenario": report.scenario.name,
             "started": report.run.started.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-            "verdict": report.verdict.verdict.as_str(),
-            "rehearsal": report.verdict.rehearsal,
+            "verdict": report.verdict.outcome.as_str(),
+            "rehearsal": report.rehearsal,
         }),
         Err(error) => json!({
             "run": folder.name(), "verdict": "unreadable", "why": error.to_string(),
@@ -88,7 +88,7 @@ pub(super) fn show(args: &ShowArgs, store: &Store, output: &Output) -> Result<Ex
             &providers::registry(),
             &earlier_runs(store, &stored.plan.name, number)?,
         )?;
-        output.print(&format!("verdict: {}", report.verdict.verdict.as_str()))?;
+        output.print(&format!("verdict: {}", report.verdict.outcome.as_str()))?;
     }
     Ok(ExitCode::Passed)
 }
