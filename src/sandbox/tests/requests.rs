@@ -188,7 +188,7 @@ fn calls() -> impl Strategy<Value = Vec<Sent>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(800))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
     fn whatever_is_asked_there_is_an_answer_and_the_same_one_each_time(calls in calls()) {
