@@ -48,7 +48,7 @@ async fn errors_have_the_codes_of_s3() {
     let sandbox = Sandbox::open(
         "
 - {name: orders, versioning: enabled, objects: [{key: a, text: x}]}
-- {name: other-dr, readers: ['111111111111'], objects: [{key: a, text: x}]}
+- {name: other-dr, readers: [111111111111], objects: [{key: a, text: x}]}
 - {name: locked, kms: {key: 'arn:aws:kms:ap-northeast-1:111111111111:key/1', usable: false}, objects: [{key: a, text: x}]}
 ",
     );
