@@ -398,9 +398,8 @@ pub(super) fn fits(given: &Value, wanted: &Value) -> bool {
     }
     let (Some(have), Some(want)) = (types(given), types(wanted)) else { return true };
     let number = |name: &&str| matches!(*name, "integer" | "number");
-    let common = have
-        .iter()
-        .any(|one| want.contains(one) || (number(one) && want.iter().any(|w| number(w))));
+    let common =
+        have.iter().any(|one| want.contains(one) || (number(one) && want.iter().any(number)));
     if !common {
         return false;
     }

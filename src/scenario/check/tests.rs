@@ -202,6 +202,7 @@ fn values_must_fit_where_they_are_used() {
         "inputs.suffix",
         "true or false",
     );
+    one("when: \"{{inputs.deep}}\"", "when: yes", "RD117", "yes", "true or false");
     let found = changed("groups: [sg-drill]", "groups: sg-drill");
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].2.contains("in mode drill") && found[0].0 == "RD117");
@@ -402,7 +403,7 @@ fn mutation() -> impl Strategy<Value = (usize, usize, String)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
     #[test]
     fn no_text_makes_the_checker_panic_and_what_passes_can_be_planned(
         mutations in proptest::collection::vec(mutation(), 1..4),

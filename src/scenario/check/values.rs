@@ -37,6 +37,9 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
         for step in &steps {
             check_step(context, step, (mode, &names), &validators, found);
         }
+        for step in &context.steps {
+            check_when(context, step, (mode, &names), found);
+        }
     }
 }
 
@@ -165,6 +168,14 @@ fn check_step(
             found.push(diagnostic);
         }
     }
+}
+
+fn check_when(
+    context: &Context<'_>,
+    step: &StepView<'_>,
+    (mode, names): (&str, &ModeNames),
+    found: &mut Vec<Diagnostic>,
+) {
     if let Some(when) = step.when
         && let Ok(resolved) = resolve_known(&when.to_value(), names)
         && !resolved.is_boolean()
