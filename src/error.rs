@@ -41,7 +41,14 @@ impl ExitCode {
 
     /// The code of a number; anything unknown is inconclusive.
     pub fn of_number(number: u8) -> Self {
-        let known = [Self::Passed, Self::Failed, Self::BadInput, Self::Refused, Self::LeftBehind, Self::Cancelled];
+        let known = [
+            Self::Passed,
+            Self::Failed,
+            Self::BadInput,
+            Self::Refused,
+            Self::LeftBehind,
+            Self::Cancelled,
+        ];
         known.into_iter().find(|code| code.number() == number).unwrap_or(Self::Inconclusive)
     }
 
