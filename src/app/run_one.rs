@@ -55,6 +55,7 @@ pub(super) fn run(
     let runtime = new.target.runtime()?;
     let folder = new.folder.clone();
     let (plan, registry) = (new.plan, new.registry);
+    let observer = &mut *progress;
     runtime.block_on(async move {
         let world = world::open(new.target.clone(), plan, &new.run, &new.folder).await?;
         let started = world.clock.now();
@@ -64,7 +65,7 @@ pub(super) fn run(
         let facts = facts(plan, &new.run, new.seed, started);
         let mut opening = vec![first_event(&new, &facts)];
         opening.extend(identified);
-        progress.begin(&world.clock);
+        observer.begin(&world.clock);
         let drive = Drive {
             plan,
             registry: new.registry,
@@ -75,7 +76,7 @@ pub(super) fn run(
             opening,
             keep: new.keep,
             interrupt: new.interrupt,
-            observer: progress,
+            observer,
         };
         engine::drive(drive).await.map_err(|e| drive_error(&new.folder, &e))
     })?;

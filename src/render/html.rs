@@ -10,7 +10,7 @@ const STYLE: &str = include_str!("templates/report.css");
 ///
 /// # Errors
 /// A [`RenderError`], which a report made by this program does not cause.
-pub fn html(report: &Report) -> Result<String, RenderError> {
+pub fn html(report: &Report) -> Result<Vec<u8>, RenderError> {
     let wrong = |why: String| RenderError::new("HTML report", why);
     let mut templates = Handlebars::new();
     templates.set_strict_mode(true);
@@ -19,5 +19,6 @@ pub fn html(report: &Report) -> Result<String, RenderError> {
     let mut view = view(report);
     view["style"] = STYLE.into();
     view["timeline"] = svg::timeline(report).into();
-    templates.render("page", &view).map_err(|why| wrong(why.to_string()))
+    let page = templates.render("page", &view).map_err(|why| wrong(why.to_string()))?;
+    Ok(page.into_bytes())
 }

@@ -5,9 +5,9 @@ use crate::report::Report;
 ///
 /// # Errors
 /// A [`RenderError`], which a report made by this program does not cause.
-pub fn json(report: &Report) -> Result<String, RenderError> {
+pub fn json(report: &Report) -> Result<Vec<u8>, RenderError> {
     let mut text =
         serde_json::to_string_pretty(report).map_err(|why| RenderError::new("JSON report", why))?;
     text.push('\n');
-    Ok(text)
+    Ok(text.into_bytes())
 }

@@ -8,7 +8,7 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 ///
 /// # Errors
 /// A [`RenderError`], which a report made by this program does not cause.
-pub fn junit(report: &Report) -> Result<String, RenderError> {
+pub fn junit(report: &Report) -> Result<Vec<u8>, RenderError> {
     let run = &report.run;
     let mut output =
         quick_junit::Report::new(format!("{} ({})", report.scenario.name, report.verdict.text));
@@ -38,7 +38,7 @@ pub fn junit(report: &Report) -> Result<String, RenderError> {
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    Ok(text)
+    Ok(text.into_bytes())
 }
 
 fn class(report: &Report, part: &str) -> String {

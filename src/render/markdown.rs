@@ -10,10 +10,10 @@ const PAGE: &str = include_str!("templates/report.md.hbs");
 ///
 /// # Errors
 /// A [`RenderError`], which a report made by this program does not cause.
-pub fn markdown(report: &Report) -> Result<String, RenderError> {
+pub fn markdown(report: &Report) -> Result<Vec<u8>, RenderError> {
     let mut view = view(report);
     escape_all(&mut view);
-    render("Markdown report", PAGE, &view)
+    render("Markdown report", PAGE, &view).map(String::into_bytes)
 }
 
 /// Fills a template in which nothing is escaped.

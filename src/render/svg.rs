@@ -99,7 +99,7 @@ fn axis(svg: &mut String, scale: &Scale, height: f64) {
 fn moment_line(svg: &mut String, x: f64, label: &str, height: f64) {
     let _ = writeln!(
         svg,
-        "<line class=\"moment\" x1=\"{x:.1}\" y1=\"16\" x2=\"{x:.1}\" y2=\"{:.1}\"/>\
+        "<line class=\"moment\" x1=\"{x:.1}\" y1=\"18\" x2=\"{x:.1}\" y2=\"{:.1}\"/>\
          <text class=\"moment-label\" x=\"{x:.1}\" y=\"12\" text-anchor=\"{}\">{label}</text>",
         height - 8.0,
         if x < LABELS + 60.0 { "start" } else { "middle" }
@@ -126,7 +126,7 @@ fn bar(svg: &mut String, report: &Report, step: &StepReport, scale: &Scale, y: f
         let _ = writeln!(
             svg,
             "<text class=\"value\" x=\"{:.1}\" y=\"{middle:.1}\">{why}</text></g>",
-            LABELS + 4.0
+            LABELS + 14.0
         );
         return;
     };

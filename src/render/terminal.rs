@@ -2,6 +2,7 @@ use super::format::{count, duration, margin, moment, objective_class, sign, verd
 use crate::journal::Outcome;
 use crate::report::{Report, Verdict};
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// How the last lines of a run are written.
 struct Paint {
@@ -27,12 +28,12 @@ impl Paint {
 
 /// The summary after a run. `place` says where the whole report lies. Colour only when asked for; control characters in
 /// observed values are made visible, so that data cannot write to the terminal.
-pub fn terminal(report: &Report, colour: bool, place: Option<&str>) -> String {
+pub fn terminal(report: &Report, colour: bool, place: &Path) -> String {
     let paint = Paint { colour };
     let mut text = String::new();
     headline(report, &paint, &mut text);
     objectives(report, &paint, &mut text);
-    if report.verdict.verdict != Verdict::Passed {
+    if report.verdict.outcome != Verdict::Passed {
         list(&mut text, &paint.strong("Why it did not pass"), report.verdict.reasons());
     }
     checks(report, &paint, &mut text);
@@ -47,9 +48,7 @@ pub fn terminal(report: &Report, colour: bool, place: Option<&str>) -> String {
             count(missing as u64)
         );
     }
-    if let Some(place) = place {
-        let _ = writeln!(text, "\nReport: {}", visible(place));
-    }
+    let _ = writeln!(text, "\nReport: {}", visible(&place.to_string_lossy()));
     text
 }
 
@@ -71,7 +70,7 @@ fn visible(text: &str) -> String {
 }
 
 fn headline(report: &Report, paint: &Paint, text: &mut String) {
-    let class = verdict_class(report.verdict.verdict);
+    let class = verdict_class(report.verdict.outcome);
     let verdict = format!("{} {}", sign(class), report.verdict.text.to_uppercase());
     let run = &report.run;
     let _ = writeln!(text, "{}", paint.class(class, &visible(&verdict)));

@@ -15,11 +15,8 @@ use serde_json::{Value, json};
 /// Everything of a report, formatted.
 pub(super) fn view(report: &Report) -> Value {
     let run = &report.run;
-    let verdict = verdict_class(report.verdict.verdict);
     json!({
-        "verdict": { "class": verdict, "sign": sign(verdict), "text": report.verdict.text,
-            "word": report.verdict.verdict.as_str(), "rehearsal": report.verdict.rehearsal,
-            "notice": report.verdict.notice, "reasons": report.verdict.reasons() },
+        "verdict": verdict(report),
         "rules": rules(report),
         "exit": { "code": report.exit.code, "left_behind": report.exit.left_behind,
             "cancelled_by": report.exit.cancelled_by, "unfinished": report.exit.unfinished,
@@ -47,6 +44,23 @@ pub(super) fn view(report: &Report) -> Value {
             .map(|omission| json!({ "what": omission.what, "why": omission.why })).collect::<Vec<_>>(),
         "history": report.history.iter().map(earlier).collect::<Vec<_>>(),
     })
+}
+
+fn verdict(report: &Report) -> Value {
+    let verdict = &report.verdict;
+    let class = verdict_class(verdict.outcome);
+    // What is no evidence does not wear the colours of a verdict.
+    let shade = if verdict.notice.is_some() { "sim" } else { class };
+    let word = match (&verdict.notice, report.rehearsal) {
+        (Some(_), true) => format!("Rehearsal {}", verdict.outcome.as_str()),
+        (Some(_), false) => format!("Not AWS: {}", verdict.outcome.as_str()),
+        (None, _) => sentence(verdict.outcome.as_str()).trim_end_matches('.').to_owned(),
+    };
+    let outcomes = report.objectives.outcomes();
+    let outcomes = outcomes.iter().map(|(name, outcome)| format!("{name} {outcome}"));
+    json!({ "class": shade, "sign": sign(class), "word": word, "text": verdict.text,
+        "rehearsal": report.rehearsal, "notice": verdict.notice, "reasons": verdict.reasons(),
+        "objectives": outcomes.collect::<Vec<_>>() })
 }
 
 fn world(world: &WorldKind) -> String {
@@ -117,10 +131,16 @@ fn recovery_time(rto: &TimeReport) -> Value {
         );
         notes.push(format!("{}.", parts.join(" + ")));
         if !rto.waiting_for_people.0.is_zero() {
-            notes.push(format!("{} of it waiting for people.", duration(rto.waiting_for_people)));
+            notes.push(format!(
+                "{} of the measured time was spent waiting for people.",
+                duration(rto.waiting_for_people)
+            ));
         }
         if !rto.uncertainty.0.is_zero() {
-            notes.push(format!("Up to {} shorter: polling.", duration(rto.uncertainty)));
+            notes.push(format!(
+                "It may be up to {} shorter: that far apart the service was looked at.",
+                duration(rto.uncertainty)
+            ));
         }
         if let Some(lower_bound) = &rto.lower_bound {
             notes.push(format!("Lower bound: {lower_bound}."));
@@ -316,13 +336,14 @@ fn calls(report: &Report) -> Vec<Value> {
 
 fn earlier(run: &EarlierRun) -> Value {
     let class = run.verdict.map_or("none", verdict_class);
-    let mut word = run.verdict.map_or("never came to an end", Verdict::as_str).to_owned();
+    let unended = if run.unreadable.is_some() { "unreadable" } else { "never came to an end" };
+    let mut word = run.verdict.map_or(unended, Verdict::as_str).to_owned();
     if run.cancelled {
         word.push_str(", cancelled");
     }
-    if run.world.is_rehearsal() {
+    if run.world.as_ref().is_some_and(WorldKind::is_rehearsal) {
         word = format!("rehearsal: {word}");
     }
-    json!({ "number": run.number, "run": run.run, "started": moment(run.started), "class": class,
-        "sign": sign(class), "word": word, "world": world(&run.world) })
+    json!({ "number": run.number, "run": run.run, "started": run.started.map(moment), "class": class,
+        "sign": sign(class), "word": word, "world": run.world.as_ref().map(world), "why": run.unreadable })
 }

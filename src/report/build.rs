@@ -95,6 +95,7 @@ pub fn report(
     let mut report = Report {
         format: 1,
         verdict: verdict_report(verdict, rules, &run.world),
+        rehearsal: run.world.is_rehearsal(),
         exit: exit_report(&fold, verdict, &resources),
         scenario: scenario_report(plan),
         sites: tables::sites(plan, &fold),
@@ -112,6 +113,7 @@ pub fn report(
         history,
         run,
     };
+    report.exit.code = report.exit_code().number();
     report.omissions = omissions::omissions(plan, &report, registry);
     selfcheck::check(plan, records, &report)?;
     Ok(report)
@@ -215,7 +217,7 @@ fn verdict_report(
             )),
         ),
     };
-    VerdictReport { verdict, text, rehearsal: world.is_rehearsal(), notice, rules }
+    VerdictReport { outcome: verdict, text, notice, rules }
 }
 
 fn exit_report(
@@ -226,17 +228,9 @@ fn exit_report(
     let refused = rules::failures(fold, FailureClass::Refused);
     let left_behind = resources.iter().filter(|resource| resource.state.is_left_behind()).count();
     let cancelled_by = fold.cancelled.first().map(|(_, by)| (*by).to_owned());
-    let applies = [
-        (!refused.is_empty(), ExitCode::Refused),
-        (cancelled_by.is_some(), ExitCode::Cancelled),
-        (verdict == Verdict::Failed, ExitCode::Failed),
-        (left_behind > 0, ExitCode::LeftBehind),
-        (verdict == Verdict::Inconclusive, ExitCode::Inconclusive),
-    ];
-    let codes = applies.iter().filter(|(applies, _)| *applies).map(|(_, code)| *code);
-    let passed = (verdict == Verdict::Passed).then_some(ExitCode::Passed);
     ExitReport {
-        code: ExitCode::worst(codes.chain(passed)).number(),
+        // Decided by the whole report, once there is one.
+        code: ExitCode::Inconclusive.number(),
         verdict,
         left_behind,
         cancelled_by,

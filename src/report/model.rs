@@ -3,6 +3,7 @@ use super::parts::{
     ApprovalReport, CallReport, CheckReport, ClockMoment, EarlierRun, FindingReport, Omission,
     PointSeen, ResourceReport, SiteReport, Timeline,
 };
+use crate::error::ExitCode;
 use crate::ids::{Digest, RunId, SiteName};
 use crate::journal::WorldKind;
 use crate::time::HumanDuration;
@@ -21,6 +22,8 @@ pub struct Report {
     pub format: u32,
     /// The verdict, and every rule that led to it.
     pub verdict: VerdictReport,
+    /// True when services were simulated: never evidence of recovery.
+    pub rehearsal: bool,
     /// How the process ended, and each thing that has an exit code of its own.
     pub exit: ExitReport,
     /// The run.
@@ -55,6 +58,21 @@ pub struct Report {
     pub history: Vec<EarlierRun>,
 }
 
+impl Report {
+    /// How the process should end because of this report.
+    pub fn exit_code(&self) -> ExitCode {
+        let codes = [
+            (!self.exit.refused.is_empty(), ExitCode::Refused),
+            (self.exit.cancelled_by.is_some(), ExitCode::Cancelled),
+            (self.verdict.outcome == Verdict::Failed, ExitCode::Failed),
+            (self.exit.left_behind > 0, ExitCode::LeftBehind),
+            (self.verdict.outcome == Verdict::Inconclusive, ExitCode::Inconclusive),
+            (self.verdict.outcome == Verdict::Passed, ExitCode::Passed),
+        ];
+        ExitCode::worst(codes.into_iter().filter(|(applies, _)| *applies).map(|(_, code)| code))
+    }
+}
+
 /// What a run proved.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -84,11 +102,9 @@ impl Verdict {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerdictReport {
     /// Passed, failed or inconclusive.
-    pub verdict: Verdict,
+    pub outcome: Verdict,
     /// The verdict as it must be quoted: a rehearsal says that it is one.
     pub text: String,
-    /// True when services were simulated: never evidence of recovery.
-    pub rehearsal: bool,
     /// Said on every page when the run is not evidence: it was a rehearsal, or did not run against AWS's own endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,

@@ -1,11 +1,13 @@
 //! The lists of a report: steps, checks, findings, resources, calls, and what was left out.
 
 use super::model::Verdict;
-use crate::action::Phase;
+use crate::action::{Phase, Registry};
 use crate::ids::{RunId, SiteName, StepId};
 use crate::journal::{
-    Approval, Check, Failure, Finding, Outcome, RecoveryPoint, ResourceKey, Wait, WorldKind,
+    Approval, Check, Event, Failure, Finding, Outcome, Record, RecoveryPoint, ResourceKey, Wait,
+    WorldKind,
 };
+use crate::plan::Plan;
 use crate::scenario::Gate;
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
@@ -360,13 +362,56 @@ pub struct EarlierRun {
     pub number: u32,
     /// Its name.
     pub run: RunId,
-    /// When it started (UTC).
-    pub started: DateTime<Utc>,
-    /// Its verdict. `None` when it never came to an end.
+    /// When it started (UTC), where that can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<DateTime<Utc>>,
+    /// Its verdict. `None` when it never came to an end, or cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
-    /// Real services, another endpoint, or a rehearsal.
-    pub world: WorldKind,
+    /// Real services, another endpoint, or a rehearsal, where that can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub world: Option<WorldKind>,
     /// True when it was ended early.
     pub cancelled: bool,
+    /// Why nothing can be said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+}
+
+impl EarlierRun {
+    /// A run from its plan and its journal, judged as the report judges.
+    pub fn of(plan: &Plan, records: &[Record]) -> Self {
+        match super::report(plan, records, &[], &Registry::default()) {
+            Ok(report) => Self {
+                number: report.run.number,
+                run: report.run.id,
+                started: Some(report.run.started),
+                verdict: (!report.exit.unfinished).then_some(report.verdict.outcome),
+                world: Some(report.run.world),
+                cancelled: report.exit.cancelled_by.is_some(),
+                unreadable: None,
+            },
+            Err(error) => {
+                let head = records.first().map(|record| &record.event);
+                let (number, run) = match head {
+                    Some(Event::RunStarted { number, run, .. }) => (*number, run.as_str()),
+                    _ => (0, "unknown"),
+                };
+                Self::unreadable(number, run, &error.to_string())
+            }
+        }
+    }
+
+    /// A run of which the journal cannot be read, or proves nothing.
+    pub fn unreadable(number: u32, run: &str, why: &str) -> Self {
+        Self {
+            number,
+            run: RunId::new(run),
+            started: None,
+            verdict: None,
+            world: None,
+            cancelled: false,
+            unreadable: Some(why.to_owned()),
+        }
+    }
 }

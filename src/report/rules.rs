@@ -78,19 +78,21 @@ fn steps(plan: &Plan, fold: &Fold<'_>) -> Rule {
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         let finished = seen.and_then(|seen| seen.finished.map(|(mark, _)| mark.seq));
         let left_out = seen.and_then(|seen| seen.left_out.map(|(mark, ..)| mark.seq));
-        let text = format!("step {} {}{why}", step.id, in_words(outcome));
+        let begun = seen.is_some_and(|seen| !seen.attempts.is_empty());
+        let text = format!("step {} {}{why}", step.id, in_words(outcome, begun));
         judge.broken(effect_of(outcome), text, finished.or(left_out));
     }
     judge.rule
 }
 
-fn in_words(outcome: Outcome) -> &'static str {
+fn in_words(outcome: Outcome, begun: bool) -> &'static str {
     match outcome {
         Outcome::Passed => "passed",
         Outcome::Failed => "failed",
         Outcome::Inconclusive => "is inconclusive",
         Outcome::Skipped => "was skipped",
-        Outcome::NotRun => "did not come to an end",
+        Outcome::NotRun if begun => "did not come to an end",
+        Outcome::NotRun => "was not run",
     }
 }
 

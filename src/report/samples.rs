@@ -349,10 +349,11 @@ fn earlier(number: u32, verdict: Option<Verdict>, world: WorldKind, cancelled: b
     EarlierRun {
         number,
         run: RunId::new(format!("orders-db-{number:04}-00aa")),
-        started: Utc.with_ymd_and_hms(2026, 5 + number, 3, 1, 0, 0).unwrap(),
+        started: Some(Utc.with_ymd_and_hms(2026, 5 + number, 3, 1, 0, 0).unwrap()),
         verdict,
-        world,
+        world: Some(world),
         cancelled,
+        unreadable: None,
     }
 }
 

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 pub(super) fn check(plan: &Plan, records: &[Record], report: &Report) -> Result<(), ReportError> {
     counts(plan, records, report)?;
     objectives(report)?;
-    if report.verdict.verdict == Verdict::Passed {
+    if report.verdict.outcome == Verdict::Passed {
         nothing_speaks_against_passing(plan, records, report)?;
     }
     citations(records, report)
@@ -53,7 +53,7 @@ fn counts(plan: &Plan, records: &[Record], report: &Report) -> Result<(), Report
             return Err(contradiction(format!("{journal} {what} there, {reported} here")));
         }
     }
-    let passed = report.verdict.verdict == Verdict::Passed;
+    let passed = report.verdict.outcome == Verdict::Passed;
     if (report.exit.code == 0) != passed {
         return Err(contradiction(format!(
             "exit code {} for a verdict {}",

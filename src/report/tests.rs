@@ -1,16 +1,16 @@
 use super::samples::{self, Sample, human};
 use super::{
-    DecidedBy, Moment, ObjectiveOutcome, OmissionKind, Report, ReportError, ResourceState, Verdict,
-    report, schema,
+    DecidedBy, EarlierRun, Moment, ObjectiveOutcome, OmissionKind, Report, ReportError,
+    ResourceState, Verdict, journal_digest, report, schema,
 };
 use crate::ids::StepId;
-use crate::journal::{Check, Event, Outcome};
+use crate::journal::{Check, Event, Journal, Outcome};
 use proptest::prelude::*;
 
 #[test]
 fn a_run_passes_when_everything_was_verified_met_and_removed() {
     let report = samples::passed().report();
-    assert_eq!(report.verdict.verdict, Verdict::Passed, "{:?}", report.verdict.reasons());
+    assert_eq!(report.verdict.outcome, Verdict::Passed, "{:?}", report.verdict.reasons());
     assert_eq!(report.exit.code, 0);
     assert_eq!(report.verdict.text, "passed");
     assert_eq!(report.verdict.notice, None);
@@ -59,7 +59,7 @@ fn a_point_of_the_backup_does_not_measure_an_objective_about_the_data() {
     }
     let report = sample.report();
     assert_eq!(report.objectives.rpo.as_ref().unwrap().outcome, ObjectiveOutcome::NotMeasured);
-    assert_eq!(report.verdict.verdict, Verdict::Inconclusive);
+    assert_eq!(report.verdict.outcome, Verdict::Inconclusive);
     assert_eq!(report.exit.code, 2);
 }
 
@@ -94,7 +94,7 @@ fn renumber(sample: &mut Sample) {
 #[test]
 fn a_failed_check_and_a_missed_target_fail_the_run() {
     let report = samples::failed().report();
-    assert_eq!((report.verdict.verdict, report.exit.code), (Verdict::Failed, 1));
+    assert_eq!((report.verdict.outcome, report.exit.code), (Verdict::Failed, 1));
     let reasons = report.verdict.reasons().join("\n");
     assert!(
         reasons.contains("missing objects of step files: expected = 0, observed 3"),
@@ -115,7 +115,7 @@ fn an_empty_population_makes_the_run_inconclusive_whatever_the_step_says() {
         }
     }
     let report = sample.report();
-    assert_eq!(report.verdict.verdict, Verdict::Inconclusive);
+    assert_eq!(report.verdict.outcome, Verdict::Inconclusive);
     assert!(report.omissions.iter().any(|omission| omission.kind == OmissionKind::Check));
 }
 
@@ -124,20 +124,20 @@ fn a_run_without_a_single_check_proves_nothing() {
     let mut sample = samples::passed();
     sample.tape.records.retain(|record| !matches!(record.event, Event::Checked { .. }));
     renumber(&mut sample);
-    assert_eq!(sample.report().verdict.verdict, Verdict::Inconclusive);
+    assert_eq!(sample.report().verdict.outcome, Verdict::Inconclusive);
 }
 
 #[test]
 fn what_is_left_behind_is_counted_and_changes_the_exit_code() {
     let report = samples::cancelled().report();
     assert_eq!((report.exit.code, report.exit.left_behind), (130, 1));
-    assert_eq!(report.verdict.verdict, Verdict::Inconclusive);
+    assert_eq!(report.verdict.outcome, Verdict::Inconclusive);
     assert!(report.resources[0].command.as_ref().unwrap().contains("delete-db-instance"));
     let mut sample = samples::passed();
     sample.tape.records.retain(|record| !matches!(record.event, Event::ResourceReleased { .. }));
     renumber(&mut sample);
     let report = sample.report();
-    assert_eq!((report.exit.code, report.verdict.verdict), (5, Verdict::Inconclusive));
+    assert_eq!((report.exit.code, report.verdict.outcome), (5, Verdict::Inconclusive));
     assert_eq!(report.resources[0].state, ResourceState::Owned);
 }
 
@@ -210,7 +210,7 @@ fn the_time_over_a_resume_counts() {
 fn a_rehearsal_says_that_it_is_none_of_the_real_thing() {
     let report = samples::rehearsal().report();
     assert_eq!(report.verdict.text, "rehearsal: passed, not evidence of recovery");
-    assert!(report.verdict.rehearsal);
+    assert!(report.rehearsal);
     assert!(report.verdict.notice.unwrap().starts_with("REHEARSAL"));
     assert!(report.omissions.iter().any(|omission| omission.kind == OmissionKind::Run));
 }
@@ -248,7 +248,7 @@ fn records_that_cannot_be_are_refused() {
 fn the_selfcheck_catches_a_report_that_claims_too_much() {
     let sample = samples::failed();
     let mut report = sample.report();
-    report.verdict.verdict = Verdict::Passed;
+    report.verdict.outcome = Verdict::Passed;
     report.exit.code = 0;
     for rule in &mut report.verdict.rules {
         rule.holds = true;
@@ -293,6 +293,30 @@ fn the_published_schema_is_fresh() {
     assert!(published == fresh, "run the tests with REDRILL_UPDATE=1");
 }
 
+#[test]
+fn an_earlier_run_is_judged_as_its_own_report_judges_it() {
+    let sample = samples::cancelled();
+    let earlier = EarlierRun::of(&sample.plan, &sample.tape.records);
+    assert_eq!((earlier.number, earlier.verdict), (7, Some(Verdict::Inconclusive)));
+    assert!(earlier.cancelled && earlier.unreadable.is_none());
+    let cut = EarlierRun::of(&sample.plan, &sample.tape.records[..4]);
+    assert_eq!(cut.verdict, None);
+    let wrong = EarlierRun::of(&samples::failed().plan, &sample.tape.records);
+    assert!(wrong.unreadable.is_some_and(|why| why.contains("the plan")));
+}
+
+#[test]
+fn the_digest_of_the_journal_is_the_one_that_the_journal_wrote() {
+    let mut journal = Journal::new(Vec::new());
+    let mut records = Vec::new();
+    for record in samples::passed().tape.records {
+        let elapsed = std::time::Duration::from_millis(record.elapsed_ms);
+        records.push(journal.stage(record.at, elapsed, record.event).unwrap());
+        assert_eq!(journal_digest(&records), journal.head());
+    }
+    assert_eq!(records, samples::passed().tape.records);
+}
+
 proptest! {
     /// Whatever a journal lacks, and wherever it ends: no panic, and never a pass of what is incomplete.
     #[test]
@@ -311,7 +335,7 @@ proptest! {
         });
         renumber(&mut sample);
         if let Ok(report) = report(&sample.plan, &sample.tape.records, &[], &samples::registry()) {
-            prop_assert!(!removed || report.verdict.verdict != Verdict::Passed);
+            prop_assert!(!removed || report.verdict.outcome != Verdict::Passed);
             prop_assert!(!removed || report.exit.code != 0);
         }
     }
@@ -322,7 +346,7 @@ proptest! {
         let whole = sample.tape.records.len();
         sample.tape.records.truncate(length.min(whole - 1));
         let report = sample.report();
-        prop_assert!(report.verdict.verdict != Verdict::Passed && report.exit.code != 0);
+        prop_assert!(report.verdict.outcome != Verdict::Passed && report.exit.code != 0);
         prop_assert!(report.exit.unfinished);
     }
 }

@@ -355,4 +355,18 @@ mod tests {
         let text = message("places: [{ account: '222222222222', region: a }]\n");
         assert!(text.contains("222222222222 is not under accounts"), "{text}");
     }
+
+    #[test]
+    fn the_published_schema_accepts_what_the_reader_accepts() {
+        let text = include_str!("../tests/estate.yaml");
+        Estate::read("estate.yaml", text).unwrap();
+        let schema = serde_json::to_value(schemars::schema_for!(Estate)).unwrap();
+        let written: serde_json::Value = parse(text).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&written).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        let mut wrong = written;
+        wrong["places"][0]["databases"][0]["prot"] = 1.into();
+        assert!(!validator.is_valid(&wrong));
+    }
 }

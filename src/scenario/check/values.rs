@@ -19,28 +19,25 @@ pub(super) const MODES: [&str; 2] = ["drill", "recovery"];
 pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     check_modes(context, found);
     check_defaults(context, found);
-    let validators = Validators::of(context.registry, used_actions(context));
+    // What refers to steps only is checked by type, once, with the references.
+    let known = |root: &String| matches!(root.as_str(), "vars" | "inputs" | "sites");
+    let steps: BTreeSet<usize> = context
+        .places
+        .iter()
+        .filter_map(|place| Some((place.step, place.template.as_ref().ok()?.references())))
+        .filter(|(_, references)| references.iter().any(|r| r.path.first().is_some_and(known)))
+        .map(|(step, _)| step)
+        .collect();
+    let steps: Vec<&StepView<'_>> = steps.into_iter().map(|step| &context.steps[step]).collect();
+    let actions = steps.iter().filter_map(|step| step.action);
+    let actions: BTreeSet<String> = actions.map(|action| action.facts.name.to_owned()).collect();
+    let validators = Validators::of(context.registry, actions);
     for mode in MODES {
         let names = names_of_mode(context, mode);
-        for step in &context.steps {
+        for step in &steps {
             check_step(context, step, (mode, &names), &validators, found);
         }
     }
-}
-
-fn used_actions(context: &Context<'_>) -> BTreeSet<String> {
-    context
-        .steps
-        .iter()
-        .filter(|step| step.with.is_some_and(has_expression))
-        .filter_map(|step| step.action.map(|action| action.facts.name.to_owned()))
-        .collect()
-}
-
-fn has_expression(node: &Node) -> bool {
-    let mut has = false;
-    node.each_text(&mut |_, text| has |= Template::is_in(text));
-    has
 }
 
 fn check_modes(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
@@ -150,7 +147,6 @@ fn check_step(
 ) {
     if let Some(with) = step.with
         && let Some(action) = step.action
-        && has_expression(with)
         && let Ok(resolved) = resolve_known(&with.to_value(), names)
     {
         for problem in validators.check(action.facts.name, &resolved) {
