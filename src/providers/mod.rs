@@ -11,6 +11,8 @@ pub mod http;
 pub mod rds;
 pub mod s3;
 pub mod sql;
+#[cfg(test)]
+mod trial;
 
 use crate::action::Registry;
 

@@ -58,6 +58,11 @@ impl TimeSource for VirtualTime {
 impl Trial {
     /// Opens a world whose places hold these buckets (YAML), and stands at the site `at`.
     pub(super) fn with_buckets(primary: &str, dr: &str, at: &str) -> Self {
+        Self::with_faults(primary, dr, at, &[])
+    }
+
+    /// The same, with calls that go wrong.
+    pub(super) fn with_faults(primary: &str, dr: &str, at: &str, faults: &[&str]) -> Self {
         let place = |(_, account, region): (&str, &str, &str), buckets: &str| {
             format!("  - {{ account: \"{account}\", region: {region}, buckets: {buckets} }}\n")
         };
@@ -69,8 +74,9 @@ impl Trial {
         );
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/estates/trial.yaml");
         let estate = Estate::read(path, &text).unwrap();
+        let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
         let clock = Clock::simulated(estate.now);
-        let world = World::open(estate, clock.clone(), Vec::new());
+        let world = World::open(estate, clock.clone(), faults);
         let policy = Arc::new(GuardPolicy::default());
         let sessions: BTreeMap<SiteName, SiteSession> =
             SITES.iter().map(|site| session(&world, &clock, &policy, *site)).collect();

@@ -93,3 +93,27 @@ async fn a_local_file_is_verified_and_its_own_time_is_not_trusted() {
     assert_eq!(found.get("age"), Some(&Value::Null));
     assert!(trial.run("etcd.verify_snapshot", json!({})).await.is_err());
 }
+
+/// What is wrong with a scenario whose only step has this input.
+fn complaints(with: &str) -> Vec<&'static str> {
+    let text = format!(
+        "redrill: 1\nname: cluster\ntitle: The cluster\nowner: platform\n\
+         disaster: {{ kind: corruption }}\nobjectives: {{ rpo: {{ target: 1d, measure: backup }} }}\n\
+         sites: {{ dr: {{ region: ap-northeast-3 }} }}\nsteps:\n  - id: snapshot\n    at: dr\n    \
+         uses: etcd.verify_snapshot\n    with: {with}\n    \
+         expect: {{ revision: '>= 37', age: '<= 24h', size: '>= 1 KiB' }}\n"
+    );
+    let source = crate::scenario::Source::new("cluster.yaml", text);
+    let loaded = crate::scenario::load_text(source, &crate::providers::registry());
+    let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+    errors.map(|diagnostic| diagnostic.code).collect()
+}
+
+#[test]
+fn a_scenario_gives_a_file_or_an_object_before_anything_runs() {
+    assert_eq!(complaints("{ object: { bucket: backups, key: good.db } }"), [] as [&str; 0]);
+    assert_eq!(complaints("{ file: good.db }"), [] as [&str; 0]);
+    assert_eq!(complaints("{ platform: eks }"), [] as [&str; 0]);
+    assert_eq!(complaints("{ platform: self_managed }").len(), 1);
+    assert_eq!(complaints("{ file: a.db, object: { bucket: b, key: k } }").len(), 1);
+}

@@ -22,9 +22,13 @@ pub(super) struct VerifySnapshot;
 #[schemars(extend(
     "not" = { "required": ["file", "object"] },
     "anyOf" = [
-        { "required": ["file"] },
-        { "required": ["object"] },
-        { "required": ["platform"], "properties": { "platform": { "const": "eks" } } }
+        { "required": ["file"], "description": "file: PATH" },
+        { "required": ["object"], "description": "object: { bucket, key }" },
+        {
+            "required": ["platform"],
+            "properties": { "platform": { "const": "eks" } },
+            "description": "platform: eks"
+        }
     ]
 ))]
 pub(super) struct VerifySnapshotInput {

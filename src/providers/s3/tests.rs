@@ -7,10 +7,14 @@ use serde_json::{Value, json};
 
 /// A source bucket with these rules and objects, and an empty replica bucket.
 fn buckets(rules: &str, objects: &str) -> Trial {
+    buckets_with_faults(rules, objects, &[])
+}
+
+fn buckets_with_faults(rules: &str, objects: &str, faults: &[&str]) -> Trial {
     let source = format!(
         "[{{ name: uploads, versioning: enabled, replication: [{rules}], objects: [{objects}] }}]"
     );
-    Trial::with_buckets(&source, "[{ name: uploads-dr, versioning: enabled }]", "primary")
+    Trial::with_faults(&source, "[{ name: uploads-dr, versioning: enabled }]", "primary", faults)
 }
 
 const RULE: &str = "{ id: all, to: { bucket: uploads-dr } }";
@@ -184,4 +188,78 @@ async fn an_object_of_someone_else_is_foreign() {
     let mut key = trial.intended().remove(1);
     key.name = "uploads/redrill-canary/redrill-other-run-probe".into();
     assert!(matches!(trial.find(&key).await, Found::Foreign { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_replies_and_throttling_change_nothing() {
+    let faults = [
+        "s3:PutObject#1=lost_reply",
+        "s3:ListObjectVersions#1=throttle",
+        "s3:GetBucketReplication#1=server_error",
+        "s3:GetObject#1=reset",
+        "s3:DeleteObject#1=lost_reply",
+    ];
+    let trial = buckets_with_faults(RULE, "{ key: a, text: x }", &faults);
+    let before = trial.world.inventory();
+    trial.run("s3.replicate_canary", input()).await.unwrap();
+    check(&trial).await;
+    assert_eq!(trial.not_passed(), []);
+    trial.release().await;
+    assert_eq!(trial.world.inventory(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_read_is_an_error_and_never_a_result() {
+    for operation in ["GetBucketReplication", "ListObjectVersions", "HeadObject"] {
+        let fault = format!("s3:{operation}=error:AccessDenied:403");
+        let trial = buckets_with_faults(RULE, "{ key: a, text: x }", &[&fault]);
+        let error = trial.run("s3.check_replication", input()).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::Denied, "{operation}");
+        assert!(trial.checks().is_empty() && trial.recovery_point().is_none(), "{operation}");
+    }
+    let trial = buckets_with_faults(RULE, "", &["s3:GetObject=error:AccessDenied:403"]);
+    let error = trial.run("s3.replicate_canary", input()).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Denied);
+    assert_eq!(trial.checks()["canary at the replica"].outcome, Inconclusive);
+    trial.release().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_are_withheld_when_the_data_class_asks_for_it() {
+    let mut trial = buckets(RULE, "{ key: Aoki-Taro.pdf, text: x, at: 3h, replicated: failed }");
+    let facts = crate::action::RunFacts { withhold_data: true, ..(*trial.context.facts).clone() };
+    trial.context.facts = std::sync::Arc::new(facts);
+    check(&trial).await;
+    let written = serde_json::to_string(&trial.events()).unwrap();
+    assert!(written.contains("withheld") && !written.contains("Aoki"), "{written}");
+}
+
+#[test]
+fn scenarios_may_expect_what_the_actions_give() {
+    let text = r#"
+redrill: 1
+name: uploads
+title: Uploads, served from the replica bucket in the DR region
+owner: payments-sre
+disaster: { kind: region_loss, lost: [primary] }
+sites:
+  primary: { account: "111111111111", region: ap-northeast-1 }
+  dr: { account: "222222222222", region: ap-northeast-3 }
+objectives: { rpo: { target: 1h, measure: backup } }
+guard: { write: [primary, dr], canaries: [uploads/redrill-canary/] }
+steps:
+  - id: canary
+    at: primary
+    uses: s3.replicate_canary
+    with: { source: uploads, replica: uploads-dr, replica_at: dr }
+    expect: { lag: "<= 15m", same_version: true }
+  - id: replica
+    at: primary
+    uses: s3.check_replication
+    with: { source: uploads, replica: uploads-dr, replica_at: dr, prefix: "uploads/" }
+    expect: { missing: "= 0", behind: "<= 15m", rule_enabled: true, newest_replicated: "~ 2026" }
+"#;
+    let source = crate::scenario::Source::new("uploads.yaml", text);
+    let loaded = crate::scenario::load_text(source, &crate::providers::registry());
+    assert!(!loaded.has_errors(), "{}", loaded.render(false));
 }
