@@ -10,6 +10,8 @@ mod html;
 mod json;
 mod junit;
 mod markdown;
+mod runbook;
+mod shell;
 mod svg;
 mod terminal;
 #[cfg(test)]
@@ -21,6 +23,7 @@ pub use html::html;
 pub use json::json;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use runbook::{LastDrill, runbook};
 pub use terminal::terminal;
 
 /// A template or a format did not take the data. The templates are part of the program and tested: this is a mistake in

@@ -1,5 +1,9 @@
 use super::RenderError;
+use super::{LastDrill, runbook};
+use crate::ids::Digest;
 use crate::report::{Report, samples};
+use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 fn text(bytes: Result<Vec<u8>, RenderError>) -> String {
@@ -145,4 +149,100 @@ fn junit_tells_failed_inconclusive_and_skipped_apart() {
     assert!(
         !passed.contains("<failure") && !passed.contains("<error") && !passed.contains("<skipped")
     );
+}
+
+fn recovery_plan() -> crate::plan::Plan {
+    let mut plan = samples::plan();
+    plan.mode = "recovery".to_owned();
+    plan.vars = BTreeMap::from([
+        ("class".to_owned(), json!("db.r6g.4xlarge")),
+        ("multi_az".to_owned(), json!(true)),
+    ]);
+    plan
+}
+
+fn recovery_runbook(last: Option<&LastDrill>) -> String {
+    let drill = BTreeMap::from([
+        ("class".to_owned(), json!("db.r6g.large")),
+        ("multi_az".to_owned(), json!(true)),
+    ]);
+    runbook(&recovery_plan(), &drill, &samples::registry(), last).unwrap()
+}
+
+#[test]
+fn the_runbook_reads_as_the_golden_file_does() {
+    let last = LastDrill::of(&samples::passed().report());
+    let book = recovery_runbook(Some(&last));
+    keep_for_looking("runbook.md", &book);
+    insta::assert_snapshot!("runbook.md", book);
+}
+
+#[test]
+fn the_runbook_says_what_drills_do_not_exercise() {
+    let book = recovery_runbook(None);
+    assert!(
+        book.contains("| class | db.r6g.4xlarge | db.r6g.large | **not exercised by drills** |")
+    );
+    assert!(book.contains("| multi_az | true | true |  |"));
+}
+
+#[test]
+fn a_runbook_of_a_changed_scenario_is_called_stale() {
+    let mut last = LastDrill::of(&samples::passed().report());
+    assert!(!recovery_runbook(Some(&last)).contains("STALE"));
+    last.scenario = Digest::of(b"an older scenario");
+    assert!(recovery_runbook(Some(&last)).contains("> **STALE"));
+}
+
+#[test]
+fn steps_of_the_runbook_pass_values_on_in_shell_variables() {
+    let book = recovery_runbook(None);
+    assert!(book.contains("POINT_ARN=\"$(aws rds describe-db-snapshots"));
+    assert!(book.contains("--db-snapshot-identifier \"${POINT_ARN}\""));
+    assert!(!book.contains("{{") && !book.contains('\u{1}'));
+}
+
+/// All blocks for the shell, in order.
+fn blocks(book: &str) -> String {
+    let mut script = String::new();
+    let mut inside = false;
+    for line in book.lines() {
+        match line {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            line if inside => {
+                script.push_str(line);
+                script.push('\n');
+            }
+            _ => {}
+        }
+    }
+    script
+}
+
+/// With programs that do nothing in place of the real ones: every variable is set before it is used.
+#[test]
+fn the_blocks_of_the_runbook_run_one_after_the_other_in_one_shell() {
+    let stubs = "aws() { echo arn:aws:rds:x; }\npsql() { :; }\n";
+    let script = format!("set -eu\n{stubs}{}", blocks(&recovery_runbook(None)));
+    let ended = std::process::Command::new("sh").arg("-c").arg(&script).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}\n{script}");
+    assert!(script.contains("set -u"));
+}
+
+#[test]
+fn what_no_command_sets_is_filled_in_by_hand() {
+    let mut plan = recovery_plan();
+    plan.steps[3].with["snapshot"] = json!("{{steps.files.manifest}}");
+    let book = runbook(&plan, &BTreeMap::new(), &samples::registry(), None).unwrap();
+    assert!(book.contains("FILES_MANIFEST='<manifest of step files>'"), "{book}");
+}
+
+#[test]
+fn a_step_of_an_unknown_action_makes_no_runbook() {
+    let mut plan = recovery_plan();
+    plan.steps[0].uses = "rds.teleport".to_owned();
+    let made = runbook(&plan, &BTreeMap::new(), &samples::registry(), None);
+    assert!(made.unwrap_err().to_string().contains("rds.teleport"));
 }

@@ -1,0 +1,360 @@
+use super::RenderError;
+use super::format::{duration, moment};
+use super::markdown::{escape, render};
+use super::shell::{CodeSpan, fenced, is_command, unmark, variables_set};
+use crate::action::{ActionEntry, ByHand, Effect, HandInput, Phase, Registry};
+use crate::ids::{Digest, RunId, StepId};
+use crate::journal::ResourceKey;
+use crate::plan::{Plan, PlannedStep};
+use crate::report::Report;
+use crate::scenario::Gate;
+use crate::scenario::expression::{Found, Scope, references, resolve};
+use crate::time::HumanDuration;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+const PAGE: &str = include_str!("../../runbooks/templates/runbook.md.hbs");
+
+/// What a runbook says of the last drill of its scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastDrill {
+    /// The run.
+    pub run: RunId,
+    /// When it ended (UTC).
+    pub ended: DateTime<Utc>,
+    /// Its verdict, as it must be quoted.
+    pub verdict: String,
+    /// Digest of the scenario file that was drilled: another one makes the runbook unproven.
+    pub scenario: Digest,
+    /// How long each step took.
+    pub took: BTreeMap<StepId, HumanDuration>,
+}
+
+impl LastDrill {
+    /// From the report of the drill.
+    pub fn of(report: &Report) -> Self {
+        let steps = report.timeline.steps.iter();
+        Self {
+            run: report.run.id.clone(),
+            ended: report.run.ended,
+            verdict: report.verdict.text.clone(),
+            scenario: report.run.scenario,
+            took: steps.filter_map(|step| Some((step.id.clone(), step.duration?))).collect(),
+        }
+    }
+}
+
+/// A runbook for people: Markdown, with commands for a POSIX shell that build on each other.
+///
+/// `plan` is the plan of mode `recovery`; `drill_vars` are the variables of mode `drill`, so that the runbook can say what
+/// drills do not exercise.
+///
+/// # Errors
+/// A [`RenderError`] when an expression of the plan cannot be read, or an action is not known.
+pub fn runbook(
+    plan: &Plan,
+    drill_vars: &BTreeMap<String, Value>,
+    registry: &Registry,
+    last_drill: Option<&LastDrill>,
+) -> Result<String, RenderError> {
+    let mut writer = Writer {
+        plan,
+        registry,
+        last_drill,
+        elapsed: assumed(plan),
+        at: None,
+        needed: needed(plan),
+    };
+    let mut parts = Vec::new();
+    for (phase, title, about) in [
+        (
+            Phase::Prepare,
+            "Before a disaster",
+            "Do this while everything still works, and again after every change. What these steps note down must be kept where the disaster cannot reach it.",
+        ),
+        (Phase::Recover, "Recover", "The clock runs."),
+        (
+            Phase::Verify,
+            "Verify",
+            "The service may be used once every acceptance gate below has passed.",
+        ),
+    ] {
+        let steps = plan.steps.iter().enumerate().filter(|(_, step)| step.phase == phase);
+        let steps = steps.map(|(index, step)| writer.step(index + 1, step));
+        let steps = steps.collect::<Result<Vec<_>, _>>()?;
+        if !steps.is_empty() {
+            parts.push(json!({ "title": title, "about": about, "steps": steps }));
+        }
+    }
+    let view = json!({
+        "title": escape(&plan.title), "name": escape(&plan.name), "mode": escape(&plan.mode),
+        "is_recovery": !plan.is_drill(), "plan": plan.digest(), "scenario": plan.scenario_digest,
+        "about": plan.about.as_deref().map(escape), "system": plan.system.as_deref().map(escape),
+        "tier": plan.tier.map(|tier| tier.to_string()), "owner": escape(&plan.owner),
+        "contacts": pairs(plan.contacts.iter().map(|(role, address)| (role.clone(), address.clone()))),
+        "disaster": plan.disaster.kind.as_str().replace('_', " "),
+        "lost": plan.disaster.lost.iter().map(|site| escape(site.as_str())).collect::<Vec<_>>().join(", "),
+        "data_class": escape(&plan.data.class),
+        "objectives": objectives(plan), "sites": sites(plan, registry), "tools": tools(plan, registry),
+        "inputs": values(&plan.inputs), "vars": variables(plan, drill_vars),
+        "parts": parts, "made": made(plan, registry), "last_drill": drilled(plan, last_drill),
+        "log": plan.steps.iter().map(|step| escape(step.id.as_str())).collect::<Vec<_>>(),
+    });
+    render("runbook", PAGE, &view)
+}
+
+fn pairs(pairs: impl Iterator<Item = (String, String)>) -> Vec<Value> {
+    pairs.map(|(name, value)| json!({ "name": escape(&name), "value": escape(&value) })).collect()
+}
+
+fn values(values: &BTreeMap<String, Value>) -> Vec<Value> {
+    pairs(values.iter().map(|(name, value)| (name.clone(), plain(value))))
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn variables(plan: &Plan, drill_vars: &BTreeMap<String, Value>) -> Vec<Value> {
+    let row = |(name, value): (&String, &Value)| {
+        let drilled = drill_vars.get(name);
+        let differs = drilled != Some(value);
+        json!({ "name": escape(name), "value": escape(&plain(value)), "differs": differs,
+            "drilled": escape(&drilled.map_or_else(|| "nothing".to_owned(), plain)) })
+    };
+    plan.vars.iter().map(row).collect()
+}
+
+fn objectives(plan: &Plan) -> Vec<Value> {
+    let mut rows = Vec::new();
+    let authority = |authority: &Option<String>| {
+        escape(authority.as_deref().unwrap_or("not said in the scenario"))
+    };
+    let objectives = &plan.objectives;
+    if let Some(rto) = &objectives.rto {
+        let target = format!("{} to the last acceptance gate", duration(rto.target));
+        rows.push(
+            json!({ "name": "RTO", "target": target, "authority": authority(&rto.authority) }),
+        );
+    }
+    if let Some(rpo) = &objectives.rpo {
+        let target = format!("at most {} of data lost", duration(rpo.target));
+        rows.push(
+            json!({ "name": "RPO", "target": target, "authority": authority(&rpo.authority) }),
+        );
+    }
+    if let Some(rlo) = &objectives.rlo {
+        let target = escape(&rlo.target);
+        rows.push(
+            json!({ "name": "RLO", "target": target, "authority": authority(&rlo.authority) }),
+        );
+    }
+    rows
+}
+
+fn sites(plan: &Plan, registry: &Registry) -> Vec<Value> {
+    let row = |(name, site): (&crate::ids::SiteName, &crate::scenario::Site)| {
+        let mut permissions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for step in plan.steps.iter().filter(|step| step.at.as_ref() == Some(name)) {
+            let facts = registry.get(&step.uses).map(|entry| entry.facts.permissions);
+            for permission in facts.into_iter().flatten() {
+                permissions.entry(permission.action).or_default().insert(permission.why);
+            }
+        }
+        let permissions = permissions.into_iter().map(|(action, why)| {
+            let why = why.into_iter().collect::<Vec<_>>().join("; ");
+            json!({ "action": action, "why": escape(&why) })
+        });
+        json!({ "name": escape(name.as_str()), "region": escape(&site.region),
+            "account": site.account.as_deref().map(escape), "role": site.role.as_deref().map(escape),
+            "lost": plan.disaster.lost.contains(name), "permissions": permissions.collect::<Vec<_>>() })
+    };
+    plan.sites.iter().map(row).collect()
+}
+
+/// Programs that the commands call, by the first words that are known.
+fn tools(plan: &Plan, registry: &Registry) -> Vec<Value> {
+    const KNOWN: [(&str, &str); 9] = [
+        ("aws", "AWS CLI, version 2"),
+        ("psql", "PostgreSQL client"),
+        ("mysql", "MySQL or MariaDB client"),
+        ("etcdutl", "etcdutl, of the version of the snapshot's etcd"),
+        ("etcdctl", "etcdctl"),
+        ("curl", "curl"),
+        ("jq", "jq"),
+        ("ssh", "OpenSSH client"),
+        ("kubectl", "kubectl"),
+    ];
+    let writer = Writer::plain(plan, registry);
+    let commands: String = plan
+        .steps
+        .iter()
+        .filter_map(|step| {
+            Some(writer.by_hand(step, registry.get(&step.uses)?).ok()?.commands.join("\n"))
+        })
+        .collect::<Vec<_>>()
+        .join("\n");
+    let words: BTreeSet<_> =
+        commands.split(|c: char| !(c.is_ascii_alphanumeric() || "-_./$".contains(c))).collect();
+    let used = KNOWN.iter().filter(|(name, _)| words.contains(name));
+    used.map(|(name, about)| json!({ "name": name, "about": about })).collect()
+}
+
+fn made(plan: &Plan, registry: &Registry) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for step in &plan.steps {
+        for kind in &step.creates {
+            let site = step.at.clone().unwrap_or_else(|| crate::ids::SiteName::new("-"));
+            let region = plan.sites.get(&site).map_or("<region>", |site| site.region.as_str());
+            let key = ResourceKey { kind: kind.clone(), name: "<name>".to_owned(), site };
+            let command =
+                registry.resource_kind(kind).map(|known| known.command(&key, None, region));
+            rows.push(json!({ "kind": escape(kind), "step": escape(step.id.as_str()),
+                "block": command.map(|command| fenced(&[command])) }));
+        }
+    }
+    rows
+}
+
+fn drilled(plan: &Plan, last: Option<&LastDrill>) -> Value {
+    last.map_or(Value::Null, |last| {
+        json!({ "run": escape(last.run.as_str()), "ended": moment(last.ended),
+            "verdict": escape(&last.verdict), "stale": last.scenario != plan.scenario_digest })
+    })
+}
+
+/// Times that pass before the first step.
+fn assumed(plan: &Plan) -> Duration {
+    plan.objectives.rto.as_ref().map_or(Duration::ZERO, |rto| match rto.from {
+        crate::scenario::RtoFrom::Occurred => rto.assume.detect.0 + rto.assume.decide.0,
+        crate::scenario::RtoFrom::Detected => rto.assume.decide.0,
+        crate::scenario::RtoFrom::Declared => Duration::ZERO,
+    })
+}
+
+/// Outputs of each step that later steps refer to.
+fn needed(plan: &Plan) -> BTreeMap<String, BTreeSet<String>> {
+    let mut needed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for step in &plan.steps {
+        for reference in references(&step.with) {
+            if let [root, of, output @ ..] = reference.path.as_slice()
+                && root == "steps"
+            {
+                needed.entry(of.clone()).or_default().insert(output.join("."));
+            }
+        }
+    }
+    needed
+}
+
+/// Shell variables in place of what only a run knows.
+struct ShellNames<'a>(&'a Plan);
+
+impl Scope for ShellNames<'_> {
+    fn look_up(&self, path: &[String]) -> Found {
+        match path {
+            [root, step, output @ ..] if root == "steps" => {
+                Found::Value(HandInput::variable_mark(step, &output.join(".")).into())
+            }
+            [root, name @ ..] if root == "run" => {
+                Found::Value(HandInput::variable_mark("run", &name.join(".")).into())
+            }
+            _ => self.0.names().look_up(path),
+        }
+    }
+}
+
+/// What is carried from step to step.
+struct Writer<'a> {
+    plan: &'a Plan,
+    registry: &'a Registry,
+    last_drill: Option<&'a LastDrill>,
+    /// All time limits so far.
+    elapsed: Duration,
+    /// The site of the step before.
+    at: Option<&'a crate::ids::SiteName>,
+    needed: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl<'a> Writer<'a> {
+    fn plain(plan: &'a Plan, registry: &'a Registry) -> Self {
+        let (last_drill, elapsed, at, needed) = (None, Duration::ZERO, None, BTreeMap::new());
+        Self { plan, registry, last_drill, elapsed, at, needed }
+    }
+
+    fn by_hand(&self, step: &PlannedStep, entry: &ActionEntry) -> Result<ByHand, RenderError> {
+        let wrong = |why| RenderError::new("runbook", format!("step {}: {why}", step.id));
+        let with =
+            resolve(&step.with, &ShellNames(self.plan)).map_err(|why| wrong(why.to_string()))?;
+        let site = step.at.as_ref().and_then(|site| self.plan.sites.get(site));
+        let region = site.map(|site| site.region.as_str());
+        let expect = step.expect.iter().map(|(name, value)| (name.clone(), plain(value)));
+        let input = HandInput::new(step.id.as_str(), region, with, expect.collect());
+        let mut by_hand = entry.by_hand(&input);
+        by_hand.commands.iter_mut().for_each(|command| *command = unmark(command));
+        Ok(by_hand)
+    }
+
+    fn step(&mut self, number: usize, step: &'a PlannedStep) -> Result<Value, RenderError> {
+        let entry = self.registry.get(&step.uses).ok_or_else(|| {
+            RenderError::new("runbook", format!("step {}: no action {}", step.id, step.uses))
+        })?;
+        let by_hand = self.by_hand(step, entry)?;
+        if step.phase != Phase::Prepare {
+            self.elapsed += step.timeout.0;
+        }
+        let rto = self.plan.objectives.rto.as_ref().map(|rto| rto.target);
+        let moved = step.at.as_ref().filter(|at| self.at != Some(*at));
+        if step.at.is_some() {
+            self.at = step.at.as_ref();
+        }
+        let site = step.at.as_ref().and_then(|site| Some((site, self.plan.sites.get(site)?)));
+        let took = self.last_drill.and_then(|last| last.took.get(&step.id));
+        let verify = by_hand.verify.iter().map(|text| {
+            if is_command(text) {
+                json!({ "block": fenced(&[unmark(text)]), "look": null })
+            } else {
+                json!({ "block": null, "look": escape(&unmark(text)) })
+            }
+        });
+        let title = if step.title.is_empty() { entry.facts.title } else { step.title.as_str() };
+        Ok(json!({
+            "number": number, "id": escape(step.id.as_str()), "title": escape(title), "uses": escape(&step.uses),
+            "site": site.map(|(name, site)| json!({ "name": escape(name.as_str()), "region": escape(&site.region),
+                "account": site.account.as_deref().map(escape), "moved": moved.is_some(),
+                "lost": self.plan.disaster.lost.contains(name) })),
+            "limit": duration(step.timeout), "budget": (step.phase != Phase::Prepare).then(|| duration(self.elapsed.into())),
+            "beyond": rto.is_some_and(|rto| step.phase != Phase::Prepare && self.elapsed > rto.0),
+            "rto": rto.map(duration), "took": took.map(|took| duration(*took)),
+            "needs": step.needs.iter().map(|need| escape(need.as_str())).collect::<Vec<_>>().join(", "),
+            "when": step.when.as_ref().map(|when| CodeSpan(&plain(when)).to_string()), "required": step.required,
+            "gate": step.gate.map(|gate| match gate { Gate::Acceptance => "acceptance", Gate::Assurance => "assurance" }),
+            "acceptance": step.gate == Some(Gate::Acceptance),
+            "approval": step.uses == "control.approve", "external": entry.facts.effect == Effect::External,
+            "block": (!by_hand.commands.is_empty()).then(|| fenced(&by_hand.commands)),
+            "fill_in": self.fill_in(step, &by_hand), "expected": escape(&unmark(&by_hand.expected)),
+            "expect": pairs(step.expect.iter().map(|(name, value)| (name.clone(), plain(value)))),
+            "verify": verify.collect::<Vec<_>>(),
+            "if_it_fails": by_hand.if_it_fails.iter().map(|text| escape(&unmark(text))).collect::<Vec<_>>(),
+        }))
+    }
+
+    /// Variables that later steps read and that the commands of this one do not set: a person fills them in.
+    fn fill_in(&self, step: &PlannedStep, by_hand: &ByHand) -> Value {
+        let Some(outputs) = self.needed.get(step.id.as_str()) else { return Value::Null };
+        let set = variables_set(&by_hand.commands);
+        let open = outputs.iter().filter_map(|output| {
+            let mark = HandInput::variable_mark(step.id.as_str(), output);
+            let name = mark.trim_matches(|c| matches!(c, '\u{1}' | '\u{2}')).to_owned();
+            let line = || format!("{name}='<{output} of step {}>'", step.id);
+            (!set.contains(&name)).then(line)
+        });
+        let open: Vec<_> = open.collect();
+        if open.is_empty() { Value::Null } else { fenced(&open).into() }
+    }
+}
