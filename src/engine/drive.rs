@@ -379,6 +379,15 @@ impl Loop<'_> {
                         key.site
                     ));
                 }
+                let kind = self.registry.resource_kind(&key.kind);
+                let named = |place: &String| {
+                    key.name.starts_with(&format!("{}/", place.trim_end_matches('/')))
+                };
+                if kind.is_some_and(|kind| kind.is_canary()) && !guard.canaries.iter().any(named) {
+                    return refused(format!(
+                        "{key} was not made: guard.canaries does not name its place"
+                    ));
+                }
                 if made >= guard.max_resources as usize {
                     let limit = guard.max_resources;
                     return refused(format!("{key} was not made: guard.max_resources is {limit}"));

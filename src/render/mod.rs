@@ -46,12 +46,3 @@ impl From<RenderError> for crate::error::Error {
         Self::broken(error.to_string())
     }
 }
-
-/// TEMP
-pub fn runbook(
-    _: &crate::plan::Plan,
-    _: &std::collections::BTreeMap<String, serde_json::Value>,
-    _: &crate::action::Registry,
-) -> Result<String, RenderError> {
-    Err(RenderError::new("runbook", "temp"))
-}
