@@ -129,7 +129,7 @@ enum Ended {
 
 /// Something to do once everything staged is on disk.
 enum Effect {
-    Run { step: PlannedStep, input: serde_json::Value, since: DateTime<Utc> },
+    Run { step: Box<PlannedStep>, input: serde_json::Value, since: DateTime<Utc> },
     Lose,
     Regain,
 }
@@ -225,7 +225,7 @@ impl Loop<'_> {
                     _ => self.world.clock.now(),
                 });
                 self.under_way.push(UnderWay::Step(id.clone()));
-                effects.push(Effect::Run { step, input, since });
+                effects.push(Effect::Run { step: Box::new(step), input, since });
                 Ok(())
             }
         }
@@ -252,7 +252,7 @@ impl Loop<'_> {
         match effect {
             Effect::Lose => self.lose(true),
             Effect::Regain => self.lose(false),
-            Effect::Run { step, input, since } => self.spawn_step(step, input, since),
+            Effect::Run { step, input, since } => self.spawn_step(*step, input, since),
         }
     }
 
