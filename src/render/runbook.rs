@@ -74,7 +74,11 @@ pub fn runbook(
             "Before a disaster",
             "Do this while everything still works, and again after every change. What these steps note down must be kept where the disaster cannot reach it.",
         ),
-        (Phase::Recover, "Recover", "The clock runs."),
+        (
+            Phase::Recover,
+            "Recover",
+            "The clock runs. The sums of limits below take one step after the other, and begin with the time that is assumed for detection and decision.",
+        ),
         (
             Phase::Verify,
             "Verify",
@@ -91,7 +95,7 @@ pub fn runbook(
     let view = json!({
         "title": escape(&plan.title), "name": escape(&plan.name), "mode": escape(&plan.mode),
         "is_recovery": !plan.is_drill(), "plan": plan.digest(), "scenario": plan.scenario_digest,
-        "about": plan.about.as_deref().map(escape), "system": plan.system.as_deref().map(escape),
+        "about": plan.about.as_deref().map(str::trim), "system": plan.system.as_deref().map(escape),
         "tier": plan.tier.map(|tier| tier.to_string()), "owner": escape(&plan.owner),
         "contacts": pairs(plan.contacts.iter().map(|(role, address)| (role.clone(), address.clone()))),
         "disaster": plan.disaster.kind.as_str().replace('_', " "),
