@@ -11,7 +11,9 @@
 //! `docs/architecture.md` says what may use what, and where to put a new thing.
 
 pub mod action;
+pub mod app;
 pub mod aws;
+pub mod cli;
 pub mod engine;
 pub mod error;
 pub mod expectation;

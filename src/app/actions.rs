@@ -24,7 +24,7 @@ pub(super) fn actions(args: &ActionsArgs, output: &Output) -> Result<ExitCode> {
     })?;
     match args.format {
         Format::Json => output.json(&render::action_json(entry))?,
-        Format::Text => output.print(&render::action_text(entry, &registry))?,
+        Format::Text => output.print(&render::action_text(entry, &registry)?)?,
     }
     Ok(ExitCode::Passed)
 }

@@ -15,7 +15,7 @@ pub(super) fn answer(
 ) -> Result<ExitCode> {
     let folder = store.find(&args.run)?;
     let step = StepId::new(&args.step);
-    answer_approval(&folder.path, &step, approved, args.comment.as_deref(), &operator())
+    answer_approval(&folder.path, &step, approved, args.comment.clone(), &operator())
         .map_err(|e| Error::bad_input(e.to_string()))?;
     let word = if approved { "approved" } else { "rejected" };
     output.print(&format!("{word}: step {step} of {}", folder.name()))?;

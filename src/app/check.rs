@@ -12,10 +12,10 @@ pub(super) fn check(args: &CheckArgs, output: &Output) -> Result<ExitCode> {
     let mut all = Vec::new();
     let mut files = 0;
     for path in load::scenario_files(&args.scenarios)? {
-        let loaded = load::load(&path, &registry)?;
+        let loaded = scenario::load(&path, &registry)?;
         files += 1;
         if args.format == Format::Text && !loaded.diagnostics.is_empty() {
-            output.print(&scenario::render(&loaded.source, &loaded.diagnostics, output.color))?;
+            output.print(&loaded.render(output.color))?;
         }
         all.extend(loaded.diagnostics);
     }
@@ -26,8 +26,10 @@ pub(super) fn check(args: &CheckArgs, output: &Output) -> Result<ExitCode> {
             "format": 1, "files": files, "errors": errors, "warnings": warnings, "diagnostics": all,
         }))?,
         Format::Text => {
-            let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-            let summary = [plural(errors, "error"), plural(warnings, "warning"), plural(files, "scenario")];
+            let plural =
+                |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+            let summary =
+                [plural(errors, "error"), plural(warnings, "warning"), plural(files, "scenario")];
             output.print(&format!("{}, {} in {}", summary[0], summary[1], summary[2]))?;
         }
     }

@@ -15,7 +15,10 @@ pub(super) fn path_for(scenario: &Path, name: &str, wanted: Option<&str>) -> Res
     }
     let tried: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
     let known = variants(&folder, name);
-    let error = Error::bad_input(format!("there is no estate to rehearse {name} in: tried {}", tried.join(" and ")));
+    let error = Error::bad_input(format!(
+        "there is no estate to rehearse {name} in: tried {}",
+        tried.join(" and ")
+    ));
     Err(error.help(if known.is_empty() {
         "write one (docs/guide.md shows how), and name it with --estate FILE".to_owned()
     } else {
@@ -40,7 +43,8 @@ fn variants(folder: &Path, name: &str) -> Vec<String> {
 /// Faults as they were written on the command line.
 pub(super) fn faults(written: &[String]) -> Result<Vec<Fault>> {
     let parse = |text: &String| {
-        text.parse().map_err(|why| Error::bad_input(format!("the fault {text:?} cannot be read: {why}")))
+        text.parse()
+            .map_err(|why| Error::bad_input(format!("the fault {text:?} cannot be read: {why}")))
     };
     written.iter().map(parse).collect()
 }

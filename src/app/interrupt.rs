@@ -19,12 +19,12 @@ impl Interrupts {
 
     /// Waits for signals until `done` is told; `true` when a second signal came first.
     pub(super) async fn listen(&self, mut done: watch::Receiver<bool>) -> bool {
-        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        {
-            Ok(signal) => signal,
-            // Without the handler the signal ends the process, and the run can be resumed.
-            Err(_) => return wait_for(&mut done).await,
-        };
+        let mut terminate =
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(signal) => signal,
+                // Without the handler the signal ends the process, and the run can be resumed.
+                Err(_) => return wait_for(&mut done).await,
+            };
         let mut times = 0;
         loop {
             let who = tokio::select! {

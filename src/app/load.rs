@@ -5,8 +5,8 @@ use super::runs::read_text;
 use crate::action::Registry;
 use crate::cli::ScenarioArgs;
 use crate::error::{Error, Result};
-use crate::plan::{self, Plan};
-use crate::scenario::{self, Diagnostic, Loaded};
+use crate::plan::{self, Plan, RunMode};
+use crate::scenario::{self, Diagnostic};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,11 +35,6 @@ pub(super) fn scenario_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Reads and checks a scenario.
-pub(super) fn load(path: &Path, registry: &Registry) -> Result<Loaded> {
-    Ok(scenario::load(&path.display().to_string(), &read_text(path)?, registry))
-}
-
 /// A scenario that is sound, and its text as it was.
 pub(super) struct Ready {
     pub(super) path: PathBuf,
@@ -51,7 +46,7 @@ pub(super) struct Ready {
 pub(super) fn plans(
     paths: &[PathBuf],
     registry: &Registry,
-    mode: &str,
+    mode: RunMode,
     values: &ScenarioArgs,
     output: &Output,
 ) -> Result<Vec<Ready>> {
@@ -60,18 +55,18 @@ pub(super) fn plans(
     let mut wrong: Vec<Diagnostic> = Vec::new();
     let mut shown = String::new();
     for path in scenario_files(paths)? {
-        let loaded = load(&path, registry)?;
-        shown.push_str(&scenario::render(&loaded.source, &loaded.diagnostics, output.color_errors));
+        let loaded = scenario::load(&path, registry)?;
+        shown.push_str(&loaded.render(output.color_errors));
         wrong.extend(loaded.diagnostics.iter().filter(|d| d.is_error()).cloned());
         let Some(scenario) = loaded.scenario.filter(|_| wrong.is_empty()) else { continue };
         let options = plan::Options {
-            mode: mode.to_owned(),
+            mode,
             inputs: given.for_scenario(&scenario.inputs, paths.len() > 1),
             deviations: Vec::new(),
         };
         let plan = plan::compile(&scenario, loaded.source.digest(), registry, options)
-            .map_err(|e| Error::bad_input(format!("{}: {e}", path.display())))?;
-        ready.push(Ready { path, plan, text: loaded.source.text().to_owned() });
+            .map_err(|e| named(&path, &e))?;
+        ready.push(Ready { path, plan, text: loaded.source.text.clone() });
     }
     if !shown.is_empty() {
         output.note(&shown);
@@ -80,6 +75,15 @@ pub(super) fn plans(
         0 => Ok(ready),
         1 => Err(Error::bad_input("there is 1 error; nothing was run")),
         n => Err(Error::bad_input(format!("there are {n} errors; nothing was run"))),
+    }
+}
+
+/// The error of a compilation, with the file before it.
+fn named(path: &Path, error: &Error) -> Error {
+    let named = Error::bad_input(format!("{}: {error}", path.display()));
+    match error.help_text() {
+        Some(help) => named.help(help),
+        None => named,
     }
 }
 

@@ -9,11 +9,11 @@ use crate::providers;
 pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<ExitCode> {
     let registry = providers::registry();
     let paths = [args.scenario.clone()];
-    for ready in load::plans(&paths, &registry, &args.values.mode, &args.values, output)? {
+    for ready in load::plans(&paths, &registry, args.values.mode(), &args.values, output)? {
         let outline = plan::outline(&ready.plan, &registry);
         match args.format {
             Format::Json => output.json(&outline)?,
-            Format::Text => output.print(&outline.to_string())?,
+            Format::Text => output.print(&outline.render())?,
         }
     }
     Ok(ExitCode::Passed)

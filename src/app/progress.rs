@@ -120,12 +120,16 @@ impl Progress {
         let word = self.paint(check.outcome, &format!("{:<12}", format!("  {}", check.outcome)));
         let note = check.note.as_ref().map_or(String::new(), |n| format!(" ({n})"));
         let Check { name, expected, observed, .. } = check;
-        self.line(at, &format!("{word} {step}: {name}: expected {expected}, observed {observed}{note}"));
+        self.line(
+            at,
+            &format!("{word} {step}: {name}: expected {expected}, observed {observed}{note}"),
+        );
     }
 
     /// What is being done, and what is left of the RTO.
     fn draw(&self, now: DateTime<Utc>) {
-        let doing: Vec<String> = self.doing.iter().map(|(step, text)| format!("{step}: {text}")).collect();
+        let doing: Vec<String> =
+            self.doing.iter().map(|(step, text)| format!("{step}: {text}")).collect();
         let budget = match (self.budget, self.declared) {
             (Some(budget), Some(declared)) if !self.recovered => {
                 let spent = budget.assumed + (now - declared).to_std().unwrap_or_default();
@@ -153,13 +157,18 @@ impl Observer for Progress {
             Event::DisasterDeclared { kind, lost } => {
                 self.declared = Some(at);
                 let lost: Vec<&str> = lost.iter().map(|site| site.as_str()).collect();
-                let lost = if lost.is_empty() { String::new() } else { format!(", lost: {}", lost.join(", ")) };
+                let lost = if lost.is_empty() {
+                    String::new()
+                } else {
+                    format!(", lost: {}", lost.join(", "))
+                };
                 self.line(at, &format!("disaster     {kind}{lost}: the clock of the RTO runs"));
             }
             Event::StepStarted { step, attempt, .. } => {
                 self.doing.insert(step.clone(), "started".to_owned());
                 let title = self.titles.get(step).map_or("", String::as_str);
-                let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+                let again =
+                    if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
                 self.line(at, &format!("started      {step}: {title}{again}"));
             }
             Event::AttemptFailed { step, failure, .. } => {
@@ -172,12 +181,18 @@ impl Observer for Progress {
                 self.line(at, &format!("{word} {step}: {why}"));
             }
             Event::ResourceOwned { key, id } => self.line(at, &format!("made         {key}: {id}")),
-            Event::ResourceReleased { key, how } => self.line(at, &format!("released     {key}: {how}")),
-            Event::ResourceLeft { key, why, .. } => self.line(at, &format!("left behind  {key}: {why}")),
+            Event::ResourceReleased { key, how } => {
+                self.line(at, &format!("released     {key}: {how}"))
+            }
+            Event::ResourceLeft { key, why, .. } => {
+                self.line(at, &format!("left behind  {key}: {why}"))
+            }
             Event::ApprovalRequested { step, text, .. } => {
                 self.line(at, &format!("asks         {step}: {text}"));
             }
-            Event::CancelRequested { by } => self.line(at, &format!("cancelled    by {by}: releasing")),
+            Event::CancelRequested { by } => {
+                self.line(at, &format!("cancelled    by {by}: releasing"))
+            }
             Event::ReleaseStarted => self.recovered = true,
             _ => {}
         }

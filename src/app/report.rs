@@ -2,7 +2,8 @@ use super::output::Output;
 use super::run_one::{report_of, write_reports};
 use super::runs::{RunFolder, Store};
 use crate::cli::{ReportArgs, ReportFormat};
-use crate::error::{Error, ExitCode, Result};
+use crate::error::{ExitCode, Result};
+use crate::providers;
 use crate::render;
 use crate::report::EarlierRun;
 
@@ -13,19 +14,18 @@ pub(super) fn report(args: &ReportArgs, store: &Store, output: &Output) -> Resul
     let number = folder.load()?.state.head.map_or(0, |head| head.number);
     let earlier = earlier_runs(store, &plan.name, number)?;
     let Some(format) = args.format else {
-        let ended = write_reports(&folder, &earlier)?;
-        output.print(&render::terminal(&ended.report, output.color, &ended.html))?;
+        let ended = write_reports(&folder, &providers::registry(), &earlier)?;
+        output.print(&ended.summary(output))?;
         return Ok(ended.report.exit_code());
     };
-    let report = report_of(&folder, &earlier)?;
-    let bytes = match format {
-        ReportFormat::Html => render::html(&report),
-        ReportFormat::Markdown => render::markdown(&report),
-        ReportFormat::Json => render::json(&report),
-        ReportFormat::Junit => render::junit(&report),
+    let report = report_of(&folder, &providers::registry(), &earlier)?;
+    let text = match format {
+        ReportFormat::Html => render::html(&report)?,
+        ReportFormat::Markdown => render::markdown(&report)?,
+        ReportFormat::Json => render::json(&report)?,
+        ReportFormat::Junit => render::junit(&report)?,
     };
-    let bytes = bytes.map_err(|e| Error::broken(format!("the report cannot be written: {e}")))?;
-    output.print(&String::from_utf8_lossy(&bytes))?;
+    output.print(&String::from_utf8_lossy(&text))?;
     Ok(report.exit_code())
 }
 

@@ -9,7 +9,6 @@ use crate::cli::{Format, ResumeArgs};
 use crate::error::{Error, ExitCode, Result};
 use crate::journal::{self, RunHead, WorldKind};
 use crate::providers;
-use crate::render;
 use tokio::sync::watch;
 
 /// `redrill resume`
@@ -17,7 +16,8 @@ pub(super) fn resume(args: &ResumeArgs, store: &Store, output: &Output) -> Resul
     let folder = store.find(&args.run)?;
     let contents = journal::read(&folder.journal()).map_err(|e| folder.refused(&e))?;
     let state = folder.fold(&contents.records)?;
-    let head = state.head.clone().ok_or_else(|| folder.refused(&"it does not start with a start"))?;
+    let head =
+        state.head.clone().ok_or_else(|| folder.refused(&"it does not start with a start"))?;
     let target = target(args, &head, state.finished.is_some())?;
     let plan = folder.plan()?;
     let mut progress = Progress::new(&plan, *output, false, false);
@@ -34,7 +34,7 @@ pub(super) fn resume(args: &ResumeArgs, store: &Store, output: &Output) -> Resul
     })?;
     match args.format {
         Format::Json => output.json(&ended.report)?,
-        Format::Text => output.print(&render::terminal(&ended.report, output.color, &ended.html))?,
+        Format::Text => output.print(&ended.summary(output))?,
     }
     Ok(ended.report.exit_code())
 }

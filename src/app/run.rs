@@ -12,7 +12,6 @@ use crate::cli::{Format, RunArgs};
 use crate::engine::Keep;
 use crate::error::{Error, ExitCode, Result};
 use crate::providers;
-use crate::render;
 use crate::time::{Clock, HumanDuration};
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -22,7 +21,8 @@ use tokio::sync::watch;
 /// `redrill run`
 pub(super) fn run(args: &RunArgs, store: &Store, output: &Output) -> Result<ExitCode> {
     let registry = providers::registry();
-    let mut ready = load::plans(&args.scenarios, &registry, &args.scenario.mode, &args.scenario, output)?;
+    let mut ready =
+        load::plans(&args.scenarios, &registry, args.scenario.mode(), &args.scenario, output)?;
     for one in &mut ready {
         one.plan.deviations.extend(deviations(args));
     }
@@ -63,15 +63,19 @@ fn run_all(
     let interrupts = Interrupts::new();
     let (done, watching) = watch::channel(false);
     let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<Ended>>>> = ready.iter().map(|_| Mutex::new(None)).collect();
+    let results: Vec<Mutex<Option<Result<Ended>>>> =
+        ready.iter().map(|_| Mutex::new(None)).collect();
     let jobs = usize::from(args.jobs).min(ready.len());
     std::thread::scope(|scope| {
         let worker = || {
             loop {
                 let place = next.fetch_add(1, Ordering::SeqCst);
-                let (Some(one), Some(target)) = (ready.get(place), targets.get(place)) else { break };
+                let (Some(one), Some(target)) = (ready.get(place), targets.get(place)) else {
+                    break;
+                };
                 let interrupt = interrupts.subscribe();
-                let ended = run_ready(args, one, target.clone(), registry, store, (output, interrupt));
+                let ended =
+                    run_ready(args, one, target.clone(), registry, store, (output, interrupt));
                 if let Ok(mut slot) = results[place].lock() {
                     *slot = Some(ended);
                 }
@@ -87,14 +91,24 @@ fn run_all(
         }
         done.send_replace(true);
     });
-    let died = || Err(Error::broken("the run ended by a bug of redrill; its journal can be resumed"));
-    let taken = results.into_iter().map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(died));
+    let died =
+        || Err(Error::broken("the run ended by a bug of redrill; its journal can be resumed"));
+    let taken =
+        results.into_iter().map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(died));
     Ok(taken.collect())
 }
 
 /// On the second signal the process leaves at once.
-#[expect(clippy::disallowed_methods, reason = "the second ^C leaves at once, wherever the runs are")]
-pub(super) fn listen_until(interrupts: &Interrupts, done: watch::Receiver<bool>, store: &Store, output: &Output) {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the second ^C leaves at once, wherever the runs are"
+)]
+pub(super) fn listen_until(
+    interrupts: &Interrupts,
+    done: watch::Receiver<bool>,
+    store: &Store,
+    output: &Output,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return };
     if runtime.block_on(interrupts.listen(done)) {
@@ -166,7 +180,8 @@ fn summarise(
 ) -> Result<ExitCode> {
     if let [Err(_)] = results.as_slice() {
         let only = results.into_iter().next();
-        return only.map_or(Ok(ExitCode::Inconclusive), |result| result.map(|_| ExitCode::Inconclusive));
+        return only
+            .map_or(Ok(ExitCode::Inconclusive), |result| result.map(|_| ExitCode::Inconclusive));
     }
     let codes = results.iter().map(|result| match result {
         Ok(ended) => ended.report.exit_code(),
@@ -182,7 +197,7 @@ fn summarise(
         Format::Text => {
             for (one, result) in ready.iter().zip(&results) {
                 match result {
-                    Ok(ended) => output.print(&render::terminal(&ended.report, output.color, &ended.html))?,
+                    Ok(ended) => output.print(&ended.summary(output))?,
                     Err(error) => output.print(&format!("{}: error: {error}", one.plan.name))?,
                 }
             }

@@ -1,5 +1,6 @@
 //! One run from its first to its last record, and its reports.
 
+use super::output::Output;
 use super::progress::Progress;
 use super::runs::RunFolder;
 use super::world::{self, Target};
@@ -38,20 +39,33 @@ pub(super) struct Ended {
     pub(super) html: PathBuf,
 }
 
+impl Ended {
+    /// What the terminal shows at the end.
+    pub(super) fn summary(&self, output: &Output) -> String {
+        render::terminal(&self.report, output.color, &self.html)
+    }
+}
+
 /// Runs a plan. Blocks until it has ended.
-pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, earlier: &[EarlierRun]) -> Result<Ended> {
+pub(super) fn run(
+    new: NewRun<'_>,
+    progress: &mut Progress,
+    earlier: &[EarlierRun],
+) -> Result<Ended> {
     let runtime = new.target.runtime()?;
     let folder = new.folder.clone();
-    let plan = new.plan;
+    let (plan, registry) = (new.plan, new.registry);
+    let observer = &mut *progress;
     runtime.block_on(async move {
         let world = world::open(new.target.clone(), plan, &new.run, &new.folder).await?;
         let started = world.clock.now();
         let identified = identify(&world).await?;
-        let journal = Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
+        let journal =
+            Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
         let facts = facts(plan, &new.run, new.seed, started);
         let mut opening = vec![first_event(&new, &facts)];
         opening.extend(identified);
-        progress.begin(&world.clock);
+        observer.begin(&world.clock);
         let drive = Drive {
             plan,
             registry: new.registry,
@@ -62,12 +76,12 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, earlier: &[EarlierRu
             opening,
             keep: new.keep,
             interrupt: new.interrupt,
-            observer: progress,
+            observer,
         };
         engine::drive(drive).await.map_err(|e| drive_error(&new.folder, &e))
     })?;
     progress.end();
-    write_reports(&folder, earlier)
+    write_reports(&folder, registry, earlier)
 }
 
 /// Who we are at each site, and whether that is the account that the scenario names. Before the first record: a wrong
@@ -151,7 +165,7 @@ pub(super) fn resume(
     let Some(head) = state.head.clone() else { return Err(folder.refused(&"it does not start")) };
     if state.finished.is_some() {
         drop(journal);
-        return write_reports(folder, earlier);
+        return write_reports(folder, registry, earlier);
     }
     let runtime = target.runtime()?;
     runtime.block_on(async {
@@ -179,12 +193,15 @@ pub(super) fn resume(
         engine::drive(drive).await.map_err(|e| drive_error(folder, &e))
     })?;
     progress.end();
-    write_reports(folder, earlier)
+    write_reports(folder, registry, earlier)
 }
 
 fn journal_error(folder: &RunFolder, error: &std::io::Error) -> Error {
-    Error::broken(format!("{} cannot be written: {error}; nothing was done", folder.journal().display()))
-        .help("choose another place with --runs-dir, or free some space")
+    Error::broken(format!(
+        "{} cannot be written: {error}; nothing was done",
+        folder.journal().display()
+    ))
+    .help("choose another place with --runs-dir, or free some space")
 }
 
 fn drive_error(folder: &RunFolder, error: &DriveError) -> Error {
@@ -195,20 +212,26 @@ fn drive_error(folder: &RunFolder, error: &DriveError) -> Error {
 }
 
 /// Writes the reports of a run from its journal alone.
-pub(super) fn write_reports(folder: &RunFolder, earlier: &[EarlierRun]) -> Result<Ended> {
-    let report = report_of(folder, earlier)?;
-    let unwritten = |e: &dyn std::fmt::Display| Error::broken(format!("the report cannot be written: {e}"));
-    let html = render::html(&report).map_err(|e| unwritten(&e))?;
-    let html = folder.write("report.html", &html)?;
-    folder.write("report.md", &render::markdown(&report).map_err(|e| unwritten(&e))?)?;
-    folder.write("report.json", &render::json(&report).map_err(|e| unwritten(&e))?)?;
-    folder.write("junit.xml", &render::junit(&report).map_err(|e| unwritten(&e))?)?;
+pub(super) fn write_reports(
+    folder: &RunFolder,
+    registry: &Registry,
+    earlier: &[EarlierRun],
+) -> Result<Ended> {
+    let report = report_of(folder, registry, earlier)?;
+    let html = folder.write("report.html", &render::html(&report)?)?;
+    folder.write("report.md", &render::markdown(&report)?)?;
+    folder.write("report.json", &render::json(&report)?)?;
+    folder.write("junit.xml", &render::junit(&report)?)?;
     Ok(Ended { report, html })
 }
 
 /// What a run means, from its journal alone.
-pub(super) fn report_of(folder: &RunFolder, earlier: &[EarlierRun]) -> Result<Report> {
+pub(super) fn report_of(
+    folder: &RunFolder,
+    registry: &Registry,
+    earlier: &[EarlierRun],
+) -> Result<Report> {
     let stored = folder.load()?;
-    report::report(&stored.plan, &stored.contents.records, earlier)
+    report::report(&stored.plan, &stored.contents.records, earlier, registry)
         .map_err(|e| Error::broken(format!("{}: {e}", folder.path.display())))
 }

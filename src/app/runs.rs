@@ -44,7 +44,11 @@ impl Store {
             match fs::create_dir(&path) {
                 Ok(()) => {
                     let digits = Digest::of(format!("{seed}/{name}").as_bytes()).short(6);
-                    return Ok((RunId::new(format!("{name}-{digits}")), number, RunFolder { path }));
+                    return Ok((
+                        RunId::new(format!("{name}-{digits}")),
+                        number,
+                        RunFolder { path },
+                    ));
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
                 Err(e) => return Err(self.cannot("be written", &e)),
@@ -90,19 +94,26 @@ impl Store {
     pub(super) fn find(&self, name: &str) -> Result<RunFolder> {
         if name == "last" {
             let written = |folder: &RunFolder| {
-                fs::metadata(folder.journal()).and_then(|m| m.modified()).ok().map(|t| (t, folder.name()))
+                fs::metadata(folder.journal())
+                    .and_then(|m| m.modified())
+                    .ok()
+                    .map(|t| (t, folder.name()))
             };
-            let newest = self.all()?.into_iter().filter(|f| written(f).is_some()).max_by_key(written);
+            let newest =
+                self.all()?.into_iter().filter(|f| written(f).is_some()).max_by_key(written);
             return newest.ok_or_else(|| {
                 Error::bad_input(format!("there is no run under {}", self.root.display()))
             });
         }
         let without_digits = name.rsplit_once('-').map_or(name, |(folder, _)| folder);
-        let candidates = [self.root.join(name), self.root.join(without_digits), PathBuf::from(name)];
+        let candidates =
+            [self.root.join(name), self.root.join(without_digits), PathBuf::from(name)];
         let found = candidates.into_iter().find(|path| path.join("journal.jsonl").is_file());
         found.map(|path| RunFolder { path }).ok_or_else(|| {
             Error::bad_input(format!("there is no run {name:?} under {}", self.root.display()))
-                .help("redrill runs lists them; a run can also be named by its folder, or as `last`")
+                .help(
+                    "redrill runs lists them; a run can also be named by its folder, or as `last`",
+                )
         })
     }
 
@@ -130,8 +141,9 @@ impl RunFolder {
     /// Writes a file beside the journal, whole or not at all.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.path.join(name);
-        let cannot =
-            |e: &std::io::Error| Error::broken(format!("{} cannot be written: {e}", path.display()));
+        let cannot = |e: &std::io::Error| {
+            Error::broken(format!("{} cannot be written: {e}", path.display()))
+        };
         let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(|e| cannot(&e))?;
         file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| cannot(&e))?;
         file.persist(&path).map_err(|e| cannot(&e.error))?;
@@ -199,7 +211,11 @@ mod tests {
             assert_eq!(number, expected);
             assert!(id.as_str().starts_with(&format!("orders-db-000{expected}-")), "{id}");
         }
-        assert_eq!(store.begin("orders", 7).unwrap().1, 1, "another scenario with the same beginning");
+        assert_eq!(
+            store.begin("orders", 7).unwrap().1,
+            1,
+            "another scenario with the same beginning"
+        );
         assert_eq!(store.earlier("orders-db", 3).unwrap().len(), 2);
         assert!(store.find("nothing").is_err());
     }

@@ -11,7 +11,10 @@ pub(super) fn sandbox(command: SandboxCommand, output: &Output) -> Result<ExitCo
         SandboxCommand::Serve(args) => serve(&args, output),
         SandboxCommand::Operations => {
             for operation in sandbox::FIDELITY {
-                output.print(&format!("{:<16} {:<40} {}", operation.service, operation.name, operation.fidelity))?;
+                output.print(&format!(
+                    "{:<16} {:<40} {}",
+                    operation.service, operation.name, operation.fidelity
+                ))?;
             }
             Ok(ExitCode::Passed)
         }
@@ -28,13 +31,12 @@ fn serve(args: &ServeArgs, output: &Output) -> Result<ExitCode> {
     runtime.block_on(async {
         let clock = Clock::accelerated(estate.now, args.speed);
         let world = World::open(estate, clock, faults);
-        let ready = |address: std::net::SocketAddr| {
-            output.note(&format!("the estate is served at http://{address} until ^C"));
-        };
+        let server = sandbox::Server::bind(world, args.listen, sandbox::Reach::Loopback).await?;
+        output.note(&format!("the estate is served at http://{} until ^C", server.address()));
         let until = async {
             let _ = tokio::signal::ctrl_c().await;
         };
-        sandbox::serve(world, args.listen, ready, until).await
-    })?;
-    Ok(ExitCode::Passed)
+        server.run(until).await;
+        Ok(ExitCode::Passed)
+    })
 }

@@ -5,6 +5,7 @@ use super::runs::{RunFolder, Store};
 use crate::cli::{Format, RunsArgs, ShowArgs};
 use crate::error::{ExitCode, Result};
 use crate::journal::{Event, Record};
+use crate::providers;
 use serde_json::{Value, json};
 
 /// `redrill runs`
@@ -41,7 +42,7 @@ pub(super) fn runs(args: &RunsArgs, store: &Store, output: &Output) -> Result<Ex
 }
 
 fn row(folder: &RunFolder) -> Value {
-    match report_of(folder, &[]) {
+    match report_of(folder, &providers::registry(), &[]) {
         Ok(report) => json!({
             "run": folder.name(),
             "scenario": report.scenario.name,
@@ -73,13 +74,20 @@ pub(super) fn show(args: &ShowArgs, store: &Store, output: &Output) -> Result<Ex
         output.print(&line(record))?;
     }
     if stored.contents.torn_bytes > 0 {
-        output.print(&format!("(a torn last line of {} bytes was left out)", stored.contents.torn_bytes))?;
+        output.print(&format!(
+            "(a torn last line of {} bytes was left out)",
+            stored.contents.torn_bytes
+        ))?;
     }
     if stored.state.finished.is_none() {
         output.print(&format!("the run has not ended: redrill resume {}", stored.folder.name()))?;
     } else {
         let number = stored.state.head.as_ref().map_or(0, |head| head.number);
-        let report = report_of(&folder, &earlier_runs(store, &stored.plan.name, number)?)?;
+        let report = report_of(
+            &folder,
+            &providers::registry(),
+            &earlier_runs(store, &stored.plan.name, number)?,
+        )?;
         output.print(&format!("verdict: {}", report.verdict.outcome.as_str()))?;
     }
     Ok(ExitCode::Passed)

@@ -83,11 +83,14 @@ fn sandboxed(estate: Estate, faults: Vec<Fault>, plan: &Plan, policy: Arc<GuardP
     let clock = Clock::simulated(estate.now);
     let estate_world = sandbox::World::open(estate, clock.clone(), faults);
     let sessions = plan.sites.iter().map(|(name, site)| {
-        let account = site.account.clone().unwrap_or_else(|| estate_world.some_account(&site.region));
+        let account =
+            site.account.clone().unwrap_or_else(|| estate_world.some_account(&site.region));
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(site.region.clone()))
-            .credentials_provider(SharedCredentialsProvider::new(estate_world.credentials(&account)))
+            .credentials_provider(SharedCredentialsProvider::new(
+                estate_world.credentials(&account),
+            ))
             .endpoint_url(sandbox::endpoint("aws", &site.region))
             .http_client(estate_world.connector())
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))

@@ -1,3 +1,4 @@
+use crate::plan::RunMode;
 use crate::time::HumanDuration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -17,7 +18,13 @@ pub struct Cli {
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
     /// Where runs are kept.
-    #[arg(long, global = true, value_name = "FOLDER", default_value = "runs", env = "REDRILL_RUNS")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        default_value = "runs",
+        env = "REDRILL_RUNS"
+    )]
     pub runs_dir: PathBuf,
     /// What to do.
     #[command(subcommand)]
@@ -91,6 +98,13 @@ pub struct ScenarioArgs {
     /// A YAML or JSON file with values of inputs; `--set` wins over it.
     #[arg(long, value_name = "FILE")]
     pub inputs: Option<PathBuf>,
+}
+
+impl ScenarioArgs {
+    /// The mode, which the parser has checked.
+    pub fn mode(&self) -> RunMode {
+        if self.mode == "recovery" { RunMode::Recovery } else { RunMode::Drill }
+    }
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {
@@ -279,9 +293,11 @@ pub enum SandboxCommand {
 
 /// `redrill sandbox serve`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  redrill sandbox serve --estate scenarios/estates/orders-db.yaml --listen 127.0.0.1:4600\n  \
+#[command(
+    after_help = "Example:\n  redrill sandbox serve --estate scenarios/estates/orders-db.yaml --listen 127.0.0.1:4600\n  \
                         AWS_ACCESS_KEY_ID=SANDBOX222222222222 AWS_SECRET_ACCESS_KEY=sandbox \\\n    \
-                        aws --endpoint-url http://127.0.0.1:4600 --region ap-northeast-3 rds describe-db-snapshots")]
+                        aws --endpoint-url http://127.0.0.1:4600 --region ap-northeast-3 rds describe-db-snapshots"
+)]
 pub struct ServeArgs {
     /// The estate file.
     #[arg(long, value_name = "FILE")]

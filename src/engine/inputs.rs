@@ -1,7 +1,8 @@
 use crate::action::RunFacts;
 use crate::journal::{RunState, StepState};
 use crate::plan::{Plan, PlannedStep};
-use serde_json::{Map, Value, json};
+use crate::scenario::expression::{Names, resolve};
+use serde_json::{Value, json};
 
 /// Whether a step can start.
 pub(super) enum Ready {
@@ -24,28 +25,22 @@ pub(super) fn ready(plan: &Plan, facts: &RunFacts, state: &RunState, step: &Plan
         Some((when, Ok(other))) => {
             return Ready::Cannot(format!("when: {when} is {other}, neither true nor false"));
         }
-        Some((_, Err(why))) => return Ready::Cannot(why),
+        Some((_, Err(why))) => return Ready::Cannot(why.to_string()),
     }
     match resolve(&step.with, &scope) {
         Ok(input) => Ready::Run(input),
-        Err(why) => Ready::Cannot(why),
+        Err(why) => Ready::Cannot(why.to_string()),
     }
 }
 
 /// What expressions may refer to.
-fn scope(plan: &Plan, facts: &RunFacts, state: &RunState) -> Value {
-    let outputs: Map<String, Value> = state
-        .steps
-        .iter()
-        .filter_map(|(id, step)| match step {
-            StepState::Done(result) => Some((id.to_string(), result.output.clone())),
-            _ => None,
-        })
-        .collect();
+fn scope(plan: &Plan, facts: &RunFacts, state: &RunState) -> Names {
     let run = json!({ "id": facts.run, "scenario": facts.scenario, "mode": plan.mode });
-    json!({ "steps": outputs, "vars": plan.vars, "inputs": plan.inputs, "sites": plan.sites, "run": run })
-}
-
-fn resolve(value: &Value, _scope: &Value) -> Result<Value, String> {
-    Ok(value.clone())
+    let mut names = plan.names().with("run", run).with("steps", json!({}));
+    for (id, step) in &state.steps {
+        if let StepState::Done(result) = step {
+            names.add_step(id, result.output.clone());
+        }
+    }
+    names
 }

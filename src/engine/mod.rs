@@ -10,6 +10,8 @@ mod expect;
 mod inputs;
 mod recorder;
 mod release;
+#[cfg(test)]
+mod tests;
 mod world;
 
 pub use decide::{Move, decide};

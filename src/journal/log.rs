@@ -78,10 +78,13 @@ impl Journal {
         file.set_len(good)?;
         file.seek(SeekFrom::End(0))?;
         file.sync_all()?;
-        let mut journal = Self::new(LockedFile(file));
-        journal.next = contents.records.len() as u64;
-        journal.head = contents.head;
-        Ok((journal, contents))
+        Ok((Self::after(LockedFile(file), &contents), contents))
+    }
+
+    /// Goes on after what was read, in a sink that ends there.
+    pub fn after(sink: impl Sink + 'static, contents: &Contents) -> Self {
+        let next = contents.records.len() as u64;
+        Self { next, head: contents.head, ..Self::new(sink) }
     }
 
     /// Takes an event into the next batch and gives its record. It is not on disk before [`Journal::commit`].
@@ -96,11 +99,9 @@ impl Journal {
     ) -> io::Result<Record> {
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let record = Record { seq: self.next, at, elapsed_ms, prev: self.head, event };
-        let mut line = serde_json::to_vec(&record)?;
-        // The digest covers the line up to here, so that it can be checked with sed and sha256sum.
-        line.pop();
-        self.head = Digest::of(&line);
-        self.staged.extend_from_slice(&line);
+        let covered = covered_by_digest(&record)?;
+        self.head = Digest::of(&covered);
+        self.staged.extend_from_slice(&covered);
         self.staged.extend_from_slice(format!(",\"digest\":\"{}\"}}\n", self.head).as_bytes());
         self.next += 1;
         Ok(record)
@@ -127,6 +128,19 @@ impl Journal {
     pub fn head(&self) -> Digest {
         self.head
     }
+}
+
+/// The part of a record's line that its digest covers: up to the digest itself, so that it can be checked with sed and
+/// sha256sum.
+fn covered_by_digest(record: &Record) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(record)?;
+    line.pop();
+    Ok(line)
+}
+
+/// The digest that stands at the end of a record's line. All zeroes for one that cannot be written.
+pub fn digest_of(record: &Record) -> Digest {
+    covered_by_digest(record).map_or(Digest::ZERO, |covered| Digest::of(&covered))
 }
 
 fn lock(file: &File) -> io::Result<()> {

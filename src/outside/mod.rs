@@ -10,9 +10,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+#[cfg(test)]
+pub(crate) mod fake;
+mod given;
 pub mod real;
 mod secret;
 
+pub use given::{Given, conceal};
 pub use secret::Secret;
 
 /// The world outside, as far as steps may use it.

@@ -6,6 +6,11 @@
 mod compile;
 mod inputs;
 mod model;
+mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use compile::{Options, RunMode, compile};
 pub use model::{Plan, PlannedStep};
+pub use view::{Outline, PhaseOutline, StepOutline, outline};

@@ -3,19 +3,29 @@
 //! Providers never use each other, nor the engine.
 
 mod backups;
+pub mod control;
 pub mod ebs;
 pub mod etcd;
+pub mod exec;
+pub mod http;
 pub mod rds;
 pub mod s3;
+pub mod sql;
+#[cfg(test)]
+mod trial;
 
 use crate::action::Registry;
 
 /// All that there is.
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
+    control::register(&mut registry);
     ebs::register(&mut registry);
     etcd::register(&mut registry);
+    exec::register(&mut registry);
+    http::register(&mut registry);
     rds::register(&mut registry);
     s3::register(&mut registry);
+    sql::register(&mut registry);
     registry
 }

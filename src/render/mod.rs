@@ -4,6 +4,7 @@
 //! [`runbook()`] for a plan. Nothing in here judges, measures, or reads a file or a clock; no other module uses
 //! handlebars for output.
 
+mod actions;
 mod format;
 mod html;
 mod json;
@@ -17,6 +18,7 @@ mod terminal;
 mod tests;
 mod view;
 
+pub use actions::{action_json, action_text, actions_json, actions_markdown};
 pub use html::html;
 pub use json::json;
 pub use junit::junit;
@@ -43,4 +45,13 @@ impl From<RenderError> for crate::error::Error {
     fn from(error: RenderError) -> Self {
         Self::broken(error.to_string())
     }
+}
+
+/// TEMP
+pub fn runbook(
+    _: &crate::plan::Plan,
+    _: &std::collections::BTreeMap<String, serde_json::Value>,
+    _: &crate::action::Registry,
+) -> Result<String, RenderError> {
+    Err(RenderError::new("runbook", "temp"))
 }

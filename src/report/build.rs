@@ -7,7 +7,7 @@ use super::{omissions, rules, selfcheck, tables};
 use crate::action::Registry;
 use crate::error::{Error, ExitCode};
 use crate::ids::{Digest, StepId};
-use crate::journal::{Event, FailureClass, Record, WorldKind};
+use crate::journal::{Event, FailureClass, Record, WorldKind, digest_of};
 use crate::plan::Plan;
 
 /// Why there is no report. Never about the recovery: a bad backup makes a report, with the verdict `failed`.
@@ -119,15 +119,9 @@ pub fn report(
     Ok(report)
 }
 
-/// The digest of the last line of a journal, from its records, as the journal writes it: that of the record's JSON without
-/// the closing brace (behind which the line holds the digest itself). [`Digest::ZERO`] when there are none.
+/// The digest of the last line of a journal, from its records. [`Digest::ZERO`] when there are none.
 pub fn journal_digest(records: &[Record]) -> Digest {
-    records.last().map_or(Digest::ZERO, |record| {
-        // Serialising plain data with text keys cannot fail.
-        let mut line = serde_json::to_vec(record).unwrap_or_default();
-        line.pop();
-        Digest::of(&line)
-    })
+    records.last().map_or(Digest::ZERO, digest_of)
 }
 
 /// The JSON Schema of a report, published as `docs/schema/report.json`.

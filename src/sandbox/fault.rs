@@ -6,6 +6,7 @@
 use crate::time::HumanDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::str::FromStr;
 
 /// Something that goes wrong with some calls.
@@ -104,6 +105,33 @@ impl FromStr for Fault {
         }
         let effect = read_effect(effect).ok_or_else(|| wrong("there is no such effect"))?;
         Ok(Self { on: on.to_owned(), region, nth, times, effect })
+    }
+}
+
+impl fmt::Display for Fault {
+    /// Writes what [`Fault::from_str`] reads. An error's own message is left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.on)?;
+        if let Some(region) = &self.region {
+            write!(f, "@{region}")?;
+        }
+        if let Some(times) = self.times {
+            write!(f, "<{times}")?;
+        }
+        if let Some(nth) = self.nth {
+            write!(f, "#{nth}")?;
+        }
+        match &self.effect {
+            FaultEffect::Throttle => f.write_str("=throttle"),
+            FaultEffect::ServerError => f.write_str("=server_error"),
+            FaultEffect::LostReply => f.write_str("=lost_reply"),
+            FaultEffect::Slow(by) => write!(f, "=slow:{by}"),
+            FaultEffect::Error(e) => write!(f, "=error:{}:{}", e.code, e.status),
+            FaultEffect::Garbage => f.write_str("=garbage"),
+            FaultEffect::Reset => f.write_str("=reset"),
+            FaultEffect::Stuck => f.write_str("=stuck"),
+            FaultEffect::Broken => f.write_str("=broken"),
+        }
     }
 }
 
@@ -210,6 +238,23 @@ mod tests {
             "rds:X=slow:4",
         ] {
             assert!(bad.parse::<Fault>().unwrap_err().contains("is not a fault"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_fault_reads_back_what_it_prints() {
+        for text in [
+            "rds:Restore*@eu-west-1<3#2=throttle",
+            "*=server_error",
+            "ec2:*=slow:1m 30s",
+            "kms:DescribeKey=error:AccessDeniedException:403",
+            "s3:PutObject=lost_reply",
+            "s3:*=garbage",
+            "s3:*=reset",
+            "rds:*=stuck",
+            "rds:*=broken",
+        ] {
+            assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }
     }
 

@@ -15,7 +15,12 @@ const fn operation(service: &'static str, name: &'static str, fidelity: &'static
     Operation { service, name, fidelity }
 }
 
-/// Every operation that the sandbox simulates, besides those of S3.
+/// Every operation that the sandbox simulates, those of S3 included.
+pub fn operations() -> impl Iterator<Item = &'static Operation> {
+    FIDELITY.iter().chain(super::s3::FIDELITY)
+}
+
+/// Every operation that the sandbox simulates, besides those of [`crate::sandbox::s3::FIDELITY`].
 pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
@@ -35,7 +40,7 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "RestoreDBInstanceFromDBSnapshot",
-        "Single-AZ, default parameter group, default security group and no deletion protection unless the call says otherwise. Checks snapshot, key, subnet group, security groups, parameter group and its family. Ends `available` after `restore_takes`, the last fifth of it `backing-up`. Not: capacity and quotas (use faults), option groups, licences, domains; a snapshot shared by another account is readable only with a key of this place.",
+        "Single-AZ, default parameter group, default security group and no deletion protection unless the call says otherwise. Checks snapshot, key, subnet group, security groups, parameter group and its family. Ends `available` after `restore_takes`, the last fifth of it `backing-up`. Not: further automated snapshots after the first, capacity and quotas (use faults), option groups, licences, domains; a snapshot shared by another account is readable only with a key of this place.",
     ),
     operation(
         "rds",
@@ -50,7 +55,7 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "CopyDBSnapshot",
-        "Between regions and accounts; keys of the destination; refuses when the source's place is lost. Takes `copy_takes`. Not: quotas, option groups, presigned URLs (ignored).",
+        "Between regions and accounts; keys of the destination; refuses when the source's place is lost, fails when the source is deleted meanwhile. Takes `copy_takes`. Not: quotas, option groups, presigned URLs (ignored).",
     ),
     operation("rds", "DeleteDBSnapshot", "Manual snapshots that are available or failed, at once."),
     operation(
@@ -88,7 +93,7 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "ec2",
         "CreateVolume",
-        "From a snapshot or empty; keys; ClientToken; DryRun. `available` after 15 seconds, whatever the size: hydration is not simulated. Zones a, b and c of the region.",
+        "From a snapshot or empty; keys; ClientToken; DryRun. A key that cannot be used shows as in AWS: the call succeeds and the volume vanishes. `available` after 15 seconds, whatever the size: hydration is not simulated. Zones a, b and c of the region.",
     ),
     operation("ec2", "DeleteVolume", "Refuses attached volumes. Gone after 20 seconds; DryRun."),
     operation("ec2", "CreateTags", "Volumes and snapshots; DryRun."),
@@ -96,7 +101,7 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "ec2",
         "CopySnapshot",
-        "Between regions of an account; an encrypted original gives an encrypted copy; ten minutes; DryRun. The operation has no client token.",
+        "Between regions of an account; an encrypted original gives an encrypted copy; ten minutes; DryRun. A key that cannot be used shows as in AWS: the call succeeds and the snapshot ends in `error`. The operation has no client token.",
     ),
     operation("ec2", "DeleteSnapshot", "At once; DryRun. Not: snapshots in use by an image."),
     operation("ec2", "DescribeSecurityGroups", "By id, name and filters; no rules."),

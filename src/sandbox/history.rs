@@ -225,8 +225,10 @@ impl State {
     ) {
         let Some(schedule) = &database.schedule else { return };
         let Some(instance) = self.place(home).instances.get(&database.id).cloned() else { return };
-        let alive = matches!(instance.timeline.state(time), Some("available" | "modifying"));
-        if !alive || schedule.skipped.contains(&nth) {
+        // One that was restored under the name of a deleted original has no part in its schedule.
+        let original = instance.content.as_of.is_none();
+        let alive = matches!(instance.timeline.state(time), None | Some("available" | "modifying"));
+        if !original || !alive || schedule.skipped.contains(&nth) {
             return;
         }
         let stamp = time.format("%Y-%m-%d-%H-%M");
@@ -317,4 +319,47 @@ impl State {
 fn earlier(time: DateTime<Utc>, before: HumanDuration) -> DateTime<Utc> {
     let delta = TimeDelta::from_std(before.0).unwrap_or(TimeDelta::MAX);
     time.checked_sub_signed(delta).unwrap_or(DateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::Estate;
+    use proptest::prelude::*;
+
+    fn open() -> State {
+        let text = include_str!("tests/estate.yaml");
+        State::open(Estate::read("estate.yaml", text).unwrap(), Vec::new())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(30))]
+
+        #[test]
+        fn what_exists_does_not_depend_on_how_often_anybody_looked(
+            looks in proptest::collection::vec(1_i64..50_000, 1..20),
+        ) {
+            let (mut often, mut once) = (open(), open());
+            let mut now = often.estate.now;
+            for look in looks {
+                now += TimeDelta::seconds(look);
+                often.advance(now);
+            }
+            once.advance(now);
+            prop_assert_eq!(often.inventory(now), once.inventory(now));
+        }
+    }
+
+    #[test]
+    fn a_schedule_keeps_as_many_as_its_retention_says_whenever_one_looks() {
+        let mut state = open();
+        let start = state.estate.now;
+        for hours in 0..200 {
+            let now = start + TimeDelta::hours(hours) + TimeDelta::minutes(30);
+            state.advance(now);
+            let all = state.inventory(now);
+            let hourly = all.keys().filter(|k| k.contains("rds:hourly-")).count();
+            assert_eq!(hourly, 144, "after {hours} hours");
+        }
+    }
 }

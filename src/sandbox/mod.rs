@@ -28,8 +28,11 @@ mod world;
 pub use answers::{Answers, ApprovalAnswer, CommandAnswer, EstateOutside, HttpAnswer};
 pub use estate::Estate;
 pub use fault::{Fault, FaultEffect, FaultError};
-pub use fidelity::{FIDELITY, Operation};
+pub use fidelity::{FIDELITY, Operation, operations};
 pub use serve::{Reach, Server, serve};
 pub use sql::{DatabaseLogin, QueryRefused, Rows, SqlValue};
 pub use wire::{ConnectionFailure, Reply};
 pub use world::{CONNECT_TIMEOUT, READ_TIMEOUT, World, endpoint};
+
+#[cfg(test)]
+mod tests;

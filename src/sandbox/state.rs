@@ -101,16 +101,12 @@ impl Timeline {
 
     /// How far the way to the last state is covered, in percent.
     pub(crate) fn percent(&self, now: DateTime<Utc>) -> i64 {
+        if now >= self.settles() {
+            return if matches!(self.end(), "available" | "completed") { 100 } else { 0 };
+        }
         let start = self.0.first().map_or(now, |step| step.0);
         let (done, whole) = (now - start, self.settles() - start);
-        if self.0.len() == 1 || whole <= TimeDelta::zero() {
-            return if self.0.len() == 1 && self.end() != "available" && self.end() != "completed" {
-                0
-            } else {
-                100
-            };
-        }
-        (done.num_seconds().saturating_mul(100) / whole.num_seconds().max(1)).clamp(0, 100)
+        (done.num_seconds().saturating_mul(100) / whole.num_seconds().max(1)).clamp(0, 99)
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 /// What comes back from the simulated network.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are answers, and each is moved once")]
 pub enum Reply {
     /// An answer.
     Response(HttpResponse),

@@ -117,6 +117,14 @@ impl World {
         all
     }
 
+    /// As [`World::inventory`], without what schedules make and take away: to compare the world before a run with
+    /// the world after it.
+    pub fn lasting_inventory(&self) -> BTreeMap<String, String> {
+        let mut all = self.inventory();
+        all.retain(|_, line| !line.starts_with("scheduled "));
+        all
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // A panic while the lock was held can only have come from a test.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -207,9 +215,8 @@ impl Asked {
 }
 
 async fn body(request: &mut HttpRequest) -> Option<Vec<u8>> {
-    if let Some(bytes) = request.body().bytes() {
-        return Some(bytes.to_vec());
-    }
+    // Read as a stream even when it is in memory: otherwise the SDK's protection against stalled uploads never
+    // learns that all of it has been sent, and gives up on a slow answer.
     let body = std::mem::replace(request.body_mut(), SdkBody::taken());
     Some(body.collect().await.ok()?.to_bytes().to_vec())
 }
@@ -222,6 +229,7 @@ pub(crate) struct Arrival {
     verdict: Verdict,
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly all are answers, and each is moved once")]
 enum Verdict {
     Lost,
     Reset,

@@ -199,7 +199,7 @@ pub struct RecoveryLevelObjective {
 }
 
 /// What kind of data is recovered; decides what may be written down of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataClass {
     /// `public` and `internal`: observed values are written down. Every other class (`confidential`, `personal`,
@@ -210,6 +210,12 @@ pub struct DataClass {
 
 fn internal() -> String {
     "internal".to_owned()
+}
+
+impl Default for DataClass {
+    fn default() -> Self {
+        Self { class: internal() }
+    }
 }
 
 impl DataClass {

@@ -202,3 +202,29 @@ fn wrap(schema: &mut Value) {
     outer.insert("else".into(), schema.take());
     *schema = Value::Object(outer);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::fresh;
+
+    #[test]
+    fn the_published_schema_is_current() {
+        let schema = schema(&crate::providers::registry());
+        let text = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
+        fresh::check("docs/schema/scenario.json", &text);
+    }
+
+    #[test]
+    fn typed_inputs_accept_expressions_and_keep_their_descriptions() {
+        let registry = crate::scenario::testing::registry();
+        let input = written_input(registry.get("db.restore").unwrap());
+        let duration = &input["properties"]["expected_duration"];
+        assert_eq!(duration["else"]["format"], "redrill-duration");
+        assert!(duration["else"]["type"] == "string" && duration.get("if").is_some());
+        assert!(duration["description"].as_str().unwrap().contains("How long it should take."));
+        assert!(duration["description"].as_str().unwrap().contains("`90s`"));
+        assert_eq!(input["properties"]["class"]["type"], "string");
+        assert_eq!(input["properties"]["storage"]["else"]["enum"], json!(["gp3", "io2"]));
+    }
+}

@@ -35,6 +35,15 @@ impl Source {
         Digest::of(self.text.as_bytes())
     }
 
+    /// Byte offset of a line and column, both from 1 and the column in characters.
+    fn offset(&self, line: u64, column: u64) -> usize {
+        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(1);
+        let lines = self.text.split_inclusive('\n').take(number(line)).map(str::len);
+        let start = lines.sum::<usize>();
+        let rest = self.text.get(start..).unwrap_or_default();
+        start + rest.char_indices().nth(number(column)).map_or(rest.len(), |(at, _)| at)
+    }
+
     /// Line and column, both from 1 and the column in characters, of a byte offset.
     pub fn position(&self, offset: usize) -> (usize, usize) {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
@@ -301,8 +310,8 @@ impl<'de> Visitor<'de> for KindVisitor {
 fn syntax_error(source: &Source, error: &serde_saphyr::Error) -> Diagnostic {
     let error = error.without_snippet();
     let mut at = error.location().map_or(0..0, |location| {
-        let start = location.span().byte_offset().unwrap_or_default();
-        let start = usize::try_from(start).unwrap_or_default();
+        let known = location.span().byte_offset().and_then(|start| usize::try_from(start).ok());
+        let start = known.unwrap_or_else(|| source.offset(location.line(), location.column()));
         start..start + 1
     });
     clamp(&mut at, &source.text);
@@ -317,26 +326,31 @@ fn syntax_error(source: &Source, error: &serde_saphyr::Error) -> Diagnostic {
         .expected("quote it")
         .help(format!("write \"{written}\""));
     }
-    let message = error.to_string();
-    let (code, help) = if message.contains("budget") || message.contains("recursion limit") {
-        (
-            "RD002",
-            Some(
-                "anchors and aliases (& and *) are not part of the language; nesting and size are limited",
-            ),
+    let (code, message) = in_our_words(&error.to_string());
+    let diagnostic = Diagnostic::new(code, source, at, message);
+    if code == "RD002" {
+        diagnostic.help(
+            "anchors, aliases and merge keys (&, *, <<) are not part of the language; nesting and size are limited",
         )
     } else {
-        ("RD001", None)
-    };
-    let diagnostic = Diagnostic::new(code, source, at, first_line(&message));
-    match help {
-        Some(help) => diagnostic.help(help),
-        None => diagnostic,
+        diagnostic
     }
 }
 
-fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or("not YAML").to_owned()
+/// The reader's message without its advice to programmers. Its first line names the place, which we show anyway.
+fn in_our_words(message: &str) -> (&'static str, String) {
+    let message = message.lines().next().unwrap_or("not YAML");
+    let message = message.rsplit_once(" at line ").map_or(message, |(what, _)| what);
+    if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
+        let key = rest.split(", set ").next().unwrap_or(rest);
+        return ("RD001", format!("the key {key} stands twice"));
+    }
+    if message.contains("multiple YAML documents") {
+        return ("RD001", "a file holds one scenario: remove the second ---".to_owned());
+    }
+    let too_much = ["budget breached", "recursion limit", "merge keys are not allowed"];
+    let code = if too_much.iter().any(|part| message.contains(part)) { "RD002" } else { "RD001" };
+    (code, message.to_owned())
 }
 
 /// An unquoted `{{…}}` that a value begins with, on the line of the error or the one before.
@@ -407,7 +421,13 @@ mod tests {
     #[test]
     fn anchors_bombs_and_deep_nesting_are_refused() {
         assert_eq!(parse("a: &x 1\nb: *x\n").unwrap_err().code, "RD002");
-        assert_eq!(parse(&"[".repeat(200)).unwrap_err().code, "RD002");
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        assert_eq!(parse(&deep).unwrap_err().code, "RD002");
+        assert_eq!(parse("<<: { a: 1 }\n").unwrap_err().code, "RD002");
+        let twice = parse("b: 1\na: 1\na: 2\n").unwrap_err();
+        assert_eq!((twice.line, twice.message.as_str()), (3, "the key a stands twice"));
+        assert_eq!(parse("a: [1\nb: 2\n").unwrap_err().line, 2);
+        assert_eq!(parse("---\na: 1\n---\nb: 2\n").unwrap_err().code, "RD001");
         assert_eq!(parse(&" ".repeat(LARGEST_SCENARIO + 1)).unwrap_err().code, "RD002");
         assert_eq!(parse("a: 1\na: 2\n").unwrap_err().code, "RD001");
         assert_eq!(parse("a: [1\nb: 2\n").unwrap_err().code, "RD001");

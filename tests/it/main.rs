@@ -2,3 +2,5 @@
 
 #[cfg(test)]
 mod etcd_snapshots;
+#[cfg(test)]
+mod server_outside;

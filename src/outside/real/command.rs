@@ -213,8 +213,27 @@ mod tests {
         let error = run(&request).await.unwrap_err();
         assert!(matches!(error, OutsideError::Unreachable(text) if text.contains("killed")));
         let pid = std::fs::read_to_string(pid_file).unwrap();
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
-        assert!(state.is_err() || state.unwrap().contains(") Z "), "the grandchild is still alive");
+        let stat = format!("/proc/{}/stat", pid.trim());
+        let is_alive = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+        for _ in 0..50 {
+            if !is_alive() {
+                return;
+            }
+            crate::time::Clock::system().sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the grandchild is still alive");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_given_up_is_killed_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark");
+        let script = format!("(sleep 2; touch '{}') & sleep 300", mark.display());
+        let request = request(&["sh", "-c", &script]);
+        let given_up = tokio::time::timeout(Duration::from_millis(500), run(&request)).await;
+        assert!(given_up.is_err());
+        crate::time::Clock::system().sleep(Duration::from_secs(3)).await;
+        assert!(!mark.exists(), "the child went on");
     }
 
     #[tokio::test]

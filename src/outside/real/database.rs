@@ -82,6 +82,19 @@ pub(super) fn closed() -> OutsideError {
     OutsideError::Unreachable("the connection was given up after a failure".to_owned())
 }
 
+/// The certificates in a PEM file. The driver would take a missing file for a failed connection, which is waited for, and
+/// a file without certificates for one with none to add.
+pub(super) fn certificates(file: &str) -> Result<Vec<u8>, OutsideError> {
+    let content =
+        std::fs::read(file).map_err(|e| OutsideError::Failed(format!("TLS: {file}: {e}")))?;
+    const MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    if content.windows(MARK.len()).any(|window| window == MARK) {
+        Ok(content)
+    } else {
+        Err(OutsideError::Failed(format!("TLS: {file} holds no certificate in PEM form")))
+    }
+}
+
 /// What an error of the driver means. Texts of the server begin with its code: `SQLSTATE 42P01: …`.
 pub(super) fn meaning(error: &sqlx::Error) -> OutsideError {
     match error {

@@ -56,8 +56,12 @@ fn is_certificate(error: &(dyn Error + 'static)) -> bool {
         .any(|e| e.kind() == io::ErrorKind::InvalidData)
 }
 
+/// The error and its causes. An input/output error passes over the error that it wraps: that one is looked at as well.
 fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
+    std::iter::successors(Some(error), |&error| {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source())
+    })
 }
 
 /// The outermost text names the address, the innermost the reason.

@@ -1,4 +1,6 @@
-use super::database::{Stop, answering, closed, meaning, milliseconds, opening, push};
+use super::database::{
+    Stop, answering, certificates, closed, meaning, milliseconds, opening, push,
+};
 use super::values::{TextKind, from_bytes, from_text};
 use crate::outside::{Answer, DatabaseLogin, DatabaseSession, OutsideError, Rows, SqlValue, Tls};
 use futures_util::TryStreamExt;
@@ -49,7 +51,9 @@ fn options(login: &DatabaseLogin) -> Result<MySqlConnectOptions, OutsideError> {
         .disable_statement_logging();
     Ok(match &login.tls {
         Tls::Verify => options.ssl_mode(MySqlSslMode::VerifyIdentity),
-        Tls::VerifyWith(file) => options.ssl_mode(MySqlSslMode::VerifyIdentity).ssl_ca(file),
+        Tls::VerifyWith(file) => {
+            options.ssl_mode(MySqlSslMode::VerifyIdentity).ssl_ca_from_pem(certificates(file)?)
+        }
         Tls::Encrypt => options.ssl_mode(MySqlSslMode::Required),
         Tls::Off => options.ssl_mode(MySqlSslMode::Disabled),
     })
@@ -83,6 +87,11 @@ impl MysqlSession {
     /// One statement in a read-only transaction. Preparing it first lets the server refuse several statements at once,
     /// by which a query could leave the transaction. The text protocol then gives every type as text.
     async fn one(&mut self, sql: &str) -> Result<Rows, OutsideError> {
+        if !reads(sql) {
+            let words = READING.join(", ");
+            let text = format!("only statements that read may be sent to this server: {words}");
+            return Err(OutsideError::Failed(text));
+        }
         // Taken, so that a failure or a cancelled future cannot leave a half-used connection behind.
         let mut connection = self.connection.take().ok_or_else(closed)?;
         command(&mut connection, &self.set_limit).await?;
@@ -100,6 +109,35 @@ impl DatabaseSession for MysqlSession {
     fn query<'a>(&'a mut self, sql: &'a str) -> Answer<'a, Rows> {
         Box::pin(async move { answering(self.limit, self.one(sql)).await })
     }
+}
+
+/// How statements that only read begin. Others can leave the read-only transaction within one statement: procedures
+/// (CALL), compound statements (BEGIN NOT ATOMIC) and everything that commits by itself.
+const READING: [&str; 10] = [
+    "SELECT", "WITH", "TABLE", "VALUES", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "CHECK", "CHECKSUM",
+];
+
+/// Whether the first word, behind comments and parentheses, is one of those.
+fn reads(sql: &str) -> bool {
+    let mut rest = sql;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+        // The server runs what stands in a comment of this kind.
+        if rest.starts_with("/*!") || rest.starts_with("/*M!") {
+            return false;
+        }
+        let behind = if let Some(comment) = rest.strip_prefix("/*") {
+            comment.split_once("*/")
+        } else if rest.starts_with("--") || rest.starts_with('#') {
+            rest.split_once('\n')
+        } else {
+            break;
+        };
+        let Some((_, behind)) = behind else { return false };
+        rest = behind;
+    }
+    let word = rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    READING.iter().any(|reading| reading.eq_ignore_ascii_case(word))
 }
 
 async fn command(connection: &mut MySqlConnection, sql: &str) -> Result<(), OutsideError> {
@@ -139,4 +177,35 @@ fn value(row: &MySqlRow, index: usize) -> Result<SqlValue, sqlx::Error> {
         Ok(text) => from_text(text, kind),
         Err(_) => from_bytes(row.try_get_unchecked::<&[u8], _>(index)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reads;
+
+    #[test]
+    fn only_statements_that_read_are_sent() {
+        for sql in [
+            "select 1",
+            "  -- the sum\n# of all\n/* accounts */ ((SELECT 1) UNION (SELECT 2))",
+            "with x as (select 1) select * from x",
+            "CHECK TABLE ledger",
+            "show(1)",
+        ] {
+            assert!(reads(sql), "{sql}");
+        }
+        for sql in [
+            "",
+            "-- select",
+            "/* select",
+            "call writes()",
+            "begin not atomic commit; end",
+            "/*!50000 call writes() */",
+            "/*M! call writes() */ select 1",
+            "set session transaction read write",
+            "selection",
+        ] {
+            assert!(!reads(sql), "{sql}");
+        }
+    }
 }

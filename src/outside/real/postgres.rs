@@ -1,4 +1,6 @@
-use super::database::{Stop, answering, closed, meaning, milliseconds, opening, push};
+use super::database::{
+    Stop, answering, certificates, closed, meaning, milliseconds, opening, push,
+};
 use super::values::{TextKind, from_bytes, from_text};
 use crate::outside::{Answer, DatabaseLogin, DatabaseSession, OutsideError, Rows, SqlValue, Tls};
 use futures_util::TryStreamExt;
@@ -45,7 +47,9 @@ fn options(login: &DatabaseLogin) -> Result<PgConnectOptions, OutsideError> {
         .disable_statement_logging();
     Ok(match &login.tls {
         Tls::Verify => options.ssl_mode(PgSslMode::VerifyFull),
-        Tls::VerifyWith(file) => options.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert(file),
+        Tls::VerifyWith(file) => {
+            options.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert_from_pem(certificates(file)?)
+        }
         Tls::Encrypt => options.ssl_mode(PgSslMode::Require),
         Tls::Off => options.ssl_mode(PgSslMode::Disable),
     })
@@ -65,14 +69,15 @@ impl PostgresSession {
     }
 
     /// One statement in a read-only transaction. Preparing it first lets the server refuse several statements at once,
-    /// by which a query could leave the transaction. The simple protocol then gives every type as text.
+    /// by which a query could leave the transaction. After its first query (`SELECT 1`) a transaction cannot be made
+    /// read-write any more, not even from within a function. The simple protocol then gives every type as text.
     async fn one(&mut self, sql: &str) -> Result<Rows, OutsideError> {
         // Taken, so that a failure or a cancelled future cannot leave a half-used connection behind.
         let mut connection = self.connection.take().ok_or_else(closed)?;
         let limit = milliseconds(self.limit);
         let begin = format!(
             "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL timezone = 'UTC'; \
-             SET LOCAL datestyle = 'ISO, MDY'"
+             SET LOCAL datestyle = 'ISO, MDY'; SELECT 1"
         );
         command(&mut connection, &begin).await?;
         let answer = read(&mut connection, sql).await;

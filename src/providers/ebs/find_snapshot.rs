@@ -121,7 +121,7 @@ impl Action for FindSnapshot {
                 ("worst_case", "usable_snapshots"),
             ],
             proves: &[Proof::RecoveryPointOfBackup],
-            exercised: Exercised { sandbox: false, servers: &[], aws: None },
+            exercised: Exercised { sandbox: true, servers: &[], aws: None },
         }
     }
 

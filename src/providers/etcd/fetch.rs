@@ -1,4 +1,5 @@
 use crate::action::{StepContext, StepError};
+use crate::providers::backups::time_of;
 use crate::time::ByteSize;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use chrono::{DateTime, Utc};
@@ -114,7 +115,6 @@ fn describe(
 ) -> Result<Snapshot, StepError> {
     let version = answer.version_id().filter(|id| *id != "null").map(str::to_owned);
     let suffix = version.as_ref().map(|id| format!("?versionId={id}")).unwrap_or_default();
-    let modified = answer.last_modified();
     let marks = answer.metadata().into_iter().flatten();
     let mut marks = marks.filter(|(name, _)| name.eq_ignore_ascii_case(TIME_MARK));
     Ok(Snapshot {
@@ -122,7 +122,7 @@ fn describe(
         length,
         identity: format!("s3://{}/{}{suffix}", object.bucket, object.key),
         version,
-        modified: modified.and_then(|t| DateTime::from_timestamp(t.secs(), t.subsec_nanos())),
+        modified: answer.last_modified().and_then(time_of),
         modified_by_s3: true,
         marked_time: marks.next().map(|(_, value)| value.clone()),
     })

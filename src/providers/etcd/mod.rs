@@ -6,6 +6,8 @@
 mod by_hand;
 mod fetch;
 mod judge;
+#[cfg(test)]
+mod tests;
 mod verify_snapshot;
 
 use crate::action::Registry;

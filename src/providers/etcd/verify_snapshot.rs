@@ -22,9 +22,13 @@ pub(super) struct VerifySnapshot;
 #[schemars(extend(
     "not" = { "required": ["file", "object"] },
     "anyOf" = [
-        { "required": ["file"] },
-        { "required": ["object"] },
-        { "required": ["platform"], "properties": { "platform": { "const": "eks" } } }
+        { "required": ["file"], "description": "file: PATH" },
+        { "required": ["object"], "description": "object: { bucket, key }" },
+        {
+            "required": ["platform"],
+            "properties": { "platform": { "const": "eks" } },
+            "description": "platform: eks"
+        }
     ]
 ))]
 pub(super) struct VerifySnapshotInput {
@@ -102,7 +106,7 @@ impl Action for VerifySnapshot {
             populations: &[],
             proves: &[Proof::RecoveryPointOfBackup],
             exercised: Exercised {
-                sandbox: false,
+                sandbox: true,
                 servers: &["snapshots made by etcd 3.4 and 3.5"],
                 aws: None,
             },

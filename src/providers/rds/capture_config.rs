@@ -111,7 +111,7 @@ impl Action for CaptureConfig {
             checks: &[("parameters read", "the parameter group of the instance could be read")],
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: false, servers: &[], aws: None },
+            exercised: Exercised { sandbox: true, servers: &[], aws: None },
         }
     }
 
@@ -254,7 +254,7 @@ async fn changed_parameters(
 }
 
 /// The outputs that one line of the CLI gives, with their paths in its answer.
-const READ: [(&str, &str); 19] = [
+const READ: [(&str, &str); 21] = [
     ("id", "DBInstanceIdentifier"),
     ("arn", "DBInstanceArn"),
     ("resource_id", "DbiResourceId"),
@@ -274,6 +274,8 @@ const READ: [(&str, &str); 19] = [
     ("iam_auth", "IAMDatabaseAuthenticationEnabled"),
     ("kms_key", "KmsKeyId"),
     ("ca", "CACertificateIdentifier"),
+    ("encrypted", "StorageEncrypted"),
+    ("publicly_accessible", "PubliclyAccessible"),
 ];
 
 fn by_hand(input: &HandInput) -> ByHand {

@@ -234,8 +234,14 @@ fn newer_without_key(judged: &[Judged<'_>], chosen: &Judged<'_>) -> Option<Findi
     })
 }
 
+/// Statuses that every snapshot passes through; a snapshot in one of them needs nobody's attention.
+const PASSING_STATUSES: [&str; 3] = ["copying", "creating", "deleting"];
+
 fn failed_snapshots(judged: &[Judged<'_>]) -> Option<Finding> {
-    let failed = |j: &&Judged<'_>| matches!(&j.standing, Standing::NotAvailable(state) if state != "creating" && state != "copying");
+    let failed = |j: &&Judged<'_>| match &j.standing {
+        Standing::NotAvailable(state) => !PASSING_STATUSES.contains(&state.as_str()),
+        _ => false,
+    };
     let failed: Vec<_> = judged.iter().filter(failed).map(|j| j.snapshot.id.as_str()).collect();
     (!failed.is_empty()).then(|| {
         finding(
@@ -414,6 +420,16 @@ mod tests {
         assert!(!found(&[0, 24, 49], 60));
         assert!(found(&[0, 24, 72], 80));
         assert!(found(&[0, 24], 72), "the time since the last one counts");
+    }
+
+    #[test]
+    fn a_failed_snapshot_is_pointed_out_and_one_on_its_way_is_not() {
+        let in_status = |status: &str| {
+            let snapshots = [Snapshot { status: Some(status.into()), ..snapshot("s", 1) }];
+            failed_snapshots(&judge(&snapshots, &no_keys(), &wanted())).is_some()
+        };
+        assert!(in_status("failed") && in_status("incompatible-restore"));
+        assert!(!in_status("creating") && !in_status("copying") && !in_status("deleting"));
     }
 
     #[test]

@@ -24,7 +24,9 @@ pub(super) async fn describe_instance(
     match answer {
         Ok(answer) => {
             let mut instances = answer.db_instances.unwrap_or_default().into_iter();
-            Ok(instances.find(|i| i.db_instance_identifier() == Some(name)))
+            // RDS keeps identifiers in lower case, whatever was asked for.
+            let same = |id: &str| id.eq_ignore_ascii_case(name);
+            Ok(instances.find(|i| i.db_instance_identifier().is_some_and(same)))
         }
         Err(error) if error.class() == FailureClass::NotFound => Ok(None),
         Err(error) => Err(error),

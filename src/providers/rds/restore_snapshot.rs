@@ -138,7 +138,7 @@ impl Action for RestoreSnapshot {
             checks: CHECKS,
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: false, servers: &[], aws: None },
+            exercised: Exercised { sandbox: true, servers: &[], aws: None },
         }
     }
 

@@ -82,8 +82,7 @@ fn restore_command(input: &HandInput) -> String {
     for (name, option) in options {
         words.extend(input.word(name).map(|word| format!("{option} {word}")));
     }
-    let groups = input.words("security_groups").filter(|words| !words.is_empty());
-    words.extend(groups.map(|groups| format!("--vpc-security-group-ids {groups}")));
+    words.extend(security_groups(input).map(|groups| format!("--vpc-security-group-ids {groups}")));
     words.push(flag(input, "multi_az", "multi-az"));
     words.push(flag(input, "publicly_accessible", "publicly-accessible"));
     words.push(flag(input, "deletion_protection", "deletion-protection"));
@@ -101,6 +100,13 @@ fn restore_command(input: &HandInput) -> String {
     }
     words.push("--query DBInstance.DBInstanceStatus --output text".to_owned());
     words.join(" \\\n  ")
+}
+
+/// A list that comes from an earlier step as a whole stays unquoted, so that the shell splits it.
+fn security_groups(input: &HandInput) -> Option<String> {
+    let words = input.words("security_groups").filter(|words| !words.is_empty())?;
+    let whole = input.value("security_groups").is_some_and(Value::is_string);
+    Some(if whole { words.trim_matches('"').to_owned() } else { words })
 }
 
 /// `--name` or `--no-name`; chosen by the shell where the value comes from an earlier step.
@@ -170,6 +176,14 @@ mod tests {
         ] {
             assert!(command.contains(part), "{part} is missing in\n{command}");
         }
+        let of_a_step =
+            json!({ "security_groups": HandInput::variable_mark("config", "security_groups") });
+        let input_of_a_step = HandInput::new("restore", None, of_a_step, BTreeMap::new());
+        let command = restore_command(&input_of_a_step);
+        assert!(
+            command.contains("--vpc-security-group-ids ${CONFIG_SECURITY_GROUPS} "),
+            "{command}"
+        );
         assert_eq!(FIELDS.split(',').count(), OUTPUTS.len());
         assert!(read_command(&input).contains("read -r RESTORE_ARN RESTORE_ENDPOINT RESTORE_PORT"));
         assert!(wait_command(&input).contains("-lt 480"));

@@ -1,9 +1,9 @@
 use super::judge::{ContentMarks, SourceStatus};
 use super::rules::Rule;
-use super::time_of;
 use crate::action::{StepContext, StepError};
 use crate::aws::SiteSession;
 use crate::journal::FailureClass;
+use crate::providers::backups::time_of;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType, ReplicationStatus, ServerSideEncryption};

@@ -126,7 +126,7 @@ impl Action for CheckReplication {
                 ("behind", "versions_compared"),
             ],
             proves: &[Proof::RecoveryPointOfBackup],
-            exercised: Exercised { sandbox: false, servers: &[], aws: None },
+            exercised: Exercised { sandbox: true, servers: &[], aws: None },
         }
     }
 

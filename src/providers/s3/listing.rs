@@ -1,6 +1,6 @@
 use super::bucket::Bucket;
-use super::time_of;
 use crate::action::{StepContext, StepError};
+use crate::providers::backups::time_of;
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::types::EncodingType;
 use chrono::{DateTime, Utc};

@@ -13,11 +13,12 @@ mod judge;
 mod listing;
 mod replicate_canary;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use crate::action::Registry;
 use canary_object::CanaryObjectKind;
 use check_replication::CheckReplication;
-use chrono::{DateTime, Utc};
 use replicate_canary::ReplicateCanary;
 
 /// Adds what this program knows about S3.
@@ -25,9 +26,4 @@ pub fn register(registry: &mut Registry) {
     registry.action(CheckReplication);
     registry.action(ReplicateCanary);
     registry.resource(CanaryObjectKind);
-}
-
-/// A time of the SDK, in UTC.
-fn time_of(time: &aws_sdk_s3::primitives::DateTime) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(time.secs(), time.subsec_nanos())
 }

@@ -83,7 +83,7 @@ impl Action for ReplicateCanary {
             checks: &[("canary at the replica", "the same bytes can be read there in time")],
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: false, servers: &[], aws: None },
+            exercised: Exercised { sandbox: true, servers: &[], aws: None },
         }
     }
 

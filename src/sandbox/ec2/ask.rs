@@ -72,19 +72,33 @@ impl Filters {
 }
 
 /// The tags that a creating call puts on what it creates.
-pub(super) fn specified_tags(params: &Params, kind: &str) -> BTreeMap<String, String> {
-    let specifications = params.structures("TagSpecification");
-    let of_kind = specifications.iter().filter(|s| s.get("ResourceType") == Some(kind));
-    of_kind.flat_map(|s| tags(s)).collect()
+pub(super) fn specified_tags(
+    params: &Params,
+    kind: &str,
+) -> Result<BTreeMap<String, String>, AwsError> {
+    let mut all = BTreeMap::new();
+    for specification in params.structures("TagSpecification") {
+        if specification.get("ResourceType") != Some(kind) {
+            let what =
+                "The tag specification is for a resource type that this call does not create.";
+            return Err(invalid(what));
+        }
+        all.extend(tags(&specification)?);
+    }
+    Ok(all)
 }
 
 /// `Tag.1.Key`, `Tag.1.Value` and so on.
-pub(super) fn tags(params: &Params) -> BTreeMap<String, String> {
-    let pairs = params.structures("Tag").into_iter().filter_map(|tag| {
-        let value = tag.get("Value").unwrap_or_default().to_owned();
-        Some((tag.get("Key")?.to_owned(), value))
-    });
-    pairs.collect()
+pub(super) fn tags(params: &Params) -> Result<BTreeMap<String, String>, AwsError> {
+    let mut tags = BTreeMap::new();
+    for tag in params.structures("Tag") {
+        let key = tag.need("Key")?;
+        if key.to_lowercase().starts_with("aws:") {
+            return Err(invalid("Tag keys starting with 'aws:' are reserved for internal use"));
+        }
+        tags.insert(key.to_owned(), tag.get("Value").unwrap_or_default().to_owned());
+    }
+    Ok(tags)
 }
 
 pub(super) fn tag_set(x: &mut Xml, tags: &BTreeMap<String, String>) {

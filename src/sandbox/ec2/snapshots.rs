@@ -10,6 +10,9 @@ use std::time::Duration;
 
 const COPY_TAKES: Duration = Duration::from_secs(10 * 60);
 
+/// After this long it turns out that a key cannot be used.
+pub(super) const KEY_FAILS: Duration = Duration::from_secs(5);
+
 const FILTERS: [&str; 8] = [
     "description",
     "encrypted",
@@ -96,6 +99,7 @@ fn write(x: &mut Xml, owner: &PlaceKey, s: &EbsSnapshot, now: DateTime<Utc>) {
     x.text("snapshotId", &s.id)
         .text("volumeId", &s.volume)
         .text("status", status)
+        .maybe("statusMessage", (status == "error").then_some("Given key ID is not accessible"))
         .text("startTime", timestamp(s.started))
         .maybe(
             "completionTime",
@@ -111,15 +115,20 @@ fn write(x: &mut Xml, owner: &PlaceKey, s: &EbsSnapshot, now: DateTime<Utc>) {
     tag_set(x, &s.tags);
 }
 
-/// The ARN of the key for something new: the one that the call names, or the account's default key.
-pub(super) fn key_for(call: &Call<'_>, name: Option<&str>) -> Result<String, AwsError> {
+/// The key for something new: the one that the call names, or the account's default key.
+pub(super) struct KeyChoice {
+    pub(super) arn: String,
+    /// "AWS authenticates the KMS key asynchronously. Therefore, if you specify an ID, alias, or ARN that is not
+    /// valid, the action can appear to complete, but eventually fails" (API references of CreateVolume, CopySnapshot).
+    pub(super) usable: bool,
+}
+
+pub(super) fn choose_key(call: &Call<'_>, name: Option<&str>) -> KeyChoice {
     let name = name.unwrap_or("alias/aws/ebs");
-    let key = call.state.find_key(&call.place, name);
-    key.filter(|k| k.usable()).map(|k| k.arn).ok_or_else(|| {
-        let what =
-            format!("The KMS key {name} does not exist, is not enabled or you may not use it.");
-        AwsError::new(400, "InvalidKmsKey.NotFound", what)
-    })
+    match call.state.find_key(&call.place, name) {
+        Some(key) => KeyChoice { usable: key.usable(), arn: key.arn },
+        None => KeyChoice { usable: false, arn: name.to_owned() },
+    }
 }
 
 pub(super) fn copy(mut call: Call<'_>) -> Result<Xml, AwsError> {
@@ -140,27 +149,25 @@ pub(super) fn copy(mut call: Call<'_>) -> Result<Xml, AwsError> {
         let what = "KmsKeyId needs Encrypted to be true.";
         return Err(AwsError::new(400, "InvalidParameterDependency", what));
     }
-    if let Some(key) = &source.kms_key
-        && !call.state.find_key(&from, key).is_some_and(|k| k.usable())
-    {
-        let what = format!("The KMS key {key} of the source cannot be used.");
-        return Err(AwsError::new(400, "InvalidKmsKey.InvalidState", what));
-    }
-    let kms_key = match encrypted {
-        true => Some(key_for(&call, params.get("KmsKeyId"))?),
-        false => None,
-    };
+    let old = source.kms_key.as_ref().map(|key| call.state.find_key(&from, key));
+    let source_readable = old.is_none_or(|key| key.is_some_and(|k| k.usable()));
+    let key = encrypted.then(|| choose_key(&call, params.get("KmsKeyId")));
+    let usable = source_readable && key.as_ref().is_none_or(|k| k.usable);
+    let tags = specified_tags(params, "snapshot")?;
     dry_run(params)?;
     let default = format!("[Copied {id} from {}]", from.region);
-    let timeline = Timeline::begin(call.now, "pending").then(COPY_TAKES, "completed");
+    let timeline = match usable {
+        true => Timeline::begin(call.now, "pending").then(COPY_TAKES, "completed"),
+        false => Timeline::begin(call.now, "pending").then(KEY_FAILS, "error"),
+    };
     let copy = EbsSnapshot {
         id: format!("snap-{}", call.state.fresh_digits("snapshot", 17)),
         volume: EbsSnapshot::ARBITRARY_VOLUME.to_owned(),
         started: call.now,
         timeline: call.marked(timeline, "error"),
-        kms_key,
+        kms_key: key.map(|k| k.arn),
         description: params.get("Description").map_or(default, str::to_owned),
-        tags: specified_tags(params, "snapshot"),
+        tags,
         shared_with: Vec::new(),
         expires: None,
         scheduled: false,

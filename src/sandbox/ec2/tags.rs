@@ -11,7 +11,7 @@ const FILTERS: [&str; 4] = ["key", "resource-id", "resource-type", "value"];
 pub(super) fn create(mut call: Call<'_>) -> Result<Xml, AwsError> {
     let params = call.params();
     let ids = params.list("ResourceId");
-    let new = tags(params);
+    let new = tags(params)?;
     let here = call.here();
     for id in &ids {
         if id.starts_with("snap-") && !here.ebs_snapshots.contains_key(id) {

@@ -2,7 +2,7 @@
 
 use super::ask::{Filters, dry_run, invalid, paged, specified_tags, tag_set};
 use super::model::Volume;
-use super::snapshots::{find, key_for, not_found};
+use super::snapshots::{KEY_FAILS, choose_key, find, not_found};
 use crate::sandbox::services::Call;
 use crate::sandbox::state::Timeline;
 use crate::sandbox::wire::{AwsError, Params, Xml, timestamp};
@@ -165,16 +165,16 @@ fn new_volume(call: &mut Call<'_>) -> Result<Volume, AwsError> {
         return Err(invalid(format!("Volume of {size}GiB is smaller than the snapshot.")));
     }
     let old_key = snapshot.as_ref().and_then(|s| s.kms_key.as_deref());
-    if let Some(key) = old_key {
-        key_for(call, Some(key))?;
-    }
+    let source_readable = old_key.is_none_or(|key| choose_key(call, Some(key)).usable);
     let encrypted = old_key.is_some() || params.flag("Encrypted") == Some(true);
-    let kms_key = match encrypted {
-        true => Some(key_for(call, params.get("KmsKeyId").or(old_key))?),
-        false => None,
-    };
+    let key = encrypted.then(|| choose_key(call, params.get("KmsKeyId").or(old_key)));
+    let usable = source_readable && key.as_ref().is_none_or(|k| k.usable);
     let kind = params.get("VolumeType").unwrap_or("gp2").to_owned();
-    let timeline = Timeline::begin(call.now, "creating").then(CREATE_TAKES, "available");
+    let begin = Timeline::begin(call.now, "creating");
+    let timeline = match usable {
+        true => begin.then(CREATE_TAKES, "available"),
+        false => begin.then(KEY_FAILS, Timeline::GONE),
+    };
     Ok(Volume {
         id: format!("vol-{}", call.state.fresh_digits("volume", 17)),
         size,
@@ -182,12 +182,12 @@ fn new_volume(call: &mut Call<'_>) -> Result<Volume, AwsError> {
         iops: params.number("Iops")?.or((kind == "gp3").then_some(3000)),
         throughput: params.number("Throughput")?.or((kind == "gp3").then_some(125)),
         kind,
-        kms_key,
+        kms_key: key.map(|k| k.arn),
         from_snapshot: snapshot.map(|s| s.id),
         attached_to: None,
         created: call.now,
         timeline: call.marked(timeline, "error"),
-        tags: specified_tags(params, "volume"),
+        tags: specified_tags(params, "volume")?,
     })
 }
 

@@ -17,7 +17,7 @@ pub use place::{
     AccountEstate, KmsKeyEstate, KmsKeyState, ParameterGroupEstate, PlaceEstate, SecretEstate,
     SecurityGroupEstate, SubnetEstate, SubnetGroupEstate,
 };
-pub use schedule::Cadence;
+pub(crate) use schedule::Cadence;
 pub use volume::{
     ManualVolumeSnapshot, VolumeEstate, VolumeSnapshotCopies, VolumeSnapshotSchedule,
 };

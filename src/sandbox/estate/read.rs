@@ -49,7 +49,9 @@ fn located(name: &str, error: &serde_saphyr::Error) -> Error {
     match error.location() {
         Some(at) => {
             let place = format!(" at line {}, column {}", at.line(), at.column());
-            let words = text.replace(&place, "");
+            let text = text.replace(&place, "");
+            // Advice for programmers, not for the author of the file.
+            let words = text.trim_end_matches(", set DuplicateKeyPolicy in Options if acceptable");
             Error::bad_input(format!("{name}:{}:{}: {words}", at.line(), at.column()))
         }
         None => Error::bad_input(format!("{name}: {text}")),
@@ -348,11 +350,27 @@ mod tests {
 
     #[test]
     fn aliases_another_version_and_unknown_accounts_are_refused() {
-        assert!(message("title: &a x\nanswers: *a\n").contains("e.yaml:"));
+        let text = message("title: &a x\nanswers: *a\n");
+        assert!(text.starts_with("e.yaml:") && text.contains("anchor"), "{text}");
+        assert_eq!(message("now: x\n"), "e.yaml:4:1: duplicate mapping key: now");
         let other = HEAD.replace("estate: 1", "estate: 2");
         let text = Estate::read("e.yaml", &other).unwrap_err().to_string();
         assert!(text.starts_with("e.yaml:1:9: "), "{text}");
         let text = message("places: [{ account: '222222222222', region: a }]\n");
         assert!(text.contains("222222222222 is not under accounts"), "{text}");
+    }
+
+    #[test]
+    fn the_published_schema_accepts_what_the_reader_accepts() {
+        let text = include_str!("../tests/estate.yaml");
+        Estate::read("estate.yaml", text).unwrap();
+        let schema = serde_json::to_value(schemars::schema_for!(Estate)).unwrap();
+        let written: serde_json::Value = parse(text).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&written).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        let mut wrong = written;
+        wrong["places"][0]["databases"][0]["prot"] = 1.into();
+        assert!(!validator.is_valid(&wrong));
     }
 }

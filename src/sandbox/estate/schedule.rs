@@ -3,26 +3,26 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// The regular times of a schedule: `at` after each multiple of `every` since 1970-01-01T00:00Z.
 #[derive(Clone, Copy, Debug)]
-pub struct Cadence {
+pub(crate) struct Cadence {
     every: i64,
     at: i64,
 }
 
 impl Cadence {
     /// A cadence. `every` is at least one second.
-    pub fn new(every: HumanDuration, at: HumanDuration) -> Self {
+    pub(crate) fn new(every: HumanDuration, at: HumanDuration) -> Self {
         let milliseconds =
             |d: HumanDuration| i64::try_from(d.0.as_millis()).unwrap_or(i64::MAX / 4);
         Self { every: milliseconds(every).max(1000), at: milliseconds(at) }
     }
 
     /// The number of the latest slot that is not after `time`.
-    pub fn slot_at(&self, time: DateTime<Utc>) -> i64 {
+    pub(crate) fn slot_at(&self, time: DateTime<Utc>) -> i64 {
         (time.timestamp_millis() - self.at).div_euclid(self.every)
     }
 
     /// The time of a slot.
-    pub fn time_of(&self, slot: i64) -> DateTime<Utc> {
+    pub(crate) fn time_of(&self, slot: i64) -> DateTime<Utc> {
         let milliseconds = slot.saturating_mul(self.every).saturating_add(self.at);
         DateTime::UNIX_EPOCH
             .checked_add_signed(TimeDelta::milliseconds(milliseconds))

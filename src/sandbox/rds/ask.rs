@@ -20,9 +20,10 @@ pub(super) fn snapshot_not_found(id: &str) -> AwsError {
     AwsError::new(404, "DBSnapshotNotFound", format!("DBSnapshot {id} not found."))
 }
 
-pub(super) fn key_not_accessible(key: &str) -> AwsError {
+/// `which` key: that of the `source snapshot` or the `target`.
+pub(super) fn key_not_accessible(which: &str, key: &str) -> AwsError {
     let what = format!(
-        "The specified KMS key [{key}] does not exist, is not enabled or you do not have permissions to access it."
+        "The {which} KMS key [{key}] does not exist, is not enabled or you do not have permissions to access it."
     );
     AwsError::new(400, "KMSKeyNotAccessibleFault", what)
 }
@@ -58,12 +59,17 @@ pub(super) fn passes(filters: &BTreeMap<String, Vec<String>>, name: &str, value:
     filters.get(name).is_none_or(|values| values.iter().any(|v| v == value))
 }
 
-pub(super) fn tags(params: &Params) -> BTreeMap<String, String> {
-    let pairs = params.structures("Tags.Tag").into_iter().filter_map(|tag| {
-        let value = tag.get("Value").unwrap_or_default().to_owned();
-        Some((tag.get("Key")?.to_owned(), value))
-    });
-    pairs.collect()
+/// The tags that a call brings.
+pub(super) fn tags(params: &Params) -> Result<BTreeMap<String, String>, AwsError> {
+    let mut tags = BTreeMap::new();
+    for tag in params.structures("Tags.Tag") {
+        let key = tag.need("Key")?;
+        if key.to_lowercase().starts_with("aws:") {
+            return Err(invalid("Tag keys cannot start with the reserved prefix aws:"));
+        }
+        tags.insert(key.to_owned(), tag.get("Value").unwrap_or_default().to_owned());
+    }
+    Ok(tags)
 }
 
 /// The rules for identifiers: "1 to 63 letters, numbers, or hyphens; first character a letter; no hyphen at the end

@@ -1,6 +1,6 @@
 //! Copying and deleting snapshots.
 
-use super::ask::{check_identifier, combination, key_not_accessible, snapshot_not_found, tags};
+use super::ask::{check_identifier, invalid, key_not_accessible, snapshot_not_found, tags};
 use super::model::DbSnapshot;
 use super::snapshots;
 use super::xml::View;
@@ -38,7 +38,7 @@ pub(super) fn copy(mut call: Call<'_>) -> Result<Xml, AwsError> {
         Some(true) => source.tags.clone(),
         _ => Default::default(),
     };
-    own_tags.extend(tags(params));
+    own_tags.extend(tags(params)?);
     let copy = DbSnapshot {
         id: target,
         kind: "manual",
@@ -69,7 +69,7 @@ fn copied_key(
         let key = call.state.find_key(from, old);
         let managed = key.as_ref().is_some_and(|k| k.managed_by_aws);
         if !key.is_some_and(|k| k.usable()) || (managed && from.account != call.place.account) {
-            return Err(key_not_accessible(old));
+            return Err(key_not_accessible("source snapshot", old));
         }
         if asked.is_none() && *from == call.place {
             return Ok(Some(old.clone()));
@@ -79,11 +79,13 @@ fn copied_key(
         if source.kms_key.is_none() {
             return Ok(None);
         }
-        let what = "KmsKeyId must be specified: the source is encrypted with a key of another region or account.";
-        return Err(combination(what));
+        return Err(match from.region == call.place.region {
+            true => key_not_accessible("target", "None"),
+            false => invalid("Must specify new KMS key for cross region encrypted snapshot copy."),
+        });
     };
     let key = call.state.find_key(&call.place, name).filter(|k| k.usable());
-    key.map(|k| Some(k.arn)).ok_or_else(|| key_not_accessible(name))
+    key.map(|k| Some(k.arn)).ok_or_else(|| key_not_accessible("target", name))
 }
 
 fn one_snapshot(call: &Call<'_>, snapshot: &DbSnapshot) -> Xml {
@@ -107,6 +109,15 @@ pub(super) fn delete(mut call: Call<'_>) -> Result<Xml, AwsError> {
         return Err(AwsError::new(400, "InvalidDBSnapshotState", what));
     }
     call.here().db_snapshots.remove(name);
+    // "If you delete a source snapshot before the target snapshot becomes available, the snapshot copy might fail."
+    let arn = snapshot.arn(&call.place);
+    for place in call.state.places.values_mut() {
+        for copy in place.db_snapshots.values_mut() {
+            if copy.source_arn.as_ref() == Some(&arn) && copy.timeline.is(now, "creating") {
+                copy.timeline = Timeline::begin(now, "failed");
+            }
+        }
+    }
     let mut gone = snapshot;
     gone.timeline = Timeline::begin(now, "deleted");
     Ok(one_snapshot(&call, &gone))

@@ -51,7 +51,7 @@ pub(super) fn automated_backups(call: Call<'_>) -> Result<Xml, AwsError> {
         .filter(|i| i.settings.backup_retention > 0 && !i.timeline.is(call.now, "creating"))
         .filter(|i| wanted.is_none_or(|w| w == i.id))
         .filter(|i| resource.is_none_or(|w| w == i.resource_id))
-        .filter(|i| passes(&filters, "status", "active"))
+        .filter(|_| passes(&filters, "status", "active"))
         .filter(|i| passes(&filters, "db-instance-id", &i.id))
         .filter(|i| passes(&filters, "dbi-resource-id", &i.resource_id))
         .map(|i| (i.id.clone(), i))

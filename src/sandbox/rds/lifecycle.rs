@@ -12,6 +12,7 @@ use crate::sandbox::services::Call;
 use crate::sandbox::state::{PlaceKey, State, Timeline};
 use crate::sandbox::wire::{AwsError, Params, Xml};
 use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long after ModifyDBInstance an instance that still says `available` begins to change.
@@ -40,11 +41,12 @@ pub(super) fn restore(mut call: Call<'_>) -> Result<Xml, AwsError> {
     if let Some(key) = &snapshot.kms_key {
         let usable = call.state.find_key(&call.place, key).is_some_and(|k| k.usable());
         if !usable {
-            return Err(super::ask::key_not_accessible(key));
+            return Err(super::ask::key_not_accessible("source snapshot", key));
         }
     }
     let settings = restored_settings(call.state, &call.place, params, &snapshot)?;
-    let instance = new_instance(&mut call, id, settings, &snapshot);
+    let tags = super::ask::tags(params)?;
+    let instance = Instance { tags, ..new_instance(&mut call, id, settings, &snapshot) };
     announce(&mut call, &instance, &snapshot);
     call.here().instances.insert(instance.id.clone(), instance.clone());
     Ok(one_instance(&call, &instance))
@@ -119,6 +121,9 @@ fn choose(
     settings.iops = params.number("Iops")?.or(settings.iops);
     settings.backup_retention =
         params.number("BackupRetentionPeriod")?.unwrap_or(settings.backup_retention);
+    if settings.backup_retention > 35 {
+        return Err(invalid("The backup retention period must be between 0 and 35."));
+    }
     if let Some(storage) = params.number::<u32>("AllocatedStorage")? {
         if storage < settings.storage {
             return Err(invalid("Requested storage must not be smaller than the current storage."));
@@ -184,7 +189,7 @@ fn new_instance(
         kms_key: snapshot.kms_key.clone(),
         resource_id: format!("db-{}", call.state.fresh_digits("db", 26).to_uppercase()),
         endpoint_code: call.state.digits(&name, 12),
-        tags: super::ask::tags(call.params()),
+        tags: BTreeMap::new(),
         content: snapshot.content.clone(),
     }
 }

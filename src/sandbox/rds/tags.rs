@@ -27,7 +27,7 @@ fn tags_of<'a>(call: &'a mut Call<'_>) -> Result<&'a mut BTreeMap<String, String
 }
 
 pub(super) fn add(mut call: Call<'_>) -> Result<Xml, AwsError> {
-    let new = tags(call.params());
+    let new = tags(call.params())?;
     tags_of(&mut call)?.extend(new);
     Ok(Xml::new())
 }

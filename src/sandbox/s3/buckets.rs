@@ -73,6 +73,7 @@ impl Call<'_> {
             ));
         }
         self.store.buckets.remove(&input.bucket);
+        self.store.uploads.retain(|_, upload| upload.bucket != input.bucket);
         Ok(S3Response::new(DeleteBucketOutput {}))
     }
 

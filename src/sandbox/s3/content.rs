@@ -50,6 +50,14 @@ impl Content {
         Self { source: Source::Bytes(bytes), digest: OnceLock::new() }
     }
 
+    /// The parts of a multipart upload, one after the other. The ETag tells that they were parts.
+    pub(super) fn from_parts(parts: &[Bytes]) -> Self {
+        let mut md5 = Md5::new();
+        parts.iter().for_each(|part| md5.update(&Md5::checksum(part)));
+        let digest = Md5Digest { digest: md5.finalize(), parts: Some(parts.len() as u64) };
+        Self { source: Source::Bytes(parts.concat().into()), digest: OnceLock::from(digest) }
+    }
+
     /// `size` pseudo-random bytes, chosen by `seed`.
     pub(super) fn generated(size: u64, seed: u64) -> Self {
         let block = random_block(seed);

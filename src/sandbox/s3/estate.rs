@@ -1,3 +1,4 @@
+use crate::sandbox::estate::AccountId;
 use crate::time::{ByteSize, HumanDuration};
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -19,7 +20,7 @@ pub struct BucketEstate {
     /// Default encryption with a KMS key. Without it the bucket uses SSE-S3, and ETags are MD5 digests.
     pub kms: Option<BucketKms>,
     /// Other accounts that may read the bucket (a bucket policy). Everyone else gets `AccessDenied`.
-    pub readers: Vec<String>,
+    pub readers: Vec<AccountId>,
     /// Objects that exist when the estate opens, in any order. The same key at several times makes versions.
     pub objects: Vec<ObjectEstate>,
 }
@@ -114,9 +115,9 @@ fn default_lag() -> HumanDuration {
 pub struct ReplicationTarget {
     /// Name of the destination bucket. If the estate has no such bucket, replication ends as `FAILED`.
     pub bucket: String,
-    /// Owner of the destination, twelve digits. Default: as the estate says. Checked if given.
+    /// Owner of the destination. Default: as the estate says. Checked if given.
     #[serde(default)]
-    pub account: Option<String>,
+    pub account: Option<AccountId>,
     /// Region of the destination. Default: as the estate says. Checked if given.
     #[serde(default)]
     pub region: Option<String>,

@@ -182,6 +182,10 @@ pub(super) fn inventory(store: &Store, now: DateTime<Utc>) -> BTreeMap<String, S
             all.insert(format!("s3/{name}/{}@{}", entry.key, entry.version.id), what);
         }
     }
+    for (id, upload) in &store.uploads {
+        let what = format!("multipart upload with {} parts", upload.parts.len());
+        all.insert(format!("s3/{}/{}?uploadId={id}", upload.bucket, upload.key), what);
+    }
     all
 }
 

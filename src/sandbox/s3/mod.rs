@@ -9,6 +9,7 @@ mod content;
 mod convert;
 mod estate;
 mod listing;
+mod multipart;
 mod objects;
 mod pages;
 mod replication;

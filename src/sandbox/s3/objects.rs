@@ -8,6 +8,23 @@ use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Response, S3Result, s3_error};
 use std::sync::Arc;
 
+/// Takes the description out of the input of PutObject or CreateMultipartUpload.
+macro_rules! description_of {
+    ($input:expr) => {
+        super::objects::Description {
+            content_type: $input.content_type.take(),
+            content_encoding: $input.content_encoding.take(),
+            content_disposition: $input.content_disposition.take(),
+            cache_control: $input.cache_control.take(),
+            metadata: $input.metadata.take(),
+            tagging: $input.tagging.take(),
+            encryption: $input.server_side_encryption.take(),
+            kms_key: $input.ssekms_key_id.take(),
+        }
+    };
+}
+pub(super) use description_of;
+
 /// The most keys in one DeleteObjects (`API_DeleteObjects.html`).
 const MOST_DELETIONS: usize = 1000;
 
@@ -15,48 +32,23 @@ const MOST_DELETIONS: usize = 1000;
 impl Call<'_> {
     pub(super) fn put_object(
         &mut self,
-        input: PutObjectInput,
+        mut input: PutObjectInput,
         upload: Upload,
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let owner = input.expected_bucket_owner.as_ref();
         let bucket = self.bucket(&input.bucket, owner, Access::Write)?;
-        let current = self.store.find(bucket, &input.key, None, self.now);
-        let current = current.and_then(Version::object);
-        check_write_conditions(&input, current.map(|object| object.etag()))?;
-        let asks_for_kms = input
-            .server_side_encryption
-            .as_ref()
-            .is_some_and(|kind| kind.as_str() == ServerSideEncryption::AWS_KMS);
-        let default_key = bucket.kms.as_ref().map(|kms| kms.key.clone());
-        let kms_key = match &input.server_side_encryption {
-            Some(_) if !asks_for_kms => None,
-            Some(_) => input.ssekms_key_id.or(default_key).or_else(|| Some("aws/s3".to_owned())),
-            None => default_key,
-        };
-        check_kms(bucket, kms_key.as_deref())?;
-        let encoding = input.content_encoding.map(|encoding| without_aws_chunked(&encoding));
+        let conditions = (input.if_match.as_ref(), input.if_none_match.as_ref());
+        self.check_write_conditions(bucket, &input.key, conditions)?;
         let object = Object {
-            content_type: input.content_type,
-            content_encoding: encoding.filter(|encoding| !encoding.is_empty()),
-            content_disposition: input.content_disposition,
-            cache_control: input.cache_control,
-            metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-            tags: input.tagging.as_deref().map(parse_tagging).unwrap_or_default(),
-            kms_key,
             checksum: upload.checksum,
-            ..Object::new(Content::from_bytes(upload.bytes))
+            ..new_object(bucket, Content::from_bytes(upload.bytes), description_of!(input))?
         };
-        let now = self.now;
-        let written =
-            self.store.put(&input.bucket, &input.key, object, now, ReplicationFate::ByRule);
-        let Some((version, object)) = written.as_ref().and_then(|v| Some((v, v.object()?))) else {
-            return Err(s3_error!(NoSuchBucket));
-        };
-        let (server_side_encryption, ssekms_key_id) = encryption_of(object);
-        let checksum = checksum_of(object);
+        let (version, object) = self.write(&input.bucket, &input.key, object)?;
+        let (server_side_encryption, ssekms_key_id) = encryption_of(&object);
+        let checksum = checksum_of(&object);
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(ETag::Strong(object.etag())),
-            version_id: (version.id != NULL_VERSION).then(|| version.id.clone()),
+            version_id: (version.id != NULL_VERSION).then_some(version.id),
             server_side_encryption,
             ssekms_key_id,
             checksum_crc32: checksum.checksum_crc32,
@@ -67,6 +59,44 @@ impl Call<'_> {
             checksum_type: checksum.checksum_type,
             ..PutObjectOutput::default()
         }))
+    }
+
+    /// Stores an object now. Returns the version and the object as stored.
+    pub(super) fn write(
+        &mut self,
+        bucket: &str,
+        key: &str,
+        object: Object,
+    ) -> S3Result<(Version, Arc<Object>)> {
+        let written = self.store.put(bucket, key, object, self.now, ReplicationFate::ByRule);
+        let version = written.ok_or_else(|| s3_error!(NoSuchBucket))?;
+        let object = version.object().cloned().ok_or_else(|| s3_error!(InternalError))?;
+        Ok((version, object))
+    }
+
+    /// `If-Match` and `If-None-Match` of a write.
+    pub(super) fn check_write_conditions(
+        &self,
+        bucket: &Bucket,
+        key: &str,
+        (if_match, if_none_match): (Option<&ETagCondition>, Option<&ETagCondition>),
+    ) -> S3Result {
+        let current = self.store.find(bucket, key, None, self.now).and_then(Version::object);
+        let current = current.map(|object| ETag::Strong(object.etag()));
+        let holds = |condition: &ETagCondition, etag: &ETag| {
+            condition.as_etag().is_none_or(|wanted| wanted.weak_cmp(etag))
+        };
+        match (if_none_match, &current) {
+            (Some(condition), Some(etag)) if holds(condition, etag) => {
+                return Err(precondition_failed());
+            }
+            _ => {}
+        }
+        match (if_match, &current) {
+            (Some(_), None) => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
+            (Some(condition), Some(etag)) if !holds(condition, etag) => Err(precondition_failed()),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn get_object(
@@ -286,6 +316,46 @@ impl Call<'_> {
     }
 }
 
+/// What a client says about an object that it writes, besides the content.
+pub(super) struct Description {
+    pub(super) content_type: Option<String>,
+    pub(super) content_encoding: Option<String>,
+    pub(super) content_disposition: Option<String>,
+    pub(super) cache_control: Option<String>,
+    pub(super) metadata: Option<Metadata>,
+    pub(super) tagging: Option<String>,
+    pub(super) encryption: Option<ServerSideEncryption>,
+    pub(super) kms_key: Option<String>,
+}
+
+/// The object that a write to `bucket` makes.
+pub(super) fn new_object(
+    bucket: &Bucket,
+    content: Content,
+    description: Description,
+) -> S3Result<Object> {
+    let default_key = bucket.kms.as_ref().map(|kms| kms.key.clone());
+    let kms_key = match description.encryption.as_ref().map(ServerSideEncryption::as_str) {
+        None => default_key,
+        Some(ServerSideEncryption::AWS_KMS) => {
+            description.kms_key.or(default_key).or_else(|| Some("alias/aws/s3".to_owned()))
+        }
+        Some(_) => None,
+    };
+    check_kms(bucket, kms_key.as_deref())?;
+    let encoding = description.content_encoding.map(|encoding| without_aws_chunked(&encoding));
+    Ok(Object {
+        content_type: description.content_type,
+        content_encoding: encoding.filter(|encoding| !encoding.is_empty()),
+        content_disposition: description.content_disposition,
+        cache_control: description.cache_control,
+        metadata: description.metadata.unwrap_or_default().into_iter().collect(),
+        tags: description.tagging.as_deref().map(parse_tagging).unwrap_or_default(),
+        kms_key,
+        ..Object::new(content)
+    })
+}
+
 /// What GET and HEAD both say about a version.
 struct Described {
     checksum: Checksum,
@@ -332,24 +402,6 @@ fn check_kms(bucket: &Bucket, key: Option<&str>) -> S3Result {
     );
     error.set_status_code(http::StatusCode::BAD_REQUEST);
     Err(error)
-}
-
-fn check_write_conditions(input: &PutObjectInput, current: Option<String>) -> S3Result {
-    let current = current.map(ETag::Strong);
-    let holds = |condition: &ETagCondition, etag: &ETag| {
-        condition.as_etag().is_none_or(|wanted| wanted.weak_cmp(etag))
-    };
-    match (&input.if_none_match, &current) {
-        (Some(condition), Some(etag)) if holds(condition, etag) => {
-            return Err(precondition_failed());
-        }
-        _ => {}
-    }
-    match (&input.if_match, &current) {
-        (Some(_), None) => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
-        (Some(condition), Some(etag)) if !holds(condition, etag) => Err(precondition_failed()),
-        _ => Ok(()),
-    }
 }
 
 struct Conditions<'a> {

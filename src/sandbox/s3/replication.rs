@@ -82,7 +82,7 @@ impl Rule {
         Self {
             id: rule.id.clone().unwrap_or_else(|| format!("rule-{number}")),
             destination: rule.to.bucket.clone(),
-            destination_account: rule.to.account.clone(),
+            destination_account: rule.to.account.as_ref().map(ToString::to_string),
             prefix: rule.prefix.clone(),
             priority: rule.priority.unwrap_or(number),
             lag: TimeDelta::from_std(rule.lag.0).unwrap_or(TimeDelta::zero()),

@@ -7,7 +7,13 @@ const fn operation(name: &'static str, fidelity: &'static str) -> Operation {
 
 /// The operations of S3 that the sandbox simulates, and how far.
 pub const FIDELITY: &[Operation] = &[
+    operation("AbortMultipartUpload", "complete"),
+    operation(
+        "CompleteMultipartUpload",
+        "parts, their order and sizes; checksum of the whole object only",
+    ),
     operation("CreateBucket", "name and region; no ACL, ownership or object lock"),
+    operation("CreateMultipartUpload", "as PutObject"),
     operation("DeleteBucket", "refused while versions are left"),
     operation("DeleteBucketReplication", "complete"),
     operation("DeleteObject", "versions and delete markers; no conditions, MFA or object lock"),
@@ -28,6 +34,7 @@ pub const FIDELITY: &[Operation] = &[
     ),
     operation("PutBucketVersioning", "complete, without MFA delete"),
     operation("PutObject", "one part; metadata, tags, conditions, checksums, SSE-S3 and SSE-KMS"),
+    operation("UploadPart", "not by copying"),
 ];
 
 /// The name of the S3 operation that a request asks for, such as `PutObject`: for faults and logs. `None` where it is
@@ -86,6 +93,10 @@ fn name_of(
         (Level::Bucket, "DELETE") if asks("replication") => "DeleteBucketReplication",
         (Level::Bucket, "DELETE") if plain => "DeleteBucket",
         (Level::Bucket, "POST") if asks("delete") => "DeleteObjects",
+        (Level::Object, "POST") if asks("uploads") => "CreateMultipartUpload",
+        (Level::Object, "POST") if asks("uploadId") => "CompleteMultipartUpload",
+        (Level::Object, "PUT") if asks("uploadId") => "UploadPart",
+        (Level::Object, "DELETE") if asks("uploadId") => "AbortMultipartUpload",
         (Level::Object, "GET") if asks("tagging") => "GetObjectTagging",
         (Level::Object, "GET") if plain => "GetObject",
         (Level::Object, "HEAD") => "HeadObject",

@@ -69,7 +69,7 @@ fn bucket_of(placed: &PlacedBucket, start: DateTime<Utc>) -> Bucket {
     bucket.versioning = estate.versioning;
     bucket.rules = rules.map(|(index, rule)| Rule::from_estate(rule, index, start)).collect();
     bucket.kms.clone_from(&estate.kms);
-    bucket.readers.clone_from(&estate.readers);
+    bucket.readers = estate.readers.iter().map(ToString::to_string).collect();
     bucket
 }
 
@@ -82,9 +82,10 @@ fn check_rules(store: &Store, bucket: &BucketEstate) -> Result<()> {
     }
     for rule in &bucket.replication {
         let Some(destination) = store.buckets.get(&rule.to.bucket) else { continue };
-        let matches = |said: &Option<String>, is: &str| said.as_deref().is_none_or(|s| s == is);
         let place = &destination.place;
-        if !matches(&rule.to.account, &place.account) || !matches(&rule.to.region, &place.region) {
+        let account_fits = rule.to.account.as_ref().is_none_or(|a| a.as_str() == place.account);
+        let region_fits = rule.to.region.as_ref().is_none_or(|r| *r == place.region);
+        if !account_fits || !region_fits {
             return Err(Error::bad_input(format!(
                 "bucket {name:?} replicates to {:?}, which is in account {} and region {}, not where the rule says",
                 rule.to.bucket, place.account, place.region

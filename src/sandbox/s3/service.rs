@@ -1,5 +1,6 @@
 use super::state::Shared;
 use super::store::{Bucket, Place, Store};
+use super::upload::{claims_of, receive};
 use chrono::{DateTime, Utc};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::dto::*;
@@ -173,7 +174,10 @@ macro_rules! answer_from_store {
 
 impl S3 for Frontend {
     answer_from_store! {
+        abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput;
+        complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput;
         create_bucket(CreateBucketInput) -> CreateBucketOutput;
+        create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput;
         delete_bucket(DeleteBucketInput) -> DeleteBucketOutput;
         delete_bucket_replication(DeleteBucketReplicationInput) -> DeleteBucketReplicationOutput;
         delete_object(DeleteObjectInput) -> DeleteObjectOutput;
@@ -201,8 +205,26 @@ impl S3 for Frontend {
         Self: 'async_trait,
     {
         Box::pin(async move {
-            let upload = super::upload::receive(&mut request).await?;
+            let claims = claims_of!(request.input);
+            let body = request.input.body.take();
+            let upload = receive(body, claims, request.trailing_headers.take()).await?;
             self.answer(request, |call, input| call.put_object(input, upload))
+        })
+    }
+
+    fn upload_part<'life0, 'async_trait>(
+        &'life0 self,
+        mut request: S3Request<UploadPartInput>,
+    ) -> Answer<'async_trait, UploadPartOutput>
+    where
+        'life0: 'async_trait,
+        Self: 'async_trait,
+    {
+        Box::pin(async move {
+            let claims = claims_of!(request.input);
+            let body = request.input.body.take();
+            let upload = receive(body, claims, request.trailing_headers.take()).await?;
+            self.answer(request, |call, input| call.upload_part(input, upload))
         })
     }
 }

@@ -3,6 +3,7 @@ use super::estate::{BucketKms, ReplicationFate, Versioning};
 use super::replication::{Copy, CopyOutcome, ReplicationState, Rule, rules_for};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) buckets: BTreeMap<String, Bucket>,
+    /// Multipart uploads that are neither completed nor aborted, by their ids.
+    pub(super) uploads: BTreeMap<String, PendingUpload>,
     lost: BTreeMap<Place, DateTime<Utc>>,
     seed: u64,
     written: u64,
@@ -59,6 +62,16 @@ pub(super) enum Payload {
 enum Origin {
     Written { copies: Vec<Copy> },
     Replica { source: Place, due: DateTime<Utc> },
+}
+
+/// A multipart upload under way.
+#[derive(Debug)]
+pub(super) struct PendingUpload {
+    pub(super) bucket: String,
+    pub(super) key: String,
+    /// Everything but the content.
+    pub(super) object: Object,
+    pub(super) parts: BTreeMap<i32, Bytes>,
 }
 
 /// The content of a version and what travels with it.
@@ -176,7 +189,13 @@ impl Bucket {
 
 impl Store {
     pub(super) fn new(seed: u64) -> Self {
-        Self { buckets: BTreeMap::new(), lost: BTreeMap::new(), seed, written: 0 }
+        Self {
+            buckets: BTreeMap::new(),
+            uploads: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            seed,
+            written: 0,
+        }
     }
 
     /// From `now` on nothing leaves or reaches this place.
@@ -361,6 +380,14 @@ impl Store {
             }
         }
         removed.into_iter().next()
+    }
+
+    /// Begins a multipart upload. Returns its id.
+    pub(super) fn begin_upload(&mut self, upload: PendingUpload) -> String {
+        self.written += 1;
+        let id = self.version_id(self.written);
+        self.uploads.insert(id.clone(), upload);
+        id
     }
 
     /// 32 characters that need no escaping in a URL. S3 promises only "opaque, URL-ready, at most 1,024 bytes".

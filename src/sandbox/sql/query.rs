@@ -151,7 +151,7 @@ impl State {
 fn ask(connection: &rusqlite::Connection, sql: &str) -> rusqlite::Result<(Rows, bool)> {
     let mut statement = connection.prepare(sql)?;
     let wrote = !statement.readonly();
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let width = columns.len();
     let mut found = Rows { columns, rows: Vec::new() };
     let mut rows = statement.query([])?;

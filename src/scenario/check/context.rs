@@ -51,6 +51,8 @@ pub(super) struct Place<'a> {
     /// The scalar.
     pub(super) node: &'a Node,
     pub(super) text: &'a str,
+    /// What it was read as.
+    pub(super) template: Result<Template, ExpressionError>,
     /// The schema of the value at this place, where it is known.
     pub(super) schema: Option<Value>,
 }
@@ -61,13 +63,16 @@ pub(super) struct Context<'a> {
     pub(super) root: &'a Node,
     pub(super) registry: &'a Registry,
     pub(super) steps: Vec<StepView<'a>>,
+    /// All expressions of all steps.
+    pub(super) places: Vec<Place<'a>>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(source: &'a Source, root: &'a Node, registry: &'a Registry) -> Self {
         let steps = root.get("steps").map(Node::items).unwrap_or_default();
-        let steps = steps.iter().map(|node| step_view(node, registry)).collect();
-        Self { source, root, registry, steps }
+        let steps: Vec<_> = steps.iter().map(|node| step_view(node, registry)).collect();
+        let places = places(&steps);
+        Self { source, root, registry, steps, places }
     }
 
     pub(super) fn at(
@@ -124,29 +129,6 @@ impl<'a> Context<'a> {
         node.text()?.parse().ok()
     }
 
-    /// All expressions of all steps.
-    pub(super) fn places(&self) -> Vec<Place<'a>> {
-        let mut found = Vec::new();
-        for (index, step) in self.steps.iter().enumerate() {
-            let mut add = |node: &'a Node, schema: Option<&Value>| {
-                if let Some(text) = node.text().filter(|text| Template::is_in(text)) {
-                    found.push(Place { step: index, node, text, schema: schema.cloned() });
-                }
-            };
-            let input = step.action.map(|action| &action.input);
-            if let Some(with) = step.with {
-                walk(with, input, &mut add);
-            }
-            if let Some(when) = step.when {
-                walk(when, Some(&json!({ "type": "boolean" })), &mut add);
-            }
-            for entry in step.expect {
-                walk(&entry.value, None, &mut add);
-            }
-        }
-        found
-    }
-
     /// Where a part of a scalar stands in the file. The n-th `{{` of the value is the n-th `{{` of what is written, however
     /// it is quoted or folded.
     pub(super) fn inside(&self, node: &Node, part: &Range<usize>) -> Range<usize> {
@@ -157,8 +139,8 @@ impl<'a> Context<'a> {
         let Some(wanted) = value.get(part.clone()) else { return node.span.clone() };
         let before = value[..part.start].matches("{{").count();
         let begins = value[part.start..].starts_with("{{");
-        let nth = if begins { before } else { before.saturating_sub(1) };
-        let from = raw.match_indices("{{").nth(nth).map_or(0, |(at, _)| at);
+        let nth = if begins { Some(before) } else { before.checked_sub(1) };
+        let from = nth.and_then(|nth| raw.match_indices("{{").nth(nth)).map_or(0, |(at, _)| at);
         match raw[from..].find(wanted) {
             Some(at) => {
                 let start = node.span.start + from + at;
@@ -168,14 +150,37 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub(super) fn expression_error(&self, node: &Node, error: ExpressionError) -> Diagnostic {
+    pub(super) fn expression_error(&self, node: &Node, error: &ExpressionError) -> Diagnostic {
         let span = self.inside(node, &error.span);
-        let diagnostic = self.at("RD101", span, error.message);
-        match error.help {
+        let diagnostic = self.at("RD101", span, &error.message);
+        match &error.help {
             Some(help) => diagnostic.help(help),
             None => diagnostic,
         }
     }
+}
+
+fn places<'a>(steps: &[StepView<'a>]) -> Vec<Place<'a>> {
+    let is_true = json!({ "type": "boolean" });
+    let mut found = Vec::new();
+    for (step, view) in steps.iter().enumerate() {
+        let mut add = |node: &'a Node, schema: Option<&Value>| {
+            if let Some(text) = node.text().filter(|text| Template::is_in(text)) {
+                let (template, schema) = (Template::parse(text), schema.cloned());
+                found.push(Place { step, node, text, template, schema });
+            }
+        };
+        if let Some(with) = view.with {
+            walk(with, view.action.map(|action| &action.input), &mut add);
+        }
+        if let Some(when) = view.when {
+            walk(when, Some(&is_true), &mut add);
+        }
+        for entry in view.expect {
+            walk(&entry.value, None, &mut add);
+        }
+    }
+    found
 }
 
 fn word(node: &Node) -> Option<Word<'_>> {
@@ -235,7 +240,7 @@ pub(super) fn walk<'a>(
 }
 
 /// The schema of a field of a mapping.
-pub(super) fn field<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
+pub(crate) fn field<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
     branch(schema, &|one| {
         let named = one.get("properties").and_then(|properties| properties.get(key));
         named.or_else(|| one.get("additionalProperties").filter(|other| other.is_object()))

@@ -1,5 +1,5 @@
 use super::context::Context;
-use super::values::{MODES, names_of_mode};
+use super::values::{MODES, ModeNames, names_of_mode};
 use crate::action::ActionEntry;
 use crate::expectation::{Expectation, ValueKind};
 use crate::scenario::diagnostic::Diagnostic;
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 /// What steps expect of their outputs: there is such an output, the expectation can be read, and it can be judged.
 pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
+    let modes = MODES.map(|mode| (mode, names_of_mode(context, mode)));
     for step in &context.steps {
         let Some(action) = step.action else { continue };
         for entry in step.expect {
@@ -17,7 +18,8 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
                 found.push(unknown(context, action, entry));
                 continue;
             };
-            if let Some(problem) = unreadable(context, entry, ValueKind::of_schema(schema)) {
+            if let Some(problem) = unreadable(context, entry, ValueKind::of_schema(schema), &modes)
+            {
                 found.push(problem);
             }
             if let Some((output, population)) =
@@ -50,7 +52,12 @@ fn unknown(context: &Context<'_>, action: &ActionEntry, entry: &Entry) -> Diagno
     }
 }
 
-fn unreadable(context: &Context<'_>, entry: &Entry, kind: ValueKind) -> Option<Diagnostic> {
+fn unreadable(
+    context: &Context<'_>,
+    entry: &Entry,
+    kind: ValueKind,
+    modes: &[(&str, ModeNames)],
+) -> Option<Diagnostic> {
     let written = entry.value.to_value();
     let at = |why: String| {
         context.at("RD302", entry.value.span.clone(), format!("{}: {why}", entry.key))
@@ -58,8 +65,8 @@ fn unreadable(context: &Context<'_>, entry: &Entry, kind: ValueKind) -> Option<D
     if !entry.value.text().is_some_and(Template::is_in) {
         return Expectation::parse(&written, kind).err().map(at);
     }
-    MODES.iter().find_map(|mode| {
-        let known = resolve_known(&written, &names_of_mode(context, mode)).ok()?;
+    modes.iter().find_map(|(mode, names)| {
+        let known = resolve_known(&written, names).ok()?;
         if known.as_str().is_some_and(Template::is_in) {
             return None;
         }

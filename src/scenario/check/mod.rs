@@ -14,6 +14,10 @@ mod shape;
 mod steps;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
+pub(crate) use context::field as input_field;
 pub(crate) use values::{Validators, is_of_kind};
 
 use super::diagnostic::Diagnostic;

@@ -1,6 +1,5 @@
 use super::context::Context;
 use crate::scenario::diagnostic::Diagnostic;
-use crate::scenario::expression::Template;
 use crate::scenario::suggest::nearest;
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::DiGraph;
@@ -37,8 +36,8 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
             }
         }
     }
-    for place in context.places() {
-        let Ok(template) = Template::parse(place.text) else { continue };
+    for place in &context.places {
+        let Ok(template) = &place.template else { continue };
         for reference in template.references() {
             if let Some((target, _)) = reference.step().and_then(|id| context.step(id)) {
                 let span = || context.inside(place.node, &reference.span);

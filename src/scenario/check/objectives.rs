@@ -92,15 +92,18 @@ fn actions_that(context: &Context<'_>, proves: fn(&Proof) -> bool) -> String {
 
 /// A daily backup cannot meet an RPO of an hour.
 fn check_schedule(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
-    let Some(target) = context.duration(&["objectives", "rpo", "target"]) else { return };
+    let target = context.root.get("objectives").and_then(|o| o.get("rpo")?.get("target")?.text());
+    let Some(wanted) = target else { return };
+    let Ok(target) = wanted.parse::<HumanDuration>() else { return };
     for step in &context.steps {
         let proofs = step.action.map(|action| action.facts.proves).unwrap_or_default();
         let schedule = step.with.and_then(|with| with.get("schedule"));
         if let Some(node) = schedule.filter(|_| proofs.contains(&Proof::RecoveryPointOfBackup))
-            && let Some(schedule) = node.text().and_then(|text| text.parse::<HumanDuration>().ok())
+            && let Some(written) = node.text()
+            && let Ok(schedule) = written.parse::<HumanDuration>()
             && schedule > target
         {
-            let message = format!("a backup every {schedule} cannot meet an RPO of {target}");
+            let message = format!("a backup every {written} cannot meet an RPO of {wanted}");
             found.push(context.at("RD405", node.span.clone(), message));
         }
     }

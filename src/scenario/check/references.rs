@@ -18,18 +18,16 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
             entry.value.each_text(&mut |node, text| check_variable(context, node, text, found));
         }
     }
-    for place in context.places() {
-        let template = match Template::parse(place.text) {
-            Ok(template) => template,
-            Err(error) => {
-                found.push(context.expression_error(place.node, error));
-                continue;
+    for place in &context.places {
+        match &place.template {
+            Err(error) => found.push(context.expression_error(place.node, error)),
+            Ok(template) => {
+                for reference in template.references() {
+                    Use { context, place, reference }.check(found);
+                }
+                check_call(context, place, template, found);
             }
-        };
-        for reference in template.references() {
-            Use { context, place: &place, reference }.check(found);
         }
-        check_call(context, &place, &template, found);
     }
 }
 
@@ -67,7 +65,7 @@ fn check_variable(context: &Context<'_>, node: &Node, text: &str, found: &mut Ve
         return;
     }
     match Template::parse(text) {
-        Err(error) => found.push(context.expression_error(node, error)),
+        Err(error) => found.push(context.expression_error(node, &error)),
         Ok(template) => {
             for reference in template.references() {
                 let span = context.inside(node, &reference.span);
@@ -400,9 +398,8 @@ pub(super) fn fits(given: &Value, wanted: &Value) -> bool {
     }
     let (Some(have), Some(want)) = (types(given), types(wanted)) else { return true };
     let number = |name: &&str| matches!(*name, "integer" | "number");
-    let common = have
-        .iter()
-        .any(|one| want.contains(one) || (number(one) && want.iter().any(|w| number(&w))));
+    let common =
+        have.iter().any(|one| want.contains(one) || (number(one) && want.iter().any(number)));
     if !common {
         return false;
     }

@@ -58,7 +58,17 @@ impl Shape<'_> {
                 self.no_form(&pointer, error, context)
             }
             ValidationErrorKind::Required { property } => {
-                vec![self.missing_key(&pointer, property.as_str().unwrap_or_default(), error)]
+                let key = property.as_str().unwrap_or_default();
+                if self.is_misspelt(&pointer, key, error) {
+                    return Vec::new();
+                }
+                vec![self.missing_key(&pointer, key, error)]
+            }
+            // That it is not even text has been said.
+            ValidationErrorKind::Enum { .. }
+                if !error.instance().is_string() && self.beside(error, "type").is_some() =>
+            {
+                Vec::new()
             }
             _ => vec![self.wrong_value(&pointer, error)],
         }
@@ -81,6 +91,15 @@ impl Shape<'_> {
             Some(near) => diagnostic.help(format!("did you mean {near}?")),
             None => diagnostic,
         }
+    }
+
+    /// True when an unknown key of the mapping is meant to be this one: that message says it all.
+    fn is_misspelt(&self, pointer: &str, key: &str, error: &ValidationError<'_>) -> bool {
+        let known = self.beside(error, "properties");
+        let is_known = |name: &str| known.is_some_and(|known| known.get(name).is_some());
+        let closed = self.beside(error, "additionalProperties") == Some(&Value::Bool(false));
+        let entries = self.root.find(pointer).entries();
+        closed && entries.iter().any(|e| !is_known(&e.key) && nearest(&e.key, [key]).is_some())
     }
 
     fn missing_key(&self, pointer: &str, key: &str, error: &ValidationError<'_>) -> Diagnostic {

@@ -19,28 +19,28 @@ pub(super) const MODES: [&str; 2] = ["drill", "recovery"];
 pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     check_modes(context, found);
     check_defaults(context, found);
-    let validators = Validators::of(context.registry, used_actions(context));
+    // What refers to steps only is checked by type, once, with the references.
+    let known = |root: &String| matches!(root.as_str(), "vars" | "inputs" | "sites");
+    let steps: BTreeSet<usize> = context
+        .places
+        .iter()
+        .filter_map(|place| Some((place.step, place.template.as_ref().ok()?.references())))
+        .filter(|(_, references)| references.iter().any(|r| r.path.first().is_some_and(known)))
+        .map(|(step, _)| step)
+        .collect();
+    let steps: Vec<&StepView<'_>> = steps.into_iter().map(|step| &context.steps[step]).collect();
+    let actions = steps.iter().filter_map(|step| step.action);
+    let actions: BTreeSet<String> = actions.map(|action| action.facts.name.to_owned()).collect();
+    let validators = Validators::of(context.registry, actions);
     for mode in MODES {
         let names = names_of_mode(context, mode);
-        for step in &context.steps {
+        for step in &steps {
             check_step(context, step, (mode, &names), &validators, found);
         }
+        for step in &context.steps {
+            check_when(context, step, (mode, &names), found);
+        }
     }
-}
-
-fn used_actions(context: &Context<'_>) -> BTreeSet<String> {
-    context
-        .steps
-        .iter()
-        .filter(|step| step.with.is_some_and(has_expression))
-        .filter_map(|step| step.action.map(|action| action.facts.name.to_owned()))
-        .collect()
-}
-
-fn has_expression(node: &Node) -> bool {
-    let mut has = false;
-    node.each_text(&mut |_, text| has |= Template::is_in(text));
-    has
 }
 
 fn check_modes(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
@@ -109,9 +109,10 @@ pub(super) fn names_of_mode(context: &Context<'_>, mode: &str) -> ModeNames {
     let mut unknown = BTreeSet::new();
     let mut inputs = Map::new();
     for entry in context.inputs() {
-        match entry.value.get("default") {
+        let default = entry.value.get("default").map(Node::to_value);
+        match default.filter(|default| is_of_kind(default, kind_of_input(&entry.value))) {
             Some(default) => {
-                inputs.insert(entry.key.clone(), default.to_value());
+                inputs.insert(entry.key.clone(), default);
             }
             None => {
                 unknown.insert(("inputs", entry.key.clone()));
@@ -149,12 +150,17 @@ fn check_step(
 ) {
     if let Some(with) = step.with
         && let Some(action) = step.action
-        && has_expression(with)
         && let Ok(resolved) = resolve_known(&with.to_value(), names)
     {
         for problem in validators.check(action.facts.name, &resolved) {
             let node = with.find(&problem.pointer);
             let Some(text) = node.text().filter(|text| Template::is_in(text)) else { continue };
+            // One mistake, one message: a type that cannot fit has been told, and both modes may share the value.
+            let told =
+                |other: &Diagnostic| other.code == "RD117" && node.span.contains(&other.span.start);
+            if found.iter().any(told) {
+                continue;
+            }
             let span = context.inside(node, &(0..text.len()));
             let message = format!("in mode {mode}, {}", problem.message);
             let mut diagnostic = context.at("RD117", span, message);
@@ -162,10 +168,19 @@ fn check_step(
             found.push(diagnostic);
         }
     }
+}
+
+fn check_when(
+    context: &Context<'_>,
+    step: &StepView<'_>,
+    (mode, names): (&str, &ModeNames),
+    found: &mut Vec<Diagnostic>,
+) {
     if let Some(when) = step.when
         && let Ok(resolved) = resolve_known(&when.to_value(), names)
         && !resolved.is_boolean()
         && !resolved.as_str().is_some_and(Template::is_in)
+        && !found.iter().any(|other| other.code == "RD117" && when.span.contains(&other.span.start))
     {
         let message = format!("in mode {mode}, when: of {} is {resolved}", step.name());
         found.push(context.at("RD117", when.span.clone(), message).expected("true or false"));

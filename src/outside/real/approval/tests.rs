@@ -43,7 +43,7 @@ async fn another_terminal_can_answer_once() {
     })
     .await;
     assert_eq!(answer.unwrap(), approval(false, "anna"));
-    let files = std::fs::read_dir(path.join("approvals")).unwrap().count();
+    let files = fs::read_dir(path.join("approvals")).unwrap().count();
     assert_eq!(files, 2, "no temporary files are left");
 }
 

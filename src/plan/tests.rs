@@ -1,0 +1,125 @@
+use super::*;
+use crate::action::Phase;
+use crate::ids::{Digest, StepId};
+use crate::scenario::expression::resolve;
+use crate::scenario::testing::{GOOD, registry};
+use crate::scenario::{Gate, Scenario, Source, load_text};
+use serde_json::{Value, json};
+
+fn scenario(text: &str) -> Scenario {
+    let loaded = load_text(Source::new("x.yaml", text), &registry());
+    assert!(!loaded.has_errors(), "{}", loaded.render(false));
+    loaded.scenario.unwrap()
+}
+
+fn planned(text: &str, mode: RunMode, inputs: &[(&str, Value)]) -> crate::error::Result<Plan> {
+    let inputs = inputs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let options = Options { mode, inputs, deviations: vec!["--set suffix".to_owned()] };
+    compile(&scenario(text), Digest::of(text.as_bytes()), &registry(), options)
+}
+
+fn good() -> Plan {
+    planned(GOOD, RunMode::Drill, &[]).unwrap()
+}
+
+fn step<'a>(plan: &'a Plan, id: &str) -> &'a PlannedStep {
+    plan.step(&StepId::new(id)).unwrap()
+}
+
+#[test]
+fn defaults_are_filled_in_and_what_is_known_is_put_in() {
+    let plan = good();
+    let restore = step(&plan, "restore");
+    assert_eq!(restore.with["class"], "db.r6g.large");
+    assert_eq!(restore.with["security_groups"], json!(["sg-drill"]));
+    assert_eq!(restore.with["snapshot"], "{{steps.point.arn}}");
+    assert_eq!(restore.with["tags"]["name"], "drill-x-{{run.id}}");
+    assert_eq!(restore.expect["available_after"], "<= 20m");
+    assert_eq!(restore.creates, ["db.instance"]);
+    assert_eq!(step(&plan, "point").timeout.to_string(), "10m");
+    assert_eq!(step(&plan, "point").title, "Find the snapshot");
+    assert_eq!(step(&plan, "point").retry.attempts, 1);
+    assert_eq!(step(&plan, "config").phase, Phase::Prepare);
+    assert_eq!(step(&plan, "data").gate, Some(Gate::Acceptance));
+    assert_eq!(step(&plan, "deeper").gate, Some(Gate::Assurance));
+    assert_eq!(step(&plan, "deeper").when, Some(json!(false)));
+    assert_eq!(plan.vars["name"], "drill-x");
+    let recovery = planned(GOOD, RunMode::Recovery, &[]).unwrap();
+    assert_eq!(step(&recovery, "restore").with["class"], "db.r6g.4xlarge");
+    assert_ne!(recovery.digest(), plan.digest());
+    assert_eq!(good().digest(), plan.digest());
+}
+
+#[test]
+fn references_are_needs_and_order_follows_needs_then_phase_then_file() {
+    let plan = good();
+    let needs: Vec<&str> = step(&plan, "restore").needs.iter().map(StepId::as_str).collect();
+    assert_eq!(needs, ["ask", "config", "point"]);
+    let order = |plan: &Plan| plan.steps.iter().map(|s| s.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(order(&plan), ["config", "point", "ask", "restore", "data", "deeper"]);
+    let start = GOOD.find("  - id: deeper").unwrap();
+    let moved = GOOD.replacen("steps:\n", &format!("steps:\n{}", &GOOD[start..]), 1);
+    let moved = &moved[..moved.rfind("  - id: deeper").unwrap()];
+    let plan = planned(moved, RunMode::Drill, &[]).unwrap();
+    assert_eq!(order(&plan), ["config", "point", "ask", "restore", "deeper", "data"]);
+}
+
+#[test]
+fn inputs_are_read_by_their_declared_type_or_refused() {
+    let given = [("suffix", json!("y")), ("deep", json!("true")), ("wait", json!("1h 30m"))];
+    let plan = planned(GOOD, RunMode::Drill, &given).unwrap();
+    assert_eq!(plan.inputs["deep"], json!(true));
+    assert_eq!(step(&plan, "restore").with["expected_duration"], "1h 30m");
+    let without_default = GOOD.replacen("default: 20m", "about: how long", 1);
+    let error = planned(&without_default, RunMode::Drill, &[]).unwrap_err().to_string();
+    assert!(error.contains("[RD701] input wait (how long)"), "{error}");
+    let error = planned(GOOD, RunMode::Drill, &[("dep", json!("x"))]).unwrap_err().to_string();
+    assert!(error.contains("RD703") && error.contains("dep"), "{error}");
+}
+
+#[test]
+fn an_input_is_never_read_as_an_expression() {
+    let given = [("suffix", json!("{{steps.point.arn}}"))];
+    let plan = planned(GOOD, RunMode::Drill, &given).unwrap();
+    let restore = step(&plan, "restore");
+    assert_eq!(plan.vars["name"], "drill-{{steps.point.arn}}");
+    let scope = plan.names().with("run", json!({ "id": "r1" }));
+    let name = resolve(&restore.with["tags"]["name"], &scope).unwrap();
+    assert_eq!(name, "drill-{{steps.point.arn}}-r1");
+}
+
+#[test]
+fn the_outline_shows_what_will_happen_where() {
+    let plan = good();
+    let outline = outline(&plan, &registry());
+    assert_eq!(outline.creates["db.instance"], 1);
+    assert_eq!(outline.asks, [StepId::new("ask")]);
+    // config 10m, then point 10m, ask 10m, restore 3h, data 10m.
+    assert_eq!(outline.longest.to_string(), "3h 40m");
+    assert_eq!(outline.longest_to_acceptance.unwrap().to_string(), "3h 30m");
+    let path: Vec<&str> = outline.critical_path.iter().map(StepId::as_str).collect();
+    assert_eq!(path, ["config", "point", "ask", "restore", "deeper"]);
+    let verify = &outline.phases[2];
+    assert_eq!(verify.groups.len(), 1);
+    assert_eq!(verify.groups[0].len(), 2);
+    let text = outline.render();
+    for part in [
+        "orders-db (drill)",
+        "deviation: --set suffix",
+        "⚡ region_loss is declared; lost: primary",
+        "db.restore at dr; at most 3h; makes db.instance; after ask, config, point",
+        "makes 1 × db.instance, released at the end",
+        "asks a person: ask",
+        "permissions at primary: db:Describe",
+        "∥ deeper",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn a_plan_reads_back_what_it_writes() {
+    let plan = good();
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(serde_json::from_value::<Plan>(json).unwrap(), plan);
+}

@@ -1,0 +1,336 @@
+use super::{Plan, PlannedStep};
+use crate::action::{Effect, Phase, Registry};
+use crate::ids::{Digest, SiteName, StepId};
+use crate::scenario::{Gate, input_field};
+use crate::time::HumanDuration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// The action that asks a person. Time spent waiting for one is human time.
+const ASKS_A_PERSON: &str = "control.approve";
+
+/// What a plan comes to, for reading before it is run. Nothing is called for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Outline {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Its title.
+    pub title: String,
+    /// `drill` or `recovery`.
+    pub mode: String,
+    /// Digest of the plan.
+    pub plan: Digest,
+    /// Kind of the disaster.
+    pub disaster: String,
+    /// Sites that are lost; nothing is called there after phase `prepare`.
+    pub lost: Vec<SiteName>,
+    /// The phases that have steps, in order. The disaster is declared after `prepare`.
+    pub phases: Vec<PhaseOutline>,
+    /// Kinds of resources that are made, each with how many; all are released at the end in a drill, unless kept on purpose.
+    pub creates: BTreeMap<String, usize>,
+    /// Steps at which a person is asked.
+    pub asks: Vec<StepId>,
+    /// Steps that change something outside which the run cannot undo.
+    pub external: Vec<StepId>,
+    /// IAM actions that are needed, by site; those for releasing included.
+    pub permissions: BTreeMap<SiteName, BTreeSet<String>>,
+    /// The steps whose limits add up to the longest time.
+    pub critical_path: Vec<StepId>,
+    /// The longest that the steps can take if every one uses up its limit. Releasing comes on top.
+    pub longest: HumanDuration,
+    /// The same from the declaration of the disaster to the last acceptance gate; `None` without one.
+    pub longest_to_acceptance: Option<HumanDuration>,
+    /// Everything that weakens an objective, a check or the guard.
+    pub deviations: Vec<String>,
+}
+
+/// A phase of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseOutline {
+    /// Which one.
+    pub phase: Phase,
+    /// Its steps in groups. Those of a group do not need each other and run at the same time.
+    pub groups: Vec<Vec<StepOutline>>,
+}
+
+/// A step of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepOutline {
+    /// Its name.
+    pub id: StepId,
+    /// What it is for.
+    pub title: String,
+    /// The action.
+    pub uses: String,
+    /// Where it happens.
+    pub at: Option<SiteName>,
+    /// What it needs.
+    pub needs: BTreeSet<StepId>,
+    /// The longest it may take.
+    pub timeout: HumanDuration,
+    /// What it decides.
+    pub gate: Option<Gate>,
+    /// Kinds of resources that it makes; none for a step that only reads.
+    pub creates: Vec<String>,
+    /// What it changes.
+    pub effect: Effect,
+    /// It asks a person.
+    pub asks: bool,
+    /// It can be left out: the condition, as written.
+    pub when: Option<Value>,
+    /// The run can pass without it.
+    pub optional: bool,
+}
+
+/// What a plan comes to.
+pub fn outline(plan: &Plan, registry: &Registry) -> Outline {
+    let steps: BTreeMap<&StepId, StepOutline> =
+        plan.steps.iter().map(|step| (&step.id, step_outline(step, registry))).collect();
+    let mut creates = BTreeMap::new();
+    for kind in plan.steps.iter().flat_map(|step| &step.creates) {
+        *creates.entry(kind.clone()).or_insert(0) += 1;
+    }
+    let ids = |wanted: &dyn Fn(&StepOutline) -> bool| {
+        let of_step = |step: &&PlannedStep| steps.get(&step.id).is_some_and(wanted);
+        plan.steps.iter().filter(of_step).map(|step| step.id.clone()).collect()
+    };
+    let before = Longest::of(plan, |step| step.phase == Phase::Prepare);
+    let after = Longest::of(plan, |step| step.phase != Phase::Prepare);
+    let acceptance = plan.steps.iter().filter(|step| step.gate == Some(Gate::Acceptance));
+    let to_acceptance = acceptance.filter_map(|step| Some(after.ends.get(&step.id)?.0)).max();
+    let (prepare, recover) = (before.last(), after.last());
+    Outline {
+        scenario: plan.name.clone(),
+        title: plan.title.clone(),
+        mode: plan.mode.clone(),
+        plan: plan.digest(),
+        disaster: plan.disaster.kind.as_str().to_owned(),
+        lost: plan.disaster.lost.clone(),
+        asks: ids(&|step| step.asks),
+        external: ids(&|step| step.effect == Effect::External),
+        creates,
+        permissions: permissions(plan, registry),
+        critical_path: before.path_to(prepare).chain(after.path_to(recover)).cloned().collect(),
+        longest: (before.end_of(prepare) + after.end_of(recover)).into(),
+        longest_to_acceptance: to_acceptance.map(HumanDuration::from),
+        deviations: plan.deviations.clone(),
+        phases: phases(plan, &steps),
+    }
+}
+
+fn step_outline(step: &PlannedStep, registry: &Registry) -> StepOutline {
+    let facts = registry.get(&step.uses).map(|action| &action.facts);
+    StepOutline {
+        id: step.id.clone(),
+        title: step.title.clone(),
+        uses: step.uses.clone(),
+        at: step.at.clone(),
+        needs: step.needs.clone(),
+        timeout: step.timeout,
+        gate: step.gate,
+        creates: step.creates.clone(),
+        effect: facts.map_or(Effect::None, |facts| facts.effect),
+        asks: step.uses == ASKS_A_PERSON,
+        when: step.when.clone(),
+        optional: !step.required,
+    }
+}
+
+/// Groups of steps: each as early as the steps of its own phase that it needs allow.
+fn phases(plan: &Plan, outlines: &BTreeMap<&StepId, StepOutline>) -> Vec<PhaseOutline> {
+    let mut levels: BTreeMap<&StepId, (Phase, usize)> = BTreeMap::new();
+    let mut phases: BTreeMap<Phase, Vec<Vec<StepOutline>>> = BTreeMap::new();
+    for step in &plan.steps {
+        let needed = step.needs.iter().filter_map(|need| levels.get(need));
+        let same_phase = needed.filter(|(phase, _)| *phase == step.phase);
+        let level = same_phase.map(|(_, level)| level + 1).max().unwrap_or_default();
+        levels.insert(&step.id, (step.phase, level));
+        let groups = phases.entry(step.phase).or_default();
+        if groups.len() <= level {
+            groups.resize_with(level + 1, Vec::new);
+        }
+        groups[level].extend(outlines.get(&step.id).cloned());
+    }
+    phases.into_iter().map(|(phase, groups)| PhaseOutline { phase, groups }).collect()
+}
+
+/// IAM actions by site: of the action at the step's site and at the sites in its input, and of what it makes, for removing it.
+fn permissions(plan: &Plan, registry: &Registry) -> BTreeMap<SiteName, BTreeSet<String>> {
+    let mut found: BTreeMap<SiteName, BTreeSet<String>> = BTreeMap::new();
+    for step in &plan.steps {
+        let Some(action) = registry.get(&step.uses) else { continue };
+        let mut sites: BTreeSet<SiteName> = step.at.iter().cloned().collect();
+        sites_in(&step.with, &action.input, &mut sites);
+        let kinds = step.creates.iter().filter_map(|kind| registry.resource_kind(kind));
+        let of_kinds = kinds.flat_map(|kind| kind.permissions());
+        let needed: BTreeSet<String> = action
+            .facts
+            .permissions
+            .iter()
+            .chain(of_kinds)
+            .map(|permission| permission.action.to_owned())
+            .collect();
+        if !needed.is_empty() {
+            for site in sites {
+                found.entry(site).or_default().extend(needed.iter().cloned());
+            }
+        }
+    }
+    found
+}
+
+/// The sites that an input names.
+fn sites_in(value: &Value, schema: &Value, sites: &mut BTreeSet<SiteName>) {
+    match value {
+        Value::String(name) if schema["format"] == "redrill-site" => {
+            sites.insert(SiteName::new(name));
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if let Some(schema) = input_field(schema, name) {
+                    sites_in(field, schema, sites);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                items.iter().for_each(|item| sites_in(item, schema, sites));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The latest end of each step if all use up their limits, and the step that it waits for longest.
+struct Longest<'a> {
+    ends: BTreeMap<&'a StepId, (Duration, Option<&'a StepId>)>,
+}
+
+impl<'a> Longest<'a> {
+    fn of(plan: &'a Plan, included: impl Fn(&PlannedStep) -> bool) -> Self {
+        let mut ends: BTreeMap<&StepId, (Duration, Option<&StepId>)> = BTreeMap::new();
+        for step in plan.steps.iter().filter(|step| included(step)) {
+            let known = step.needs.iter().filter_map(|need| ends.get_key_value(need));
+            let last = known.max_by_key(|(_, (end, _))| *end);
+            let start = last.map_or(Duration::ZERO, |(_, (end, _))| *end);
+            ends.insert(&step.id, (start.saturating_add(step.timeout.0), last.map(|(id, _)| *id)));
+        }
+        Self { ends }
+    }
+
+    fn last(&self) -> Option<&'a StepId> {
+        self.ends.iter().max_by_key(|(_, (end, _))| *end).map(|(id, _)| *id)
+    }
+
+    fn end_of(&self, step: Option<&StepId>) -> Duration {
+        step.and_then(|step| self.ends.get(step)).map_or(Duration::ZERO, |(end, _)| *end)
+    }
+
+    fn path_to(&self, step: Option<&'a StepId>) -> impl Iterator<Item = &'a StepId> {
+        let before = |step: &&'a StepId| self.ends.get(*step).and_then(|(_, before)| *before);
+        let mut path: Vec<_> = std::iter::successors(step, before).collect();
+        path.reverse();
+        path.into_iter()
+    }
+}
+
+impl Outline {
+    /// The outline as text for a terminal: what happens where, in which order, what it may make and what it needs.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(text, "{} ({}): {}", self.scenario, self.mode, self.title);
+        let _ = writeln!(text, "plan {}", self.plan);
+        for deviation in &self.deviations {
+            let _ = writeln!(text, "deviation: {deviation}");
+        }
+        let prepares = self.phases.iter().any(|phase| phase.phase == Phase::Prepare);
+        if !prepares {
+            self.render_disaster(&mut text);
+        }
+        for phase in &self.phases {
+            let _ = writeln!(text, "\n{}", phase.phase.as_str());
+            for group in &phase.groups {
+                for (index, step) in group.iter().enumerate() {
+                    let parallel = group.len() > 1 && index > 0;
+                    step.render(if parallel { "∥" } else { "·" }, &mut text);
+                }
+            }
+            if phase.phase == Phase::Prepare {
+                self.render_disaster(&mut text);
+            }
+        }
+        self.render_sums(&mut text);
+        text
+    }
+
+    fn render_disaster(&self, text: &mut String) {
+        let lost: Vec<&str> = self.lost.iter().map(SiteName::as_str).collect();
+        let lost = if lost.is_empty() { "no site".to_owned() } else { lost.join(", ") };
+        let _ = writeln!(text, "\n⚡ {} is declared; lost: {lost}", self.disaster);
+    }
+
+    fn render_sums(&self, text: &mut String) {
+        let _ = writeln!(text);
+        for (kind, number) in &self.creates {
+            let after = if self.mode == "drill" { "released at the end" } else { "kept" };
+            let _ = writeln!(text, "makes {number} × {kind}, {after}");
+        }
+        if self.creates.is_empty() {
+            let _ = writeln!(text, "makes nothing");
+        }
+        for (what, steps) in [("asks a person", &self.asks), ("cannot be undone", &self.external)] {
+            if !steps.is_empty() {
+                let names: Vec<&str> = steps.iter().map(StepId::as_str).collect();
+                let _ = writeln!(text, "{what}: {}", names.join(", "));
+            }
+        }
+        let path: Vec<&str> = self.critical_path.iter().map(StepId::as_str).collect();
+        let _ = writeln!(text, "at most {} ({})", self.longest, path.join(" → "));
+        if let Some(longest) = self.longest_to_acceptance {
+            let _ = writeln!(text, "at most {longest} from the declaration to acceptance");
+        }
+        for (site, actions) in &self.permissions {
+            let actions: Vec<&str> = actions.iter().map(String::as_str).collect();
+            let _ = writeln!(text, "permissions at {site}: {}", actions.join(", "));
+        }
+    }
+}
+
+impl StepOutline {
+    fn render(&self, mark: &str, text: &mut String) {
+        let place = self.at.as_ref().map(|at| format!(" at {at}")).unwrap_or_default();
+        let _ = writeln!(text, "  {mark} {}: {}", self.id, self.title);
+        let mut words = vec![format!("{}{place}", self.uses), format!("at most {}", self.timeout)];
+        match self.gate {
+            Some(Gate::Acceptance) => words.push("acceptance".to_owned()),
+            Some(Gate::Assurance) => words.push("assurance".to_owned()),
+            None => {}
+        }
+        match (self.creates.is_empty(), self.effect) {
+            (false, _) => words.push(format!("makes {}", self.creates.join(", "))),
+            (true, Effect::None) => words.push("reads only".to_owned()),
+            (true, Effect::Own) => words.push("makes things that are released".to_owned()),
+            (true, Effect::External) => words.push("cannot be undone".to_owned()),
+        }
+        if self.asks {
+            words.push("asks a person".to_owned());
+        }
+        if let Some(when) = &self.when {
+            let shown = when.as_str().map_or_else(|| when.to_string(), str::to_owned);
+            words.push(format!("only when {shown}"));
+        }
+        if self.optional {
+            words.push("not required".to_owned());
+        }
+        let needs: Vec<&str> = self.needs.iter().map(StepId::as_str).collect();
+        if !needs.is_empty() {
+            words.push(format!("after {}", needs.join(", ")));
+        }
+        let _ = writeln!(text, "      {}", words.join("; "));
+    }
+}

@@ -1,0 +1,127 @@
+//! Steps that direct the run itself: asking a person.
+//!
+//! Main type: [`Approve`]. How a person is reached belongs to [`crate::outside`].
+
+use crate::action::{
+    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Phase, Registry, SiteUse,
+    StepContext, StepError,
+};
+use crate::journal::Event;
+use crate::outside::{ApprovalRequest, OutsideError};
+use crate::time::HumanDuration;
+use chrono::TimeDelta;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
+
+/// Adds what this provider knows.
+pub(super) fn register(registry: &mut Registry) {
+    registry.action(Approve);
+}
+
+/// `control.approve`: asks a person, and goes on only when they say yes.
+pub struct Approve;
+
+/// What a step of `control.approve` is given.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// What is asked: one question that can be answered with yes or no.
+    pub ask: String,
+    /// How long an answer is waited for (default 30m). The time counts for the recovery time.
+    #[serde(default = "half_an_hour")]
+    pub within: HumanDuration,
+}
+
+fn half_an_hour() -> HumanDuration {
+    Duration::from_secs(30 * 60).into()
+}
+
+/// What a step of `control.approve` gives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Output {
+    /// Who approved, as the system knows them.
+    pub approved_by: String,
+    /// How long the answer took.
+    pub waited: HumanDuration,
+}
+
+const ABOUT: &str = "\
+Asks a question and waits for a person: at the terminal of the run, or from another one by `redrill approve` and `redrill \
+reject`. Rejected, the step fails. When nobody answers in time it is inconclusive. Who answered, how they are known and what \
+they wrote is in the journal. The name is the one of the operating system: it is no proof of a second person.";
+
+impl Action for Approve {
+    type Input = Input;
+    type Output = Output;
+
+    fn facts(&self) -> ActionFacts {
+        ActionFacts {
+            name: "control.approve",
+            title: "Ask a person for approval",
+            about: ABOUT,
+            phase: Phase::Recover,
+            site: SiteUse::None,
+            timeout: Duration::from_secs(24 * 60 * 60),
+            effect: Effect::None,
+            creates: &[],
+            permissions: &[],
+            checks: &[],
+            populations: &[],
+            proves: &[],
+            exercised: Exercised { sandbox: false, servers: &[], aws: None },
+        }
+    }
+
+    async fn run(&self, context: &StepContext, input: Input) -> Result<Output, StepError> {
+        let (began, asked) = (context.clock.elapsed(), context.clock.now());
+        let within = TimeDelta::from_std(input.within.0).unwrap_or(TimeDelta::days(3650));
+        let requested = Event::ApprovalRequested {
+            step: context.step.clone(),
+            text: input.ask.clone(),
+            deadline: asked + within,
+        };
+        context.recorder.record(requested).await?;
+        context.progress(&format!("waiting for approval: {}", input.ask));
+        let request = ApprovalRequest {
+            step: context.step.clone(),
+            text: input.ask.clone(),
+            timeout: input.within.0,
+        };
+        let approval = match context.outside.approval(&request).await {
+            Ok(approval) => approval,
+            Err(OutsideError::NoAnswer) => {
+                let text = format!("nobody answered within {}: {}", input.within, input.ask);
+                return Err(StepError::broken(text).help(
+                    "answer at the terminal of the run, or with redrill approve or redrill reject",
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let given = Event::ApprovalGiven { step: context.step.clone(), approval: approval.clone() };
+        context.recorder.record(given).await?;
+        if !approval.approved {
+            let comment = approval.comment.map(|text| format!(": {text}")).unwrap_or_default();
+            return Err(StepError::rejected(format!("{} rejected it{comment}", approval.by)));
+        }
+        let waited = context.clock.elapsed().saturating_sub(began).into();
+        Ok(Output { approved_by: approval.by, waited })
+    }
+
+    fn by_hand(&self, input: &HandInput) -> ByHand {
+        let ask = input.word("ask").unwrap_or_default();
+        ByHand {
+            commands: vec![format!("printf 'Approval needed: %s\\n' {ask}")],
+            expected: "A person who may decide it has said yes. Write down who, and when."
+                .to_owned(),
+            verify: vec![],
+            if_it_fails: vec![
+                "Somebody said no: stop here, and write down why.".to_owned(),
+                "Nobody answers: go up the escalation path; silence is not approval.".to_owned(),
+            ],
+        }
+    }
+}

@@ -1,0 +1,55 @@
+use super::*;
+use crate::journal::{Approval, FailureClass, Outcome};
+use crate::outside::fake::{FakeOutside, context};
+
+fn answered(answer: Result<bool, OutsideError>) -> FakeOutside {
+    let outside = FakeOutside::default();
+    let approval = answer.map(|approved| Approval {
+        approved,
+        by: "anna".into(),
+        identified_by: "test".into(),
+        comment: Some("looked at it".into()),
+    });
+    outside.approvals.lock().unwrap().push_back(approval);
+    outside
+}
+
+fn input() -> Input {
+    serde_json::from_str(r#"{"ask": "Cut over?", "within": "10m"}"#).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn question_and_answer_are_in_the_journal() {
+    let (context, _, recorder) = context(answered(Ok(true)));
+    let output = Approve.run(&context, input()).await.unwrap();
+    assert_eq!(output.approved_by, "anna");
+    let events = recorder.events();
+    assert!(matches!(&events[0], Event::ApprovalRequested { text, deadline, .. }
+        if text == "Cut over?" && deadline.to_rfc3339() == "2026-11-22T03:10:00+00:00"));
+    assert!(matches!(&events[1], Event::ApprovalGiven { approval, .. } if approval.approved));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_no_fails_the_step_and_is_in_the_journal() {
+    let (context, _, recorder) = context(answered(Ok(false)));
+    let error = Approve.run(&context, input()).await.unwrap_err();
+    assert_eq!(error.class().outcome(), Outcome::Failed);
+    assert!(error.to_string().contains("anna rejected it: looked at it"));
+    let last = recorder.events().pop().unwrap();
+    assert!(matches!(last, Event::ApprovalGiven { approval, .. } if !approval.approved));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_not_approval() {
+    let (context, _, _) = context(answered(Err(OutsideError::NoAnswer)));
+    let error = Approve.run(&context, input()).await.unwrap_err();
+    assert_eq!(error.class().outcome(), Outcome::Inconclusive);
+    assert!(error.to_string().contains("nobody answered within 10m"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_without_an_answer_is_not_run() {
+    let (context, _, _) = context(FakeOutside::default());
+    let error = Approve.run(&context, input()).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::NotRehearsed);
+}

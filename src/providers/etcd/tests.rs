@@ -1,0 +1,119 @@
+//! The action against the sandbox and against files.
+
+use crate::journal::{FailureClass, Outcome::*};
+use crate::providers::trial::Trial;
+use serde_json::{Value, json};
+
+fn stored(objects: &str) -> Trial {
+    let dr = format!("[{{ name: backups, versioning: enabled, objects: [{objects}] }}]");
+    Trial::with_buckets("[]", &dr, "dr")
+}
+
+const GOOD: &str = "{ key: good.db, file: files/cluster-state.snapshot.db, at: 3h }";
+
+async fn verify(trial: &Trial, key: &str) -> Value {
+    let input = json!({ "object": { "bucket": "backups", "key": key } });
+    trial.run("etcd.verify_snapshot", input).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_snapshot_passes_with_the_numbers_of_etcdctl() {
+    let trial = stored(GOOD);
+    let found = verify(&trial, "good.db").await;
+    assert_eq!(trial.not_passed(), []);
+    assert_eq!(trial.checks().len(), 4);
+    // As `etcdctl snapshot status` shows it: scenarios/estates/files/README.md.
+    assert_eq!((&found["revision"], &found["total_keys"]), (&json!(37), &json!(42)));
+    assert_eq!(found["live_keys"], 28);
+    assert_eq!(found["hash"], format!("{:x}", 3_881_976_787_u32));
+    assert_eq!(found["size"], 36_896);
+    assert!(found["version_id"].is_string());
+    let point = trial.recovery_point().unwrap();
+    assert_eq!(point.at.to_rfc3339(), "2026-11-19T23:00:00+00:00");
+    assert!(point.source.starts_with("LastModified"));
+    assert_eq!(trial.findings(), ["etcd.snapshot_time_uncertain"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_changed_bit_fails_and_is_no_recovery_point() {
+    let trial = stored("{ key: bad.db, file: files/cluster-state.flipped.db, at: 3h }");
+    verify(&trial, "bad.db").await;
+    assert_eq!(trial.not_passed(), [("trailing SHA-256".to_owned(), Failed)]);
+    assert_eq!(trial.findings(), ["etcd.snapshot_damaged"]);
+    assert_eq!(trial.recovery_point(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_in_the_metadata_is_preferred() {
+    let trial = stored(
+        "{ key: good.db, file: files/cluster-state.snapshot.db, at: 3h, \
+         metadata: { snapshot-time: '2026-11-19T22:57:00Z' } }",
+    );
+    let found = verify(&trial, "good.db").await;
+    assert_eq!(trial.findings(), [] as [&str; 0]);
+    assert_eq!(trial.recovery_point().unwrap().at.to_rfc3339(), "2026-11-19T22:57:00+00:00");
+    assert!(found["age"].as_str().unwrap().starts_with("3h 3m"), "{found}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_snapshot_never_passes() {
+    let trial = stored("{ key: text.db, text: not a snapshot }, { key: empty.db, text: '' }");
+    for key in ["text.db", "empty.db"] {
+        verify(&trial, key).await;
+        assert!(trial.checks().values().all(|check| check.outcome != Passed), "{key}");
+    }
+    assert_eq!(trial.recovery_point(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_is_not_there_fails() {
+    let trial = stored(GOOD);
+    let input = json!({ "object": { "bucket": "backups", "key": "absent.db" } });
+    let error = trial.run("etcd.verify_snapshot", input).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_eks_it_never_passes() {
+    let trial = stored("");
+    let input = json!({ "platform": "eks" });
+    let error = trial.run("etcd.verify_snapshot", input).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Recovery);
+    assert_eq!(trial.findings(), ["etcd.no_snapshot_on_eks"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_local_file_is_verified_and_its_own_time_is_not_trusted() {
+    let trial = stored("");
+    let path =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/estates/files/cluster-state.snapshot.db");
+    let found = trial.run("etcd.verify_snapshot", json!({ "file": path })).await.unwrap();
+    assert_eq!(trial.not_passed(), []);
+    assert_eq!(trial.recovery_point(), None);
+    assert_eq!(found.get("age"), Some(&Value::Null));
+    assert!(trial.run("etcd.verify_snapshot", json!({})).await.is_err());
+}
+
+/// What is wrong with a scenario whose only step has this input.
+fn complaints(with: &str) -> Vec<&'static str> {
+    let text = format!(
+        "redrill: 1\nname: cluster\ntitle: The cluster\nowner: platform\n\
+         disaster: {{ kind: corruption }}\nobjectives: {{ rpo: {{ target: 1d, measure: backup }} }}\n\
+         sites: {{ dr: {{ region: ap-northeast-3 }} }}\nsteps:\n  - id: snapshot\n    at: dr\n    \
+         uses: etcd.verify_snapshot\n    with: {with}\n    \
+         expect: {{ revision: '>= 37', age: '<= 24h', size: '>= 1 KiB' }}\n"
+    );
+    let source = crate::scenario::Source::new("cluster.yaml", text);
+    let loaded = crate::scenario::load_text(source, &crate::providers::registry());
+    let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+    errors.map(|diagnostic| diagnostic.code).collect()
+}
+
+#[test]
+fn a_scenario_gives_a_file_or_an_object_before_anything_runs() {
+    assert_eq!(complaints("{ object: { bucket: backups, key: good.db } }"), [] as [&str; 0]);
+    assert_eq!(complaints("{ file: good.db }"), [] as [&str; 0]);
+    assert_eq!(complaints("{ platform: eks }"), [] as [&str; 0]);
+    assert_eq!(complaints("{ platform: self_managed }").len(), 1);
+    assert_eq!(complaints("{ file: a.db, object: { bucket: b, key: k } }").len(), 1);
+}

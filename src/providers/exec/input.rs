@@ -1,0 +1,124 @@
+use crate::action::{ByHand, Effect, HandInput, StepError};
+use crate::outside::Given;
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a step of `exec.run` is given.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("allOf" = [{
+    "if": { "properties": { "effect": { "const": "own" } }, "required": ["effect"] },
+    "then": { "required": ["undo", "find"] }
+}]))]
+pub struct Input {
+    /// Program and arguments. There is no shell: nothing is expanded. Arguments are written down: no passwords in them.
+    #[schemars(length(min = 1))]
+    pub argv: Vec<String>,
+    /// Environment variables: text, or `{from_env: NAME}` for credentials. The program gets these and PATH, HOME, LANG
+    /// and TZ, nothing else.
+    #[serde(default)]
+    pub env: BTreeMap<String, Given>,
+    /// What the program reads on standard input.
+    #[serde(default)]
+    pub stdin: Option<String>,
+    /// What the program changes: `none`, `own` (something that `undo` removes and `find` finds) or `external` (refused
+    /// in this version).
+    pub effect: Effect,
+    /// With `effect: own`: program and arguments that remove what was made. It may be run more than once.
+    #[serde(default)]
+    pub undo: Option<Vec<String>>,
+    /// With `effect: own`: program and arguments that look for what was made: exit status 0 when it is there, 1 when it
+    /// is gone, anything else when that cannot be known.
+    #[serde(default)]
+    pub find: Option<Vec<String>>,
+    /// The exit status that is expected (default 0).
+    #[serde(default)]
+    pub expect_exit: i32,
+    /// A pattern (regular expression) that must be found in standard output.
+    #[serde(default)]
+    pub stdout_matches: Option<String>,
+    /// How standard output is read: `text` (default), or `json`, which gives the output `json`.
+    #[serde(default)]
+    pub parse: Parse,
+}
+
+/// How output is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Parse {
+    /// As text.
+    #[default]
+    Text,
+    /// As one JSON value.
+    Json,
+}
+
+impl Input {
+    /// The pattern, and everything that is wrong with the input.
+    pub(super) fn pattern(&self) -> Result<Option<Regex>, StepError> {
+        let has_program = |argv: &[String]| argv.first().is_some_and(|name| !name.is_empty());
+        if !has_program(&self.argv) {
+            return Err(StepError::broken("argv: a program is needed"));
+        }
+        match self.effect {
+            Effect::None => {}
+            Effect::Own => {
+                for (name, argv) in [("undo", &self.undo), ("find", &self.find)] {
+                    if !argv.as_deref().is_some_and(has_program) {
+                        return Err(StepError::broken(format!("{name}: effect: own needs it")));
+                    }
+                }
+            }
+            Effect::External => {
+                let text = "effect: external is refused in this version: it needs an entry in the guard and a second \
+                            person's approval, which do not exist yet";
+                return Err(StepError::broken(text).help(
+                    "write a program whose effect can be undone, with effect: own, undo: and find:",
+                ));
+            }
+        }
+        let pattern = self.stdout_matches.as_ref().map(|pattern| Regex::new(pattern));
+        pattern.transpose().map_err(|e| StepError::broken(format!("stdout_matches: {e}")))
+    }
+}
+
+/// The program itself.
+pub(super) fn by_hand(input: &HandInput) -> ByHand {
+    let mut environment = String::new();
+    let variables = input.value("env").and_then(Value::as_object);
+    for (name, value) in variables.into_iter().flatten() {
+        if let Some(text) = value.as_str() {
+            environment.push_str(&format!("{name}={} ", HandInput::quote(text)));
+        } else if let Some(variable) = value.get("from_env").and_then(Value::as_str) {
+            environment.push_str(&format!("{name}=\"${{{variable}}}\" "));
+        }
+    }
+    let command = |argv: &str| input.words(argv).map(|words| format!("{environment}{words}"));
+    let mut run = command("argv").unwrap_or_default();
+    if let Some(stdin) = input.word("stdin") {
+        run = format!("printf '%s' {stdin} | {run}");
+    }
+    if input.value("parse").and_then(Value::as_str) == Some("json") {
+        run = format!("{}=\"$({run})\"", input.sets("json"));
+    }
+    let exit = input.word("expect_exit").unwrap_or_else(|| "0".to_owned());
+    let mut expected = format!("Exit status {exit}.");
+    if let Some(Value::String(pattern)) = input.value("stdout_matches") {
+        expected.push_str(&format!(" The output matches the pattern {pattern}"));
+    }
+    let undo = command("undo").map(|undo| format!("Undo it when the drill is over: {undo}"));
+    let find = command("find")
+        .map(|find| format!("{find}    # exit status 0: it is there; 1: it is gone"));
+    ByHand {
+        commands: vec![run],
+        expected,
+        verify: find.into_iter().collect(),
+        if_it_fails: undo
+            .into_iter()
+            .chain(["Read what it wrote to standard error.".to_owned()])
+            .collect(),
+    }
+}

@@ -1,0 +1,213 @@
+use super::effect::{EffectName, ExecEffect, OUTPUT_LIMIT, ending, said};
+use super::input::{Input, Parse, by_hand};
+use crate::action::{
+    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Phase, ResourceKind, SiteUse,
+    StepContext, StepError, own,
+};
+use crate::journal::{Check, Outcome, ResourceKey};
+use crate::outside::{CommandReply, CommandRequest, conceal};
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The step's own limit ends the program, which is killed when the step is given up. This is only a number that is longer.
+const LONGER_THAN_ANY_STEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// `exec.run`: runs a program.
+pub struct ExecRun;
+
+/// What a step of `exec.run` gives.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Output {
+    /// The exit status; null when a signal ended the program, or when an earlier attempt ran it.
+    pub status: Option<i32>,
+    /// Standard output, at most 64 KiB; withheld when the data class asks for it.
+    pub stdout: String,
+    /// True when the program wrote more than is kept.
+    pub truncated: bool,
+    /// With `parse: json`, the value that the program wrote; null otherwise, and when the data class withholds it.
+    pub json: Value,
+}
+
+const ABOUT: &str = "\
+Runs a program without a shell, in a process group of its own that is killed as a whole when the step's time is over, and \
+checks how it ends and what it writes. It gets the declared environment and PATH, HOME, LANG and TZ, nothing else. Values \
+from `from_env` are replaced where the program repeats them.
+
+The scenario says what the program changes. With `effect: own`, `find` and `undo` go into the ledger before the program runs: \
+`find` must not see the effect before (it would not be ours to undo) and must see it afterwards, and the run ends with \
+`undo` until `find` says that it is gone. Such a step needs `at:`. Whether `effect: none` is true cannot be verified: it is the \
+word of the scenario's author. `external` is refused in this version.";
+
+impl Action for ExecRun {
+    type Input = Input;
+    type Output = Output;
+
+    fn facts(&self) -> ActionFacts {
+        ActionFacts {
+            name: "exec.run",
+            title: "Run a program",
+            about: ABOUT,
+            phase: Phase::Verify,
+            site: SiteUse::Optional,
+            timeout: Duration::from_secs(10 * 60),
+            effect: Effect::Own,
+            creates: &["exec.effect"],
+            permissions: &[],
+            checks: &[
+                ("exit status", "the program ends with the expected status"),
+                ("output", "the pattern is found in standard output, when one is given"),
+                ("effect", "with effect: own, find sees what the program made"),
+            ],
+            populations: &[],
+            proves: &[],
+            exercised: Exercised {
+                sandbox: false,
+                servers: &["programs of the system"],
+                aws: None,
+            },
+        }
+    }
+
+    async fn run(&self, context: &StepContext, input: Input) -> Result<Output, StepError> {
+        let pattern = input.pattern()?;
+        let reply = match input.effect {
+            Effect::Own => run_owned(context, &input).await?,
+            Effect::None | Effect::External => Some(run_program(context, &input).await?),
+        };
+        let Some(reply) = reply else {
+            let why = "an earlier attempt ran the program: its effect is there, its answer is lost";
+            let expected = input.expect_exit.to_string();
+            context.check(Check::not_made("exit status", expected, why)).await?;
+            return Ok(Output {
+                status: None,
+                stdout: String::new(),
+                truncated: false,
+                json: Value::Null,
+            });
+        };
+        for check in checks(context, &input, pattern.as_ref(), &reply) {
+            context.check(check).await?;
+        }
+        let json = match input.parse {
+            Parse::Json if reply.status == Some(input.expect_exit) => parsed(context, &reply)?,
+            Parse::Json | Parse::Text => Value::Null,
+        };
+        Ok(Output {
+            status: reply.status,
+            stdout: context.data(&reply.stdout),
+            truncated: reply.truncated,
+            json,
+        })
+    }
+
+    fn by_hand(&self, input: &HandInput) -> ByHand {
+        by_hand(input)
+    }
+}
+
+async fn run_program(context: &StepContext, input: &Input) -> Result<CommandReply, StepError> {
+    let mut environment = BTreeMap::new();
+    for (name, given) in &input.env {
+        environment.insert(name.clone(), given.resolve(&*context.outside)?);
+    }
+    let request = CommandRequest {
+        step: context.step.clone(),
+        argv: input.argv.clone(),
+        environment,
+        stdin: input.stdin.clone(),
+        timeout: LONGER_THAN_ANY_STEP,
+        output_limit: OUTPUT_LIMIT,
+    };
+    let reply = context.outside.command(&request).await?;
+    let names = input.env.iter().filter(|(_, given)| given.variable().is_some());
+    let secrets: Vec<_> = names.filter_map(|(name, _)| request.environment.get(name)).collect();
+    let concealed = |text: &str| conceal(text, secrets.iter().copied());
+    Ok(CommandReply { stdout: concealed(&reply.stdout), stderr: concealed(&reply.stderr), ..reply })
+}
+
+/// Runs a program whose effect the ledger holds. `None` when an earlier attempt has made it already.
+async fn run_owned(
+    context: &StepContext,
+    input: &Input,
+) -> Result<Option<CommandReply>, StepError> {
+    let effect = EffectName {
+        run: context.facts.run.clone(),
+        step: context.step.clone(),
+        find: input.find.clone().unwrap_or_default(),
+        undo: input.undo.clone().unwrap_or_default(),
+        env: input.env.clone(),
+    };
+    let name = effect.written()?;
+    let key = ResourceKey {
+        kind: ExecEffect.kind().to_owned(),
+        name: name.clone(),
+        site: context.site()?.place().site.clone(),
+    };
+    if !context.recorder.holds(&key) && effect.is_there(context).await? {
+        return Err(StepError::broken(
+            "find sees the effect before the program has run: undoing it would remove what is not of this run",
+        ));
+    }
+    let mut reply = None;
+    let answer = &mut reply;
+    own(context, &ExecEffect, name, || async move {
+        *answer = Some(run_program(context, input).await?);
+        Ok(context.step.to_string())
+    })
+    .await?;
+    // Without an answer it was adopted: own has just found it.
+    if let Some(reply) = &reply
+        && reply.status == Some(input.expect_exit)
+    {
+        let is_there = effect.is_there(context).await?;
+        let observed = if is_there { "found" } else { "not found" };
+        context.check(Check::made("effect", "found", observed, is_there)).await?;
+    }
+    Ok(reply)
+}
+
+fn checks(
+    context: &StepContext,
+    input: &Input,
+    pattern: Option<&Regex>,
+    reply: &CommandReply,
+) -> Vec<Check> {
+    let holds = reply.status == Some(input.expect_exit);
+    let observed = ending(reply.status);
+    let mut exit =
+        Check::made("exit status", format!("exit status {}", input.expect_exit), observed, holds);
+    let said = said(context, reply);
+    if exit.outcome == Outcome::Failed && !said.is_empty() {
+        exit = exit.note(said.trim_start_matches("; ").to_owned());
+    }
+    let output = pattern.map(|pattern| {
+        let holds = pattern.is_match(&reply.stdout);
+        let expected = format!("~ {pattern}");
+        if !holds && reply.truncated {
+            return Check::not_made(
+                "output",
+                expected,
+                "the output is longer than what is kept of it",
+            );
+        }
+        Check::made("output", expected, if holds { "found" } else { "not found" }, holds)
+    });
+    std::iter::once(exit).chain(output).collect()
+}
+
+/// Output that is data does not get into the journal; then later steps cannot refer to it either.
+fn parsed(context: &StepContext, reply: &CommandReply) -> Result<Value, StepError> {
+    if reply.truncated {
+        return Err(StepError::broken(format!(
+            "parse: json: the program wrote more than {OUTPUT_LIMIT} bytes"
+        )));
+    }
+    // The parser's message gives a position, not the text.
+    let value = serde_json::from_str(&reply.stdout)
+        .map_err(|e| StepError::broken(format!("parse: json: the output is not JSON: {e}")))?;
+    Ok(if context.facts.withhold_data { Value::Null } else { value })
+}

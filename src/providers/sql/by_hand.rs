@@ -1,0 +1,127 @@
+use crate::action::{ByHand, HandInput};
+use serde_json::Value;
+
+/// psql or mysql, with the same protection as the step.
+pub(super) fn by_hand(input: &HandInput) -> ByHand {
+    let is_mysql = input.value("engine").and_then(Value::as_str) == Some("mysql");
+    let mut commands = credentials(input, is_mysql);
+    let ask = if is_mysql { mysql(input) } else { postgres(input, &mut commands) };
+    commands.push(format!("{ask} {}", HandInput::quote("select 1")));
+    if let Some(sql) = input.word("watermark") {
+        commands.push(format!("{ask} {sql}    # the newest data: note the time"));
+    }
+    let mut expected = vec!["The database answers 1.".to_owned()];
+    for query in input.value("queries").and_then(Value::as_array).into_iter().flatten() {
+        let text = |name: &str| query.get(name).and_then(Value::as_str);
+        if let Some(population) = text("population") {
+            let population = HandInput::quote(population);
+            commands.push(format!(
+                "{ask} {population}    # must not be 0, or the next query proves nothing"
+            ));
+        }
+        if let Some(sql) = text("sql") {
+            commands.push(format!("{ask} {}", HandInput::quote(sql)));
+        }
+        let wanted = query
+            .get("expect")
+            .map(|expect| expect.as_str().map_or_else(|| expect.to_string(), str::to_owned));
+        let name = text("name").unwrap_or("query");
+        expected.push(format!("{name}: {}.", wanted.unwrap_or_default()));
+    }
+    let mut if_it_fails = vec![
+        "Refused or timed out: the database may still be starting; look at its state and at its security group."
+            .to_owned(),
+        "Password rejected: the restored database has the users and passwords of its recovery point, which may be \
+         older than the secret."
+            .to_owned(),
+        "Certificate not verified: get global-bundle.pem of RDS from https://truststore.pki.rds.amazonaws.com/."
+            .to_owned(),
+    ];
+    if is_mysql {
+        if_it_fails.push(
+            "The option --ssl-mode is unknown: it is MariaDB's client; write --ssl-verify-server-cert instead."
+                .to_owned(),
+        );
+    }
+    ByHand {
+        commands,
+        expected: expected.join(" "),
+        verify: vec![
+            "No row, NULL or an error of the server verifies nothing: treat it as not checked."
+                .to_owned(),
+        ],
+        if_it_fails,
+    }
+}
+
+/// The password goes into the environment, never into an argument.
+fn credentials(input: &HandInput, is_mysql: bool) -> Vec<String> {
+    let variable = if is_mysql { "MYSQL_PWD" } else { "PGPASSWORD" };
+    let mut commands = Vec::new();
+    if let Some(secret) = input.word("credentials.secret") {
+        let place = match input.word("credentials.at") {
+            Some(site) => format!("\"$AWS_REGION\"    # the region of the site {site}"),
+            None => input.region(),
+        };
+        let (region, note) = place.split_once("    ").unwrap_or((&place, ""));
+        let note = if note.is_empty() { String::new() } else { format!("    {note}") };
+        commands.push(format!(
+            "DB_SECRET=\"$(aws secretsmanager get-secret-value --region {region} --secret-id {secret} \
+             --query SecretString --output text)\"{note}"
+        ));
+        commands
+            .push(format!("export {variable}=\"$(printf '%s' \"$DB_SECRET\" | jq -r .password)\""));
+    } else if let Some(Value::String(name)) = input.value("credentials.password_from_env") {
+        commands.push(format!("export {variable}=\"${{{name}}}\""));
+    } else if let Some(file) = input.word("credentials.password_file") {
+        commands.push(format!("export {variable}=\"$(cat {file})\""));
+    }
+    commands
+}
+
+fn user(input: &HandInput) -> String {
+    let named = input.word("user").or_else(|| input.word("credentials.user"));
+    named.unwrap_or_else(|| "\"$(printf '%s' \"$DB_SECRET\" | jq -r .username)\"".to_owned())
+}
+
+/// Host and port: those of the endpoint, since a responder has a tunnel of their own, or none.
+fn place(input: &HandInput, usual_port: &str) -> (String, String) {
+    let host = input.word("endpoint").unwrap_or_else(|| "\"$DB_HOST\"".to_owned());
+    (host, input.word("port").unwrap_or_else(|| usual_port.to_owned()))
+}
+
+fn postgres(input: &HandInput, commands: &mut Vec<String>) -> String {
+    let (host, port) = place(input, "5432");
+    let database = input.word("database").unwrap_or_else(|| "postgres".to_owned());
+    let tls = match (input.value("tls").and_then(Value::as_str), input.word("tls.ca")) {
+        (_, Some(file)) => format!("PGSSLMODE=verify-full PGSSLROOTCERT={file}"),
+        (Some("encrypt"), None) => "PGSSLMODE=require".to_owned(),
+        (Some("off"), None) => "PGSSLMODE=disable".to_owned(),
+        _ => "PGSSLMODE=verify-full PGSSLROOTCERT=system".to_owned(),
+    };
+    commands.push(format!(
+        "export PGHOST={host} PGPORT={port} PGDATABASE={database} PGUSER={} {tls}",
+        user(input)
+    ));
+    commands.push(
+        "export PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=60s -c timezone=UTC'"
+            .to_owned(),
+    );
+    "psql --no-psqlrc --tuples-only --no-align --command".to_owned()
+}
+
+fn mysql(input: &HandInput) -> String {
+    let (host, port) = place(input, "3306");
+    let database = input.word("database").unwrap_or_else(|| "mysql".to_owned());
+    let tls = match (input.value("tls").and_then(Value::as_str), input.word("tls.ca")) {
+        (_, Some(file)) => format!("--ssl-mode=VERIFY_IDENTITY --ssl-ca={file}"),
+        (Some("encrypt"), None) => "--ssl-mode=REQUIRED".to_owned(),
+        (Some("off"), None) => "--ssl-mode=DISABLED".to_owned(),
+        _ => "--ssl-mode=VERIFY_IDENTITY".to_owned(),
+    };
+    format!(
+        "mysql --host={host} --port={port} --user={} {tls} --database={database} --batch --skip-column-names \
+         --init-command='SET SESSION TRANSACTION READ ONLY' --execute",
+        user(input)
+    )
+}

@@ -1,0 +1,124 @@
+use crate::action::{StepContext, StepError};
+use crate::client;
+use crate::ids::SiteName;
+use crate::outside::Secret;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Nobody writes longer passwords.
+const FILE_LIMIT: u64 = 64 * 1024;
+
+/// Where a database's password comes from: exactly one of `secret`, `password_from_env` and `password_file`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    { "required": ["secret"] },
+    { "required": ["password_from_env"] },
+    { "required": ["password_file"] }
+]))]
+pub struct Credentials {
+    /// Name or ARN of a secret in AWS Secrets Manager: JSON with `username` and `password`, as RDS writes it, or the
+    /// password as plain text. Its host is not used: that would be production's.
+    #[serde(default)]
+    pub secret: Option<String>,
+    /// The site whose Secrets Manager is asked; the step's own when left out. It must not be a lost one.
+    #[serde(default)]
+    pub at: Option<SiteName>,
+    /// The environment variable that holds the password.
+    #[serde(default)]
+    pub password_from_env: Option<String>,
+    /// The file that holds the password and nothing else; a line break at its end is dropped.
+    #[serde(default)]
+    pub password_file: Option<String>,
+    /// The user.
+    #[serde(default)]
+    pub user: Option<String>,
+}
+
+/// Who logs in.
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) password: Secret,
+}
+
+impl Credentials {
+    /// Fetches the password. `user` is the one that the step names beside the credentials.
+    pub(super) async fn fetch(
+        &self,
+        context: &StepContext,
+        user: Option<&str>,
+    ) -> Result<User, StepError> {
+        let mut named = user.or(self.user.as_deref()).map(str::to_owned);
+        let password = match (&self.secret, &self.password_from_env, &self.password_file) {
+            (Some(secret), None, None) => {
+                let text = self.read_secret(context, secret).await?;
+                let (in_secret, password) = parse_secret(&text, secret)?;
+                named = named.or(in_secret);
+                password
+            }
+            (None, Some(name), None) => context.outside.environment(name)?,
+            (None, None, Some(path)) => {
+                let content = context.outside.file(path, FILE_LIMIT)?;
+                let text = String::from_utf8(content)
+                    .map_err(|_| StepError::broken(format!("{path} is not text")))?;
+                Secret::new(text.trim_end_matches(['\n', '\r']))
+            }
+            _ => {
+                let text =
+                    "credentials: give exactly one of secret, password_from_env and password_file";
+                return Err(StepError::broken(text));
+            }
+        };
+        let name = named.ok_or_else(|| {
+            StepError::broken("there is no user to log in with: add user: to the credentials")
+        })?;
+        Ok(User { name, password })
+    }
+
+    async fn read_secret(&self, context: &StepContext, name: &str) -> Result<String, StepError> {
+        let session = match &self.at {
+            Some(site) => context.site_named(site)?,
+            None => context.site()?,
+        };
+        let client = client!(session, aws_sdk_secretsmanager);
+        let send = || client.get_secret_value().secret_id(name).send();
+        let answer = context.call("secretsmanager:GetSecretValue", send).await?;
+        answer.secret_string.ok_or_else(|| {
+            StepError::broken(format!("the secret {name} is binary; text or JSON is needed"))
+        })
+    }
+}
+
+/// JSON as RDS writes it (`{"username": …, "password": …, …}`), or the password alone. The text must not get into errors.
+fn parse_secret(text: &str, name: &str) -> Result<(Option<String>, Secret), StepError> {
+    let Ok(Value::Object(fields)) = serde_json::from_str(text) else {
+        return Ok((None, Secret::new(text)));
+    };
+    let field = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+    let password = field("password").ok_or_else(|| {
+        StepError::broken(format!("the secret {name} is JSON without the text field password"))
+    })?;
+    Ok((field("username"), Secret::new(password)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_read_in_both_forms() {
+        let json = r#"{"username":"ro","password":"hunter2","host":"prod","port":5432}"#;
+        let (user, password) = parse_secret(json, "s").unwrap();
+        assert_eq!((user.as_deref(), password.reveal()), (Some("ro"), "hunter2"));
+        let (user, password) = parse_secret("hunter2", "s").unwrap();
+        assert_eq!((user, password.reveal()), (None, "hunter2"));
+    }
+
+    #[test]
+    fn an_unusable_secret_is_not_shown() {
+        let error = parse_secret(r#"{"pass":"hunter2"}"#, "orders/ro").unwrap_err();
+        assert!(error.to_string().contains("orders/ro"));
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+}

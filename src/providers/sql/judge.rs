@@ -1,0 +1,220 @@
+//! From answers to checks. Pure.
+
+use crate::journal::Check;
+use crate::outside::{OutsideError, Rows, SqlValue};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde_json::Value;
+
+/// Clocks differ a little; data from farther ahead was not committed yet.
+const AHEAD: TimeDelta = TimeDelta::minutes(5);
+
+/// Codes by which a server says that what it stores is damaged: PostgreSQL data_corrupted and index_corrupted; MySQL
+/// ER_NOT_KEYFILE, ER_CRASHED_ON_USAGE, ER_CRASHED_ON_REPAIR, ER_INDEX_CORRUPT, ER_TABLE_CORRUPT, and MariaDB's
+/// HA_ERR_CRASHED. The texts are those of [`crate::outside::real`].
+const DAMAGE: [&str; 8] = [
+    "SQLSTATE XX001:",
+    "SQLSTATE XX002:",
+    ", error 126:",
+    ", error 1034:",
+    ", error 1194:",
+    ", error 1195:",
+    ", error 1712:",
+    ", error 1877:",
+];
+
+/// Why a query gave no value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NoValue {
+    pub(super) why: String,
+    /// True when the server says that the data is damaged: that is an observation, and the check fails.
+    pub(super) damaged: bool,
+}
+
+impl NoValue {
+    fn because(why: impl Into<String>) -> Self {
+        Self { why: why.into(), damaged: false }
+    }
+
+    /// The check that could not be made, or that damage has made fail.
+    pub(super) fn check(self, name: &str, expected: &str) -> Check {
+        if self.damaged {
+            Check::made(name, expected, self.why, false)
+        } else {
+            Check::not_made(name, expected, self.why)
+        }
+    }
+}
+
+/// The one value of an answer. `Err(Err(…))` when the database was lost, so that no query can be asked any more.
+pub(super) fn one_value(
+    answer: Result<Rows, OutsideError>,
+    withhold: bool,
+) -> Result<SqlValue, Result<NoValue, OutsideError>> {
+    let rows = match answer {
+        Ok(rows) => rows,
+        Err(OutsideError::Failed(text) | OutsideError::Denied(text)) => {
+            let damaged = DAMAGE.iter().any(|code| {
+                let head = text.split_once(": ").map_or(text.as_str(), |(head, _)| head);
+                text.starts_with("SQLSTATE ") && format!("{head}:").ends_with(code)
+            });
+            return Err(Ok(NoValue { why: shown_error(text, withhold), damaged }));
+        }
+        Err(lost) => return Err(Err(lost)),
+    };
+    match rows.rows.as_slice() {
+        [] => Err(Ok(NoValue::because("the query gave no row"))),
+        [row] => match row.as_slice() {
+            [SqlValue::Null] => Err(Ok(NoValue::because("the query gave null"))),
+            [value] => Ok(value.clone()),
+            columns => Err(Ok(NoValue::because(format!(
+                "the query gave {} columns; one value is needed",
+                columns.len()
+            )))),
+        },
+        rows => Err(Ok(NoValue::because(format!(
+            "the query gave {} rows; one value is needed",
+            rows.len()
+        )))),
+    }
+}
+
+/// Messages of servers may repeat data; their codes do not.
+fn shown_error(text: String, withhold: bool) -> String {
+    match text.split_once(": ") {
+        Some((code, _)) if withhold && code.starts_with("SQLSTATE ") => {
+            format!("{code} (message withheld)")
+        }
+        _ => text,
+    }
+}
+
+/// A value as expectations read it.
+pub(super) fn json(value: &SqlValue) -> Value {
+    match value {
+        SqlValue::Null => Value::Null,
+        SqlValue::Integer(number) => Value::from(*number),
+        // Neither infinite nor undefined numbers exist in JSON.
+        SqlValue::Float(number) => serde_json::Number::from_f64(*number)
+            .map_or_else(|| Value::from(number.to_string()), Value::Number),
+        SqlValue::Text(text) => Value::from(text.as_str()),
+        SqlValue::Bool(value) => Value::from(*value),
+        SqlValue::Time(time) => Value::from(time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+    }
+}
+
+/// A value as people read it.
+pub(super) fn shown(value: &SqlValue) -> String {
+    let json = json(value);
+    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
+}
+
+/// How many things an aggregate was taken over.
+pub(super) fn population(value: &SqlValue) -> Result<u64, NoValue> {
+    let count = match value {
+        SqlValue::Integer(count) => u64::try_from(*count).ok(),
+        SqlValue::Text(text) => text.parse().ok(),
+        _ => None,
+    };
+    count.ok_or_else(|| NoValue::because("the population is not a count"))
+}
+
+/// The time that a watermark gave.
+pub(super) fn watermark(value: &SqlValue, now: DateTime<Utc>) -> Result<DateTime<Utc>, NoValue> {
+    let time = match value {
+        SqlValue::Time(time) => Some(*time),
+        SqlValue::Text(text) => DateTime::parse_from_rfc3339(text).ok().map(|t| t.to_utc()),
+        _ => None,
+    };
+    match time {
+        None => Err(NoValue::because(
+            "the value is not a time: give a timestamp, or text such as 2026-11-22T03:00:00Z",
+        )),
+        Some(time) if time > now + AHEAD => Err(NoValue::because(format!(
+            "the newest time lies ahead of now ({}): the clocks differ, or the column is not the time of the commit",
+            time.to_rfc3339_opts(SecondsFormat::Secs, true)
+        ))),
+        Some(time) => Ok(time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Outcome;
+
+    fn rows(rows: Vec<Vec<SqlValue>>) -> Result<Rows, OutsideError> {
+        Ok(Rows { columns: vec![], rows })
+    }
+
+    fn no_value(answer: Result<Rows, OutsideError>) -> NoValue {
+        one_value(answer, false).unwrap_err().unwrap()
+    }
+
+    #[test]
+    fn only_exactly_one_value_can_be_judged() {
+        assert_eq!(
+            one_value(rows(vec![vec![SqlValue::Integer(1)]]), false),
+            Ok(SqlValue::Integer(1))
+        );
+        for (answer, why) in [
+            (rows(vec![]), "no row"),
+            (rows(vec![vec![SqlValue::Null]]), "null"),
+            (rows(vec![vec![SqlValue::Integer(1), SqlValue::Integer(2)]]), "2 columns"),
+            (rows(vec![vec![SqlValue::Integer(1)], vec![SqlValue::Integer(1)]]), "2 rows"),
+        ] {
+            let no_value = no_value(answer);
+            assert!(no_value.why.contains(why), "{no_value:?}");
+            assert_eq!(no_value.check("x", "= 1").outcome, Outcome::Inconclusive);
+        }
+    }
+
+    #[test]
+    fn damage_fails_a_check_and_other_errors_leave_it_open() {
+        let said = |text: &str| no_value(Err(OutsideError::Failed(text.to_owned())));
+        let outcome = |text: &str| said(text).check("x", "= 0").outcome;
+        assert_eq!(outcome("SQLSTATE XX001: invalid page in block 3"), Outcome::Failed);
+        assert_eq!(
+            outcome("SQLSTATE HY000, error 1034: Index for table is corrupt"),
+            Outcome::Failed
+        );
+        assert_eq!(
+            outcome("SQLSTATE 42P01: relation \"ledger\" does not exist"),
+            Outcome::Inconclusive
+        );
+        assert_eq!(
+            outcome("SQLSTATE 22P02: bad input: \"SQLSTATE XX001: x\""),
+            Outcome::Inconclusive
+        );
+    }
+
+    #[test]
+    fn messages_of_servers_are_withheld_with_the_data() {
+        let text = "SQLSTATE 22P02: invalid input syntax for type integer: \"4111111111111111\"";
+        let no_value =
+            one_value(Err(OutsideError::Failed(text.into())), true).unwrap_err().unwrap();
+        assert_eq!(no_value.why, "SQLSTATE 22P02 (message withheld)");
+    }
+
+    #[test]
+    fn a_lost_database_is_not_an_answer() {
+        let lost = Err(OutsideError::Unreachable("reset".into()));
+        assert!(matches!(one_value(lost, false), Err(Err(OutsideError::Unreachable(_)))));
+    }
+
+    #[test]
+    fn a_watermark_must_be_a_plausible_time() {
+        let now: DateTime<Utc> = "2026-11-22T03:00:00Z".parse().unwrap();
+        assert_eq!(watermark(&SqlValue::Time(now), now), Ok(now));
+        assert_eq!(watermark(&SqlValue::Text("2026-11-22T12:00:00+09:00".into()), now), Ok(now));
+        assert!(watermark(&SqlValue::Time(now + TimeDelta::hours(9)), now).is_err());
+        assert!(watermark(&SqlValue::Integer(1_795_000_000), now).is_err());
+    }
+
+    #[test]
+    fn a_population_is_a_count() {
+        assert_eq!(population(&SqlValue::Integer(3)), Ok(3));
+        assert_eq!(population(&SqlValue::Text("3".into())), Ok(3));
+        assert!(population(&SqlValue::Integer(-1)).is_err());
+        assert!(population(&SqlValue::Text("many".into())).is_err());
+    }
+}

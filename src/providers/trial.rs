@@ -1,0 +1,205 @@
+//! For tests of providers: one step against an estate, with what it recorded.
+
+use crate::action::{Found, Recorder, RunFacts, StepContext, StepError};
+use crate::aws::{CallLog, GuardPolicy, Place, SiteSession};
+use crate::ids::{Digest, RunId, SiteName, StepId};
+use crate::journal::{Check, Event, Outcome, RecoveryPoint, ResourceKey};
+use crate::sandbox::{Estate, EstateOutside, World, endpoint};
+use crate::time::Clock;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use aws_smithy_types::retry::RetryConfig;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+/// The accounts and regions of the sites `primary` and `dr`.
+pub(super) const SITES: [(&str, &str, &str); 2] =
+    [("primary", "111111111111", "ap-northeast-1"), ("dr", "222222222222", "ap-northeast-3")];
+
+/// One step in a world.
+pub(super) struct Trial {
+    pub(super) world: World,
+    pub(super) context: StepContext,
+    recorder: Arc<InMemory>,
+    policy: Arc<GuardPolicy>,
+}
+
+#[derive(Default)]
+struct InMemory(Mutex<Vec<Event>>);
+
+impl Recorder for InMemory {
+    fn record(&self, event: Event) -> BoxFuture<'_, Result<(), StepError>> {
+        self.0.lock().unwrap().push(event);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn holds(&self, wanted: &ResourceKey) -> bool {
+        let events = self.0.lock().unwrap();
+        events.iter().any(|e| matches!(e, Event::ResourceIntended { key, .. } if key == wanted))
+    }
+
+    fn progress(&self, _: &StepId, _: &str) {}
+}
+
+#[derive(Debug)]
+struct VirtualTime(Clock);
+
+impl TimeSource for VirtualTime {
+    fn now(&self) -> SystemTime {
+        self.0.now().into()
+    }
+}
+
+impl Trial {
+    /// Opens a world whose places hold these buckets (YAML), and stands at the site `at`.
+    pub(super) fn with_buckets(primary: &str, dr: &str, at: &str) -> Self {
+        Self::with_faults(primary, dr, at, &[])
+    }
+
+    /// The same, with calls that go wrong.
+    pub(super) fn with_faults(primary: &str, dr: &str, at: &str, faults: &[&str]) -> Self {
+        let place = |(_, account, region): (&str, &str, &str), buckets: &str| {
+            format!("  - {{ account: \"{account}\", region: {region}, buckets: {buckets} }}\n")
+        };
+        let accounts = "accounts: { \"111111111111\": {}, \"222222222222\": {} }";
+        let text = format!(
+            "estate: 1\nnow: 2026-11-20T02:00:00Z\nseed: 7\n{accounts}\nplaces:\n{}{}",
+            place(SITES[0], primary),
+            place(SITES[1], dr),
+        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/estates/trial.yaml");
+        let estate = Estate::read(path, &text).unwrap();
+        let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
+        let clock = Clock::simulated(estate.now);
+        let world = World::open(estate, clock.clone(), faults);
+        let policy = Arc::new(GuardPolicy::default());
+        let sessions: BTreeMap<SiteName, SiteSession> =
+            SITES.iter().map(|site| session(&world, &clock, &policy, *site)).collect();
+        let facts = RunFacts {
+            run: RunId::new("uploads-0001-3fa9"),
+            scenario: "uploads".into(),
+            plan: Digest::of(b"plan"),
+            seed: 7,
+            expires: clock.now(),
+            started: clock.now(),
+            withhold_data: false,
+            is_drill: true,
+        };
+        let recorder = Arc::new(InMemory::default());
+        let context = StepContext {
+            facts: Arc::new(facts),
+            step: StepId::new("probe"),
+            at: Some(SiteName::new(at)),
+            clock,
+            outside: Arc::new(EstateOutside::new(world.clone())),
+            sessions: Arc::new(sessions),
+            recorder: recorder.clone(),
+            calls: CallLog::default(),
+        };
+        Self { world, context, recorder, policy }
+    }
+
+    /// Runs an action as the engine does.
+    pub(super) async fn run(&self, action: &str, input: Value) -> Result<Value, StepError> {
+        let registry = super::registry();
+        registry.get(action).unwrap().run(&self.context, input).await
+    }
+
+    /// From now on nothing at this site may be called.
+    pub(super) fn lose(&self, site: &str) {
+        self.policy.set_lost(&[SiteName::new(site)]);
+    }
+
+    pub(super) fn events(&self) -> Vec<Event> {
+        self.recorder.0.lock().unwrap().clone()
+    }
+
+    /// The checks, by name.
+    pub(super) fn checks(&self) -> BTreeMap<String, Check> {
+        let checks = self.events().into_iter().filter_map(|event| match event {
+            Event::Checked { check, .. } => Some((check.name.clone(), check)),
+            _ => None,
+        });
+        checks.collect()
+    }
+
+    /// Names of the checks that did not pass, with their outcome.
+    pub(super) fn not_passed(&self) -> Vec<(String, Outcome)> {
+        let checks = self.checks().into_iter().map(|(name, check)| (name, check.outcome));
+        checks.filter(|(_, outcome)| *outcome != Outcome::Passed).collect()
+    }
+
+    /// The codes of the findings.
+    pub(super) fn findings(&self) -> Vec<String> {
+        let found = self.events().into_iter().filter_map(|event| match event {
+            Event::Found { finding, .. } => Some(finding.code),
+            _ => None,
+        });
+        found.collect()
+    }
+
+    /// The recovery point, if one was recorded.
+    pub(super) fn recovery_point(&self) -> Option<RecoveryPoint> {
+        self.events().into_iter().find_map(|event| match event {
+            Event::RecoveryPointSeen { point, .. } => Some(point),
+            _ => None,
+        })
+    }
+
+    /// What was intended, in that order.
+    pub(super) fn intended(&self) -> Vec<ResourceKey> {
+        let keys = self.events().into_iter().filter_map(|event| match event {
+            Event::ResourceIntended { key, .. } => Some(key),
+            _ => None,
+        });
+        keys.collect()
+    }
+
+    /// Looks a resource up.
+    pub(super) async fn find(&self, key: &ResourceKey) -> Found {
+        let registry = super::registry();
+        let kind = registry.resource_kind(&key.kind).unwrap();
+        kind.find(&self.context, key, None).await.unwrap()
+    }
+
+    /// Releases everything as the engine does: the newest first, until a look-up says that it is gone.
+    pub(super) async fn release(&self) {
+        let registry = super::registry();
+        for key in self.intended().iter().rev() {
+            let kind = registry.resource_kind(&key.kind).unwrap();
+            if let Found::Ours { id, .. } = self.find(key).await {
+                kind.remove(&self.context, key, &id).await.unwrap();
+            }
+            assert_eq!(self.find(key).await, Found::Gone, "{key}");
+        }
+    }
+}
+
+fn session(
+    world: &World,
+    clock: &Clock,
+    policy: &Arc<GuardPolicy>,
+    (site, account, region): (&str, &str, &str),
+) -> (SiteName, SiteSession) {
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(SharedCredentialsProvider::new(world.credentials(account)))
+        .endpoint_url(endpoint("s3", region))
+        .http_client(world.connector())
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .time_source(SharedTimeSource::new(VirtualTime(clock.clone())))
+        .retry_config(RetryConfig::disabled())
+        .build();
+    let place = Place {
+        site: SiteName::new(site),
+        account: Some(account.to_owned()),
+        region: region.to_owned(),
+    };
+    (place.site.clone(), SiteSession::new(place, &config, policy.clone()))
+}

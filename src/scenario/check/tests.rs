@@ -1,0 +1,431 @@
+use super::*;
+use crate::scenario::testing::{GOOD, registry};
+use proptest::prelude::*;
+
+fn check(text: &str) -> Vec<Diagnostic> {
+    load_text(Source::new("x.yaml", text), &registry()).diagnostics
+}
+
+/// What is found when one part of the good scenario is replaced: code, marked text, message and help.
+fn changed(from: &str, to: &str) -> Vec<(&'static str, String, String)> {
+    assert!(GOOD.contains(from), "{from:?} is not in the scenario");
+    let text = GOOD.replacen(from, to, 1);
+    check(&text)
+        .into_iter()
+        .map(|d| {
+            let words = [Some(d.message), d.expected, d.help].into_iter().flatten();
+            (d.code, text[d.span].to_owned(), words.collect::<Vec<_>>().join(" | "))
+        })
+        .collect()
+}
+
+/// Exactly one thing is found, at this place and with these words.
+fn one(from: &str, to: &str, code: &str, marked: &str, words: &str) {
+    let found = changed(from, to);
+    let [(found_code, place, said)] = found.as_slice() else { panic!("{to}: {found:#?}") };
+    assert_eq!((*found_code, place.as_str()), (code, marked), "{to}: {said}");
+    assert!(said.contains(words), "{to}: {said}");
+}
+
+#[test]
+fn a_good_scenario_has_no_diagnostics_and_can_be_read() {
+    let loaded = load_text(Source::new("x.yaml", GOOD), &registry());
+    assert_eq!(loaded.render(false), "");
+    assert_eq!(loaded.scenario.unwrap().steps.len(), 6);
+}
+
+#[test]
+fn mistakes_of_shape_are_found_at_their_place() {
+    one("owner: payments-sre", "ownr: payments-sre", "RD003", "ownr", "did you mean owner?");
+    one("tier: 1", "tier: high", "RD005", "high", "a whole number");
+    one("target: 4h", "target: 4", "RD007", "4", "90s, 15m, 4h");
+    one("target: 4h", "target: 4 hours", "RD007", "4 hours", "4 hours");
+    one(
+        "kind: region_loss",
+        "kind: region_los",
+        "RD006",
+        "region_los",
+        "did you mean region_loss?",
+    );
+    one("name: orders-db\n", "name: Orders\n", "RD008", "Orders", "matches");
+    one("redrill: 1", "redrill: 2", "RD009", "2", "at most 1");
+    one("\"111111111111\"", "111111111111", "RD005", "111111111111", "quote it");
+    one("attempts: 2", "attempts: 0", "RD009", "0", "at least 1");
+    one("measure: data", "measure: [data]", "RD005", "measure", "text");
+    one("lost: [primary]", "lost: primary", "RD005", "primary", "a list");
+    one("max_resources: 2", "max_resources:", "RD005", "max_resources", "empty");
+}
+
+#[test]
+fn missing_keys_are_named_with_what_they_are_for() {
+    one(
+        "title: Orders database, restored in the DR region from its copied snapshot\n",
+        "",
+        "RD004",
+        "redrill",
+        "has no title",
+    );
+    one("    uses: db.capture\n", "", "RD004", "id", "has no uses");
+    one(
+        "    with: { instance: orders-db }\n",
+        "",
+        "RD222",
+        "id",
+        "db.capture needs inputs: instance",
+    );
+    one("instance: orders-db", "", "RD222", "with", "db.capture needs the input instance");
+}
+
+#[test]
+fn inputs_of_actions_are_checked_by_action() {
+    one(
+        "{ instance: orders-db }",
+        "{ instance: orders-db, depth: 3 }",
+        "RD221",
+        "depth",
+        "db.capture has no input depth",
+    );
+    one("multi_az: true", "multi_az: maybe", "RD005", "maybe", "true or false");
+    one("storage: gp3", "storage: gp4", "RD006", "gp4", "did you mean gp3?");
+    one("schedule: 24h", "schedule: daily", "RD007", "daily", "a duration");
+    one("size: \"{{vars.size}}\"", "size: 20 gigs", "RD007", "20 gigs", "a size");
+    one("uses: db.find", "uses: db.fnd", "RD202", "db.fnd", "did you mean db.find?");
+    one(
+        "{ from_env: PASSWORD }",
+        "{ from_evn: PASSWORD }",
+        "RD003",
+        "from_evn",
+        "did you mean from_env?",
+    );
+    one("{ from_env: PASSWORD }", "hunter2", "RD011", "hunter2", "none of its forms");
+}
+
+#[test]
+fn references_are_checked_before_anything_runs() {
+    one(
+        "{{steps.point.arn}}\"\n      class",
+        "{{steps.pint.arn}}\"\n      class",
+        "RD110",
+        "steps.pint.arn",
+        "did you mean point?",
+    );
+    one(
+        "{{steps.restore.endpoint}}",
+        "{{steps.restore.endpiont}}",
+        "RD111",
+        "steps.restore.endpiont",
+        "did you mean endpoint?",
+    );
+    one("{{vars.class}}", "{{vars.clas}}", "RD112", "vars.clas", "did you mean class?");
+    one("{{inputs.wait}}\"\n", "{{inputs.wiat}}\"\n", "RD113", "inputs.wiat", "did you mean wait?");
+    one("{{sites.dr.region}}", "{{sites.dr.role}}", "RD114", "sites.dr.role", "region");
+    one("{{run.id}}", "{{run.started}}", "RD114", "run.started", "run.id");
+    one("{{run.id}}", "{{step.id}}", "RD103", "step.id", "did you mean steps?");
+    one(
+        "{{vars.class}}",
+        "{{#if vars.class}}a{{/if}}",
+        "RD101",
+        "{{#if vars.class}}a{{/if}}",
+        "not part of the language",
+    );
+    one(
+        "owner: payments-sre",
+        "owner: \"{{vars.class}}\"",
+        "RD102",
+        "{{vars.class}}",
+        "no expression",
+    );
+    one(
+        "name: orders }",
+        "name: \"{{vars.class}}\" }",
+        "RD103",
+        "vars.class",
+        "a variable cannot use",
+    );
+    one(
+        "{{steps.restore.endpoint}}",
+        "{{steps.restore}}",
+        "RD111",
+        "steps.restore",
+        "a step, not a value",
+    );
+}
+
+#[test]
+fn phases_and_conditions_of_referenced_steps_are_checked() {
+    one(
+        "{ instance: orders-db }",
+        "{ instance: \"{{steps.point.arn}}\" }",
+        "RD116",
+        "steps.point.arn",
+        "phase prepare",
+    );
+    let when = "    uses: db.find\n    when: \"{{inputs.deep}}\"\n";
+    let found = changed("    uses: db.find\n", when);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found
+            .iter()
+            .all(|(code, place, _)| (*code, place.as_str()) == ("RD115", "steps.point.arn"))
+    );
+}
+
+#[test]
+fn values_must_fit_where_they_are_used() {
+    one(
+        "{{steps.config.port}}\"\n",
+        "{{steps.point.arn}}\"\n",
+        "RD117",
+        "steps.point.arn",
+        "a whole number",
+    );
+    one("{{inputs.wait}}\"\n", "{{inputs.suffix}}\"\n", "RD117", "inputs.suffix", "a duration");
+    one(
+        "port: \"{{steps.config.port}}\"\n",
+        "port: \"1{{steps.config.port}}\"\n",
+        "RD117",
+        "1{{steps.config.port}}",
+        "a whole number",
+    );
+    one(
+        "multi_az: true",
+        "multi_az: \"{{lower inputs.suffix}}\"",
+        "RD117",
+        "{{lower inputs.suffix}}",
+        "true or false",
+    );
+    one("\"{{vars.name}}-", "\"{{steps.config.tags}}-", "RD118", "steps.config.tags", "a mapping");
+    one(
+        "when: \"{{inputs.deep}}\"",
+        "when: \"{{inputs.suffix}}\"",
+        "RD117",
+        "inputs.suffix",
+        "true or false",
+    );
+    one("when: \"{{inputs.deep}}\"", "when: yes", "RD117", "yes", "true or false");
+    let found = changed("groups: [sg-drill]", "groups: sg-drill");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].2.contains("in mode drill") && found[0].0 == "RD117");
+}
+
+#[test]
+fn modes_and_inputs_agree_with_their_declarations() {
+    one("size: 40 GiB, ", "", "RD501", "size", "mode recovery has no variable size");
+    one("default: false", "default: no", "RD502", "no", "true or false");
+    one("default: 20m", "default: 20", "RD502", "20", "a duration");
+}
+
+#[test]
+fn steps_are_checked_one_by_one() {
+    one("- id: deeper", "- id: data", "RD201", "data", "already");
+    one(
+        "    at: dr\n    uses: db.find",
+        "    at: rd\n    uses: db.find",
+        "RD203",
+        "rd",
+        "did you mean dr?",
+    );
+    one("    at: dr\n    uses: db.find", "    uses: db.find", "RD204", "point", "primary, dr");
+    one(
+        "    gate: acceptance\n",
+        "    gate: acceptance\n    at: dr\n",
+        "RD205",
+        "dr",
+        "remove at:",
+    );
+    one("needs: [ask]", "needs: [aks]", "RD206", "aks", "did you mean ask?");
+    one(
+        "with: { question: \"Restore {{steps.point.arn}}",
+        "needs: [restore]\n    with: { question: \"Restore",
+        "RD207",
+        "restore",
+        "ask → restore → ask",
+    );
+    one(
+        "    needs: [ask]\n",
+        "    needs: [ask]\n    gate: assurance\n",
+        "RD208",
+        "assurance",
+        "phase: verify",
+    );
+    one(
+        "    gate: acceptance\n",
+        "    gate: acceptance\n    required: false\n",
+        "RD209",
+        "false",
+        "not required",
+    );
+    one(
+        "    at: dr\n    uses: db.find",
+        "    at: primary\n    uses: db.find",
+        "RD210",
+        "primary",
+        "lost by then",
+    );
+    one(
+        "orders/readonly, at: dr",
+        "orders/readonly, at: primary",
+        "RD211",
+        "primary",
+        "lost by then",
+    );
+    one("timeout: 3h", "timeout: 7h", "RD212", "7h", "raise guard.max_duration");
+}
+
+#[test]
+fn expectations_can_be_judged() {
+    one("key_usable: true", "key_usble: true", "RD301", "key_usble", "did you mean key_usable?");
+    one("\"<= 26h\"", "\"<= 26\"", "RD302", "\"<= 26\"", "write a number and a unit");
+    one(
+        "\"<= {{inputs.wait}}\"",
+        "\"< {{inputs.suffix}}\"",
+        "RD302",
+        "\"< {{inputs.suffix}}\"",
+        "in mode drill",
+    );
+    one(
+        "key_usable: true",
+        "key_usable: true, average: \"> 1\"",
+        "RD303",
+        "average",
+        "over how many",
+    );
+}
+
+#[test]
+fn objectives_can_be_measured() {
+    one("    gate: acceptance\n", "", "RD401", "rto", "gate: acceptance");
+    one(
+        "      watermark: select max(committed_at) from heartbeat\n",
+        "",
+        "RD402",
+        "rpo",
+        "sql.check with watermark",
+    );
+    one("proven_by: [data]", "proven_by: [dta]", "RD403", "dta", "did you mean data?");
+    one("schedule: 24h", "schedule: 27h", "RD405", "27h", "26h");
+    assert!(
+        changed(
+            "rpo: { target: 26h, authority: \"BIA-2026-014 §3\", measure: data }",
+            "rpo: { target: 26h, measure: backup }"
+        )
+        .is_empty()
+    );
+}
+
+#[test]
+fn the_guard_is_kept() {
+    one("write: [dr]", "write: []", "RD601", "dr", "add dr to guard.write");
+    one("max_resources: 2", "max_resources: 0", "RD602", "0", "make 1 resources");
+    one("lost: [primary]", "lost: [primry]", "RD603", "primry", "did you mean primary?");
+    one("write: [dr]", "write: [dr, rd]", "RD605", "rd", "did you mean dr?");
+    let all = changed("lost: [primary]", "lost: [primary, dr]");
+    assert!(all.iter().any(|(code, ..)| *code == "RD604"), "{all:?}");
+}
+
+#[test]
+fn an_objective_is_missed_only_as_a_warning() {
+    let start = GOOD.find("objectives:\n").unwrap();
+    let end = GOOD.find("data: { class").unwrap();
+    let text = format!("{}objectives: {{}}\n{}", &GOOD[..start], &GOOD[end..]);
+    let loaded = load_text(Source::new("x.yaml", text), &registry());
+    assert_eq!(loaded.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), ["RD404"]);
+    assert!(!loaded.has_errors() && loaded.scenario.is_some());
+}
+
+#[test]
+fn every_error_is_reported_in_one_go_and_by_place() {
+    let text = GOOD
+        .replacen("tier: 1", "teir: 1", 1)
+        .replacen("uses: db.find", "uses: db.fnd", 1)
+        .replacen("{{vars.class}}", "{{vars.clas}}", 1)
+        .replacen("needs: [ask]", "needs: [aks]", 1)
+        .replacen("timeout: 3h", "timeout: soon", 1);
+    let found = check(&text);
+    let codes: Vec<_> = found.iter().map(|d| d.code).collect();
+    assert_eq!(codes, ["RD003", "RD202", "RD007", "RD206", "RD112"]);
+    assert!(found.is_sorted_by_key(|d| (d.line, d.column)));
+}
+
+#[test]
+fn places_inside_folded_and_quoted_text_are_exact() {
+    let text = GOOD.replacen(
+        "question: \"Restore {{steps.point.arn}} in {{sites.dr.region}}?\" }",
+        "question: \"a \\\"b\\\" \\u00e4 {{vars.class}}\n        and {{vars.nope}}\" }",
+        1,
+    );
+    let found = check(&text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(&text[found[0].span.clone()], "vars.nope");
+    let text = GOOD.replacen(
+        "watermark: select max(committed_at) from heartbeat",
+        "watermark: >\n        select {{vars.class}}\n        from {{vars.nope}}",
+        1,
+    );
+    let found = check(&text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(&text[found[0].span.clone()], "vars.nope");
+}
+
+#[test]
+fn a_diagnostic_is_drawn_with_line_mark_and_help() {
+    let text = GOOD.replacen("tier: 1", "teir: 1", 1);
+    let loaded = load_text(Source::new("orders.yaml", text), &registry());
+    let drawn = loaded.render(false);
+    for part in [
+        "error[RD003]: unknown key teir",
+        "orders.yaml:7:1",
+        "teir: 1",
+        "^^^^",
+        "did you mean tier?",
+        "1 error, 0 warnings",
+    ] {
+        assert!(drawn.contains(part), "{part}\n{drawn}");
+    }
+    let json = serde_json::to_value(&loaded.diagnostics[0]).unwrap();
+    assert_eq!(
+        (&json["code"], &json["line"], &json["severity"]),
+        (&"RD003".into(), &7.into(), &"error".into())
+    );
+}
+
+/// One change to a text: characters removed at a place, and something put there.
+fn mutation() -> impl Strategy<Value = (usize, usize, String)> {
+    let piece = prop_oneof![
+        "[ \n:{}\\[\\]\"'#|>&*!%@,a-z0-9.-]{0,12}",
+        Just("{{steps.point.arn}}".to_owned()),
+        Just("\"{{vars.class}}\"".to_owned()),
+        Just("null".to_owned()),
+        Just("\n  - ".to_owned()),
+        Just("é\u{feff}".to_owned()),
+    ];
+    (0..GOOD.len(), 0..40usize, piece)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+    #[test]
+    fn no_text_makes_the_checker_panic_and_what_passes_can_be_planned(
+        mutations in proptest::collection::vec(mutation(), 1..4),
+    ) {
+        let mut text = GOOD.to_owned();
+        for (at, removed, piece) in mutations {
+            let start = text.floor_char_boundary(at.min(text.len()));
+            let end = text.floor_char_boundary((start + removed).min(text.len()));
+            text.replace_range(start..end.max(start), &piece);
+        }
+        let loaded = load_text(Source::new("x.yaml", text), &registry());
+        let _ = loaded.render(true);
+        prop_assert_eq!(loaded.scenario.is_none(), loaded.has_errors());
+        if let Some(scenario) = loaded.scenario {
+            for mode in [crate::plan::RunMode::Drill, crate::plan::RunMode::Recovery] {
+                let options = crate::plan::Options { mode, ..Default::default() };
+                let digest = loaded.source.digest();
+                if let Err(error) = crate::plan::compile(&scenario, digest, &registry(), options) {
+                    // What is given on the command line is not part of the scenario.
+                    prop_assert!(error.to_string().contains("RD701"), "{}\n{}", error, loaded.source.text);
+                }
+            }
+        }
+    }
+}
