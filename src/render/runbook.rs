@@ -57,6 +57,27 @@ pub fn runbook(
     plan: &Plan,
     drill_vars: &BTreeMap<String, Value>,
     registry: &Registry,
+) -> Result<String, RenderError> {
+    write(plan, drill_vars, registry, None)
+}
+
+/// As [`runbook`], with the verdict and the durations of the last drill; called stale when the scenario has changed since.
+///
+/// # Errors
+/// As [`runbook`].
+pub fn runbook_after(
+    plan: &Plan,
+    drill_vars: &BTreeMap<String, Value>,
+    registry: &Registry,
+    last_drill: &LastDrill,
+) -> Result<String, RenderError> {
+    write(plan, drill_vars, registry, Some(last_drill))
+}
+
+fn write(
+    plan: &Plan,
+    drill_vars: &BTreeMap<String, Value>,
+    registry: &Registry,
     last_drill: Option<&LastDrill>,
 ) -> Result<String, RenderError> {
     let mut writer = Writer {
