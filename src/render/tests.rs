@@ -257,6 +257,7 @@ fn the_runbooks_of_the_shipped_scenarios_are_valid_shell_and_leave_no_expression
     use crate::plan::{Options, RunMode, compile};
     let registry = crate::providers::registry();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let uses = regex::Regex::new(r"\$\{?([A-Z][A-Z0-9_]*)\b").unwrap();
     let mut written = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -275,6 +276,11 @@ fn the_runbooks_of_the_shipped_scenarios_are_valid_shell_and_leave_no_expression
         let script = blocks(&book);
         let read = std::process::Command::new("sh").args(["-n", "-c", &script]).output().unwrap();
         assert!(read.status.success(), "{name}: {}", String::from_utf8_lossy(&read.stderr));
+        // Every variable is set by a block: the shell of the responder has none of them.
+        let set = super::shell::variables_set(std::slice::from_ref(&script));
+        for used in uses.captures_iter(&script).map(|found| found[1].to_owned()) {
+            assert!(set.contains(&used), "{name}: nothing sets {used}");
+        }
         written += 1;
     }
     assert!(written > 0, "no scenario was found");
