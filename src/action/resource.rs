@@ -46,6 +46,10 @@ pub trait ResourceKind: Send + Sync {
     ) -> BoxFuture<'a, Result<(), StepError>>;
     /// The command that removes it by hand.
     fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String;
+    /// True for what is written among production data: the guard must name where (`guard.canaries`).
+    fn is_canary(&self) -> bool {
+        false
+    }
     /// IAM actions that finding and removing it needs.
     fn permissions(&self) -> &'static [super::Permission];
 }

@@ -41,7 +41,7 @@ pub fn main(cli: Cli) -> Result<ExitCode> {
         Command::Runs(args) => show::runs(&args, &store, &output),
         Command::Show(args) => show::show(&args, &store, &output),
         Command::Report(args) => report::report(&args, &store, &output),
-        Command::Runbook(args) => runbook::runbook(&args, &output),
+        Command::Runbook(args) => runbook::runbook(&args, &store, &output),
         Command::Approve(args) => answer::answer(&args, true, &store, &output),
         Command::Reject(args) => answer::answer(&args, false, &store, &output),
         Command::Actions(args) => actions::actions(&args, &output),

@@ -176,10 +176,13 @@ impl Planner<'_> {
         let when = step.when.as_ref().map(known).transpose()?;
         let mut expect = BTreeMap::new();
         for (output, value) in &step.expect {
-            expect.insert(output.clone(), known(value)?);
+            // What is expected is known before the run.
+            let value =
+                resolve(value, &self.names).map_err(|error| vec![format!("step {id}: {error}")])?;
+            expect.insert(output.clone(), value);
         }
         let mut needs: BTreeSet<StepId> = step.needs.iter().cloned().collect();
-        for value in [&with].into_iter().chain(&when).chain(expect.values()) {
+        for value in [&with].into_iter().chain(&when) {
             let steps = references(value);
             needs.extend(steps.iter().filter_map(|r| r.step()).map(StepId::new));
         }

@@ -23,7 +23,7 @@ pub use html::html;
 pub use json::json;
 pub use junit::junit;
 pub use markdown::markdown;
-pub use runbook::{LastDrill, runbook};
+pub use runbook::{LastDrill, runbook, runbook_after};
 pub use terminal::terminal;
 
 /// A template or a format did not take the data. The templates are part of the program and tested: this is a mistake in
@@ -45,13 +45,4 @@ impl From<RenderError> for crate::error::Error {
     fn from(error: RenderError) -> Self {
         Self::broken(error.to_string())
     }
-}
-
-/// TEMP
-pub fn runbook(
-    _: &crate::plan::Plan,
-    _: &std::collections::BTreeMap<String, serde_json::Value>,
-    _: &crate::action::Registry,
-) -> Result<String, RenderError> {
-    Err(RenderError::new("runbook", "temp"))
 }

@@ -38,7 +38,7 @@ pub const CODES: &[CodeFacts] = &[
     code("RD011", Error, "fits none of the forms", "The value can be written in several ways, and fits none of them."),
     code("RD101", Error, "not an expression", "Expressions are paths (`{{steps.restore.endpoint}}`) and the helpers of the reference. Blocks, partials, comments and `{{{` are not part of the language: they can hide a missing value."),
     code("RD102", Error, "expression in the wrong place", "Expressions stand under `with`, `when` and `expect` of steps, and in the variables of modes. Everything else must be known when the scenario is read."),
-    code("RD103", Error, "unknown first name", "A path begins with `steps`, `vars`, `inputs`, `sites` or `run`. Variables of modes know only `inputs` and `sites`."),
+    code("RD103", Error, "unknown first name", "A path begins with `steps`, `vars`, `inputs`, `sites` or `run`. Variables of modes know only `inputs` and `sites`; expectations know `vars`, `inputs` and `sites`, because what is expected must be known before the run."),
     code("RD110", Error, "reference to an unknown step", "No step has that id."),
     code("RD111", Error, "reference to an unknown output", "The action of that step gives no such output; `redrill actions` and the reference list them."),
     code("RD112", Error, "reference to an unknown variable", "`vars` are declared under `modes.drill.vars` and `modes.recovery.vars`."),

@@ -260,6 +260,23 @@ test_action!(
 struct ApproveInput {
     /// What is asked.
     question: String,
+    /// Who is asked.
+    #[serde(default)]
+    approver: Option<Approver>,
+}
+
+/// A person or a team.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+#[schemars(extend("oneOf" = [{ "required": ["person"] }, { "required": ["team"] }]))]
+struct Approver {
+    /// One.
+    #[serde(default)]
+    person: Option<String>,
+    /// Many.
+    #[serde(default)]
+    team: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -348,7 +365,7 @@ steps:
       expected_duration: "{{inputs.wait}}"
       tags: { name: "{{vars.name}}-{{run.id}}" }
       storage: gp3
-    expect: { port: "{{steps.config.port}}", available_after: "<= {{inputs.wait}}" }
+    expect: { available_after: "<= {{inputs.wait}}" }
   - id: data
     phase: verify
     gate: acceptance

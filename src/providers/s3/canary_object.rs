@@ -18,6 +18,10 @@ pub(super) const KIND: &str = "s3.canary_object";
 pub(super) const RUN_MARK: &str = "redrill-run";
 
 impl ResourceKind for CanaryObjectKind {
+    fn is_canary(&self) -> bool {
+        true
+    }
+
     fn kind(&self) -> &'static str {
         KIND
     }

@@ -24,6 +24,7 @@ pub struct Credentials {
     pub secret: Option<String>,
     /// The site whose Secrets Manager is asked; the step's own when left out. It must not be a lost one.
     #[serde(default)]
+    #[schemars(extend("format" = "redrill-site"))]
     pub at: Option<SiteName>,
     /// The environment variable that holds the password.
     #[serde(default)]

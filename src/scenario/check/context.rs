@@ -51,6 +51,8 @@ pub(super) struct Place<'a> {
     /// The scalar.
     pub(super) node: &'a Node,
     pub(super) text: &'a str,
+    /// It stands under `expect:`.
+    pub(super) in_expectation: bool,
     /// What it was read as.
     pub(super) template: Result<Template, ExpressionError>,
     /// The schema of the value at this place, where it is known.
@@ -164,20 +166,21 @@ fn places<'a>(steps: &[StepView<'a>]) -> Vec<Place<'a>> {
     let is_true = json!({ "type": "boolean" });
     let mut found = Vec::new();
     for (step, view) in steps.iter().enumerate() {
-        let mut add = |node: &'a Node, schema: Option<&Value>| {
+        let mut add = |node: &'a Node, schema: Option<&Value>, in_expectation: bool| {
             if let Some(text) = node.text().filter(|text| Template::is_in(text)) {
                 let (template, schema) = (Template::parse(text), schema.cloned());
-                found.push(Place { step, node, text, template, schema });
+                found.push(Place { step, node, text, in_expectation, template, schema });
             }
         };
         if let Some(with) = view.with {
-            walk(with, view.action.map(|action| &action.input), &mut add);
+            let input = view.action.map(|action| &action.input);
+            walk(with, input, &mut |node, schema| add(node, schema, false));
         }
         if let Some(when) = view.when {
-            walk(when, Some(&is_true), &mut add);
+            walk(when, Some(&is_true), &mut |node, schema| add(node, schema, false));
         }
         for entry in view.expect {
-            walk(&entry.value, None, &mut add);
+            walk(&entry.value, None, &mut |node, schema| add(node, schema, true));
         }
     }
     found

@@ -99,6 +99,12 @@ impl Use<'_> {
     fn check(&self, found: &mut Vec<Diagnostic>) {
         let span = self.context.inside(self.place.node, &self.reference.span);
         let Some((root, rest)) = self.reference.path.split_first() else { return };
+        if self.place.in_expectation && matches!(root.as_str(), "steps" | "run") {
+            let message = format!("an expectation cannot use {}", self.reference);
+            let diagnostic = self.context.at("RD103", span, message);
+            found.push(diagnostic.expected("vars.…, inputs.… or sites.…"));
+            return;
+        }
         let schema = match root.as_str() {
             "steps" => self.output(rest, &span, found),
             "vars" => {

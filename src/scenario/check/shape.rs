@@ -57,6 +57,13 @@ impl Shape<'_> {
             | ValidationErrorKind::OneOfNotValid { context } => {
                 self.no_form(&pointer, error, context)
             }
+            ValidationErrorKind::OneOfMultipleValid { .. } => {
+                let message = format!("{} is given in several ways at once", place(&pointer));
+                let diagnostic = self.at("RD011", self.value_mark(&pointer), message);
+                let keys = self.alternatives(error);
+                let expected = format!("only one of: {}", keys.join(", "));
+                vec![if keys.is_empty() { diagnostic } else { diagnostic.expected(expected) }]
+            }
             ValidationErrorKind::Required { property } => {
                 let key = property.as_str().unwrap_or_default();
                 if self.is_misspelt(&pointer, key, error) {
@@ -157,6 +164,12 @@ impl Shape<'_> {
         error: &ValidationError<'_>,
         context: &[Vec<ValidationError<'static>>],
     ) -> Vec<Diagnostic> {
+        let keys = self.alternatives(error);
+        if !keys.is_empty() && matches!(self.root.find(pointer).kind, Kind::Map(_)) {
+            let message = format!("{} lacks a key that must be there", place(pointer));
+            let diagnostic = self.at("RD004", self.mark(pointer), message);
+            return vec![diagnostic.expected(format!("one of: {}", keys.join(", ")))];
+        }
         let wrong_type = |errors: &[ValidationError<'static>]| {
             errors.iter().any(|one| {
                 one.instance_path().as_str() == pointer
@@ -182,6 +195,17 @@ impl Shape<'_> {
             format!("{} is {}, which is none of its forms", place(pointer), node.kind_word());
         let diagnostic = self.at("RD011", self.value_mark(pointer), message);
         vec![if forms.is_empty() { diagnostic } else { diagnostic.expected(forms.join(", or ")) }]
+    }
+
+    /// The keys of which exactly one must be there, where the schema says no more than that.
+    fn alternatives(&self, error: &ValidationError<'_>) -> Vec<String> {
+        let Some(Value::Array(forms)) = self.beside(error, "oneOf") else { return Vec::new() };
+        let key = |form: &'_ Value| match form.as_object().filter(|form| form.len() == 1) {
+            Some(form) => form.get("required")?.as_array()?.first()?.as_str().map(str::to_owned),
+            None => None,
+        };
+        let keys: Option<Vec<String>> = forms.iter().map(key).collect();
+        keys.unwrap_or_default()
     }
 
     /// A keyword of the same schema as the one that was offended.

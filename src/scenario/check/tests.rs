@@ -101,6 +101,15 @@ fn inputs_of_actions_are_checked_by_action() {
 }
 
 #[test]
+fn alternatives_are_named() {
+    let ask = "{{sites.dr.region}}?\" }";
+    let with = |approver: &str| format!("{{{{sites.dr.region}}}}?\", approver: {approver} }}");
+    assert!(changed(ask, &with("{ team: sre }")).is_empty());
+    one(ask, &with("{}"), "RD004", "approver", "one of: person, team");
+    one(ask, &with("{ team: a, person: b }"), "RD011", "approver", "only one of: person, team");
+}
+
+#[test]
 fn references_are_checked_before_anything_runs() {
     one(
         "{{steps.point.arn}}\"\n      class",
@@ -289,6 +298,17 @@ fn expectations_can_be_judged() {
         "RD303",
         "average",
         "over how many",
+    );
+}
+
+#[test]
+fn what_is_expected_is_known_before_the_run() {
+    one(
+        "\"<= {{inputs.wait}}\"",
+        "\"<= {{steps.config.port}}\"",
+        "RD103",
+        "steps.config.port",
+        "cannot use",
     );
 }
 
