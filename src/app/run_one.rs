@@ -170,8 +170,6 @@ pub(super) fn resume(
     let runtime = target.runtime()?;
     runtime.block_on(async {
         let world = world::open(target.clone(), &plan, &head.run, folder).await?;
-        let lost = state.disaster.is_some() && !state.releasing;
-        world.policy.set_lost(if lost { &plan.disaster.lost } else { &[] });
         let gap = state.last_at.map_or(TimeDelta::zero(), |last| world.clock.now() - last);
         let gap_ms = u64::try_from(gap.num_milliseconds()).unwrap_or(0);
         let opening = vec![Event::RunResumed { torn_bytes: contents.torn_bytes, gap_ms }];

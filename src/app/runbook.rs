@@ -19,7 +19,11 @@ pub(super) fn runbook(args: &RunbookArgs, store: &Store, output: &Output) -> Res
     let drill = load::plans(&paths, &registry, RunMode::Drill, &values("drill"), output)?;
     for (recovery, drill) in recovery.iter().zip(&drill) {
         let last = last_drill(&recovery.plan.name, &registry, store)?;
-        let text = render::runbook(&recovery.plan, &drill.plan.vars, &registry, last.as_ref())?;
+        let vars = &drill.plan.vars;
+        let text = match last {
+            Some(last) => render::runbook_after(&recovery.plan, vars, &registry, &last)?,
+            None => render::runbook(&recovery.plan, vars, &registry)?,
+        };
         match &args.output {
             None => output.print(&text)?,
             Some(file) => std::fs::write(file, text)

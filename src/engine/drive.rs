@@ -14,6 +14,7 @@ use crate::journal::{
 use crate::plan::{Plan, PlannedStep};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -77,6 +78,7 @@ pub async fn drive(drive: Drive<'_>) -> Result<RunState, DriveError> {
         incoming,
         tasks: JoinSet::new(),
         under_way: Vec::new(),
+        calls: BTreeMap::new(),
         written: Vec::new(),
         acknowledge: Vec::new(),
     };
@@ -111,6 +113,8 @@ struct Loop<'a> {
     tasks: JoinSet<Ended>,
     /// Steps and releases that have a task in this process.
     under_way: Vec<UnderWay>,
+    /// The calls of each step, all its attempts together.
+    calls: BTreeMap<StepId, CallLog>,
     /// Records that are staged and not yet on disk.
     written: Vec<Record>,
     acknowledge: Vec<oneshot::Sender<Result<(), StepError>>>,
@@ -129,7 +133,7 @@ enum Ended {
 
 /// Something to do once everything staged is on disk.
 enum Effect {
-    Run { step: PlannedStep, input: serde_json::Value, since: DateTime<Utc> },
+    Run { step: Box<PlannedStep>, input: serde_json::Value, since: DateTime<Utc> },
     Lose,
     Regain,
 }
@@ -225,7 +229,7 @@ impl Loop<'_> {
                     _ => self.world.clock.now(),
                 });
                 self.under_way.push(UnderWay::Step(id.clone()));
-                effects.push(Effect::Run { step, input, since });
+                effects.push(Effect::Run { step: Box::new(step), input, since });
                 Ok(())
             }
         }
@@ -252,7 +256,7 @@ impl Loop<'_> {
         match effect {
             Effect::Lose => self.lose(true),
             Effect::Regain => self.lose(false),
-            Effect::Run { step, input, since } => self.spawn_step(step, input, since),
+            Effect::Run { step, input, since } => self.spawn_step(*step, input, since),
         }
     }
 
@@ -271,7 +275,7 @@ impl Loop<'_> {
             self.tasks.spawn(async move { ended });
             return;
         };
-        let calls = CallLog::default();
+        let calls = self.calls.entry(step.id.clone()).or_default().clone();
         let context = self.context(step.id.clone(), step.at.clone(), calls.clone());
         let spent = (self.world.clock.now() - since).to_std().unwrap_or_default();
         let left = step.timeout.0.saturating_sub(spent);

@@ -16,4 +16,4 @@ mod world;
 
 pub use decide::{Move, decide};
 pub use drive::{Drive, DriveError, drive};
-pub use world::{Interrupt, Keep, Observer, World};
+pub use world::{Interrupt, Keep, Observer, OnLoss, World};

@@ -644,8 +644,7 @@ fn the_same_seed_gives_the_same_journal_byte_for_byte() {
         let rig = rig(steps).fails_at_first("c", 1);
         let disk = rig.disk.clone();
         assert!(rig.run().result.is_ok());
-        let bytes = disk.bytes.lock().unwrap().clone();
-        bytes
+        disk.bytes.lock().unwrap().clone()
     };
     assert_eq!(bytes(), bytes());
 }

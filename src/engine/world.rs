@@ -19,8 +19,11 @@ pub struct World {
     /// What the clients' guard enforces.
     pub policy: Arc<GuardPolicy>,
     /// Told when sites are lost (`true`) and when they may be used again (`false`): the sandbox takes them down.
-    pub on_loss: Arc<dyn Fn(&[SiteName], bool) + Send + Sync>,
+    pub on_loss: OnLoss,
 }
+
+/// See [`World::on_loss`].
+pub type OnLoss = Arc<dyn Fn(&[SiteName], bool) + Send + Sync>;
 
 /// Sees a run while it happens.
 pub trait Observer: Send {

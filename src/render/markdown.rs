@@ -25,7 +25,68 @@ pub(super) fn render(
     let mut templates = Handlebars::new();
     templates.set_strict_mode(true);
     templates.register_escape_fn(handlebars::no_escape);
-    templates.render_template(template, view).map_err(|why| RenderError::new(what, why))
+    let text =
+        templates.render_template(template, view).map_err(|why| RenderError::new(what, why))?;
+    Ok(tidy(&text))
+}
+
+/// What a line of Markdown belongs to, as far as blank lines matter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Blank,
+    Heading,
+    Table,
+    List,
+    Quote,
+    Text,
+}
+
+fn block_of(line: &str) -> Block {
+    match line {
+        line if line.trim().is_empty() => Block::Blank,
+        line if line.starts_with('#') => Block::Heading,
+        line if line.starts_with('|') => Block::Table,
+        line if line.starts_with("- ") || line.starts_with("  ") => Block::List,
+        line if line.starts_with('>') => Block::Quote,
+        _ => Block::Text,
+    }
+}
+
+/// One blank line between blocks, and none more: a template cannot see what its parts leave behind, and a line that
+/// follows a list or a table directly would belong to it. Blocks of code stay as they are.
+fn tidy(text: &str) -> String {
+    let mut tidy = String::with_capacity(text.len());
+    let mut before = Block::Blank;
+    let mut fence: Option<String> = None;
+    for line in text.lines() {
+        if let Some(open) = &fence {
+            tidy.push_str(line);
+            tidy.push('\n');
+            if line == open {
+                fence = None;
+                tidy.push('\n');
+                before = Block::Blank;
+            }
+            continue;
+        }
+        let ticks: String = line.chars().take_while(|c| *c == '`').collect();
+        let opens = ticks.len() >= 3;
+        let block = block_of(line);
+        if before != Block::Blank
+            && (opens || block == Block::Heading || (block != before && block != Block::Blank))
+        {
+            tidy.push('\n');
+        }
+        if block != Block::Blank || before != Block::Blank {
+            tidy.push_str(line.trim_end());
+            tidy.push('\n');
+        }
+        before = block;
+        fence = opens.then_some(ticks);
+    }
+    tidy.truncate(tidy.trim_end().len());
+    tidy.push('\n');
+    tidy
 }
 
 /// Escapes every text but commands, which stand in blocks of code.
@@ -64,4 +125,21 @@ pub(super) fn escape(text: &str) -> String {
 /// A block of code by indentation, which nothing in the code can end.
 fn code_block(code: &str) -> String {
     code.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_set_apart_and_code_is_left_alone() {
+        let text = "a\n- b\n  c\nd\n\n\n\n| e |\nf\n````sh\nx\n\n\n```\n- y\n````\n# g\n";
+        let set = "a\n\n- b\n  c\n\nd\n\n| e |\n\nf\n\n````sh\nx\n\n\n```\n- y\n````\n\n# g\n";
+        assert_eq!(tidy(text), set);
+    }
+
+    #[test]
+    fn markup_in_values_stays_text() {
+        assert_eq!(escape("a|b\n<i>*[x]`"), "a\\|b &lt;i&gt;\\*\\[x\\]\\`");
+    }
 }

@@ -23,7 +23,7 @@ pub use html::html;
 pub use json::json;
 pub use junit::junit;
 pub use markdown::markdown;
-pub use runbook::{LastDrill, runbook};
+pub use runbook::{LastDrill, runbook, runbook_after};
 pub use terminal::terminal;
 
 /// A template or a format did not take the data. The templates are part of the program and tested: this is a mistake in

@@ -3,12 +3,12 @@ use super::format::{duration, moment};
 use super::markdown::{escape, render};
 use super::shell::{CodeSpan, fenced, is_command, unmark, variables_set};
 use crate::action::{ActionEntry, ByHand, Effect, HandInput, Phase, Registry};
-use crate::ids::{Digest, RunId, StepId};
+use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::ResourceKey;
 use crate::plan::{Plan, PlannedStep};
 use crate::report::Report;
-use crate::scenario::Gate;
 use crate::scenario::expression::{Found, Scope, references, resolve};
+use crate::scenario::{Gate, RtoFrom, Site};
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -57,6 +57,27 @@ pub fn runbook(
     plan: &Plan,
     drill_vars: &BTreeMap<String, Value>,
     registry: &Registry,
+) -> Result<String, RenderError> {
+    write(plan, drill_vars, registry, None)
+}
+
+/// As [`runbook`], with the verdict and the durations of the last drill; called stale when the scenario has changed since.
+///
+/// # Errors
+/// As [`runbook`].
+pub fn runbook_after(
+    plan: &Plan,
+    drill_vars: &BTreeMap<String, Value>,
+    registry: &Registry,
+    last_drill: &LastDrill,
+) -> Result<String, RenderError> {
+    write(plan, drill_vars, registry, Some(last_drill))
+}
+
+fn write(
+    plan: &Plan,
+    drill_vars: &BTreeMap<String, Value>,
+    registry: &Registry,
     last_drill: Option<&LastDrill>,
 ) -> Result<String, RenderError> {
     let mut writer = Writer {
@@ -74,7 +95,11 @@ pub fn runbook(
             "Before a disaster",
             "Do this while everything still works, and again after every change. What these steps note down must be kept where the disaster cannot reach it.",
         ),
-        (Phase::Recover, "Recover", "The clock runs."),
+        (
+            Phase::Recover,
+            "Recover",
+            "The clock runs. The sums of limits below take one step after the other, and begin with the time that is assumed for detection and decision.",
+        ),
         (
             Phase::Verify,
             "Verify",
@@ -91,7 +116,7 @@ pub fn runbook(
     let view = json!({
         "title": escape(&plan.title), "name": escape(&plan.name), "mode": escape(&plan.mode),
         "is_recovery": !plan.is_drill(), "plan": plan.digest(), "scenario": plan.scenario_digest,
-        "about": plan.about.as_deref().map(escape), "system": plan.system.as_deref().map(escape),
+        "about": plan.about.as_deref().map(str::trim), "system": plan.system.as_deref().map(escape),
         "tier": plan.tier.map(|tier| tier.to_string()), "owner": escape(&plan.owner),
         "contacts": pairs(plan.contacts.iter().map(|(role, address)| (role.clone(), address.clone()))),
         "disaster": plan.disaster.kind.as_str().replace('_', " "),
@@ -158,9 +183,9 @@ fn objectives(plan: &Plan) -> Vec<Value> {
 }
 
 fn sites(plan: &Plan, registry: &Registry) -> Vec<Value> {
-    let row = |(name, site): (&crate::ids::SiteName, &crate::scenario::Site)| {
+    let row = |(name, site): (&SiteName, &Site)| {
         let mut permissions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for step in plan.steps.iter().filter(|step| step.at.as_ref() == Some(name)) {
+        for step in plan.steps.iter().filter(|step| site_of(plan, step) == Some(name)) {
             let facts = registry.get(&step.uses).map(|entry| entry.facts.permissions);
             for permission in facts.into_iter().flatten() {
                 permissions.entry(permission.action).or_default().insert(permission.why);
@@ -175,6 +200,15 @@ fn sites(plan: &Plan, registry: &Registry) -> Vec<Value> {
             "lost": plan.disaster.lost.contains(name), "permissions": permissions.collect::<Vec<_>>() })
     };
     plan.sites.iter().map(row).collect()
+}
+
+/// Where a step calls AWS: its own site, else that of the credentials it takes (`credentials: { secret: …, at: dr }`).
+fn site_of<'a>(plan: &'a Plan, step: &'a PlannedStep) -> Option<&'a SiteName> {
+    let of_credentials = || {
+        let named = step.with.get("credentials")?.get("at")?.as_str()?;
+        plan.sites.keys().find(|site| site.as_str() == named)
+    };
+    step.at.as_ref().or_else(of_credentials)
 }
 
 /// Programs that the commands call, by the first words that are known.
@@ -209,7 +243,7 @@ fn made(plan: &Plan, registry: &Registry) -> Vec<Value> {
     let mut rows = Vec::new();
     for step in &plan.steps {
         for kind in &step.creates {
-            let site = step.at.clone().unwrap_or_else(|| crate::ids::SiteName::new("-"));
+            let site = step.at.clone().unwrap_or_else(|| SiteName::new("-"));
             let region = plan.sites.get(&site).map_or("<region>", |site| site.region.as_str());
             let key = ResourceKey { kind: kind.clone(), name: "<name>".to_owned(), site };
             let command =
@@ -231,9 +265,9 @@ fn drilled(plan: &Plan, last: Option<&LastDrill>) -> Value {
 /// Times that pass before the first step.
 fn assumed(plan: &Plan) -> Duration {
     plan.objectives.rto.as_ref().map_or(Duration::ZERO, |rto| match rto.from {
-        crate::scenario::RtoFrom::Occurred => rto.assume.detect.0 + rto.assume.decide.0,
-        crate::scenario::RtoFrom::Detected => rto.assume.decide.0,
-        crate::scenario::RtoFrom::Declared => Duration::ZERO,
+        RtoFrom::Occurred => rto.assume.detect.0 + rto.assume.decide.0,
+        RtoFrom::Detected => rto.assume.decide.0,
+        RtoFrom::Declared => Duration::ZERO,
     })
 }
 
@@ -277,7 +311,7 @@ struct Writer<'a> {
     /// All time limits so far.
     elapsed: Duration,
     /// The site of the step before.
-    at: Option<&'a crate::ids::SiteName>,
+    at: Option<&'a SiteName>,
     needed: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -291,12 +325,17 @@ impl<'a> Writer<'a> {
         let wrong = |why| RenderError::new("runbook", format!("step {}: {why}", step.id));
         let with =
             resolve(&step.with, &ShellNames(self.plan)).map_err(|why| wrong(why.to_string()))?;
-        let site = step.at.as_ref().and_then(|site| self.plan.sites.get(site));
+        let site = site_of(self.plan, step).and_then(|site| self.plan.sites.get(site));
         let region = site.map(|site| site.region.as_str());
         let expect = step.expect.iter().map(|(name, value)| (name.clone(), plain(value)));
         let input = HandInput::new(step.id.as_str(), region, with, expect.collect());
         let mut by_hand = entry.by_hand(&input);
         by_hand.commands.iter_mut().for_each(|command| *command = unmark(command));
+        if by_hand.commands.iter().any(|command| command.contains("$AWS_REGION")) {
+            let known = region.map(|region| format!("AWS_REGION={}", HandInput::quote(region)));
+            let ask = || ": \"${AWS_REGION:?set it to the region that is meant here}\"".to_owned();
+            by_hand.commands.insert(0, known.unwrap_or_else(ask));
+        }
         Ok(by_hand)
     }
 

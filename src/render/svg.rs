@@ -82,8 +82,9 @@ fn axis(svg: &mut String, scale: &Scale, height: f64) {
         let from_zero = tick - scale.zero_ms;
         let ms = Duration::from_secs_f64((from_zero.abs() / 1000.0).round()).into();
         let sign = if from_zero < -0.5 { "−" } else { "+" };
-        let text =
-            if from_zero.abs() < 0.5 { "0".to_owned() } else { format!("{sign}{}", duration(ms)) };
+        // At zero stands the line of the declaration, which says so itself.
+        let at_zero = from_zero.abs() < 0.5;
+        let text = if at_zero { String::new() } else { format!("{sign}{}", duration(ms)) };
         let _ = writeln!(
             svg,
             "<line class=\"grid\" x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{:.1}\"/>\
@@ -99,8 +100,9 @@ fn axis(svg: &mut String, scale: &Scale, height: f64) {
 fn moment_line(svg: &mut String, x: f64, label: &str, height: f64) {
     let _ = writeln!(
         svg,
-        "<line class=\"moment\" x1=\"{x:.1}\" y1=\"18\" x2=\"{x:.1}\" y2=\"{:.1}\"/>\
+        "<line class=\"moment\" x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{:.1}\"/>\
          <text class=\"moment-label\" x=\"{x:.1}\" y=\"12\" text-anchor=\"{}\">{label}</text>",
+        TOP - 8.0,
         height - 8.0,
         if x < LABELS + 60.0 { "start" } else { "middle" }
     );

@@ -48,7 +48,8 @@ pub fn terminal(report: &Report, colour: bool, place: &Path) -> String {
             count(missing as u64)
         );
     }
-    let _ = writeln!(text, "\nReport: {}", visible(&place.to_string_lossy()));
+    let _ =
+        writeln!(text, "\nReport: {} (open it in a browser)", visible(&place.to_string_lossy()));
     text
 }
 
@@ -74,6 +75,12 @@ fn headline(report: &Report, paint: &Paint, text: &mut String) {
     let verdict = format!("{} {}", sign(class), report.verdict.text.to_uppercase());
     let run = &report.run;
     let _ = writeln!(text, "{}", paint.class(class, &visible(&verdict)));
+    if let Some(by) = &report.exit.cancelled_by {
+        let _ = writeln!(text, "Cancelled by {}", visible(by));
+    }
+    if report.exit.unfinished {
+        let _ = writeln!(text, "The journal does not end: redrill resume goes on with the run");
+    }
     let _ = writeln!(text, "{}", visible(&report.scenario.title));
     let _ = writeln!(
         text,

@@ -1,5 +1,5 @@
 use super::RenderError;
-use super::{LastDrill, runbook};
+use super::{LastDrill, runbook, runbook_after};
 use crate::ids::Digest;
 use crate::report::{Report, samples};
 use serde_json::json;
@@ -166,7 +166,11 @@ fn recovery_runbook(last: Option<&LastDrill>) -> String {
         ("class".to_owned(), json!("db.r6g.large")),
         ("multi_az".to_owned(), json!(true)),
     ]);
-    runbook(&recovery_plan(), &drill, &samples::registry(), last).unwrap()
+    let (plan, registry) = (recovery_plan(), samples::registry());
+    match last {
+        Some(last) => runbook_after(&plan, &drill, &registry, last).unwrap(),
+        None => runbook(&plan, &drill, &registry).unwrap(),
+    }
 }
 
 #[test]
@@ -235,7 +239,7 @@ fn the_blocks_of_the_runbook_run_one_after_the_other_in_one_shell() {
 fn what_no_command_sets_is_filled_in_by_hand() {
     let mut plan = recovery_plan();
     plan.steps[3].with["snapshot"] = json!("{{steps.files.manifest}}");
-    let book = runbook(&plan, &BTreeMap::new(), &samples::registry(), None).unwrap();
+    let book = runbook(&plan, &BTreeMap::new(), &samples::registry()).unwrap();
     assert!(book.contains("FILES_MANIFEST='<manifest of step files>'"), "{book}");
 }
 
@@ -243,6 +247,41 @@ fn what_no_command_sets_is_filled_in_by_hand() {
 fn a_step_of_an_unknown_action_makes_no_runbook() {
     let mut plan = recovery_plan();
     plan.steps[0].uses = "rds.teleport".to_owned();
-    let made = runbook(&plan, &BTreeMap::new(), &samples::registry(), None);
+    let made = runbook(&plan, &BTreeMap::new(), &samples::registry());
     assert!(made.unwrap_err().to_string().contains("rds.teleport"));
+}
+
+/// Every shipped scenario, with the real actions: values of the scenario and words of the providers together.
+#[test]
+fn the_runbooks_of_the_shipped_scenarios_are_valid_shell_and_leave_no_expression() {
+    use crate::plan::{Options, RunMode, compile};
+    let registry = crate::providers::registry();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let uses = regex::Regex::new(r"\$\{?([A-Z][A-Z0-9_]*)\b").unwrap();
+    let mut written = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let loaded = crate::scenario::load(&path, &registry).unwrap();
+        let scenario =
+            loaded.scenario.as_ref().unwrap_or_else(|| panic!("{}", loaded.render(false)));
+        let options = Options { mode: RunMode::Recovery, ..Options::default() };
+        let plan = compile(scenario, loaded.source.digest(), &registry, options).unwrap();
+        let book = runbook(&plan, &scenario.modes.drill.vars, &registry).unwrap();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        keep_for_looking(&format!("runbook-{name}.md"), &book);
+        assert!(!book.contains("{{") && !book.contains('\u{1}'), "{name}: {book}");
+        let script = blocks(&book);
+        let read = std::process::Command::new("sh").args(["-n", "-c", &script]).output().unwrap();
+        assert!(read.status.success(), "{name}: {}", String::from_utf8_lossy(&read.stderr));
+        // Every variable is set by a block: the shell of the responder has none of them.
+        let set = super::shell::variables_set(std::slice::from_ref(&script));
+        for used in uses.captures_iter(&script).map(|found| found[1].to_owned()) {
+            assert!(set.contains(&used), "{name}: nothing sets {used}");
+        }
+        written += 1;
+    }
+    assert!(written > 0, "no scenario was found");
 }

@@ -193,7 +193,10 @@ fn recovery_point(fold: &Fold<'_>, rpo: &RecoveryPointObjective) -> PointReport 
         (None, _) => report.why = Some("the disaster was never declared".to_owned()),
         (_, None) => report.why = Some(nothing_proven(fold, rpo.measure)),
         (Some(declared), Some((mark, point))) => {
-            measure_point(&mut report, &proven, (declared, mark), point);
+            // The schedule's worst case also counts where its step failed: it can only make the result worse.
+            let worst = fold.points.iter();
+            let worst = worst.filter_map(|(_, mark, point)| Some((point.worst_case?, *mark))).max();
+            measure_point(&mut report, worst, (declared, mark), point);
         }
     }
     report
@@ -237,7 +240,7 @@ fn nothing_proven(fold: &Fold<'_>, measure: Measure) -> String {
 
 fn measure_point(
     report: &mut PointReport,
-    proven: &[(&StepId, Mark, &RecoveryPoint)],
+    worst: Option<(HumanDuration, Mark)>,
     (declared, seen): (Mark, Mark),
     point: &RecoveryPoint,
 ) {
@@ -249,7 +252,6 @@ fn measure_point(
         ));
     }
     let of_the_day = HumanDuration::from(declared.at - point.at);
-    let worst = proven.iter().filter_map(|(_, mark, point)| Some((point.worst_case?, *mark))).max();
     let schedule = worst.filter(|(worst, _)| *worst > of_the_day);
     if worst.is_none() {
         report.notes.push(

@@ -142,7 +142,7 @@ fn a_wrong_value_of_an_input_is_refused() {
     scenario_with(
         &program,
         "\nsteps:",
-        "\ninputs: { days: { type: integer, default: 3 } }\n\nsteps:",
+        "\ninputs: { days: { type: number, default: 3 } }\n\nsteps:",
     );
     let ran = program.run(&[CHANGED, &["--set", "days=many"]].concat());
     ran.says(3, &["RD702", "days"]);
