@@ -1,5 +1,6 @@
 //! Tests against real servers, and of the program as a whole.
 
+// `cfg(test)` on each module, since clippy lets helpers unwrap only in there.
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
@@ -15,4 +16,14 @@ mod program;
 #[cfg(test)]
 mod rehearsals;
 #[cfg(test)]
+mod server_browser;
+#[cfg(test)]
+mod server_moto;
+#[cfg(test)]
 mod server_outside;
+#[cfg(test)]
+mod server_restore;
+#[cfg(test)]
+mod server_sandbox;
+#[cfg(test)]
+mod server_support;

@@ -49,6 +49,7 @@ from moto.moto_server.werkzeug_app import (  # noqa: E402
 )
 from moto.rds import models  # noqa: E402
 from moto.rds.exceptions import RDSClientError  # noqa: E402
+from moto.s3.responses import S3Response  # noqa: E402
 from postgres_servers import PostgresHost, PostgresServer  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 
@@ -74,6 +75,8 @@ class PostgresInstance(models.DBInstance):
     def __init__(self, backend, restored_from: "PostgresSnapshot | None" = None, **kwargs):
         self.server = None
         super().__init__(backend, **kwargs)
+        # AWS always says it; moto forgets it when a request says false, or nothing.
+        self.publicly_accessible = bool(self.publicly_accessible)
         unique = hashlib.sha256(f"{self.arn} {time.time_ns()}".encode()).digest()
         self.dbi_resource_id = "db-" + base64.b32encode(unique).decode()[:26]
         if self.engine != "postgres":
@@ -297,7 +300,20 @@ def log_failure(done: Future, what: str) -> None:
         log.error("%s: %s", what, done.exception())
 
 
+def get_bucket_versioning(self):
+    """With the root element of AWS: moto's own is another, which strict clients do not read."""
+    status = self.backend.get_bucket_versioning(self.bucket_name)
+    inside = f"<Status>{status}</Status>" if status else ""
+    return (
+        200,
+        {"Content-Type": "application/xml"},
+        '<?xml version="1.0" encoding="UTF-8"?>\n<VersioningConfiguration '
+        f'xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{inside}</VersioningConfiguration>',
+    )
+
+
 def extend_moto() -> None:
+    S3Response.get_bucket_versioning = get_bucket_versioning
     PostgresInstance.default_engine_versions["postgres"] = HOST.version
     models.DBInstance = PostgresInstance
     models.DBSnapshot = PostgresSnapshot

@@ -320,7 +320,7 @@ class Databases(Conformance):
             "CopyTags": True,
         }
         # Keys do not leave their region.
-        self.refuses("InvalidParameterCombination", 400, osaka.copy_db_snapshot, **request)
+        self.refuses("InvalidParameterValue", 400, osaka.copy_db_snapshot, **request)
         answer = osaka.copy_db_snapshot(**request, KmsKeyId=OSAKA_KEY)
         self.assertEqual(answer["DBSnapshot"]["Status"], "creating")
         name = "before-release-copy"
