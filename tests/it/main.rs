@@ -2,6 +2,8 @@
 
 // `cfg(test)` on each module, since clippy lets helpers unwrap only in there.
 #[cfg(test)]
+mod after_a_run;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod bad_input;
@@ -9,6 +11,8 @@ mod bad_input;
 mod documents;
 #[cfg(test)]
 mod etcd_snapshots;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]

@@ -1,0 +1,116 @@
+//! Rehearsals with `--fault`: what passes is waited out, what stays is told apart, and nothing is made twice or left unsaid.
+
+use crate::program::Program;
+use crate::rehearsals::{assert_nothing_left, red};
+use serde_json::{Value, json};
+
+fn calls(report: &Value, operation: &str) -> (u64, u64) {
+    let all = report["calls"].as_array().unwrap();
+    let of = all.iter().filter(|call| call["operation"] == operation);
+    of.fold((0, 0), |(made, failed), call| {
+        (made + call["count"].as_u64().unwrap(), failed + call["failed"].as_u64().unwrap())
+    })
+}
+
+fn step<'a>(report: &'a Value, id: &str) -> &'a Value {
+    let steps = report["timeline"]["steps"].as_array().unwrap();
+    steps.iter().find(|step| step["id"] == id).unwrap()
+}
+
+#[test]
+fn throttling_through_the_restore_is_waited_out() {
+    let program = Program::new();
+    let fault = "rds:RestoreDBInstanceFromDBSnapshot<2=throttle";
+    let (code, report) = program.rehearse("orders-db", &["--fault", fault]);
+    assert_eq!((code, red(&report)), (0, Vec::new()));
+    assert_eq!(calls(&report, "rds:RestoreDBInstanceFromDBSnapshot"), (3, 2));
+    let everywhere = "rds:*@ap-northeast-3<4=throttle";
+    let (code, report) = program.rehearse("orders-db", &["--fault", everywhere]);
+    assert_eq!((code, red(&report)), (0, Vec::new()), "{}", report["calls"]);
+    assert_nothing_left(&report);
+}
+
+#[test]
+fn a_restore_whose_reply_was_lost_is_adopted_and_not_made_twice() {
+    let program = Program::new();
+    let fault = "rds:RestoreDBInstanceFromDBSnapshot#1=lost_reply";
+    let (code, report) = program.rehearse("orders-db", &["--fault", fault]);
+    assert_eq!((code, red(&report)), (0, Vec::new()));
+    // The one call had its effect, although it failed for us. No other one was made.
+    assert_eq!(calls(&report, "rds:RestoreDBInstanceFromDBSnapshot"), (1, 1));
+    let journal = program.read("runs/orders-db-0001/journal.jsonl");
+    for (event, times) in
+        [("resource_intended", 1), ("resource_owned", 1), ("resource_released", 1)]
+    {
+        let wanted = format!("\"type\":\"{event}\"");
+        assert_eq!(journal.matches(&wanted).count(), times, "{event}");
+    }
+    assert_nothing_left(&report);
+}
+
+#[test]
+fn server_errors_that_pass_are_retried_and_those_that_stay_are_inconclusive() {
+    let program = Program::new();
+    let passing = ["--fault", "rds:DescribeDBSnapshots<2=server_error"];
+    let (code, report) = program.rehearse("orders-db", &passing);
+    assert_eq!((code, red(&report)), (0, Vec::new()));
+    assert_eq!(calls(&report, "rds:DescribeDBSnapshots").1, 2);
+
+    let staying = ["--fault", "rds:RestoreDBInstanceFromDBSnapshot=server_error"];
+    let (code, report) = program.rehearse("orders-db", &staying);
+    assert_eq!(red(&report), ["step data not_run", "step restore inconclusive"]);
+    assert_eq!(code, 2, "a broken service says nothing about the backup");
+    let why = step(&report, "restore")["why"].as_str().unwrap();
+    assert!(why.contains("rds:RestoreDBInstanceFromDBSnapshot"), "{why}");
+    assert_nothing_left(&report);
+}
+
+#[test]
+fn a_restore_that_is_stuck_or_ends_broken_fails_and_is_removed() {
+    let program = Program::new();
+    for (effect, words) in [("stuck", "limit of 3h"), ("broken", "incompatible-restore")] {
+        let fault = format!("rds:RestoreDBInstanceFromDBSnapshot={effect}");
+        let (code, report) = program.rehearse("orders-db", &["--fault", &fault]);
+        assert_eq!(
+            (code, red(&report)),
+            (1, vec!["step data not_run".into(), "step restore failed".into()])
+        );
+        let why = step(&report, "restore")["why"].as_str().unwrap();
+        assert!(why.contains(words), "{why}");
+        assert_eq!(report["resources"].as_array().unwrap().len(), 1);
+        assert_nothing_left(&report);
+    }
+}
+
+#[test]
+fn a_key_that_nobody_lets_us_look_at_is_inconclusive() {
+    let fault = "kms:DescribeKey=error:AccessDeniedException:403";
+    let (code, report) = Program::new().rehearse("orders-db", &["--fault", fault]);
+    let red = red(&report);
+    assert!(red.contains(&"check point: encryption key inconclusive".to_owned()), "{red:?}");
+    assert!(!red.iter().any(|line| line.contains("failed")), "{red:?}");
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn what_cannot_be_removed_is_named_with_the_command_and_changes_the_exit_code() {
+    let program = Program::new();
+    let fault = "rds:DeleteDBInstance=error:AccessDenied:403";
+    let (code, report) = program.rehearse("orders-db", &["--fault", fault]);
+    assert_eq!((code, &report["exit"]["left_behind"]), (5, &json!(1)));
+    let left = &report["resources"][0];
+    assert_eq!(left["state"], "left");
+    let command = left["command"].as_str().unwrap();
+    assert!(command.contains("aws rds delete-db-instance --region ap-northeast-3"), "{command}");
+    assert!(command.contains(left["key"]["name"].as_str().unwrap()), "{command}");
+    let html = program.read("runs/orders-db-0001/report.html");
+    assert!(html.contains("delete-db-instance"));
+}
+
+#[test]
+fn a_canary_whose_removal_is_refused_is_left_and_said() {
+    let fault = "s3:DeleteObject*=error:AccessDenied:403";
+    let (code, report) = Program::new().rehearse("uploads-replication", &["--fault", fault]);
+    assert_eq!(code, 5, "{}", report["verdict"]);
+    assert!(report["exit"]["left_behind"].as_u64().unwrap() >= 1, "{}", report["resources"]);
+}
