@@ -130,6 +130,7 @@ fn start(plan: &Plan, facts: &RunFacts) -> Event {
         operator: "bench".to_owned(),
         seed: facts.seed,
         expires: facts.expires,
+        keep: None,
         deviations: Vec::new(),
     }
 }
