@@ -3,11 +3,11 @@ use crate::engine::Observer;
 use crate::ids::StepId;
 use crate::journal::{Check, Event, Outcome, Record, StepResult};
 use crate::plan::Plan;
-use crate::scenario::RtoFrom;
+use crate::scenario::{Gate, RtoFrom};
 use crate::time::{Clock, HumanDuration};
 use chrono::{DateTime, TimeDelta, Utc};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Shows a run while it happens: a line for each step, and on terminals the RTO's budget running down.
@@ -21,6 +21,8 @@ pub(super) struct Progress {
     clock: Option<Clock>,
     started: Option<DateTime<Utc>>,
     declared: Option<DateTime<Utc>>,
+    /// Acceptance gates that have not passed yet.
+    gates: BTreeSet<StepId>,
     recovered: bool,
     bar: ProgressBar,
     doing: BTreeMap<StepId, String>,
@@ -62,6 +64,7 @@ impl Progress {
             clock: None,
             started: None,
             declared: None,
+            gates: gates_of(plan),
             recovered: false,
             bar,
             doing: BTreeMap::new(),
@@ -111,6 +114,21 @@ impl Progress {
         let failure = result.failure.as_ref().map_or(String::new(), |f| format!(": {}", f.message));
         let word = self.paint(result.outcome, &format!("{:<12}", result.outcome.to_string()));
         self.line(at, &format!("{word} {step}{failure}"));
+        let last =
+            result.outcome == Outcome::Passed && self.gates.remove(step) && self.gates.is_empty();
+        if let (true, Some(spent), Some(budget)) = (last, self.spent(at), self.budget) {
+            self.recovered = true;
+            let (spent, target) = (whole(spent), whole(budget.target));
+            self.line(
+                at,
+                &format!("accepted     the clock of the RTO stops at {spent} of {target}"),
+            );
+        }
+    }
+
+    /// What of the RTO is spent: assumed and measured time together.
+    fn spent(&self, now: DateTime<Utc>) -> Option<Duration> {
+        Some(self.budget?.assumed + (now - self.declared?).to_std().unwrap_or_default())
     }
 
     fn checked(&self, at: DateTime<Utc>, step: &StepId, check: &Check) {
@@ -130,10 +148,8 @@ impl Progress {
     fn draw(&self, now: DateTime<Utc>) {
         let doing: Vec<String> =
             self.doing.iter().map(|(step, text)| format!("{step}: {text}")).collect();
-        let budget = match (self.budget, self.declared) {
-            (Some(budget), Some(declared)) if !self.recovered => {
-                let spent = budget.assumed + (now - declared).to_std().unwrap_or_default();
-                let whole = |d: Duration| HumanDuration(Duration::from_secs(d.as_secs()));
+        let budget = match (self.budget, self.spent(now)) {
+            (Some(budget), Some(spent)) if !self.recovered => {
                 match budget.target.checked_sub(spent) {
                     Some(left) => format!("RTO {} left of {}  ", whole(left), whole(budget.target)),
                     None => format!("RTO missed by {}  ", whole(spent - budget.target)),
@@ -144,6 +160,16 @@ impl Progress {
         self.bar.set_message(format!("{budget}{}", doing.join(" · ")));
         self.bar.tick();
     }
+}
+
+fn gates_of(plan: &Plan) -> BTreeSet<StepId> {
+    let gates = plan.steps.iter().filter(|step| step.gate == Some(Gate::Acceptance));
+    gates.map(|step| step.id.clone()).collect()
+}
+
+/// Without fractions of a second.
+fn whole(duration: Duration) -> HumanDuration {
+    HumanDuration(Duration::from_secs(duration.as_secs()))
 }
 
 impl Observer for Progress {

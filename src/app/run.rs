@@ -9,10 +9,9 @@ use super::runs::Store;
 use super::world::Target;
 use crate::action::Registry;
 use crate::cli::{Format, RunArgs};
-use crate::engine::Keep;
 use crate::error::{Error, ExitCode, Result};
 use crate::providers;
-use crate::time::{Clock, HumanDuration};
+use crate::time::Clock;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -149,10 +148,15 @@ fn run_ready(
         number,
         seed,
         operator: operator(),
-        keep: args.keep.map_or(Keep::Nothing, |HumanDuration(keep)| Keep::For(keep)),
+        keep: args.keep,
         interrupt,
     };
-    run_one::run(new, &mut progress, &earlier)
+    let begun = new.folder.clone();
+    let ended = run_one::run(new, &mut progress, &earlier);
+    if ended.is_err() {
+        begun.forget_if_nothing_happened();
+    }
+    ended
 }
 
 fn seed_of_the_moment() -> u64 {

@@ -13,6 +13,7 @@ use crate::journal::{Event, FORMAT, Journal, RunState};
 use crate::plan::Plan;
 use crate::render;
 use crate::report::{self, EarlierRun, Report};
+use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::path::PathBuf;
 
@@ -29,7 +30,7 @@ pub(super) struct NewRun<'a> {
     pub(super) number: u32,
     pub(super) seed: u64,
     pub(super) operator: String,
-    pub(super) keep: Keep,
+    pub(super) keep: Option<HumanDuration>,
     pub(super) interrupt: Interrupt,
 }
 
@@ -74,7 +75,7 @@ pub(super) fn run(
             journal,
             state: RunState::default(),
             opening,
-            keep: new.keep,
+            keep: Keep::of(plan, new.keep),
             interrupt: new.interrupt,
             observer,
         };
@@ -145,6 +146,7 @@ fn first_event(new: &NewRun<'_>, facts: &RunFacts) -> Event {
         operator: new.operator.clone(),
         seed: new.seed,
         expires: facts.expires,
+        keep: new.keep,
         deviations: new.plan.deviations.clone(),
     }
 }
@@ -170,8 +172,6 @@ pub(super) fn resume(
     let runtime = target.runtime()?;
     runtime.block_on(async {
         let world = world::open(target.clone(), &plan, &head.run, folder).await?;
-        let lost = state.disaster.is_some() && !state.releasing;
-        world.policy.set_lost(if lost { &plan.disaster.lost } else { &[] });
         let gap = state.last_at.map_or(TimeDelta::zero(), |last| world.clock.now() - last);
         let gap_ms = u64::try_from(gap.num_milliseconds()).unwrap_or(0);
         let opening = vec![Event::RunResumed { torn_bytes: contents.torn_bytes, gap_ms }];
@@ -186,7 +186,7 @@ pub(super) fn resume(
             journal,
             state,
             opening,
-            keep: Keep::Nothing,
+            keep: Keep::of(&plan, head.keep),
             interrupt,
             observer: progress,
         };

@@ -134,6 +134,14 @@ impl RunFolder {
         self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
+    /// Without a journal nothing was done: the folder, and with it the number, is given back.
+    pub(super) fn forget_if_nothing_happened(&self) {
+        if !self.journal().exists() {
+            // An empty folder that stays is only untidy.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+
     pub(super) fn journal(&self) -> PathBuf {
         self.path.join("journal.jsonl")
     }

@@ -47,7 +47,7 @@ fn row(folder: &RunFolder) -> Value {
             "run": folder.name(),
             "scenario": report.scenario.name,
             "started": report.run.started.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-            "verdict": report.verdict.outcome.as_str(),
+            "verdict": if report.exit.unfinished { "unfinished" } else { report.verdict.outcome.as_str() },
             "rehearsal": report.rehearsal,
         }),
         Err(error) => json!({

@@ -81,8 +81,16 @@ async fn release_once(
         Found::Foreign { .. } => return Ok(Ok("never made")),
         Found::Ours { id, .. } => id,
     };
-    if let Keep::For(duration) = keep {
-        return Ok(Err(format!("kept for {} on the operator's word", HumanDuration(duration))));
+    match keep {
+        Keep::For(duration) => {
+            return Ok(Err(format!("kept for {} on the operator's word", HumanDuration(duration))));
+        }
+        Keep::Recovered if !kind.is_canary() => {
+            return Ok(Err(
+                "kept: mode recovery removes nothing of what it brought back".to_owned()
+            ));
+        }
+        Keep::Recovered | Keep::Nothing => {}
     }
     kind.remove(context, key, &found).await?;
     let plan = WaitPlan::new(format!("{key} gone"), Duration::from_secs(300), VANISHES_WITHIN);

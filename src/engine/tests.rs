@@ -393,6 +393,7 @@ fn start(plan: &Plan, facts: &RunFacts) -> Event {
         operator: "test".to_owned(),
         seed: facts.seed,
         expires: facts.expires,
+        keep: None,
         deviations: Vec::new(),
     }
 }
@@ -601,6 +602,20 @@ fn keeping_leaves_it_on_purpose() {
     let ran = rig.run();
     assert_eq!(ran.left(), 1);
     assert!(ran.state().ledger.left_behind().is_empty());
+}
+
+#[test]
+fn a_recovery_keeps_what_it_brought_back_and_says_so() {
+    let mut rig = rig(vec![step("a", making())]);
+    rig.plan.mode = "recovery".to_owned();
+    rig.keep = Keep::of(&rig.plan, None);
+    let ran = rig.run();
+    assert_eq!(ran.left(), 1);
+    let why = ran.records.iter().find_map(|r| match &r.event {
+        Event::ResourceLeft { why, kept: true, .. } => Some(why.clone()),
+        _ => None,
+    });
+    assert!(why.unwrap().contains("mode recovery removes nothing"));
 }
 
 #[test]

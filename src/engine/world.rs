@@ -3,7 +3,8 @@ use crate::aws::GuardPolicy;
 use crate::ids::{SiteName, StepId};
 use crate::journal::Record;
 use crate::outside::Outside;
-use crate::time::Clock;
+use crate::plan::Plan;
+use crate::time::{Clock, HumanDuration};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,4 +50,17 @@ pub enum Keep {
     Nothing,
     /// They stay for this long, on the operator's word.
     For(Duration),
+    /// They stay: they are the recovery. Canaries are removed all the same.
+    Recovered,
+}
+
+impl Keep {
+    /// What a plan and the operator's word say: a recovery removes nothing of what it brought back.
+    pub fn of(plan: &Plan, word: Option<HumanDuration>) -> Self {
+        match word {
+            _ if !plan.is_drill() => Self::Recovered,
+            Some(HumanDuration(duration)) => Self::For(duration),
+            None => Self::Nothing,
+        }
+    }
 }

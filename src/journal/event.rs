@@ -3,6 +3,7 @@ use super::facts::{
     Wait, WorldKind,
 };
 use crate::ids::{Digest, RunId, SiteName, StepId};
+use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,9 @@ pub enum Event {
         seed: u64,
         /// When resources of this run may be removed by anyone (UTC).
         expires: DateTime<Utc>,
+        /// How long resources are kept on the operator's word, instead of being removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keep: Option<HumanDuration>,
         /// Everything that weakens an objective, a check or the guard.
         deviations: Vec<String>,
     },

@@ -3,6 +3,7 @@ use crate::ids::Digest;
 use chrono::{DateTime, Utc};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ impl Journal {
     /// # Errors
     /// When the file exists, cannot be made or cannot be locked.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
         lock(&file)?;
         file.sync_all()?;
         if let Some(folder) = path.parent() {

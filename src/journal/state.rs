@@ -1,5 +1,6 @@
 use super::{Check, Event, Ledger, Outcome, Record, StepResult, WorldKind};
 use crate::ids::{Digest, RunId, StepId};
+use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
@@ -45,6 +46,8 @@ pub struct RunHead {
     pub started: DateTime<Utc>,
     /// When its resources may be removed by anyone.
     pub expires: DateTime<Utc>,
+    /// How long its resources are kept on the operator's word.
+    pub keep: Option<HumanDuration>,
 }
 
 /// Where a step stands.
@@ -133,7 +136,9 @@ impl RunState {
         }
         self.ledger.apply(&record.event)?;
         match &record.event {
-            Event::RunStarted { run, number, scenario, plan, world, seed, expires, .. } => {
+            Event::RunStarted {
+                run, number, scenario, plan, world, seed, expires, keep, ..
+            } => {
                 self.head = Some(RunHead {
                     run: run.clone(),
                     number: *number,
@@ -143,6 +148,7 @@ impl RunState {
                     seed: *seed,
                     started: record.at,
                     expires: *expires,
+                    keep: *keep,
                 });
             }
             Event::DisasterDeclared { .. } if self.disaster.is_some() => {

@@ -48,7 +48,8 @@ pub fn terminal(report: &Report, colour: bool, place: &Path) -> String {
             count(missing as u64)
         );
     }
-    let _ = writeln!(text, "\nReport: {}", visible(&place.to_string_lossy()));
+    let _ =
+        writeln!(text, "\nReport: {} (open it in a browser)", visible(&place.to_string_lossy()));
     text
 }
 

@@ -333,6 +333,7 @@ fn run_started(plan: &Plan, world: WorldKind, deviations: &[&str]) -> Event {
         operator: "sre@bastion".into(),
         seed: 42,
         expires: Utc.with_ymd_and_hms(2026, 11, 20, 13, 0, 0).unwrap(),
+        keep: None,
         deviations: deviations.iter().map(|text| (*text).to_owned()).collect(),
     }
 }

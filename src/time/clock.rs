@@ -1,4 +1,4 @@
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use std::time::Duration;
 
 /// Says what time it is and waits. Cheap to clone.
@@ -42,11 +42,11 @@ impl Clock {
         Self { origin, start }
     }
 
-    /// The present, in UTC.
+    /// The present, in UTC, to the millisecond: finer digits would only suggest a precision that no poll has.
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn now(&self) -> DateTime<Utc> {
         match self.start {
-            Start::System => Utc::now(),
+            Start::System => Utc::now().trunc_subsecs(3),
             Start::Simulated { at, .. } => {
                 at + TimeDelta::from_std(self.elapsed()).unwrap_or(TimeDelta::MAX)
             }

@@ -1,5 +1,6 @@
 use crate::action::{StepContext, StepError};
 use crate::client;
+use crate::journal::Check;
 use crate::journal::FailureClass;
 use aws_sdk_kms::types::KeyState;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,26 @@ fn condition_of(state: Option<&KeyState>) -> KeyCondition {
         Some(KeyState::Enabled) => KeyCondition::Usable,
         Some(other) => KeyCondition::Unusable(format!("is in the state {}", other.as_str())),
         None => KeyCondition::Unknown("KMS does not say in which state it is".to_owned()),
+    }
+}
+
+/// The check of a snapshot's key, as far as it is known. None for what is not encrypted: there is no key to look at.
+/// `service` is named where it does not say what is needed: `RDS`.
+pub(in crate::providers) fn key_check(
+    service: &str,
+    encrypted: Option<bool>,
+    condition: Option<&KeyCondition>,
+) -> Option<Check> {
+    let (name, expected) = ("encryption key", "enabled here");
+    let unknown =
+        |what: &str| Some(Check::not_made(name, expected, format!("{service} does not {what}")));
+    match (condition, encrypted) {
+        (Some(KeyCondition::Usable), _) => Some(Check::made(name, expected, "enabled", true)),
+        (Some(KeyCondition::Unusable(why)), _) => Some(Check::made(name, expected, why, false)),
+        (Some(KeyCondition::Unknown(why)), _) => Some(Check::not_made(name, expected, why)),
+        (None, Some(false)) => None,
+        (None, Some(true)) => unknown("name the key of the snapshot"),
+        (None, None) => unknown("say whether it is encrypted"),
     }
 }
 

@@ -72,7 +72,7 @@ impl Action for Approve {
             checks: &[],
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: false, servers: &[], aws: None },
+            exercised: Exercised { sandbox: true, servers: &[], aws: None },
         }
     }
 

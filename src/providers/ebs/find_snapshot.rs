@@ -7,7 +7,7 @@ use crate::action::{
     StepContext, StepError,
 };
 use crate::journal::{Check, Measure, RecoveryPoint};
-use crate::providers::backups::{KeyCondition, Spacing, key_conditions};
+use crate::providers::backups::{KeyCondition, Spacing, key_check, key_conditions};
 use crate::time::{ByteSize, HumanDuration};
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -226,7 +226,11 @@ fn checks(
         _ => Check::not_made(name, expected, "neither StartTime nor a tag tells it"),
     };
     let mut checks = vec![usable.over(output.snapshots_considered), time];
-    checks.extend(key_check(output, chosen, keys));
+    checks.extend(key_check(
+        "EC2",
+        output.encrypted,
+        chosen.snapshot.key.as_ref().and_then(|key| keys.get(key)),
+    ));
     if let Some(limit) = max_age {
         let expected = format!("<= {limit}");
         checks.push(match output.age {
@@ -235,28 +239,6 @@ fn checks(
         });
     }
     checks
-}
-
-/// No check for what is not encrypted: there is no key to look at.
-fn key_check(
-    output: &FindSnapshotOutput,
-    chosen: &Judged<'_>,
-    keys: &BTreeMap<String, KeyCondition>,
-) -> Option<Check> {
-    let (name, expected) = ("encryption key", "enabled here");
-    let condition = chosen.snapshot.key.as_ref().and_then(|key| keys.get(key));
-    match (condition, output.encrypted) {
-        (Some(KeyCondition::Usable), _) => Some(Check::made(name, expected, "enabled", true)),
-        (Some(KeyCondition::Unusable(why)), _) => Some(Check::made(name, expected, why, false)),
-        (Some(KeyCondition::Unknown(why)), _) => Some(Check::not_made(name, expected, why)),
-        (None, Some(false)) => None,
-        (None, Some(true)) => {
-            Some(Check::not_made(name, expected, "EC2 does not name the key of the snapshot"))
-        }
-        (None, None) => {
-            Some(Check::not_made(name, expected, "EC2 does not say whether it is encrypted"))
-        }
-    }
 }
 
 fn recovery_point(output: &FindSnapshotOutput) -> Option<RecoveryPoint> {

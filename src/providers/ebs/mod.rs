@@ -1,6 +1,6 @@
 //! Amazon EBS: finding a recovery point of a volume and restoring it as a new volume.
 //!
-//! Main types: [`FindSnapshot`], [`RestoreVolume`] (actions) and [`VolumeKind`] (what a restore leaves behind).
+//! Main types: `FindSnapshot`, `RestoreVolume` (actions) and `VolumeKind` (what a restore leaves behind).
 //! Decisions are functions over plain data in `snapshot`, `choice` and `fidelity`. What is inside of a volume does not
 //! belong in here.
 

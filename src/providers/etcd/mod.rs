@@ -1,6 +1,6 @@
 //! etcd: whether a stored snapshot can be trusted, without starting an etcd.
 //!
-//! Main type: [`VerifySnapshot`] (action). What a snapshot file holds is read by `formats::etcd_snapshot`; `judge` turns that
+//! Main type: `VerifySnapshot` (action). What a snapshot file holds is read by `formats::etcd_snapshot`; `judge` turns that
 //! into checks, findings and a recovery point. Restoring a cluster, and anything that talks to one, does not belong in here.
 
 mod by_hand;

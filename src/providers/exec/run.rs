@@ -64,11 +64,7 @@ impl Action for ExecRun {
             ],
             populations: &[],
             proves: &[],
-            exercised: Exercised {
-                sandbox: false,
-                servers: &["programs of the system"],
-                aws: None,
-            },
+            exercised: Exercised { sandbox: true, servers: &["programs of the system"], aws: None },
         }
     }
 

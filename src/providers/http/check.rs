@@ -59,7 +59,7 @@ impl Action for HttpCheck {
             populations: &[],
             proves: &[],
             exercised: Exercised {
-                sandbox: false,
+                sandbox: true,
                 servers: &["a plain HTTP server on loopback"],
                 aws: None,
             },

@@ -8,7 +8,7 @@ use crate::action::{
     StepContext, StepError,
 };
 use crate::journal::{Check, Measure, RecoveryPoint};
-use crate::providers::backups::{KeyCondition, Spacing, key_conditions};
+use crate::providers::backups::{KeyCondition, Spacing, key_check, key_conditions};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -217,7 +217,11 @@ fn checks(
     max_age: Option<HumanDuration>,
 ) -> Vec<Check> {
     let mut checks = vec![usable_check(output), time_check(output)];
-    checks.extend(key_check(output, chosen, keys));
+    checks.extend(key_check(
+        "RDS",
+        output.encrypted,
+        chosen.snapshot.key.as_ref().and_then(|key| keys.get(key)),
+    ));
     if let Some(limit) = max_age {
         let expected = format!("<= {limit}");
         checks.push(match output.age {
@@ -244,28 +248,6 @@ fn time_check(output: &FindSnapshotOutput) -> Check {
             Check::made(name, "known", format!("{} ({source})", at.to_rfc3339()), true)
         }
         _ => Check::not_made(name, "known", "RDS tells no time that survives copying"),
-    }
-}
-
-/// No check for what is not encrypted: there is no key to look at.
-fn key_check(
-    output: &FindSnapshotOutput,
-    chosen: &Judged<'_>,
-    keys: &BTreeMap<String, KeyCondition>,
-) -> Option<Check> {
-    let (name, expected) = ("encryption key", "enabled here");
-    let condition = chosen.snapshot.key.as_ref().and_then(|key| keys.get(key));
-    match (condition, output.encrypted) {
-        (Some(KeyCondition::Usable), _) => Some(Check::made(name, expected, "enabled", true)),
-        (Some(KeyCondition::Unusable(why)), _) => Some(Check::made(name, expected, why, false)),
-        (Some(KeyCondition::Unknown(why)), _) => Some(Check::not_made(name, expected, why)),
-        (None, Some(false)) => None,
-        (None, Some(true)) => {
-            Some(Check::not_made(name, expected, "RDS does not name the key of the snapshot"))
-        }
-        (None, None) => {
-            Some(Check::not_made(name, expected, "RDS does not say whether it is encrypted"))
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Amazon RDS: capturing what a snapshot does not know, finding a recovery point, restoring it as a new instance.
 //!
-//! Main types: [`CaptureConfig`], [`FindSnapshot`], [`RestoreSnapshot`] (actions) and [`DbInstanceKind`] (what a restore
+//! Main types: `CaptureConfig`, `FindSnapshot`, `RestoreSnapshot` (actions) and `DbInstanceKind` (what a restore
 //! leaves behind). Decisions are functions over plain data in `snapshot`, `choice` and `fidelity`. Aurora clusters do
 //! not belong in here: their snapshots are another API and restoring one makes no instance.
 

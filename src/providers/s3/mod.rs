@@ -1,6 +1,6 @@
 //! Amazon S3: whether a replica bucket holds what its source holds, and how fast replication is.
 //!
-//! Main types: [`CheckReplication`], [`ReplicateCanary`] (actions) and [`CanaryObjectKind`] (what a canary leaves behind).
+//! Main types: `CheckReplication`, `ReplicateCanary` (actions) and `CanaryObjectKind` (what a canary leaves behind).
 //! Decisions are functions over plain data: `rules` (does a rule cover the prefix), `compare` (the merge of two listings)
 //! and `judge` (checks, findings, recovery point). Restoring data from S3 does not belong in here.
 

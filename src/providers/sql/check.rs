@@ -77,7 +77,7 @@ impl Action for SqlCheck {
             populations: &[("queries_passed", "queries")],
             proves: &[Proof::RecoveryPointOfData { when: "watermark" }],
             exercised: Exercised {
-                sandbox: false,
+                sandbox: true,
                 servers: &["PostgreSQL 15", "MariaDB 10.11"],
                 aws: None,
             },

@@ -1,0 +1,269 @@
+//! The walls between modules: who may use whom. `docs/architecture.md` says why.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A module and the modules of this crate that it may not use, its tests apart.
+const WALLS: &[(&str, &[&str])] = &[
+    (
+        "ids.rs",
+        &[
+            "action",
+            "app",
+            "aws",
+            "cli",
+            "engine",
+            "journal",
+            "plan",
+            "providers",
+            "report",
+            "sandbox",
+            "scenario",
+        ],
+    ),
+    (
+        "time",
+        &[
+            "action",
+            "app",
+            "aws",
+            "cli",
+            "engine",
+            "journal",
+            "plan",
+            "providers",
+            "report",
+            "sandbox",
+            "scenario",
+        ],
+    ),
+    (
+        "error.rs",
+        &[
+            "action",
+            "app",
+            "aws",
+            "cli",
+            "engine",
+            "journal",
+            "plan",
+            "providers",
+            "report",
+            "sandbox",
+        ],
+    ),
+    (
+        "journal",
+        &[
+            "action",
+            "app",
+            "aws",
+            "cli",
+            "engine",
+            "outside",
+            "plan",
+            "providers",
+            "report",
+            "sandbox",
+            "scenario",
+        ],
+    ),
+    (
+        "formats",
+        &[
+            "action",
+            "app",
+            "aws",
+            "cli",
+            "engine",
+            "journal",
+            "outside",
+            "plan",
+            "providers",
+            "sandbox",
+        ],
+    ),
+    (
+        "aws",
+        &[
+            "action",
+            "app",
+            "cli",
+            "engine",
+            "outside",
+            "plan",
+            "providers",
+            "report",
+            "sandbox",
+            "scenario",
+        ],
+    ),
+    (
+        "action",
+        &["app", "cli", "engine", "plan", "providers", "report", "render", "sandbox", "scenario"],
+    ),
+    (
+        "scenario",
+        &[
+            "app",
+            "cli",
+            "engine",
+            "plan",
+            "providers",
+            "report",
+            "render",
+            "sandbox",
+            "aws",
+            "outside",
+        ],
+    ),
+    (
+        "plan",
+        &["app", "cli", "engine", "providers", "report", "render", "sandbox", "aws", "outside"],
+    ),
+    ("engine", &["app", "cli", "providers", "report", "render", "sandbox"]),
+    ("report", &["app", "aws", "cli", "engine", "outside", "providers", "render", "sandbox"]),
+    ("render", &["app", "aws", "cli", "engine", "outside", "providers", "sandbox"]),
+    ("providers", &["app", "cli", "engine", "plan", "report", "render", "sandbox", "scenario"]),
+    (
+        "sandbox",
+        &[
+            "action",
+            "app",
+            "aws",
+            "cli",
+            "engine",
+            "plan",
+            "providers",
+            "report",
+            "render",
+            "scenario",
+        ],
+    ),
+];
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn files_below(path: &Path) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return if path.is_file() { vec![path.to_owned()] } else { Vec::new() };
+    }
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(path).unwrap().map(|e| e.unwrap().path()).collect();
+    entries.sort();
+    let below = entries.iter().flat_map(|entry| files_below(entry));
+    below.filter(|file| file.extension().is_some_and(|e| e == "rs")).collect()
+}
+
+/// Files that exist for tests only: those that a `mod` line under `#[cfg(test)]` names.
+fn test_files() -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for file in files_below(&source()) {
+        let text = fs::read_to_string(&file).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2) {
+            let name = pair[1].split("mod ").nth(1).and_then(|rest| rest.strip_suffix(';'));
+            if let (true, Some(name)) = (pair[0].trim().starts_with("#[cfg(test)]"), name) {
+                let folder = match file.file_name().unwrap().to_str().unwrap() {
+                    "mod.rs" | "lib.rs" => file.parent().unwrap().to_owned(),
+                    _ => file.with_extension(""),
+                };
+                found.extend(
+                    files_below(&folder.join(name))
+                        .into_iter()
+                        .filter(|_| folder.join(name).is_dir()),
+                );
+                found.insert(folder.join(format!("{name}.rs")));
+            }
+        }
+    }
+    found
+}
+
+/// The code of a file without its in-file tests and comments.
+fn code_of(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn modules_use_only_what_lies_below_them() {
+    let tests = test_files();
+    let mut broken = Vec::new();
+    for (module, forbidden) in WALLS {
+        for file in files_below(&source().join(module)) {
+            if tests.contains(&file) {
+                continue;
+            }
+            let code = code_of(&file);
+            for other in *forbidden {
+                if code.contains(&format!("crate::{other}::"))
+                    || code.contains(&format!("crate::{other};"))
+                {
+                    broken.push(format!(
+                        "{} uses {other}",
+                        file.strip_prefix(source()).unwrap().display()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn providers_never_use_each_other() {
+    let tests = test_files();
+    let folders: Vec<String> = fs::read_dir(source().join("providers"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    assert!(folders.len() >= 8, "the providers were not found: {folders:?}");
+    // What backups have in common is shared: schedules and keys.
+    for folder in folders.iter().filter(|folder| *folder != "backups") {
+        for file in files_below(&source().join("providers").join(folder)) {
+            if tests.contains(&file) {
+                continue;
+            }
+            let code = code_of(&file);
+            for other in folders.iter().filter(|other| *other != folder && *other != "backups") {
+                assert!(
+                    !code.contains(&format!("providers::{other}")),
+                    "{} uses {other}",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_provider_is_registered() {
+    let registry = redrill::providers::registry();
+    let services: BTreeSet<String> =
+        registry.actions().map(|a| a.facts.name.split('.').next().unwrap().to_owned()).collect();
+    for entry in fs::read_dir(source().join("providers")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if entry.path().is_dir() && name != "backups" {
+            assert!(services.contains(&name), "no action of {name} is registered");
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_resource_that_an_action_makes_can_be_found_and_removed() {
+    let registry = redrill::providers::registry();
+    for action in registry.actions() {
+        for kind in action.facts.creates {
+            assert!(registry.resource_kind(kind).is_some(), "{} makes {kind}", action.facts.name);
+        }
+    }
+}
