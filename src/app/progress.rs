@@ -167,9 +167,9 @@ fn gates_of(plan: &Plan) -> BTreeSet<StepId> {
     gates.map(|step| step.id.clone()).collect()
 }
 
-/// Without fractions of a second.
+/// To the nearest second, as in the report.
 fn whole(duration: Duration) -> HumanDuration {
-    HumanDuration(Duration::from_secs(duration.as_secs()))
+    HumanDuration(Duration::from_secs((duration + Duration::from_millis(500)).as_secs()))
 }
 
 impl Observer for Progress {

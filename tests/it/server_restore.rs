@@ -139,7 +139,11 @@ fn server_rows_that_the_source_has_lost_are_found_in_the_restored_database() {
     let ended = end(&mut drill_of(&drills, &source));
     let drill = Drill::of(&ended);
     passed_with(&drill, &newest);
-    assert!(drill.at("/verdict/notice").as_str().unwrap().to_lowercase().contains("not evidence"));
+    let text = drill.at("/verdict/text").as_str().unwrap();
+    assert!(
+        text.starts_with("passed, against") && text.ends_with("not evidence of recovery on AWS")
+    );
+    assert!(drill.at("/verdict/notice").as_str().unwrap().starts_with("NOT AWS"));
     is_gone(&drills, &source);
     // What the drill was given never stands anywhere.
     for file in ["journal.jsonl", "report.json", "report.html", "report.md", "plan.json"] {
