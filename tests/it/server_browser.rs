@@ -1,7 +1,6 @@
 //! The HTML report in a real browser.
 
-use crate::server_support::repository;
-use crate::server_support::{Drills, Ended, end, succeed, variable};
+use crate::server_support::{Drills, Ended, end, repository, succeed, variable};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
