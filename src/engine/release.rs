@@ -15,6 +15,10 @@ pub(super) enum Released {
 /// How long a resource may take to vanish after its removal was asked for.
 const VANISHES_WITHIN: Duration = Duration::from_secs(45 * 60);
 
+/// AWS's look-ups are eventually consistent: "not there" right after a call may only mean "not seen yet".
+/// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
+const SECOND_LOOK_AFTER: Duration = Duration::from_secs(15);
+
 /// Finds a resource, removes it and waits until a look-up says that it is gone.
 pub(super) async fn release(
     context: &StepContext,
@@ -71,7 +75,13 @@ async fn release_once(
     id: Option<&str>,
     keep: Keep,
 ) -> Result<Result<&'static str, String>, StepError> {
-    let found = match kind.find(context, key, id).await? {
+    let mut found = kind.find(context, key, id).await?;
+    if found == Found::Gone && id.is_none() {
+        // It may have been made a moment ago, its answer lost: look-ups may lag behind.
+        context.clock.sleep(SECOND_LOOK_AFTER).await;
+        found = kind.find(context, key, id).await?;
+    }
+    let found = match found {
         Found::Gone if id.is_some() => return Ok(Ok("already gone")),
         Found::Gone => return Ok(Ok("never made")),
         Found::Foreign { why } if id.is_some() => {

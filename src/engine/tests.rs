@@ -36,6 +36,8 @@ struct EstateState {
     things: BTreeSet<String>,
     log: Vec<String>,
     cannot_delete: bool,
+    /// How many look-ups still do not see what is there.
+    late_looks: u32,
     failures_left: BTreeMap<String, u32>,
 }
 
@@ -48,6 +50,8 @@ struct Input {
     end: String,
     #[serde(default)]
     make: bool,
+    #[serde(default)]
+    lose_reply: bool,
     #[serde(default)]
     value: i64,
 }
@@ -88,6 +92,9 @@ impl Action for Work {
             let name = context.name_of_mine(63);
             own(context, &Thing(self.0.clone()), name.clone(), || async {
                 self.0.0.lock().unwrap().things.insert(name.clone());
+                if input.lose_reply {
+                    return Err(StepError::transient("no answer in time"));
+                }
                 Ok(format!("id-of-{name}"))
             })
             .await?;
@@ -125,7 +132,10 @@ impl ResourceKind for Thing {
         key: &'a ResourceKey,
         _: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Found, StepError>> {
-        let there = self.0.0.lock().unwrap().things.contains(&key.name);
+        let mut estate = self.0.0.lock().unwrap();
+        let late = estate.late_looks > 0;
+        estate.late_looks = estate.late_looks.saturating_sub(1);
+        let there = !late && estate.things.contains(&key.name);
         let ours = Found::Ours { id: format!("id-of-{}", key.name), state: "there".to_owned() };
         Box::pin(async move { Ok(if there { ours } else { Found::Gone }) })
     }
@@ -593,6 +603,18 @@ fn what_cannot_be_removed_is_left_with_the_command_that_removes_it() {
         _ => None,
     });
     assert_eq!(left.as_deref(), Some("remove-thing redrill-test-0001-abcdef-a"));
+}
+
+#[test]
+fn what_was_made_without_an_answer_and_is_seen_late_is_removed_all_the_same() {
+    let mut making = step("a", json!({ "make": true, "lose_reply": true }));
+    making.retry = RetryPolicy::once();
+    let rig = rig(vec![making]);
+    // Neither the step's own look nor the first one of the release sees it.
+    rig.estate.0.lock().unwrap().late_looks = 2;
+    let ran = rig.run();
+    assert_eq!(ran.outcome("a"), Outcome::Inconclusive);
+    assert_eq!(ran.left(), 0);
 }
 
 #[test]
