@@ -84,14 +84,14 @@ const HEAD: &str = "redrill: 1\nname: bench\ntitle: A long scenario\nowner: nobo
                     sites: { dr: { account: '222222222222', region: ap-northeast-3 } }\n";
 
 /// Steps that do nothing, each of which needs the one before.
-fn chain() -> (Plan, Registry) {
+fn chain(steps: usize) -> (Plan, Registry) {
     let mut registry = Registry::default();
     registry.action(Nothing);
     let mut text = format!(
         "{HEAD}objectives: {{ rlo: {{ target: all done, proven_by: [s{}] }} }}\nsteps:\n",
-        STEPS - 1
+        steps - 1
     );
-    for n in 0..STEPS {
+    for n in 0..steps {
         let needs = n.checked_sub(1).map_or(String::new(), |n| format!(", needs: [s{n}]"));
         writeln!(text, "  - {{ id: s{n}, uses: bench.nothing{needs} }}").unwrap();
     }
@@ -237,7 +237,7 @@ fn compare_with_fdatasync(plan: &Plan, registry: &Registry) {
 }
 
 fn a_thousand_steps(criterion: &mut Criterion) {
-    let (plan, registry) = chain();
+    let (plan, registry) = chain(STEPS);
     compare_with_fdatasync(&plan, &registry);
     let mut group = criterion.benchmark_group("a thousand chained steps");
     group.sample_size(10).measurement_time(Duration::from_secs(10));
@@ -254,6 +254,19 @@ fn a_thousand_steps(criterion: &mut Criterion) {
         };
         bencher.iter_batched(journal, run_it, BatchSize::PerIteration);
     });
+    group.bench_function("journal in memory", |bencher| {
+        let journal = || Journal::new(Vec::new());
+        bencher.iter_batched(journal, |j| run(&plan, &registry, j), BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+/// Beside the same with a thousand: whether the cost of a step grows with the number of steps.
+fn a_hundred_steps(criterion: &mut Criterion) {
+    let (plan, registry) = chain(100);
+    let mut group = criterion.benchmark_group("a hundred chained steps");
+    group.sample_size(10).measurement_time(Duration::from_secs(5));
+    group.throughput(Throughput::Elements(100));
     group.bench_function("journal in memory", |bencher| {
         let journal = || Journal::new(Vec::new());
         bencher.iter_batched(journal, |j| run(&plan, &registry, j), BatchSize::PerIteration);
@@ -320,6 +333,7 @@ fn check(criterion: &mut Criterion) {
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
+    a_hundred_steps(&mut criterion);
     a_thousand_steps(&mut criterion);
     rehearsal(&mut criterion);
     check(&mut criterion);
