@@ -10,7 +10,7 @@ pub(super) fn sandbox(command: SandboxCommand, output: &Output) -> Result<ExitCo
     match command {
         SandboxCommand::Serve(args) => serve(&args, output),
         SandboxCommand::Operations => {
-            for operation in sandbox::FIDELITY {
+            for operation in sandbox::operations() {
                 output.print(&format!(
                     "{:<16} {:<40} {}",
                     operation.service, operation.name, operation.fidelity

@@ -49,7 +49,7 @@ fn a_restore_whose_reply_was_lost_is_adopted_and_not_made_twice() {
 }
 
 #[test]
-fn server_errors_that_pass_are_retried_and_those_that_stay_are_inconclusive() {
+fn errors_of_the_service_that_pass_are_retried_and_those_that_stay_are_inconclusive() {
     let program = Program::new();
     let passing = ["--fault", "rds:DescribeDBSnapshots<2=server_error"];
     let (code, report) = program.rehearse("orders-db", &passing);

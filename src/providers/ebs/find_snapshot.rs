@@ -121,7 +121,7 @@ impl Action for FindSnapshot {
                 ("worst_case", "usable_snapshots"),
             ],
             proves: &[Proof::RecoveryPointOfBackup],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised { sandbox: true, servers: &["moto 5.2.5"], aws: None },
         }
     }
 

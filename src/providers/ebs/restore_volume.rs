@@ -142,7 +142,7 @@ impl Action for RestoreVolume {
             ],
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised { sandbox: true, servers: &["moto 5.2.5"], aws: None },
         }
     }
 

@@ -125,7 +125,11 @@ impl Action for FindSnapshot {
                 ("worst_case", "usable_snapshots"),
             ],
             proves: &[Proof::RecoveryPointOfBackup],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5 with PostgreSQL 15"],
+                aws: None,
+            },
         }
     }
 

@@ -138,7 +138,11 @@ impl Action for RestoreSnapshot {
             checks: CHECKS,
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5 with PostgreSQL 15"],
+                aws: None,
+            },
         }
     }
 

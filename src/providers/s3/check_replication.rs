@@ -126,7 +126,11 @@ impl Action for CheckReplication {
                 ("behind", "versions_compared"),
             ],
             proves: &[Proof::RecoveryPointOfBackup],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5, replication played by the test"],
+                aws: None,
+            },
         }
     }
 

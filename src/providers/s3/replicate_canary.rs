@@ -83,7 +83,11 @@ impl Action for ReplicateCanary {
             checks: &[("canary at the replica", "the same bytes can be read there in time")],
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5, replication played by the test"],
+                aws: None,
+            },
         }
     }
 
