@@ -132,18 +132,11 @@ fn run_ready(
         _ => seed_of_the_moment(),
     });
     let (run, number, folder) = store.begin(&ready.plan.name, seed)?;
-    folder.write("scenario.yaml", ready.text.as_bytes())?;
-    let plan = serde_json::to_vec_pretty(&ready.plan)
-        .map_err(|e| Error::broken(format!("the plan cannot be written: {e}")))?;
-    folder.write("plan.json", &plan)?;
-    let earlier = earlier_runs(store, &ready.plan.name, number)?;
-    let several = args.scenarios.len() > 1 || args.scenarios.iter().any(|path| path.is_dir());
-    let mut progress = Progress::new(&ready.plan, *output, args.quiet, several);
     let new = NewRun {
         plan: &ready.plan,
         registry,
         target,
-        folder,
+        folder: folder.clone(),
         run,
         number,
         seed,
@@ -151,12 +144,28 @@ fn run_ready(
         keep: args.keep,
         interrupt,
     };
-    let begun = new.folder.clone();
-    let ended = run_one::run(new, &mut progress, &earlier);
+    let ended = run_in(args, ready, new, store, output);
     if ended.is_err() {
-        begun.forget_if_nothing_happened();
+        folder.forget_if_nothing_happened();
     }
     ended
+}
+
+fn run_in(
+    args: &RunArgs,
+    ready: &Ready,
+    new: NewRun<'_>,
+    store: &Store,
+    output: &Output,
+) -> Result<Ended> {
+    new.folder.write("scenario.yaml", ready.text.as_bytes())?;
+    let plan = serde_json::to_vec_pretty(&ready.plan)
+        .map_err(|e| Error::broken(format!("the plan cannot be written: {e}")))?;
+    new.folder.write("plan.json", &plan)?;
+    let earlier = earlier_runs(store, &ready.plan.name, new.number)?;
+    let several = args.scenarios.len() > 1 || args.scenarios.iter().any(|path| path.is_dir());
+    let mut progress = Progress::new(&ready.plan, *output, args.quiet, several);
+    run_one::run(new, &mut progress, &earlier)
 }
 
 fn seed_of_the_moment() -> u64 {

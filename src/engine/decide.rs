@@ -63,12 +63,11 @@ pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
         return vec![Move::Cancel { why }];
     }
     let mut moves = next_steps(plan, state, now);
-    let busy = |s: &PlannedStep| matches!(state.steps.get(&s.id), Some(StepState::Running { .. }));
-    if moves.is_empty() && plan.steps.iter().all(|step| state.outcome(&step.id).is_some()) {
+    if moves.is_empty() && state.over == plan.steps.len() {
         return vec![Move::Release];
     }
     if !moves.iter().any(|m| !matches!(m, Move::WaitUntil(_)))
-        && plan.steps.iter().any(busy)
+        && state.running > 0
         && let Some(deadline) = deadline
     {
         moves.push(Move::WaitUntil(deadline));
@@ -105,12 +104,9 @@ fn stopped(plan: &Plan, state: &RunState) -> Option<String> {
     if let Some(by) = &state.cancelled {
         return Some(format!("the run was cancelled: {by}"));
     }
-    plan.steps.iter().find_map(|step| {
-        let outcome = state.outcome(&step.id)?;
-        let bad = matches!(outcome, Outcome::Failed | Outcome::Inconclusive);
-        (bad && step.on_failure == OnFailure::Stop)
-            .then(|| format!("the step {} {}", step.id, ended_as(outcome)))
-    })
+    let stops = |id: &&StepId| plan.step(id).is_some_and(|s| s.on_failure == OnFailure::Stop);
+    let id = state.fell_short.iter().find(stops)?;
+    Some(format!("the step {id} {}", ended_as(state.outcome(id)?)))
 }
 
 fn ended_as(outcome: Outcome) -> &'static str {

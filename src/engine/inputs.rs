@@ -16,7 +16,7 @@ pub(super) enum Ready {
 
 /// Resolves what a step refers to.
 pub(super) fn ready(plan: &Plan, facts: &RunFacts, state: &RunState, step: &PlannedStep) -> Ready {
-    let scope = scope(plan, facts, state);
+    let scope = scope(plan, facts, state, step);
     match step.when.as_ref().map(|when| (when, resolve(when, &scope))) {
         None | Some((_, Ok(Value::Bool(true)))) => {}
         Some((when, Ok(Value::Bool(false)))) => {
@@ -33,12 +33,12 @@ pub(super) fn ready(plan: &Plan, facts: &RunFacts, state: &RunState, step: &Plan
     }
 }
 
-/// What expressions may refer to.
-fn scope(plan: &Plan, facts: &RunFacts, state: &RunState) -> Names {
+/// What expressions of a step may refer to. References imply needs, so the outputs of what it needs are enough.
+fn scope(plan: &Plan, facts: &RunFacts, state: &RunState, step: &PlannedStep) -> Names {
     let run = json!({ "id": facts.run, "scenario": facts.scenario, "mode": plan.mode });
     let mut names = plan.names().with("run", run).with("steps", json!({}));
-    for (id, step) in &state.steps {
-        if let StepState::Done(result) = step {
+    for id in &step.needs {
+        if let Some(StepState::Done(result)) = state.steps.get(id) {
             names.add_step(id, result.output.clone());
         }
     }

@@ -11,6 +11,12 @@ pub struct RunState {
     pub head: Option<RunHead>,
     /// The steps that were touched; one that is not in here is waiting.
     pub steps: BTreeMap<StepId, StepState>,
+    /// How many steps have an outcome.
+    pub over: usize,
+    /// How many steps have an attempt under way.
+    pub running: usize,
+    /// Steps that failed or were inconclusive, in the order in which they ended.
+    pub fell_short: Vec<StepId>,
     /// When the disaster was declared.
     pub disaster: Option<DateTime<Utc>>,
     /// The resources.
@@ -176,29 +182,41 @@ impl RunState {
                     Some(_) => return Err(format!("the step {step} is over")),
                 };
                 let running = StepState::Running { attempt: *attempt, since, checks: Vec::new() };
-                self.steps.insert(step.clone(), running);
+                self.set(step, running);
             }
             Event::AttemptFailed { step, attempt, retry_at, .. } => {
                 let (since, _) = self.running(step)?;
                 let retrying =
                     StepState::Retrying { attempts: *attempt, since, retry_at: *retry_at };
-                self.steps.insert(step.clone(), retrying);
+                self.set(step, retrying);
             }
             Event::Checked { step, check } => self.running(step)?.1.push(check.clone()),
             Event::StepFinished { step, result } => {
                 self.running(step)?;
-                self.steps.insert(step.clone(), StepState::Done(result.clone()));
+                self.set(step, StepState::Done(result.clone()));
             }
             Event::StepLeftOut { step, outcome, why } => {
-                let left_out = StepState::LeftOut { outcome: *outcome, why: why.clone() };
-                if self.steps.insert(step.clone(), left_out).is_some_and(|s| s.outcome().is_some())
-                {
+                if self.outcome(step).is_some() {
                     return Err(format!("the step {step} is over"));
                 }
+                self.set(step, StepState::LeftOut { outcome: *outcome, why: why.clone() });
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// The one place where the state of a step changes; the counters follow.
+    fn set(&mut self, step: &StepId, next: StepState) {
+        let outcome = next.outcome();
+        self.running += usize::from(matches!(next, StepState::Running { .. }));
+        self.over += usize::from(outcome.is_some());
+        if matches!(outcome, Some(Outcome::Failed | Outcome::Inconclusive)) {
+            self.fell_short.push(step.clone());
+        }
+        if let Some(StepState::Running { .. }) = self.steps.insert(step.clone(), next) {
+            self.running -= 1;
+        }
     }
 
     fn running(&mut self, step: &StepId) -> Result<(DateTime<Utc>, &mut Vec<Check>), String> {
