@@ -134,6 +134,17 @@ fn pairs(pairs: impl Iterator<Item = (String, String)>) -> Vec<Value> {
     pairs.map(|(name, value)| json!({ "name": escape(&name), "value": escape(&value) })).collect()
 }
 
+/// What the scenario expects of a step, as code: people also read runbooks as plain text, where `&lt;` helps nobody.
+fn demands(step: &PlannedStep) -> Vec<Value> {
+    let demand = |(name, value): (&String, &Value)| json!({ "name": escape(name), "value": code_span(&plain(value)) });
+    step.expect.iter().map(demand).collect()
+}
+
+fn code_span(text: &str) -> String {
+    let text = text.replace(['\n', '\r'], " ");
+    if text.contains('`') { format!("`` {text} ``") } else { format!("`{text}`") }
+}
+
 fn values(values: &BTreeMap<String, Value>) -> Vec<Value> {
     pairs(values.iter().map(|(name, value)| (name.clone(), plain(value))))
 }
@@ -377,7 +388,7 @@ impl<'a> Writer<'a> {
             "approval": step.uses == "control.approve", "external": entry.facts.effect == Effect::External,
             "block": (!by_hand.commands.is_empty()).then(|| fenced(&by_hand.commands)),
             "fill_in": self.fill_in(step, &by_hand), "expected": escape(&unmark(&by_hand.expected)),
-            "expect": pairs(step.expect.iter().map(|(name, value)| (name.clone(), plain(value)))),
+            "expect": demands(step),
             "verify": verify.collect::<Vec<_>>(),
             "if_it_fails": by_hand.if_it_fails.iter().map(|text| escape(&unmark(text))).collect::<Vec<_>>(),
         }))
