@@ -92,6 +92,10 @@ impl std::str::FromStr for Digest {
         let digits = text.strip_prefix("sha256:").ok_or("a digest starts with sha256:")?;
         let mut bytes = [0; 32];
         hex::decode_to_slice(digits, &mut bytes).map_err(|e| e.to_string())?;
+        // One way to write each digest: otherwise a changed letter would go unnoticed.
+        if digits.bytes().any(|digit| digit.is_ascii_uppercase()) {
+            return Err("a digest is written in lower case".to_owned());
+        }
         Ok(Self(bytes))
     }
 }
@@ -128,5 +132,7 @@ mod tests {
         assert_eq!(digest.to_string().parse::<Digest>(), Ok(digest));
         assert!("sha256:12".parse::<Digest>().is_err());
         assert!("md5:12".parse::<Digest>().is_err());
+        let upper = digest.to_string().to_ascii_uppercase().replace("SHA256", "sha256");
+        assert!(upper.parse::<Digest>().is_err(), "one way to write each digest");
     }
 }

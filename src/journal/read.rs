@@ -183,6 +183,18 @@ mod tests {
         assert!(error.contains("record 2") && error.contains("missing"), "{error}");
     }
 
+    #[test]
+    fn regression_a_digest_in_upper_case_is_a_changed_journal() {
+        let bytes = journal_of_five();
+        let digit =
+            (0..bytes.len() - 3).rev().find(|place| bytes[*place].is_ascii_lowercase()).unwrap();
+        for place in digit.saturating_sub(60)..=digit {
+            let mut changed = bytes.clone();
+            changed[place] = changed[place].to_ascii_uppercase();
+            assert!(changed == bytes || read_bytes(&changed).is_err(), "byte {place}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_changed_byte_is_refused_wherever_it_is(place in 0usize..10_000, change in 1u8..=255) {

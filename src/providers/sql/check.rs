@@ -1,5 +1,5 @@
 use super::input::{Input, QueryInput, Target};
-use super::judge::{NoValue, json, one_value, population, shown, watermark};
+use super::judge::{NoValue, json, one_value, population, shown, vacuous, watermark};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Look, Permission, Phase, Proof,
     SiteUse, StepContext, StepError, WaitPlan,
@@ -15,6 +15,9 @@ use std::time::Duration;
 
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a zero of an aggregate does not pass by itself.
+const NEEDS_POPULATION: &str = "an aggregate over nothing gives zero, too: add population:, a query that counts what it is taken over";
 
 /// `sql.check`: asks a restored database.
 pub struct SqlCheck;
@@ -286,7 +289,12 @@ impl Asking<'_> {
         };
         let observed = self.context.data(&shown(&value));
         let check = expected.judge(&query.name, &json(&value), observed);
-        let Some(sql) = &query.population else { return Ok(check) };
+        let Some(sql) = &query.population else {
+            return Ok(match vacuous(&query.sql, &value) && check.outcome == Outcome::Passed {
+                true => Check::not_made(&query.name, &check.expected, NEEDS_POPULATION),
+                false => check,
+            });
+        };
         match self.value(sql).await?.and_then(|value| population(&value)) {
             Ok(count) => Ok(check.over(count)),
             // What was seen to be wrong stays wrong; what seemed right is not known to be.

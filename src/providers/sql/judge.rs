@@ -108,6 +108,18 @@ pub(super) fn shown(value: &SqlValue) -> String {
     json.as_str().map_or_else(|| json.to_string(), str::to_owned)
 }
 
+/// True for a zero that an aggregate gives, which an empty table gives as well: it proves nothing without a population.
+pub(super) fn vacuous(sql: &str, value: &SqlValue) -> bool {
+    let zero = match value {
+        SqlValue::Integer(number) => *number == 0,
+        SqlValue::Float(number) => *number == 0.0,
+        SqlValue::Text(text) => text.parse().is_ok_and(|number: f64| number == 0.0),
+        _ => false,
+    };
+    let folded: String = sql.to_ascii_lowercase().split_whitespace().collect();
+    zero && ["count(", "sum(", "total("].iter().any(|aggregate| folded.contains(aggregate))
+}
+
 /// How many things an aggregate was taken over.
 pub(super) fn population(value: &SqlValue) -> Result<u64, NoValue> {
     let count = match value {
@@ -208,6 +220,15 @@ mod tests {
         assert_eq!(watermark(&SqlValue::Text("2026-11-22T12:00:00+09:00".into()), now), Ok(now));
         assert!(watermark(&SqlValue::Time(now + TimeDelta::hours(9)), now).is_err());
         assert!(watermark(&SqlValue::Integer(1_795_000_000), now).is_err());
+    }
+
+    #[test]
+    fn a_zero_of_an_aggregate_proves_nothing_by_itself() {
+        let zero = SqlValue::Integer(0);
+        assert!(vacuous("select count(*) from orders where customer is null", &zero));
+        assert!(vacuous("SELECT SUM (debit - credit) FROM ledger", &SqlValue::Text("0.00".into())));
+        assert!(!vacuous("select count(*) from orders", &SqlValue::Integer(3)));
+        assert!(!vacuous("select balance from accounts where id = 1", &zero));
     }
 
     #[test]

@@ -45,6 +45,16 @@ fn count(value: i64) -> Result<Vec<SqlValue>, OutsideError> {
     Ok(vec![SqlValue::Integer(value)])
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_aggregate_that_gives_zero_without_a_population_never_passes() {
+    let (context, _, recorder) = context(world().with_database(&[(SUM, text("0.00"))]));
+    let without = json!({"queries": [{"name": "ledger balances", "sql": SUM, "expect": "= 0"}]});
+    SqlCheck.run(&context, input(without)).await.unwrap();
+    let check = recorder.checks().into_iter().find(|c| c.name == "ledger balances").unwrap();
+    assert_eq!(check.outcome, Outcome::Inconclusive);
+    assert!(check.note.unwrap().contains("population"));
+}
+
 /// Judges the ledger query over these answers.
 async fn judged(
     expect: &str,
