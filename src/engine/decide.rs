@@ -76,7 +76,7 @@ pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
 }
 
 fn deadline(plan: &Plan, state: &RunState) -> Option<DateTime<Utc>> {
-    let limit = TimeDelta::from_std(plan.guard.max_duration.0).ok()?;
+    let limit = TimeDelta::from_std(plan.guard.max_duration.0).ok()?.checked_add(&state.idle)?;
     state.head.as_ref()?.started.checked_add_signed(limit)
 }
 

@@ -220,6 +220,8 @@ struct Rig {
     /// Interrupts the run after this many seconds.
     interrupt_after: Option<u64>,
     state: RunState,
+    /// How long no process ran, in seconds, when the run is resumed.
+    gap: u64,
 }
 
 struct Ran {
@@ -306,10 +308,28 @@ fn rig(steps: Vec<PlannedStep>) -> Rig {
         keep: Keep::Nothing,
         interrupt_after: None,
         state: RunState::default(),
+        gap: 0,
     }
 }
 
 impl Rig {
+    /// The same run in another process, which finds the journal up to a record, `gap` seconds after it.
+    fn after(mut self, records: &[Record], gap: u64) -> Self {
+        let mut journal = Journal::new(self.disk.clone());
+        for record in records {
+            let elapsed = Duration::from_millis(record.elapsed_ms);
+            journal.stage(record.at, elapsed, record.event.clone()).unwrap();
+        }
+        journal.commit().unwrap();
+        self.state = RunState::of(records).unwrap();
+        self.gap = gap;
+        // What the journal says was intended may exist: the reply could have been lost.
+        for (key, _) in self.state.ledger.outstanding() {
+            self.estate.0.lock().unwrap().things.insert(key.name.clone());
+        }
+        self
+    }
+
     fn fails_at_first(self, step: &str, times: u32) -> Self {
         self.estate.0.lock().unwrap().failures_left.insert(step.to_owned(), times);
         self
@@ -325,7 +345,9 @@ impl Rig {
     }
 
     async fn run_inside(self) -> Ran {
-        let clock = Clock::simulated("2026-11-22T00:00:00Z".parse().unwrap());
+        let began = "2026-11-22T00:00:00Z".parse().unwrap();
+        let last = self.state.last_at.unwrap_or(began);
+        let clock = Clock::simulated(last + Duration::from_secs(self.gap));
         let policy = Arc::new(GuardPolicy::default());
         let place =
             Place { site: SiteName::new("dr"), account: None, region: "xx-test-1".to_owned() };
@@ -363,7 +385,7 @@ impl Rig {
         };
         let opening = match self.state.head {
             None => start(&self.plan, &facts),
-            Some(_) => Event::RunResumed { torn_bytes: 0, gap_ms: 0 },
+            Some(_) => Event::RunResumed { torn_bytes: 0, gap_ms: self.gap * 1000 },
         };
         let before = read_bytes(&self.disk.bytes.lock().unwrap());
         let journal = match before {
@@ -699,23 +721,8 @@ fn a_run_cut_after_any_record_resumes_to_the_same_outcome_and_leaves_nothing() {
     };
     let whole = rig(steps()).run();
     assert_eq!(whole.state().finished, Some(Outcome::Passed));
-    let lines: Vec<String> = {
-        let rig = rig(steps());
-        let disk = rig.disk.clone();
-        rig.run();
-        let bytes = disk.bytes.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap().split_inclusive('\n').map(str::to_owned).collect()
-    };
-    for cut in 1..lines.len() {
-        let mut again = rig(steps());
-        let bytes = lines[..cut].concat().into_bytes();
-        again.state = RunState::of(&read_bytes(&bytes).unwrap().records).unwrap();
-        // What the journal says was intended may exist: the reply could have been lost.
-        for (key, _) in again.state.ledger.outstanding() {
-            again.estate.0.lock().unwrap().things.insert(key.name.clone());
-        }
-        *again.disk.bytes.lock().unwrap() = bytes;
-        let ran = again.run();
+    for cut in 1..whole.records.len() {
+        let ran = rig(steps()).after(&whole.records[..cut], 0).run();
         assert_eq!(ran.state().finished, Some(Outcome::Passed), "cut after record {cut}");
         assert_eq!(ran.left(), 0, "cut after record {cut}");
         let twice = |id: &str| {
@@ -725,6 +732,21 @@ fn a_run_cut_after_any_record_resumes_to_the_same_outcome_and_leaves_nothing() {
             over.count() > 1
         };
         assert!(!["p", "a", "b", "c"].iter().any(|id| twice(id)), "cut after record {cut}");
+    }
+}
+
+/// A bug that was: `resume` after a long gap ended a running step at once as timed out, and so as failed.
+#[test]
+fn time_in_which_no_process_ran_does_not_count_against_limits() {
+    let steps = || vec![step("a", lasting(60)).within(100), step("b", lasting(60)).needs("a")];
+    let whole = rig(steps()).run();
+    let a_day = 24 * 3600;
+    for cut in 1..whole.records.len() {
+        let mut again = rig(steps()).after(&whole.records[..cut], a_day);
+        again.plan.guard.max_duration = Duration::from_secs(500).into();
+        let ran = again.run();
+        assert_eq!(ran.state().finished, Some(Outcome::Passed), "cut after record {cut}");
+        assert_eq!(ran.state().cancelled, None, "cut after record {cut}");
     }
 }
 

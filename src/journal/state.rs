@@ -1,7 +1,7 @@
 use super::{Check, Event, Ledger, Outcome, Record, StepResult, WorldKind};
 use crate::ids::{Digest, RunId, StepId};
 use crate::time::HumanDuration;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 
 /// Where a run stands: a fold of its journal, live or recovered.
@@ -27,6 +27,9 @@ pub struct RunState {
     pub releasing: bool,
     /// The run is over.
     pub finished: Option<Outcome>,
+    /// Time in which no process ran, all gaps together. The limits of steps and of the run do not count it; the clocks of
+    /// the objectives do.
+    pub idle: TimeDelta,
     /// When the last record was written.
     pub last_at: Option<DateTime<Utc>>,
     /// How many records were applied.
@@ -63,7 +66,7 @@ pub enum StepState {
     Running {
         /// Which one, from 1.
         attempt: u32,
-        /// When the first attempt began.
+        /// When the first attempt began; later by the time in which no process ran.
         since: DateTime<Utc>,
         /// The checks of this attempt.
         checks: Vec<Check>,
@@ -72,7 +75,7 @@ pub enum StepState {
     Retrying {
         /// How many attempts were made.
         attempts: u32,
-        /// When the first attempt began.
+        /// When the first attempt began; later by the time in which no process ran.
         since: DateTime<Utc>,
         /// Not before this time.
         retry_at: DateTime<Utc>,
@@ -166,7 +169,22 @@ impl RunState {
             }
             Event::ReleaseStarted => self.releasing = true,
             Event::RunFinished { outcome } => self.finished = Some(*outcome),
+            Event::RunResumed { gap_ms, .. } => self.sit_out(*gap_ms)?,
             _ => self.change_step(record)?,
+        }
+        Ok(())
+    }
+
+    /// No process ran for a while: what was under way has not used its time.
+    fn sit_out(&mut self, gap_ms: u64) -> Result<(), String> {
+        let too_long = || format!("no run waits for {gap_ms} ms");
+        let gap = i64::try_from(gap_ms).ok().and_then(TimeDelta::try_milliseconds);
+        let gap = gap.ok_or_else(too_long)?;
+        self.idle = self.idle.checked_add(&gap).ok_or_else(too_long)?;
+        for step in self.steps.values_mut() {
+            if let StepState::Running { since, .. } | StepState::Retrying { since, .. } = step {
+                *since = since.checked_add_signed(gap).ok_or_else(too_long)?;
+            }
         }
         Ok(())
     }
