@@ -38,6 +38,8 @@ pub struct RunFacts {
     pub expires: DateTime<Utc>,
     /// When the run started (UTC).
     pub started: DateTime<Utc>,
+    /// Who started it, as the system knows them.
+    pub operator: String,
     /// True when observed data must not be written down.
     pub withhold_data: bool,
     /// True for mode `drill`.

@@ -4,7 +4,7 @@ use super::runs::Store;
 use crate::cli::AnswerArgs;
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::StepId;
-use crate::outside::real::answer_approval;
+use crate::outside::real::{GivenAnswer, answer_approval};
 
 /// `redrill approve`, `redrill reject`
 pub(super) fn answer(
@@ -15,8 +15,12 @@ pub(super) fn answer(
 ) -> Result<ExitCode> {
     let folder = store.find(&args.run)?;
     let step = StepId::new(&args.step);
-    answer_approval(&folder.path, &step, approved, args.comment.clone(), &operator())
-        .map_err(|e| Error::bad_input(e.to_string()))?;
+    let by = operator();
+    let (comment, key) = (args.comment.clone(), args.sign_with.as_deref());
+    let given = GivenAnswer { approved, comment, by: &by, key };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Error::broken(format!("no runtime: {e}")))?;
+    runtime.block_on(answer_approval(&folder.path, &step, given))?;
     let word = if approved { "approved" } else { "rejected" };
     output.print(&format!("{word}: step {step} of {}", folder.name()))?;
     Ok(ExitCode::Passed)

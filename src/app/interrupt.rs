@@ -1,48 +1,84 @@
-use crate::engine::Interrupt;
+use super::orders;
+use super::runs::RunFolder;
+use crate::engine::{Order, Orders};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// Listens for ^C and the signal to terminate. The first tells the runs to release and report; the second calls `leave`,
-/// which should print how to go on, and ends the process.
+/// What runs are told while they are under way: ^C and the signal to terminate tell all runs of this process to release
+/// and report; orders from other terminals are for one run. A second signal means to leave at once.
+#[derive(Default)]
 pub(super) struct Interrupts {
-    sender: watch::Sender<Option<String>>,
+    runs: Mutex<Vec<Run>>,
+}
+
+/// A run of this process.
+struct Run {
+    orders: PathBuf,
+    sender: watch::Sender<Option<Order>>,
+}
+
+impl Run {
+    /// Being cancelled is final.
+    fn tell(&self, order: Order) {
+        self.sender.send_if_modified(|told| {
+            let urgent = matches!(order, Order::Cancel { incident: true, .. });
+            if matches!(told, Some(Order::Cancel { .. })) && !urgent {
+                return false;
+            }
+            *told = Some(order);
+            true
+        });
+    }
 }
 
 impl Interrupts {
-    pub(super) fn new() -> Self {
-        Self { sender: watch::Sender::new(None) }
+    /// For one run, perhaps with its first order. Orders that were left before it was under way do not count.
+    pub(super) fn subscribe(&self, folder: &RunFolder, first: Option<Order>) -> Orders {
+        let orders = orders::place(folder);
+        orders::take(&orders);
+        let (sender, mut receiver) = watch::channel(first);
+        receiver.mark_changed();
+        self.runs().push(Run { orders, sender });
+        receiver
     }
 
-    /// For one run.
-    pub(super) fn subscribe(&self) -> Interrupt {
-        self.sender.subscribe()
+    fn runs(&self) -> std::sync::MutexGuard<'_, Vec<Run>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for signals until `done` is told; `true` when a second signal came first.
+    fn look_for_orders(&self) {
+        for run in self.runs().iter() {
+            if let Some(order) = orders::take(&run.orders) {
+                run.tell(order);
+            }
+        }
+    }
+
+    /// Listens until `done` is told; `true` when a second signal came first.
     pub(super) async fn listen(&self, mut done: watch::Receiver<bool>) -> bool {
         let mut terminate =
-            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-                Ok(signal) => signal,
-                // Without the handler the signal ends the process, and the run can be resumed.
-                Err(_) => return wait_for(&mut done).await,
-            };
-        let mut times = 0;
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+        let mut signals = 0;
         loop {
             let who = tokio::select! {
                 biased;
                 _ = done.wait_for(|done| *done) => return false,
                 _ = tokio::signal::ctrl_c() => "^C at the terminal",
-                _ = terminate.recv() => "the signal to terminate",
+                // Without the handler the signal ends the process, and the run can be resumed.
+                Some(()) = async { terminate.as_mut()?.recv().await } => "the signal to terminate",
+                () = tokio::time::sleep(orders::LOOK) => {
+                    self.look_for_orders();
+                    continue;
+                }
             };
-            times += 1;
-            if times > 1 {
+            signals += 1;
+            if signals > 1 {
                 return true;
             }
-            self.sender.send_replace(Some(who.to_owned()));
+            for run in self.runs().iter() {
+                run.tell(Order::Cancel { by: who.to_owned(), incident: false });
+            }
         }
     }
-}
-
-async fn wait_for(done: &mut watch::Receiver<bool>) -> bool {
-    let _ = done.wait_for(|done| *done).await;
-    false
 }

@@ -9,6 +9,7 @@ mod check;
 mod estate;
 mod interrupt;
 mod load;
+mod orders;
 mod output;
 mod plan;
 mod progress;
@@ -20,6 +21,7 @@ mod runbook;
 mod runs;
 mod sandbox;
 mod show;
+mod steer;
 mod world;
 
 use crate::cli::{Cli, Command};
@@ -36,6 +38,9 @@ pub fn main(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Run(args) => run::run(&args, &store, &output),
         Command::Resume(args) => resume::resume(&args, &store, &output),
+        Command::Pause(args) => steer::pause(&args, &store, &output),
+        Command::Continue(args) => steer::go_on(&args, &store, &output),
+        Command::Abort(args) => steer::abort(&args, &store, &output),
         Command::Check(args) => check::check(&args, &output),
         Command::Plan(args) => plan::plan(&args, &output),
         Command::Runs(args) => show::runs(&args, &store, &output),

@@ -216,9 +216,13 @@ impl Observer for Progress {
             Event::ApprovalRequested { step, text, .. } => {
                 self.line(at, &format!("asks         {step}: {text}"));
             }
-            Event::CancelRequested { by } => {
+            Event::CancelRequested { by, .. } => {
                 self.line(at, &format!("cancelled    by {by}: releasing"))
             }
+            Event::RunPaused { by } => {
+                self.line(at, &format!("paused       by {by}: nothing more is started"))
+            }
+            Event::RunContinued { by } => self.line(at, &format!("goes on      by {by}")),
             Event::ReleaseStarted => self.recovered = true,
             _ => {}
         }

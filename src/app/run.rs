@@ -59,7 +59,7 @@ fn run_all(
     store: &Store,
     output: &Output,
 ) -> Result<Vec<Result<Ended>>> {
-    let interrupts = Interrupts::new();
+    let interrupts = Interrupts::default();
     let (done, watching) = watch::channel(false);
     let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<Result<Ended>>>> =
@@ -72,9 +72,8 @@ fn run_all(
                 let (Some(one), Some(target)) = (ready.get(place), targets.get(place)) else {
                     break;
                 };
-                let interrupt = interrupts.subscribe();
                 let ended =
-                    run_ready(args, one, target.clone(), registry, store, (output, interrupt));
+                    run_ready(args, one, target.clone(), registry, store, (output, &interrupts));
                 if let Ok(mut slot) = results[place].lock() {
                     *slot = Some(ended);
                 }
@@ -125,7 +124,7 @@ fn run_ready(
     target: Target,
     registry: &Registry,
     store: &Store,
-    (output, interrupt): (&Output, crate::engine::Interrupt),
+    (output, interrupts): (&Output, &Interrupts),
 ) -> Result<Ended> {
     let seed = args.seed.unwrap_or_else(|| match &target {
         Target::Sandbox { estate, .. } => estate.seed,
@@ -142,7 +141,7 @@ fn run_ready(
         seed,
         operator: operator(),
         keep: args.keep,
-        interrupt,
+        orders: interrupts.subscribe(&folder, None),
     };
     let ended = run_in(args, ready, new, store, output);
     if ended.is_err() {

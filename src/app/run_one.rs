@@ -6,10 +6,10 @@ use super::runs::RunFolder;
 use super::world::{self, Target};
 use crate::action::{Registry, RunFacts};
 use crate::client;
-use crate::engine::{self, Drive, DriveError, Interrupt, Keep, World};
+use crate::engine::{self, Drive, DriveError, Keep, Message, Orders, World};
 use crate::error::{Error, Result};
 use crate::ids::{RunId, SiteName};
-use crate::journal::{Event, FORMAT, Journal, RunState};
+use crate::journal::{Event, FORMAT, Journal, Moment, RunState};
 use crate::plan::Plan;
 use crate::render;
 use crate::report::{self, EarlierRun, Report};
@@ -31,19 +31,25 @@ pub(super) struct NewRun<'a> {
     pub(super) seed: u64,
     pub(super) operator: String,
     pub(super) keep: Option<HumanDuration>,
-    pub(super) interrupt: Interrupt,
+    pub(super) orders: Orders,
 }
 
 /// How a run ended.
 pub(super) struct Ended {
     pub(super) report: Report,
     pub(super) html: PathBuf,
+    /// Hooks that could not tell anybody of the end.
+    pub(super) untold: Vec<String>,
 }
 
 impl Ended {
     /// What the terminal shows at the end.
     pub(super) fn summary(&self, output: &Output) -> String {
-        render::terminal(&self.report, output.color, &self.html)
+        let mut text = render::terminal(&self.report, output.color, &self.html);
+        for line in &self.untold {
+            text.push_str(&format!("\n{line}"));
+        }
+        text
     }
 }
 
@@ -57,13 +63,14 @@ pub(super) fn run(
     let folder = new.folder.clone();
     let (plan, registry) = (new.plan, new.registry);
     let observer = &mut *progress;
-    runtime.block_on(async move {
+    let ended = runtime.block_on(async move {
         let world = world::open(new.target.clone(), plan, &new.run, &new.folder).await?;
         let started = world.clock.now();
         let identified = identify(&world).await?;
         let journal =
             Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
-        let facts = facts(plan, &new.run, new.seed, started);
+        let facts = facts(plan, &new.run, new.seed, started, &new.operator);
+        let told = facts.clone();
         let mut opening = vec![first_event(&new, &facts)];
         opening.extend(identified);
         observer.begin(&world.clock);
@@ -76,13 +83,35 @@ pub(super) fn run(
             state: RunState::default(),
             opening,
             keep: Keep::of(plan, new.keep),
-            interrupt: new.interrupt,
+            orders: new.orders,
             observer,
         };
-        engine::drive(drive).await.map_err(|e| drive_error(&new.folder, &e))
-    })?;
+        engine::drive(drive).await.map_err(|e| drive_error(&new.folder, &e))?;
+        end(&world, plan, &told, (&folder, registry, earlier)).await
+    });
     progress.end();
-    write_reports(&folder, registry, earlier)
+    ended
+}
+
+/// Writes the reports, and tells whoever wants to hear of the end. The journal is closed by then, so what could not be told
+/// stands on the terminal only.
+async fn end(
+    world: &World,
+    plan: &Plan,
+    facts: &RunFacts,
+    (folder, registry, earlier): (&RunFolder, &Registry, &[EarlierRun]),
+) -> Result<Ended> {
+    let mut ended = write_reports(folder, registry, earlier)?;
+    let report = &ended.report;
+    let text = format!("{}: {}", report.run.id, report.verdict.text);
+    let message = Message { moment: Moment::Finished, step: None, text };
+    for hook in plan.hooks.iter().filter(|hook| hook.on.contains(&Moment::Finished)) {
+        if let Err(why) = engine::tell(&*world.outside, hook, &message, facts).await {
+            let how = hook.describe();
+            ended.untold.push(format!("nobody was told of the end by {how}: {why}"));
+        }
+    }
+    Ok(ended)
 }
 
 /// Who we are at each site, and whether that is the account that the scenario names. Before the first record: a wrong
@@ -118,7 +147,7 @@ fn wrong_account(site: &SiteName, wanted: &str, found: &str) -> Error {
     .help("take the right profile, or name the role that is to be assumed in the scenario's sites")
 }
 
-fn facts(plan: &Plan, run: &RunId, seed: u64, started: DateTime<Utc>) -> RunFacts {
+fn facts(plan: &Plan, run: &RunId, seed: u64, started: DateTime<Utc>, operator: &str) -> RunFacts {
     let ttl = TimeDelta::from_std(plan.guard.ttl.0).unwrap_or(TimeDelta::zero());
     RunFacts {
         run: run.clone(),
@@ -127,6 +156,7 @@ fn facts(plan: &Plan, run: &RunId, seed: u64, started: DateTime<Utc>) -> RunFact
         seed,
         expires: started + ttl,
         started,
+        operator: operator.to_owned(),
         withhold_data: plan.data.withholds(),
         is_drill: plan.is_drill(),
     }
@@ -157,7 +187,7 @@ pub(super) fn resume(
     registry: &Registry,
     target: Target,
     progress: &mut Progress,
-    interrupt: Interrupt,
+    orders: Orders,
     earlier: &[EarlierRun],
 ) -> Result<Ended> {
     let (journal, contents) = Journal::reopen(&folder.journal()).map_err(|e| folder.refused(&e))?;
@@ -170,14 +200,16 @@ pub(super) fn resume(
         return write_reports(folder, registry, earlier);
     }
     let runtime = target.runtime()?;
-    runtime.block_on(async {
+    let observer = &mut *progress;
+    let ended = runtime.block_on(async {
         let world = world::open(target.clone(), &plan, &head.run, folder).await?;
         let gap = state.last_at.map_or(TimeDelta::zero(), |last| world.clock.now() - last);
         let gap_ms = u64::try_from(gap.num_milliseconds()).unwrap_or(0);
         let opening = vec![Event::RunResumed { torn_bytes: contents.torn_bytes, gap_ms }];
-        let mut facts = facts(&plan, &head.run, head.seed, head.started);
+        let mut facts = facts(&plan, &head.run, head.seed, head.started, &head.operator);
         facts.expires = head.expires;
-        progress.begin(&world.clock);
+        let told = facts.clone();
+        observer.begin(&world.clock);
         let drive = Drive {
             plan: &plan,
             registry,
@@ -187,13 +219,14 @@ pub(super) fn resume(
             state,
             opening,
             keep: Keep::of(&plan, head.keep),
-            interrupt,
-            observer: progress,
+            orders,
+            observer,
         };
-        engine::drive(drive).await.map_err(|e| drive_error(folder, &e))
-    })?;
+        engine::drive(drive).await.map_err(|e| drive_error(folder, &e))?;
+        end(&world, &plan, &told, (folder, registry, earlier)).await
+    });
     progress.end();
-    write_reports(folder, registry, earlier)
+    ended
 }
 
 fn journal_error(folder: &RunFolder, error: &std::io::Error) -> Error {
@@ -222,7 +255,7 @@ pub(super) fn write_reports(
     folder.write("report.md", &render::markdown(&report)?)?;
     folder.write("report.json", &render::json(&report)?)?;
     folder.write("junit.xml", &render::junit(&report)?)?;
-    Ok(Ended { report, html })
+    Ok(Ended { report, html, untold: Vec::new() })
 }
 
 /// What a run means, from its journal alone.

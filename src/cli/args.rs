@@ -59,6 +59,12 @@ pub enum Command {
     Run(RunArgs),
     /// Go on with a run whose process ended early.
     Resume(ResumeArgs),
+    /// Halt a run that is under way: nothing more is started or removed.
+    Pause(SteerArgs),
+    /// Let a halted run go on.
+    Continue(SteerArgs),
+    /// End a run early, and remove what it made.
+    Abort(AbortArgs),
     /// Report everything that is wrong with scenarios, without any network.
     Check(CheckArgs),
     /// Show what a run would do, in which order. Nothing is called.
@@ -176,6 +182,38 @@ pub struct ResumeArgs {
     pub format: Format,
 }
 
+/// `redrill pause`, `redrill continue`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The process of the run must be at work. Its clock goes on: time in which it is halted counts for \
+                        the RTO, as time spent waiting for people.\n\n\
+                        Examples:\n  redrill pause orders-db-0003\n  redrill continue orders-db-0003"
+)]
+pub struct SteerArgs {
+    /// The run: its id, its folder, or `last`.
+    pub run: String,
+}
+
+/// `redrill abort`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "When the process of the run is gone, this one takes over and removes what was made.\n\n\
+                        Examples:\n  redrill abort orders-db-0003\n  redrill abort last --incident"
+)]
+pub struct AbortArgs {
+    /// The run: its id, its folder, or `last`.
+    pub run: String,
+    /// A real incident needs the capacity: keep nothing of a drill, whatever --keep said, and remove everything at once.
+    #[arg(long)]
+    pub incident: bool,
+    /// Sends every AWS call to this address when this process takes over: a test server on this machine.
+    #[arg(long, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// How the end is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
 /// `redrill check`
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -266,6 +304,9 @@ pub struct AnswerArgs {
     /// A comment, for the journal.
     #[arg(long, short = 'm')]
     pub comment: Option<String>,
+    /// Signs the answer with this SSH key: a private key, or the public one of a key that your agent holds.
+    #[arg(long, value_name = "KEY")]
+    pub sign_with: Option<PathBuf>,
 }
 
 /// `redrill actions`

@@ -3,7 +3,7 @@
 mod args;
 
 pub use args::{
-    ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs, Format,
-    PlanArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand,
-    ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs, TargetArgs,
+    AbortArgs, ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs,
+    Format, PlanArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs,
+    SandboxCommand, ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs, SteerArgs, TargetArgs,
 };

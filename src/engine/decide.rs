@@ -62,6 +62,12 @@ pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
         let why = format!("guard.max_duration of {} is over", plan.guard.max_duration);
         return vec![Move::Cancel { why }];
     }
+    if let (None, Some(why)) = (&state.cancelled, red_watch(plan, state)) {
+        return vec![Move::Cancel { why }];
+    }
+    if state.paused.is_some() && state.cancelled.is_none() {
+        return deadline.map(Move::WaitUntil).into_iter().collect();
+    }
     let mut moves = next_steps(plan, state, now);
     if moves.is_empty() && state.over == plan.steps.len() {
         return vec![Move::Release];
@@ -80,12 +86,27 @@ fn deadline(plan: &Plan, state: &RunState) -> Option<DateTime<Utc>> {
     state.head.as_ref()?.started.checked_add_signed(limit)
 }
 
+/// Why a watch ends the run, if one does: it fell short, or nobody can tell.
+fn red_watch(plan: &Plan, state: &RunState) -> Option<String> {
+    let is_watch = |id: &&StepId| plan.step(id).is_some_and(|step| step.watch.is_some());
+    let id = state.fell_short.iter().find(is_watch)?;
+    Some(format!("the watch {id} {}", ended_as(state.outcome(id)?)))
+}
+
+/// True when nothing is under way or to come but watches: they may end.
+pub(super) fn only_watches_are_left(plan: &Plan, state: &RunState) -> bool {
+    let runs =
+        |step: &&PlannedStep| matches!(state.steps.get(&step.id), Some(StepState::Running { .. }));
+    state.over + state.running == plan.steps.len()
+        && plan.steps.iter().filter(runs).all(|step| step.watch.is_some())
+}
+
 fn next_steps(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
     if let Some(why) = stopped(plan, state) {
         return leave_out_waiting(plan, state, &why);
     }
     let preparing = |step: &&PlannedStep| step.phase == Phase::Prepare;
-    let open = |step: &PlannedStep| state.outcome(&step.id).is_none();
+    let open = |step: &PlannedStep| step.watch.is_none() && state.outcome(&step.id).is_none();
     let mut moves: Vec<Move> = Vec::new();
     if state.disaster.is_none() {
         let prepare = plan.steps.iter().filter(preparing);

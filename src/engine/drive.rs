@@ -1,9 +1,11 @@
 use super::attempt::{Attempt, result_of, result_of_failure, run_once};
-use super::decide::{Move, decide};
+use super::decide::{Move, decide, only_watches_are_left};
+use super::hooks::{Message, tell};
 use super::inputs::{self, Ready};
 use super::recorder::{Request, SharedState, ToLoop, look};
 use super::release::{Released, release};
-use super::world::{Interrupt, Keep, Observer, World};
+use super::watch::keep_watch;
+use super::world::{Keep, Observer, Order, Orders, World};
 use crate::action::{Registry, RunFacts, StepContext, StepError};
 use crate::aws::CallLog;
 use crate::ids::{SiteName, StepId};
@@ -18,7 +20,7 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// Everything that a run needs.
@@ -39,8 +41,8 @@ pub struct Drive<'a> {
     pub opening: Vec<Event>,
     /// What happens to resources at the end.
     pub keep: Keep,
-    /// Ends the run early.
-    pub interrupt: Interrupt,
+    /// What people and signals tell it.
+    pub orders: Orders,
     /// Sees it.
     pub observer: &'a mut dyn Observer,
 }
@@ -77,25 +79,33 @@ pub async fn drive(drive: Drive<'_>) -> Result<RunState, DriveError> {
         requests,
         incoming,
         tasks: JoinSet::new(),
+        notices: JoinSet::new(),
         under_way: Vec::new(),
+        watches_over: watch::Sender::new(false),
         calls: BTreeMap::new(),
         written: Vec::new(),
         acknowledge: Vec::new(),
     };
-    let mut interrupt = drive.interrupt;
+    let mut orders = drive.orders;
     run.reopen();
     for event in drive.opening {
         run.stage(event)?;
+    }
+    // An order that is there already comes before anything is started.
+    if orders.has_changed().unwrap_or(false)
+        && let Some(order) = orders.borrow_and_update().clone()
+    {
+        run.obey(order)?;
     }
     loop {
         let wake = run.turn()?;
         if look(&run.state, |state| state.finished.is_some()) {
             return Ok(look(&run.state, Clone::clone));
         }
-        if wake.is_none() && run.under_way.is_empty() {
+        if wake.is_none() && run.under_way.is_empty() && run.notices.is_empty() {
             return Err(DriveError::Stuck);
         }
-        run.wait(&mut interrupt, wake).await?;
+        run.wait(&mut orders, wake).await?;
     }
 }
 
@@ -111,8 +121,12 @@ struct Loop<'a> {
     requests: mpsc::UnboundedSender<Request>,
     incoming: mpsc::UnboundedReceiver<Request>,
     tasks: JoinSet<Ended>,
+    /// Messages on their way to people; they outlive a cancelled step. Each ends with its record.
+    notices: JoinSet<Event>,
     /// Steps and releases that have a task in this process.
     under_way: Vec<UnderWay>,
+    /// Told when nothing but watches is left.
+    watches_over: watch::Sender<bool>,
     /// The calls of each step, all its attempts together.
     calls: BTreeMap<StepId, CallLog>,
     /// Records that are staged and not yet on disk.
@@ -160,6 +174,8 @@ impl Loop<'_> {
             let mut changed = false;
             for next in moves {
                 match next {
+                    // After the last record nothing can be written down, so messages are waited for.
+                    Move::Finish { .. } if !self.notices.is_empty() => {}
                     Move::WaitUntil(time) => {
                         wake = Some(wake.map_or(time, |w: DateTime<Utc>| w.min(time)))
                     }
@@ -177,7 +193,10 @@ impl Loop<'_> {
         for effect in effects {
             self.carry_out(effect);
         }
-        self.release_next();
+        if look(&self.state, |state| only_watches_are_left(self.plan, state)) {
+            self.watches_over.send_replace(true);
+        }
+        while self.release_next() {}
         Ok(wake)
     }
 
@@ -193,7 +212,7 @@ impl Loop<'_> {
                 let kind = disaster.kind.as_str().to_owned();
                 self.stage(Event::DisasterDeclared { kind, lost: disaster.lost.clone() })
             }
-            Move::Cancel { why } => self.cancel(why),
+            Move::Cancel { why } => self.cancel(why, false),
             Move::Release => {
                 effects.push(Effect::Regain);
                 self.stage(Event::ReleaseStarted)
@@ -280,9 +299,15 @@ impl Loop<'_> {
         let spent = (self.world.clock.now() - since).to_std().unwrap_or_default();
         let left = step.timeout.0.saturating_sub(spent);
         let id = step.id.clone();
+        let over = self.watches_over.subscribe();
         self.tasks.spawn(async move {
-            let attempt = AssertUnwindSafe(run_once(context, step, action, input, left));
-            let attempt = attempt.catch_unwind().await.unwrap_or_else(|_| {
+            let work = async move {
+                match step.watch {
+                    Some(every) => keep_watch(context, step, action, input, every.0, over).await,
+                    None => run_once(context, step, action, input, left).await,
+                }
+            };
+            let attempt = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
                 Attempt::Failed(StepError::broken("the action panicked: this is a bug of redrill"))
             });
             Ended::Step(id, attempt, calls)
@@ -303,49 +328,57 @@ impl Loop<'_> {
         }
     }
 
-    /// Starts the removal of the newest resource that may still be there, one at a time.
-    fn release_next(&mut self) {
-        let busy = self.under_way.iter().any(|u| matches!(u, UnderWay::Release(_)));
-        let next = look(&self.state, |state| {
-            let first = state.ledger.outstanding().first().copied();
-            first.filter(|_| state.releasing).map(|(key, holding)| (key.clone(), holding.clone()))
+    /// Starts the removal of the newest resource that may still be there: one at a time, or all at once when an incident
+    /// needs the capacity. True when there may be another one to start.
+    fn release_next(&mut self) -> bool {
+        let busy = |key: &ResourceKey| self.under_way.contains(&UnderWay::Release(key.clone()));
+        let one_runs = self.under_way.iter().any(|u| matches!(u, UnderWay::Release(_)));
+        let (next, incident) = look(&self.state, |state| {
+            let outstanding = state.ledger.outstanding();
+            let mut free = outstanding.into_iter().filter(|(key, _)| !busy(key));
+            let next = free.next().filter(|_| state.releasing && (state.incident || !one_runs));
+            (next.map(|(key, holding)| (key.clone(), holding.clone())), state.incident)
         });
-        let Some((key, holding)) = next.filter(|_| !busy) else { return };
+        let Some((key, holding)) = next else { return false };
         let step = match &holding {
             Holding::Intended { step } | Holding::Owned { step, .. } => step.clone(),
-            Holding::Released { .. } | Holding::Left { .. } => return,
+            Holding::Released { .. } | Holding::Left { .. } => return false,
         };
         let kind = self.registry.resource_kind(&key.kind).cloned();
         let context = self.context(step, Some(key.site.clone()), CallLog::default());
-        let keep = self.keep;
+        let keep = if incident { self.keep.in_an_incident() } else { self.keep };
         self.under_way.push(UnderWay::Release(key.clone()));
         self.tasks.spawn(async move {
             let released = release(&context, kind.as_deref(), &key, &holding, keep).await;
             Ended::Release(key, released)
         });
+        true
     }
 
-    /// Waits until a step asks for something, a task ends, the run is interrupted, or it is time to look again.
+    /// Waits until a step asks for something, a task ends, an order comes, or it is time to look again.
     async fn wait(
         &mut self,
-        interrupt: &mut Interrupt,
+        orders: &mut Orders,
         wake: Option<DateTime<Utc>>,
     ) -> Result<(), DriveError> {
-        let ended_early = look(&self.state, |state| state.cancelled.is_some() || state.releasing);
         let clock = &self.world.clock;
         let pause = wake.map(|time| (time - clock.now()).to_std().unwrap_or(Duration::ZERO));
-        let who = tokio::select! {
+        let order = tokio::select! {
             biased;
             Some(request) = self.incoming.recv() => { self.answer(request)?; None }
             Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                 if let Ok(ended) = ended { self.ended(ended)?; }
                 None
             }
-            Ok(()) = interrupt.changed(), if !ended_early => interrupt.borrow_and_update().clone(),
+            Ok(()) = orders.changed() => orders.borrow_and_update().clone(),
+            Some(told) = self.notices.join_next(), if !self.notices.is_empty() => {
+                if let Ok(event) = told { self.stage(event)?; }
+                None
+            }
             () = clock.sleep(pause.unwrap_or_default()), if pause.is_some() => None,
         };
-        if let Some(who) = who {
-            self.cancel(who)?;
+        if let Some(order) = order {
+            self.obey(order)?;
         }
         // Everything else that is asked for at this moment goes into the same write.
         while let Ok(request) = self.incoming.try_recv() {
@@ -467,7 +500,8 @@ impl Loop<'_> {
         since: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {
         let step = self.plan.step(id)?;
-        if !error.class().may_pass() {
+        // A watch has its own patience.
+        if !error.class().may_pass() || step.watch.is_some() {
             return None;
         }
         let mut schedule = step.retry.schedule(self.facts.seed, id.as_str());
@@ -476,11 +510,27 @@ impl Loop<'_> {
         (retry_at < since + step.timeout.0).then_some(retry_at)
     }
 
+    /// Does as told, as far as it still means anything.
+    fn obey(&mut self, order: Order) -> Result<(), DriveError> {
+        let (over, urgent, paused) = look(&self.state, |state| {
+            (state.cancelled.is_some() || state.releasing, state.incident, state.paused.is_some())
+        });
+        match order {
+            Order::Cancel { by, incident } if !over => self.cancel(by, incident),
+            Order::Cancel { by, incident: true } if !urgent => {
+                self.stage(Event::CancelRequested { by, incident: true })
+            }
+            Order::Pause { by } if !over && !paused => self.stage(Event::RunPaused { by }),
+            Order::Continue { by } if paused => self.stage(Event::RunContinued { by }),
+            Order::Cancel { .. } | Order::Pause { .. } | Order::Continue { .. } => Ok(()),
+        }
+    }
+
     /// Ends the run early: what runs is stopped, releasing follows.
-    fn cancel(&mut self, by: String) -> Result<(), DriveError> {
+    fn cancel(&mut self, by: String, incident: bool) -> Result<(), DriveError> {
         self.tasks.abort_all();
         self.under_way.retain(|u| matches!(u, UnderWay::Release(_)));
-        self.stage(Event::CancelRequested { by: by.clone() })?;
+        self.stage(Event::CancelRequested { by: by.clone(), incident })?;
         let running: Vec<StepId> = look(&self.state, |state| {
             let running = state.steps.iter();
             let running = running.filter(|(_, s)| matches!(s, StepState::Running { .. }));
@@ -493,6 +543,23 @@ impl Loop<'_> {
             self.stage(Event::StepFinished { step, result })?;
         }
         Ok(())
+    }
+
+    /// Sends what people want to hear of on its way.
+    fn tell_people(&mut self, event: &Event) {
+        if self.plan.hooks.is_empty() {
+            return;
+        }
+        let Some(message) = Message::of(event, &self.facts) else { return };
+        for hook in self.plan.hooks.iter().filter(|hook| hook.on.contains(&message.moment)) {
+            let (hook, message) = (hook.clone(), message.clone());
+            let (outside, facts) = (self.world.outside.clone(), self.facts.clone());
+            self.notices.spawn(async move {
+                let problem = tell(&*outside, &hook, &message, &facts).await.err();
+                let Message { moment, step, .. } = message;
+                Event::Notified { moment, step, how: hook.describe(), problem }
+            });
+        }
     }
 
     /// Numbers, chains and applies an event. It is not on disk before the next commit, and nothing is done before that.
@@ -510,8 +577,9 @@ impl Loop<'_> {
             // The step may have been cancelled meanwhile.
             let _ = on_disk.send(Ok(()));
         }
-        for record in self.written.drain(..) {
+        for record in std::mem::take(&mut self.written) {
             self.observer.recorded(&record);
+            self.tell_people(&record.event);
         }
         Ok(())
     }

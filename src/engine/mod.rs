@@ -7,13 +7,17 @@ mod attempt;
 mod decide;
 mod drive;
 mod expect;
+mod hooks;
 mod inputs;
 mod recorder;
 mod release;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod world;
 
 pub use decide::{Move, decide};
 pub use drive::{Drive, DriveError, drive};
-pub use world::{Interrupt, Keep, Observer, OnLoss, World};
+pub use hooks::{Message, tell};
+pub use release::LONGEST_REMOVAL;
+pub use world::{Keep, Observer, OnLoss, Order, Orders, World};

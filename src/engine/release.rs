@@ -15,6 +15,9 @@ pub(super) enum Released {
 /// How long a resource may take to vanish after its removal was asked for.
 const VANISHES_WITHIN: Duration = Duration::from_secs(45 * 60);
 
+/// The longest that the removal of one resource can take, all attempts together: after that it is left, and said so.
+pub const LONGEST_REMOVAL: Duration = Duration::from_secs(60 * 60);
+
 /// AWS's look-ups are eventually consistent: "not there" right after a call may only mean "not seen yet".
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
 const SECOND_LOOK_AFTER: Duration = Duration::from_secs(15);
@@ -38,8 +41,18 @@ pub(super) async fn release(
     let region = context.site().map(|s| s.place().region.clone()).unwrap_or_default();
     let command = kind.command(key, id, &region);
     let mut schedule = patience().schedule(context.facts.seed, &format!("release/{key}"));
+    let gives_up = context.clock.elapsed() + LONGEST_REMOVAL;
     loop {
-        let error = match release_once(context, kind, key, id, keep).await {
+        let left = gives_up.saturating_sub(context.clock.elapsed());
+        let released = tokio::select! {
+            biased;
+            released = release_once(context, kind, key, id, keep) => released,
+            () = context.clock.sleep(left) => {
+                let limit = HumanDuration(LONGEST_REMOVAL);
+                Err(StepError::timed_out(format!("it could not be removed within {limit}")))
+            }
+        };
+        let error = match released {
             Ok(Ok(how)) => return Released::Gone(how),
             Ok(Err(kept)) => return Released::Left { why: kept, kept: true, command },
             Err(error) => error,

@@ -40,8 +40,30 @@ impl Observer for () {
     fn progress(&mut self, _: &StepId, _: &str) {}
 }
 
-/// Becomes `Some(who)` when a person or a signal ends the run early.
-pub type Interrupt = tokio::sync::watch::Receiver<Option<String>>;
+/// What a person or a signal tells a run that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// End early: what runs is stopped, what was made is removed.
+    Cancel {
+        /// Who or what.
+        by: String,
+        /// A real incident needs the capacity: a drill keeps nothing, and removes everything at once.
+        incident: bool,
+    },
+    /// Start and remove nothing more until told to go on. What runs goes on.
+    Pause {
+        /// Who.
+        by: String,
+    },
+    /// Go on.
+    Continue {
+        /// Who.
+        by: String,
+    },
+}
+
+/// Where orders arrive; the newest counts.
+pub type Orders = tokio::sync::watch::Receiver<Option<Order>>;
 
 /// What happens to resources at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +77,14 @@ pub enum Keep {
 }
 
 impl Keep {
+    /// What is kept when a real incident needs the capacity: only what is itself the recovery.
+    pub(super) fn in_an_incident(self) -> Self {
+        match self {
+            Self::For(_) | Self::Nothing => Self::Nothing,
+            Self::Recovered => Self::Recovered,
+        }
+    }
+
     /// What a plan and the operator's word say: a recovery removes nothing of what it brought back.
     pub fn of(plan: &Plan, word: Option<HumanDuration>) -> Self {
         match word {

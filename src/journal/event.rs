@@ -1,6 +1,6 @@
 use super::facts::{
-    Approval, Check, ClockPoint, Failure, Finding, Outcome, RecoveryPoint, ResourceKey, StepResult,
-    Wait, WorldKind,
+    Approval, Check, ClockPoint, Failure, Finding, Moment, Outcome, RecoveryPoint, ResourceKey,
+    StepResult, Wait, WorldKind,
 };
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::time::HumanDuration;
@@ -188,6 +188,19 @@ pub enum Event {
         /// The decision.
         approval: Approval,
     },
+    /// Somebody was told, or could not be.
+    Notified {
+        /// Of what.
+        moment: Moment,
+        /// The step that it is about, if one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepId>,
+        /// How: `POST to the URL in PAGER_URL`, `page-sre`.
+        how: String,
+        /// Why nobody was told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
     /// A step came to its end.
     StepFinished {
         /// The step.
@@ -207,6 +220,19 @@ pub enum Event {
     /// A person, or a limit, ended the run early. Releasing follows.
     CancelRequested {
         /// Who or what.
+        by: String,
+        /// True when a real incident needs the capacity: nothing is kept, and everything is removed at once.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        incident: bool,
+    },
+    /// A person halted the run: what runs goes on, nothing more is started or removed.
+    RunPaused {
+        /// Who.
+        by: String,
+    },
+    /// A person let the run go on.
+    RunContinued {
+        /// Who.
         by: String,
     },
     /// Steps are over; what was made is being removed.

@@ -342,6 +342,37 @@ pub struct StepResult {
     pub calls: Vec<CallSeen>,
 }
 
+/// A moment of a run that people may want to hear of.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// The run has started.
+    Started,
+    /// A step waits for a person's approval.
+    ApprovalNeeded,
+    /// A step failed or was inconclusive.
+    Failed,
+    /// Something that the run made could not be removed.
+    Leftover,
+    /// The run is over and its report is written.
+    Finished,
+}
+
+impl Moment {
+    /// As written in scenarios.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::ApprovalNeeded => "approval_needed",
+            Self::Failed => "failed",
+            Self::Leftover => "leftover",
+            Self::Finished => "finished",
+        }
+    }
+}
+
 /// What a person decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Approval {
@@ -354,6 +385,18 @@ pub struct Approval {
     /// What they wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// The signature that was verified, when one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<ApprovalProof>,
+}
+
+/// A signed decision: anyone can verify it again with `ssh-keygen -Y verify -n approval@redrill`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApprovalProof {
+    /// The text that was signed, to the byte.
+    pub statement: String,
+    /// The signature, as `ssh-keygen -Y sign` writes it.
+    pub signature: String,
 }
 
 #[cfg(test)]

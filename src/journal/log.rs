@@ -82,6 +82,19 @@ impl Journal {
         Ok((Self::after(LockedFile(file), &contents), contents))
     }
 
+    /// True when a process is at work on this journal file.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or the file system has no locks.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let file = OpenOptions::new().read(true).open(path)?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// Goes on after what was read, in a sink that ends there.
     pub fn after(sink: impl Sink + 'static, contents: &Contents) -> Self {
         let next = contents.records.len() as u64;

@@ -12,8 +12,8 @@ mod state;
 
 pub use event::{Event, FORMAT, Record};
 pub use facts::{
-    Approval, CallSeen, Check, ClockPoint, Failure, FailureClass, Finding, Measure, Outcome,
-    RecoveryPoint, ResourceKey, Severity, StepResult, Wait, WorldKind,
+    Approval, ApprovalProof, CallSeen, Check, ClockPoint, Failure, FailureClass, Finding, Measure,
+    Moment, Outcome, RecoveryPoint, ResourceKey, Severity, StepResult, Wait, WorldKind,
 };
 pub use ledger::{Holding, Ledger};
 pub use log::{Journal, Sink, digest_of};

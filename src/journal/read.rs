@@ -142,7 +142,7 @@ mod tests {
         let mut journal = Journal::new(bytes.clone());
         let at = "2026-11-22T00:00:00Z".parse().unwrap();
         for n in 0..5 {
-            let event = Event::CancelRequested { by: format!("test {n}") };
+            let event = Event::CancelRequested { by: format!("test {n}"), incident: false };
             journal.stage(at, Duration::from_millis(n), event).unwrap();
             journal.commit().unwrap();
         }

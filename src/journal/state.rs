@@ -23,6 +23,10 @@ pub struct RunState {
     pub ledger: Ledger,
     /// Who or what ended the run early.
     pub cancelled: Option<String>,
+    /// True when it was ended early because a real incident needs the capacity.
+    pub incident: bool,
+    /// Who halted the run, until it goes on.
+    pub paused: Option<String>,
     /// Steps are over; resources are being removed.
     pub releasing: bool,
     /// The run is over.
@@ -51,6 +55,8 @@ pub struct RunHead {
     pub world: WorldKind,
     /// Seed of everything that looks random.
     pub seed: u64,
+    /// Who started it, as the system knows them.
+    pub operator: String,
     /// When it started.
     pub started: DateTime<Utc>,
     /// When its resources may be removed by anyone.
@@ -146,7 +152,16 @@ impl RunState {
         self.ledger.apply(&record.event)?;
         match &record.event {
             Event::RunStarted {
-                run, number, scenario, plan, world, seed, expires, keep, ..
+                run,
+                number,
+                scenario,
+                plan,
+                world,
+                operator,
+                seed,
+                expires,
+                keep,
+                ..
             } => {
                 self.head = Some(RunHead {
                     run: run.clone(),
@@ -154,6 +169,7 @@ impl RunState {
                     scenario: scenario.clone(),
                     plan: *plan,
                     world: world.clone(),
+                    operator: operator.clone(),
                     seed: *seed,
                     started: record.at,
                     expires: *expires,
@@ -164,9 +180,12 @@ impl RunState {
                 return Err("the disaster was declared before".to_owned());
             }
             Event::DisasterDeclared { .. } => self.disaster = Some(record.at),
-            Event::CancelRequested { by } => {
+            Event::CancelRequested { by, incident } => {
                 self.cancelled.get_or_insert_with(|| by.clone());
+                self.incident |= incident;
             }
+            Event::RunPaused { by } => self.paused = Some(by.clone()),
+            Event::RunContinued { .. } => self.paused = None,
             Event::ReleaseStarted => self.releasing = true,
             Event::RunFinished { outcome } => self.finished = Some(*outcome),
             Event::RunResumed { gap_ms, .. } => self.sit_out(*gap_ms)?,

@@ -189,6 +189,7 @@ pub(crate) fn context_with(
         seed: 1,
         expires: start,
         started: start,
+        operator: "operator".to_owned(),
         withhold_data: false,
         is_drill: true,
     };

@@ -3,7 +3,7 @@
 //! Main type: [`Outside`]. In a real run it is [`real`]; in a rehearsal the estate answers, because paused time cannot
 //! wait for the outside world. What the estate does not answer is [`OutsideError::NotRehearsed`], never a pass.
 
-use crate::ids::StepId;
+use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -217,10 +217,18 @@ pub enum SqlValue {
 /// A question to a person.
 #[derive(Clone, Debug)]
 pub struct ApprovalRequest {
+    /// The run that asks.
+    pub run: RunId,
+    /// Digest of its plan: an approval is for this plan and no other.
+    pub plan: Digest,
     /// The step that asks.
     pub step: StepId,
     /// What is asked.
     pub text: String,
     /// How long an answer is waited for.
     pub timeout: Duration,
+    /// Set when the answer must be signed: the file of allowed signers, as `man ssh-keygen` describes it.
+    pub signed_by: Option<String>,
+    /// Who may not be the one who answers: the operator of the run.
+    pub not: Option<String>,
 }

@@ -129,6 +129,7 @@ pub fn compile(
         objectives: scenario.objectives.clone(),
         data: scenario.data.clone(),
         guard: scenario.guard.clone(),
+        hooks: scenario.hooks.clone(),
         vars,
         inputs,
         steps: in_order(steps)?,
@@ -196,14 +197,18 @@ impl Planner<'_> {
             with,
             needs,
             phase,
-            gate: step.gate.or((phase == Phase::Verify).then_some(Gate::Assurance)),
+            gate: step
+                .gate
+                .or((phase == Phase::Verify && step.watch.is_none()).then_some(Gate::Assurance)),
             timeout: step.timeout.unwrap_or_else(|| facts.timeout.into()),
             retry: step.retry.clone().unwrap_or_else(RetryPolicy::once),
             on_failure: step.on_failure,
             when,
-            required: step.required,
+            // A watch that falls short cancels the run, which then cannot pass; that is all it decides.
+            required: step.required && step.watch.is_none(),
             expect,
             creates: facts.creates.iter().map(|kind| (*kind).to_owned()).collect(),
+            watch: step.watch,
         })
     }
 }

@@ -1,7 +1,7 @@
 use crate::action::Phase;
 use crate::ids::{Digest, SiteName, StepId};
 use crate::scenario::expression::Names;
-use crate::scenario::{DataClass, Disaster, Gate, Guard, Objectives, OnFailure, Site};
+use crate::scenario::{DataClass, Disaster, Gate, Guard, Hook, Objectives, OnFailure, Site};
 use crate::time::{HumanDuration, RetryPolicy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,9 @@ pub struct Plan {
     pub data: DataClass,
     /// The limits.
     pub guard: Guard,
+    /// Who is told what happens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<Hook>,
     /// The variables of the mode.
     pub vars: BTreeMap<String, Value>,
     /// The inputs, defaults filled in.
@@ -84,6 +87,9 @@ pub struct PlannedStep {
     pub expect: BTreeMap<String, Value>,
     /// Kinds of resources that it makes.
     pub creates: Vec<String>,
+    /// Set for a watch: how often it looks while the others are under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<HumanDuration>,
 }
 
 impl Plan {

@@ -72,6 +72,9 @@ pub struct StepOutline {
     pub needs: BTreeSet<StepId>,
     /// The longest it may take.
     pub timeout: HumanDuration,
+    /// Set for a watch: how often it looks while the others are under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<HumanDuration>,
     /// What it decides.
     pub gate: Option<Gate>,
     /// Kinds of resources that it makes; none for a step that only reads.
@@ -131,6 +134,7 @@ fn step_outline(step: &PlannedStep, registry: &Registry) -> StepOutline {
         at: step.at.clone(),
         needs: step.needs.clone(),
         timeout: step.timeout,
+        watch: step.watch,
         gate: step.gate,
         creates: step.creates.clone(),
         effect: facts.map_or(Effect::None, |facts| facts.effect),
@@ -213,7 +217,8 @@ struct Longest<'a> {
 impl<'a> Longest<'a> {
     fn of(plan: &'a Plan, included: impl Fn(&PlannedStep) -> bool) -> Self {
         let mut ends: BTreeMap<&StepId, (Duration, Option<&StepId>)> = BTreeMap::new();
-        for step in plan.steps.iter().filter(|step| included(step)) {
+        let ends_by_itself = |step: &&PlannedStep| step.watch.is_none() && included(step);
+        for step in plan.steps.iter().filter(ends_by_itself) {
             let known = step.needs.iter().filter_map(|need| ends.get_key_value(need));
             let last = known.max_by_key(|(_, (end, _))| *end);
             let start = last.map_or(Duration::ZERO, |(_, (end, _))| *end);
@@ -305,7 +310,11 @@ impl StepOutline {
     fn render(&self, mark: &str, text: &mut String) {
         let place = self.at.as_ref().map(|at| format!(" at {at}")).unwrap_or_default();
         let _ = writeln!(text, "  {mark} {}: {}", self.id, self.title);
-        let mut words = vec![format!("{}{place}", self.uses), format!("at most {}", self.timeout)];
+        let mut words = vec![format!("{}{place}", self.uses)];
+        words.push(match self.watch {
+            Some(every) => format!("watches every {every}, and cancels the run when it turns red"),
+            None => format!("at most {}", self.timeout),
+        });
         match self.gate {
             Some(Gate::Acceptance) => words.push("acceptance".to_owned()),
             Some(Gate::Assurance) => words.push("assurance".to_owned()),

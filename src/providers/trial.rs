@@ -87,6 +87,7 @@ impl Trial {
             seed: 7,
             expires: clock.now(),
             started: clock.now(),
+            operator: "operator".to_owned(),
             withhold_data: false,
             is_drill: true,
         };

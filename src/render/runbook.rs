@@ -355,7 +355,7 @@ impl<'a> Writer<'a> {
             RenderError::new("runbook", format!("step {}: no action {}", step.id, step.uses))
         })?;
         let by_hand = self.by_hand(step, entry)?;
-        if step.phase != Phase::Prepare {
+        if step.phase != Phase::Prepare && step.watch.is_none() {
             self.elapsed += step.timeout.0;
         }
         let rto = self.plan.objectives.rto.as_ref().map(|rto| rto.target);
@@ -378,7 +378,8 @@ impl<'a> Writer<'a> {
             "site": site.map(|(name, site)| json!({ "name": escape(name.as_str()), "region": escape(&site.region),
                 "account": site.account.as_deref().map(escape), "moved": moved.is_some(),
                 "lost": self.plan.disaster.lost.contains(name) })),
-            "limit": duration(step.timeout), "budget": (step.phase != Phase::Prepare).then(|| duration(self.elapsed.into())),
+            "watch": step.watch.map(duration),
+            "limit": duration(step.timeout), "budget": (step.phase != Phase::Prepare && step.watch.is_none()).then(|| duration(self.elapsed.into())),
             "beyond": rto.is_some_and(|rto| step.phase != Phase::Prepare && self.elapsed > rto.0),
             "rto": rto.map(duration), "took": took.map(|took| duration(*took)),
             "needs": step.needs.iter().map(|need| escape(need.as_str())).collect::<Vec<_>>().join(", "),

@@ -7,7 +7,7 @@ use super::format::{
 use crate::journal::{Measure, Outcome, WorldKind};
 use crate::report::{
     CheckReport, DecidedBy, EarlierRun, LevelReport, ObjectiveOutcome, PointReport, Report,
-    ResourceReport, StepReport, TimeReport, Verdict,
+    ResourceReport, Standstill, StepReport, TimeReport, Verdict,
 };
 use crate::scenario::Gate;
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ pub(super) fn view(report: &Report) -> Value {
             "tool": run.tool, "operator": run.operator, "seed": run.seed.to_string(),
             "started": moment(run.started), "ended": moment(run.ended),
             "duration": duration(run.duration), "resumed": run.resumed,
+            "standstills": run.standstills.iter().map(standstill).collect::<Vec<_>>(),
             "expires": moment(run.expires), "records": run.records,
             "journal": run.journal, "plan": run.plan, "scenario": run.scenario },
         "scenario": scenario(report),
@@ -121,6 +122,11 @@ fn objective(short: &str, name: &str, outcome: ObjectiveOutcome, authority: Opti
         "sign": sign(class), "authority": authority, "margin": null, "actual": null })
 }
 
+fn standstill(still: &Standstill) -> Value {
+    json!({ "why": still.why, "began": moment(still.began), "duration": duration(still.duration),
+        "evidence": still.evidence })
+}
+
 fn recovery_time(rto: &TimeReport) -> Value {
     let mut notes = Vec::new();
     if let Some(measured) = rto.measured {
@@ -134,6 +140,12 @@ fn recovery_time(rto: &TimeReport) -> Value {
             notes.push(format!(
                 "{} of the measured time was spent waiting for people.",
                 duration(rto.waiting_for_people)
+            ));
+        }
+        if let Some(unattended) = rto.unattended {
+            notes.push(format!(
+                "During {} of it no process of the run was at work; that time counts.",
+                duration(unattended)
             ));
         }
         if !rto.uncertainty.0.is_zero() {

@@ -115,6 +115,7 @@ pub fn report(
     };
     report.exit.code = report.exit_code().number();
     report.omissions = omissions::omissions(plan, &report, registry);
+    report.omissions.extend(omissions::untold(&fold));
     selfcheck::check(plan, records, &report)?;
     Ok(report)
 }
@@ -165,7 +166,8 @@ fn run_report(plan: &Plan, fold: &Fold<'_>, records: &[Record]) -> Result<RunRep
         started: fold.first.at,
         ended: fold.last.at,
         duration: fold.last.since(fold.first),
-        resumed: fold.resumed,
+        resumed: fold.absences.len().try_into().unwrap_or(u32::MAX),
+        standstills: tables::standstills(fold),
         expires: *expires,
         records: records.len() as u64,
         journal: journal_digest(records),

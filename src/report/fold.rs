@@ -84,7 +84,12 @@ pub(super) struct Fold<'a> {
     pub(super) resources: BTreeMap<&'a ResourceKey, ResourceFold<'a>>,
     pub(super) questions: Vec<Question<'a>>,
     pub(super) cancelled: Vec<(Mark, &'a str)>,
-    pub(super) resumed: u32,
+    /// Stretches in which no process ran: the last record before, and the one of the process that took over.
+    pub(super) absences: Vec<(Mark, Mark)>,
+    /// Stretches in which the run was halted: when, by whom, and when it went on.
+    pub(super) pauses: Vec<(Mark, &'a str, Option<Mark>)>,
+    /// Messages that reached nobody: which moment, by which way, why.
+    pub(super) untold: Vec<(Mark, &'static str, &'a str, &'a str)>,
     pub(super) finished: Option<(Mark, Outcome)>,
 }
 
@@ -117,8 +122,8 @@ impl<'a> Fold<'a> {
             {
                 return Err(ReportError::UnknownStep { step: step.clone(), seq: record.seq });
             }
-            fold.last = mark;
-            fold.apply(mark, &record.event)?;
+            let previous = std::mem::replace(&mut fold.last, mark);
+            fold.apply(previous, mark, &record.event)?;
         }
         Ok(fold)
     }
@@ -138,12 +143,14 @@ impl<'a> Fold<'a> {
             resources: BTreeMap::new(),
             questions: Vec::new(),
             cancelled: Vec::new(),
-            resumed: 0,
+            absences: Vec::new(),
+            pauses: Vec::new(),
+            untold: Vec::new(),
             finished: None,
         }
     }
 
-    fn apply(&mut self, mark: Mark, event: &'a Event) -> Result<(), ReportError> {
+    fn apply(&mut self, before: Mark, mark: Mark, event: &'a Event) -> Result<(), ReportError> {
         match event {
             Event::RunStarted { .. } if mark.seq > 0 => {
                 return Err(ReportError::contradiction(mark.seq, "the run starts a second time"));
@@ -158,9 +165,19 @@ impl<'a> Fold<'a> {
                     return Err(ReportError::contradiction(mark.seq, twice));
                 }
             }
-            Event::CancelRequested { by } => self.cancelled.push((mark, by)),
-            Event::RunResumed { .. } => self.resumed += 1,
+            Event::CancelRequested { by, .. } => self.cancelled.push((mark, by)),
+            Event::RunPaused { by } => self.pauses.push((mark, by, None)),
+            Event::RunContinued { .. } => {
+                if let Some((.., until @ None)) = self.pauses.last_mut() {
+                    *until = Some(mark);
+                }
+            }
+            Event::RunResumed { .. } => self.absences.push((before, mark)),
             Event::RunFinished { outcome } => self.finished = Some((mark, *outcome)),
+            Event::Notified { moment, how, problem: Some(problem), .. } => {
+                self.untold.push((mark, moment.as_str(), how, problem));
+            }
+            Event::Notified { .. } => {}
             Event::ResourceIntended { .. }
             | Event::ResourceOwned { .. }
             | Event::ResourceReleased { .. }

@@ -21,7 +21,9 @@ mod tables;
 mod tests;
 
 pub use build::{ReportError, journal_digest, report, schema};
-pub use model::{ExitReport, Report, Rule, RunReport, ScenarioReport, Verdict, VerdictReport};
+pub use model::{
+    ExitReport, Report, Rule, RunReport, ScenarioReport, Standstill, Verdict, VerdictReport,
+};
 pub use outcome::{
     Assumed, DecidedBy, LevelReport, Margin, ObjectiveOutcome, ObjectivesReport, PointReport,
     StepOutcome, TimeReport,

@@ -181,6 +181,9 @@ pub struct RunReport {
     pub duration: HumanDuration,
     /// How often another process took it over.
     pub resumed: u32,
+    /// Stretches in which the run stood still, in order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standstills: Vec<Standstill>,
     /// When its resources may be removed by anyone (UTC).
     pub expires: DateTime<Utc>,
     /// How many records its journal has.
@@ -191,6 +194,19 @@ pub struct RunReport {
     pub plan: Digest,
     /// Digest of the scenario file.
     pub scenario: Digest,
+}
+
+/// A stretch in which a run stood still.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Standstill {
+    /// Why: no process was at work, or somebody halted the run.
+    pub why: String,
+    /// When it began (UTC).
+    pub began: DateTime<Utc>,
+    /// How long it lasted.
+    pub duration: HumanDuration,
+    /// Positions of the journal records that say so.
+    pub evidence: Vec<u64>,
 }
 
 /// What was rehearsed, as the plan says.

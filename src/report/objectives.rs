@@ -65,6 +65,7 @@ fn recovery_time(
         measured: None,
         assumed,
         waiting_for_people: HumanDuration::default(),
+        unattended: None,
         margin: None,
         uncertainty: HumanDuration::default(),
         lower_bound: (!cut_over).then(|| {
@@ -87,6 +88,12 @@ fn recovery_time(
             let measured = accepted.since(declared);
             let assumed: Duration = report.assumed.iter().map(|part| part.duration.0).sum();
             let actual = HumanDuration(measured.0 + assumed);
+            report.evidence = vec![declared.seq, accepted.seq];
+            report.unattended = unattended(fold, declared, accepted);
+            if let Some(why) = cannot_be_told(rto.target, actual, report.unattended) {
+                report.why = Some(why);
+                return report;
+            }
             let margin = Margin::between(rto.target, actual);
             report.outcome =
                 if margin.over { ObjectiveOutcome::Missed } else { ObjectiveOutcome::Met };
@@ -95,7 +102,6 @@ fn recovery_time(
             report.margin = Some(margin);
             report.waiting_for_people = waiting(fold, None, declared, accepted);
             report.uncertainty = uncertainty(fold, path);
-            report.evidence = vec![declared.seq, accepted.seq];
         }
     }
     report
@@ -139,10 +145,42 @@ pub(super) fn waiting(
 ) -> HumanDuration {
     let questions =
         fold.questions.iter().filter(|question| of.is_none_or(|of| of == question.step));
-    let spans = questions.map(|question| {
+    let questions = questions.map(|question| {
         let end = question.answer.map_or(fold.end_of(question.step), |(mark, _)| mark);
-        (question.asked.ms.max(from.ms), end.ms.min(until.ms))
+        (question.asked.ms, end.ms)
     });
+    let pauses = fold.pauses.iter().filter(|_| of.is_none());
+    let pauses = pauses.map(|(start, _, end)| (start.ms, end.unwrap_or(fold.last).ms));
+    let spans = questions.chain(pauses);
+    covered(spans, from, until)
+}
+
+/// How long no process of the run was at work between two moments, if there was such a time.
+fn unattended(fold: &Fold<'_>, from: Mark, until: Mark) -> Option<HumanDuration> {
+    let spans = fold.absences.iter().map(|(left, taken_over)| (left.ms, taken_over.ms));
+    Some(covered(spans, from, until)).filter(|time| !time.0.is_zero())
+}
+
+/// Why an RTO is neither met nor missed, if so: what AWS did goes on without us, what we do does not, so the recovery
+/// alone took something between the time without the absence and the time with it.
+fn cannot_be_told(
+    target: HumanDuration,
+    actual: HumanDuration,
+    unattended: Option<HumanDuration>,
+) -> Option<String> {
+    let unattended = unattended?;
+    let at_least = HumanDuration(actual.0.saturating_sub(unattended.0));
+    (actual > target && at_least <= target).then(|| {
+        format!(
+            "no process of the run was at work for {unattended}; the recovery took between {at_least} and {actual}, \
+             and the target of {target} lies between"
+        )
+    })
+}
+
+/// How much of the time between two moments the spans (milliseconds) cover, each moment counted once.
+fn covered(spans: impl Iterator<Item = (u64, u64)>, from: Mark, until: Mark) -> HumanDuration {
+    let spans = spans.map(|(start, end)| (start.max(from.ms), end.min(until.ms)));
     let mut spans: Vec<_> = spans.filter(|(start, end)| start < end).collect();
     spans.sort_unstable();
     let mut covered_until = 0;

@@ -1,5 +1,6 @@
 //! What was not done or not verified: nobody should have to notice it by its absence.
 
+use super::fold::Fold;
 use super::model::Report;
 use super::outcome::ObjectiveOutcome;
 use super::parts::{Moment, Omission, OmissionKind};
@@ -20,6 +21,16 @@ pub(super) fn omissions(plan: &Plan, report: &Report, registry: &Registry) -> Ve
     actions(plan, registry, &mut found);
     history(report, &mut found);
     found
+}
+
+/// Messages that reached nobody.
+pub(super) fn untold(fold: &Fold<'_>) -> Vec<Omission> {
+    let untold = fold.untold.iter().map(|(_, moment, how, why)| Omission {
+        kind: OmissionKind::Run,
+        what: format!("telling people ({moment}) by {how}"),
+        why: (*why).to_owned(),
+    });
+    untold.collect()
 }
 
 fn add(

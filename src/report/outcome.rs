@@ -106,6 +106,10 @@ pub struct TimeReport {
     pub assumed: Vec<Assumed>,
     /// Part of `measured` during which the run waited for a person.
     pub waiting_for_people: HumanDuration,
+    /// Part of `measured` during which no process of the run was at work, if there was such a time. It counts; where it
+    /// alone decides between met and missed, the objective was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unattended: Option<HumanDuration>,
     /// The distance to the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<Margin>,

@@ -124,6 +124,7 @@ fn step(id: &str, uses: &str, phase: Phase, needs: &[&str]) -> PlannedStep {
         required: true,
         expect: BTreeMap::new(),
         creates: Vec::new(),
+        watch: None,
     }
 }
 
@@ -207,6 +208,7 @@ pub(crate) fn plan() -> Plan {
         },
         data: DataClass { class: "internal".into() },
         guard: Guard::default(),
+        hooks: Vec::new(),
         vars: BTreeMap::new(),
         inputs: BTreeMap::from([("ticket".to_owned(), json!("CHG-4711"))]),
         steps: steps(),
@@ -420,6 +422,7 @@ fn restore(tape: &mut Tape) {
             by: "mori".into(),
             identified_by: "terminal user".into(),
             comment: Some("go <ahead> & hurry".into()),
+            proof: None,
         },
     });
     tape.finish("approve", Outcome::Passed, &[]);
@@ -578,12 +581,14 @@ pub(crate) fn cancelled() -> Sample {
             by: "mori".into(),
             identified_by: "terminal user".into(),
             comment: None,
+            proof: None,
         },
     });
     tape.finish("approve", Outcome::Passed, &[]);
     tape.after("1s").start("restore");
     tape.add(Event::ResourceIntended { step: StepId::new("restore"), key: instance() });
-    tape.after("9m").add(Event::CancelRequested { by: "sre@bastion (interrupt)".into() });
+    tape.after("9m")
+        .add(Event::CancelRequested { by: "sre@bastion (interrupt)".into(), incident: false });
     tape.leave_out("data", "the run was cancelled");
     tape.leave_out("deep", "the run was cancelled");
     tape.fail("restore", FailureClass::Broken, "cancelled while waiting for the instance");

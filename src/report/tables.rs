@@ -1,6 +1,7 @@
 //! The lists of a report, from the gathered records.
 
 use super::fold::{Fold, Mark, ResourceFold, effective};
+use super::model::Standstill;
 use super::objectives::{accepted, passed_gates, waiting};
 use super::parts::{
     ApprovalReport, AttemptReport, CallReport, CheckReport, ClockMoment, FindingReport, Moment,
@@ -26,6 +27,26 @@ pub(super) fn sites(plan: &Plan, fold: &Fold<'_>) -> Vec<SiteReport> {
         }
     };
     plan.sites.iter().map(site).collect()
+}
+
+/// When the run stood still, and why.
+pub(super) fn standstills(fold: &Fold<'_>) -> Vec<Standstill> {
+    let absences = fold.absences.iter().map(|(left, taken_over)| {
+        (*left, *taken_over, "no process was at work".to_owned(), vec![left.seq, taken_over.seq])
+    });
+    let pauses = fold.pauses.iter().map(|(start, by, end)| {
+        let marks = std::iter::once(start.seq).chain(end.map(|end| end.seq)).collect();
+        (*start, end.unwrap_or(fold.last), format!("halted by {by}"), marks)
+    });
+    let mut all: Vec<_> = absences.chain(pauses).collect();
+    all.sort_by_key(|(start, ..)| start.seq);
+    let standstill = |(start, end, why, evidence): (Mark, Mark, String, Vec<u64>)| Standstill {
+        why,
+        began: start.at,
+        duration: end.since(start),
+        evidence,
+    };
+    all.into_iter().map(standstill).collect()
 }
 
 pub(super) fn steps(plan: &Plan, fold: &Fold<'_>, path: &[StepId]) -> Vec<StepReport> {

@@ -185,8 +185,8 @@ fn a_clock_that_is_set_during_the_run_does_not_change_the_measure() {
     assert_eq!(sample.report().objectives.rto.unwrap().measured, Some(human("58m 29s")));
 }
 
-#[test]
-fn the_time_over_a_resume_counts() {
+/// The good run, whose process died while it restored; another one went on after a gap.
+fn taken_over_after(gap_ms: u64) -> Sample {
     let mut sample = samples::passed();
     let at = sample
         .tape
@@ -195,7 +195,7 @@ fn the_time_over_a_resume_counts() {
         .position(|record| matches!(&record.event, Event::ResourceOwned { .. }));
     let at = at.unwrap() + 1;
     let mut resumed = sample.tape.records[at].clone();
-    resumed.event = Event::RunResumed { torn_bytes: 0, gap_ms: 60_000 };
+    resumed.event = Event::RunResumed { torn_bytes: 0, gap_ms };
     resumed.elapsed_ms = 5;
     sample.tape.records.insert(at, resumed);
     let shift = sample.tape.records[at + 1].elapsed_ms;
@@ -203,7 +203,50 @@ fn the_time_over_a_resume_counts() {
         record.elapsed_ms = record.elapsed_ms - shift + 5 + 47 * 60_000;
     }
     renumber(&mut sample);
-    assert_eq!(sample.report().objectives.rto.unwrap().measured, Some(human("59m 29s")));
+    sample
+}
+
+#[test]
+fn the_time_over_a_resume_counts_and_is_stated() {
+    let report = taken_over_after(60_000).report();
+    let rto = report.objectives.rto.unwrap();
+    assert_eq!(rto.measured, Some(human("59m 29s")));
+    assert_eq!(rto.unattended, Some(human("1m")));
+    assert_eq!(rto.outcome, ObjectiveOutcome::Met);
+    assert_eq!(report.run.resumed, 1);
+    let still = &report.run.standstills[0];
+    assert_eq!((still.why.as_str(), still.duration), ("no process was at work", human("1m")));
+}
+
+#[test]
+fn when_only_an_absence_decides_between_met_and_missed_the_rto_is_not_measured() {
+    let report = taken_over_after(10 * 3_600_000).report();
+    let rto = report.objectives.rto.unwrap();
+    assert_eq!((rto.outcome, rto.actual), (ObjectiveOutcome::NotMeasured, None));
+    assert!(rto.why.unwrap().contains("lies between"));
+    assert_eq!(report.verdict.outcome, Verdict::Inconclusive);
+}
+
+#[test]
+fn time_in_which_somebody_halted_the_run_is_waiting_for_people() {
+    let mut sample = samples::passed();
+    let before = sample.report().objectives.rto.unwrap();
+    let made =
+        |record: &crate::journal::Record| matches!(&record.event, Event::ResourceOwned { .. });
+    let at = sample.tape.records.iter().position(made).unwrap();
+    let mut paused = sample.tape.records[at].clone();
+    paused.event = Event::RunPaused { by: "anna".to_owned() };
+    let mut continued = sample.tape.records[at + 1].clone();
+    continued.event = Event::RunContinued { by: "bert".to_owned() };
+    let halted = continued.elapsed_ms - paused.elapsed_ms;
+    sample.tape.records.insert(at + 1, paused);
+    sample.tape.records.insert(at + 2, continued);
+    renumber(&mut sample);
+    let report = sample.report();
+    let rto = report.objectives.rto.unwrap();
+    let more = rto.waiting_for_people.0 - before.waiting_for_people.0;
+    assert_eq!((more.as_millis() as u64, rto.measured), (halted, before.measured));
+    assert_eq!(report.run.standstills[0].why, "halted by anna");
 }
 
 #[test]

@@ -178,6 +178,7 @@ impl Outside for EstateOutside {
                 by: answer.by,
                 identified_by: "answers of the estate".to_owned(),
                 comment: answer.comment,
+                proof: None,
             })
         })
     }

@@ -22,8 +22,8 @@ pub(crate) use check::{Validators, input_field, is_of_kind};
 pub use codes::{CODES, CodeFacts, code_facts, errors_markdown};
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
-    Assumptions, DataClass, Disaster, DisasterKind, Gate, Guard, InputDeclaration, InputKind, Mode,
-    Modes, Objectives, OnFailure, RecoveryLevelObjective, RecoveryPointObjective,
+    Assumptions, DataClass, Disaster, DisasterKind, Gate, Guard, Hook, InputDeclaration, InputKind,
+    Mode, Modes, Objectives, OnFailure, RecoveryLevelObjective, RecoveryPointObjective,
     RecoveryTimeObjective, RtoFrom, Scenario, Site, Step,
 };
 pub use render::render;

@@ -1,11 +1,12 @@
 use crate::action::Phase;
 use crate::ids::{SiteName, StepId};
-use crate::journal::Measure;
+use crate::journal::{Measure, Moment};
+use crate::outside::Given;
 use crate::time::{HumanDuration, RetryPolicy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A disaster and how to come back from it.
@@ -47,6 +48,10 @@ pub struct Scenario {
     /// Limits of what a run may do.
     #[serde(default)]
     pub guard: Guard,
+    /// Who is told what happens in a run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub hooks: Vec<Hook>,
     /// Variables of the modes `drill` and `recovery`, for `{{vars.…}}`.
     #[serde(default)]
     pub modes: Modes,
@@ -270,6 +275,42 @@ impl Default for Guard {
     }
 }
 
+/// Tells people what happens: by a program, or by a message to a URL. Whether it worked is written down, and never decides
+/// about the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["post"] }, { "required": ["run"] }]))]
+pub struct Hook {
+    /// At which moments.
+    #[schemars(length(min = 1))]
+    pub on: BTreeSet<Moment>,
+    /// Sends the message as JSON (`text`, `moment`, `run`, `scenario`, `step`) by POST to this URL, as incoming webhooks of
+    /// chats take it. A URL that lets whoever knows it write is a secret: name the variable that holds it, `{from_env: …}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post: Option<Given>,
+    /// Runs this program, without a shell, with the same JSON on standard input and the moment in `REDRILL_MOMENT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub run: Option<Vec<String>>,
+}
+
+impl Hook {
+    /// How it tells, without anything secret.
+    pub fn describe(&self) -> String {
+        match (&self.run, &self.post) {
+            (Some(argv), _) => argv.first().cloned().unwrap_or_default(),
+            (None, Some(Given::Text(url))) => {
+                let host = url.split('/').nth(2).unwrap_or("nowhere");
+                format!("POST to {host}")
+            }
+            (None, Some(url)) => {
+                format!("POST to the URL in {}", url.variable().unwrap_or_default())
+            }
+            (None, None) => "nothing".to_owned(),
+        }
+    }
+}
+
 /// Variables by mode.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -366,6 +407,11 @@ pub struct Step {
     /// Whether the run can pass without it.
     #[serde(default = "yes")]
     pub required: bool,
+    /// Makes it a watch: it looks this often while the other steps are under way, and a last time after them. When it
+    /// falls short, or cannot look, the run is cancelled and what it made is removed. For actions that change nothing:
+    /// an HTTP check of production, a program that asks for the state of an alarm. The time limit is that of one look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<HumanDuration>,
     /// What its outputs should be: `worst_gap: "<= 26h"`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expect: BTreeMap<String, Value>,

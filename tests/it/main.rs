@@ -20,6 +20,8 @@ mod program;
 #[cfg(test)]
 mod rehearsals;
 #[cfg(test)]
+mod server_approvals;
+#[cfg(test)]
 mod server_browser;
 #[cfg(test)]
 mod server_moto;
@@ -31,3 +33,5 @@ mod server_restore;
 mod server_sandbox;
 #[cfg(test)]
 mod server_support;
+#[cfg(test)]
+mod steering;

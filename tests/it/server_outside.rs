@@ -473,6 +473,7 @@ async fn check(server: &Postgres, input: serde_json::Value) -> (serde_json::Valu
         seed: 1,
         expires: now,
         started: now,
+        operator: "operator".to_owned(),
         withhold_data: false,
         is_drill: true,
     };

@@ -12,7 +12,7 @@ mod postgres;
 mod terminal;
 mod values;
 
-pub use approval::answer_approval;
+pub use approval::{GivenAnswer, answer_approval};
 
 use super::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseEngine, DatabaseLogin,

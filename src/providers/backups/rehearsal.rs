@@ -133,6 +133,7 @@ impl Rehearsal {
             seed: 1,
             expires: started + chrono::TimeDelta::hours(12),
             started,
+            operator: "operator".to_owned(),
             withhold_data: false,
             is_drill: true,
         };

@@ -28,12 +28,22 @@ pub struct Approve;
 /// What a step of `control.approve` is given.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("if" = {
+    "properties": { "not_operator": { "const": true } }, "required": ["not_operator"],
+}, "then" = { "required": ["signed_by"] }))]
 pub struct Input {
     /// What is asked: one question that can be answered with yes or no.
     pub ask: String,
     /// How long an answer is waited for (default 30m). The time counts for the recovery time.
     #[serde(default = "half_an_hour")]
     pub within: HumanDuration,
+    /// The file of those who may answer, as OpenSSH's allowed signers (`man ssh-keygen`, ALLOWED SIGNERS). With it an
+    /// answer counts only when one of them has signed it: `redrill approve RUN STEP --sign-with KEY`.
+    #[serde(default)]
+    pub signed_by: Option<String>,
+    /// Whether somebody else than the operator of the run must answer. Needs `signed_by`: a typed name proves nobody.
+    #[serde(default)]
+    pub not_operator: bool,
 }
 
 fn half_an_hour() -> HumanDuration {
@@ -52,7 +62,9 @@ pub struct Output {
 const ABOUT: &str = "\
 Asks a question and waits for a person: at the terminal of the run, or from another one by `redrill approve` and `redrill \
 reject`. Rejected, the step fails. When nobody answers in time it is inconclusive. Who answered, how they are known and what \
-they wrote is in the journal. The name is the one of the operating system: it is no proof of a second person.";
+they wrote is in the journal. Without `signed_by` the name is the one of the operating system: it is no proof of a second \
+person. With it the answer carries an SSH signature over run, plan, question and decision, which stays in the journal and can \
+be verified again by anyone.";
 
 impl Action for Approve {
     type Input = Input;
@@ -87,6 +99,10 @@ impl Action for Approve {
         context.recorder.record(requested).await?;
         context.progress(&format!("waiting for approval: {}", input.ask));
         let request = ApprovalRequest {
+            run: context.facts.run.clone(),
+            plan: context.facts.plan,
+            signed_by: input.signed_by.clone(),
+            not: input.not_operator.then(|| context.facts.operator.clone()),
             step: context.step.clone(),
             text: input.ask.clone(),
             timeout: input.within.0,

@@ -9,6 +9,7 @@ fn answered(answer: Result<bool, OutsideError>) -> FakeOutside {
         by: "anna".into(),
         identified_by: "test".into(),
         comment: Some("looked at it".into()),
+        proof: None,
     });
     outside.approvals.lock().unwrap().push_back(approval);
     outside

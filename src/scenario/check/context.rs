@@ -26,6 +26,8 @@ pub(super) struct StepView<'a> {
     pub(super) with: Option<&'a Node>,
     pub(super) when: Option<&'a Node>,
     pub(super) expect: &'a [Entry],
+    /// Set for a watch.
+    pub(super) watch: Option<&'a Node>,
     pub(super) required: bool,
     pub(super) action: Option<&'a ActionEntry>,
 }
@@ -217,6 +219,7 @@ fn step_view<'a>(node: &'a Node, registry: &'a Registry) -> StepView<'a> {
         with: node.get("with"),
         when: node.get("when"),
         expect: node.get("expect").map(Node::entries).unwrap_or_default(),
+        watch: node.get("watch"),
         required: !matches!(node.get("required").map(|n| &n.kind), Some(Kind::Bool(false))),
         action,
     }

@@ -13,6 +13,7 @@ mod references;
 mod shape;
 mod steps;
 mod values;
+mod watches;
 
 #[cfg(test)]
 mod tests;
@@ -80,6 +81,7 @@ pub fn load_text(source: Source, registry: &Registry) -> Loaded {
     expectations::check(&context, &mut diagnostics);
     objectives::check(&context, &mut diagnostics);
     guard::check(&context, &mut diagnostics);
+    watches::check(&context, &mut diagnostics);
     let mut scenario = None;
     if !diagnostics.iter().any(Diagnostic::is_error) {
         match Scenario::deserialize(root.to_value()) {

@@ -52,8 +52,9 @@ fn check_site(context: &Context<'_>, step: &StepView<'_>, found: &mut Vec<Diagno
     }
 }
 
+/// A watch goes on to the end, whatever its phase.
 fn is_after_the_disaster(step: &StepView<'_>) -> bool {
-    step.phase.is_some_and(|phase| phase != Phase::Prepare)
+    step.watch.is_some() || step.phase.is_some_and(|phase| phase != Phase::Prepare)
 }
 
 /// Says so when there is no such site.
@@ -82,6 +83,10 @@ fn check_gate(context: &Context<'_>, step: &StepView<'_>, found: &mut Vec<Diagno
         let message = format!("{} is not a verify step, so it is no gate", step.name());
         let diagnostic = context.at("RD208", gate.span.clone(), message);
         found.push(diagnostic.help("add phase: verify, or remove gate:"));
+    } else if step.watch.is_some() {
+        let message = format!("{} is a watch, which ends after all gates", step.name());
+        let diagnostic = context.at("RD208", gate.span.clone(), message);
+        found.push(diagnostic.help("remove gate:, or make the check a step of its own"));
     }
     if gate.text != "acceptance" {
         return;

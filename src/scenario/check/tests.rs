@@ -449,3 +449,34 @@ proptest! {
         }
     }
 }
+
+/// The good scenario with a watch before the last step, and something changed in it.
+fn watched(from: &str, to: &str) -> Vec<(&'static str, String)> {
+    let watch = "  - id: light\n    uses: sql.check\n    watch: 1m\n    \
+                 with: { endpoint: orders.example, credentials: { from_env: PASSWORD } }\n    \
+                 expect: { rows: \">= 1\" }\n  - id: deeper\n";
+    let text = GOOD.replacen("  - id: deeper\n", watch, 1);
+    assert!(text.contains(from), "{from:?} is not in the scenario");
+    let text = text.replacen(from, to, 1);
+    check(&text).into_iter().map(|d| (d.code, text[d.span].to_owned())).collect()
+}
+
+#[test]
+fn a_watch_only_looks_at_something_that_can_turn_red_and_nothing_waits_for_it() {
+    assert_eq!(watched("1m", "30s"), []);
+    assert_eq!(watched("    expect: { rows: \">= 1\" }\n", ""), [("RD214", "1m".to_owned())]);
+    let needed = watched("needs: [ask]", "needs: [ask, light]");
+    assert!(needed.contains(&("RD215", "light".to_owned())), "{needed:?}");
+    let used =
+        watched("endpoint: \"{{steps.restore.endpoint}}\"", "endpoint: \"{{steps.light.rows}}\"");
+    assert!(used.iter().any(|(code, _)| *code == "RD215"), "{used:?}");
+    let gate = watched("    watch: 1m\n", "    watch: 1m\n    gate: assurance\n");
+    assert_eq!(gate, [("RD208", "assurance".to_owned())]);
+    let changing = watched("    timeout: 3h\n", "    watch: 3m\n");
+    assert!(changing.contains(&("RD213", "3m".to_owned())), "{changing:?}");
+    let lost = watched(
+        "    at: primary\n    uses: db.capture\n",
+        "    at: primary\n    uses: db.capture\n    watch: 3m\n    expect: { port: 5432 }\n",
+    );
+    assert!(lost.contains(&("RD210", "primary".to_owned())), "{lost:?}");
+}

@@ -4,14 +4,17 @@
 //! once, by whoever comes first, never replaced. When the deadline passes, the run itself takes that place, so that
 //! nobody can believe to have answered in time.
 
+mod signature;
+
 use super::terminal::Terminal;
 use crate::error::Error;
-use crate::ids::{Digest, StepId};
-use crate::journal::Approval;
+use crate::ids::{Digest, RunId, StepId};
+use crate::journal::{Approval, ApprovalProof};
 use crate::outside::{ApprovalRequest, OutsideError};
 use crate::time::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use signature::Unverified;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -24,16 +27,54 @@ const POLL: Duration = Duration::from_millis(300);
 /// The open question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Request {
+    run: RunId,
+    plan: Digest,
     step: StepId,
     text: String,
     /// Until when it can be answered (UTC).
     deadline: DateTime<Utc>,
+    /// The file of allowed signers, absolute, when the answer must be signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signed_by: Option<String>,
+    /// Who may not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not: Option<String>,
 }
 
 impl Request {
     /// Binds an answer to this question, so that an old answer cannot count for a new one.
     fn digest(&self) -> Digest {
-        Digest::of(format!("{}\0{}\0{}", self.step, self.text, self.deadline).as_bytes())
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// The same question, perhaps with another deadline.
+    fn asks_the_same(&self, other: &Self) -> bool {
+        *self == Self { deadline: self.deadline, ..other.clone() }
+    }
+
+    /// What was signed, which must be this very answer to this very question.
+    fn proof_of<'a>(&self, approval: &'a Approval) -> Result<&'a ApprovalProof, String> {
+        let proof = approval.proof.as_ref().ok_or("it is not signed")?;
+        let comment = approval.comment.as_deref();
+        if proof.statement == signature::statement(self, approval.approved, comment) {
+            Ok(proof)
+        } else {
+            Err("something else was signed".to_owned())
+        }
+    }
+
+    /// An answer as it counts: who it is from, verified where the question asks for it.
+    async fn verified(&self, approval: Approval) -> Result<Approval, Unverified> {
+        let Some(allowed) = &self.signed_by else { return Ok(approval) };
+        let proof = self.proof_of(&approval).map_err(Unverified::Invalid)?;
+        let signer = signature::verify(self, allowed, proof).await?;
+        if self.not.as_deref().is_some_and(|not| is_same_person(not, &signer.principal)) {
+            let text =
+                format!("{} is the operator of the run, who may not answer", signer.principal);
+            return Err(Unverified::Invalid(text));
+        }
+        let identified_by = format!("SSH key {} of the allowed signers in {allowed}", signer.key);
+        Ok(Approval { by: signer.principal, identified_by, ..approval })
     }
 }
 
@@ -80,7 +121,7 @@ impl Files {
     /// answer that came meanwhile.
     fn open(&self, request: Request, now: DateTime<Utc>) -> io::Result<Request> {
         if let Some(open) = self.open_request()?
-            && open.text == request.text
+            && open.asks_the_same(&request)
             && open.deadline > now
         {
             return Ok(open);
@@ -88,14 +129,19 @@ impl Files {
         if let Some(folder) = self.request.parent() {
             fs::create_dir_all(folder)?;
         }
-        match fs::remove_file(&self.response) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
+        self.discard_response()?;
         let unique = request.digest().short(12);
         let temporary = write_beside(&self.request, &unique, &request)?;
         fs::rename(&temporary, &self.request)?;
         Ok(request)
+    }
+
+    /// Takes an answer away that does not count, so that another one can be given.
+    fn discard_response(&self) -> io::Result<()> {
+        match fs::remove_file(&self.response) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
     }
 
     /// Gives the answer, if nobody has yet. True when this one counts.
@@ -145,18 +191,41 @@ pub(super) async fn ask(
     let now = clock.now();
     let timeout = TimeDelta::from_std(request.timeout).unwrap_or(TimeDelta::days(3650));
     let deadline = now + timeout;
-    let wanted = Request { step: request.step.clone(), text: request.text.clone(), deadline };
+    let signed_by = match &request.signed_by {
+        Some(file) => {
+            Some(std::path::absolute(file).map_err(failed)?.to_string_lossy().into_owned())
+        }
+        None => None,
+    };
+    let wanted = Request {
+        run: request.run.clone(),
+        plan: request.plan,
+        step: request.step.clone(),
+        text: request.text.clone(),
+        deadline,
+        signed_by,
+        not: request.not.clone(),
+    };
     let open = files.open(wanted, now).map_err(failed)?;
     let mut lines = terminal.ask(&question(&open, run_dir));
     loop {
         if let Some(response) = files.response_to(&open).map_err(failed)? {
-            return response.approval.ok_or(OutsideError::NoAnswer);
+            let approval = response.approval.ok_or(OutsideError::NoAnswer)?;
+            match open.verified(approval).await {
+                Ok(approval) => return Ok(approval),
+                Err(Unverified::Unknown(error)) => return Err(error),
+                Err(Unverified::Invalid(why)) => {
+                    Terminal::show(&format!("An answer to {} does not count: {why}.", open.step));
+                    files.discard_response().map_err(failed)?;
+                }
+            }
         }
         let now = clock.now();
         let response = if now >= open.deadline {
             Some(Response { request: open.digest(), at: now, approval: None })
         } else {
             let typed = next_line(&mut lines, clock).await;
+            let typed = typed.filter(|_| open.signed_by.is_none());
             typed.and_then(|line| decision(&line)).map(|approval| Response {
                 request: open.digest(),
                 at: clock.now(),
@@ -170,7 +239,26 @@ pub(super) async fn ask(
     }
 }
 
+/// Whether a principal such as `anna@example.com` is the user `anna` of the system.
+fn is_same_person(user: &str, principal: &str) -> bool {
+    let name = principal.split('@').next().unwrap_or_default();
+    user.eq_ignore_ascii_case(name) || user.eq_ignore_ascii_case(principal)
+}
+
 fn question(open: &Request, run_dir: &Path) -> String {
+    if let Some(signers) = &open.signed_by {
+        return format!(
+            "\n{}: {}\nThe answer must be signed by one of {signers}{}: redrill approve {run} {} --sign-with KEY (or\n\
+             redrill reject), for the run in {}, before {}.",
+            open.step,
+            open.text,
+            if open.not.is_some() { ", not by the operator of this run" } else { "" },
+            open.step,
+            run_dir.display(),
+            open.deadline.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            run = open.run,
+        );
+    }
     format!(
         "\n{}: {}\nType \"approve\" or \"reject\", with a comment if you like, or answer from another terminal\n\
          (redrill approve, or redrill reject, for the run in {}) before {}.",
@@ -218,7 +306,8 @@ fn decision(line: &str) -> Option<Approval> {
         }
     };
     let comment = Some(comment.trim().to_owned()).filter(|comment| !comment.is_empty());
-    Some(Approval { approved, by: user(), identified_by: "terminal user".to_owned(), comment })
+    let identified_by = "terminal user".to_owned();
+    Some(Approval { approved, by: user(), identified_by, comment, proof: None })
 }
 
 #[expect(
@@ -230,25 +319,65 @@ fn user() -> String {
     named.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// Answers the open question of a step of a run, for `redrill approve` and `redrill reject`. `by` is who answers, as
-/// the system knows them.
+/// An answer, for `redrill approve` and `redrill reject`.
+#[derive(Clone, Debug)]
+pub struct GivenAnswer<'a> {
+    /// The decision.
+    pub approved: bool,
+    /// What is written with it.
+    pub comment: Option<String>,
+    /// Who answers, as the system knows them.
+    pub by: &'a str,
+    /// The key that signs it: a private key, or the public one of a key that an agent holds.
+    pub key: Option<&'a Path>,
+}
+
+/// Answers the open question of a step of a run. A signature is verified before the answer is given.
 ///
 /// # Errors
-/// When the step asks nothing, the deadline has passed, or it has been answered; when the files cannot be used.
-pub fn answer_approval(
+/// When the step asks nothing, the deadline has passed, or it has been answered; when it must be signed and is not, or
+/// not by somebody who may answer; when the files cannot be used.
+pub async fn answer_approval(
     run_dir: &Path,
     step: &StepId,
-    approved: bool,
-    comment: Option<String>,
-    by: &str,
+    given: GivenAnswer<'_>,
 ) -> crate::error::Result<()> {
-    let approval = Approval {
-        approved,
-        by: by.to_owned(),
+    let mut approval = Approval {
+        approved: given.approved,
+        by: given.by.to_owned(),
         identified_by: "user of the command line".to_owned(),
-        comment,
+        comment: given.comment,
+        proof: None,
     };
-    answer_at(run_dir, step, approval, Clock::system().now())
+    let request = open_request(run_dir, step)?;
+    match (&request.signed_by, given.key) {
+        (Some(_), None) => {
+            return Err(Error::bad_input(format!("the answer to {step} must be signed")).help(
+                "add --sign-with KEY: your private key, or the public one of a key in your agent",
+            ));
+        }
+        (_, Some(key)) => {
+            let text = signature::statement(&request, given.approved, approval.comment.as_deref());
+            let signed = signature::sign(key, text);
+            approval.proof = Some(signed.map_err(|e| Error::broken(format!("not signed: {e}")))?);
+        }
+        (None, None) => {}
+    }
+    // The run verifies it again; here it is so that whoever answers hears of a mistake.
+    match request.verified(approval.clone()).await {
+        Err(Unverified::Invalid(why)) => {
+            Err(Error::bad_input(format!("the answer to {step} would not count: {why}")))
+        }
+        Err(Unverified::Unknown(error)) => Err(Error::broken(error.to_string())),
+        Ok(_) => answer_at(run_dir, step, approval, Clock::system().now()),
+    }
+}
+
+fn open_request(run_dir: &Path, step: &StepId) -> crate::error::Result<Request> {
+    let failed = |e: io::Error| Error::broken(format!("the approval's files: {e}"));
+    let nothing = || Error::bad_input(format!("the step {step} of this run asks for no approval"));
+    let files = Files::of(run_dir, step).ok_or_else(nothing)?;
+    files.open_request().map_err(failed)?.ok_or_else(nothing)
 }
 
 fn answer_at(
@@ -259,8 +388,8 @@ fn answer_at(
 ) -> crate::error::Result<()> {
     let failed = |e: io::Error| Error::broken(format!("the approval's files: {e}"));
     let nothing = || Error::bad_input(format!("the step {step} of this run asks for no approval"));
+    let request = open_request(run_dir, step)?;
     let files = Files::of(run_dir, step).ok_or_else(nothing)?;
-    let request = files.open_request().map_err(failed)?.ok_or_else(nothing)?;
     if let Some(given) = files.response_to(&request).map_err(failed)? {
         return Err(Error::bad_input(already(step, &given)));
     }

@@ -3,6 +3,10 @@ use std::future::Future;
 
 fn request(minutes: u64) -> ApprovalRequest {
     ApprovalRequest {
+        run: RunId::new("orders-0001-abcdef"),
+        plan: Digest::of(b"plan"),
+        signed_by: None,
+        not: None,
         step: StepId::new("cut-over"),
         text: "Cut over?".to_owned(),
         timeout: Duration::from_secs(minutes * 60),
@@ -10,7 +14,7 @@ fn request(minutes: u64) -> ApprovalRequest {
 }
 
 fn approval(approved: bool, by: &str) -> Approval {
-    Approval { approved, by: by.into(), identified_by: "test".into(), comment: None }
+    Approval { approved, by: by.into(), identified_by: "test".into(), comment: None, proof: None }
 }
 
 /// Asks, while `meanwhile` happens beside it.
@@ -115,4 +119,44 @@ fn names_from_the_command_line_do_not_leave_the_folder() {
     for name in ["../evil", "", ".", "a/b"] {
         assert!(Files::of(folder.path(), &StepId::new(name)).is_none(), "{name}");
     }
+}
+
+#[test]
+fn a_signature_is_for_its_own_run_plan_question_decision_and_comment_only() {
+    let asked = Request {
+        run: RunId::new("orders-0001-abcdef"),
+        plan: Digest::of(b"plan"),
+        step: StepId::new("cut-over"),
+        text: "Cut over?".to_owned(),
+        deadline: "2026-11-22T00:30:00Z".parse().unwrap(),
+        signed_by: Some("signers".to_owned()),
+        not: None,
+    };
+    let proof = ApprovalProof {
+        statement: signature::statement(&asked, true, Some("looked at it")),
+        signature: "judged elsewhere".to_owned(),
+    };
+    let comment = Some("looked at it".to_owned());
+    let signed = Approval { comment, proof: Some(proof), ..approval(true, "anna") };
+    assert!(asked.proof_of(&signed).is_ok());
+    assert_eq!(asked.proof_of(&approval(true, "anna")).unwrap_err(), "it is not signed");
+    let other_run = Request { run: RunId::new("orders-0002-abcdef"), ..asked.clone() };
+    let other_plan = Request { plan: Digest::of(b"another plan"), ..asked.clone() };
+    let other_text = Request { text: "Delete it?".to_owned(), ..asked.clone() };
+    for question in [other_run, other_plan, other_text] {
+        assert!(question.proof_of(&signed).is_err(), "{question:?}");
+    }
+    let no = Approval { approved: false, ..signed.clone() };
+    let more = Approval { comment: Some("and more".into()), ..signed };
+    for answer in [no, more] {
+        assert!(asked.proof_of(&answer).is_err(), "{answer:?}");
+    }
+}
+
+#[test]
+fn the_operator_is_recognised_among_the_principals() {
+    for principal in ["anna", "Anna", "anna@example.com"] {
+        assert!(is_same_person("anna", principal), "{principal}");
+    }
+    assert!(!is_same_person("anna", "bert@anna.example.com"));
 }

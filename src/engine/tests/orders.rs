@@ -1,0 +1,135 @@
+//! What people and signals say while a run is under way.
+
+use super::rig::{Ran, cancel, lasting, making, rig, step};
+use crate::engine::{Keep, Order};
+use crate::journal::{Event, Outcome};
+use serde_json::json;
+use std::time::Duration;
+
+fn pause() -> Order {
+    Order::Pause { by: "anna".to_owned() }
+}
+
+fn go_on() -> Order {
+    Order::Continue { by: "bert".to_owned() }
+}
+
+fn incident() -> Order {
+    Order::Cancel { by: "anna".to_owned(), incident: true }
+}
+
+/// The second at which something first happened.
+fn second(ran: &Ran, wanted: impl Fn(&Event) -> bool) -> u64 {
+    let record = ran.records.iter().find(|r| wanted(&r.event)).unwrap();
+    record.elapsed_ms / 1000
+}
+
+fn started(id: &'static str) -> impl Fn(&Event) -> bool {
+    move |event| matches!(event, Event::StepStarted { step, .. } if step.as_str() == id)
+}
+
+#[test]
+fn a_halted_run_lets_what_runs_come_to_its_end_and_starts_nothing_more() {
+    let mut rig = rig(vec![step("a", lasting(60)), step("b", lasting(60)).needs("a")]);
+    rig.orders = vec![(10, pause()), (500, go_on())];
+    let ran = rig.run();
+    assert_eq!(second(&ran, |e| matches!(e, Event::StepFinished { .. })), 60);
+    assert_eq!(second(&ran, started("b")), 500);
+    assert_eq!(ran.state().finished, Some(Outcome::Passed));
+    assert_eq!(ran.state().paused, None);
+}
+
+#[test]
+fn a_halted_run_declares_no_disaster_and_removes_nothing() {
+    let mut rig = rig(vec![step("p", lasting(60)).prepare(), step("a", making()).needs("p")]);
+    rig.orders = vec![(10, pause()), (300, go_on()), (305, pause()), (900, go_on())];
+    let ran = rig.run();
+    assert_eq!(second(&ran, |e| matches!(e, Event::DisasterDeclared { .. })), 300);
+    assert_eq!(second(&ran, |e| matches!(e, Event::ReleaseStarted)), 900);
+    assert_eq!((ran.state().finished, ran.left()), (Some(Outcome::Passed), 0));
+}
+
+#[test]
+fn a_halted_run_still_ends_at_the_guards_limit_and_when_it_is_cancelled() {
+    let halted = || {
+        let mut rig = rig(vec![step("a", making()), step("b", lasting(1)).needs("a")]);
+        rig.plan.guard.max_duration = Duration::from_secs(1000).into();
+        rig.orders = vec![(5, pause())];
+        rig
+    };
+    let forgotten = halted().run();
+    assert!(forgotten.state().cancelled.as_ref().unwrap().contains("guard.max_duration"));
+    assert_eq!((forgotten.left(), forgotten.seconds), (0, 1000));
+    let mut cancelled = halted();
+    cancelled.orders.push((100, cancel()));
+    let cancelled = cancelled.run();
+    assert_eq!(cancelled.state().cancelled.as_deref(), Some("a test"));
+    assert_eq!((cancelled.left(), cancelled.seconds), (0, 100));
+}
+
+#[test]
+fn a_process_that_takes_over_finds_the_run_halted() {
+    let mut first = rig(vec![step("a", lasting(60)), step("b", lasting(60)).needs("a")]);
+    first.orders = vec![(10, pause()), (500, go_on())];
+    let whole = first.run();
+    let halted = whole.records.iter().position(|r| matches!(r.event, Event::RunPaused { .. }));
+    let cut = &whole.records[..=halted.unwrap()];
+    let steps = vec![step("a", lasting(60)), step("b", lasting(60)).needs("a")];
+    let mut second_process = rig(steps).after(cut, 3600);
+    second_process.orders = vec![(700, go_on())];
+    let ran = second_process.run();
+    let after = ran.records[cut.len()..].iter().find(|r| started("b")(&r.event)).unwrap();
+    assert_eq!(after.elapsed_ms / 1000, 700);
+    assert_eq!(ran.state().finished, Some(Outcome::Passed));
+}
+
+#[test]
+fn an_order_that_is_there_when_a_process_takes_over_comes_before_everything_else() {
+    let steps = || vec![step("a", making()), step("b", making()).needs("a")];
+    let whole = rig(steps()).run();
+    let owned = whole.records.iter().position(|r| matches!(r.event, Event::ResourceOwned { .. }));
+    let mut again = rig(steps()).after(&whole.records[..=owned.unwrap()], 60);
+    again.orders = vec![(0, cancel())];
+    let ran = again.run();
+    assert_eq!(ran.log(), ["remove redrill-test-0001-abcdef-a"], "no step was started again");
+    assert_eq!((ran.left(), ran.outcome("a")), (0, Outcome::Inconclusive));
+}
+
+#[test]
+fn an_incident_removes_everything_at_once_and_keeps_nothing_of_a_drill() {
+    let steps = vec![step("a", making()), step("b", making()), step("c", lasting(9000))];
+    let mut kept = rig(steps.clone());
+    kept.keep = Keep::For(Duration::from_secs(3600));
+    kept.orders = vec![(100, incident())];
+    let ran = kept.run();
+    assert!(ran.state().incident);
+    assert_eq!((ran.left(), ran.seconds), (0, 100));
+    let mut recovery = rig(steps);
+    recovery.keep = Keep::Recovered;
+    recovery.orders = vec![(100, incident())];
+    assert_eq!(recovery.run().left(), 2, "what is itself the recovery is never removed");
+}
+
+#[test]
+fn an_incident_speeds_up_a_release_that_is_under_way() {
+    let steps = vec![step("a", making()), step("b", making()), step("c", lasting(50))];
+    let mut slow = rig(steps);
+    slow.estate.0.lock().unwrap().seconds_to_vanish = 600;
+    slow.orders = vec![(20, cancel()), (30, incident())];
+    let ran = slow.run();
+    assert_eq!(ran.left(), 0);
+    assert!(ran.seconds < 1000, "one after the other takes 1200 s, both at once {} s", ran.seconds);
+}
+
+#[test]
+fn orders_that_come_too_late_or_twice_change_nothing() {
+    let steps = vec![step("a", json!({ "make": true, "seconds": 50 }))];
+    let mut rig = rig(steps);
+    rig.orders = vec![(10, go_on()), (20, pause()), (21, pause()), (30, cancel()), (31, pause())];
+    let ran = rig.run();
+    let count =
+        |wanted: &dyn Fn(&Event) -> bool| ran.records.iter().filter(|r| wanted(&r.event)).count();
+    assert_eq!(count(&|e| matches!(e, Event::RunPaused { .. })), 1);
+    assert_eq!(count(&|e| matches!(e, Event::RunContinued { .. })), 0);
+    assert_eq!(count(&|e| matches!(e, Event::CancelRequested { .. })), 1);
+}

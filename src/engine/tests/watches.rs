@@ -1,0 +1,80 @@
+//! Steps that watch while the others are under way.
+
+use super::rig::{cancel, lasting, making, rig, step};
+use crate::journal::{Event, Outcome};
+use serde_json::json;
+
+#[test]
+fn a_watch_looks_until_the_others_are_over_and_then_a_last_time() {
+    let steps = vec![
+        step("watch", lasting(0)).prepare().watching(60),
+        step("p", lasting(100)).prepare(),
+        step("a", lasting(190)).needs("p"),
+    ];
+    let ran = rig(steps).run();
+    assert_eq!(ran.state().finished, Some(Outcome::Passed));
+    assert_eq!(ran.outcome("watch"), Outcome::Passed);
+    assert_eq!(ran.seconds, 290);
+    // At 0, 60, 120, 180, 240 and at the end.
+    assert_eq!(ran.log().iter().filter(|l| *l == "start watch").count(), 6);
+}
+
+#[test]
+fn a_watch_that_turns_red_cancels_the_run_and_what_was_made_is_removed() {
+    let steps = vec![
+        step("watch", json!({ "red_after": 150 })).watching(60),
+        step("a", making()),
+        step("b", lasting(5000)).needs("a"),
+    ];
+    let ran = rig(steps).run();
+    assert_eq!(ran.state().cancelled.as_deref(), Some("the watch watch failed"));
+    assert_eq!(ran.outcome("b"), Outcome::Inconclusive);
+    assert_eq!((ran.left(), ran.seconds), (0, 180));
+}
+
+#[test]
+fn a_watch_that_cannot_look_cancels_the_run_after_as_many_attempts_as_it_has() {
+    let steps = |failures| {
+        let mut watch = step("watch", lasting(0)).watching(60);
+        watch.retry.attempts = 3;
+        rig(vec![watch, step("a", lasting(500))]).fails_at_first("watch", failures).run()
+    };
+    assert_eq!(steps(2).state().finished, Some(Outcome::Passed));
+    let blind = steps(3);
+    assert_eq!(blind.outcome("watch"), Outcome::Inconclusive);
+    assert!(blind.state().cancelled.is_some());
+    assert_ne!(blind.state().finished, Some(Outcome::Passed));
+}
+
+#[test]
+fn a_watch_goes_on_in_the_process_that_takes_over() {
+    let steps = || {
+        let red = step("watch", json!({ "red_after": 40 })).watching(30);
+        vec![red, step("a", lasting(100))]
+    };
+    let first = rig(steps()).run();
+    let begun = first.records.iter().position(|r| matches!(r.event, Event::StepStarted { .. }));
+    let ran = rig(steps()).after(&first.records[..=begun.unwrap() + 1], 10).run();
+    assert_eq!(ran.state().cancelled.as_deref(), Some("the watch watch failed"));
+}
+
+#[test]
+fn only_the_first_and_the_last_look_are_written_down() {
+    let watch = step("watch", json!({ "value": 3 })).watching(10).expecting("value", "= 3");
+    let ran = rig(vec![watch, step("a", lasting(1000))]).run();
+    let checks = ran.records.iter().filter(|r| matches!(r.event, Event::Checked { .. })).count();
+    assert_eq!(checks, 1, "what the outputs should be is judged once, at the end");
+    assert_eq!(ran.outcome("watch"), Outcome::Passed);
+}
+
+#[test]
+fn a_watch_ends_with_a_run_that_is_cancelled_or_stops() {
+    let steps = || vec![step("watch", lasting(0)).watching(10), step("a", lasting(100))];
+    let mut cancelled = rig(steps());
+    cancelled.orders = vec![(50, cancel())];
+    assert_eq!(cancelled.run().seconds, 50);
+    let stopped = rig(vec![steps().remove(0), step("a", json!({ "end": "fail", "seconds": 35 }))]);
+    let stopped = stopped.run();
+    assert_eq!(stopped.state().finished, Some(Outcome::Failed));
+    assert_eq!(stopped.outcome("watch"), Outcome::Passed);
+}

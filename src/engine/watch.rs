@@ -1,0 +1,114 @@
+//! A step that watches: it looks again and again while the others are under way, and ends the run when it falls short.
+
+use super::attempt::{Attempt, run_once};
+use crate::action::{ActionEntry, Recorder, StepContext, StepError};
+use crate::ids::StepId;
+use crate::journal::{Event, Outcome, ResourceKey};
+use crate::plan::PlannedStep;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Looks at once, every `every`, and a last time when the others are `over`. Ends early with the look that fell short,
+/// or with the last of as many failed looks in a row as the step may have attempts.
+///
+/// Only the first look and the last one are written down: what lies between was as expected.
+pub(super) async fn keep_watch(
+    context: StepContext,
+    step: PlannedStep,
+    action: ActionEntry,
+    input: Value,
+    every: Duration,
+    mut over: watch::Receiver<bool>,
+) -> Attempt {
+    let held = Arc::new(HeldBack::new(context.recorder.clone()));
+    let looking = StepContext { recorder: held.clone(), ..context.clone() };
+    let (mut looks, mut failures) = (0_u64, 0);
+    loop {
+        let is_last = *over.borrow_and_update();
+        let limit = step.timeout.0;
+        let attempt =
+            run_once(looking.clone(), step.clone(), action.clone(), input.clone(), limit).await;
+        looks += 1;
+        failures = if matches!(attempt, Attempt::Failed(_)) { failures + 1 } else { 0 };
+        let ends = is_last
+            || match &attempt {
+                Attempt::Done { checks, .. } => {
+                    checks.iter().any(|c| c.outcome != Outcome::Passed) || held.fell_short()
+                }
+                Attempt::Failed(error) => {
+                    !error.class().may_pass() || failures >= step.retry.attempts
+                }
+            };
+        if (ends || looks == 1)
+            && let Err(error) = held.write_down().await
+        {
+            return Attempt::Failed(error);
+        }
+        if ends {
+            return attempt;
+        }
+        held.forget();
+        let next = crate::time::HumanDuration(every);
+        context.progress(&format!("watching: look {looks}, the next in {next}"));
+        tokio::select! {
+            biased;
+            _ = over.changed() => {}
+            () = context.clock.sleep(every) => {}
+        }
+    }
+}
+
+/// Holds back what a look writes down, until it is known whether anybody wants to read it.
+struct HeldBack {
+    journal: Arc<dyn Recorder>,
+    events: Mutex<Vec<Event>>,
+}
+
+impl HeldBack {
+    fn new(journal: Arc<dyn Recorder>) -> Self {
+        Self { journal, events: Mutex::default() }
+    }
+
+    fn events(&self) -> std::sync::MutexGuard<'_, Vec<Event>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fell_short(&self) -> bool {
+        let short = |event: &Event| matches!(event, Event::Checked { check, .. } if check.outcome != Outcome::Passed);
+        self.events().iter().any(short)
+    }
+
+    fn forget(&self) {
+        self.events().clear();
+    }
+
+    async fn write_down(&self) -> Result<(), StepError> {
+        let events = std::mem::take(&mut *self.events());
+        for event in events {
+            self.journal.record(event).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Recorder for HeldBack {
+    fn record(&self, event: Event) -> BoxFuture<'_, Result<(), StepError>> {
+        // Intents must be on disk before their effects; whatever a watch observes can wait.
+        if matches!(event, Event::ResourceIntended { .. } | Event::ResourceOwned { .. }) {
+            return self.journal.record(event);
+        }
+        self.events().push(event);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn holds(&self, key: &ResourceKey) -> bool {
+        self.journal.holds(key)
+    }
+
+    fn progress(&self, step: &StepId, text: &str) {
+        self.journal.progress(step, text);
+    }
+}

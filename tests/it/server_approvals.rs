@@ -1,0 +1,128 @@
+//! Approvals that must be signed, with keys and signatures of a real OpenSSH.
+
+use redrill::error::Result;
+use redrill::ids::{Digest, RunId, StepId};
+use redrill::journal::Approval;
+use redrill::outside::real::{GivenAnswer, RealOutside, answer_approval};
+use redrill::outside::{ApprovalRequest, Outside, OutsideError};
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Keys made by OpenSSH, and a file of allowed signers that names some of them.
+struct Keys(tempfile::TempDir);
+
+impl Keys {
+    fn made(names: &[&str], allowed: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut signers = String::new();
+        for name in names {
+            let path = folder.path().join(name);
+            let mut make = Command::new("ssh-keygen");
+            make.args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&path);
+            assert!(make.status().expect("ssh-keygen, of openssh-client").success());
+            if allowed.contains(name) {
+                let public = fs::read_to_string(path.with_extension("pub")).unwrap();
+                signers.push_str(&format!("{name}@example.com {public}"));
+            }
+        }
+        fs::write(folder.path().join("signers"), signers).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+fn question(keys: &Keys, not: Option<&str>) -> ApprovalRequest {
+    ApprovalRequest {
+        run: RunId::new("orders-0001-abcdef"),
+        plan: Digest::of(b"plan"),
+        step: StepId::new("cut-over"),
+        text: "Cut over?".to_owned(),
+        timeout: Duration::from_secs(3),
+        signed_by: Some(keys.path("signers").display().to_string()),
+        not: not.map(str::to_owned),
+    }
+}
+
+/// What the run gets, and what those who answer one after the other are told.
+async fn answered(
+    keys: &Keys,
+    not: Option<&str>,
+    who: &[Option<&str>],
+) -> (std::result::Result<Approval, OutsideError>, Vec<Result<()>>) {
+    let folder = tempfile::tempdir().unwrap();
+    let outside = RealOutside::new(folder.path());
+    let request = question(keys, not);
+    let answers = async {
+        while !folder.path().join("approvals/cut-over.request.json").exists() {
+            tokio::task::yield_now().await;
+        }
+        let mut told = Vec::new();
+        for who in who {
+            let key = who.map(|who| keys.path(who));
+            let given = GivenAnswer { approved: true, comment: None, by: "x", key: key.as_deref() };
+            told.push(answer_approval(folder.path(), &request.step, given).await);
+        }
+        told
+    };
+    tokio::join!(outside.approval(&request), answers)
+}
+
+#[tokio::test]
+async fn server_openssh_a_signed_answer_counts_and_can_be_verified_again_by_anyone() {
+    let keys = Keys::made(&["anna"], &["anna"]);
+    let (approval, told) = answered(&keys, Some("bert"), &[Some("anna")]).await;
+    assert!(told[0].is_ok(), "{told:?}");
+    let approval = approval.unwrap();
+    assert_eq!(approval.by, "anna@example.com");
+    assert!(approval.identified_by.starts_with("SSH key SHA256:"), "{}", approval.identified_by);
+    let proof = approval.proof.unwrap();
+    let signature = keys.path("signature");
+    fs::write(&signature, &proof.signature).unwrap();
+    let verify = ["-Y", "verify", "-n", "approval@redrill", "-I", "anna@example.com", "-f"];
+    let mut verify = Command::new("ssh-keygen")
+        .args(verify)
+        .arg(keys.path("signers"))
+        .arg("-s")
+        .arg(&signature)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    verify.stdin.take().unwrap().write_all(proof.statement.as_bytes()).unwrap();
+    assert!(verify.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn server_openssh_answers_of_strangers_and_of_the_operator_are_refused_and_silence_is_not_approval()
+ {
+    let keys = Keys::made(&["anna", "eve"], &["anna"]);
+    let (approval, told) = answered(&keys, Some("Anna"), &[None, Some("eve"), Some("anna")]).await;
+    assert_eq!(approval, Err(OutsideError::NoAnswer));
+    let told: Vec<String> = told.into_iter().map(|told| told.unwrap_err().to_string()).collect();
+    assert!(told[0].contains("must be signed"), "{told:?}");
+    assert!(told[1].contains("none of the allowed signers"), "{told:?}");
+    assert!(told[2].contains("is the operator"), "{told:?}");
+}
+
+#[tokio::test]
+async fn server_openssh_a_refused_answer_does_not_take_the_place_of_a_good_one() {
+    let keys = Keys::made(&["anna", "eve"], &["anna"]);
+    let (approval, told) = answered(&keys, None, &[Some("eve"), Some("anna")]).await;
+    assert!(told[0].is_err() && told[1].is_ok(), "{told:?}");
+    assert_eq!(approval.unwrap().by, "anna@example.com");
+}
+
+#[tokio::test]
+async fn server_openssh_without_the_file_of_allowed_signers_nobody_can_tell() {
+    let keys = Keys::made(&["anna"], &["anna"]);
+    fs::remove_file(keys.path("signers")).unwrap();
+    let (approval, told) = answered(&keys, None, &[Some("anna")]).await;
+    assert!(told[0].is_err(), "{told:?}");
+    assert_eq!(approval, Err(OutsideError::NoAnswer));
+}

@@ -1,0 +1,123 @@
+//! A run that is under way, steered from another terminal: halted, gone on with, ended. It asks a person and runs a
+//! program, so it needs no AWS.
+
+use crate::program::Program;
+use crate::server_support::poll;
+use serde_json::Value;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+const SCENARIO: &str = "\
+redrill: 1
+name: steered
+title: A drill that asks, and then works
+owner: tests
+disaster: { kind: corruption }
+objectives: {}
+guard: { max_duration: 10m }
+steps:
+  - id: ask
+    uses: control.approve
+    with: { ask: Go on?, within: 5m }
+  - id: work
+    uses: exec.run
+    needs: [ask]
+    with: { argv: [\"true\"], effect: none }
+";
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The drill, which waits for the answer of a person.
+struct Waiting {
+    program: Program,
+    process: Child,
+}
+
+impl Waiting {
+    fn started() -> Self {
+        let program = Program::new();
+        program.write("steered.yaml", SCENARIO);
+        let mut command = program.command(&["run", "steered.yaml", "--quiet"]);
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = quiet.spawn().unwrap();
+        let question = program.path("runs/steered-0001/approvals/ask.request.json");
+        let waiting = Self { program, process };
+        poll("the question", LIMIT, || question.exists().then_some(()));
+        waiting
+    }
+
+    fn code(&mut self) -> i32 {
+        self.process.wait().unwrap().code().unwrap()
+    }
+
+    /// Types of the records, those of steps with the step.
+    fn records(&self) -> Vec<String> {
+        let journal = self.program.read("runs/steered-0001/journal.jsonl");
+        let records = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let named = records.map(|record| {
+            let event = &record["event"];
+            let step = event["step"].as_str().map(|step| format!(" {step}")).unwrap_or_default();
+            format!("{}{step}", event["type"].as_str().unwrap())
+        });
+        named.collect()
+    }
+
+    fn position(&self, record: &str) -> usize {
+        let records = self.records();
+        let found = records.iter().position(|r| r == record);
+        found.unwrap_or_else(|| panic!("no {record} in {records:#?}"))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _gone = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+#[test]
+fn a_halted_run_starts_nothing_more_until_it_goes_on() {
+    let mut waiting = Waiting::started();
+    waiting.program.run(&["pause", "last"]).says(0, &[]);
+    waiting.program.run(&["approve", "last", "ask"]).says(0, &[]);
+    poll("the end of the question", LIMIT, || {
+        waiting.records().contains(&"step_finished ask".to_owned()).then_some(())
+    });
+    waiting.program.run(&["continue", "last"]).says(0, &[]);
+    waiting.code();
+    let order = ["run_paused", "step_finished ask", "run_continued", "step_started work"];
+    let places = order.map(|record| waiting.position(record));
+    assert!(places.is_sorted(), "{:#?}", waiting.records());
+    let report = waiting.program.read("runs/steered-0001/report.json");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["run"]["standstills"][0]["why"], "halted by tester");
+    let over = waiting.program.run(&["pause", "last"]);
+    over.says(3, &["no process is at work"]);
+}
+
+#[test]
+fn a_run_that_is_aborted_from_another_terminal_releases_and_reports() {
+    let mut waiting = Waiting::started();
+    let aborted = waiting.program.run(&["abort", "last"]);
+    aborted.says(130, &["each removal is given up after 1h"]);
+    assert!(aborted.stdout.contains("is over"), "{}", aborted.stdout);
+    assert_eq!(waiting.code(), 130);
+    waiting.position("run_finished");
+    assert!(!waiting.records().contains(&"step_started work".to_owned()));
+    waiting.program.run(&["abort", "last"]).says(3, &["is over"]);
+}
+
+#[test]
+fn a_run_whose_process_died_is_aborted_in_its_place() {
+    let mut waiting = Waiting::started();
+    waiting.process.kill().unwrap();
+    waiting.process.wait().unwrap();
+    let aborted = waiting.program.run(&["abort", "last", "--incident"]);
+    aborted.says(130, &["everything is removed at once"]);
+    let records = waiting.records();
+    let asked = records.iter().filter(|record| *record == "step_started ask").count();
+    assert_eq!(asked, 1, "nothing is started again only to be cancelled: {records:#?}");
+    let order = ["run_resumed", "cancel_requested", "run_finished"];
+    assert!(order.map(|record| waiting.position(record)).is_sorted(), "{records:#?}");
+}
