@@ -1,4 +1,4 @@
-use super::guard::Refused;
+use super::refused::Refused;
 use crate::journal::{Failure, FailureClass};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
