@@ -45,7 +45,7 @@ struct Cleared;
 
 /// The operation under way, kept between the hooks.
 #[derive(Clone, Debug)]
-struct Judged {
+pub(super) struct Judged {
     /// IAM prefix of the service.
     service: String,
     /// As in IAM.
@@ -67,7 +67,7 @@ impl Guard {
     }
 
     /// Whether this may be asked here: `region` is the one in which the call takes effect.
-    fn judge(
+    pub(super) fn judge(
         &self,
         service: &str,
         name: &str,
