@@ -224,7 +224,7 @@ impl Loop<'_> {
         effects: &mut Vec<Effect>,
     ) -> Result<(), DriveError> {
         let Some(step) = self.plan.step(id).cloned() else { return Ok(()) };
-        match look(&self.state, |state| inputs::ready(self.plan, &self.facts, state, &step)) {
+        match look(&self.state, |s| inputs::ready(self.plan, &self.facts, s, &step, attempt)) {
             Ready::Skip(why) => {
                 let outcome = Outcome::Skipped;
                 self.stage(Event::StepLeftOut { step: id.clone(), outcome, why })

@@ -7,6 +7,8 @@ mod attempt;
 mod decide;
 mod drive;
 mod expect;
+#[cfg(test)]
+mod guard_tests;
 mod inputs;
 mod recorder;
 mod release;

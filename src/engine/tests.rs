@@ -54,6 +54,9 @@ struct Input {
     lose_reply: bool,
     #[serde(default)]
     value: i64,
+    #[serde(default)]
+    #[expect(dead_code, reason = "the engine reads it")]
+    effect: String,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -167,7 +170,7 @@ impl ResourceKind for Thing {
 }
 
 /// Nothing is outside.
-struct Nowhere;
+pub(super) struct Nowhere;
 
 impl Outside for Nowhere {
     fn command<'a>(&'a self, _: &'a CommandRequest) -> Answer<'a, CommandReply> {
@@ -212,8 +215,8 @@ impl Sink for Disk {
 
 /// A run under construction: steps read like the scenario would.
 #[derive(Clone)]
-struct Rig {
-    plan: Plan,
+pub(super) struct Rig {
+    pub(super) plan: Plan,
     estate: Estate,
     disk: Disk,
     keep: Keep,
@@ -229,7 +232,7 @@ struct Ran {
     seconds: u64,
 }
 
-fn step(id: &str, with: Value) -> PlannedStep {
+pub(super) fn step(id: &str, with: Value) -> PlannedStep {
     PlannedStep {
         id: StepId::new(id),
         title: id.to_owned(),
@@ -276,7 +279,7 @@ impl PlannedStep {
     }
 }
 
-fn rig(steps: Vec<PlannedStep>) -> Rig {
+pub(super) fn rig(steps: Vec<PlannedStep>) -> Rig {
     let site = Site { account: None, region: "xx-test-1".to_owned(), role: None };
     let plan = Plan {
         format: 1,
@@ -389,7 +392,7 @@ impl Rig {
     }
 }
 
-fn start(plan: &Plan, facts: &RunFacts) -> Event {
+pub(super) fn start(plan: &Plan, facts: &RunFacts) -> Event {
     Event::RunStarted {
         format: FORMAT,
         run: facts.run.clone(),
@@ -615,6 +618,32 @@ fn what_was_made_without_an_answer_and_is_seen_late_is_removed_all_the_same() {
     let ran = rig.run();
     assert_eq!(ran.outcome("a"), Outcome::Inconclusive);
     assert_eq!(ran.left(), 0);
+    // The guard lets only what the ledger knows by its id be removed, so that is written down first.
+    let place = |wanted: fn(&Event) -> bool| ran.records.iter().position(|r| wanted(&r.event));
+    let owned = place(|event| matches!(event, Event::ResourceOwned { .. })).unwrap();
+    assert!(owned < place(|event| matches!(event, Event::ResourceReleased { .. })).unwrap());
+}
+
+#[test]
+fn an_external_effect_is_attempted_once_and_only_when_the_guard_names_the_step() {
+    let external = || step("switch", json!({ "effect": "external" }));
+    let ran = rig(vec![external()]).run();
+    assert_eq!(ran.outcome("switch"), Outcome::Inconclusive);
+    assert!(ran.log().is_empty(), "not even started");
+    let named = || {
+        let mut named = rig(vec![external()]);
+        named.plan.guard.external = vec![StepId::new("switch")];
+        named
+    };
+    let whole = named().run();
+    assert_eq!(whole.log(), ["start switch"]);
+    // The process died while it ran: whether it had its effect, nobody knows.
+    let started = |r: &Record| matches!(r.event, Event::StepStarted { .. });
+    let cut = whole.records.iter().position(started).unwrap();
+    let state = RunState::of(&whole.records[..=cut]).unwrap();
+    let resumed = Rig { state, ..named() }.run();
+    assert_eq!(resumed.outcome("switch"), Outcome::Inconclusive);
+    assert!(resumed.log().is_empty(), "not a second time");
 }
 
 #[test]

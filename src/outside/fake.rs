@@ -28,6 +28,7 @@ pub(crate) struct FakeOutside {
     pub(crate) databases: Script<Answers>,
     pub(crate) logins_seen: Mutex<Vec<DatabaseLogin>>,
     pub(crate) approvals: Script<Approval>,
+    pub(crate) operator: Option<String>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) files: BTreeMap<String, String>,
 }
@@ -92,6 +93,10 @@ impl Outside for FakeOutside {
         self.commands_seen.lock().unwrap().push(request.clone());
         let answer = next(&self.commands, &request.argv.join(" "));
         Box::pin(async { answer })
+    }
+
+    fn operator(&self) -> Option<String> {
+        self.operator.clone()
     }
 
     fn http<'a>(&'a self, request: &'a HttpRequest) -> Answer<'a, HttpReply> {

@@ -39,6 +39,10 @@ pub trait Outside: Send + Sync {
     /// # Errors
     /// When it cannot be read or is larger.
     fn file(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError>;
+    /// Who runs this process, named as approvals name who gave them; `None` when that cannot be known.
+    fn operator(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What an [`Outside`] gives: a future of an answer.

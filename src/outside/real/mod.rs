@@ -44,6 +44,10 @@ impl RealOutside {
 }
 
 impl Outside for RealOutside {
+    fn operator(&self) -> Option<String> {
+        approval::known_user()
+    }
+
     fn command<'a>(&'a self, request: &'a CommandRequest) -> Answer<'a, CommandReply> {
         Box::pin(command::run(request))
     }

@@ -34,6 +34,9 @@ pub struct Input {
     /// How long an answer is waited for (default 30m). The time counts for the recovery time.
     #[serde(default = "half_an_hour")]
     pub within: HumanDuration,
+    /// Another person than the one who runs the drill must approve (default false).
+    #[serde(default)]
+    pub second_person: bool,
 }
 
 fn half_an_hour() -> HumanDuration {
@@ -52,7 +55,23 @@ pub struct Output {
 const ABOUT: &str = "\
 Asks a question and waits for a person: at the terminal of the run, or from another one by `redrill approve` and `redrill \
 reject`. Rejected, the step fails. When nobody answers in time it is inconclusive. Who answered, how they are known and what \
-they wrote is in the journal. The name is the one of the operating system: it is no proof of a second person.";
+they wrote is in the journal. With `second_person`, a yes of the person who runs the drill fails the step. The names are those of \
+the operating system: they keep honest people from approving their own doing, and are no proof against others.";
+
+/// Fails when the approval is the operator's own, and when that cannot be known.
+fn another_person(by: &str, operator: Option<String>) -> Result<(), StepError> {
+    match operator {
+        None => Err(StepError::broken(
+            "second_person: who runs this drill cannot be known, so nobody can be another person",
+        )
+        .help("set USER for the process")),
+        Some(operator) if operator == by => Err(StepError::rejected(format!(
+            "second_person: {by} runs this drill and cannot approve it"
+        ))
+        .help("let another person answer with redrill approve, logged in as themselves")),
+        Some(_) => Ok(()),
+    }
+}
 
 impl Action for Approve {
     type Input = Input;
@@ -106,6 +125,9 @@ impl Action for Approve {
         if !approval.approved {
             let comment = approval.comment.map(|text| format!(": {text}")).unwrap_or_default();
             return Err(StepError::rejected(format!("{} rejected it{comment}", approval.by)));
+        }
+        if input.second_person {
+            another_person(&approval.by, context.outside.operator())?;
         }
         let waited = context.clock.elapsed().saturating_sub(began).into();
         Ok(Output { approved_by: approval.by, waited })

@@ -53,3 +53,19 @@ async fn a_rehearsal_without_an_answer_is_not_run() {
     let error = Approve.run(&context, input()).await.unwrap_err();
     assert_eq!(error.class(), FailureClass::NotRehearsed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_second_person_is_not_the_one_who_runs_the_drill() {
+    let run = async |operator: Option<&str>| {
+        let mut outside = answered(Ok(true));
+        outside.operator = operator.map(str::to_owned);
+        let (context, ..) = context(outside);
+        Approve.run(&context, Input { second_person: true, ..input() }).await
+    };
+    assert_eq!(run(Some("bert")).await.unwrap().approved_by, "anna");
+    let error = run(Some("anna")).await.unwrap_err();
+    assert_eq!(error.class().outcome(), Outcome::Failed);
+    assert!(error.to_string().contains("anna runs this drill and cannot approve it"));
+    let error = run(None).await.unwrap_err();
+    assert_eq!(error.class().outcome(), Outcome::Inconclusive, "not known is not another");
+}

@@ -225,9 +225,13 @@ fn decision(line: &str) -> Option<Approval> {
     clippy::disallowed_methods,
     reason = "who sits at the terminal is known to the system only"
 )]
-fn user() -> String {
+pub(super) fn known_user() -> Option<String> {
     let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    named.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+    named.filter(|name| !name.is_empty())
+}
+
+fn user() -> String {
+    known_user().unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Answers the open question of a step of a run, for `redrill approve` and `redrill reject`. `by` is who answers, as
