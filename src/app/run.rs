@@ -10,6 +10,7 @@ use super::world::Target;
 use crate::action::Registry;
 use crate::cli::{Format, RunArgs};
 use crate::error::{Error, ExitCode, Result};
+use crate::outside::UNKNOWN_USER;
 use crate::providers;
 use crate::time::Clock;
 use serde_json::{Value, json};
@@ -181,7 +182,7 @@ fn seed_of_the_moment() -> u64 {
 #[expect(clippy::disallowed_methods, reason = "the environment is read in app/ and outside/ only")]
 pub(super) fn operator() -> String {
     let name = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown user".to_owned())
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| UNKNOWN_USER.to_owned())
 }
 
 fn summarise(

@@ -67,7 +67,8 @@ pub(super) async fn open(
     run: &RunId,
     folder: &RunFolder,
 ) -> Result<World> {
-    let policy = Arc::new(GuardPolicy::default());
+    // Until the run begins, and once it is over, nothing may be changed.
+    let policy = Arc::new(GuardPolicy::read_only());
     match target {
         Target::Sandbox { estate, faults } => Ok(sandboxed(*estate, faults, plan, policy)),
         Target::Real => real(None, plan, run, folder, policy).await,
@@ -174,6 +175,9 @@ async fn real_config(
         loader = loader.endpoint_url(url);
     }
     let base = loader.load().await;
+    if endpoint.is_none() && base.endpoint_url().is_some() {
+        return Err(endpoint_from_elsewhere());
+    }
     let Some(role) = &site.role else { return Ok(base) };
     let arn = role_arn(role, site.account.as_deref())?;
     let provider = AssumeRoleProvider::builder(arn)
@@ -182,6 +186,14 @@ async fn real_config(
         .build()
         .await;
     Ok(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build())
+}
+
+/// The journal must say where a run took place: a run elsewhere is no evidence of recovery on AWS.
+fn endpoint_from_elsewhere() -> Error {
+    let text = "AWS_ENDPOINT_URL, or endpoint_url in the AWS profile, sends calls elsewhere than to AWS; nothing has happened";
+    Error::refused(text).help(
+        "give the address with --endpoint-url, so that the report says it, or remove the setting",
+    )
 }
 
 fn role_arn(role: &str, account: Option<&str>) -> Result<String> {

@@ -1,4 +1,4 @@
-use super::guard::Refused;
+use super::refused::Refused;
 use crate::journal::{Failure, FailureClass};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -78,6 +78,9 @@ fn failure(class: FailureClass, code: Option<&str>, message: String) -> Failure 
             Some("check the credentials and the permissions of the site's role")
         }
         FailureClass::Transient => Some("check the endpoint and the way to it"),
+        FailureClass::Refused => {
+            Some("nothing was sent; docs/guard.md says what the guard lets pass")
+        }
         _ => None,
     };
     Failure { class, code: code.map(str::to_owned), message, help: help.map(str::to_owned) }

@@ -1,6 +1,9 @@
+use super::hosts::Hosts;
 use super::operations::{OperationKind, kind_of};
-use super::session::CallLog;
-use crate::ids::SiteName;
+use super::policy::GuardPolicy;
+use super::refused::Refused;
+use super::rules::Meaning;
+use super::session::{CallLog, Place};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
@@ -9,72 +12,30 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
     BeforeDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
-    BeforeTransmitInterceptorContextMut,
+    BeforeTransmitInterceptorContextMut, Input,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, Metadata};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// What a run may do, shared by all its clients.
-#[derive(Debug, Default)]
-pub struct GuardPolicy {
-    lost: Mutex<BTreeSet<SiteName>>,
-}
-
-impl GuardPolicy {
-    /// From now on every call to exactly these sites is refused, reads included.
-    pub fn set_lost(&self, sites: &[SiteName]) {
-        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = sites.iter().cloned().collect();
-    }
-
-    fn is_lost(&self, site: &SiteName) -> bool {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).contains(site)
-    }
-}
-
-/// Why the guard stopped a call.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The site is lost.
-    #[error("{operation} at {site} was refused: the site is lost since the disaster was declared")]
-    SiteLost {
-        /// The operation, as in IAM.
-        operation: String,
-        /// The lost site.
-        site: SiteName,
-    },
-    /// The table does not know the operation.
-    #[error("{operation} was refused: the guard does not know this operation")]
-    UnknownOperation {
-        /// The operation, as in IAM.
-        operation: String,
-    },
-    /// It would change something at a real endpoint, for which this version has no guard yet.
-    #[error(
-        "{operation} at {host} was refused: this version changes things only in the sandbox and on loopback addresses"
-    )]
-    RealEndpoint {
-        /// The operation, as in IAM.
-        operation: String,
-        /// The host that would have been called.
-        host: String,
-    },
-}
+use aws_types::region::Region;
+use std::sync::Arc;
 
 /// Stands in every client, before anything is sent: see [`Refused`] for its rules.
+///
+/// What is asked is judged once, before the input is serialised, with everything that others may have set in it; where it goes
+/// is judged at every attempt, when the request is about to leave.
 #[derive(Clone)]
 pub struct Guard {
-    site: SiteName,
+    place: Place,
+    hosts: Hosts,
     policy: Arc<GuardPolicy>,
     calls: CallLog,
 }
 
 impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Guard({})", self.site)
+        write!(f, "Guard({})", self.place.site)
     }
 }
 
@@ -84,9 +45,11 @@ struct Cleared;
 
 /// The operation under way, kept between the hooks.
 #[derive(Clone, Debug)]
-struct Judged {
+pub(super) struct Judged {
+    /// IAM prefix of the service.
+    service: String,
+    /// As in IAM.
     operation: String,
-    kind: OperationKind,
 }
 
 impl Storable for Judged {
@@ -94,28 +57,66 @@ impl Storable for Judged {
 }
 
 impl Guard {
-    pub(super) fn new(site: SiteName, policy: Arc<GuardPolicy>, calls: CallLog) -> Self {
-        Self { site, policy, calls }
+    pub(super) fn new(
+        place: Place,
+        hosts: Hosts,
+        policy: Arc<GuardPolicy>,
+        calls: CallLog,
+    ) -> Self {
+        Self { place, hosts, policy, calls }
     }
 
-    fn judge(&self, service: &str, name: &str) -> Result<Judged, Refused> {
-        let (prefix, kind) = kind_of(service, name);
-        let operation = format!("{prefix}:{name}");
+    /// Whether this may be asked here: `region` is the one in which the call takes effect.
+    pub(super) fn judge(
+        &self,
+        service: &str,
+        name: &str,
+        region: Option<&str>,
+        input: &Input,
+    ) -> Result<Judged, Refused> {
+        let (service, kind) = kind_of(service, name);
+        let operation = format!("{service}:{name}");
         let Some(kind) = kind else { return Err(Refused::UnknownOperation { operation }) };
-        if self.policy.is_lost(&self.site) {
-            return Err(Refused::SiteLost { operation, site: self.site.clone() });
+        let site = self.place.site.clone();
+        self.not_lost(&operation)?;
+        if region != Some(self.place.region.as_str()) {
+            let found = region.unwrap_or("no region").to_owned();
+            let wanted = self.place.region.clone();
+            return Err(Refused::OtherRegion { operation, site, wanted, found });
         }
-        Ok(Judged { operation, kind })
+        if let OperationKind::Changes(rule) = kind {
+            match (rule.read)(input) {
+                Ok(Meaning::Asks) => {}
+                Ok(Meaning::Changes(claims)) => self.policy.permit(&operation, &site, &claims)?,
+                Err(unclear) => return Err(Refused::Unclear { operation, site, why: unclear.0 }),
+            }
+        }
+        Ok(Judged { service, operation })
     }
-}
 
-/// Hosts at which changes are allowed: the sandbox and this machine.
-fn is_harmless(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.ends_with(".sandbox.invalid")
-        || host == "localhost"
-        || host.ends_with(".localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    fn not_lost(&self, operation: &str) -> Result<(), Refused> {
+        let site = &self.place.site;
+        match self.policy.is_lost(site) {
+            false => Ok(()),
+            true => Err(Refused::SiteLost { operation: operation.to_owned(), site: site.clone() }),
+        }
+    }
+
+    /// Whether a judged call may go to this address, now.
+    fn may_go(&self, judged: &Judged, address: &str) -> Result<(), Refused> {
+        let operation = judged.operation.clone();
+        self.not_lost(&operation)?;
+        let uri = address.parse::<http::Uri>().ok();
+        let admitted = uri
+            .as_ref()
+            .is_some_and(|uri| self.hosts.admit(&judged.service, &self.place.region, uri));
+        if admitted {
+            return Ok(());
+        }
+        let host = uri.as_ref().and_then(http::Uri::host).unwrap_or("an address without a host");
+        let (host, world) = (host.to_owned(), self.hosts.to_string());
+        Err(Refused::OtherHost { operation, site: self.place.site.clone(), host, world })
+    }
 }
 
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
@@ -126,13 +127,14 @@ impl Intercept for Guard {
 
     fn read_before_serialization(
         &self,
-        _: &BeforeSerializationInterceptorContextRef<'_>,
+        context: &BeforeSerializationInterceptorContextRef<'_>,
         _: &RuntimeComponents,
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let metadata =
             cfg.load::<Metadata>().ok_or("a call without an operation name is refused")?;
-        let judged = self.judge(metadata.service(), metadata.name())?;
+        let region = cfg.load::<Region>().map(Region::as_ref);
+        let judged = self.judge(metadata.service(), metadata.name(), region, context.input())?;
         cfg.interceptor_state().store_put(judged);
         Ok(())
     }
@@ -143,12 +145,8 @@ impl Intercept for Guard {
         _: &RuntimeComponents,
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let judged = cfg.load::<Judged>().ok_or("a call that was not judged is refused")?.clone();
-        let uri: http::Uri = context.request().uri().parse()?;
-        let host = uri.host().unwrap_or_default().to_owned();
-        if judged.kind == OperationKind::Changes && !is_harmless(&host) {
-            return Err(Refused::RealEndpoint { operation: judged.operation, host }.into());
-        }
+        let judged = cfg.load::<Judged>().ok_or("a call that was not judged is refused")?;
+        self.may_go(judged, context.request().uri())?;
         context.request_mut().add_extension(Cleared);
         Ok(())
     }
@@ -164,7 +162,12 @@ impl Intercept for Guard {
             let id = ["x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id"]
                 .iter()
                 .find_map(|name| response.headers().get(*name));
-            self.calls.note(&self.site, &judged.operation, response.status().is_success(), id);
+            self.calls.note(
+                &self.place.site,
+                &judged.operation,
+                response.status().is_success(),
+                id,
+            );
         }
         Ok(())
     }
@@ -206,35 +209,51 @@ impl HttpConnector for SealedConnector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::OPERATIONS;
+    use crate::ids::SiteName;
 
-    #[test]
-    fn changes_are_harmless_only_in_the_sandbox_and_on_this_machine() {
-        for host in
-            ["rds.eu-west-1.sandbox.invalid", "127.0.0.1", "[::1]", "localhost", "127.9.9.9"]
-        {
-            assert!(is_harmless(host), "{host}");
-        }
-        for host in [
-            "rds.ap-northeast-1.amazonaws.com",
-            "10.0.0.1",
-            "localhost.example.com",
-            "",
-            "sandbox.invalid.example.com",
-        ] {
-            assert!(!is_harmless(host), "{host}");
-        }
+    fn guard(policy: &Arc<GuardPolicy>) -> Guard {
+        let site = SiteName::new("primary");
+        let place = Place { site, account: None, region: "eu-west-1".to_owned() };
+        Guard::new(place, Hosts::Aws, policy.clone(), CallLog::default())
     }
 
     #[test]
-    fn a_lost_site_and_an_unknown_operation_are_refused() {
-        let policy = Arc::new(GuardPolicy::default());
-        let guard = Guard::new(SiteName::new("primary"), policy.clone(), CallLog::default());
-        assert!(guard.judge("RDS", "DescribeDBInstances").is_ok());
-        assert!(matches!(
-            guard.judge("RDS", "DeleteEverything"),
-            Err(Refused::UnknownOperation { .. })
-        ));
+    fn a_lost_site_an_unknown_operation_and_another_region_are_refused() {
+        let policy = Arc::new(GuardPolicy::read_only());
+        let guard = guard(&policy);
+        let (here, nothing) = (Some("eu-west-1"), Input::erase(()));
+        let judge = |name, region| guard.judge("RDS", name, region, &nothing);
+        assert!(judge("DescribeDBInstances", here).is_ok());
+        let unknown = judge("DeleteEverything", here);
+        assert!(matches!(unknown, Err(Refused::UnknownOperation { .. })));
+        for elsewhere in [Some("eu-west-2"), Some("EU-WEST-1"), Some(""), None] {
+            let refused = judge("DescribeDBInstances", elsewhere);
+            assert!(matches!(refused, Err(Refused::OtherRegion { .. })), "{elsewhere:?}");
+        }
+        let judged = judge("DescribeDBInstances", here).unwrap();
+        let address = "https://rds.eu-west-1.amazonaws.com/";
+        assert_eq!(guard.may_go(&judged, address), Ok(()));
         policy.set_lost(&[SiteName::new("primary")]);
-        assert!(matches!(guard.judge("RDS", "DescribeDBInstances"), Err(Refused::SiteLost { .. })));
+        let lost = judge("DescribeDBInstances", here);
+        assert!(matches!(lost, Err(Refused::SiteLost { .. })));
+        // A call that was judged before the loss does not leave after it.
+        assert!(matches!(guard.may_go(&judged, address), Err(Refused::SiteLost { .. })));
+    }
+
+    #[test]
+    fn an_input_of_another_type_is_refused_by_every_operation_that_changes_something() {
+        let guard = guard(&Arc::new(GuardPolicy::read_only()));
+        for (_, service, operations) in OPERATIONS {
+            for (name, kind) in *operations {
+                let judged = guard.judge(service, name, Some("eu-west-1"), &Input::erase("other"));
+                match kind {
+                    OperationKind::Reads => assert!(judged.is_ok(), "{name}"),
+                    OperationKind::Changes(_) => {
+                        assert!(matches!(judged, Err(Refused::Unclear { .. })), "{name}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -2,16 +2,25 @@
 //!
 //! Main types: [`SiteSession`] and the [`client!`](crate::client) macro, by which every client is built: with the
 //! permanent [`Guard`] and the sealed HTTP client. A client built otherwise cannot send anything. This module names
-//! services only in the guard's table of operations.
+//! services only in the guard's table of operations and its rules.
 
 mod classify;
 mod guard;
+mod hosts;
 mod operations;
+mod policy;
+mod refused;
+mod rules;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use classify::failure_of;
-pub use guard::{Guard, GuardPolicy, Refused};
+pub use guard::Guard;
 pub use operations::{OPERATIONS, OperationKind, kind_of};
+pub use policy::{GuardPolicy, RunLimits, lies_in};
+pub use refused::Refused;
+pub use rules::{ChangeRule, Role};
 pub use session::{CallLog, Place, SiteSession};
 
 /// Builds a client of an SDK crate for a site: `client!(session, aws_sdk_rds)`. The only way to get one that can send.

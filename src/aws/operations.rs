@@ -1,12 +1,24 @@
 //! The guard's table: every operation that the program may use, and whether it changes anything. What is not in it is refused.
 
+use super::rules::{self, ChangeRule};
+use std::fmt;
+
 /// What an operation does to the world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum OperationKind {
     /// It only reads.
     Reads,
-    /// It makes, changes or deletes something.
-    Changes,
+    /// It makes, changes or deletes what the rule reads off the call.
+    Changes(&'static ChangeRule),
+}
+
+impl fmt::Debug for OperationKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reads => "Reads",
+            Self::Changes(_) => "Changes",
+        })
+    }
 }
 
 use OperationKind::{Changes, Reads};
@@ -15,15 +27,15 @@ use OperationKind::{Changes, Reads};
 type ServiceOperations = (&'static str, &'static str, &'static [(&'static str, OperationKind)]);
 
 /// All operations that the guard knows, by service.
-pub const OPERATIONS: &[ServiceOperations] = &[
+pub static OPERATIONS: &[ServiceOperations] = &[
     (
         "rds",
         "RDS",
         &[
-            ("AddTagsToResource", Changes),
-            ("CopyDBSnapshot", Changes),
-            ("DeleteDBInstance", Changes),
-            ("DeleteDBSnapshot", Changes),
+            ("AddTagsToResource", Changes(&rules::ADD_TAGS_TO_RESOURCE)),
+            ("CopyDBSnapshot", Changes(&rules::COPY_DB_SNAPSHOT)),
+            ("DeleteDBInstance", Changes(&rules::DELETE_DB_INSTANCE)),
+            ("DeleteDBSnapshot", Changes(&rules::DELETE_DB_SNAPSHOT)),
             ("DescribeDBInstanceAutomatedBackups", Reads),
             ("DescribeDBInstances", Reads),
             ("DescribeDBParameterGroups", Reads),
@@ -32,19 +44,22 @@ pub const OPERATIONS: &[ServiceOperations] = &[
             ("DescribeDBSubnetGroups", Reads),
             ("DescribeEvents", Reads),
             ("ListTagsForResource", Reads),
-            ("ModifyDBInstance", Changes),
-            ("RestoreDBInstanceFromDBSnapshot", Changes),
+            ("ModifyDBInstance", Changes(&rules::MODIFY_DB_INSTANCE)),
+            (
+                "RestoreDBInstanceFromDBSnapshot",
+                Changes(&rules::RESTORE_DB_INSTANCE_FROM_DB_SNAPSHOT),
+            ),
         ],
     ),
     (
         "ec2",
         "EC2",
         &[
-            ("CopySnapshot", Changes),
-            ("CreateTags", Changes),
-            ("CreateVolume", Changes),
-            ("DeleteSnapshot", Changes),
-            ("DeleteVolume", Changes),
+            ("CopySnapshot", Changes(&rules::COPY_SNAPSHOT)),
+            ("CreateTags", Changes(&rules::CREATE_TAGS)),
+            ("CreateVolume", Changes(&rules::CREATE_VOLUME)),
+            ("DeleteSnapshot", Changes(&rules::DELETE_SNAPSHOT)),
+            ("DeleteVolume", Changes(&rules::DELETE_VOLUME)),
             ("DescribeAvailabilityZones", Reads),
             ("DescribeSecurityGroups", Reads),
             ("DescribeSnapshots", Reads),
@@ -56,8 +71,8 @@ pub const OPERATIONS: &[ServiceOperations] = &[
         "s3",
         "S3",
         &[
-            ("DeleteObject", Changes),
-            ("DeleteObjects", Changes),
+            ("DeleteObject", Changes(&rules::DELETE_OBJECT)),
+            ("DeleteObjects", Changes(&rules::DELETE_OBJECTS)),
             ("GetBucketLocation", Reads),
             ("GetBucketReplication", Reads),
             ("GetBucketVersioning", Reads),
@@ -66,7 +81,7 @@ pub const OPERATIONS: &[ServiceOperations] = &[
             ("HeadObject", Reads),
             ("ListObjectVersions", Reads),
             ("ListObjectsV2", Reads),
-            ("PutObject", Changes),
+            ("PutObject", Changes(&rules::PUT_OBJECT)),
         ],
     ),
     ("sts", "STS", &[("AssumeRole", Reads), ("GetCallerIdentity", Reads)]),

@@ -1,4 +1,6 @@
-use super::guard::{Guard, GuardPolicy, Sealed};
+use super::guard::{Guard, Sealed};
+use super::hosts::Hosts;
+use super::policy::GuardPolicy;
 use crate::ids::SiteName;
 use crate::journal::CallSeen;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -23,19 +25,22 @@ pub struct Place {
 pub struct SiteSession {
     place: Place,
     config: SdkConfig,
+    hosts: Hosts,
     policy: Arc<GuardPolicy>,
     calls: CallLog,
 }
 
 impl SiteSession {
     /// Seals the HTTP client of `config`, which must be complete: region, credentials, HTTP client, sleep and time.
-    /// The SDK's own retries must be off in it; retrying is done, and recorded, by the step.
+    /// The SDK's own retries must be off in it; retrying is done, and recorded, by the step. With an endpoint in it, calls may
+    /// go only there; without one, only to AWS.
     pub fn new(place: Place, config: &SdkConfig, policy: Arc<GuardPolicy>) -> Self {
         let mut builder = config.clone().into_builder();
         if let Some(open) = config.http_client() {
             builder = builder.http_client(SharedHttpClient::new(Sealed::new(open)));
         }
-        Self { place, config: builder.build(), policy, calls: CallLog::default() }
+        let hosts = Hosts::of(config);
+        Self { place, config: builder.build(), hosts, policy, calls: CallLog::default() }
     }
 
     /// The same session, its calls noted in `calls`.
@@ -56,7 +61,8 @@ impl SiteSession {
 
     /// For [`client!`](crate::client): the interceptor, permanent, so that no other can switch it off.
     pub fn guard(&self) -> SharedInterceptor {
-        let guard = Guard::new(self.place.site.clone(), self.policy.clone(), self.calls.clone());
+        let (place, hosts) = (self.place.clone(), self.hosts.clone());
+        let guard = Guard::new(place, hosts, self.policy.clone(), self.calls.clone());
         SharedInterceptor::permanent(guard)
     }
 }

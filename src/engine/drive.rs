@@ -7,7 +7,7 @@ use super::release::{Released, release};
 use super::watch::keep_watch;
 use super::world::{Keep, Observer, Order, Orders, World};
 use crate::action::{Registry, RunFacts, StepContext, StepError};
-use crate::aws::CallLog;
+use crate::aws::{CallLog, RunLimits, lies_in};
 use crate::ids::{SiteName, StepId};
 use crate::journal::{
     Event, Failure, FailureClass, Holding, Impossible, Journal, Outcome, Record, ResourceKey,
@@ -66,6 +66,20 @@ pub enum DriveError {
 /// # Errors
 /// When the journal cannot be written. The run can be resumed.
 pub async fn drive(drive: Drive<'_>) -> Result<RunState, DriveError> {
+    let policy = drive.world.policy.clone();
+    let limits = RunLimits {
+        run: drive.facts.run.clone(),
+        write: drive.plan.guard.write.clone(),
+        canaries: drive.plan.guard.canaries.clone(),
+    };
+    // What an earlier process wrote is on disk.
+    policy.begin_run(limits, drive.state.ledger.clone());
+    let ended = run_to_its_end(drive).await;
+    policy.end_run();
+    ended
+}
+
+async fn run_to_its_end(drive: Drive<'_>) -> Result<RunState, DriveError> {
     let (requests, incoming) = mpsc::unbounded_channel();
     let mut run = Loop {
         plan: drive.plan,
@@ -229,7 +243,7 @@ impl Loop<'_> {
         effects: &mut Vec<Effect>,
     ) -> Result<(), DriveError> {
         let Some(step) = self.plan.step(id).cloned() else { return Ok(()) };
-        match look(&self.state, |state| inputs::ready(self.plan, &self.facts, state, &step)) {
+        match look(&self.state, |s| inputs::ready(self.plan, &self.facts, s, &step, attempt)) {
             Ready::Skip(why) => {
                 let outcome = Outcome::Skipped;
                 self.stage(Event::StepLeftOut { step: id.clone(), outcome, why })
@@ -417,9 +431,7 @@ impl Loop<'_> {
                     ));
                 }
                 let kind = self.registry.resource_kind(&key.kind);
-                let named = |place: &String| {
-                    key.name.starts_with(&format!("{}/", place.trim_end_matches('/')))
-                };
+                let named = |place: &String| lies_in(&key.name, place);
                 if kind.is_some_and(|kind| kind.is_canary()) && !guard.canaries.iter().any(named) {
                     return refused(format!(
                         "{key} was not made: guard.canaries does not name its place"
@@ -573,6 +585,10 @@ impl Loop<'_> {
 
     fn commit(&mut self) -> Result<(), DriveError> {
         self.journal.commit()?;
+        // Only now may the guard count what was intended.
+        for record in &self.written {
+            self.world.policy.on_disk(&record.event);
+        }
         for on_disk in self.acknowledge.drain(..) {
             // The step may have been cancelled meanwhile.
             let _ = on_disk.send(Ok(()));

@@ -1,6 +1,6 @@
 use crate::action::RunFacts;
 use crate::journal::{RunState, StepState};
-use crate::plan::{Plan, PlannedStep};
+use crate::plan::{Plan, PlannedStep, is_external};
 use crate::scenario::expression::{Names, resolve};
 use serde_json::{Value, json};
 
@@ -15,7 +15,13 @@ pub(super) enum Ready {
 }
 
 /// Resolves what a step refers to.
-pub(super) fn ready(plan: &Plan, facts: &RunFacts, state: &RunState, step: &PlannedStep) -> Ready {
+pub(super) fn ready(
+    plan: &Plan,
+    facts: &RunFacts,
+    state: &RunState,
+    step: &PlannedStep,
+    attempt: u32,
+) -> Ready {
     let scope = scope(plan, facts, state, step);
     match step.when.as_ref().map(|when| (when, resolve(when, &scope))) {
         None | Some((_, Ok(Value::Bool(true)))) => {}
@@ -28,9 +34,28 @@ pub(super) fn ready(plan: &Plan, facts: &RunFacts, state: &RunState, step: &Plan
         Some((_, Err(why))) => return Ready::Cannot(why.to_string()),
     }
     match resolve(&step.with, &scope) {
-        Ok(input) => Ready::Run(input),
+        Ok(input) => match must_not(plan, step, attempt, &input) {
+            Some(why) => Ready::Cannot(why),
+            None => Ready::Run(input),
+        },
         Err(why) => Ready::Cannot(why.to_string()),
     }
+}
+
+/// Why an attempt at what cannot be undone must not be made, if so. The scenario's check has seen to the guard's entry and to
+/// the approval; a plan that did not pass it stops here.
+fn must_not(plan: &Plan, step: &PlannedStep, attempt: u32, input: &Value) -> Option<String> {
+    if !is_external(input) {
+        return None;
+    }
+    if !plan.guard.external.contains(&step.id) {
+        return Some(format!("effect: external: guard.external does not name {}", step.id));
+    }
+    (attempt > 1).then(|| {
+        "effect: external: an earlier attempt may have changed it already, which cannot be undone: look at it, and go on by \
+         hand"
+            .to_owned()
+    })
 }
 
 /// What expressions of a step may refer to. References imply needs, so the outputs of what it needs are enough.

@@ -1,6 +1,6 @@
 use super::world::Keep;
 use crate::action::{Found, Look, ResourceKind, StepContext, StepError, WaitPlan};
-use crate::journal::{FailureClass, Holding, ResourceKey};
+use crate::journal::{Event, FailureClass, Holding, ResourceKey};
 use crate::time::{HumanDuration, RetryPolicy};
 use std::time::Duration;
 
@@ -104,6 +104,11 @@ async fn release_once(
         Found::Foreign { .. } => return Ok(Ok("never made")),
         Found::Ours { id, .. } => id,
     };
+    if id.is_none() {
+        // Its answer was lost. The guard lets only what the ledger knows by its id be removed.
+        let owned = Event::ResourceOwned { key: key.clone(), id: found.clone() };
+        context.recorder.record(owned).await?;
+    }
     match keep {
         Keep::For(duration) => {
             return Ok(Err(format!("kept for {} on the operator's word", HumanDuration(duration))));

@@ -41,7 +41,7 @@ pub enum Holding {
 
 impl Ledger {
     /// Takes one event into account. `Err` names what is impossible.
-    pub(super) fn apply(&mut self, event: &Event) -> Result<(), String> {
+    pub(crate) fn apply(&mut self, event: &Event) -> Result<(), String> {
         match event {
             Event::ResourceIntended { step, key } => {
                 let place = self.holdings.len();

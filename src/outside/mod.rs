@@ -214,6 +214,15 @@ pub enum SqlValue {
     Time(chrono::DateTime<chrono::Utc>),
 }
 
+/// Stands for the user of the system when it cannot be known.
+pub const UNKNOWN_USER: &str = "unknown user";
+
+/// Whether somebody who approves, by a name such as `anna` or `anna@example.com`, is the user `anna` of the system.
+pub fn is_same_person(user: &str, principal: &str) -> bool {
+    let name = principal.split('@').next().unwrap_or_default();
+    user.eq_ignore_ascii_case(name) || user.eq_ignore_ascii_case(principal)
+}
+
 /// A question to a person.
 #[derive(Clone, Debug)]
 pub struct ApprovalRequest {

@@ -12,5 +12,5 @@ mod view;
 mod tests;
 
 pub use compile::{Options, RunMode, compile};
-pub use model::{Plan, PlannedStep};
+pub use model::{Plan, PlannedStep, is_external};
 pub use view::{Outline, PhaseOutline, StepOutline, outline};

@@ -92,6 +92,18 @@ pub struct PlannedStep {
     pub watch: Option<HumanDuration>,
 }
 
+impl PlannedStep {
+    /// True when it declares that it changes what the run cannot undo.
+    pub fn has_external_effect(&self) -> bool {
+        is_external(&self.with)
+    }
+}
+
+/// True for an input of a step that declares an external effect.
+pub fn is_external(input: &Value) -> bool {
+    input.get("effect").and_then(Value::as_str) == Some("external")
+}
+
 impl Plan {
     /// The digest of everything in it.
     pub fn digest(&self) -> Digest {

@@ -137,7 +137,10 @@ fn step_outline(step: &PlannedStep, registry: &Registry) -> StepOutline {
         watch: step.watch,
         gate: step.gate,
         creates: step.creates.clone(),
-        effect: facts.map_or(Effect::None, |facts| facts.effect),
+        effect: match step.has_external_effect() {
+            true => Effect::External,
+            false => facts.map_or(Effect::None, |facts| facts.effect),
+        },
         asks: step.uses == ASKS_A_PERSON,
         when: step.when.clone(),
         optional: !step.required,

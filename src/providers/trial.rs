@@ -1,9 +1,9 @@
 //! For tests of providers: one step against an estate, with what it recorded.
 
 use crate::action::{Found, Recorder, RunFacts, StepContext, StepError};
-use crate::aws::{CallLog, GuardPolicy, Place, SiteSession};
+use crate::aws::{CallLog, GuardPolicy, Place, RunLimits, SiteSession};
 use crate::ids::{Digest, RunId, SiteName, StepId};
-use crate::journal::{Check, Event, Outcome, RecoveryPoint, ResourceKey};
+use crate::journal::{Check, Event, Ledger, Outcome, RecoveryPoint, ResourceKey};
 use crate::sandbox::{Estate, EstateOutside, World, endpoint};
 use crate::time::Clock;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -29,11 +29,11 @@ pub(super) struct Trial {
     policy: Arc<GuardPolicy>,
 }
 
-#[derive(Default)]
-struct InMemory(Mutex<Vec<Event>>);
+struct InMemory(Mutex<Vec<Event>>, Arc<GuardPolicy>);
 
 impl Recorder for InMemory {
     fn record(&self, event: Event) -> BoxFuture<'_, Result<(), StepError>> {
+        self.1.on_disk(&event);
         self.0.lock().unwrap().push(event);
         Box::pin(std::future::ready(Ok(())))
     }
@@ -77,7 +77,12 @@ impl Trial {
         let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
         let clock = Clock::simulated(estate.now);
         let world = World::open(estate, clock.clone(), faults);
-        let policy = Arc::new(GuardPolicy::default());
+        let limits = RunLimits {
+            run: RunId::new("uploads-0001-3fa9"),
+            write: SITES.iter().map(|(site, ..)| SiteName::new(*site)).collect(),
+            canaries: ["uploads", "uploads-dr"].map(|b| format!("{b}/redrill-canary/")).to_vec(),
+        };
+        let policy = Arc::new(GuardPolicy::of_run(limits, Ledger::default()));
         let sessions: BTreeMap<SiteName, SiteSession> =
             SITES.iter().map(|site| session(&world, &clock, &policy, *site)).collect();
         let facts = RunFacts {
@@ -91,7 +96,7 @@ impl Trial {
             withhold_data: false,
             is_drill: true,
         };
-        let recorder = Arc::new(InMemory::default());
+        let recorder = Arc::new(InMemory(Mutex::default(), policy.clone()));
         let context = StepContext {
             facts: Arc::new(facts),
             step: StepId::new("probe"),

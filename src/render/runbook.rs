@@ -386,7 +386,7 @@ impl<'a> Writer<'a> {
             "when": step.when.as_ref().map(|when| CodeSpan(&plain(when)).to_string()), "required": step.required,
             "gate": step.gate.map(|gate| match gate { Gate::Acceptance => "acceptance", Gate::Assurance => "assurance" }),
             "acceptance": step.gate == Some(Gate::Acceptance),
-            "approval": step.uses == "control.approve", "external": entry.facts.effect == Effect::External,
+            "approval": step.uses == "control.approve", "external": entry.facts.effect == Effect::External || step.has_external_effect(),
             "block": (!by_hand.commands.is_empty()).then(|| fenced(&by_hand.commands)),
             "fill_in": self.fill_in(step, &by_hand), "expected": escape(&unmark(&by_hand.expected)),
             "expect": demands(step),

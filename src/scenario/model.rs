@@ -249,6 +249,10 @@ pub struct Guard {
     /// Buckets, with an optional prefix, in which canary objects may be written: `uploads-prod/redrill-canary/`.
     #[serde(default)]
     pub canaries: Vec<String>,
+    /// Steps that may change what the run cannot undo (`effect: external`). Each must need a `control.approve` step with
+    /// `second_person: true`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<StepId>,
 }
 
 fn twelve_hours() -> HumanDuration {
@@ -271,6 +275,7 @@ impl Default for Guard {
             max_duration: six_hours(),
             max_resources: ten(),
             canaries: Vec::new(),
+            external: Vec::new(),
         }
     }
 }

@@ -263,6 +263,9 @@ struct ApproveInput {
     /// Who is asked.
     #[serde(default)]
     approver: Option<Approver>,
+    /// It must be another person than the operator.
+    #[serde(default)]
+    second_person: bool,
 }
 
 /// A person or a team.
@@ -295,6 +298,31 @@ test_action!(
     }
 );
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct RunInput {
+    /// What it changes.
+    effect: Effect,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct RunOutput {
+    /// How it ended.
+    status: u16,
+}
+
+test_action!(
+    Run,
+    RunInput,
+    RunOutput,
+    ActionFacts {
+        site: SiteUse::Optional,
+        effect: Effect::Own,
+        ..facts("exec.run", "Run a program", Phase::Recover)
+    }
+);
+
 /// The actions.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::default();
@@ -303,6 +331,7 @@ pub(crate) fn registry() -> Registry {
     registry.action(Restore);
     registry.action(Check);
     registry.action(Approve);
+    registry.action(Run);
     registry
 }
 

@@ -267,3 +267,50 @@ fn every_kind_of_resource_that_an_action_makes_can_be_found_and_removed() {
         }
     }
 }
+
+/// What would go past the guard, or change a call after the guard has judged it. The decision is made once per call, over its
+/// typed input; afterwards only the address is looked at again.
+const PAST_THE_GUARD: &[(&str, &str)] = &[
+    (".presigned(", "a presigned address can be used later, unseen"),
+    (".customize(", "a customised call can be changed after it was judged"),
+    (".mutate_request(", "the request would be changed after it was judged"),
+    (".map_request(", "the request would be changed after it was judged"),
+    (".config_override(", "the call would have another configuration than its site"),
+    ("disable_interceptor", "the guard must not be switched off"),
+    (".wait_until_", "the SDK's waiters jitter with their own randomness; use StepContext::wait"),
+    ("sdk_rds::Client::new(", "use client!"),
+    ("sdk_ec2::Client::new(", "use client!"),
+    ("sdk_s3::Client::new(", "use client!"),
+    ("sdk_sts::Client::new(", "use client!"),
+    ("sdk_kms::Client::new(", "use client!"),
+    ("sdk_secretsmanager::Client::new(", "use client!"),
+    ("Client::from_conf(", "use client!"),
+];
+
+#[test]
+fn nothing_goes_past_the_guard() {
+    let tests = test_files();
+    let mut found = Vec::new();
+    let mut seen_the_macro = false;
+    for file in files_below(&source()).into_iter().filter(|file| !tests.contains(file)) {
+        let code = code_of(&file);
+        let name = file.strip_prefix(source()).unwrap().display().to_string();
+        for (text, why) in PAST_THE_GUARD {
+            let times = code.matches(text).count();
+            // The macro itself, which is the one place where clients are built.
+            if name == "aws/mod.rs" && *text == "Client::from_conf(" {
+                assert_eq!(times, 1);
+                seen_the_macro = true;
+            } else if times > 0 {
+                found.push(format!("{name} uses {text}: {why}"));
+            }
+        }
+        // Who may change what is said in few places: the engine for a run, the program's verbs for the rest.
+        let may_say = ["aws/policy.rs", "engine/drive.rs"].contains(&name.as_str());
+        if code.contains(".begin_run(") && !may_say {
+            found.push(format!("{name} begins a run for the guard: only the engine does"));
+        }
+    }
+    assert!(seen_the_macro, "the macro client! was not found in aws/mod.rs");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}

@@ -4,6 +4,7 @@
 //! (src/scenario/codes.rs), `docs/schema/report.json` (src/report/tests.rs).
 
 use crate::program::{Program, repository};
+use redrill::aws::{OPERATIONS, OperationKind, Role};
 use redrill::sandbox::{Operation, operations};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -64,6 +65,95 @@ fn the_page_of_what_the_sandbox_simulates_is_fresh() {
         assert!(page.contains(&format!("| `{operation}` |")), "{operation}");
     }
     assert_fresh("docs/sandbox-fidelity.md", &page);
+}
+
+/// What the guard lets pass, operation by operation and field by field.
+fn guard_markdown() -> String {
+    let mut page = String::from(GUARD_BEGINS);
+    for (prefix, _, operations) in OPERATIONS {
+        write!(page, "\n### {prefix}\n\n| operation | passes |\n|---|---|\n").unwrap();
+        for (name, kind) in *operations {
+            let how = match kind {
+                OperationKind::Reads => "reads",
+                OperationKind::Changes(_) => "changes: see below",
+            };
+            writeln!(page, "| `{name}` | {how} |").unwrap();
+        }
+    }
+    page.push_str("\n## Roles of fields\n\nNames of fields are the SDK's. A field that is not listed must not be set.\n");
+    for (prefix, _, operations) in OPERATIONS {
+        for (name, kind) in *operations {
+            let OperationKind::Changes(rule) = kind else { continue };
+            write!(page, "\n### {prefix}:{name}\n\n| role | fields |\n|---|---|\n").unwrap();
+            let mut by_role: BTreeMap<Role, Vec<String>> = BTreeMap::new();
+            for (field, role) in rule.fields {
+                by_role.entry(*role).or_default().push(format!("`{field}`"));
+            }
+            for (role, fields) in by_role {
+                writeln!(page, "| {} | {} |", role.words(), fields.join(", ")).unwrap();
+            }
+        }
+    }
+    page
+}
+
+const GUARD_BEGINS: &str = "\
+# What the guard lets pass
+
+<!-- The tables are written from src/aws/operations.rs and src/aws/rules; a test keeps the page current. -->
+
+Every client of AWS passes one guard, on the way out of the SDK. A call that it refuses never leaves the process: the step is
+inconclusive, the run's exit code is 4, and the report names operation, site, resource and reason.
+
+A call passes when all of this holds:
+
+1. The operation is in the table below.
+2. Its site is not lost. Between the declaration of the disaster and the end of the steps, reads at a lost site are refused, too.
+3. It goes to the region of its site, and to a host of the run's world: an AWS endpoint of that service and region, or the
+   endpoint that was given (`--endpoint-url`, the sandbox's).
+4. It only reads; or everything that it would make, change or delete is the run's own.
+
+What is the run's own is decided by the ledger *as it is on disk*: an intent that is only about to be written does not count.
+
+| role | rule |
+|---|---|
+| own target | the name is an intent of the run at this site, of this kind; or the id (ARN) is bound to one. Not any more once the ledger says that it is gone or left |
+| own target in a named place | the same, and it lies in a bucket and prefix of `guard.canaries` |
+| token of an intent | AWS gives an id only in its answer: the client token is the name of the intent, and stands in the tag `redrill:name` |
+| ownership tags | what is made carries `redrill:run` of this run, `redrill:step` of the step that intended it, and `redrill:expires`. New tags of what exists contradict none of these. S3: metadata `redrill-run` and so on |
+| read source | is read, and stays as it is |
+| used as it is | is used by what is made, and stays as it is |
+| setting | no resource |
+| dry run | with `true` EC2 only says whether it would: the call counts as one that reads |
+
+A call that sets a field without a role is refused, whatever the field says: so no instance is renamed, no final snapshot is made
+that no ledger knows, no password is changed. So is a call that names nothing, and one whose input is not of the type that the
+table expects. `guard.write` must name the site of every change.
+
+Before the first record and after the last one, only reading passes. `CopySnapshot` of EC2 has no client token: a copy whose
+answer was lost is found by its tags.
+
+What the guard cannot see: what AWS does on its own behalf (a replication rule copies what is written), and what programs,
+databases and web servers do that `exec.run`, `sql.check` and `http.check` talk to. Those declare their effect, and are held to it
+where that is possible: `http.check` sends GET and HEAD only, `sql.check` opens a session that the server confirms to be
+read-only, `exec.run` with `effect: own` must bring `undo` and `find`, and with `effect: external` an entry in `guard.external` and
+the approval of a second person.
+
+## Operations
+";
+
+#[test]
+fn the_page_of_what_the_guard_lets_pass_is_fresh() {
+    let page = guard_markdown();
+    for line in [
+        "| `DescribeDBInstances` | reads |",
+        "| `DeleteVolume` | changes: see below |",
+        "| own target | `target_db_snapshot_identifier` |",
+        "| read source | `source_db_snapshot_identifier` |",
+    ] {
+        assert!(page.contains(line), "{line}");
+    }
+    assert_fresh("docs/guard.md", &page);
 }
 
 #[test]

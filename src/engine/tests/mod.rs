@@ -1,12 +1,14 @@
 //! The engine, driven with small actions of its own under paused time.
 
+mod guard;
 mod hooks;
 mod orders;
 mod rig;
 mod watches;
 
 use super::Keep;
-use crate::journal::{Event, Outcome, StepState};
+use crate::ids::StepId;
+use crate::journal::{Event, Outcome, Record, StepState};
 use crate::time::RetryPolicy;
 use rig::{cancel, ending, lasting, making, rig, step};
 use serde_json::json;
@@ -193,6 +195,31 @@ fn what_was_made_without_an_answer_and_is_seen_late_is_removed_all_the_same() {
     let ran = rig.run();
     assert_eq!(ran.outcome("a"), Outcome::Inconclusive);
     assert_eq!(ran.left(), 0);
+    // The guard lets only what the ledger knows by its id be removed, so that is written down first.
+    let place = |wanted: fn(&Event) -> bool| ran.records.iter().position(|r| wanted(&r.event));
+    let owned = place(|event| matches!(event, Event::ResourceOwned { .. })).unwrap();
+    assert!(owned < place(|event| matches!(event, Event::ResourceReleased { .. })).unwrap());
+}
+
+#[test]
+fn an_external_effect_is_attempted_once_and_only_when_the_guard_names_the_step() {
+    let external = || step("switch", json!({ "effect": "external" }));
+    let ran = rig(vec![external()]).run();
+    assert_eq!(ran.outcome("switch"), Outcome::Inconclusive);
+    assert!(ran.log().is_empty(), "not even started");
+    let named = || {
+        let mut named = rig(vec![external()]);
+        named.plan.guard.external = vec![StepId::new("switch")];
+        named
+    };
+    let whole = named().run();
+    assert_eq!(whole.log(), ["start switch"]);
+    // The process died while it ran: whether it had its effect, nobody knows.
+    let started = |r: &Record| matches!(r.event, Event::StepStarted { .. });
+    let cut = whole.records.iter().position(started).unwrap();
+    let resumed = named().after(&whole.records[..=cut], 0).run();
+    assert_eq!(resumed.outcome("switch"), Outcome::Inconclusive);
+    assert!(resumed.log().is_empty(), "not a second time");
 }
 
 #[test]

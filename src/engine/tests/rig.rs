@@ -58,6 +58,9 @@ struct Input {
     red_after: Option<u64>,
     #[serde(default)]
     value: i64,
+    #[serde(default)]
+    #[expect(dead_code, reason = "the engine reads it")]
+    effect: String,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -178,7 +181,7 @@ impl ResourceKind for Thing {
 }
 
 /// Nothing is outside.
-struct Nowhere;
+pub(super) struct Nowhere;
 
 impl Outside for Nowhere {
     fn command<'a>(&'a self, _: &'a CommandRequest) -> Answer<'a, CommandReply> {

@@ -1,9 +1,9 @@
 //! For tests: a step at a site of a sandbox estate, whose events are kept in memory.
 
 use crate::action::{Recorder, Registry, ResourceKind, RunFacts, StepContext, StepError};
-use crate::aws::{CallLog, GuardPolicy, Place, SiteSession};
+use crate::aws::{CallLog, GuardPolicy, Place, RunLimits, SiteSession};
 use crate::ids::{Digest, RunId, SiteName, StepId};
-use crate::journal::{Check, Event, Outcome, ResourceKey};
+use crate::journal::{Check, Event, Ledger, Outcome, ResourceKey};
 use crate::outside::{self, Outside, OutsideError};
 use crate::sandbox::{Estate, World};
 use crate::time::Clock;
@@ -24,8 +24,8 @@ use std::time::SystemTime;
 const SITE: &str = "dr";
 
 /// Keeps events, and the keys of the ledger.
-#[derive(Default)]
 struct Memory {
+    policy: Arc<GuardPolicy>,
     events: Mutex<Vec<Event>>,
     keys: Mutex<BTreeSet<ResourceKey>>,
 }
@@ -35,6 +35,7 @@ impl Recorder for Memory {
         if let Event::ResourceIntended { key, .. } = &event {
             self.keys.lock().unwrap().insert(key.clone());
         }
+        self.policy.on_disk(&event);
         self.events.lock().unwrap().push(event);
         Box::pin(async { Ok(()) })
     }
@@ -124,8 +125,14 @@ impl Rehearsal {
             region: region.to_owned(),
         };
         let config = config_of(&world, account, region);
-        let session = SiteSession::new(place, &config, Arc::new(GuardPolicy::default()));
-        let memory = Arc::new(Memory::default());
+        let limits = RunLimits {
+            run: RunId::new("orders-0001-test"),
+            write: vec![SiteName::new(SITE)],
+            canaries: Vec::new(),
+        };
+        let policy = Arc::new(GuardPolicy::of_run(limits, Ledger::default()));
+        let session = SiteSession::new(place, &config, policy.clone());
+        let memory = Arc::new(Memory { policy, events: Mutex::default(), keys: Mutex::default() });
         let facts = RunFacts {
             run: RunId::new("orders-0001-test"),
             scenario: "orders".to_owned(),

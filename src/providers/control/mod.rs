@@ -7,7 +7,7 @@ use crate::action::{
     StepContext, StepError,
 };
 use crate::journal::Event;
-use crate::outside::{ApprovalRequest, OutsideError};
+use crate::outside::{ApprovalRequest, OutsideError, UNKNOWN_USER, is_same_person};
 use crate::time::HumanDuration;
 use chrono::TimeDelta;
 use schemars::JsonSchema;
@@ -28,9 +28,6 @@ pub struct Approve;
 /// What a step of `control.approve` is given.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("if" = {
-    "properties": { "not_operator": { "const": true } }, "required": ["not_operator"],
-}, "then" = { "required": ["signed_by"] }))]
 pub struct Input {
     /// What is asked: one question that can be answered with yes or no.
     pub ask: String,
@@ -41,9 +38,10 @@ pub struct Input {
     /// answer counts only when one of them has signed it: `redrill approve RUN STEP --sign-with KEY`.
     #[serde(default)]
     pub signed_by: Option<String>,
-    /// Whether somebody else than the operator of the run must answer. Needs `signed_by`: a typed name proves nobody.
+    /// Another person than the one who started the run must approve (default false). With `signed_by` the signature tells who it
+    /// is; without it the name of the operating system, which keeps only honest people from approving their own doing.
     #[serde(default)]
-    pub not_operator: bool,
+    pub second_person: bool,
 }
 
 fn half_an_hour() -> HumanDuration {
@@ -62,9 +60,25 @@ pub struct Output {
 const ABOUT: &str = "\
 Asks a question and waits for a person: at the terminal of the run, or from another one by `redrill approve` and `redrill \
 reject`. Rejected, the step fails. When nobody answers in time it is inconclusive. Who answered, how they are known and what \
-they wrote is in the journal. Without `signed_by` the name is the one of the operating system: it is no proof of a second \
-person. With it the answer carries an SSH signature over run, plan, question and decision, which stays in the journal and can \
-be verified again by anyone.";
+they wrote is in the journal. Without `signed_by` the name is the one of the operating system: it keeps honest people from \
+approving their own doing, and is no proof against others. With it the answer carries an SSH signature over run, plan, question and \
+decision, which stays in the journal and can be verified again by anyone. With `second_person`, a yes of the person who started the \
+run fails the step.";
+
+/// Fails when the approval is the operator's own, and when that cannot be known.
+fn another_person(by: &str, operator: &str) -> Result<(), StepError> {
+    match operator {
+        UNKNOWN_USER => Err(StepError::broken(
+            "second_person: who started this run is not known, so nobody can be another person",
+        )
+        .help("set USER for the process")),
+        operator if is_same_person(operator, by) => Err(StepError::rejected(format!(
+            "second_person: {by} started this run and cannot approve it"
+        ))
+        .help("let another person answer with redrill approve")),
+        _ => Ok(()),
+    }
+}
 
 impl Action for Approve {
     type Input = Input;
@@ -102,7 +116,7 @@ impl Action for Approve {
             run: context.facts.run.clone(),
             plan: context.facts.plan,
             signed_by: input.signed_by.clone(),
-            not: input.not_operator.then(|| context.facts.operator.clone()),
+            not: input.second_person.then(|| context.facts.operator.clone()),
             step: context.step.clone(),
             text: input.ask.clone(),
             timeout: input.within.0,
@@ -122,6 +136,9 @@ impl Action for Approve {
         if !approval.approved {
             let comment = approval.comment.map(|text| format!(": {text}")).unwrap_or_default();
             return Err(StepError::rejected(format!("{} rejected it{comment}", approval.by)));
+        }
+        if input.second_person {
+            another_person(&approval.by, &context.facts.operator)?;
         }
         let waited = context.clock.elapsed().saturating_sub(began).into();
         Ok(Output { approved_by: approval.by, waited })

@@ -54,3 +54,22 @@ async fn a_rehearsal_without_an_answer_is_not_run() {
     let error = Approve.run(&context, input()).await.unwrap_err();
     assert_eq!(error.class(), FailureClass::NotRehearsed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_second_person_is_not_the_one_who_runs_the_drill() {
+    let run = async |operator: &str| {
+        let (mut context, ..) = context(answered(Ok(true)));
+        let facts = crate::action::RunFacts {
+            operator: operator.to_owned(),
+            ..(*context.facts).clone()
+        };
+        context.facts = std::sync::Arc::new(facts);
+        Approve.run(&context, Input { second_person: true, ..input() }).await
+    };
+    assert_eq!(run("bert").await.unwrap().approved_by, "anna");
+    let error = run("Anna").await.unwrap_err();
+    assert_eq!(error.class().outcome(), Outcome::Failed);
+    assert!(error.to_string().contains("anna started this run and cannot approve it"));
+    let error = run(UNKNOWN_USER).await.unwrap_err();
+    assert_eq!(error.class().outcome(), Outcome::Inconclusive, "not known is not another");
+}

@@ -24,8 +24,8 @@ pub struct Input {
     /// What the program reads on standard input.
     #[serde(default)]
     pub stdin: Option<String>,
-    /// What the program changes: `none`, `own` (something that `undo` removes and `find` finds) or `external` (refused
-    /// in this version).
+    /// What the program changes: `none`, `own` (something that `undo` removes and `find` finds) or `external` (what cannot
+    /// be undone: `guard.external` must name the step, and a second person must have approved).
     pub effect: Effect,
     /// With `effect: own`: program and arguments that remove what was made. It may be run more than once.
     #[serde(default)]
@@ -64,20 +64,13 @@ impl Input {
             return Err(StepError::broken("argv: a program is needed"));
         }
         match self.effect {
-            Effect::None => {}
+            Effect::None | Effect::External => {}
             Effect::Own => {
                 for (name, argv) in [("undo", &self.undo), ("find", &self.find)] {
                     if !argv.as_deref().is_some_and(has_program) {
                         return Err(StepError::broken(format!("{name}: effect: own needs it")));
                     }
                 }
-            }
-            Effect::External => {
-                let text = "effect: external is refused in this version: it needs an entry in the guard and a second \
-                            person's approval, which do not exist yet";
-                return Err(StepError::broken(text).help(
-                    "write a program whose effect can be undone, with effect: own, undo: and find:",
-                ));
             }
         }
         let pattern = self.stdout_matches.as_ref().map(|pattern| Regex::new(pattern));

@@ -40,7 +40,9 @@ from `from_env` are replaced where the program repeats them.
 The scenario says what the program changes. With `effect: own`, `find` and `undo` go into the ledger before the program runs: \
 `find` must not see the effect before (it would not be ours to undo) and must see it afterwards, and the run ends with \
 `undo` until `find` says that it is gone. Such a step needs `at:`. Whether `effect: none` is true cannot be verified: it is the \
-word of the scenario's author. `external` is refused in this version.";
+word of the scenario's author. With `effect: external` the program changes what cannot be undone: `guard.external` must name \
+the step, it must need a `control.approve` step with `second_person: true`, and it is attempted once, never again after a \
+crash.";
 
 impl Action for ExecRun {
     type Input = Input;

@@ -1,8 +1,11 @@
-use super::context::{Context, words};
+use super::context::{Context, StepView, words};
 use super::steps::check_named_site;
 use crate::scenario::Guard;
 use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::expression::Template;
 use crate::scenario::source::{Kind, Node};
+use crate::scenario::suggest::nearest;
+use std::collections::BTreeSet;
 
 /// The disaster and the guard: known sites, something left to recover at, and only steps that the guard allows.
 pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
@@ -36,6 +39,73 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
     check_count(context, guard, makes, found);
+    check_external(context, guard, found);
+}
+
+/// What cannot be undone: named by the guard, and approved by a second person.
+fn check_external(context: &Context<'_>, guard: Option<&Node>, found: &mut Vec<Diagnostic>) {
+    let named = words(guard.and_then(|guard| guard.get("external")));
+    let mut external = BTreeSet::new();
+    for (index, step) in context.steps.iter().enumerate() {
+        let Some(effect) = step.with.and_then(|with| with.get("effect")) else { continue };
+        let takes_one = step.action.and_then(|action| super::input_field(&action.input, "effect"));
+        let (Some(text), Some(_)) = (effect.text(), takes_one) else { continue };
+        if Template::is_in(text) {
+            let message = format!("the effect of {} is an expression", step.name());
+            let diagnostic = context.at("RD609", effect.span.clone(), message);
+            found.push(diagnostic.help("write none, own or external"));
+        }
+        if text != "external" {
+            continue;
+        }
+        external.insert(step.name());
+        if !named.iter().any(|word| word.text == step.name()) {
+            let message = format!("guard.external does not name {}", step.name());
+            let diagnostic = context.at("RD606", effect.span.clone(), message);
+            found
+                .push(diagnostic.help(format!("if it may, add {} to guard.external", step.name())));
+        }
+        if !is_approved(context, index) {
+            let message = format!("{} needs no approval of a second person", step.name());
+            found.push(context.at("RD607", effect.span.clone(), message).help(
+                "add a control.approve step with second_person: true before it, and name it in needs:",
+            ));
+        }
+    }
+    for word in named.iter().filter(|word| !external.contains(word.text)) {
+        let message = format!("{} is no step with effect: external", word.text);
+        let diagnostic = context.at("RD608", word.span.clone(), message);
+        found.push(match nearest(word.text, external.iter().copied()) {
+            Some(near) => diagnostic.help(format!("did you mean {near}?")),
+            None => diagnostic.help("remove it"),
+        });
+    }
+}
+
+/// True when a second person's approval is among everything that the step waits for.
+fn is_approved(context: &Context<'_>, step: usize) -> bool {
+    let (mut seen, mut open) = (BTreeSet::new(), vec![step]);
+    while let Some(index) = open.pop() {
+        let Some(view) = context.steps.get(index).filter(|_| seen.insert(index)) else { continue };
+        if asks_a_second_person(view) {
+            return true;
+        }
+        let needs = view.needs.iter().map(|need| need.text.to_owned());
+        let places = context.places.iter().filter(|place| place.step == index);
+        let references = places.filter_map(|place| place.template.as_ref().ok());
+        let references = references.flat_map(Template::references);
+        let references = references.filter_map(|reference| reference.step().map(str::to_owned));
+        for id in needs.chain(references) {
+            open.extend(context.step(&id).map(|(index, _)| index));
+        }
+    }
+    false
+}
+
+fn asks_a_second_person(step: &StepView<'_>) -> bool {
+    let second = step.with.and_then(|with| with.get("second_person"));
+    step.action.is_some_and(|action| action.facts.name == "control.approve")
+        && matches!(second.map(|node| &node.kind), Some(Kind::Bool(true)))
 }
 
 fn check_count(

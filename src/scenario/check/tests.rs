@@ -422,6 +422,65 @@ fn mutation() -> impl Strategy<Value = (usize, usize, String)> {
     (0..GOOD.len(), 0..40usize, piece)
 }
 
+const DATA: &str = "  - id: data\n";
+const GUARD: &str = "max_resources: 2 }";
+const ASK: &str = "{{sites.dr.region}}?\" }";
+
+/// The good scenario with a step `switch` of this effect.
+fn with_effect(effect: &str, needs: &str, guard: &str, second_person: bool) -> String {
+    let step = format!(
+        "  - id: switch\n    uses: exec.run\n    with: {{ effect: {effect} }}\n    needs: [{needs}]\n{DATA}"
+    );
+    let guard = format!("max_resources: 2{guard} }}");
+    let ask = format!("{{{{sites.dr.region}}}}?\", second_person: {second_person} }}");
+    assert!([DATA, GUARD, ASK].iter().all(|part| GOOD.contains(part)));
+    GOOD.replacen(DATA, &step, 1).replacen(GUARD, &guard, 1).replacen(ASK, &ask, 1)
+}
+
+fn codes_and_help(text: &str) -> Vec<(&'static str, String)> {
+    let found = check(text);
+    found
+        .into_iter()
+        .map(|d| (d.code, [d.message, d.help.unwrap_or_default()].join(" | ")))
+        .collect()
+}
+
+#[test]
+fn an_external_effect_is_named_by_the_guard_and_approved_by_a_second_person() {
+    let named = ", external: [switch]";
+    assert_eq!(codes_and_help(&with_effect("external", "ask", named, true)), []);
+    // Through another step: restore needs ask.
+    assert_eq!(codes_and_help(&with_effect("external", "restore", named, true)), []);
+    assert_eq!(codes_and_help(&with_effect("none", "", "", false)), []);
+    for (effect, needs, guard, second_person, code, words) in [
+        (
+            "external",
+            "ask",
+            "",
+            true,
+            "RD606",
+            "guard.external does not name switch | if it may, add switch",
+        ),
+        ("external", "ask", named, false, "RD607", "second_person: true"),
+        ("external", "config", named, true, "RD607", "switch needs no approval of a second person"),
+        (
+            "none",
+            "ask",
+            named,
+            true,
+            "RD608",
+            "switch is no step with effect: external | remove it",
+        ),
+        ("external", "ask", ", external: [switch, swich]", true, "RD608", "did you mean switch?"),
+        ("\"{{inputs.suffix}}\"", "ask", "", true, "RD609", "write none, own or external"),
+    ] {
+        let text = with_effect(effect, needs, guard, second_person);
+        let found = codes_and_help(&text);
+        assert_eq!(found[0].0, code, "{found:?}");
+        assert!(found[0].1.contains(words), "{found:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
     #[test]

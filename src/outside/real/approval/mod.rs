@@ -10,7 +10,7 @@ use super::terminal::Terminal;
 use crate::error::Error;
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::{Approval, ApprovalProof};
-use crate::outside::{ApprovalRequest, OutsideError};
+use crate::outside::{ApprovalRequest, OutsideError, UNKNOWN_USER, is_same_person};
 use crate::time::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -239,12 +239,6 @@ pub(super) async fn ask(
     }
 }
 
-/// Whether a principal such as `anna@example.com` is the user `anna` of the system.
-fn is_same_person(user: &str, principal: &str) -> bool {
-    let name = principal.split('@').next().unwrap_or_default();
-    user.eq_ignore_ascii_case(name) || user.eq_ignore_ascii_case(principal)
-}
-
 fn question(open: &Request, run_dir: &Path) -> String {
     if let Some(signers) = &open.signed_by {
         return format!(
@@ -314,9 +308,13 @@ fn decision(line: &str) -> Option<Approval> {
     clippy::disallowed_methods,
     reason = "who sits at the terminal is known to the system only"
 )]
-fn user() -> String {
+pub(super) fn known_user() -> Option<String> {
     let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    named.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+    named.filter(|name| !name.is_empty())
+}
+
+fn user() -> String {
+    known_user().unwrap_or_else(|| UNKNOWN_USER.to_owned())
 }
 
 /// An answer, for `redrill approve` and `redrill reject`.
