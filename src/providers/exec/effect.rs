@@ -70,7 +70,7 @@ impl EffectName {
         let reply = context.outside.command(&request).await?;
         let secrets = || self.env.iter().filter(|(_, given)| given.variable().is_some());
         let secrets = secrets().filter_map(|(name, _)| request.environment.get(name));
-        let stderr = conceal(&reply.stderr, secrets);
+        let stderr = conceal(&reply.stderr, reply.truncated, secrets);
         Ok(CommandReply { stderr, ..reply })
     }
 

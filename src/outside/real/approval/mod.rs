@@ -88,17 +88,35 @@ impl Files {
         if let Some(folder) = self.request.parent() {
             fs::create_dir_all(folder)?;
         }
-        match fs::remove_file(&self.response) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
+        self.forget_response()?;
         let unique = request.digest().short(12);
         let temporary = write_beside(&self.request, &unique, &request)?;
         fs::rename(&temporary, &self.request)?;
         Ok(request)
     }
 
-    /// Gives the answer, if nobody has yet. True when this one counts.
+    /// Removes an answer that belongs to no open question.
+    fn forget_response(&self) -> io::Result<()> {
+        match fs::remove_file(&self.response) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the answer to this question, if nobody has yet. True when this one counts. An answer to an earlier question,
+    /// written while this one was opened, would stand in the way for ever: it is removed.
+    fn respond_to(&self, request: &Request, response: &Response) -> io::Result<bool> {
+        if self.respond(response)? {
+            return Ok(true);
+        }
+        if self.response_to(request)?.is_some() {
+            return Ok(false);
+        }
+        self.forget_response()?;
+        self.respond(response)
+    }
+
+    /// Writes the answer, if there is none. True when this one stands there now.
     fn respond(&self, response: &Response) -> io::Result<bool> {
         let mark = Digest::of(format!("{}{:?}", std::process::id(), response).as_bytes());
         let temporary = write_beside(&self.response, &mark.short(12), response)?;
@@ -165,7 +183,7 @@ pub(super) async fn ask(
         };
         if let Some(response) = response {
             // Whoever was first counts: the next look tells.
-            files.respond(&response).map_err(failed)?;
+            files.respond_to(&open, &response).map_err(failed)?;
         }
     }
 }
@@ -268,7 +286,7 @@ fn answer_at(
         return Err(Error::bad_input(late(step, request.deadline)));
     }
     let response = Response { request: request.digest(), at: now, approval: Some(approval) };
-    if files.respond(&response).map_err(failed)? {
+    if files.respond_to(&request, &response).map_err(failed)? {
         return Ok(());
     }
     let given = files.response_to(&request).map_err(failed)?;
