@@ -188,6 +188,8 @@ impl Planner<'_> {
         }
         let facts = &action.facts;
         let phase = step.phase.unwrap_or(facts.phase);
+        let creates = facts.creates_of(with.get("effect").and_then(Value::as_str));
+        let creates = creates.iter().map(|kind| (*kind).to_owned()).collect();
         Ok(PlannedStep {
             id: id.clone(),
             title: step.title.clone().unwrap_or_else(|| facts.title.to_owned()),
@@ -203,7 +205,7 @@ impl Planner<'_> {
             when,
             required: step.required,
             expect,
-            creates: facts.creates.iter().map(|kind| (*kind).to_owned()).collect(),
+            creates,
         })
     }
 }

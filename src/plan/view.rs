@@ -133,7 +133,9 @@ fn step_outline(step: &PlannedStep, registry: &Registry) -> StepOutline {
         timeout: step.timeout,
         gate: step.gate,
         creates: step.creates.clone(),
-        effect: facts.map_or(Effect::None, |facts| facts.effect),
+        effect: facts.map_or(Effect::None, |facts| {
+            facts.effect_of(step.with.get("effect").and_then(Value::as_str))
+        }),
         asks: step.uses == ASKS_A_PERSON,
         when: step.when.clone(),
         optional: !step.required,
