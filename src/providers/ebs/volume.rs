@@ -33,6 +33,9 @@ pub(super) async fn describe_volume(
     }
 }
 
+/// At most so many pages are read.
+const MOST_PAGES: usize = 100;
+
 /// The volumes of this run that carry the name in their tag.
 async fn named(cx: &ResourceContext, name: &str) -> Result<Vec<Volume>, StepError> {
     let client = client!(cx.site()?, aws_sdk_ec2);
@@ -40,14 +43,25 @@ async fn named(cx: &ResourceContext, name: &str) -> Result<Vec<Volume>, StepErro
         Filter::builder().name(format!("tag:{name}")).values(value).build()
     };
     let run = cx.facts.run.as_str();
-    let request =
+    let first =
         client.describe_volumes().filters(filter(RUN_TAG, run)).filters(filter(NAME_TAG, name));
-    let answer = cx.call("ec2:DescribeVolumes", || request.clone().send()).await?;
     // Looked at again here: a server that does not know a filter may answer with everything.
     let ours = |volume: &Volume| {
         tag_of(volume, RUN_TAG) == Some(run) && tag_of(volume, NAME_TAG) == Some(name)
     };
-    Ok(answer.volumes.unwrap_or_default().into_iter().filter(ours).collect())
+    let mut found = Vec::new();
+    let mut token = None;
+    // EC2 filters after it has cut the list into pages: the first one may be empty.
+    for _ in 0..MOST_PAGES {
+        let request = first.clone().set_next_token(token.clone());
+        let answer = cx.call("ec2:DescribeVolumes", || request.clone().send()).await?;
+        token = answer.next_token().filter(|next| !next.is_empty()).map(str::to_owned);
+        found.extend(answer.volumes.unwrap_or_default().into_iter().filter(ours));
+        if token.is_none() {
+            return Ok(found);
+        }
+    }
+    Err(StepError::broken(format!("the list of volumes did not end after {MOST_PAGES} pages")))
 }
 
 fn tag_of<'v>(volume: &'v Volume, name: &str) -> Option<&'v str> {
