@@ -1,4 +1,4 @@
-use crate::action::{Found, Permission, ResourceContext, ResourceKind, StepError};
+use crate::action::{Found, HandInput, Permission, ResourceContext, ResourceKind, StepError};
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
 use aws_sdk_ec2::types::{Filter, Volume, VolumeState};
@@ -155,13 +155,19 @@ impl ResourceKind for VolumeKind {
     }
 
     fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String {
+        let region = HandInput::quote(region);
         match id {
-            Some(id) => format!("aws ec2 delete-volume --region {region} --volume-id {id}"),
+            Some(id) => {
+                format!(
+                    "aws ec2 delete-volume --region {region} --volume-id {}",
+                    HandInput::quote(id)
+                )
+            }
             None => format!(
-                "aws ec2 describe-volumes --region {region} --filters Name=tag:{NAME_TAG},Values={} \
+                "aws ec2 describe-volumes --region {region} --filters {} \
                  --query 'Volumes[].VolumeId' --output text | xargs -n 1 aws ec2 delete-volume --region {region} \
                  --volume-id",
-                key.name
+                HandInput::quote(&format!("Name=tag:{NAME_TAG},Values={}", key.name))
             ),
         }
     }
@@ -218,5 +224,9 @@ mod tests {
         let by_id = VolumeKind.command(&key, Some("vol-1"), "eu-west-1");
         assert_eq!(by_id, "aws ec2 delete-volume --region eu-west-1 --volume-id vol-1");
         assert!(VolumeKind.command(&key, None, "eu-west-1").contains("Values=n-1 "));
+        let unknown = ResourceKey { name: "<name>".into(), ..key };
+        let command = VolumeKind.command(&unknown, None, "<region>");
+        assert!(command.contains("'Name=tag:redrill:name,Values=<name>'"), "{command}");
+        assert!(command.contains("--region '<region>'"), "{command}");
     }
 }

@@ -134,7 +134,7 @@ impl ResourceKind for ExecEffect {
 
     fn command(&self, key: &ResourceKey, _id: Option<&str>, _region: &str) -> String {
         let Ok(name) = EffectName::read(key) else {
-            return format!("# the ledger's entry cannot be read: {}", key.name);
+            return format!("# run undo: of the step, as the scenario says it, for {}", key.name);
         };
         let mut words = Vec::new();
         for (variable, given) in &name.env {

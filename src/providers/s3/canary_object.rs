@@ -63,7 +63,8 @@ impl ResourceKind for CanaryObjectKind {
     }
 
     fn command(&self, key: &ResourceKey, _: Option<&str>, region: &str) -> String {
-        let (bucket, object) = key.name.split_once('/').unwrap_or((&key.name, ""));
+        // A runbook, which is written before there is a canary, gives a placeholder.
+        let (bucket, object) = key.name.split_once('/').unwrap_or(("<bucket>", "<key>"));
         let (bucket, region) = (HandInput::quote(bucket), HandInput::quote(region));
         // The pipe ends the projection: without it the filter would look into each version and find nothing. The key
         // stands as a JSON literal, in which a backtick would end it.
@@ -172,5 +173,8 @@ mod tests {
         assert!(command.contains("--version-id \"$version\""), "{command}");
         let versions = "[Versions,DeleteMarkers][] | [?Key==`\"canary/it'\\''s me\"`].[VersionId]";
         assert!(command.contains(versions), "{command}");
+        let unknown = ResourceKey { name: "<name>".into(), ..key };
+        let command = CanaryObjectKind.command(&unknown, None, "ap-northeast-3");
+        assert!(command.contains("--bucket '<bucket>' --key '<key>'"), "{command}");
     }
 }
