@@ -232,7 +232,7 @@ fn output(
         damaged_places: judge::damaged_places(inspection),
         modified_at: snapshot.modified,
         taken_at,
-        age: taken_at.map(|at| HumanDuration::from(now - at)),
+        age: taken_at.map(|at| HumanDuration::from(now - at).rounded_up()),
         version_id: snapshot.version,
     }
 }

@@ -399,7 +399,7 @@ fn earlier(a: Option<DateTime<Utc>>, b: Option<DateTime<Utc>>) -> Option<DateTim
 }
 
 fn output(facts: &Facts, newest_replicated: Option<DateTime<Utc>>) -> CheckReplicationOutput {
-    let age = |time: DateTime<Utc>| HumanDuration::from(facts.began - time);
+    let age = |time: DateTime<Utc>| HumanDuration::from(facts.began - time).rounded_up();
     let by_tags = facts.rules.iter().any(|rule| rule.enabled && rule.by_tags);
     let rule = facts.rule();
     CheckReplicationOutput {
