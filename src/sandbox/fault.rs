@@ -103,10 +103,10 @@ impl FromStr for Fault {
         if on != "*" && !on.contains(':') {
             return Err(wrong("the calls are service:Operation"));
         }
+        let effect = read_effect(effect).ok_or_else(|| wrong("there is no such effect"))?;
         if !can_be_met(on) {
             return Err(wrong("the sandbox simulates no such operation"));
         }
-        let effect = read_effect(effect).ok_or_else(|| wrong("there is no such effect"))?;
         Ok(Self { on: on.to_owned(), region, nth, times, effect })
     }
 }
