@@ -60,6 +60,24 @@ pub struct ActionFacts {
     pub exercised: Exercised,
 }
 
+impl ActionFacts {
+    /// What a step changes whose input declares this `effect:`; what the action can change, where the input says nothing.
+    pub fn effect_of(&self, declared: Option<&str>) -> Effect {
+        match declared {
+            Some("none") => Effect::None,
+            Some("own") => Effect::Own,
+            Some("external") => Effect::External,
+            _ => self.effect,
+        }
+    }
+
+    /// Kinds of resources that such a step makes: none when it declares that it changes nothing, or only what the run
+    /// cannot undo.
+    pub fn creates_of(&self, declared: Option<&str>) -> &'static [&'static str] {
+        if self.effect_of(declared) == Effect::Own { self.creates } else { &[] }
+    }
+}
+
 /// Whether a step of an action happens at a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SiteUse {

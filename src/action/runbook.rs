@@ -58,8 +58,18 @@ impl HandInput {
         })
     }
 
+    /// The step's name, as part of the name of what it makes by hand: lower-case letters, digits and single hyphens, at most
+    /// 40 of them. Two steps of one runbook make two things.
+    pub fn slug(&self) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric();
+        let words = self.step.split(|c| !plain(c)).filter(|word| !word.is_empty());
+        let mut slug = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
+        slug.truncate(40);
+        slug.trim_end_matches('-').to_owned()
+    }
+
     /// The members of a list input, each as one shell word, separated by spaces. A list that comes from a step as a whole
-    /// is left to the shell to split. `None` when it is not given.
+    /// is left to the shell to split, so that its members must hold no spaces. `None` when it is not given.
     pub fn words(&self, path: &str) -> Option<String> {
         self.value(path).map(|value| match value {
             Value::Array(items) => {
@@ -69,7 +79,7 @@ impl HandInput {
                 });
                 words.collect::<Vec<_>>().join(" ")
             }
-            Value::String(text) => quote(text),
+            Value::String(text) => whole_variable(text).unwrap_or_else(|| quote(text)),
             other => quote(&other.to_string()),
         })
     }
@@ -94,6 +104,12 @@ impl HandInput {
 fn variable(step: &str, output: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     format!("{step}_{output}").chars().map(plain).collect()
+}
+
+/// Text that is one mark and nothing else, as a variable that the shell splits into words.
+fn whole_variable(text: &str) -> Option<String> {
+    let name = text.strip_prefix('\u{1}')?.strip_suffix('\u{2}')?;
+    (!name.contains(['\u{1}', '\u{2}'])).then(|| format!("${{{name}}}"))
 }
 
 /// Text as one shell word: bare when that is safe, else in single quotes; marked variables in double quotes.
@@ -126,6 +142,22 @@ fn quote(text: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_list_of_a_step_is_split_by_the_shell_and_text_is_not() {
+        let (one, other) = (mark("config", "groups"), mark("config", "zone"));
+        let with = json!({ "whole": one, "two": format!("{one}{other}"), "text": "a b" });
+        let input = HandInput::new("Restore_DB 2", None, with, BTreeMap::new());
+        assert_eq!(input.words("whole").unwrap(), "${CONFIG_GROUPS}");
+        assert_eq!(input.words("two").unwrap(), "\"${CONFIG_GROUPS}${CONFIG_ZONE}\"");
+        assert_eq!(input.words("text").unwrap(), "'a b'");
+        assert_eq!(input.word("whole").unwrap(), "\"${CONFIG_GROUPS}\"");
+        assert_eq!(input.slug(), "restore-db-2");
+    }
+
+    fn mark(step: &str, output: &str) -> String {
+        HandInput::variable_mark(step, output)
+    }
 
     #[test]
     fn values_become_shell_words_and_references_become_variables() {

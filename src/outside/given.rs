@@ -48,14 +48,36 @@ impl Given {
 }
 
 /// A captured text in which secrets that it repeats are replaced. Programs echo what they are given.
-pub fn conceal<'s>(text: &str, secrets: impl IntoIterator<Item = &'s Secret>) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets {
-        if !secret.reveal().is_empty() {
-            text = text.replace(secret.reveal(), "<secret>");
+///
+/// Where the text was cut at a limit, the beginning of a secret at its end is dropped, too.
+pub fn conceal<'s>(
+    text: &str,
+    truncated: bool,
+    secrets: impl IntoIterator<Item = &'s Secret>,
+) -> String {
+    let mut secrets: Vec<&str> = secrets.into_iter().map(Secret::reveal).collect();
+    secrets.retain(|secret| !secret.is_empty());
+    // The longest first: one that holds another must not leave its rest.
+    secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let mut text = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MARK));
+    if truncated {
+        // A character that was cut in two has become a replacement character.
+        let whole = text.trim_end_matches(char::REPLACEMENT_CHARACTER).len();
+        let cut = secrets.iter().filter_map(|secret| begins_at_end(&text[..whole], secret)).max();
+        if let Some(length) = cut {
+            text.truncate(whole - length);
+            text.push_str(MARK);
         }
     }
     text
+}
+
+const MARK: &str = "<secret>";
+
+/// How many bytes of the text's end are the beginning of the secret.
+fn begins_at_end(text: &str, secret: &str) -> Option<usize> {
+    let lengths = secret.char_indices().map(|(length, _)| length).filter(|length| *length > 0);
+    lengths.filter(|length| text.ends_with(&secret[..*length])).max()
 }
 
 #[cfg(test)]
@@ -76,7 +98,23 @@ mod tests {
     #[test]
     fn a_secret_that_is_echoed_is_concealed() {
         let secret = Secret::new("hunter2");
-        assert_eq!(conceal("login with hunter2 failed", [&secret]), "login with <secret> failed");
-        assert_eq!(conceal("as it was", [&Secret::new("")]), "as it was");
+        let text = conceal("login with hunter2 failed", false, [&secret]);
+        assert_eq!(text, "login with <secret> failed");
+        assert_eq!(conceal("as it was", false, [&Secret::new("")]), "as it was");
+    }
+
+    #[test]
+    fn a_secret_that_holds_another_leaves_no_rest() {
+        let (short, long) = (Secret::new("hunter"), Secret::new("hunter-two"));
+        assert_eq!(conceal("hunter-two hunter", false, [&short, &long]), "<secret> <secret>");
+    }
+
+    #[test]
+    fn a_secret_that_was_cut_with_the_output_leaves_no_beginning() {
+        let secret = Secret::new("h\u{fc}nter2");
+        assert_eq!(conceal("token h\u{fc}nte", true, [&secret]), "token <secret>");
+        assert_eq!(conceal("token h\u{fffd}", true, [&secret]), "token <secret>");
+        assert_eq!(conceal("token h\u{fc}nte", false, [&secret]), "token h\u{fc}nte");
+        assert_eq!(conceal("all is well", true, [&secret]), "all is well");
     }
 }

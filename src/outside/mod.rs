@@ -164,10 +164,10 @@ pub enum DatabaseEngine {
 /// How a database connection is protected.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Tls {
-    /// Encrypted, certificate and host name verified. With a file: by that certificate authority alone.
+    /// Encrypted; certificate and host name are verified by the public authorities that the driver brings along (Mozilla's).
     #[default]
     Verify,
-    /// As `Verify`, with the certificate authorities of this PEM file.
+    /// As `Verify`, by the authorities in this PEM file as well: the driver adds them to the public ones.
     VerifyWith(String),
     /// Encrypted, certificate not verified.
     Encrypt,

@@ -189,6 +189,8 @@ impl Planner<'_> {
         }
         let facts = &action.facts;
         let phase = step.phase.unwrap_or(facts.phase);
+        let creates = facts.creates_of(with.get("effect").and_then(Value::as_str));
+        let creates = creates.iter().map(|kind| (*kind).to_owned()).collect();
         Ok(PlannedStep {
             id: id.clone(),
             title: step.title.clone().unwrap_or_else(|| facts.title.to_owned()),
@@ -207,7 +209,7 @@ impl Planner<'_> {
             // A watch that falls short cancels the run, which then cannot pass; that is all it decides.
             required: step.required && step.watch.is_none(),
             expect,
-            creates: facts.creates.iter().map(|kind| (*kind).to_owned()).collect(),
+            creates,
             watch: step.watch,
         })
     }

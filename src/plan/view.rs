@@ -137,10 +137,9 @@ fn step_outline(step: &PlannedStep, registry: &Registry) -> StepOutline {
         watch: step.watch,
         gate: step.gate,
         creates: step.creates.clone(),
-        effect: match step.has_external_effect() {
-            true => Effect::External,
-            false => facts.map_or(Effect::None, |facts| facts.effect),
-        },
+        effect: facts.map_or(Effect::None, |facts| {
+            facts.effect_of(step.with.get("effect").and_then(Value::as_str))
+        }),
         asks: step.uses == ASKS_A_PERSON,
         when: step.when.clone(),
         optional: !step.required,

@@ -230,7 +230,7 @@ impl DatabaseSession for EstateSession {
     fn query<'a>(&'a mut self, sql: &'a str) -> Answer<'a, Rows> {
         Box::pin(async move {
             self.world.clock().sleep(Duration::from_millis(20)).await;
-            let rows = self.world.query(&self.login, sql).map_err(|e| refused(&e))?;
+            let rows = self.world.read(&self.login, sql).map_err(|e| refused(&e))?;
             let convert = |row: Vec<sql::SqlValue>| row.into_iter().map(value).collect();
             Ok(Rows { columns: rows.columns, rows: rows.rows.into_iter().map(convert).collect() })
         })

@@ -104,6 +104,9 @@ impl FromStr for Fault {
             return Err(wrong("the calls are service:Operation"));
         }
         let effect = read_effect(effect).ok_or_else(|| wrong("there is no such effect"))?;
+        if !can_be_met(on) {
+            return Err(wrong("the sandbox simulates no such operation"));
+        }
         Ok(Self { on: on.to_owned(), region, nth, times, effect })
     }
 }
@@ -189,6 +192,12 @@ impl FaultTable {
     }
 }
 
+/// Whether there is a simulated operation that the pattern names: a fault that nothing can meet proves nothing.
+pub(crate) fn can_be_met(pattern: &str) -> bool {
+    super::fidelity::operations()
+        .any(|o| matches_pattern(pattern, &format!("{}:{}", o.service, o.name)))
+}
+
 /// Compares text with a pattern in which `*` stands for any characters and `?` for one.
 pub(crate) fn matches_pattern(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
@@ -236,6 +245,7 @@ mod tests {
             "rds:X#0=stuck",
             "rds:X=slow",
             "rds:X=slow:4",
+            "rds:RestoreDbInstance=throttle",
         ] {
             assert!(bad.parse::<Fault>().unwrap_err().contains("is not a fault"), "{bad}");
         }

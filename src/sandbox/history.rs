@@ -8,7 +8,7 @@ use super::estate::{Cadence, DatabaseEstate, VolumeEstate};
 use super::rds::{Content, DbSnapshot, Instance, Settings};
 use super::state::{PlaceKey, State, Timeline, later};
 use crate::time::HumanDuration;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -272,6 +272,8 @@ impl State {
         let name = format!("{}/{}/{}/{}", home.account, home.region, volume.id, time.timestamp());
         let mut tags = if schedule.copy_tags { now.tags.clone() } else { BTreeMap::new() };
         tags.extend(schedule.tags.clone());
+        let stamp = time.to_rfc3339_opts(SecondsFormat::Secs, true);
+        tags.extend(schedule.time_tag.iter().map(|tag| (tag.clone(), stamp.clone())));
         let original = EbsSnapshot {
             id: format!("snap-{}", self.digits(&format!("snapshot/{name}"), 17)),
             volume: volume.id.clone(),

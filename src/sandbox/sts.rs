@@ -3,7 +3,7 @@
 use super::estate::AccountId;
 use super::services::{Call, TOKEN, denied, token_session, unknown_action};
 use super::state::later;
-use super::wire::{AwsError, Service, Xml, timestamp};
+use super::wire::{AwsError, Params, Service, Xml, timestamp};
 use std::time::Duration;
 
 /// Answers a call to STS.
@@ -77,6 +77,12 @@ fn assume_role(call: Call<'_>) -> Result<Xml, AwsError> {
             .text("Arn", format!("arn:aws:sts::{account}:assumed-role/{role}/{session}"));
     });
     Ok(x)
+}
+
+/// The account whose endpoint a call needs: to assume a role, that of the role.
+pub(crate) fn account_of(action: &str, params: &Params) -> Option<String> {
+    let role = params.get("RoleArn").filter(|_| action == "AssumeRole")?;
+    read_role(role).map(|(account, _)| account.to_owned())
 }
 
 /// The account and the name of a role's ARN.

@@ -261,7 +261,13 @@ impl State {
             }
         };
         let place = PlaceKey::new(&account, region);
-        let verdict = if self.lost.contains_key(&place) && !self.regained.contains(&place) {
+        // STS is as regional as the rest: with a place goes the way to assume a role in it.
+        let needed = match asked.service {
+            Some(Service::Sts) => super::sts::account_of(&asked.action, &asked.params),
+            _ => None,
+        };
+        let needed = needed.map_or_else(|| place.clone(), |of| PlaceKey::new(&of, region));
+        let verdict = if self.lost.contains_key(&needed) && !self.regained.contains(&needed) {
             Verdict::Lost
         } else {
             self.perform(asked, place, now, fault.as_ref(), &request_id)

@@ -70,6 +70,21 @@ impl fmt::Display for HumanDuration {
     }
 }
 
+impl HumanDuration {
+    /// In whole seconds, rounded up: for a loss or a delay that was measured, which must not look shorter than it is.
+    #[must_use]
+    pub fn rounded_up(self) -> Self {
+        let more = u64::from(self.0.subsec_nanos() > 0);
+        Self(Duration::from_secs(self.0.as_secs().saturating_add(more)))
+    }
+
+    /// In whole seconds, rounded down: for a stretch that is good to have, which must not look longer than it is.
+    #[must_use]
+    pub fn rounded_down(self) -> Self {
+        Self(Duration::from_secs(self.0.as_secs()))
+    }
+}
+
 impl From<Duration> for HumanDuration {
     fn from(duration: Duration) -> Self {
         Self(duration)

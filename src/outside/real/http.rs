@@ -64,12 +64,24 @@ fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn
     })
 }
 
-/// The outermost text names the address, the innermost the reason.
+/// The outermost text names the address, the innermost the reason. What an address carries besides its path may be a
+/// secret: redirects lead to signed addresses.
 fn text_of(error: &reqwest::Error) -> String {
-    match causes(error).last() {
+    let text = match causes(error).last() {
         Some(reason) if reason.to_string() != error.to_string() => format!("{error}: {reason}"),
         _ => error.to_string(),
+    };
+    match error.url() {
+        Some(url) => text.replace(url.as_str(), &bare(url)),
+        None => text,
     }
+}
+
+/// An address without query, fragment and user.
+fn bare(url: &reqwest::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
 
 #[cfg(test)]
@@ -131,6 +143,9 @@ mod tests {
     async fn who_does_not_listen_is_unreachable_and_a_wrong_address_is_an_error() {
         let refused = send(&request("http://127.0.0.1:1/".into()), &Clock::system()).await;
         assert!(matches!(refused, Err(OutsideError::Unreachable(_))), "{refused:?}");
+        let signed = request("http://127.0.0.1:1/a?X-Amz-Signature=abc".into());
+        let signed = send(&signed, &Clock::system()).await.unwrap_err().to_string();
+        assert!(signed.contains("http://127.0.0.1:1/a") && !signed.contains("abc"), "{signed}");
         let wrong = send(&request("not an address".into()), &Clock::system()).await;
         assert!(matches!(wrong, Err(OutsideError::Failed(_))), "{wrong:?}");
     }

@@ -3,10 +3,12 @@
 //! Main types: [`KeyCondition`] and [`Spacing`]. No service but KMS belongs in here, and nothing that a provider could
 //! keep to itself.
 
+mod checks;
 mod keys;
 #[cfg(test)]
 pub(super) mod rehearsal;
 mod spacing;
 
+pub(super) use checks::{age_check, lines_in_time, loss};
 pub(super) use keys::{KeyCondition, key_check, key_conditions};
 pub(super) use spacing::{Spacing, time_of};

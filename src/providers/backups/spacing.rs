@@ -1,3 +1,5 @@
+use crate::journal::{Finding, Severity};
+use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// How the recovery points of a retention window lie in time.
@@ -40,17 +42,40 @@ impl Spacing {
     /// The longest gap between consecutive recovery points, the one from the last to the end of the window included.
     /// `None` with fewer than two recovery points at different times: one point says nothing about a schedule.
     pub(in crate::providers) fn worst_gap(&self) -> Option<Gap> {
-        if self.times.len() < 2 {
-            return None;
-        }
+        self.longest_gap().filter(|_| self.times.len() >= 2)
+    }
+
+    /// As [`Spacing::worst_gap`]; of a single recovery point, the time since then.
+    fn longest_gap(&self) -> Option<Gap> {
         let ends = self.times.iter().skip(1).chain([&self.until]);
         let gaps = self.times.iter().zip(ends).map(|(from, to)| Gap { from: *from, to: *to });
         gaps.max_by_key(Gap::length)
     }
 
-    /// How far back the recovery points reach from the end of the window. `None` when there are none.
-    pub(in crate::providers) fn reach(&self) -> Option<TimeDelta> {
-        self.times.first().map(|oldest| self.until - *oldest)
+    /// The time of the oldest recovery point (UTC). `None` when there are none.
+    pub(in crate::providers) fn oldest(&self) -> Option<DateTime<Utc>> {
+        self.times.first().copied()
+    }
+
+    /// The finding that a recovery point is missing from the schedule. A single one that is too old tells it, too.
+    pub(in crate::providers) fn missed(&self, schedule: TimeDelta, code: &str) -> Option<Finding> {
+        let gap = self.longest_gap()?;
+        // Backup windows move within the day and copies take time: half an interval is room enough for both.
+        let most = schedule.checked_add(&(schedule / 2))?;
+        let at = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+        (gap.length() > most).then(|| Finding {
+            severity: Severity::Warning,
+            code: code.to_owned(),
+            what: format!(
+                "no recovery point between {} and {} ({}), though one is due every {}",
+                at(gap.from),
+                at(gap.to),
+                HumanDuration::from(gap.length()).rounded_up(),
+                HumanDuration::from(schedule)
+            ),
+            why: "a disaster at the end of that gap would have lost all of it".to_owned(),
+            action: "find out why the backup or its copy was missing, and alarm on it".to_owned(),
+        })
     }
 }
 
@@ -73,15 +98,34 @@ mod tests {
         let spacing = Spacing::of([at(24), at(0), at(50)], at(60));
         assert_eq!(spacing.worst_gap(), Some(Gap { from: at(24), to: at(50) }));
         assert_eq!(Spacing::of([at(0), at(24)], at(60)).worst_gap().unwrap().from, at(24));
-        assert_eq!(spacing.reach(), Some(TimeDelta::hours(60)));
+        assert_eq!(spacing.oldest(), Some(at(0)));
     }
 
     #[test]
     fn one_time_says_nothing_about_a_schedule() {
         assert_eq!(Spacing::of([], at(60)).worst_gap(), None);
-        assert_eq!(Spacing::of([], at(60)).reach(), None);
+        assert_eq!(Spacing::of([], at(60)).oldest(), None);
         assert_eq!(Spacing::of([at(1), at(1)], at(60)).worst_gap(), None);
         assert_eq!(Spacing::of([at(1), at(70)], at(60)).worst_gap(), None);
+    }
+
+    #[test]
+    fn a_missed_recovery_point_is_found_and_a_late_one_is_not() {
+        let day = TimeDelta::hours(24);
+        let found = |hours: &[i64], until| {
+            Spacing::of(hours.iter().map(|h| at(*h)), at(until)).missed(day, "x").is_some()
+        };
+        assert!(!found(&[0, 24, 49], 60));
+        assert!(found(&[0, 24, 72], 80));
+        assert!(found(&[0, 24], 72), "the time since the last one counts");
+        assert!(!found(&[], 72), "that there is none is another finding");
+    }
+
+    #[test]
+    fn a_single_recovery_point_that_is_too_old_is_a_missed_schedule() {
+        let day = TimeDelta::hours(24);
+        assert!(Spacing::of([at(0)], at(30)).missed(day, "x").is_none());
+        assert_eq!(Spacing::of([at(0)], at(720)).missed(day, "x").unwrap().code, "x");
     }
 
     proptest! {
@@ -92,7 +136,7 @@ mod tests {
             let spacing = Spacing::of(hours.iter().map(|h| at(*h)), at(1000));
             if let Some(gap) = spacing.worst_gap() {
                 prop_assert!(gap.length() >= at(1000) - at(*hours.iter().max().unwrap()));
-                prop_assert!(gap.length() <= spacing.reach().unwrap());
+                prop_assert!(gap.length() <= at(1000) - spacing.oldest().unwrap());
             }
         }
     }

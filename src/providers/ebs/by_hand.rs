@@ -1,6 +1,7 @@
 //! How a person does the same with the AWS CLI.
 
 use crate::action::{ByHand, HandInput};
+use crate::providers::backups::lines_in_time;
 use crate::time::ByteSize;
 use serde_json::Value;
 
@@ -13,10 +14,7 @@ pub(super) fn find_snapshot(input: &HandInput) -> ByHand {
     let (id, at, key) = (input.sets("id"), input.sets("at"), input.sets("kms_key"));
     let variables = ["at", "id", "volume", "size_gib", "encrypted", "kms_key", "in_region_since"];
     let variables: Vec<_> = variables.iter().map(|output| input.sets(output)).collect();
-    let limit = input.word("not_after").map_or_else(
-        || "awk '$1 != \"None\"'".to_owned(),
-        |limit| format!("awk -v limit={limit} '$1 != \"None\" && $1 <= limit'"),
-    );
+    let in_time = lines_in_time(input);
     ByHand {
         commands: vec![
             format!(
@@ -32,7 +30,7 @@ pub(super) fn find_snapshot(input: &HandInput) -> ByHand {
                 )),
             ),
             format!(
-                "read -r {} <<EOF\n$(printf '%s\\n' \"${list}\" | {limit} | tail -n 1)\nEOF\n{}\necho \"${at} ${id}\"",
+                "read -r {} <<EOF\n$(printf '%s\\n' \"${list}\" | {in_time} | tail -n 1)\nEOF\n{}\necho \"${at} ${id}\"",
                 variables.join(" "),
                 size_in_bytes(input)
             ),
@@ -53,9 +51,11 @@ pub(super) fn find_snapshot(input: &HandInput) -> ByHand {
             "An empty list: copies do not keep the id of the volume, so look for them by tags; else look in the other \
              regions, in the backup account and in the recycle bin (aws ec2 list-snapshots-in-recycle-bin)."
                 .to_owned(),
-            "A time of None: the snapshot is a copy and carries no tag with the time of its data; StartTime is the time of \
-             the copy. Look at the newest files or rows after restoring."
-                .to_owned(),
+            format!(
+                "A time of None: the snapshot is a copy and carries no tag with the time of its data; StartTime is the time of \
+                 the copy. Such a snapshot is chosen only when there is no other: set {id} to its id, and look at the newest \
+                 files or rows after restoring."
+            ),
             "The key is not Enabled: enable it (aws kms enable-key) or cancel its deletion (aws kms cancel-key-deletion)."
                 .to_owned(),
             "Only archived ones: aws ec2 restore-snapshot-tier takes 24 to 72 hours; begin now and look for another way."
@@ -64,15 +64,18 @@ pub(super) fn find_snapshot(input: &HandInput) -> ByHand {
     }
 }
 
-/// The tag, where the scenario names one; `StartTime` only for the snapshots of the volume itself.
+/// `StartTime` for the snapshots of the volume itself that are no copies; else the tag, where the scenario names one.
 fn time_of_data(input: &HandInput) -> String {
+    const FIRST_HAND: &str = "!TransferType && !contains(not_null(Description,''),'Copied snap-')";
     let tag = input.value("time_tag").and_then(Value::as_str);
-    let tag = tag.map(|tag| format!("Tags[?Key=='{tag}']|[0].Value"));
-    match (tag, input.value("volume").is_some()) {
-        (Some(tag), true) => format!("not_null({tag},StartTime)"),
-        (Some(tag), false) => tag,
-        (None, true) => "StartTime".to_owned(),
-        (None, false) => "`null`".to_owned(),
+    let tag = tag.map_or_else(
+        || "`null`".to_owned(),
+        |tag| format!("(Tags[?Key=='{}']|[0].Value)", tag.replace('\'', "\\'")),
+    );
+    if input.value("volume").is_some() {
+        format!("({FIRST_HAND} && StartTime) || {tag}")
+    } else {
+        tag
     }
 }
 
@@ -134,8 +137,9 @@ fn create_command(input: &HandInput) -> String {
     let (id, token) = (input.sets("id"), input.sets("token"));
     let mut words = vec![
         format!(
-            "{token}=restored-$(date -u +%Y%m%d-%H%M)   # keep it for a second attempt\n{id}=$(aws ec2 create-volume \
+            "{token}=restored-{}-$(date -u +%Y%m%d-%H%M)   # keep it for a second attempt\n{id}=$(aws ec2 create-volume \
              --region {}",
+            input.slug(),
             input.region()
         ),
         format!("--client-token \"${token}\""),
@@ -212,10 +216,14 @@ mod tests {
     #[test]
     fn the_time_by_hand_follows_the_same_rule_as_the_action() {
         let time = |with| time_of_data(&hand("point", with));
-        assert_eq!(time(json!({ "volume": "vol-1" })), "StartTime");
+        let first_hand =
+            "(!TransferType && !contains(not_null(Description,''),'Copied snap-') && StartTime)";
+        assert_eq!(time(json!({ "volume": "vol-1" })), format!("{first_hand} || `null`"));
+        let both = time(json!({ "volume": "vol-1", "time_tag": "it's" }));
+        assert_eq!(both, format!("{first_hand} || (Tags[?Key=='it\\'s']|[0].Value)"));
         assert_eq!(time(json!({ "tags": { "a": "b" } })), "`null`");
         let tag = time(json!({ "tags": { "a": "b" }, "time_tag": "data-time" }));
-        assert_eq!(tag, "Tags[?Key=='data-time']|[0].Value");
+        assert_eq!(tag, "(Tags[?Key=='data-time']|[0].Value)");
     }
 
     #[test]

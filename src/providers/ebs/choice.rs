@@ -3,7 +3,6 @@
 use super::snapshot::{Selector, Snapshot};
 use crate::journal::{Finding, Severity};
 use crate::providers::backups::{KeyCondition, Spacing};
-use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -226,28 +225,8 @@ pub(super) fn blemishes(
             "record the time of the original in a tag that is copied along, and name it in time_tag:",
         ));
     }
-    found.extend(missed_schedule(spacing, schedule));
+    found.extend(spacing.missed(schedule, "ebs.schedule_missed"));
     found
-}
-
-fn missed_schedule(spacing: &Spacing, schedule: TimeDelta) -> Option<Finding> {
-    let gap = spacing.worst_gap()?;
-    // Schedules start within an hour or so of their time: half an interval is room enough.
-    (gap.length() > schedule + schedule / 2).then(|| {
-        finding(
-            Severity::Warning,
-            "ebs.schedule_missed",
-            format!(
-                "no recovery point between {} and {} ({}), though one is due every {}",
-                gap.from,
-                gap.to,
-                HumanDuration::from(gap.length()),
-                HumanDuration::from(schedule)
-            ),
-            "a disaster at the end of that gap would have lost all of it",
-            "find out why the snapshot or its copy was missing, and alarm on it",
-        )
-    })
 }
 
 #[cfg(test)]
@@ -330,13 +309,5 @@ mod tests {
         let keys = BTreeMap::from([("key-1".to_owned(), KeyCondition::Unknown("denied".into()))]);
         let judged = judged(&locked, &keys);
         assert_eq!(choose(&judged).unwrap().key_usable, None);
-    }
-
-    #[test]
-    fn a_missed_snapshot_is_found() {
-        let day = TimeDelta::hours(24);
-        let found = |hours: [i64; 3]| missed_schedule(&Spacing::of(hours.map(at), at(80)), day);
-        assert!(found([24, 48, 72]).is_none());
-        assert_eq!(found([0, 48, 72]).unwrap().code, "ebs.schedule_missed");
     }
 }

@@ -93,6 +93,25 @@ async fn a_copy_without_a_recorded_time_is_inconclusive_and_can_still_be_restore
 }
 
 #[tokio::test(start_paused = true)]
+async fn copies_that_carry_the_time_of_their_data_are_a_recovery_point() {
+    let tagged = ESTATE
+        .replace("          keep: 3d\n", "          keep: 3d\n          time_tag: data-time\n");
+    let drill = Rehearsal::at(&tagged, ACCOUNT, "ap-northeast-3", &[]);
+    drill.world.lose(ACCOUNT, "ap-northeast-1");
+    let input = json!({ "tags": { "app": "ledger" }, "time_tag": "data-time", "schedule": "6h" });
+    let point = drill.run("ebs.find_snapshot", input).await.unwrap();
+    // The one of 06:00 took five minutes and an hour more to arrive: its StartTime says 06:05.
+    assert_eq!(
+        (&point["at"], &point["source"]),
+        (&json!("2026-11-22T06:00:00Z"), &json!("tag data-time"))
+    );
+    assert_eq!((&point["worst_gap"], &point["copy_lag"]), (&json!("6h"), &json!("1h 5m")));
+    assert_eq!(point["worst_case"], "7h 5m");
+    let checks = drill.checks();
+    assert!(checks.values().all(|outcome| *outcome == Outcome::Passed), "{checks:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn copies_keep_no_volume_so_that_looking_by_volume_finds_nothing() {
     let drill = at("ap-northeast-3", &[]);
     let by_volume = json!({ "volume": "vol-0aaaaaaaaaaaaaaa1" });

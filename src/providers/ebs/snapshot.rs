@@ -54,6 +54,9 @@ pub(super) fn gibibytes(size: Option<i32>) -> Option<ByteSize> {
     size.and_then(|size| u64::try_from(size).ok()).map(|size| ByteSize(size * GIB))
 }
 
+/// Who tags a snapshot with the present may do so a little after it was begun.
+const TAGGED_LATE: TimeDelta = TimeDelta::minutes(5);
+
 impl Snapshot {
     /// What the answer says. `None` without an id: such a thing cannot be restored.
     pub(super) fn read(answer: &Answer) -> Option<Self> {
@@ -97,8 +100,10 @@ impl Snapshot {
             return Some((self.started?, "StartTime of a snapshot that is no copy".to_owned()));
         }
         let name = selector.time_tag.as_ref()?;
-        let time = DateTime::parse_from_rfc3339(self.tags.get(name)?.trim()).ok()?;
-        Some((time.to_utc(), format!("tag {name}")))
+        let time = DateTime::parse_from_rfc3339(self.tags.get(name)?.trim()).ok()?.to_utc();
+        // A snapshot holds nothing that was written after it, or its copy, was begun: such a tag is wrong, and says nothing.
+        let possible = self.started.is_none_or(|started| time <= started + TAGGED_LATE);
+        possible.then(|| (time, format!("tag {name}")))
     }
 
     /// From the time of the data until its copy was complete here. `None` for first-hand snapshots.
@@ -220,6 +225,16 @@ mod tests {
             copy.tags.insert("data-time".into(), text.into());
             assert_eq!(copy.time_of_data(&of_volume("vol-1")), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_tag_later_than_the_snapshot_tells_nothing() {
+        let mut copy = snapshot("vol-2");
+        // Begun at hour 30, that is 06:00Z; the tag's author wrote local time and called it UTC.
+        copy.tags.insert("data-time".into(), "1970-01-02T14:00:00Z".into());
+        assert_eq!(copy.time_of_data(&of_volume("vol-1")), None);
+        copy.tags.insert("data-time".into(), "1970-01-02T14:00:00+09:00".into());
+        assert_eq!(copy.time_of_data(&of_volume("vol-1")).unwrap().0, at(29));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use crate::action::{Found, Permission, ResourceContext, ResourceKind, StepError};
+use crate::action::{Found, HandInput, Permission, ResourceContext, ResourceKind, StepError};
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
 use aws_sdk_ec2::types::{Filter, Volume, VolumeState};
@@ -33,6 +33,9 @@ pub(super) async fn describe_volume(
     }
 }
 
+/// At most so many pages are read.
+const MOST_PAGES: usize = 100;
+
 /// The volumes of this run that carry the name in their tag.
 async fn named(cx: &ResourceContext, name: &str) -> Result<Vec<Volume>, StepError> {
     let client = client!(cx.site()?, aws_sdk_ec2);
@@ -40,14 +43,25 @@ async fn named(cx: &ResourceContext, name: &str) -> Result<Vec<Volume>, StepErro
         Filter::builder().name(format!("tag:{name}")).values(value).build()
     };
     let run = cx.facts.run.as_str();
-    let request =
+    let first =
         client.describe_volumes().filters(filter(RUN_TAG, run)).filters(filter(NAME_TAG, name));
-    let answer = cx.call("ec2:DescribeVolumes", || request.clone().send()).await?;
     // Looked at again here: a server that does not know a filter may answer with everything.
     let ours = |volume: &Volume| {
         tag_of(volume, RUN_TAG) == Some(run) && tag_of(volume, NAME_TAG) == Some(name)
     };
-    Ok(answer.volumes.unwrap_or_default().into_iter().filter(ours).collect())
+    let mut found = Vec::new();
+    let mut token = None;
+    // EC2 filters after it has cut the list into pages: the first one may be empty.
+    for _ in 0..MOST_PAGES {
+        let request = first.clone().set_next_token(token.clone());
+        let answer = cx.call("ec2:DescribeVolumes", || request.clone().send()).await?;
+        token = answer.next_token().filter(|next| !next.is_empty()).map(str::to_owned);
+        found.extend(answer.volumes.unwrap_or_default().into_iter().filter(ours));
+        if token.is_none() {
+            return Ok(found);
+        }
+    }
+    Err(StepError::broken(format!("the list of volumes did not end after {MOST_PAGES} pages")))
 }
 
 fn tag_of<'v>(volume: &'v Volume, name: &str) -> Option<&'v str> {
@@ -141,13 +155,19 @@ impl ResourceKind for VolumeKind {
     }
 
     fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String {
+        let region = HandInput::quote(region);
         match id {
-            Some(id) => format!("aws ec2 delete-volume --region {region} --volume-id {id}"),
+            Some(id) => {
+                format!(
+                    "aws ec2 delete-volume --region {region} --volume-id {}",
+                    HandInput::quote(id)
+                )
+            }
             None => format!(
-                "aws ec2 describe-volumes --region {region} --filters Name=tag:{NAME_TAG},Values={} \
+                "aws ec2 describe-volumes --region {region} --filters {} \
                  --query 'Volumes[].VolumeId' --output text | xargs -n 1 aws ec2 delete-volume --region {region} \
                  --volume-id",
-                key.name
+                HandInput::quote(&format!("Name=tag:{NAME_TAG},Values={}", key.name))
             ),
         }
     }
@@ -204,5 +224,9 @@ mod tests {
         let by_id = VolumeKind.command(&key, Some("vol-1"), "eu-west-1");
         assert_eq!(by_id, "aws ec2 delete-volume --region eu-west-1 --volume-id vol-1");
         assert!(VolumeKind.command(&key, None, "eu-west-1").contains("Values=n-1 "));
+        let unknown = ResourceKey { name: "<name>".into(), ..key };
+        let command = VolumeKind.command(&unknown, None, "<region>");
+        assert!(command.contains("'Name=tag:redrill:name,Values=<name>'"), "{command}");
+        assert!(command.contains("--region '<region>'"), "{command}");
     }
 }

@@ -37,8 +37,6 @@ pub(super) struct Snapshot {
     pub(super) version: Option<String>,
     /// `LastModified` of the object, or the file's time of modification (UTC).
     pub(super) modified: Option<DateTime<Utc>>,
-    /// True when the time of modification is S3's own, which nobody can set.
-    pub(super) modified_by_s3: bool,
     /// What the object's metadata says about when the snapshot was taken.
     pub(super) marked_time: Option<String>,
 }
@@ -63,7 +61,6 @@ pub(super) fn open_file(path: &str) -> Result<Snapshot, StepError> {
         identity: path.to_owned(),
         version: None,
         modified: about.modified().ok().map(DateTime::<Utc>::from),
-        modified_by_s3: false,
         marked_time: None,
         file,
     })
@@ -123,7 +120,6 @@ fn describe(
         identity: format!("s3://{}/{}{suffix}", object.bucket, object.key),
         version,
         modified: answer.last_modified().and_then(time_of),
-        modified_by_s3: true,
         marked_time: marks.next().map(|(_, value)| value.clone()),
     })
 }

@@ -3,7 +3,7 @@ use crate::formats::etcd_snapshot::{
     Completeness, Damage, Inspection, MetaState, Soundness, Trailer, Truncated,
 };
 use crate::journal::{Check, Finding, Measure, RecoveryPoint, Severity};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 /// How many places of damage become findings; of the rest the number.
 const FINDINGS: usize = 10;
@@ -157,15 +157,13 @@ pub(super) struct Times {
     pub(super) marked: Option<String>,
     /// When the object version or the file was written (UTC).
     pub(super) modified: Option<DateTime<Utc>>,
-    /// The former is S3's own.
-    pub(super) modified_by_s3: bool,
 }
 
 /// The recovery point of a sound snapshot, with findings about how far its time can be trusted.
 ///
 /// A snapshot carries no time. Sound are a time that the scenario or the object's metadata gives, if it is not later than
-/// the upload. `LastModified` alone is later than the data and so flatters the RPO by the duration of snapshot and upload:
-/// it is used, labelled, and a finding says so. A file's own time says when this copy was written, or anything: it is not used.
+/// the upload. `LastModified` says when this copy was stored: after the snapshot by the duration of the upload, or by years
+/// when an old one was copied again. A file's own time says as little. Neither is used: from them no loss can be measured.
 pub(super) fn recovery_point(
     times: &Times,
     identity: &str,
@@ -196,19 +194,15 @@ pub(super) fn recovery_point(
         findings.push(uncertain(Severity::Serious, what));
         return (None, findings);
     }
-    match times.modified {
-        Some(at) if times.modified_by_s3 => {
-            let what = "the time of the snapshot is taken from LastModified, when its upload began or ended";
-            findings.push(uncertain(Severity::Note, what.to_owned()));
-            let source = "LastModified of the object, later than the data by snapshot and upload";
-            (Some(point(at, source.to_owned())), findings)
-        }
-        _ => {
-            let what = "nothing says when the snapshot was taken";
-            findings.push(uncertain(Severity::Warning, what.to_owned()));
-            (None, findings)
-        }
-    }
+    let what = match times.modified {
+        Some(at) => format!(
+            "nothing says when the snapshot was taken; this copy was stored at {}",
+            at.to_rfc3339_opts(SecondsFormat::Secs, true)
+        ),
+        None => "nothing says when the snapshot was taken".to_owned(),
+    };
+    findings.push(uncertain(Severity::Warning, what));
+    (None, findings)
 }
 
 fn uncertain(severity: Severity, what: String) -> Finding {
@@ -304,18 +298,21 @@ mod tests {
             stated: Some(time(1)),
             marked: Some(time(2).to_rfc3339()),
             modified: Some(time(9)),
-            modified_by_s3: true,
         };
         let at = |times: &Times| recovery_point(times, "x").0.map(|point| point.at);
         assert_eq!(at(&all), Some(time(1)));
         let marked = Times { stated: None, ..all.clone() };
         assert_eq!(at(&marked), Some(time(2)));
-        let stored = Times { marked: None, ..marked.clone() };
-        assert_eq!(at(&stored), Some(time(9)));
-        assert_eq!(recovery_point(&stored, "x").1[0].severity, Severity::Note);
-        let unreadable = Times { marked: Some("yesterday".into()), ..marked };
+    }
+
+    #[test]
+    fn the_time_at_which_a_copy_was_stored_is_not_the_time_of_its_data() {
+        let stored = Times { modified: Some(time(9)), ..Times::default() };
+        let (point, findings) = recovery_point(&stored, "x");
+        assert_eq!((point, findings[0].severity), (None, Severity::Warning));
+        let unreadable = Times { marked: Some("yesterday".into()), ..stored };
         let (point, findings) = recovery_point(&unreadable, "x");
-        assert_eq!((point.map(|p| p.at), findings.len()), (Some(time(9)), 2));
+        assert_eq!((point, findings.len()), (None, 2));
     }
 
     #[test]

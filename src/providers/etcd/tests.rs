@@ -28,9 +28,14 @@ async fn a_good_snapshot_passes_with_the_numbers_of_etcdctl() {
     assert_eq!(found["hash"], format!("{:x}", 3_881_976_787_u32));
     assert_eq!(found["size"], 36_896);
     assert!(found["version_id"].is_string());
-    let point = trial.recovery_point().unwrap();
-    assert_eq!(point.at.to_rfc3339(), "2026-11-19T23:00:00+00:00");
-    assert!(point.source.starts_with("LastModified"));
+    assert!(found["modified_at"].as_str().unwrap().starts_with("2026-11-19T23:00:00"), "{found}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_at_which_a_snapshot_was_stored_is_no_recovery_point() {
+    let trial = stored(GOOD);
+    let found = verify(&trial, "good.db").await;
+    assert_eq!((trial.recovery_point(), &found["age"]), (None, &Value::Null));
     assert_eq!(trial.findings(), ["etcd.snapshot_time_uncertain"]);
 }
 
@@ -44,7 +49,7 @@ async fn one_changed_bit_fails_and_is_no_recovery_point() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_in_the_metadata_is_preferred() {
+async fn the_time_in_the_metadata_is_the_recovery_point() {
     let trial = stored(
         "{ key: good.db, file: files/cluster-state.snapshot.db, at: 3h, \
          metadata: { snapshot-time: '2026-11-19T22:57:00Z' } }",

@@ -41,8 +41,8 @@ pub(super) struct VerifySnapshotInput {
     /// Who runs etcd. On `eks` nobody can take a snapshot, so the step fails and says what to do instead.
     #[serde(default)]
     platform: Platform,
-    /// When the snapshot was taken (UTC), from the backup job. Without it the object's metadata `snapshot-time` counts, then
-    /// the time of its upload, which is later than its data.
+    /// When the snapshot was taken (UTC), from the backup job. Without it the object's metadata `snapshot-time` counts. When
+    /// this copy was stored says nothing about its data.
     #[serde(default)]
     taken_at: Option<DateTime<Utc>>,
 }
@@ -154,7 +154,7 @@ the process, and no key or value is written down.
 
 It does not start an etcd, does not decrypt Kubernetes secrets and does not look into packed files (.gz, .zip, .zst): \
 these are inconclusive. The snapshot carries no time: give `taken_at`, or upload it with the metadata `snapshot-time`; \
-otherwise the time of the upload stands in, which is later than the data.";
+otherwise no loss of data can be measured from it. `LastModified` is the time of this copy, which may be of an old snapshot.";
 
 const PERMISSIONS: &[Permission] = &[
     Permission { action: "s3:GetObject", why: "to read the snapshot" },
@@ -199,12 +199,7 @@ async fn record_point(
     if inspection.soundness() != Soundness::Sound {
         return Ok(None);
     }
-    let times = Times {
-        stated,
-        marked: snapshot.marked_time.clone(),
-        modified: snapshot.modified,
-        modified_by_s3: snapshot.modified_by_s3,
-    };
+    let times = Times { stated, marked: snapshot.marked_time.clone(), modified: snapshot.modified };
     let (point, findings) = judge::recovery_point(&times, &snapshot.identity);
     for finding in findings {
         context.finding(finding).await?;
@@ -237,7 +232,7 @@ fn output(
         damaged_places: judge::damaged_places(inspection),
         modified_at: snapshot.modified,
         taken_at,
-        age: taken_at.map(|at| HumanDuration::from(now - at)),
+        age: taken_at.map(|at| HumanDuration::from(now - at).rounded_up()),
         version_id: snapshot.version,
     }
 }

@@ -70,7 +70,7 @@ impl EffectName {
         let reply = context.outside.command(&request).await?;
         let secrets = || self.env.iter().filter(|(_, given)| given.variable().is_some());
         let secrets = secrets().filter_map(|(name, _)| request.environment.get(name));
-        let stderr = conceal(&reply.stderr, secrets);
+        let stderr = conceal(&reply.stderr, reply.truncated, secrets);
         Ok(CommandReply { stderr, ..reply })
     }
 
@@ -134,7 +134,7 @@ impl ResourceKind for ExecEffect {
 
     fn command(&self, key: &ResourceKey, _id: Option<&str>, _region: &str) -> String {
         let Ok(name) = EffectName::read(key) else {
-            return format!("# the ledger's entry cannot be read: {}", key.name);
+            return format!("# run undo: of the step, as the scenario says it, for {}", key.name);
         };
         let mut words = Vec::new();
         for (variable, given) in &name.env {

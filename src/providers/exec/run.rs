@@ -123,7 +123,7 @@ async fn run_program(context: &StepContext, input: &Input) -> Result<CommandRepl
     let reply = context.outside.command(&request).await?;
     let names = input.env.iter().filter(|(_, given)| given.variable().is_some());
     let secrets: Vec<_> = names.filter_map(|(name, _)| request.environment.get(name)).collect();
-    let concealed = |text: &str| conceal(text, secrets.iter().copied());
+    let concealed = |text: &str| conceal(text, reply.truncated, secrets.iter().copied());
     Ok(CommandReply { stdout: concealed(&reply.stdout), stderr: concealed(&reply.stderr), ..reply })
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::action::{Action, Found, HandInput, Registry, ResourceKind};
+use crate::action::{Action, Effect, Found, HandInput, Registry, ResourceKind};
 use crate::ids::SiteName;
 use crate::journal::{Event, Outcome, ResourceKey};
 use crate::outside::fake::{FakeOutside, context, withholding};
@@ -178,4 +178,15 @@ fn by_hand_the_same_program_is_run() {
         hand.commands,
         ["ASK_JSON=\"$(MODE=drill PASSWORD=\"${TOKEN}\" tool \"${RESTORE_ENDPOINT}\" 'a b')\""]
     );
+}
+
+#[test]
+fn a_program_that_changes_nothing_makes_no_resource() {
+    let mut registry = Registry::default();
+    register(&mut registry);
+    let facts = &registry.get("exec.run").unwrap().facts;
+    assert_eq!(facts.creates_of(Some("own")), ["exec.effect"]);
+    assert!(facts.creates_of(Some("none")).is_empty());
+    assert_eq!(facts.effect_of(Some("none")), Effect::None);
+    assert_eq!(facts.effect_of(None), Effect::Own);
 }

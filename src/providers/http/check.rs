@@ -196,9 +196,12 @@ impl Asking<'_> {
         let next = reqwest::Url::parse(from).and_then(|from| from.join(location));
         match next {
             Ok(next) if ["http", "https"].contains(&next.scheme()) => Ok(Some(next.into())),
-            _ => {
-                Err(OutsideError::Failed(format!("a redirect to {location:?} cannot be followed")))
-            }
+            // Where it leads may carry a signature: only how it is written is told.
+            Ok(next) => Err(OutsideError::Failed(format!(
+                "a redirect to an address of the scheme {} cannot be followed",
+                next.scheme()
+            ))),
+            Err(e) => Err(OutsideError::Failed(format!("a redirect cannot be followed: {e}"))),
         }
     }
 }

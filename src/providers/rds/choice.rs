@@ -3,7 +3,6 @@
 use super::snapshot::Snapshot;
 use crate::journal::{Finding, Severity};
 use crate::providers::backups::{KeyCondition, Spacing};
-use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -205,7 +204,7 @@ pub(super) fn blemishes(
         newer_without_key(judged, chosen),
         failed_snapshots(judged),
         undated_snapshots(judged),
-        missed_schedule(spacing, schedule),
+        spacing.missed(schedule, "rds.schedule_missed"),
         several_instances(judged),
     ];
     findings.into_iter().flatten().collect()
@@ -264,26 +263,6 @@ fn undated_snapshots(judged: &[Judged<'_>]) -> Option<Finding> {
             format!("RDS does not say how old the data is in {}", undated.join(", ")),
             "without it no RPO can be measured from the snapshot",
             "measure it from the restored data: a watermark query over a heartbeat table",
-        )
-    })
-}
-
-fn missed_schedule(spacing: &Spacing, schedule: TimeDelta) -> Option<Finding> {
-    let gap = spacing.worst_gap()?;
-    // Backup windows move within the day and snapshots take time: half an interval is room enough for both.
-    (gap.length() > schedule + schedule / 2).then(|| {
-        finding(
-            Severity::Warning,
-            "rds.schedule_missed",
-            format!(
-                "no recovery point between {} and {} ({}), though one is due every {}",
-                gap.from,
-                gap.to,
-                HumanDuration::from(gap.length()),
-                HumanDuration::from(schedule)
-            ),
-            "a disaster at the end of that gap would have lost all of it",
-            "find out why the backup or its copy was missing, and alarm on it",
         )
     })
 }
@@ -409,17 +388,6 @@ mod tests {
         assert!(reason(&[snapshot("n", 1)], &no_keys(), &early).what.contains("newer than"));
         let copies = Wanted { types: vec![SnapshotType::Copied], ..wanted() };
         assert!(reason(&[snapshot("n", 1)], &no_keys(), &copies).action.contains("types:"));
-    }
-
-    #[test]
-    fn a_missed_backup_is_found_and_a_late_one_is_not() {
-        let day = TimeDelta::hours(24);
-        let found = |hours: &[i64], until| {
-            missed_schedule(&Spacing::of(hours.iter().map(|h| at(*h)), at(until)), day).is_some()
-        };
-        assert!(!found(&[0, 24, 49], 60));
-        assert!(found(&[0, 24, 72], 80));
-        assert!(found(&[0, 24], 72), "the time since the last one counts");
     }
 
     #[test]

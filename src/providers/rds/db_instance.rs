@@ -1,4 +1,4 @@
-use crate::action::{Found, Permission, ResourceContext, ResourceKind, StepError};
+use crate::action::{Found, HandInput, Permission, ResourceContext, ResourceKind, StepError};
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
 use aws_sdk_rds::types::{DbInstance, Tag};
@@ -118,7 +118,8 @@ impl ResourceKind for DbInstanceKind {
     }
 
     fn command(&self, key: &ResourceKey, _id: Option<&str>, region: &str) -> String {
-        let name = &key.name;
+        // In a runbook both are placeholders, in which a shell would see redirections.
+        let (name, region) = (HandInput::quote(&key.name), HandInput::quote(region));
         format!(
             "aws rds modify-db-instance --region {region} --db-instance-identifier {name} --no-deletion-protection \
              --apply-immediately; aws rds delete-db-instance --region {region} --db-instance-identifier {name} \
@@ -164,5 +165,8 @@ mod tests {
         let command = DbInstanceKind.command(&key, None, "eu-west-1");
         assert!(command.contains("delete-db-instance --region eu-west-1"));
         assert!(command.contains("--db-instance-identifier redrill-orders-1"));
+        let unknown = ResourceKey { name: "<name>".into(), ..key };
+        let command = DbInstanceKind.command(&unknown, None, "<region>");
+        assert!(command.contains("--region '<region>' --db-instance-identifier '<name>'"));
     }
 }

@@ -20,7 +20,7 @@ pub(super) enum Progress {
 
 /// Statuses through which an instance passes on its way. The storage may still be loading when it is ready.
 /// From <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html>.
-const UNDER_WAY: [&str; 15] = [
+pub(super) const UNDER_WAY: [&str; 15] = [
     "backing-up",
     "configuring-associated-roles",
     "configuring-enhanced-monitoring",
@@ -39,7 +39,7 @@ const UNDER_WAY: [&str; 15] = [
 ];
 
 /// Statuses in which RDS calls the instance operational.
-const READY: [&str; 4] =
+pub(super) const READY: [&str; 4] =
     ["available", "storage-config-upgrade", "storage-initialization", "storage-optimization"];
 
 /// Judges a status. One that is not known is an end: waiting for it could last for ever, and a person should look.
@@ -111,10 +111,7 @@ fn groups(asked: &RestoreSnapshotInput, instance: &DbInstance) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Some(group) = &asked.subnet_group {
         let observed = instance.db_subnet_group().and_then(|g| g.db_subnet_group_name());
-        // RDS keeps these names in lower case.
-        let group = group.to_ascii_lowercase();
-        let observed = observed.map(str::to_ascii_lowercase);
-        checks.push(same("subnet_group", Some(&group), observed));
+        checks.push(same_name("subnet_group", group, observed));
     }
     if !asked.security_groups.is_empty() {
         checks.push(security_groups(asked, instance));
@@ -122,16 +119,23 @@ fn groups(asked: &RestoreSnapshotInput, instance: &DbInstance) -> Vec<Check> {
     if let Some(group) = &asked.parameter_group {
         let observed = instance.db_parameter_groups().first();
         let name = observed.and_then(|g| g.db_parameter_group_name());
-        checks.push(same("parameter_group", Some(&group.as_str()), name));
+        checks.push(same_name("parameter_group", group, name));
         let applied = observed.and_then(|g| g.parameter_apply_status());
         checks.push(same("parameters applied", Some(&"in-sync"), applied));
     }
     if let Some(group) = &asked.option_group {
         let observed = instance.option_group_memberships().first();
         let name = observed.and_then(|g| g.option_group_name());
-        checks.push(same("option_group", Some(&group.as_str()), name));
+        checks.push(same_name("option_group", group, name));
     }
     checks
+}
+
+/// The same group: RDS keeps the names of groups in lower case, whatever was asked for
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBParameterGroup.html>).
+fn same_name(check: &str, expected: &str, observed: Option<&str>) -> Check {
+    let observed = observed.map(str::to_ascii_lowercase);
+    same(check, Some(&expected.to_ascii_lowercase()), observed)
 }
 
 /// Exactly those that were asked for: one more opens the instance, one less closes it.
@@ -220,6 +224,13 @@ mod tests {
         let outcomes = outcomes(&restored(&["sg-1", "sg-2"]));
         assert_eq!(outcomes.len(), 10, "{outcomes:?}");
         assert!(outcomes.values().all(|outcome| *outcome == Passed), "{outcomes:?}");
+    }
+
+    #[test]
+    fn names_of_groups_are_compared_as_rds_keeps_them() {
+        assert_eq!(same_name("parameter_group", "Prod-PG16", Some("prod-pg16")).outcome, Passed);
+        assert_eq!(same_name("parameter_group", "Prod-PG16", Some("default")).outcome, Failed);
+        assert_eq!(same_name("parameter_group", "Prod-PG16", None).outcome, Inconclusive);
     }
 
     #[test]

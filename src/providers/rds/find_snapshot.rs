@@ -8,7 +8,9 @@ use crate::action::{
     StepContext, StepError,
 };
 use crate::journal::{Check, Measure, RecoveryPoint};
-use crate::providers::backups::{KeyCondition, Spacing, key_check, key_conditions};
+use crate::providers::backups::{
+    KeyCondition, Spacing, age_check, key_check, key_conditions, loss,
+};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -196,7 +198,7 @@ fn told(
         id: snapshot.id.clone(),
         at,
         source,
-        age: at.map(|at| (now - at).into()),
+        age: at.map(|at| loss(now - at)),
         kind: snapshot.kind.clone(),
         encrypted: snapshot.encrypted,
         key_usable: chosen.key_usable,
@@ -206,10 +208,10 @@ fn told(
         resource_id: snapshot.resource_id.clone(),
         snapshots_considered: count(judged.len()),
         usable_snapshots: count(usable_times(judged).len()),
-        retention: spacing.reach().map(Into::into),
-        worst_gap: worst_gap.map(Into::into),
-        copy_lag: copy_lag.map(Into::into),
-        worst_case: worst_gap.map(|gap| (gap + copy_lag.unwrap_or_default()).into()),
+        retention: spacing.oldest().map(|oldest| HumanDuration::from(now - oldest).rounded_down()),
+        worst_gap: worst_gap.map(loss),
+        copy_lag: copy_lag.map(loss),
+        worst_case: worst_gap.map(|gap| loss(gap + copy_lag.unwrap_or_default())),
         in_region_since: snapshot.created,
     }
 }
@@ -226,13 +228,7 @@ fn checks(
         output.encrypted,
         chosen.snapshot.key.as_ref().and_then(|key| keys.get(key)),
     ));
-    if let Some(limit) = max_age {
-        let expected = format!("<= {limit}");
-        checks.push(match output.age {
-            Some(age) => Check::made("age", expected, age.to_string(), age <= limit),
-            None => Check::not_made("age", expected, "the time of the data is not known"),
-        });
-    }
+    checks.extend(age_check(max_age, output.age));
     checks
 }
 

@@ -1,4 +1,6 @@
 use crate::action::{ByHand, HandInput};
+use crate::providers::backups::lines_in_time;
+use serde_json::Value;
 
 /// The fields that are listed, in the order in which the shell reads them.
 const FIELDS: &str = "not_null(SnapshotDatabaseTime,OriginalSnapshotCreateTime),DBSnapshotArn,DBSnapshotIdentifier,\
@@ -23,16 +25,13 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
     let region = input.region();
     let of = input.word("of").unwrap_or_else(|| "'<instance>'".to_owned());
     let list = input.sets("list");
-    let query = format!("DBSnapshots[?Status=='available'].[{FIELDS}]");
+    let query = format!("DBSnapshots[?{}].[{FIELDS}]", wanted(input));
     let describe = |kind: &str| {
         format!(
             "aws rds describe-db-snapshots --region {region} --db-instance-identifier {of}{kind} \\\n  --query \"{query}\" --output text"
         )
     };
-    let limit = input.word("not_after").map_or_else(
-        || "awk '$1 != \"None\"'".to_owned(),
-        |limit| format!("awk -v limit={limit} '$1 != \"None\" && $1 <= limit'"),
-    );
+    let in_time = lines_in_time(input);
     let variables: Vec<_> = OUTPUTS.iter().map(|output| input.sets(output)).collect();
     let (arn, at, key) = (input.sets("arn"), input.sets("at"), input.sets("kms_key"));
     ByHand {
@@ -44,7 +43,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
                 describe(" --snapshot-type awsbackup"),
             ),
             format!(
-                "read -r {} <<EOF\n$(printf '%s\\n' \"${list}\" | {limit} | tail -n 1)\nEOF\n\
+                "read -r {} <<EOF\n$(printf '%s\\n' \"${list}\" | {in_time} | tail -n 1)\nEOF\n\
                  echo \"${at} ${arn}\"",
                 variables.join(" ")
             ),
@@ -67,14 +66,36 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
             "An empty list: there is no copy in this region. Look in the other regions and in the backup account; automated \
              snapshots stay in the region of their instance."
                 .to_owned(),
-            "A time of None: RDS does not know how old the data is; look at max() of a table with times after restoring."
-                .to_owned(),
+            format!(
+                "A time of None: RDS does not know how old the data is. Such a snapshot is chosen only when there is no other: \
+                 set {arn} to its ARN, and look at max() of a table with times after restoring."
+            ),
             "The key is not Enabled: enable it (aws kms enable-key) or cancel its deletion (aws kms cancel-key-deletion); \
              without the key the snapshot cannot be read."
                 .to_owned(),
             "The snapshot is copying or creating: wait for it, or take the one before it.".to_owned(),
         ],
     }
+}
+
+/// Which snapshots the step wants, as a condition of JMESPath inside double quotes of the shell.
+fn wanted(input: &HandInput) -> String {
+    let mut conditions = vec!["Status=='available'".to_owned()];
+    let types = input.value("types").and_then(Value::as_array).into_iter().flatten();
+    let types = types.filter_map(Value::as_str).map(|kind| match kind {
+        // RDS names the source of copies across regions and accounts only.
+        "copied" => "SourceDBSnapshotIdentifier".to_owned(),
+        kind => format!("SnapshotType=='{kind}'"),
+    });
+    let types: Vec<_> = types.collect();
+    if !types.is_empty() {
+        conditions.push(format!("({})", types.join(" || ")));
+    }
+    if let Some(id) = input.word("resource_id") {
+        // The shell fills in a variable here as well; identities hold nothing that it would take for something else.
+        conditions.push(format!("DbiResourceId=='{}'", id.trim_matches(['"', '\''])));
+    }
+    conditions.join(" && ")
 }
 
 #[cfg(test)]
@@ -92,5 +113,20 @@ mod tests {
         assert!(hand.commands[1].starts_with("read -r POINT_AT POINT_ARN POINT_ID "));
         assert!(hand.commands[1].contains("awk -v limit=2026-11-22T00:00:00Z"));
         assert!(hand.commands[2].contains("--key-id \"$POINT_KMS_KEY\""));
+    }
+
+    #[test]
+    fn by_hand_the_same_snapshots_are_wanted_as_by_the_step() {
+        let list = |with| {
+            by_hand(&HandInput::new("point", Some("eu-west-1"), with, BTreeMap::new())).commands[0]
+                .clone()
+        };
+        let all = list(json!({ "of": "orders-db" }));
+        assert!(all.contains("DBSnapshots[?Status=='available'].["), "{all}");
+        let id = HandInput::variable_mark("config", "resource_id");
+        let some = list(json!({ "of": "a", "types": ["manual", "copied"], "resource_id": id }));
+        let condition = "[?Status=='available' && (SnapshotType=='manual' || SourceDBSnapshotIdentifier) && \
+                         DbiResourceId=='${CONFIG_RESOURCE_ID}'].[";
+        assert!(some.contains(condition), "{some}");
     }
 }

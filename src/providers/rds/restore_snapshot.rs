@@ -108,6 +108,9 @@ pub(super) struct RestoreSnapshotOutput {
 /// The wait ends here even when the step's own limit is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
+/// A new instance may be missing from the answers for so long: reading after writing is not promised to be consistent.
+const MAY_BE_INVISIBLE: Duration = Duration::from_secs(120);
+
 impl Action for RestoreSnapshot {
     type Input = RestoreSnapshotInput;
     type Output = RestoreSnapshotOutput;
@@ -282,13 +285,16 @@ async fn wait_until_ready(
 ) -> Result<Ready, StepError> {
     let plan = WaitPlan::new("instance available", input.expected_duration.0, LONGEST_WAIT);
     let last_not_ready = Mutex::new(None);
+    let began = cx.clock.elapsed();
     let look = || async {
         let asked = cx.clock.now();
-        let instance = describe_instance(cx, name).await?.ok_or_else(|| {
-            StepError::recovery(format!(
-                "the instance {name} disappeared while it was being restored"
-            ))
-        })?;
+        let Some(instance) = describe_instance(cx, name).await? else {
+            if cx.clock.elapsed().saturating_sub(began) < MAY_BE_INVISIBLE {
+                return Ok(Look::NotYet("not visible yet".to_owned()));
+            }
+            let message = format!("the instance {name} disappeared while it was being restored");
+            return Err(StepError::recovery(message));
+        };
         let status = instance.db_instance_status().unwrap_or("no status").to_owned();
         match progress_of(&status) {
             Progress::Ready => Ok(Look::Ready((instance, status))),

@@ -1,3 +1,4 @@
+use super::fidelity::{READY, UNDER_WAY};
 use crate::action::{ByHand, HandInput};
 use serde_json::Value;
 
@@ -59,7 +60,8 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
 fn name_command(input: &HandInput) -> String {
     let id = input.sets("id");
     format!(
-        "{id}=restored-$(date -u +%Y%m%d-%H%M)   # the name of the new instance; keep it for a second attempt"
+        "{id}=restored-{}-$(date -u +%Y%m%d-%H%M)   # the name of the new instance; keep it for a second attempt",
+        input.slug()
     )
 }
 
@@ -82,7 +84,8 @@ fn restore_command(input: &HandInput) -> String {
     for (name, option) in options {
         words.extend(input.word(name).map(|word| format!("{option} {word}")));
     }
-    words.extend(security_groups(input).map(|groups| format!("--vpc-security-group-ids {groups}")));
+    let groups = input.words("security_groups").filter(|words| !words.is_empty());
+    words.extend(groups.map(|groups| format!("--vpc-security-group-ids {groups}")));
     words.push(flag(input, "multi_az", "multi-az"));
     words.push(flag(input, "publicly_accessible", "publicly-accessible"));
     words.push(flag(input, "deletion_protection", "deletion-protection"));
@@ -102,13 +105,6 @@ fn restore_command(input: &HandInput) -> String {
     words.join(" \\\n  ")
 }
 
-/// A list that comes from an earlier step as a whole stays unquoted, so that the shell splits it.
-fn security_groups(input: &HandInput) -> Option<String> {
-    let words = input.words("security_groups").filter(|words| !words.is_empty())?;
-    let whole = input.value("security_groups").is_some_and(Value::is_string);
-    Some(if whole { words.trim_matches('"').to_owned() } else { words })
-}
-
 /// `--name` or `--no-name`; chosen by the shell where the value comes from an earlier step.
 fn flag(input: &HandInput, name: &str, option: &str) -> String {
     match input.value(name) {
@@ -124,14 +120,15 @@ fn flag(input: &HandInput, name: &str, option: &str) -> String {
 /// The CLI's own `wait` gives up after 30 minutes; this one after four hours, and at once when it can only fail.
 fn wait_command(input: &HandInput) -> String {
     let (id, status, region) = (input.sets("id"), input.sets("status"), input.region());
+    let (ready, under_way) = (READY.join("|"), UNDER_WAY.join("|"));
     format!(
         "n=0; {status}=\nwhile [ $n -lt 480 ]; do\n  \
          {status}=$(aws rds describe-db-instances --region {region} --db-instance-identifier \"${id}\" \\\n    \
          --query 'DBInstances[0].DBInstanceStatus' --output text)\n  \
          echo \"$(date -u +%FT%TZ) ${status}\"\n  \
          case \"${status}\" in\n    \
-         available|storage-optimization|storage-initialization) break;;\n    \
-         creating|backing-up|modifying|rebooting|starting|upgrading|maintenance|configuring-*|'') sleep 30;;\n    \
+         {ready}) break;;\n    \
+         {under_way}|'') sleep 30;;\n    \
          *) echo \"the restore has ended in ${status}\" >&2; break;;\n  esac\n  n=$((n + 1))\ndone"
     )
 }

@@ -1,6 +1,5 @@
 use crate::action::{StepContext, StepError};
 use crate::client;
-use crate::journal::FailureClass;
 use crate::providers::backups::time_of;
 use aws_sdk_rds::types::DbSnapshot;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -76,6 +75,17 @@ impl Snapshot {
         None
     }
 
+    /// True when it has this identifier or ARN. An ARN names one snapshot in one region: another region may have one of the
+    /// same identifier. RDS keeps identifiers in lower case, whatever was asked for.
+    fn is_named(&self, name: &str) -> bool {
+        let wanted = if name.starts_with("arn:") && self.arn.starts_with("arn:") {
+            return self.arn.eq_ignore_ascii_case(name);
+        } else {
+            name.split_once(":snapshot:").map_or(name, |(_, id)| id)
+        };
+        self.id.eq_ignore_ascii_case(wanted)
+    }
+
     /// True when it is a copy of another snapshot, as far as can be seen.
     pub(super) fn is_copy(&self) -> bool {
         let later = self.created.zip(self.original_created);
@@ -129,8 +139,11 @@ async fn page_through(
         let answer = cx.call("rds:DescribeDBSnapshots", || request.clone().send()).await;
         let answer = match answer {
             Ok(answer) => answer,
-            // Some servers say so instead of answering with an empty list.
-            Err(error) if error.class() == FailureClass::NotFound => return Ok(found),
+            // Some servers say so instead of answering with an empty list. That the instance is not there says nothing
+            // about its snapshots, and in the middle of a list there must not be an end.
+            Err(error) if error.code() == Some("DBSnapshotNotFound") && marker.is_none() => {
+                return Ok(found);
+            }
             Err(error) => return Err(error),
         };
         found.extend(answer.db_snapshots().iter().filter_map(Snapshot::read));
@@ -147,7 +160,7 @@ async fn page_through(
 /// One snapshot by id or ARN.
 ///
 /// # Errors
-/// [`FailureClass::NotFound`] when it is not there, among others.
+/// [`crate::journal::FailureClass::NotFound`] when it is not there, among others.
 pub(super) async fn describe_snapshot(
     cx: &StepContext,
     snapshot: &str,
@@ -162,7 +175,7 @@ pub(super) async fn describe_snapshot(
         .set_include_shared(asked.shared.then_some(true));
     let answer = cx.call("rds:DescribeDBSnapshots", || request.clone().send()).await?;
     let found = answer.db_snapshots().iter().filter_map(Snapshot::read);
-    let mut found: Vec<_> = found.filter(|s| s.id == asked.id || s.arn == snapshot).collect();
+    let mut found: Vec<_> = found.filter(|s| s.is_named(snapshot)).collect();
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
         (Some(_), false) => {
@@ -265,6 +278,18 @@ mod tests {
         let manual = Asked::for_snapshot("before-release", None);
         assert_eq!((manual.name, manual.kind, manual.shared), ("before-release", None, false));
         assert_eq!(Asked::for_snapshot("awsbackup:job-1", None).kind, Some("awsbackup"));
+    }
+
+    #[test]
+    fn an_arn_of_another_region_is_not_the_snapshot_of_that_name_here() {
+        let here = Snapshot {
+            id: "nightly".into(),
+            arn: "arn:aws:rds:ap-northeast-3:111111111111:snapshot:nightly".into(),
+            ..Snapshot::default()
+        };
+        assert!(here.is_named("nightly") && here.is_named("Nightly") && here.is_named(&here.arn));
+        assert!(!here.is_named("arn:aws:rds:ap-northeast-1:111111111111:snapshot:nightly"));
+        assert!(!here.is_named("nightly-2"));
     }
 
     #[test]

@@ -1,4 +1,9 @@
 use crate::action::{ByHand, HandInput};
+use crate::time::HumanDuration;
+use std::time::Duration;
+
+/// How often the replica is looked at by hand, in seconds.
+const LOOK_SECONDS: u64 = 5;
 
 /// How a person compares a bucket with its replica: settings, then the two listings with `sort` and `comm`.
 pub(super) fn check_replication(input: &HandInput) -> ByHand {
@@ -52,8 +57,11 @@ pub(super) fn check_replication(input: &HandInput) -> ByHand {
 pub(super) fn replicate_canary(input: &HandInput) -> ByHand {
     let word = |path: &str| input.word(path).unwrap_or_else(|| "''".to_owned());
     let (source, replica, region) = (word("source"), word("replica"), input.region());
-    let prefix = word("prefix");
+    let prefix = input.word("prefix").unwrap_or_else(|| "redrill-canary/".to_owned());
     let key = input.sets("key");
+    let within = input.value("within").and_then(|within| within.as_str()?.parse().ok());
+    let within = within.unwrap_or(HumanDuration(Duration::from_secs(900)));
+    let looks = within.0.as_secs().div_ceil(LOOK_SECONDS).max(1);
     let region_of_replica = format!(
         "REPLICA_REGION=$(aws s3api get-bucket-location --bucket {replica} \
          --query 'LocationConstraint || `us-east-1`' --output text)"
@@ -71,18 +79,47 @@ pub(super) fn replicate_canary(input: &HandInput) -> ByHand {
                 "aws s3api put-object --region {region} --bucket {source} --key \"${key}\" --body canary.bin; date -u"
             ),
             format!(
-                "until aws s3api get-object --region \"$REPLICA_REGION\" --bucket {replica} --key \"${key}\" \
-                 canary.copy >/dev/null 2>&1; do sleep 5; done; date -u"
+                "rm -f canary.copy; n=0\nuntil aws s3api get-object --region \"$REPLICA_REGION\" --bucket {replica} \
+                 --key \"${key}\" canary.copy >/dev/null 2>&1; do\n  n=$((n + 1))\n  \
+                 if [ $n -ge {looks} ]; then echo \"not at the replica after {within}\" >&2; break; fi\n  \
+                 sleep {LOOK_SECONDS}\ndone; date -u"
             ),
         ],
         expected: "The object can be read at the replica within minutes; the time between both dates is the lag."
             .to_owned(),
         verify: vec!["cmp canary.bin canary.copy && echo equal".to_owned(), head],
         if_it_fails: vec![
+            "Not at the replica in time: run the get-object by itself and read its error; a bucket or a key of KMS that is not \
+             there, or may not be used, looks like slow replication."
+                .to_owned(),
             "Status FAILED: check the replication role, the rule and the key of KMS at the replica.".to_owned(),
             "Remove the canary on both sides: aws s3api list-object-versions --prefix KEY, then aws s3api \
              delete-object with each version id; permanent deletions are not replicated."
                 .to_owned(),
         ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::collections::BTreeMap;
+
+    fn commands(with: Value) -> String {
+        let input = HandInput::new("canary", Some("eu-west-1"), with, BTreeMap::new());
+        replicate_canary(&input).commands.join("\n")
+    }
+
+    #[test]
+    fn by_hand_the_canary_is_written_where_the_step_writes_it_and_waited_for_with_a_limit() {
+        let usual = commands(json!({ "source": "a", "replica": "b" }));
+        assert!(usual.contains("CANARY_KEY=redrill-canary/redrill-by-hand-"), "{usual}");
+        assert!(usual.contains("[ $n -ge 180 ]"), "{usual}");
+        let given =
+            json!({ "source": "a", "replica": "b", "prefix": "my canaries/", "within": "1m" });
+        let given = commands(given);
+        assert!(given.contains("CANARY_KEY='my canaries/'redrill-by-hand-"), "{given}");
+        assert!(given.contains("[ $n -ge 12 ]"), "{given}");
     }
 }

@@ -35,21 +35,7 @@ impl ResourceKind for CanaryObjectKind {
         Box::pin(async move {
             let (bucket, object) = open(context, key)?;
             let versions = versions_of_key(context, &bucket, object).await?;
-            if versions.is_empty() {
-                return Ok(Found::Gone);
-            }
-            if !is_of_run(object, &context.facts.run) {
-                let head = bucket.head(context, object, None).await?;
-                let mark = head.and_then(|head| head.metadata.get(RUN_MARK).cloned());
-                if mark.as_deref() != Some(context.facts.run.as_str()) {
-                    let mark = mark.unwrap_or_else(|| "nothing".to_owned());
-                    return Ok(Found::Foreign {
-                        why: format!("its metadata {RUN_MARK} says {mark}"),
-                    });
-                }
-            }
-            let state = format!("{} versions and delete markers", versions.len());
-            Ok(Found::Ours { id: arn(&bucket.name, object), state })
+            judged(context, &bucket, object, &versions).await
         })
     }
 
@@ -61,7 +47,11 @@ impl ResourceKind for CanaryObjectKind {
     ) -> BoxFuture<'a, Result<(), StepError>> {
         Box::pin(async move {
             let (bucket, object) = open(context, key)?;
-            for version in versions_of_key(context, &bucket, object).await? {
+            let versions = versions_of_key(context, &bucket, object).await?;
+            if let Found::Foreign { why } = judged(context, &bucket, object, &versions).await? {
+                return Err(StepError::broken(format!("{key} is not of this run: {why}")));
+            }
+            for version in versions {
                 let delete = || {
                     let request = bucket.client.delete_object().bucket(&bucket.name);
                     request.key(object).version_id(&version).send()
@@ -73,13 +63,14 @@ impl ResourceKind for CanaryObjectKind {
     }
 
     fn command(&self, key: &ResourceKey, _: Option<&str>, region: &str) -> String {
-        let (bucket, object) = key.name.split_once('/').unwrap_or((&key.name, ""));
+        // A runbook, which is written before there is a canary, gives a placeholder.
+        let (bucket, object) = key.name.split_once('/').unwrap_or(("<bucket>", "<key>"));
         let (bucket, region) = (HandInput::quote(bucket), HandInput::quote(region));
-        // The key goes into a JMESPath literal as well, where a quote would end it.
-        let literal = HandInput::quote(&format!(
-            "[Versions,DeleteMarkers][][?Key=='{}'].[VersionId]",
-            object.replace('\\', "\\\\").replace('\'', "\\'")
-        ));
+        // The pipe ends the projection: without it the filter would look into each version and find nothing. The key
+        // stands as a JSON literal, in which a backtick would end it.
+        let key = serde_json::Value::from(object).to_string().replace('`', "\\`");
+        let literal =
+            HandInput::quote(&format!("[Versions,DeleteMarkers][] | [?Key==`{key}`].[VersionId]"));
         let object = HandInput::quote(object);
         format!(
             "aws s3api list-object-versions --region {region} --bucket {bucket} --prefix {object} \
@@ -123,13 +114,34 @@ fn open<'k>(context: &StepContext, key: &'k ResourceKey) -> Result<(Bucket, &'k 
     Ok((Bucket::at(&context.site_named(&key.site)?, bucket), object))
 }
 
-/// True when the last part of the key names the run as [`StepContext::name_of_mine`] does.
+/// Whether what a bucket holds of a key is of this run: by the key, else by the mark of the current version.
+async fn judged(
+    context: &StepContext,
+    bucket: &Bucket,
+    object: &str,
+    versions: &[String],
+) -> Result<Found, StepError> {
+    if versions.is_empty() {
+        return Ok(Found::Gone);
+    }
+    let run = &context.facts.run;
+    if !is_of_run(object, run) {
+        let head = bucket.head(context, object, None).await?;
+        let mark = head.and_then(|head| head.metadata.get(RUN_MARK).cloned());
+        if mark.as_deref() != Some(run.as_str()) {
+            let mark = mark.unwrap_or_else(|| "nothing".to_owned());
+            return Ok(Found::Foreign { why: format!("its metadata {RUN_MARK} says {mark}") });
+        }
+    }
+    let state = format!("{} versions and delete markers", versions.len());
+    Ok(Found::Ours { id: arn(&bucket.name, object), state })
+}
+
+/// True when the last part of the key names the run as [`StepContext::name_of_mine`] does, whatever stands before it: a
+/// canary's prefix need not end in a slash.
 fn is_of_run(key: &str, run: &RunId) -> bool {
     let last = key.rsplit('/').next().unwrap_or(key);
-    let lower = run.as_str().to_ascii_lowercase();
-    last.strip_prefix("redrill-")
-        .and_then(|rest| rest.strip_prefix(lower.as_str()))
-        .is_some_and(|rest| rest.starts_with('-'))
+    last.contains(&format!("redrill-{}-", run.as_str().to_ascii_lowercase()))
 }
 
 #[cfg(test)]
@@ -141,6 +153,7 @@ mod tests {
     fn a_canary_is_of_a_run_only_by_its_whole_id() {
         let run = RunId::new("orders-0007-3fa9");
         assert!(is_of_run("canary/redrill-orders-0007-3fa9-probe", &run));
+        assert!(is_of_run("canary-redrill-orders-0007-3fa9-probe", &run));
         assert!(!is_of_run("canary/redrill-orders-0007-3fa90-probe", &run));
         assert!(!is_of_run("redrill-orders-0007-3fa9-probe/data", &run));
         assert!(!is_of_run("orders-0007-3fa9-probe", &run));
@@ -158,5 +171,10 @@ mod tests {
         assert!(command.contains("--key 'canary/it'\\''s me' "), "{command}");
         assert!(command.contains("--region ap-northeast-3"), "{command}");
         assert!(command.contains("--version-id \"$version\""), "{command}");
+        let versions = "[Versions,DeleteMarkers][] | [?Key==`\"canary/it'\\''s me\"`].[VersionId]";
+        assert!(command.contains(versions), "{command}");
+        let unknown = ResourceKey { name: "<name>".into(), ..key };
+        let command = CanaryObjectKind.command(&unknown, None, "ap-northeast-3");
+        assert!(command.contains("--bucket '<bucket>' --key '<key>'"), "{command}");
     }
 }

@@ -1,4 +1,4 @@
-use super::bucket::Bucket;
+use super::bucket::{Bucket, Head};
 use super::by_hand;
 use super::compare::{Comparison, Sample, Seen, Turn, turn};
 use super::judge::{Content, Facts, same_content};
@@ -175,6 +175,12 @@ const PERMISSIONS: &[Permission] = &[
     Permission { action: "s3:ListBucket", why: "to tell missing objects from forbidden ones" },
     Permission { action: "s3:GetObject", why: "status and checksums of single versions" },
     Permission { action: "s3:GetObjectVersion", why: "status and checksums of single versions" },
+    // "If you enable checksum mode and the object is … encrypted with an AWS KMS key, you must have permission to use the
+    // kms:Decrypt action to retrieve the checksum" (API reference, `HeadObject`).
+    Permission {
+        action: "kms:Decrypt",
+        why: "checksums, where a bucket is encrypted with SSE-KMS",
+    },
 ];
 
 const CHECKS: &[(&str, &str)] = &[
@@ -283,8 +289,12 @@ impl Pair<'_> {
         facts.markers_absent = comparison.markers_absent;
         facts.oldest_not_there = earlier(facts.oldest_not_there, comparison.oldest_differing);
         for seen in comparison.sample.take() {
+            let id = Some(seen.version.id.as_str());
+            // Deleted for good since it was listed: nothing to compare any more.
+            let Some(ours) = self.source.head(self.context, &seen.key, id).await? else { continue };
+            let theirs = self.replica.head(self.context, &seen.key, id).await?;
             facts.sampled += 1;
-            facts.sample_faults.extend(self.fault_in_sample(&seen).await?);
+            facts.sample_faults.extend(fault_in_sample(&ours, theirs.as_ref()));
         }
         Ok(LookedAgain { oldest_key, newest_same: comparison.newest_same })
     }
@@ -310,18 +320,19 @@ impl Pair<'_> {
         for seen in kept {
             let Seen { key, version } = &seen;
             let id = Some(version.id.as_str());
-            if let Some(arrived) = self.replica.head(self.context, key, id).await? {
-                if arrived.content.size == version.size {
-                    comparison.add_same(seen);
-                } else {
-                    comparison.add_differing(seen);
-                }
-                continue;
-            }
+            let arrived = self.replica.head(self.context, key, id).await?;
             let Some(head) = self.source.head(self.context, key, id).await? else {
                 // Deleted for good since it was listed: nothing to recover any more.
                 continue;
             };
+            if let Some(arrived) = arrived {
+                match same_content(&head.content, &arrived.content) {
+                    Content::Same => comparison.add_same(seen),
+                    Content::Different => comparison.add_differing(seen),
+                    Content::Unknown => facts.inconclusive += 1,
+                }
+                continue;
+            }
             facts.oldest_not_there = earlier(facts.oldest_not_there, Some(version.modified));
             if version.modified > comparison.on_their_way_after {
                 facts.lagging += 1;
@@ -341,28 +352,6 @@ impl Pair<'_> {
         Ok(match (ours, theirs) {
             (Some(ours), Some(theirs)) => same_content(&ours.content, &theirs.content),
             _ => Content::Unknown,
-        })
-    }
-
-    /// What is wrong with a chosen version at the replica, in words that hold no data.
-    async fn fault_in_sample(&self, seen: &Seen) -> Result<Option<String>, StepError> {
-        let id = Some(seen.version.id.as_str());
-        let ours = self.source.head(self.context, &seen.key, id).await?;
-        let theirs = self.replica.head(self.context, &seen.key, id).await?;
-        let (Some(ours), Some(theirs)) = (ours, theirs) else {
-            return Ok(Some("gone since it was listed".to_owned()));
-        };
-        let status = theirs.replication.as_deref().unwrap_or("none");
-        Ok(if status != "REPLICA" {
-            Some(format!("replication status {status}"))
-        } else if same_content(&ours.content, &theirs.content) == Content::Different {
-            Some("content".to_owned())
-        } else if ours.content_type != theirs.content_type {
-            Some("content type".to_owned())
-        } else if ours.metadata != theirs.metadata {
-            Some("user metadata".to_owned())
-        } else {
-            None
         })
     }
 
@@ -388,12 +377,29 @@ impl Pair<'_> {
     }
 }
 
+/// What is wrong with a chosen version at the replica, in words that hold no data.
+fn fault_in_sample(ours: &Head, theirs: Option<&Head>) -> Option<String> {
+    let Some(theirs) = theirs else { return Some("gone from the replica".to_owned()) };
+    let status = theirs.replication.as_deref().unwrap_or("none");
+    if status != "REPLICA" {
+        Some(format!("replication status {status}"))
+    } else if same_content(&ours.content, &theirs.content) == Content::Different {
+        Some("content".to_owned())
+    } else if ours.content_type != theirs.content_type {
+        Some("content type".to_owned())
+    } else if ours.metadata != theirs.metadata {
+        Some("user metadata".to_owned())
+    } else {
+        None
+    }
+}
+
 fn earlier(a: Option<DateTime<Utc>>, b: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
     a.into_iter().chain(b).min()
 }
 
 fn output(facts: &Facts, newest_replicated: Option<DateTime<Utc>>) -> CheckReplicationOutput {
-    let age = |time: DateTime<Utc>| HumanDuration::from(facts.began - time);
+    let age = |time: DateTime<Utc>| HumanDuration::from(facts.began - time).rounded_up();
     let by_tags = facts.rules.iter().any(|rule| rule.enabled && rule.by_tags);
     let rule = facts.rule();
     CheckReplicationOutput {

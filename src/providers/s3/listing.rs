@@ -99,7 +99,8 @@ fn understand(answer: &ListObjectVersionsOutput) -> Result<Page, String> {
         let id = marker.version_id().unwrap_or("null").to_owned();
         page.markers.push((key_of(marker.key())?, id));
     }
-    if answer.is_truncated() == Some(true) {
+    // Taking silence for the end would call a list complete that is not.
+    if answer.is_truncated().ok_or("it does not say whether there is more")? {
         let key = key_of(answer.next_key_marker()).map_err(|_| "more, but not where")?;
         let version = answer.next_version_id_marker().filter(|id| !id.is_empty());
         page.next = Some(Position { key, version: version.map(str::to_owned) });
@@ -254,9 +255,11 @@ mod tests {
     #[test]
     fn keys_are_decoded_only_when_the_answer_says_that_they_are_encoded() {
         let marker = aws_sdk_s3::types::DeleteMarkerEntry::builder().key("a%20b").build();
-        let plain = ListObjectVersionsOutput::builder().delete_markers(marker.clone()).build();
+        let plain = ListObjectVersionsOutput::builder().is_truncated(false);
+        let plain = plain.delete_markers(marker.clone()).build();
         assert_eq!(understand(&plain).unwrap().markers[0].0, "a%20b");
         let encoded = ListObjectVersionsOutput::builder()
+            .is_truncated(false)
             .delete_markers(marker)
             .encoding_type(EncodingType::Url)
             .build();
@@ -267,6 +270,8 @@ mod tests {
     fn more_without_a_place_to_go_on_is_an_error() {
         let answer = ListObjectVersionsOutput::builder().is_truncated(true).build();
         assert_eq!(understand(&answer).unwrap_err(), "more, but not where");
+        let silent = ListObjectVersionsOutput::builder().build();
+        assert!(understand(&silent).unwrap_err().contains("whether there is more"));
     }
 
     #[test]

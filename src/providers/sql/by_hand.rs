@@ -1,5 +1,7 @@
 use crate::action::{ByHand, HandInput};
+use crate::time::HumanDuration;
 use serde_json::Value;
+use std::time::Duration;
 
 /// psql or mysql, with the same protection as the step.
 pub(super) fn by_hand(input: &HandInput) -> ByHand {
@@ -30,6 +32,8 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
     }
     let mut if_it_fails = vec![
         "Refused or timed out: the database may still be starting; look at its state and at its security group."
+            .to_owned(),
+        "jq fails: the secret is the password alone, not JSON; use \"$DB_SECRET\" in its place, and name the user yourself."
             .to_owned(),
         "Password rejected: the restored database has the users and passwords of its recovery point, which may be \
          older than the secret."
@@ -103,10 +107,12 @@ fn postgres(input: &HandInput, commands: &mut Vec<String>) -> String {
         "export PGHOST={host} PGPORT={port} PGDATABASE={database} PGUSER={} {tls}",
         user(input)
     ));
-    commands.push(
-        "export PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=60s -c timezone=UTC'"
-            .to_owned(),
-    );
+    let limit = input.value("statement_timeout").and_then(|limit| limit.as_str()?.parse().ok());
+    let HumanDuration(limit) = limit.unwrap_or(HumanDuration(Duration::from_secs(60)));
+    commands.push(format!(
+        "export PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout={}ms -c timezone=UTC'",
+        limit.as_millis()
+    ));
     "psql --no-psqlrc --tuples-only --no-align --command".to_owned()
 }
 

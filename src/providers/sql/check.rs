@@ -16,8 +16,8 @@ use std::time::Duration;
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a zero of an aggregate does not pass by itself.
-const NEEDS_POPULATION: &str = "an aggregate over nothing gives zero, too: add population:, a query that counts what it is taken over";
+/// Why what an aggregate gives over nothing does not pass by itself.
+const NEEDS_POPULATION: &str = "an empty table gives this value, too: add population:, a query that counts what it is taken over";
 
 /// `sql.check`: asks a restored database.
 pub struct SqlCheck;

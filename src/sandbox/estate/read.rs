@@ -1,5 +1,6 @@
 use super::{AccountId, Estate, PlaceEstate};
 use crate::error::{Error, Result};
+use crate::sandbox::fault::can_be_met;
 use crate::sandbox::s3;
 use crate::time::HumanDuration;
 use serde::Deserialize;
@@ -73,6 +74,7 @@ fn check(estate: &Estate) -> Result<(), Wrong> {
         let what = format!("this is estate format {}; this program reads format 1", estate.estate);
         return Err(wrong(&["estate"], what));
     }
+    check_faults(estate)?;
     let mut seen = BTreeSet::new();
     for (index, place) in estate.places.iter().enumerate() {
         let here = index.to_string();
@@ -88,6 +90,25 @@ fn check(estate: &Estate) -> Result<(), Wrong> {
         check_databases(estate, place, &at)?;
         check_volumes(estate, place, &at)?;
         check_secrets(place, &at)?;
+    }
+    Ok(())
+}
+
+fn check_faults(estate: &Estate) -> Result<(), Wrong> {
+    for (index, fault) in estate.faults.iter().enumerate() {
+        let here = index.to_string();
+        if !can_be_met(&fault.on) {
+            let what = format!(
+                "the sandbox simulates no operation {:?}: write service:Operation",
+                fault.on
+            );
+            return Err(wrong(&["faults", &here, "on"], what));
+        }
+        for (name, number) in [("nth", fault.nth), ("times", fault.times)] {
+            if number == Some(0) {
+                return Err(wrong(&["faults", &here, name], "calls are counted from 1"));
+            }
+        }
     }
     Ok(())
 }
@@ -338,6 +359,14 @@ mod tests {
             message(place),
             "e.yaml:9:18: there is no KMS key \"nowhere\" in this place of the estate"
         );
+    }
+
+    #[test]
+    fn a_fault_that_no_call_can_meet_is_an_error_with_its_position() {
+        let text = message("faults:\n  - { on: rds:RestoreDbInstance, do: throttle }\n");
+        assert!(text.starts_with("e.yaml:5:") && text.contains("simulates no operation"), "{text}");
+        let text = message("faults:\n  - { on: 'rds:*', nth: 0, do: throttle }\n");
+        assert!(text.ends_with("calls are counted from 1"), "{text}");
     }
 
     #[test]

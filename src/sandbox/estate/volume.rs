@@ -73,6 +73,10 @@ pub struct VolumeSnapshotSchedule {
     /// Puts the volume's tags on each snapshot, too.
     #[serde(default = "yes")]
     pub copy_tags: bool,
+    /// The tag into which each snapshot's time is written (UTC), as a backup job may do: copies that keep the tags then
+    /// still know the time of their data.
+    #[serde(default)]
+    pub time_tag: Option<String>,
     /// The copies made of each.
     #[serde(default)]
     pub copies: Option<VolumeSnapshotCopies>,

@@ -85,6 +85,23 @@ impl World {
     /// # Errors
     /// See [`QueryRefused`].
     pub fn query(&self, login: &DatabaseLogin, sql: &str) -> Result<Rows, QueryRefused> {
+        self.run_sql(login, sql, false)
+    }
+
+    /// As [`World::query`], in a read-only transaction: what would write is refused, as by a real server.
+    ///
+    /// # Errors
+    /// See [`QueryRefused`].
+    pub fn read(&self, login: &DatabaseLogin, sql: &str) -> Result<Rows, QueryRefused> {
+        self.run_sql(login, sql, true)
+    }
+
+    fn run_sql(
+        &self,
+        login: &DatabaseLogin,
+        sql: &str,
+        only_read: bool,
+    ) -> Result<Rows, QueryRefused> {
         let now = self.clock().now();
         let mut state = self.state();
         state.advance(now);
@@ -95,8 +112,7 @@ impl World {
         }
         let confined = confined(sql, now).map_err(QueryRefused::Sql)?;
         let connection = state.databases.open(&instance, now).map_err(QueryRefused::Sql)?;
-        let (rows, wrote) =
-            ask(connection, &confined).map_err(|e| QueryRefused::Sql(e.to_string()))?;
+        let (rows, wrote) = ask(connection, &confined, only_read)?;
         if wrote {
             state.databases.note_write(&instance, now, &confined);
         }
@@ -147,10 +163,24 @@ impl State {
     }
 }
 
+impl From<rusqlite::Error> for QueryRefused {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error.to_string())
+    }
+}
+
 /// The rows of one statement, and whether it changed anything.
-fn ask(connection: &rusqlite::Connection, sql: &str) -> rusqlite::Result<(Rows, bool)> {
+fn ask(
+    connection: &rusqlite::Connection,
+    sql: &str,
+    only_read: bool,
+) -> Result<(Rows, bool), QueryRefused> {
     let mut statement = connection.prepare(sql)?;
     let wrote = !statement.readonly();
+    if wrote && only_read {
+        let what = "SQLSTATE 25006: cannot write in a read-only transaction";
+        return Err(QueryRefused::Sql(what.to_owned()));
+    }
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let width = columns.len();
     let mut found = Rows { columns, rows: Vec::new() };

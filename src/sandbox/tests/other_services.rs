@@ -100,6 +100,23 @@ async fn roles_are_assumed_and_their_sessions_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_place_takes_the_way_to_its_roles_with_it() {
+    let rig = Rig::open();
+    let caller = sts(&rig, "000000000000");
+    let assume = |account: &str| {
+        let arn = format!("arn:aws:iam::{account}:role/redrill-drill");
+        caller.assume_role().role_arn(arn).role_session_name("run-1").send()
+    };
+    rig.world.lose(PRIMARY.0, PRIMARY.1);
+    let lost = assume(PRIMARY.0).await.unwrap_err();
+    assert!(lost.as_service_error().is_none(), "no answer at all: {lost:?}");
+    assume(DR.0).await.unwrap();
+    rig.world.regain(PRIMARY.0, PRIMARY.1);
+    let refused = assume(PRIMARY.0).await;
+    assert!(refused.is_ok() || code(refused) == "AccessDenied", "it answers again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn strangers_and_the_caller_himself_have_nothing() {
     let rig = Rig::open();
     let stranger = rig.rds(("999999999999", PRIMARY.1)).describe_db_instances().send().await;

@@ -120,6 +120,17 @@ async fn a_changed_password_is_the_one_that_counts() {
     assert!(rig.world.query(&login, COUNT).is_ok());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_read_only_session_writes_nothing() {
+    let rig = Rig::open();
+    let living = login(&rig, PRIMARY, "orders-db").await;
+    for sql in ["delete from ledger", "with x as (select 1) delete from ledger"] {
+        let refused = rig.world.read(&living, sql).unwrap_err().to_string();
+        assert!(refused.starts_with("SQLSTATE 25006"), "{refused}");
+    }
+    assert_eq!(one(rig.world.read(&living, COUNT).unwrap()), "2");
+}
+
 #[test]
 fn sql_that_cannot_work_is_an_error_of_the_estate() {
     let broken = super::ESTATE.replace("delete from ledger", "delete from nowhere");

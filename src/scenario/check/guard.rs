@@ -28,7 +28,8 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     }
     let mut makes = 0u64;
     for step in &context.steps {
-        let creates = step.action.map(|action| action.facts.creates).unwrap_or_default();
+        let effect = step.with.and_then(|with| with.get("effect")).and_then(Node::text);
+        let creates = step.action.map(|action| action.facts.creates_of(effect)).unwrap_or_default();
         makes += creates.len() as u64;
         if let Some(at) = step.at.as_ref().filter(|_| !creates.is_empty())
             && !write.iter().any(|site| site.text == at.text)

@@ -39,8 +39,5 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
 fn changes_something(step: &StepView<'_>) -> bool {
     let Some(action) = step.action else { return false };
     let written = step.with.and_then(|with| with.get("effect")).and_then(|node| node.text());
-    match written {
-        Some(effect) => effect != "none",
-        None => action.facts.effect != Effect::None || !action.facts.creates.is_empty(),
-    }
+    action.facts.effect_of(written) != Effect::None
 }

@@ -267,7 +267,9 @@ fn read_page(
             Err(fault) => return log.lost(Damage::Page { page, fault }),
         };
         let index = element.index;
-        let in_order = previous.is_none_or(|previous| previous < element.key);
+        // bbolt refuses empty keys, so that one has lost its length.
+        let in_order =
+            !element.key.is_empty() && previous.is_none_or(|before| before < element.key);
         let in_range = pending.at_least.as_deref().is_none_or(|bound| bound <= element.key)
             && pending.below.as_deref().is_none_or(|bound| element.key < bound);
         let out_of_place = !in_order || !in_range;

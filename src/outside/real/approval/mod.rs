@@ -136,7 +136,7 @@ impl Files {
         Ok(request)
     }
 
-    /// Takes an answer away that does not count, so that another one can be given.
+    /// Takes an answer away that does not count, or belongs to no open question, so that another one can be given.
     fn discard_response(&self) -> io::Result<()> {
         match fs::remove_file(&self.response) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
@@ -144,7 +144,20 @@ impl Files {
         }
     }
 
-    /// Gives the answer, if nobody has yet. True when this one counts.
+    /// Gives the answer to this question, if nobody has yet. True when this one counts. An answer to an earlier question,
+    /// written while this one was opened, would stand in the way for ever: it is removed.
+    fn respond_to(&self, request: &Request, response: &Response) -> io::Result<bool> {
+        if self.respond(response)? {
+            return Ok(true);
+        }
+        if self.response_to(request)?.is_some() {
+            return Ok(false);
+        }
+        self.discard_response()?;
+        self.respond(response)
+    }
+
+    /// Writes the answer, if there is none. True when this one stands there now.
     fn respond(&self, response: &Response) -> io::Result<bool> {
         let mark = Digest::of(format!("{}{:?}", std::process::id(), response).as_bytes());
         let temporary = write_beside(&self.response, &mark.short(12), response)?;
@@ -234,7 +247,7 @@ pub(super) async fn ask(
         };
         if let Some(response) = response {
             // Whoever was first counts: the next look tells.
-            files.respond(&response).map_err(failed)?;
+            files.respond_to(&open, &response).map_err(failed)?;
         }
     }
 }
@@ -308,7 +321,7 @@ fn decision(line: &str) -> Option<Approval> {
     clippy::disallowed_methods,
     reason = "who sits at the terminal is known to the system only"
 )]
-pub(super) fn known_user() -> Option<String> {
+fn known_user() -> Option<String> {
     let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     named.filter(|name| !name.is_empty())
 }
@@ -395,7 +408,7 @@ fn answer_at(
         return Err(Error::bad_input(late(step, request.deadline)));
     }
     let response = Response { request: request.digest(), at: now, approval: Some(approval) };
-    if files.respond(&response).map_err(failed)? {
+    if files.respond_to(&request, &response).map_err(failed)? {
         return Ok(());
     }
     let given = files.response_to(&request).map_err(failed)?;

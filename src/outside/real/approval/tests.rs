@@ -52,6 +52,31 @@ async fn another_terminal_can_answer_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_to_an_earlier_question_does_not_stand_in_the_way() {
+    let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
+    let path = folder.path();
+    let leave_old_answer = || {
+        let old = Response { request: Digest::of(b"old"), at: clock.now(), approval: None };
+        let content = serde_json::to_vec(&old).unwrap();
+        fs::write(path.join("approvals").join("cut-over.answer.json"), content).unwrap();
+    };
+    let (answer, ()) = asked_while(path, &clock, None, async {
+        clock.sleep(Duration::from_secs(60)).await;
+        leave_old_answer();
+        answer_at(path, &step, approval(true, "anna"), clock.now()).unwrap();
+    })
+    .await;
+    assert_eq!(answer.unwrap(), approval(true, "anna"));
+    fs::remove_dir_all(path.join("approvals")).unwrap();
+    let (answer, ()) = asked_while(path, &clock, None, async {
+        clock.sleep(Duration::from_secs(60)).await;
+        leave_old_answer();
+    })
+    .await;
+    assert_eq!(answer, Err(OutsideError::NoAnswer), "the deadline ends it, too");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_the_deadline_nobody_can_answer() {
     let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
     let (answer, ()) = asked_while(folder.path(), &clock, None, async {}).await;
