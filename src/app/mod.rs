@@ -12,6 +12,10 @@ mod load;
 mod output;
 mod plan;
 mod progress;
+mod reap;
+#[cfg(test)]
+mod reap_tests;
+mod reaped;
 mod report;
 mod resume;
 mod run;
@@ -36,6 +40,7 @@ pub fn main(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Run(args) => run::run(&args, &store, &output),
         Command::Resume(args) => resume::resume(&args, &store, &output),
+        Command::Reap(args) => reap::reap(&args, &store, &output),
         Command::Check(args) => check::check(&args, &output),
         Command::Plan(args) => plan::plan(&args, &output),
         Command::Runs(args) => show::runs(&args, &store, &output),

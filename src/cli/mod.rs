@@ -4,6 +4,6 @@ mod args;
 
 pub use args::{
     ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs, Format,
-    PlanArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand,
+    PlanArgs, ReapArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand,
     ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs, TargetArgs,
 };

@@ -8,6 +8,7 @@ mod decide;
 mod drive;
 mod expect;
 mod inputs;
+mod inventory;
 mod recorder;
 mod release;
 #[cfg(test)]
@@ -16,4 +17,5 @@ mod world;
 
 pub use decide::{Move, decide};
 pub use drive::{Drive, DriveError, drive};
+pub use release::{Released, release};
 pub use world::{Interrupt, Keep, Observer, OnLoss, World};

@@ -144,6 +144,25 @@ pub fn digest_of(record: &Record) -> Digest {
     covered_by_digest(record).map_or(Digest::ZERO, |covered| Digest::of(&covered))
 }
 
+/// The lock of a journal, held without writing to it: nobody can go on with the run meanwhile.
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "the lock ends with the file")] File);
+
+impl Hold {
+    /// Takes the lock. `None` when a process is working on the run.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or locked.
+    pub fn take(path: &Path) -> io::Result<Option<Self>> {
+        let file = File::open(path)?;
+        match lock(&file) {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 fn lock(file: &File) -> io::Result<()> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => {

@@ -12,10 +12,10 @@ mod state;
 
 pub use event::{Event, FORMAT, Record};
 pub use facts::{
-    Approval, CallSeen, Check, ClockPoint, Failure, FailureClass, Finding, Measure, Outcome,
-    RecoveryPoint, ResourceKey, Severity, StepResult, Wait, WorldKind,
+    Approval, CallSeen, Check, ClockPoint, Failure, FailureClass, Finding, Inventory,
+    InventoryItem, InventoryTime, Measure, Outcome, RecoveryPoint, ResourceKey, Severity, StepResult, Wait, WorldKind,
 };
 pub use ledger::{Holding, Ledger};
-pub use log::{Journal, Sink, digest_of};
+pub use log::{Hold, Journal, Sink, digest_of};
 pub use read::{Contents, ReadError, read, read_bytes};
 pub use state::{Impossible, RunHead, RunState, StepState};

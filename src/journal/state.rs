@@ -1,8 +1,8 @@
-use super::{Check, Event, Ledger, Outcome, Record, StepResult, WorldKind};
+use super::{Check, Event, InventoryTime, Ledger, Outcome, Record, StepResult, WorldKind};
 use crate::ids::{Digest, RunId, StepId};
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a run stands: a fold of its journal, live or recovered.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub struct RunState {
     pub disaster: Option<DateTime<Utc>>,
     /// The resources.
     pub ledger: Ledger,
+    /// The inventories that were taken.
+    pub inventories: BTreeSet<InventoryTime>,
     /// Who or what ended the run early.
     pub cancelled: Option<String>,
     /// Steps are over; resources are being removed.
@@ -44,6 +46,8 @@ pub struct RunHead {
     pub scenario: String,
     /// Digest of the plan.
     pub plan: Digest,
+    /// `drill` or `recovery`.
+    pub mode: String,
     /// Real or a rehearsal.
     pub world: WorldKind,
     /// Seed of everything that looks random.
@@ -143,13 +147,14 @@ impl RunState {
         self.ledger.apply(&record.event)?;
         match &record.event {
             Event::RunStarted {
-                run, number, scenario, plan, world, seed, expires, keep, ..
+                run, number, scenario, plan, mode, world, seed, expires, keep, ..
             } => {
                 self.head = Some(RunHead {
                     run: run.clone(),
                     number: *number,
                     scenario: scenario.clone(),
                     plan: *plan,
+                    mode: mode.clone(),
                     world: world.clone(),
                     seed: *seed,
                     started: record.at,
@@ -163,6 +168,9 @@ impl RunState {
             Event::DisasterDeclared { .. } => self.disaster = Some(record.at),
             Event::CancelRequested { by } => {
                 self.cancelled.get_or_insert_with(|| by.clone());
+            }
+            Event::InventoryTaken { when, .. } => {
+                self.inventories.insert(*when);
             }
             Event::ReleaseStarted => self.releasing = true,
             Event::RunFinished { outcome } => self.finished = Some(*outcome),
