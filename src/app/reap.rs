@@ -43,8 +43,7 @@ pub(super) fn reap(args: &ReapArgs, store: &Store, output: &Output) -> Result<Ex
     let runtime = target.runtime()?;
     let summary = runtime.block_on(async {
         let session = "redrill-reap";
-        let world =
-            world::open_sites(target, &places.sites, session, store.root()).await?;
+        let world = world::open_sites(target, &places.sites, session, store.root()).await?;
         let (notes, last) = (*output, Mutex::new(String::new()));
         let lookout = Lookout {
             canaries: places.canaries.clone(),
@@ -197,7 +196,8 @@ fn read_site(written: &str) -> Result<Site> {
         Error::bad_input(format!("--site {written}: {why}"))
             .help("write REGION, REGION=ACCOUNT or REGION=ACCOUNT/ROLE: ap-northeast-3=222222222222/redrill-drill")
     };
-    let (region, rest) = written.split_once('=').map_or((written, None), |(r, rest)| (r, Some(rest)));
+    let (region, rest) =
+        written.split_once('=').map_or((written, None), |(r, rest)| (r, Some(rest)));
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if region.is_empty() || !region.chars().all(plain) {
         return Err(wrong("this is not the name of a region"));
@@ -289,8 +289,12 @@ impl Journals {
         };
         match self.elsewhere.get(run) {
             None => Ok(run.clone()),
-            Some(world) => Err(Error::bad_input(format!("{name} was {world}, and this looks elsewhere"))
-                .help("nothing is left of a rehearsal; for a test server, name it with --endpoint-url")),
+            Some(world) => Err(Error::bad_input(format!(
+                "{name} was {world}, and this looks elsewhere"
+            ))
+            .help(
+                "nothing is left of a rehearsal; for a test server, name it with --endpoint-url",
+            )),
         }
     }
 
@@ -322,7 +326,8 @@ mod tests {
         assert_eq!(site.region, "ap-northeast-3");
         assert_eq!(site.account.as_deref(), Some("222222222222"));
         assert_eq!(site.role.as_deref(), Some("redrill-drill"));
-        let arn = read_site("eu-west-1=222222222222/arn:aws:iam::222222222222:role/path/x").unwrap();
+        let arn =
+            read_site("eu-west-1=222222222222/arn:aws:iam::222222222222:role/path/x").unwrap();
         assert_eq!(arn.role.as_deref(), Some("arn:aws:iam::222222222222:role/path/x"));
         assert_eq!(read_site("eu-west-1").unwrap().account, None);
         for wrong in ["", "=1", "eu west", "eu-west-1=12", "eu-west-1=222222222222/"] {

@@ -119,7 +119,8 @@ impl Summary {
         let mut text = String::new();
         for line in &lines {
             let cells = line.iter().zip(&widths);
-            let padded: Vec<String> = cells.map(|(cell, width)| format!("{cell:<width$}")).collect();
+            let padded: Vec<String> =
+                cells.map(|(cell, width)| format!("{cell:<width$}")).collect();
             let _ = writeln!(text, "{}", padded.join("  ").trim_end());
         }
         text

@@ -166,11 +166,7 @@ async fn real(
     Ok(World { clock, outside, sessions: Arc::new(sessions), policy, on_loss })
 }
 
-async fn real_config(
-    endpoint: Option<&str>,
-    site: &Site,
-    session_name: &str,
-) -> Result<SdkConfig> {
+async fn real_config(endpoint: Option<&str>, site: &Site, session_name: &str) -> Result<SdkConfig> {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
@@ -190,11 +186,8 @@ async fn real_config(
     let base = loader.load().await;
     let Some(role) = &site.role else { return Ok(base) };
     let arn = role_arn(role, site.account.as_deref())?;
-    let provider = AssumeRoleProvider::builder(arn)
-        .session_name(session_name)
-        .configure(&base)
-        .build()
-        .await;
+    let provider =
+        AssumeRoleProvider::builder(arn).session_name(session_name).configure(&base).build().await;
     Ok(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build())
 }
 

@@ -180,11 +180,13 @@ pub struct ResumeArgs {
 
 /// `redrill reap`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  redrill reap --dry-run scenarios\n  redrill reap scenarios/orders-db.yaml --format json\n  \
+#[command(
+    after_help = "Examples:\n  redrill reap --dry-run scenarios\n  redrill reap scenarios/orders-db.yaml --format json\n  \
                         redrill reap --site ap-northeast-3=222222222222/redrill-drill --canaries uploads-prod-dr/redrill-canary/\n  \
                         redrill reap --run orders-db-0007 --all --yes\n\n\
                         Exit codes: 0 nothing is left that should be gone · 2 something could not be asked · 4 refused by the guard · \
-                        5 something could not be removed.")]
+                        5 something could not be removed."
+)]
 pub struct ReapArgs {
     /// Scenario files, or folders of them, at whose sites is looked. Without any, and without --site, at the sites of the
     /// runs in the runs folder.

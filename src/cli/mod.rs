@@ -4,6 +4,6 @@ mod args;
 
 pub use args::{
     ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs, Format,
-    PlanArgs, ReapArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand,
-    ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs, TargetArgs,
+    PlanArgs, ReapArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs,
+    SandboxCommand, ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs, TargetArgs,
 };

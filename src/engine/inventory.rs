@@ -149,11 +149,8 @@ async fn list(
             .map(|listed| InventoryItem { name: listed.name, id: listed.id })
             .collect();
         let lags = |item: &InventoryItem| {
-            let key = ResourceKey {
-                kind: kind.to_owned(),
-                name: item.name.clone(),
-                site: site.clone(),
-            };
+            let key =
+                ResourceKey { kind: kind.to_owned(), name: item.name.clone(), site: site.clone() };
             matches!(ledger.get(&key), Some(Holding::Released { .. }))
         };
         if late < LATE_LISTINGS && ours.iter().any(lags) {

@@ -165,7 +165,9 @@ async fn kept(
         Ok(true) => said,
         Ok(false) => format!("{said}; written on it is {tagged}"),
         Err(error) => {
-            format!("{said}; its tag {EXPIRES_TAG} still says {tagged}: it could not be changed: {error}")
+            format!(
+                "{said}; its tag {EXPIRES_TAG} still says {tagged}: it could not be changed: {error}"
+            )
         }
     }
 }

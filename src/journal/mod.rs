@@ -13,7 +13,8 @@ mod state;
 pub use event::{Event, FORMAT, Record};
 pub use facts::{
     Approval, CallSeen, Check, ClockPoint, Failure, FailureClass, Finding, Inventory,
-    InventoryItem, InventoryTime, Measure, Outcome, RecoveryPoint, ResourceKey, Severity, StepResult, Wait, WorldKind,
+    InventoryItem, InventoryTime, Measure, Outcome, RecoveryPoint, ResourceKey, Severity,
+    StepResult, Wait, WorldKind,
 };
 pub use ledger::{Holding, Ledger};
 pub use log::{Hold, Journal, Sink, digest_of};

@@ -147,7 +147,16 @@ impl RunState {
         self.ledger.apply(&record.event)?;
         match &record.event {
             Event::RunStarted {
-                run, number, scenario, plan, mode, world, seed, expires, keep, ..
+                run,
+                number,
+                scenario,
+                plan,
+                mode,
+                world,
+                seed,
+                expires,
+                keep,
+                ..
             } => {
                 self.head = Some(RunHead {
                     run: run.clone(),

@@ -126,7 +126,8 @@ pub async fn gather(lookout: &Lookout, past: &[PastRun]) -> Gathered {
     for (kind, site, listed) in listed {
         let site = &sites[site];
         let past = past.iter().find(|past| past.run == listed.run);
-        let thing = past.and_then(|past| past.things.iter().find(|t| is_same(t, &kind, &listed, site)));
+        let thing =
+            past.and_then(|past| past.things.iter().find(|t| is_same(t, &kind, &listed, site)));
         told.insert((listed.run.clone(), kind.clone(), listed.name.clone()));
         let found = leftover(lookout, &kind, site, &listed, (past, thing), now);
         gathered.leftovers.push(found);
@@ -171,7 +172,9 @@ async fn identify(lookout: &Lookout, gathered: &mut Gathered) -> Vec<Site> {
                         continue;
                     }
                     Some(wanted) => {
-                        format!("it must be account {wanted}, but the credentials are those of {account}")
+                        format!(
+                            "it must be account {wanted}, but the credentials are those of {account}"
+                        )
                     }
                 }
             }
@@ -221,7 +224,8 @@ async fn list_canaries(
 ) {
     let name = kind.kind();
     if lookout.canaries.is_empty() {
-        let why = "looked for only in buckets that guard.canaries or --canaries names; none is named";
+        let why =
+            "looked for only in buckets that guard.canaries or --canaries names; none is named";
         gathered.notes.push(format!("{name}: {why}"));
     }
     for place in &lookout.canaries {
@@ -258,11 +262,8 @@ fn leftover(
     (past, thing): (Option<&PastRun>, Option<&PastThing>),
     now: DateTime<Utc>,
 ) -> Leftover {
-    let key = ResourceKey {
-        kind: kind.to_owned(),
-        name: listed.name.clone(),
-        site: site.name.clone(),
-    };
+    let key =
+        ResourceKey { kind: kind.to_owned(), name: listed.name.clone(), site: site.name.clone() };
     let kept_until = thing.and_then(|thing| thing.kept_until);
     let expires = expiry_of(Some(listed.expires), past, kept_until);
     let decision = decide(expires, past, listed.doubt.as_deref(), lookout.all, now);
@@ -301,11 +302,7 @@ async fn by_journal(
         ));
         return;
     };
-    let key = ResourceKey {
-        kind: kind_name.clone(),
-        name: name.clone(),
-        site: site.name.clone(),
-    };
+    let key = ResourceKey { kind: kind_name.clone(), name: name.clone(), site: site.name.clone() };
     let Some(kind) = lookout.registry.resource_kind(kind_name) else {
         let why = "this version does not know the kind".to_owned();
         let place = site.name.to_string();

@@ -64,8 +64,7 @@ pub async fn remove(
     context.facts = Arc::new(facts);
     let kind = lookout.registry.resource_kind(&leftover.key.kind).cloned();
     let holding = Holding::Owned { step: StepId::new("reap"), id: leftover.id.clone() };
-    let released =
-        release(&context, kind.as_deref(), &leftover.key, &holding, Keep::Nothing).await;
+    let released = release(&context, kind.as_deref(), &leftover.key, &holding, Keep::Nothing).await;
     drop(held);
     match released {
         Released::Gone(how) => Removal::Gone(how.to_owned()),

@@ -6,8 +6,8 @@ use super::format::{
 };
 use crate::journal::{Measure, Outcome, WorldKind};
 use crate::report::{
-    CheckReport, DecidedBy, EarlierRun, LevelReport, ObjectiveOutcome, PointReport, Report,
-    InventoryLine, InventoryReport, ResourceReport, StepReport, TimeReport, Verdict,
+    CheckReport, DecidedBy, EarlierRun, InventoryLine, InventoryReport, LevelReport,
+    ObjectiveOutcome, PointReport, Report, ResourceReport, StepReport, TimeReport, Verdict,
 };
 use crate::scenario::Gate;
 use serde_json::{Value, json};

@@ -67,11 +67,8 @@ fn line(
                 && resource.state != ResourceState::Released
         })
     };
-    let ours: Vec<String> = after
-        .map_or(&[][..], |after| &after.ours)
-        .iter()
-        .map(|item| item.name.clone())
-        .collect();
+    let ours: Vec<String> =
+        after.map_or(&[][..], |after| &after.ours).iter().map(|item| item.name.clone()).collect();
     let unexpected: Vec<String> =
         ours.iter().filter(|name| !known_to_be_left(name)).cloned().collect();
     let count = |seen: Option<&Inventory>| match seen {
@@ -88,9 +85,10 @@ fn line(
         Some(_) if !unexpected.is_empty() => {
             (Outcome::Failed, format!("{counts}; still there: {}", unexpected.join(", ")))
         }
-        Some(_) if !ours.is_empty() => {
-            (Outcome::Passed, format!("{counts}; of this run what is known to be left: {}", ours.join(", ")))
-        }
+        Some(_) if !ours.is_empty() => (
+            Outcome::Passed,
+            format!("{counts}; of this run what is known to be left: {}", ours.join(", ")),
+        ),
         Some(_) => (Outcome::Passed, format!("{counts}, none of this run")),
     };
     InventoryLine {

@@ -29,6 +29,6 @@ pub use outcome::{
 };
 pub use parts::{
     ApprovalReport, AttemptReport, CallReport, CheckReport, ClockMoment, EarlierRun, FindingReport,
-    InventoryLine, InventoryReport, Moment, Omission, OmissionKind, PointSeen, ResourceReport, ResourceState, SiteReport,
-    StepReport, Timeline,
+    InventoryLine, InventoryReport, Moment, Omission, OmissionKind, PointSeen, ResourceReport,
+    ResourceState, SiteReport, StepReport, Timeline,
 };

@@ -1,7 +1,7 @@
 use super::outcome::ObjectivesReport;
 use super::parts::{
-    ApprovalReport, CallReport, CheckReport, ClockMoment, EarlierRun, FindingReport, InventoryReport,
-    Omission, PointSeen, ResourceReport, SiteReport, Timeline,
+    ApprovalReport, CallReport, CheckReport, ClockMoment, EarlierRun, FindingReport,
+    InventoryReport, Omission, PointSeen, ResourceReport, SiteReport, Timeline,
 };
 use crate::error::ExitCode;
 use crate::ids::{Digest, RunId, SiteName};

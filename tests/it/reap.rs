@@ -1,7 +1,9 @@
 //! `redrill reap` as people use it: what it looks at, what it prints, how it ends.
 
-use crate::program::{Program, listed};
+use crate::program::{Program, Ran, listed, repository};
 use serde_json::Value;
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 /// A place with one expired instance of a run, one that has not expired, and things of others with similar names.
 const LEFTOVERS: &str = r#"estate: 1
@@ -140,4 +142,91 @@ fn a_journal_that_cannot_be_read_is_said() {
     assert_eq!(code, 2);
     assert_eq!(result["not_asked"][0]["place"], "orders-db-0007");
     assert!(outcomes(&result).contains(&"ledger-volume-0002-9d0c11 removed".to_owned()));
+}
+
+/// A process that ends with its test, and the lines that it writes to standard error.
+struct Started {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Started {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn line_with(&mut self, words: &str) -> String {
+        let mut before = Vec::new();
+        for line in self.lines.by_ref() {
+            let line = line.unwrap();
+            if line.contains(words) {
+                return line;
+            }
+            before.push(line);
+        }
+        panic!("it ended without {words:?}: {before:#?}");
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The caller who assumes the roles of the sites in a served estate.
+fn with_credentials(mut command: Command) -> Command {
+    command.env("AWS_ACCESS_KEY_ID", "SANDBOX000000000000").env("AWS_SECRET_ACCESS_KEY", "sandbox");
+    command
+}
+
+#[test]
+fn what_a_process_has_made_is_safe_while_it_lives_and_found_by_its_journal_after_it_was_killed() {
+    let program = Program::new();
+    let estate = "scenarios/estates/orders-db.yaml";
+    let serve = ["sandbox", "serve", "--estate", estate, "--listen", "127.0.0.1:0"];
+    let mut served = Started::start(program.command(&serve));
+    let line = served.line_with("http://");
+    let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let scenario = std::fs::read_to_string(repository("scenarios/orders-db.yaml")).unwrap();
+    // Everything expires at once: only the lock of the journal protects what the run has made.
+    program.write("orders-db.yaml", scenario.replace("ttl: 12h", "ttl: 1ms"));
+    let run = program.command(&["run", "orders-db.yaml", "--endpoint-url", url]);
+    let mut run = Started::start(with_credentials(run));
+    run.line_with("made ");
+
+    let reap = |arguments: &[&str]| {
+        let fixed = ["reap", "--dry-run", "--format", "json", "--endpoint-url", url];
+        let command = program.command(&[&fixed[..], arguments].concat());
+        Ran::of(with_credentials(command).output().unwrap())
+    };
+    // Its sites are those of the journals.
+    let alive = reap(&[]);
+    assert_eq!(alive.code, 0, "{}{}", alive.stdout, alive.stderr);
+    let found = &alive.json()["found"][0];
+    assert_eq!(found["outcome"], "stays");
+    assert_eq!(found["why"], "a process is working on its run");
+    assert_eq!(found["known_by"], "tags and journal");
+    assert_eq!(found["expired"], true);
+
+    run.kill();
+    for arguments in [&[][..], &["--run", "last"]] {
+        let after = reap(arguments);
+        assert_eq!(after.code, 0, "{}{}", after.stdout, after.stderr);
+        assert_eq!(after.json()["found"][0]["outcome"], "would_be_removed", "{}", after.stdout);
+    }
+    // Without the journal the tags are enough.
+    std::fs::rename(program.path("runs"), program.path("lost")).unwrap();
+    let after = reap(&["orders-db.yaml"]);
+    assert_eq!(after.json()["found"][0]["known_by"], "tags", "{}", after.stdout);
+    assert_eq!(after.json()["found"][0]["outcome"], "would_be_removed");
 }

@@ -1,9 +1,7 @@
 //! Listing what carries this program's tags, to the last page, and writing the tag that says when it expires.
 
 use super::volume::NAME_TAG;
-use crate::action::{
-    EXPIRES_TAG, Expiry, Listed, Listing, RUN_TAG, ResourceContext, StepError,
-};
+use crate::action::{EXPIRES_TAG, Expiry, Listed, Listing, RUN_TAG, ResourceContext, StepError};
 use crate::client;
 use crate::providers::backups::time_of;
 use aws_sdk_ec2::types::{Filter, SnapshotState, Tag, VolumeState};

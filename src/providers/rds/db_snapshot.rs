@@ -119,9 +119,7 @@ impl ResourceKind for DbSnapshotKind {
 
     fn command(&self, key: &ResourceKey, _id: Option<&str>, region: &str) -> String {
         let name = &key.name;
-        format!(
-            "aws rds delete-db-snapshot --region {region} --db-snapshot-identifier {name}"
-        )
+        format!("aws rds delete-db-snapshot --region {region} --db-snapshot-identifier {name}")
     }
 
     fn permissions(&self) -> &'static [Permission] {
