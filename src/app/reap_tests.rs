@@ -10,6 +10,7 @@ use crate::journal::{
     Event, FORMAT, Inventory, InventoryTime, Journal, Record, ResourceKey, RunState, Sink,
     WorldKind, read_bytes,
 };
+use crate::outside::fake::FakeOutside;
 use crate::plan::{self, Plan, RunMode};
 use crate::providers;
 use crate::reap::{self, Decision, Gathered, Leftover, Lookout, PastRun, Removal, RunLock, ToldBy};
@@ -684,4 +685,79 @@ async fn a_journal_from_before_inventories_still_gives_a_report_that_says_so() {
     let report = report::report(&trial.plan, &old, &[], &trial.registry).unwrap();
     assert!(report.inventory.claim.contains("holds no listing"), "{}", report.inventory.claim);
     assert_eq!(report.verdict.outcome, Verdict::Passed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn effects_of_programs_are_found_and_undone_by_the_journal_alone() {
+    let trial = Trial::new("orders-db", &[]).await;
+    let run = trial.run_id();
+    let name = serde_json::json!({
+        "run": run, "step": "load", "find": ["find-it"], "undo": ["undo-it"],
+    });
+    let thing = reap::PastThing {
+        kind: "exec.effect".into(),
+        name: name.to_string(),
+        account: Some("222222222222".into()),
+        region: "ap-northeast-3".into(),
+        id: Some("load".into()),
+        kept_until: None,
+    };
+    let past = [PastRun {
+        run,
+        scenario: "orders-db".into(),
+        expires: trial.world.clock.now(),
+        recovery: false,
+        life: reap::Life::Finished,
+        withholds_data: false,
+        things: vec![thing.clone()],
+    }];
+    // Looking, looking again before undoing, undoing, and looking whether it is gone.
+    let outside = FakeOutside::default()
+        .with_command(0, "")
+        .with_command(0, "")
+        .with_command(0, "")
+        .with_command(1, "");
+    let outside = Arc::new(outside);
+    let lookout = Lookout { outside: outside.clone(), ..trial.lookout() };
+    let found = reap::gather(&lookout, &past).await;
+    assert_eq!(found.leftovers.len(), 1, "{found:?}");
+    let removed = reap::remove(&lookout, &past, &found.leftovers[0], &|_| RunLock::NoJournal).await;
+    assert_eq!(removed, gone("deleted"));
+    let programs: Vec<String> =
+        outside.commands_seen.lock().unwrap().iter().map(|c| c.argv[0].clone()).collect();
+    assert_eq!(programs, ["find-it", "find-it", "undo-it", "find-it"]);
+
+    // At a place that nobody named it is not looked for, and that is said.
+    let mut elsewhere = past.to_vec();
+    elsewhere[0].things = vec![reap::PastThing { region: "eu-west-1".into(), ..thing }];
+    let found = reap::gather(&trial.lookout(), &elsewhere).await;
+    assert!(found.leftovers.is_empty());
+    assert!(found.notes.iter().any(|note| note.contains("222222222222/eu-west-1")), "{found:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_cancelled_during_its_first_inventory_still_takes_the_last() {
+    let trial = Trial::new("orders-db", &[]).await;
+    let start = |event: &Event| matches!(event, Event::RunStarted { .. });
+    let state = trial.run(End::Cancelled(start), None).await;
+    assert!(state.finished.is_some());
+    assert_eq!(state.inventories, BTreeSet::from([InventoryTime::After]));
+    let report = trial.report();
+    assert!(report.inventory.verified);
+    assert_eq!(report.inventory.lines[0].said, "not known before, 0 after, none of this run");
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_of_canaries_are_listed_where_they_are() {
+    let trial = Trial::new("uploads-replication", &[]).await;
+    trial.run(End::ByItself, None).await;
+    let report = trial.report();
+    assert!(report.inventory.verified, "{:?}", report.inventory);
+    let lines = report.inventory.lines.iter();
+    let lines: Vec<_> =
+        lines.map(|line| (line.place.as_deref().unwrap(), line.site.as_str())).collect();
+    assert_eq!(
+        lines,
+        [("uploads-prod-dr/redrill-canary/", "dr"), ("uploads-prod/redrill-canary/", "primary"),]
+    );
 }
