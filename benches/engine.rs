@@ -155,7 +155,7 @@ fn run(plan: &Plan, registry: &Registry, journal: Journal) {
             withhold_data: false,
             is_drill: true,
         };
-        let (_sender, interrupt) = tokio::sync::watch::channel(None);
+        let (_sender, orders) = tokio::sync::watch::channel(None);
         drive(Drive {
             plan,
             registry,
@@ -165,7 +165,7 @@ fn run(plan: &Plan, registry: &Registry, journal: Journal) {
             journal,
             state: RunState::default(),
             keep: Keep::Nothing,
-            interrupt,
+            orders,
             observer: &mut (),
         })
         .await

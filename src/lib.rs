@@ -23,6 +23,7 @@ pub mod journal;
 pub mod outside;
 pub mod plan;
 pub mod providers;
+pub mod reap;
 pub mod render;
 pub mod report;
 pub mod sandbox;

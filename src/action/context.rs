@@ -1,3 +1,4 @@
+use super::resource::{EXPIRES_TAG, Expiry, NEVER, RUN_TAG};
 use super::{StepError, retry::with_retries};
 use crate::aws::{CallLog, SiteSession, failure_of};
 use crate::ids::{Digest, RunId, SiteName, StepId};
@@ -188,15 +189,18 @@ impl StepContext {
         name.trim_end_matches('-').to_owned()
     }
 
-    /// The tags of everything that this step makes.
+    /// The tags of everything that this step makes. What a recovery brings back is production from then on: it never
+    /// expires.
     pub fn tags(&self) -> Vec<(String, String)> {
         let facts = &self.facts;
+        let expires =
+            if facts.is_drill { Expiry::written(facts.expires) } else { NEVER.to_owned() };
         [
-            ("redrill:run", facts.run.to_string()),
+            (RUN_TAG, facts.run.to_string()),
             ("redrill:scenario", facts.scenario.clone()),
             ("redrill:step", self.step.to_string()),
             ("redrill:plan", facts.plan.short(16)),
-            ("redrill:expires", facts.expires.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
+            (EXPIRES_TAG, expires),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec()

@@ -17,6 +17,8 @@ pub use context::{Recorder, RunFacts, Sessions, StepContext};
 pub use error::StepError;
 pub use facts::{ActionFacts, Effect, Exercised, Permission, Phase, Proof, SiteUse};
 pub use registry::{Action, ActionEntry, Registry};
-pub use resource::{Found, ResourceContext, ResourceKind, own};
+pub use resource::{
+    EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, ResourceContext, ResourceKind, own,
+};
 pub use runbook::{ByHand, HandInput};
 pub use wait::{Look, WaitPlan};

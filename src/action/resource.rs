@@ -1,5 +1,7 @@
 use super::{StepContext, StepError};
+use crate::ids::RunId;
 use crate::journal::{Event, FailureClass, ResourceKey};
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
 use std::future::Future;
 
@@ -25,6 +27,114 @@ pub enum Found {
     },
 }
 
+/// The tag by which everything that this program makes names its run.
+pub const RUN_TAG: &str = "redrill:run";
+/// The tag that says when a thing may be removed by anyone.
+pub const EXPIRES_TAG: &str = "redrill:expires";
+/// The value of [`EXPIRES_TAG`] on what a recovery has brought back: it is production now.
+pub const NEVER: &str = "never";
+
+/// When a thing may be removed by anyone, as it says itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// From this time on (UTC).
+    At(DateTime<Utc>),
+    /// Never: a recovery has brought it back.
+    Never,
+    /// It does not say, or not in a way that can be read.
+    Unsaid,
+}
+
+impl Expiry {
+    /// Reads the value of the tag.
+    pub fn read(written: Option<&str>) -> Self {
+        match written {
+            Some(NEVER) => Self::Never,
+            Some(text) => DateTime::parse_from_rfc3339(text)
+                .map_or(Self::Unsaid, |time| Self::At(time.to_utc())),
+            None => Self::Unsaid,
+        }
+    }
+
+    /// As it is written into the tag.
+    pub fn written(time: DateTime<Utc>) -> String {
+        time.to_rfc3339_opts(SecondsFormat::Secs, true)
+    }
+}
+
+/// Something that carries this program's tags, as a listing has shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The name that the ledger of its run holds.
+    pub name: String,
+    /// What the service calls it: an ARN or an id.
+    pub id: String,
+    /// Its state, in the service's words.
+    pub state: String,
+    /// The run that made it, by its tag.
+    pub run: RunId,
+    /// The scenario of the run, by its tag.
+    pub scenario: Option<String>,
+    /// When it may be removed by anyone, by its tag.
+    pub expires: Expiry,
+    /// When the service says that it was made (UTC).
+    pub made: Option<DateTime<Utc>>,
+    /// Why it cannot be told to be ours, although it names a run: a tag is missing.
+    pub doubt: Option<String>,
+}
+
+impl Listed {
+    /// Something with these tags; `None` when it carries none of this program's.
+    pub fn of<'t>(
+        tags: impl IntoIterator<Item = (&'t str, &'t str)>,
+        name: impl Into<String>,
+        id: impl Into<String>,
+        state: impl Into<String>,
+    ) -> Option<Self> {
+        let (mut run, mut scenario, mut expires) = (None, None, None);
+        for (tag, value) in tags {
+            match tag {
+                RUN_TAG => run = Some(RunId::new(value)),
+                "redrill:scenario" => scenario = Some(value.to_owned()),
+                EXPIRES_TAG => expires = Some(value),
+                _ => {}
+            }
+        }
+        Some(Self {
+            name: name.into(),
+            id: id.into(),
+            state: state.into(),
+            run: run.filter(|run| !run.as_str().is_empty())?,
+            scenario,
+            expires: Expiry::read(expires),
+            made: None,
+            doubt: None,
+        })
+    }
+
+    /// Adds when it was made (UTC).
+    #[must_use]
+    pub fn made(self, made: Option<DateTime<Utc>>) -> Self {
+        Self { made, ..self }
+    }
+}
+
+/// What a listing of one kind at one site has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// It was listed, to the last page.
+    Seen {
+        /// How many there are, whoever made them; `None` when only this program's were asked for.
+        total: Option<u64>,
+        /// Those that carry this program's tags, of whichever run.
+        ours: Vec<Listed>,
+    },
+    /// The place that was asked for is not at this site.
+    Elsewhere,
+    /// This kind cannot be listed; the text says why.
+    Impossible(&'static str),
+}
+
 /// How to find, judge and remove one kind of thing. Must work after a crash with nothing but the key.
 pub trait ResourceKind: Send + Sync {
     /// As in the ledger: `rds.db_instance`.
@@ -44,6 +154,28 @@ pub trait ResourceKind: Send + Sync {
         key: &'a ResourceKey,
         id: &'a str,
     ) -> BoxFuture<'a, Result<(), StepError>>;
+    /// Lists what carries this program's tags at the context's site, of all runs and to the last page. Kinds of canaries
+    /// are listed place by place (`bucket/prefix`); the others get `None`.
+    ///
+    /// An error is never an empty listing.
+    fn list<'a>(
+        &'a self,
+        _context: &'a ResourceContext,
+        _place: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Listing, StepError>> {
+        let why = "this version cannot list things of this kind";
+        Box::pin(std::future::ready(Ok(Listing::Impossible(why))))
+    }
+    /// Writes on it when it may be removed by anyone (UTC). `Ok(false)`: nothing can be written on things of this kind.
+    fn set_expiry<'a>(
+        &'a self,
+        _context: &'a ResourceContext,
+        _key: &'a ResourceKey,
+        _id: &'a str,
+        _expires: DateTime<Utc>,
+    ) -> BoxFuture<'a, Result<bool, StepError>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
     /// The command that removes it by hand.
     fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String;
     /// True for what is written among production data: the guard must name where (`guard.canaries`).

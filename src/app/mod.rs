@@ -13,6 +13,10 @@ mod orders;
 mod output;
 mod plan;
 mod progress;
+mod reap;
+#[cfg(test)]
+mod reap_tests;
+mod reaped;
 mod report;
 mod resume;
 mod run;
@@ -41,6 +45,7 @@ pub fn main(cli: Cli) -> Result<ExitCode> {
         Command::Pause(args) => steer::pause(&args, &store, &output),
         Command::Continue(args) => steer::go_on(&args, &store, &output),
         Command::Abort(args) => steer::abort(&args, &store, &output),
+        Command::Reap(args) => reap::reap(&args, &store, &output),
         Command::Check(args) => check::check(&args, &output),
         Command::Plan(args) => plan::plan(&args, &output),
         Command::Runs(args) => show::runs(&args, &store, &output),

@@ -6,7 +6,7 @@
 use super::runs::RunFolder;
 use crate::engine::Order;
 use crate::error::{Error, Result};
-use crate::journal::Journal;
+use crate::journal::Hold;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -63,7 +63,7 @@ pub(super) fn take(place: &Path) -> Option<Order> {
 
 /// True when a process is at work on the run: it holds the journal's lock.
 pub(super) fn is_at_work(folder: &RunFolder) -> Result<bool> {
-    Journal::is_held(&folder.journal()).map_err(|e| folder.refused(&e))
+    Ok(Hold::take(&folder.journal()).map_err(|e| folder.refused(&e))?.is_none())
 }
 
 /// Gives an order to the process of a run, and waits until it has taken it.

@@ -69,7 +69,9 @@ pub(super) fn run(
         let identified = identify(&world).await?;
         let journal =
             Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
-        let facts = facts(plan, &new.run, new.seed, started, &new.operator);
+        // The people of a rehearsal are the estate's, whoever rehearses.
+        let operator = if new.target.kind().is_rehearsal() { "operator" } else { &new.operator };
+        let facts = facts(plan, &new.run, new.seed, started, operator);
         let told = facts.clone();
         let mut opening = vec![first_event(&new, &facts)];
         opening.extend(identified);

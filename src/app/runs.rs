@@ -33,6 +33,11 @@ impl Store {
         Self { root }
     }
 
+    /// The folder of all runs.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Makes the folder of the next run of a scenario. Making it takes its number, so two processes never share one.
     /// The id has a few more digits, since another machine may have a run of that number, too.
     pub(super) fn begin(&self, scenario: &str, seed: u64) -> Result<(RunId, u32, RunFolder)> {

@@ -20,6 +20,7 @@ use aws_smithy_http_client::tls;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -67,12 +68,22 @@ pub(super) async fn open(
     run: &RunId,
     folder: &RunFolder,
 ) -> Result<World> {
+    open_sites(target, &plan.sites, &session_name(run, plan), &folder.path).await
+}
+
+/// Opens the world for some sites. `session_name` is that of assumed roles; `folder` is where people answer.
+pub(super) async fn open_sites(
+    target: Target,
+    sites: &BTreeMap<SiteName, Site>,
+    session_name: &str,
+    folder: &Path,
+) -> Result<World> {
     // Until the run begins, and once it is over, nothing may be changed.
     let policy = Arc::new(GuardPolicy::read_only());
     match target {
-        Target::Sandbox { estate, faults } => Ok(sandboxed(*estate, faults, plan, policy)),
-        Target::Real => real(None, plan, run, folder, policy).await,
-        Target::Endpoint(url) => real(Some(url), plan, run, folder, policy).await,
+        Target::Sandbox { estate, faults } => Ok(sandboxed(*estate, faults, sites, policy)),
+        Target::Real => real(None, sites, session_name, folder, policy).await,
+        Target::Endpoint(url) => real(Some(url), sites, session_name, folder, policy).await,
     }
 }
 
@@ -80,10 +91,15 @@ fn place(name: &SiteName, site: &Site) -> Place {
     Place { site: name.clone(), account: site.account.clone(), region: site.region.clone() }
 }
 
-fn sandboxed(estate: Estate, faults: Vec<Fault>, plan: &Plan, policy: Arc<GuardPolicy>) -> World {
+fn sandboxed(
+    estate: Estate,
+    faults: Vec<Fault>,
+    sites: &BTreeMap<SiteName, Site>,
+    policy: Arc<GuardPolicy>,
+) -> World {
     let clock = Clock::simulated(estate.now);
     let estate_world = sandbox::World::open(estate, clock.clone(), faults);
-    let sessions = plan.sites.iter().map(|(name, site)| {
+    let sessions = sites.iter().map(|(name, site)| {
         let account =
             site.account.clone().unwrap_or_else(|| estate_world.some_account(&site.region));
         let config = SdkConfig::builder()
@@ -102,8 +118,7 @@ fn sandboxed(estate: Estate, faults: Vec<Fault>, plan: &Plan, policy: Arc<GuardP
         (name.clone(), SiteSession::new(place(name, site), &config, policy.clone()))
     });
     let sessions: BTreeMap<_, _> = sessions.collect();
-    let places: BTreeMap<SiteName, (String, String)> = plan
-        .sites
+    let places: BTreeMap<SiteName, (String, String)> = sites
         .iter()
         .map(|(name, site)| {
             let account =
@@ -136,28 +151,23 @@ impl TimeSource for VirtualTime {
 
 async fn real(
     endpoint: Option<String>,
-    plan: &Plan,
-    run: &RunId,
-    folder: &RunFolder,
+    sites: &BTreeMap<SiteName, Site>,
+    session_name: &str,
+    folder: &Path,
     policy: Arc<GuardPolicy>,
 ) -> Result<World> {
     let clock = Clock::system();
     let mut sessions = BTreeMap::new();
-    for (name, site) in &plan.sites {
-        let config = real_config(endpoint.as_deref(), site, plan, run).await?;
+    for (name, site) in sites {
+        let config = real_config(endpoint.as_deref(), site, session_name).await?;
         sessions.insert(name.clone(), SiteSession::new(place(name, site), &config, policy.clone()));
     }
-    let outside = Arc::new(RealOutside::with_clock(&folder.path, clock.clone()));
+    let outside = Arc::new(RealOutside::with_clock(folder, clock.clone()));
     let on_loss = Arc::new(|_: &[SiteName], _: bool| {});
     Ok(World { clock, outside, sessions: Arc::new(sessions), policy, on_loss })
 }
 
-async fn real_config(
-    endpoint: Option<&str>,
-    site: &Site,
-    plan: &Plan,
-    run: &RunId,
-) -> Result<SdkConfig> {
+async fn real_config(endpoint: Option<&str>, site: &Site, session_name: &str) -> Result<SdkConfig> {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
@@ -180,11 +190,8 @@ async fn real_config(
     }
     let Some(role) = &site.role else { return Ok(base) };
     let arn = role_arn(role, site.account.as_deref())?;
-    let provider = AssumeRoleProvider::builder(arn)
-        .session_name(session_name(run, plan))
-        .configure(&base)
-        .build()
-        .await;
+    let provider =
+        AssumeRoleProvider::builder(arn).session_name(session_name).configure(&base).build().await;
     Ok(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build())
 }
 

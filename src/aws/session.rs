@@ -49,6 +49,12 @@ impl SiteSession {
         Self { calls, ..self.clone() }
     }
 
+    /// The same session under another policy: what may be changed is not the same while looking and while removing.
+    #[must_use]
+    pub fn under(&self, policy: Arc<GuardPolicy>) -> Self {
+        Self { policy, ..self.clone() }
+    }
+
     /// Which site this is.
     pub fn place(&self) -> &Place {
         &self.place

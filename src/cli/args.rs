@@ -65,6 +65,8 @@ pub enum Command {
     Continue(SteerArgs),
     /// End a run early, and remove what it made.
     Abort(AbortArgs),
+    /// Find what runs have left behind, and remove what has expired.
+    Reap(ReapArgs),
     /// Report everything that is wrong with scenarios, without any network.
     Check(CheckArgs),
     /// Show what a run would do, in which order. Nothing is called.
@@ -210,6 +212,48 @@ pub struct AbortArgs {
     #[arg(long, value_name = "URL")]
     pub endpoint_url: Option<String>,
     /// How the end is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `redrill reap`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  redrill reap --dry-run scenarios\n  redrill reap scenarios/orders-db.yaml --format json\n  \
+                        redrill reap --site ap-northeast-3=222222222222/redrill-drill --canaries uploads-prod-dr/redrill-canary/\n  \
+                        redrill reap --run orders-db-0007 --all --yes\n\n\
+                        Exit codes: 0 nothing is left that should be gone · 2 something could not be asked · 4 refused by the guard · \
+                        5 something could not be removed."
+)]
+pub struct ReapArgs {
+    /// Scenario files, or folders of them, at whose sites is looked. Without any, and without --site, at the sites of the
+    /// runs in the runs folder.
+    #[arg(value_name = "SCENARIO")]
+    pub scenarios: Vec<PathBuf>,
+    /// A further site to look at; may be repeated: `ap-northeast-3`, `ap-northeast-3=222222222222`,
+    /// `ap-northeast-3=222222222222/redrill-drill` with the role that is assumed.
+    #[arg(long = "site", value_name = "REGION[=ACCOUNT[/ROLE]]")]
+    pub sites: Vec<String>,
+    /// A further place to look for canaries in; may be repeated.
+    #[arg(long = "canaries", value_name = "BUCKET[/PREFIX]")]
+    pub canaries: Vec<String>,
+    /// Only what this run has left: its id, its folder, or `last`.
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    /// Shows what would be removed, and removes nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also removes what has not expired; needs --yes. Nothing of a run that is at work, that can be resumed before it
+    /// expires, or that was a recovery.
+    #[arg(long)]
+    pub all: bool,
+    /// Confirms --all.
+    #[arg(long, requires = "all")]
+    pub yes: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub target: TargetArgs,
+    /// How the result is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

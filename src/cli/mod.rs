@@ -4,6 +4,6 @@ mod args;
 
 pub use args::{
     AbortArgs, ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs,
-    Format, PlanArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs,
-    SandboxCommand, ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs, SteerArgs, TargetArgs,
+    Format, PlanArgs, ReapArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs,
+    RunsArgs, SandboxCommand, ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs, SteerArgs, TargetArgs,
 };

@@ -1,3 +1,4 @@
+use super::inventory;
 use crate::action::Phase;
 use crate::ids::StepId;
 use crate::journal::{Outcome, RunState, StepState};
@@ -46,13 +47,15 @@ pub enum Move {
 ///
 /// Prepare steps run first. When all of them have ended well enough, the disaster is declared; then the others run as
 /// soon as their needs are met. A failed step whose `on_failure` is `stop` ends the starting of steps, as does a
-/// cancelled run; what runs may end. Then comes releasing, then the end.
+/// cancelled run; what runs may end. Then comes releasing, then the end. While an inventory is to be taken, before the first
+/// step and after the last release, nothing else is done.
 pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
     if state.finished.is_some() {
         return Vec::new();
     }
     if state.releasing {
-        return match state.ledger.outstanding().is_empty() {
+        let over = state.ledger.outstanding().is_empty() && inventory::due(plan, state).is_none();
+        return match over {
             true => vec![Move::Finish { outcome: outcome_of_steps(plan, state) }],
             false => Vec::new(),
         };
@@ -67,6 +70,9 @@ pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
     }
     if state.paused.is_some() && state.cancelled.is_none() {
         return deadline.map(Move::WaitUntil).into_iter().collect();
+    }
+    if inventory::due(plan, state).is_some() {
+        return Vec::new();
     }
     let mut moves = next_steps(plan, state, now);
     if moves.is_empty() && state.over == plan.steps.len() {

@@ -2,6 +2,7 @@ use super::attempt::{Attempt, result_of, result_of_failure, run_once};
 use super::decide::{Move, decide, only_watches_are_left};
 use super::hooks::{Message, tell};
 use super::inputs::{self, Ready};
+use super::inventory;
 use super::recorder::{Request, SharedState, ToLoop, look};
 use super::release::{Released, release};
 use super::watch::keep_watch;
@@ -10,8 +11,8 @@ use crate::action::{Registry, RunFacts, StepContext, StepError};
 use crate::aws::{CallLog, RunLimits, lies_in};
 use crate::ids::{SiteName, StepId};
 use crate::journal::{
-    Event, Failure, FailureClass, Holding, Impossible, Journal, Outcome, Record, ResourceKey,
-    RunState, StepResult, StepState,
+    Event, Failure, FailureClass, Holding, Impossible, Inventory, InventoryTime, Journal, Outcome,
+    Record, ResourceKey, RunState, StepResult, StepState,
 };
 use crate::plan::{Plan, PlannedStep};
 use chrono::{DateTime, Utc};
@@ -152,11 +153,13 @@ struct Loop<'a> {
 enum UnderWay {
     Step(StepId),
     Release(ResourceKey),
+    Inventory,
 }
 
 enum Ended {
     Step(StepId, Attempt, CallLog),
     Release(ResourceKey, Released),
+    Inventory(InventoryTime, Vec<Inventory>),
 }
 
 /// Something to do once everything staged is on disk.
@@ -211,6 +214,7 @@ impl Loop<'_> {
             self.watches_over.send_replace(true);
         }
         while self.release_next() {}
+        self.take_inventory();
         Ok(wake)
     }
 
@@ -369,6 +373,27 @@ impl Loop<'_> {
         true
     }
 
+    /// Starts the inventory that is due, if one is.
+    fn take_inventory(&mut self) {
+        let due = look(&self.state, |state| inventory::due(self.plan, state));
+        let Some(when) = due.filter(|_| !self.under_way.contains(&UnderWay::Inventory)) else {
+            return;
+        };
+        let ledger = look(&self.state, |state| state.ledger.clone());
+        let targets = inventory::targets(self.plan, self.registry);
+        let registry = self.registry.clone();
+        let step = StepId::new("inventory");
+        let template = self.context(step, None, CallLog::default());
+        self.under_way.push(UnderWay::Inventory);
+        self.tasks.spawn(async move {
+            let at = |site: &SiteName| StepContext { at: Some(site.clone()), ..template.clone() };
+            let taken = inventory::take(&targets, &registry, &ledger, at);
+            let seen = AssertUnwindSafe(taken).catch_unwind().await;
+            // Nothing was seen, so nothing is claimed.
+            Ended::Inventory(when, seen.unwrap_or_default())
+        });
+    }
+
     /// Waits until a step asks for something, a task ends, an order comes, or it is time to look again.
     async fn wait(
         &mut self,
@@ -463,11 +488,15 @@ impl Loop<'_> {
                 self.under_way.retain(|u| *u != UnderWay::Release(key.clone()));
                 let event = match released {
                     Released::Gone(how) => Event::ResourceReleased { key, how: how.to_owned() },
-                    Released::Left { why, kept, command } => {
+                    Released::Left { why, kept, command, .. } => {
                         Event::ResourceLeft { key, why, kept, command }
                     }
                 };
                 self.stage(event)
+            }
+            Ended::Inventory(when, seen) => {
+                self.under_way.retain(|u| *u != UnderWay::Inventory);
+                self.stage(Event::InventoryTaken { when, seen })
             }
         }
     }

@@ -9,6 +9,7 @@ mod drive;
 mod expect;
 mod hooks;
 mod inputs;
+mod inventory;
 mod recorder;
 mod release;
 #[cfg(test)]
@@ -19,5 +20,5 @@ mod world;
 pub use decide::{Move, decide};
 pub use drive::{Drive, DriveError, drive};
 pub use hooks::{Message, tell};
-pub use release::LONGEST_REMOVAL;
+pub use release::{LONGEST_REMOVAL, Released, release};
 pub use world::{Keep, Observer, OnLoss, Order, Orders, World};

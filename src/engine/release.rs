@@ -1,29 +1,46 @@
 use super::world::Keep;
-use crate::action::{Found, Look, ResourceKind, StepContext, StepError, WaitPlan};
-use crate::journal::{Event, FailureClass, Holding, ResourceKey};
+use crate::action::{
+    EXPIRES_TAG, Expiry, Found, Look, ResourceKind, StepContext, StepError, WaitPlan,
+};
+use crate::journal::{Event, Failure, FailureClass, Holding, ResourceKey};
 use crate::time::{HumanDuration, RetryPolicy};
+use chrono::TimeDelta;
 use std::time::Duration;
 
 /// How the removal of a resource ended.
-pub(super) enum Released {
-    /// A look-up said that it is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// A look-up said that it is gone; how, in words.
     Gone(&'static str),
     /// It is still there, or nobody can say.
-    Left { why: String, kept: bool, command: String },
+    Left {
+        /// Why.
+        why: String,
+        /// True when it stays on purpose.
+        kept: bool,
+        /// True when the guard, or a lost site, stopped a call.
+        refused: bool,
+        /// The command that deletes it by hand.
+        command: String,
+    },
 }
 
 /// How long a resource may take to vanish after its removal was asked for.
 const VANISHES_WITHIN: Duration = Duration::from_secs(45 * 60);
 
 /// The longest that the removal of one resource can take, all attempts together: after that it is left, and said so.
-pub const LONGEST_REMOVAL: Duration = Duration::from_secs(60 * 60);
+pub const LONGEST_REMOVAL: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// How long removal is tried again while the way to the service is down, or the thing is busy with something else: the
+/// network may be gone for an hour, and an instance that is being restored cannot be changed before it is there.
+const GIVES_UP_AFTER: Duration = Duration::from_secs(75 * 60);
 
 /// AWS's look-ups are eventually consistent: "not there" right after a call may only mean "not seen yet".
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
 const SECOND_LOOK_AFTER: Duration = Duration::from_secs(15);
 
-/// Finds a resource, removes it and waits until a look-up says that it is gone.
-pub(super) async fn release(
+/// Finds a resource, removes it and waits until a look-up says that it is gone. Works with nothing but its key.
+pub async fn release(
     context: &StepContext,
     kind: Option<&dyn ResourceKind>,
     key: &ResourceKey,
@@ -32,7 +49,8 @@ pub(super) async fn release(
 ) -> Released {
     let Some(kind) = kind else {
         let why = format!("this version does not know the kind {}", key.kind);
-        return Released::Left { why, kept: false, command: String::new() };
+        let command = String::new();
+        return Released::Left { why, kept: false, refused: false, command };
     };
     let id = match holding {
         Holding::Owned { id, .. } => Some(id.as_str()),
@@ -41,9 +59,9 @@ pub(super) async fn release(
     let region = context.site().map(|s| s.place().region.clone()).unwrap_or_default();
     let command = kind.command(key, id, &region);
     let mut schedule = patience().schedule(context.facts.seed, &format!("release/{key}"));
-    let gives_up = context.clock.elapsed() + LONGEST_REMOVAL;
+    let began = context.clock.elapsed();
     loop {
-        let left = gives_up.saturating_sub(context.clock.elapsed());
+        let left = (began + LONGEST_REMOVAL).saturating_sub(context.clock.elapsed());
         let released = tokio::select! {
             biased;
             released = release_once(context, kind, key, id, keep) => released,
@@ -54,19 +72,29 @@ pub(super) async fn release(
         };
         let error = match released {
             Ok(Ok(how)) => return Released::Gone(how),
-            Ok(Err(kept)) => return Released::Left { why: kept, kept: true, command },
+            Ok(Err(why)) => return Released::Left { why, kept: true, refused: false, command },
             Err(error) => error,
         };
         context.progress(&format!("removing {key}: {error}"));
-        let pause = schedule.next_pause().filter(|_| may_pass_in_time(&error));
-        let Some(pause) = pause else {
-            return Released::Left { why: error.to_string(), kept: false, command };
+        let spent = context.clock.elapsed().saturating_sub(began);
+        let passing = error.class().may_pass() && spent < GIVES_UP_AFTER;
+        let pause = schedule.next_pause().or(passing.then_some(PAUSE_AT_LAST));
+        let Some(pause) = pause.filter(|_| may_pass_in_time(&error)) else {
+            let refused = error.class() == FailureClass::Refused;
+            let why = match error.into_failure() {
+                Failure { message, help: Some(help), .. } => format!("{message} ({help})"),
+                Failure { message, .. } => message,
+            };
+            return Released::Left { why, kept: false, refused, command };
         };
         context.clock.sleep(pause).await;
     }
 }
 
-/// Removal is tried for about ten minutes: what is in a state in which it cannot be removed now may leave it.
+/// Between later attempts at what may still pass.
+const PAUSE_AT_LAST: Duration = Duration::from_secs(90);
+
+/// Whatever went wrong, removal is tried for about ten minutes: what cannot be removed now may be removable then.
 fn patience() -> RetryPolicy {
     RetryPolicy {
         attempts: 12,
@@ -111,7 +139,7 @@ async fn release_once(
     }
     match keep {
         Keep::For(duration) => {
-            return Ok(Err(format!("kept for {} on the operator's word", HumanDuration(duration))));
+            return Ok(Err(kept(context, kind, key, &found, duration).await));
         }
         Keep::Recovered if !kind.is_canary() => {
             return Ok(Err(
@@ -135,4 +163,28 @@ async fn release_once(
         })
         .await?;
     Ok(Ok("deleted"))
+}
+
+/// Writes on a thing that is kept when it may be removed by anyone. Says until when, and whether the thing says so, too.
+async fn kept(
+    context: &StepContext,
+    kind: &dyn ResourceKind,
+    key: &ResourceKey,
+    id: &str,
+    duration: Duration,
+) -> String {
+    let said = format!("kept for {} on the operator's word", HumanDuration(duration));
+    let length = TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+    let Some(until) = context.clock.now().checked_add_signed(length) else { return said };
+    let said = format!("{said}, until {}", Expiry::written(until));
+    let tagged = Expiry::written(context.facts.expires);
+    match kind.set_expiry(context, key, id, until).await {
+        Ok(true) => said,
+        Ok(false) => format!("{said}; written on it is {tagged}"),
+        Err(error) => {
+            format!(
+                "{said}; its tag {EXPIRES_TAG} still says {tagged}: it could not be changed: {error}"
+            )
+        }
+    }
 }

@@ -1,6 +1,6 @@
 use super::facts::{
-    Approval, Check, ClockPoint, Failure, Finding, Moment, Outcome, RecoveryPoint, ResourceKey,
-    StepResult, Wait, WorldKind,
+    Approval, Check, ClockPoint, Failure, Finding, Inventory, InventoryTime, Moment, Outcome,
+    RecoveryPoint, ResourceKey, StepResult, Wait, WorldKind,
 };
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::time::HumanDuration;
@@ -171,6 +171,13 @@ pub enum Event {
         kept: bool,
         /// The command that deletes it by hand.
         command: String,
+    },
+    /// What the run can make was listed where it can make it: before the first step, and after everything was released.
+    InventoryTaken {
+        /// Before or after.
+        when: InventoryTime,
+        /// What each listing has shown.
+        seen: Vec<Inventory>,
     },
     /// A step asks a person.
     ApprovalRequested {

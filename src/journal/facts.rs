@@ -326,6 +326,48 @@ impl fmt::Display for ResourceKey {
     }
 }
 
+/// When an inventory was taken.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum InventoryTime {
+    /// Before the first step.
+    Before,
+    /// After everything was released.
+    After,
+}
+
+/// What a listing of one kind at one site has shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Inventory {
+    /// The kind, as registered: `rds.db_instance`.
+    pub kind: String,
+    /// The site that was asked.
+    pub site: SiteName,
+    /// For kinds that are listed place by place: which one, `bucket/prefix`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// How many of the kind are there, whoever made them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Those that carry this run's tags.
+    #[serde(default)]
+    pub ours: Vec<InventoryItem>,
+    /// Why nothing was seen: then nothing is known either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_listed: Option<String>,
+}
+
+/// One thing of this run in an inventory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct InventoryItem {
+    /// As the ledger names it.
+    pub name: String,
+    /// What the service calls it.
+    pub id: String,
+}
+
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepResult {

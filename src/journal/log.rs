@@ -82,19 +82,6 @@ impl Journal {
         Ok((Self::after(LockedFile(file), &contents), contents))
     }
 
-    /// True when a process is at work on this journal file.
-    ///
-    /// # Errors
-    /// When it cannot be opened, or the file system has no locks.
-    pub fn is_held(path: &Path) -> io::Result<bool> {
-        let file = OpenOptions::new().read(true).open(path)?;
-        match file.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-
     /// Goes on after what was read, in a sink that ends there.
     pub fn after(sink: impl Sink + 'static, contents: &Contents) -> Self {
         let next = contents.records.len() as u64;
@@ -155,6 +142,25 @@ fn covered_by_digest(record: &Record) -> io::Result<Vec<u8>> {
 /// The digest that stands at the end of a record's line. All zeroes for one that cannot be written.
 pub fn digest_of(record: &Record) -> Digest {
     covered_by_digest(record).map_or(Digest::ZERO, |covered| Digest::of(&covered))
+}
+
+/// The lock of a journal, held without writing to it: nobody can go on with the run meanwhile.
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "the lock ends with the file")] File);
+
+impl Hold {
+    /// Takes the lock. `None` when a process is working on the run.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or locked.
+    pub fn take(path: &Path) -> io::Result<Option<Self>> {
+        let file = File::open(path)?;
+        match lock(&file) {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 fn lock(file: &File) -> io::Result<()> {

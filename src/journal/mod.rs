@@ -12,10 +12,11 @@ mod state;
 
 pub use event::{Event, FORMAT, Record};
 pub use facts::{
-    Approval, ApprovalProof, CallSeen, Check, ClockPoint, Failure, FailureClass, Finding, Measure,
-    Moment, Outcome, RecoveryPoint, ResourceKey, Severity, StepResult, Wait, WorldKind,
+    Approval, ApprovalProof, CallSeen, Check, ClockPoint, Failure, FailureClass, Finding,
+    Inventory, InventoryItem, InventoryTime, Measure, Moment, Outcome, RecoveryPoint, ResourceKey,
+    Severity, StepResult, Wait, WorldKind,
 };
 pub use ledger::{Holding, Ledger};
-pub use log::{Journal, Sink, digest_of};
+pub use log::{Hold, Journal, Sink, digest_of};
 pub use read::{Contents, ReadError, read, read_bytes};
 pub use state::{Impossible, RunHead, RunState, StepState};

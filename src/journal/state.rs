@@ -1,8 +1,8 @@
-use super::{Check, Event, Ledger, Outcome, Record, StepResult, WorldKind};
+use super::{Check, Event, InventoryTime, Ledger, Outcome, Record, StepResult, WorldKind};
 use crate::ids::{Digest, RunId, StepId};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a run stands: a fold of its journal, live or recovered.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub struct RunState {
     pub disaster: Option<DateTime<Utc>>,
     /// The resources.
     pub ledger: Ledger,
+    /// The inventories that were taken.
+    pub inventories: BTreeSet<InventoryTime>,
     /// Who or what ended the run early.
     pub cancelled: Option<String>,
     /// True when it was ended early because a real incident needs the capacity.
@@ -51,6 +53,8 @@ pub struct RunHead {
     pub scenario: String,
     /// Digest of the plan.
     pub plan: Digest,
+    /// `drill` or `recovery`.
+    pub mode: String,
     /// Real or a rehearsal.
     pub world: WorldKind,
     /// Seed of everything that looks random.
@@ -156,6 +160,7 @@ impl RunState {
                 number,
                 scenario,
                 plan,
+                mode,
                 world,
                 operator,
                 seed,
@@ -168,6 +173,7 @@ impl RunState {
                     number: *number,
                     scenario: scenario.clone(),
                     plan: *plan,
+                    mode: mode.clone(),
                     world: world.clone(),
                     operator: operator.clone(),
                     seed: *seed,
@@ -186,6 +192,9 @@ impl RunState {
             }
             Event::RunPaused { by } => self.paused = Some(by.clone()),
             Event::RunContinued { .. } => self.paused = None,
+            Event::InventoryTaken { when, .. } => {
+                self.inventories.insert(*when);
+            }
             Event::ReleaseStarted => self.releasing = true,
             Event::RunFinished { outcome } => self.finished = Some(*outcome),
             Event::RunResumed { gap_ms, .. } => self.sit_out(*gap_ms)?,

@@ -210,4 +210,10 @@ fn leftovers(report: &Report, paint: &Paint, text: &mut String) {
             visible(command.unwrap_or("redrill reap finds it by its tags"))
         );
     }
+    for line in report.inventory.lines.iter().filter(|line| !line.unexpected.is_empty()) {
+        let _ = writeln!(text, "\n{}", paint.class("fail", "Left behind, by inventory"));
+        let site = &line.site;
+        let _ = writeln!(text, "  {} at {site}: {}", line.kind, visible(&line.said));
+        let _ = writeln!(text, "      redrill reap finds it by its tags");
+    }
 }

@@ -6,8 +6,9 @@ use super::format::{
 };
 use crate::journal::{Measure, Outcome, WorldKind};
 use crate::report::{
-    CheckReport, DecidedBy, EarlierRun, LevelReport, ObjectiveOutcome, PointReport, Report,
-    ResourceReport, Standstill, StepReport, TimeReport, Verdict,
+    CheckReport, DecidedBy, EarlierRun, InventoryLine, InventoryReport, LevelReport,
+    ObjectiveOutcome, PointReport, Report, ResourceReport, Standstill, StepReport, TimeReport,
+    Verdict,
 };
 use crate::scenario::Gate;
 use serde_json::{Value, json};
@@ -37,6 +38,7 @@ pub(super) fn view(report: &Report) -> Value {
         "critical_path": report.timeline.critical_path,
         "checks": report.checks.iter().map(check).collect::<Vec<_>>(),
         "findings": findings(report),
+        "inventory": inventory(&report.inventory),
         "resources": report.resources.iter().map(resource).collect::<Vec<_>>(),
         "approvals": approvals(report),
         "calls": calls(report),
@@ -313,6 +315,17 @@ fn findings(report: &Report) -> Vec<Value> {
             "step": entry.step, "evidence": evidence(&entry.evidence) })
     });
     entry.collect()
+}
+
+fn inventory(inventory: &InventoryReport) -> Value {
+    let number = |count: Option<u64>| count.map(|count| count.to_string());
+    let line = |line: &InventoryLine| {
+        json!({ "kind": line.kind, "site": line.site, "place": line.place, "before": number(line.before),
+            "after": number(line.after), "ours": line.ours.len(), "said": line.said,
+            "outcome": outcome(line.outcome) })
+    };
+    json!({ "claim": inventory.claim, "verified": inventory.verified,
+        "lines": inventory.lines.iter().map(line).collect::<Vec<_>>() })
 }
 
 fn resource(resource: &ResourceReport) -> Value {

@@ -2,8 +2,8 @@ use super::critical::critical_path;
 use super::fold::Fold;
 use super::model::{ExitReport, Report, RunReport, ScenarioReport, Verdict, VerdictReport};
 use super::objectives::objectives;
-use super::parts::{EarlierRun, Timeline};
-use super::{omissions, rules, selfcheck, tables};
+use super::parts::{EarlierRun, InventoryReport, ResourceReport, Timeline};
+use super::{inventory, omissions, rules, selfcheck, tables};
 use crate::action::Registry;
 use crate::error::{Error, ExitCode};
 use crate::ids::{Digest, StepId};
@@ -80,6 +80,7 @@ pub fn report(
     let critical_path = critical_path(plan, &fold);
     let objectives = objectives(plan, &fold, &critical_path);
     let resources = tables::resources(&fold);
+    let inventory = inventory::inventory(plan, &fold, &resources);
     let mut deviations = stated_deviations(&fold);
     for deviation in &plan.deviations {
         if !deviations.contains(deviation) {
@@ -87,7 +88,7 @@ pub fn report(
         }
     }
     deviations.extend(rules::resource_deviations(&resources));
-    let rules = rules::rules(plan, &fold, &objectives, &resources);
+    let rules = rules::rules(plan, &fold, &objectives, (&resources, &inventory));
     let verdict = rules.iter().map(|rule| rule.effect).max().unwrap_or(Verdict::Inconclusive);
     let mut history: Vec<_> =
         history.iter().filter(|earlier| earlier.number < run.number).cloned().collect();
@@ -96,7 +97,7 @@ pub fn report(
         format: 1,
         verdict: verdict_report(verdict, rules, &run.world),
         rehearsal: run.world.is_rehearsal(),
-        exit: exit_report(&fold, verdict, &resources),
+        exit: exit_report(&fold, verdict, &resources, &inventory),
         scenario: scenario_report(plan),
         sites: tables::sites(plan, &fold),
         objectives,
@@ -106,6 +107,7 @@ pub fn report(
         checks: tables::checks(plan, &fold),
         findings: tables::findings(&fold),
         resources,
+        inventory,
         approvals: tables::approvals(&fold),
         calls: tables::calls(plan, &fold),
         deviations,
@@ -225,10 +227,12 @@ fn verdict_report(
 fn exit_report(
     fold: &Fold<'_>,
     verdict: Verdict,
-    resources: &[super::parts::ResourceReport],
+    resources: &[ResourceReport],
+    inventory: &InventoryReport,
 ) -> ExitReport {
     let refused = rules::failures(fold, FailureClass::Refused);
-    let left_behind = resources.iter().filter(|resource| resource.state.is_left_behind()).count();
+    let left_behind = resources.iter().filter(|resource| resource.state.is_left_behind()).count()
+        + inventory::unexpected(&inventory.lines).len();
     let cancelled_by = fold.cancelled.first().map(|(_, by)| (*by).to_owned());
     ExitReport {
         // Decided by the whole report, once there is one.

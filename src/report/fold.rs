@@ -3,8 +3,8 @@
 use super::build::ReportError;
 use crate::ids::{SiteName, StepId};
 use crate::journal::{
-    Approval, Check, ClockPoint, Event, Failure, Finding, Outcome, Record, RecoveryPoint,
-    ResourceKey, StepResult, Wait,
+    Approval, Check, ClockPoint, Event, Failure, Finding, Inventory, InventoryTime, Outcome,
+    Record, RecoveryPoint, ResourceKey, StepResult, Wait,
 };
 use crate::plan::Plan;
 use crate::time::HumanDuration;
@@ -82,6 +82,8 @@ pub(super) struct Fold<'a> {
     /// Step, which moment, its time, who says so, mark.
     pub(super) reached: Vec<(&'a StepId, ClockPoint, DateTime<Utc>, &'a str, Mark)>,
     pub(super) resources: BTreeMap<&'a ResourceKey, ResourceFold<'a>>,
+    /// By time: the record, and what each listing has shown.
+    pub(super) inventories: BTreeMap<InventoryTime, (Mark, &'a [Inventory])>,
     pub(super) questions: Vec<Question<'a>>,
     pub(super) cancelled: Vec<(Mark, &'a str)>,
     /// Stretches in which no process ran: the last record before, and the one of the process that took over.
@@ -141,6 +143,7 @@ impl<'a> Fold<'a> {
             points: Vec::new(),
             reached: Vec::new(),
             resources: BTreeMap::new(),
+            inventories: BTreeMap::new(),
             questions: Vec::new(),
             cancelled: Vec::new(),
             absences: Vec::new(),
@@ -171,6 +174,9 @@ impl<'a> Fold<'a> {
                 if let Some((.., until @ None)) = self.pauses.last_mut() {
                     *until = Some(mark);
                 }
+            }
+            Event::InventoryTaken { when, seen } => {
+                self.inventories.insert(*when, (mark, seen));
             }
             Event::RunResumed { .. } => self.absences.push((before, mark)),
             Event::RunFinished { outcome } => self.finished = Some((mark, *outcome)),

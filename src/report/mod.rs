@@ -7,6 +7,7 @@
 mod build;
 mod critical;
 mod fold;
+mod inventory;
 mod model;
 mod objectives;
 mod omissions;
@@ -30,6 +31,6 @@ pub use outcome::{
 };
 pub use parts::{
     ApprovalReport, AttemptReport, CallReport, CheckReport, ClockMoment, EarlierRun, FindingReport,
-    Moment, Omission, OmissionKind, PointSeen, ResourceReport, ResourceState, SiteReport,
-    StepReport, Timeline,
+    InventoryLine, InventoryReport, Moment, Omission, OmissionKind, PointSeen, ResourceReport,
+    ResourceState, SiteReport, StepReport, Timeline,
 };

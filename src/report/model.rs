@@ -1,7 +1,7 @@
 use super::outcome::ObjectivesReport;
 use super::parts::{
-    ApprovalReport, CallReport, CheckReport, ClockMoment, EarlierRun, FindingReport, Omission,
-    PointSeen, ResourceReport, SiteReport, Timeline,
+    ApprovalReport, CallReport, CheckReport, ClockMoment, EarlierRun, FindingReport,
+    InventoryReport, Omission, PointSeen, ResourceReport, SiteReport, Timeline,
 };
 use crate::error::ExitCode;
 use crate::ids::{Digest, RunId, SiteName};
@@ -46,6 +46,9 @@ pub struct Report {
     pub findings: Vec<FindingReport>,
     /// Everything that the run intended to make, and what became of it.
     pub resources: Vec<ResourceReport>,
+    /// What was there before the first step and after the last release, by listing it.
+    #[serde(default)]
+    pub inventory: InventoryReport,
     /// Where a person was asked.
     pub approvals: Vec<ApprovalReport>,
     /// Calls of services, by operation and site.
@@ -145,7 +148,7 @@ pub struct ExitReport {
     pub code: u8,
     /// The verdict alone.
     pub verdict: Verdict,
-    /// How many resources were left behind, those kept on purpose not counted.
+    /// How many resources were left behind, those kept on purpose not counted; those that only an inventory shows are.
     pub left_behind: usize,
     /// Who or what ended the run early.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -46,6 +46,10 @@ fn whole_run(report: &Report, found: &mut Vec<Omission>) {
     if let Some(notice) = &report.verdict.notice {
         add(found, OmissionKind::Run, "recovery on real AWS", notice.clone());
     }
+    if !report.inventory.verified {
+        let (what, why) = ("that nothing is left over", report.inventory.claim.clone());
+        add(found, OmissionKind::Run, what, why);
+    }
     if report.exit.unfinished {
         let why = "the journal has no last record: what happened afterwards is not known";
         add(found, OmissionKind::Run, "the end of the run", why);

@@ -280,6 +280,44 @@ pub struct ResourceReport {
     pub evidence: Vec<u64>,
 }
 
+/// What was there before the first step and after the last release, by listing it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InventoryReport {
+    /// What the listings show, in one sentence.
+    pub claim: String,
+    /// True when everything that the run can make was listed at the end wherever it can make it, and nothing of the run
+    /// was there but what is known to be left. False is not "something is left": then nobody looked, or could.
+    pub verified: bool,
+    /// One for each kind and site.
+    pub lines: Vec<InventoryLine>,
+}
+
+/// One kind at one site.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InventoryLine {
+    /// The kind: `rds.db_instance`.
+    pub kind: String,
+    /// The site that was asked.
+    pub site: SiteName,
+    /// The bucket and prefix, for kinds that are listed place by place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// How many there were before the first step, whoever made them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// How many there were after everything was released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Things of this run that were there afterwards: names.
+    pub ours: Vec<String>,
+    /// Those among them that are neither kept on purpose nor known to be left: nobody expected them.
+    pub unexpected: Vec<String>,
+    /// What this shows, in words.
+    pub said: String,
+    /// Passed: nothing unexpected was there. Failed: something was. Inconclusive: it was not listed.
+    pub outcome: Outcome,
+}
+
 /// Where a person was asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalReport {

@@ -1,10 +1,11 @@
 //! The rules of the verdict. Each says what must be so for a run to pass; the verdict is the worst of their effects.
 
 use super::fold::{Fold, effective};
+use super::inventory::unexpected;
 use super::model::{Rule, Verdict};
 use super::outcome::{Margin, ObjectiveOutcome, ObjectivesReport};
-use super::parts::{ResourceReport, ResourceState};
-use crate::journal::{FailureClass, Outcome};
+use super::parts::{InventoryReport, ResourceReport, ResourceState};
+use crate::journal::{FailureClass, InventoryTime, Outcome};
 use crate::plan::Plan;
 use crate::time::HumanDuration;
 
@@ -13,7 +14,7 @@ pub(super) fn rules(
     plan: &Plan,
     fold: &Fold<'_>,
     objectives: &ObjectivesReport,
-    resources: &[ResourceReport],
+    (resources, inventory): (&[ResourceReport], &InventoryReport),
 ) -> Vec<Rule> {
     let steps = steps(plan, fold);
     let finished = finished(fold, steps.effect);
@@ -22,7 +23,7 @@ pub(super) fn rules(
         checks(plan, fold),
         verified(plan, fold),
         met(objectives),
-        gone(resources),
+        gone(fold, resources, inventory),
         finished,
         allowed(fold),
     ]
@@ -171,12 +172,17 @@ fn met(objectives: &ObjectivesReport) -> Rule {
     judge.rule
 }
 
-fn gone(resources: &[ResourceReport]) -> Rule {
+fn gone(fold: &Fold<'_>, resources: &[ResourceReport], inventory: &InventoryReport) -> Rule {
     let mut judge =
         Judge::new("resources", "Everything that the run made is gone, or kept on purpose.");
     for resource in resources.iter().filter(|resource| resource.state.is_left_behind()) {
         let text = format!("{}: {}", resource.key, resource.state.as_str());
         judge.broken(Verdict::Inconclusive, text, resource.evidence.last().copied());
+    }
+    for key in unexpected(&inventory.lines) {
+        let text = format!("{key}: still there after the run, by inventory");
+        let listed = fold.inventories.get(&InventoryTime::After).map(|(mark, _)| mark.seq);
+        judge.broken(Verdict::Inconclusive, text, listed);
     }
     judge.rule
 }

@@ -6,8 +6,9 @@ use crate::action::{
 };
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{
-    Approval, CallSeen, Check, ClockPoint, Event, Failure, FailureClass, Finding, Measure, Outcome,
-    Record, RecoveryPoint, ResourceKey, Severity, StepResult, Wait, WorldKind,
+    Approval, CallSeen, Check, ClockPoint, Event, Failure, FailureClass, Finding, Inventory,
+    InventoryItem, InventoryTime, Measure, Outcome, Record, RecoveryPoint, ResourceKey, Severity,
+    StepResult, Wait, WorldKind,
 };
 use crate::plan::{Plan, PlannedStep};
 use crate::report::{EarlierRun, Report, Verdict, report};
@@ -386,6 +387,7 @@ fn recover(plan: &Plan, world: WorldKind, deviations: &[&str]) -> Tape {
             ),
         });
     }
+    tape.add(inventory(InventoryTime::Before, 12, &[]));
     tape.after("1s").start("config").after("20s");
     tape.check("config", Check::made("deletion protection", "= true", "true", true));
     tape.finish("config", Outcome::Passed, &[("rds:DescribeDBInstances", 1, 0)]);
@@ -479,9 +481,27 @@ fn query(tape: &mut Tape) {
     tape.check("data", Check::made("ledger balances", "= 0", "0", true).over(18_204_311));
 }
 
+/// The instances of the DR site, and which of them are the run's.
+fn inventory(when: InventoryTime, total: u64, ours: &[&str]) -> Event {
+    let arn = "arn:aws:rds:ap-northeast-3:222222222222:db:";
+    let item = |name: &&str| InventoryItem { name: (*name).to_owned(), id: format!("{arn}{name}") };
+    Event::InventoryTaken {
+        when,
+        seen: vec![Inventory {
+            kind: "rds.db_instance".into(),
+            site: SiteName::new("dr"),
+            place: None,
+            total: Some(total),
+            ours: ours.iter().map(item).collect(),
+            not_listed: None,
+        }],
+    }
+}
+
 fn release(tape: &mut Tape, outcome: Outcome) {
     tape.after("1s").add(Event::ReleaseStarted);
     tape.after("8m").add(Event::ResourceReleased { key: instance(), how: "deleted".into() });
+    tape.add(inventory(InventoryTime::After, 12, &[]));
     tape.after("1s").add(Event::RunFinished { outcome });
 }
 
@@ -598,6 +618,7 @@ pub(crate) fn cancelled() -> Sample {
         kept: false,
         command: "aws rds delete-db-instance --region ap-northeast-3 --db-instance-identifier redrill-orders-db-3fa9 --skip-final-snapshot".into(),
     });
+    tape.add(inventory(InventoryTime::After, 13, &["redrill-orders-db-3fa9"]));
     tape.after("1s").add(Event::RunFinished { outcome: Outcome::Inconclusive });
     Sample { plan, tape, history: history() }
 }

@@ -7,7 +7,7 @@ use super::build::ReportError;
 use super::model::{Report, Verdict};
 use super::outcome::ObjectiveOutcome;
 use crate::ids::StepId;
-use crate::journal::{Event, Outcome, Record, ResourceKey};
+use crate::journal::{Event, InventoryTime, Outcome, Record, ResourceKey};
 use crate::plan::Plan;
 use std::collections::BTreeSet;
 
@@ -66,16 +66,34 @@ fn counts(plan: &Plan, records: &[Record], report: &Report) -> Result<(), Report
     Ok(())
 }
 
-/// Resources of which the last word is neither that they are gone nor that they stay on purpose.
-fn left_behind(records: &[Record]) -> BTreeSet<&ResourceKey> {
-    let mut left = BTreeSet::new();
+/// Resources of which the last word is neither that they are gone nor that they stay on purpose, and those that a listing
+/// at the end has shown all the same.
+fn left_behind(records: &[Record]) -> BTreeSet<ResourceKey> {
+    let (mut left, mut kept) = (BTreeSet::new(), BTreeSet::new());
     for record in records {
         match &record.event {
             Event::ResourceIntended { key, .. } | Event::ResourceLeft { key, kept: false, .. } => {
-                left.insert(key);
+                left.insert(key.clone());
             }
-            Event::ResourceReleased { key, .. } | Event::ResourceLeft { key, kept: true, .. } => {
+            Event::ResourceReleased { key, .. } => {
                 left.remove(key);
+            }
+            Event::ResourceLeft { key, kept: true, .. } => {
+                left.remove(key);
+                kept.insert((&key.kind, &key.name));
+            }
+            Event::InventoryTaken { when: InventoryTime::After, seen } => {
+                for (listed, item) in seen.iter().flat_map(|s| s.ours.iter().map(move |i| (s, i))) {
+                    let name = (&listed.kind, &item.name);
+                    let known = left.iter().any(|key| (&key.kind, &key.name) == name);
+                    if !known && !kept.contains(&name) {
+                        left.insert(ResourceKey {
+                            kind: listed.kind.clone(),
+                            name: item.name.clone(),
+                            site: listed.site.clone(),
+                        });
+                    }
+                }
             }
             _ => {}
         }

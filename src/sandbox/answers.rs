@@ -130,10 +130,6 @@ impl Outside for EstateOutside {
         })
     }
 
-    fn operator(&self) -> Option<String> {
-        Some("the operator".to_owned())
-    }
-
     fn http<'a>(&'a self, request: &'a HttpRequest) -> Answer<'a, HttpReply> {
         Box::pin(async move {
             let step = request.step.as_str();

@@ -18,6 +18,8 @@ mod generated;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod reap;
+#[cfg(test)]
 mod rehearsals;
 #[cfg(test)]
 mod server_approvals;

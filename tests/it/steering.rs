@@ -100,7 +100,7 @@ fn a_halted_run_starts_nothing_more_until_it_goes_on() {
 fn a_run_that_is_aborted_from_another_terminal_releases_and_reports() {
     let mut waiting = Waiting::started();
     let aborted = waiting.program.run(&["abort", "last"]);
-    aborted.says(130, &["each removal is given up after 1h"]);
+    aborted.says(130, &["each removal is given up after 2h"]);
     assert!(aborted.stdout.contains("is over"), "{}", aborted.stdout);
     assert_eq!(waiting.code(), 130);
     waiting.position("run_finished");

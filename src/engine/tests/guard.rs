@@ -1,13 +1,13 @@
 //! The engine and the guard: what a step may change, and from when on, with real calls into the sandbox.
 
 use super::rig::{Nowhere, rig, start, step};
-use crate::engine::{Drive, Keep, World, drive};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Phase, Registry, RunFacts, SiteUse,
     StepContext, StepError,
 };
 use crate::aws::{GuardPolicy, Place, SiteSession, failure_of};
 use crate::client;
+use crate::engine::{Drive, Keep, World, drive};
 use crate::ids::{RunId, SiteName, StepId};
 use crate::journal::{Event, Journal, Outcome, RunState, StepState};
 use crate::sandbox::{self, Estate, endpoint};

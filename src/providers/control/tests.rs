@@ -59,10 +59,8 @@ async fn a_rehearsal_without_an_answer_is_not_run() {
 async fn a_second_person_is_not_the_one_who_runs_the_drill() {
     let run = async |operator: &str| {
         let (mut context, ..) = context(answered(Ok(true)));
-        let facts = crate::action::RunFacts {
-            operator: operator.to_owned(),
-            ..(*context.facts).clone()
-        };
+        let facts =
+            crate::action::RunFacts { operator: operator.to_owned(), ..(*context.facts).clone() };
         context.facts = std::sync::Arc::new(facts);
         Approve.run(&context, Input { second_person: true, ..input() }).await
     };

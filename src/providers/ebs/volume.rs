@@ -1,11 +1,13 @@
-use crate::action::{Found, HandInput, Permission, ResourceContext, ResourceKind, StepError};
+use super::listing;
+use crate::action::{
+    Found, HandInput, Listing, Permission, RUN_TAG, ResourceContext, ResourceKind, StepError,
+};
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
 use aws_sdk_ec2::types::{Filter, Volume, VolumeState};
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
-/// The tag by which every resource names the run that made it.
-const RUN_TAG: &str = "redrill:run";
 /// The tag that holds the deterministic name: EC2 gives the id.
 pub(super) const NAME_TAG: &str = "redrill:name";
 
@@ -124,6 +126,9 @@ async fn remove(cx: &ResourceContext, name: &str, id: &str) -> Result<(), StepEr
     match cx.call("ec2:DeleteVolume", || request.clone().send()).await {
         Ok(_) => Ok(()),
         Err(error) if error.class() == FailureClass::NotFound => Ok(()),
+        Err(error) if error.code() == Some("IncorrectState") => {
+            Err(StepError::transient(format!("the volume {id} is busy: {error}")))
+        }
         Err(error) if error.code() == Some("VolumeInUse") => Err(error.help(
             "something has attached it: detach it (aws ec2 detach-volume), then run redrill reap",
         )),
@@ -154,6 +159,29 @@ impl ResourceKind for VolumeKind {
         Box::pin(remove(context, &key.name, id))
     }
 
+    fn list<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        _place: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Listing, StepError>> {
+        Box::pin(listing::volumes(context))
+    }
+
+    fn set_expiry<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        id: &'a str,
+        expires: DateTime<Utc>,
+    ) -> BoxFuture<'a, Result<bool, StepError>> {
+        Box::pin(async move {
+            match find(context, &key.name, Some(id)).await? {
+                Found::Ours { .. } => listing::set_expiry(context, id, expires).await,
+                Found::Gone | Found::Foreign { .. } => Ok(false),
+            }
+        })
+    }
+
     fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String {
         let region = HandInput::quote(region);
         match id {
@@ -175,6 +203,7 @@ impl ResourceKind for VolumeKind {
     fn permissions(&self) -> &'static [Permission] {
         &[
             Permission { action: "ec2:DescribeVolumes", why: "find what the run made" },
+            Permission { action: "ec2:CreateTags", why: "say until when it is kept" },
             Permission { action: "ec2:DeleteVolume", why: "remove what the run made" },
         ]
     }

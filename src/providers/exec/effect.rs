@@ -1,4 +1,6 @@
-use crate::action::{Found, HandInput, Permission, ResourceContext, ResourceKind, StepError};
+use crate::action::{
+    Found, HandInput, Listing, Permission, ResourceContext, ResourceKind, StepError,
+};
 use crate::ids::{RunId, StepId};
 use crate::journal::ResourceKey;
 use crate::outside::{CommandReply, CommandRequest, Given, conceal};
@@ -130,6 +132,15 @@ impl ResourceKind for ExecEffect {
                 said(context, &reply),
             )))
         })
+    }
+
+    fn list<'a>(
+        &'a self,
+        _context: &'a ResourceContext,
+        _place: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Listing, StepError>> {
+        let why = "effects of programs carry no tags: only the journal of their run knows them";
+        Box::pin(std::future::ready(Ok(Listing::Impossible(why))))
     }
 
     fn command(&self, key: &ResourceKey, _id: Option<&str>, _region: &str) -> String {

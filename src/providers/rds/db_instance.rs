@@ -1,11 +1,12 @@
-use crate::action::{Found, HandInput, Permission, ResourceContext, ResourceKind, StepError};
+use crate::action::{
+    EXPIRES_TAG, Expiry, Found, HandInput, Listing, Permission, RUN_TAG, ResourceContext,
+    ResourceKind, StepError,
+};
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
 use aws_sdk_rds::types::{DbInstance, Tag};
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
-
-/// The tag by which every resource names the run that made it.
-const RUN_TAG: &str = "redrill:run";
 
 /// A DB instance that a restore has made.
 pub(super) struct DbInstanceKind;
@@ -73,7 +74,8 @@ async fn remove(cx: &ResourceContext, name: &str) -> Result<(), StepError> {
             .db_instance_identifier(name)
             .deletion_protection(false)
             .apply_immediately(true);
-        cx.call("rds:ModifyDBInstance", || request.clone().send()).await?;
+        let answer = cx.call("rds:ModifyDBInstance", || request.clone().send()).await;
+        answer.map_err(|error| later(name, error))?;
     }
     let request = client
         .delete_db_instance()
@@ -88,10 +90,37 @@ async fn remove(cx: &ResourceContext, name: &str) -> Result<(), StepError> {
         Err(error) if error.code() == Some("InvalidDBInstanceState") => {
             let now = describe_instance(cx, name).await?;
             let status = now.as_ref().and_then(DbInstance::db_instance_status);
-            if now.is_none() || status == Some("deleting") { Ok(()) } else { Err(error) }
+            if now.is_none() || status == Some("deleting") {
+                Ok(())
+            } else {
+                Err(later(name, error))
+            }
         }
         Err(error) => Err(error),
     }
+}
+
+/// An instance that is being made or changed can be neither changed nor, sometimes, deleted: that passes with time.
+/// "The DB instance isn't in a valid state" (InvalidDBInstanceState):
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html>
+fn later(name: &str, error: StepError) -> StepError {
+    if error.code() == Some("InvalidDBInstanceState") {
+        return StepError::transient(format!("the instance {name} is busy: {error}"));
+    }
+    error
+}
+
+async fn set_expiry(
+    cx: &ResourceContext,
+    name: &str,
+    expires: DateTime<Utc>,
+) -> Result<bool, StepError> {
+    let (Found::Ours { id, .. }, _) = find(cx, name).await? else { return Ok(false) };
+    let client = client!(cx.site()?, aws_sdk_rds);
+    let tag = Tag::builder().key(EXPIRES_TAG).value(Expiry::written(expires)).build();
+    let request = client.add_tags_to_resource().resource_name(id).tags(tag);
+    cx.call("rds:AddTagsToResource", || request.clone().send()).await?;
+    Ok(true)
 }
 
 impl ResourceKind for DbInstanceKind {
@@ -117,6 +146,24 @@ impl ResourceKind for DbInstanceKind {
         Box::pin(remove(context, &key.name))
     }
 
+    fn list<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        _place: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Listing, StepError>> {
+        Box::pin(super::listing::instances(context))
+    }
+
+    fn set_expiry<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        _id: &'a str,
+        expires: DateTime<Utc>,
+    ) -> BoxFuture<'a, Result<bool, StepError>> {
+        Box::pin(set_expiry(context, &key.name, expires))
+    }
+
     fn command(&self, key: &ResourceKey, _id: Option<&str>, region: &str) -> String {
         // In a runbook both are placeholders, in which a shell would see redirections.
         let (name, region) = (HandInput::quote(&key.name), HandInput::quote(region));
@@ -131,6 +178,7 @@ impl ResourceKind for DbInstanceKind {
         &[
             Permission { action: "rds:DescribeDBInstances", why: "find what the run made" },
             Permission { action: "rds:ListTagsForResource", why: "see that it is of this run" },
+            Permission { action: "rds:AddTagsToResource", why: "say until when it is kept" },
             Permission { action: "rds:ModifyDBInstance", why: "turn off deletion protection" },
             Permission { action: "rds:DeleteDBInstance", why: "remove what the run made" },
         ]

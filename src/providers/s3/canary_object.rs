@@ -1,7 +1,8 @@
 use super::bucket::Bucket;
-use super::listing::versions_of_key;
+use super::listing::{KeyHistory, Lister, versions_of_key};
 use crate::action::{
-    Found, HandInput, Permission, ResourceContext, ResourceKind, StepContext, StepError,
+    Found, HandInput, Listed, Listing, Permission, ResourceContext, ResourceKind, StepContext,
+    StepError,
 };
 use crate::ids::RunId;
 use crate::journal::ResourceKey;
@@ -62,6 +63,21 @@ impl ResourceKind for CanaryObjectKind {
         })
     }
 
+    fn list<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        place: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Listing, StepError>> {
+        Box::pin(async move {
+            match place {
+                Some(place) => list(context, place).await,
+                None => Ok(Listing::Impossible(
+                    "canaries are looked for only where guard.canaries or --canaries names a bucket",
+                )),
+            }
+        })
+    }
+
     fn command(&self, key: &ResourceKey, _: Option<&str>, region: &str) -> String {
         // A runbook, which is written before there is a canary, gives a placeholder.
         let (bucket, object) = key.name.split_once('/').unwrap_or(("<bucket>", "<key>"));
@@ -85,6 +101,10 @@ impl ResourceKind for CanaryObjectKind {
                 action: "s3:ListBucketVersions",
                 why: "to find every version of a canary",
             },
+            Permission {
+                action: "s3:GetBucketLocation",
+                why: "to look for canaries where the bucket is",
+            },
             Permission { action: "s3:GetObject", why: "to read which run a canary belongs to" },
             Permission {
                 action: "s3:DeleteObjectVersion",
@@ -92,6 +112,52 @@ impl ResourceKind for CanaryObjectKind {
             },
         ]
     }
+}
+
+/// Canaries have names of this program's making: others need not be asked whose they are.
+const OWN_NAMES: &str = "redrill-";
+
+/// Every key below a place, `bucket/prefix`, and those among them that say which run wrote them.
+async fn list(context: &ResourceContext, place: &str) -> Result<Listing, StepError> {
+    let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let bucket = Bucket::at(&context.site()?, name);
+    if bucket.region(context).await? != bucket.site_region {
+        return Ok(Listing::Elsewhere);
+    }
+    let (mut total, mut ours) = (0, Vec::new());
+    let mut keys = Lister::new(context, &bucket, prefix);
+    while let Some(history) = keys.next().await? {
+        total += 1;
+        if history.key.rsplit('/').next().is_some_and(|last| last.starts_with(OWN_NAMES)) {
+            ours.extend(own(context, &bucket, &history).await?);
+        }
+    }
+    Ok(Listing::Seen { total: Some(total), ours })
+}
+
+/// The canary, when the metadata of its newest version names a run. Delete markers carry none: what is left of them alone
+/// is known to the journal only.
+async fn own(
+    context: &ResourceContext,
+    bucket: &Bucket,
+    history: &KeyHistory,
+) -> Result<Option<Listed>, StepError> {
+    let Some(newest) = history.versions.first() else { return Ok(None) };
+    let Some(head) = bucket.head(context, &history.key, Some(&newest.id)).await? else {
+        return Ok(None);
+    };
+    // Metadata is written with hyphens where tags have a colon.
+    let tags: Vec<(String, &str)> = head
+        .metadata
+        .iter()
+        .map(|(name, value)| (name.replacen("redrill-", "redrill:", 1), value.as_str()))
+        .collect();
+    let tags = tags.iter().map(|(name, value)| (name.as_str(), *value));
+    let count = history.versions.len() + history.markers.len();
+    let name = resource_name(&bucket.name, &history.key);
+    let id = arn(&bucket.name, &history.key);
+    let listed = Listed::of(tags, name, id, format!("{count} versions and delete markers"));
+    Ok(listed.map(|listed| listed.made(head.modified.or(Some(newest.modified)))))
 }
 
 /// The name in the ledger.

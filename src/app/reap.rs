@@ -1,0 +1,337 @@
+//! `redrill reap`: where to look, which journals there are, and which world it is.
+
+use super::estate;
+use super::load::scenario_files;
+use super::output::Output;
+use super::reaped::{Outcome, Row, Summary};
+use super::runs::{RunFolder, Store};
+use super::world::{self, Target};
+use crate::action::Registry;
+use crate::cli::{Format, ReapArgs};
+use crate::engine::World;
+use crate::error::{Error, ExitCode, Result};
+use crate::ids::{RunId, SiteName};
+use crate::journal::{self, Hold, ReadError, WorldKind};
+use crate::providers;
+use crate::reap::{self, Decision, Lookout, NotAsked, PastRun, RunLock};
+use crate::scenario::{self, Site};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// `redrill reap`
+pub(super) fn reap(args: &ReapArgs, store: &Store, output: &Output) -> Result<ExitCode> {
+    if args.all && !args.yes && !args.dry_run {
+        let what = "--all removes what has not expired yet, also of runs of other people";
+        return Err(Error::bad_input(what)
+            .help("look at it with --all --dry-run, then confirm it with --all --yes"));
+    }
+    let registry = providers::registry();
+    let mut places = Places::default();
+    places.of_scenarios(args, &registry)?;
+    let target = target(args, &places)?;
+    let journals = Journals::read(store, &target);
+    let only = args.run.as_ref().map(|run| journals.run_named(run, store)).transpose()?;
+    if places.sites.is_empty() {
+        places.of_journals(&journals, only.as_ref());
+    }
+    if places.sites.is_empty() {
+        return Err(Error::bad_input("there is no site to look at").help(
+            "name scenario files whose sites are meant, or --site REGION=ACCOUNT/ROLE; runs that lie in the runs folder name theirs",
+        ));
+    }
+    let runtime = target.runtime()?;
+    let summary = runtime.block_on(async {
+        let session = "redrill-reap";
+        let world = world::open_sites(target, &places.sites, session, store.root()).await?;
+        let (notes, last) = (*output, Mutex::new(String::new()));
+        let lookout = Lookout {
+            canaries: places.canaries.clone(),
+            only,
+            all: args.all,
+            progress: Arc::new(move |text| {
+                // A long wait says the same again and again.
+                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                if *last != text {
+                    notes.note(&format!("  {text}"));
+                    text.clone_into(&mut last);
+                }
+            }),
+            ..lookout(&world, registry)
+        };
+        Ok::<_, Error>(look_and_remove(args, &lookout, &journals, output).await)
+    })?;
+    match args.format {
+        Format::Json => output.json(&summary.json())?,
+        Format::Text => output.print(&summary.text())?,
+    }
+    Ok(summary.exit_code())
+}
+
+fn lookout(world: &World, registry: Registry) -> Lookout {
+    Lookout {
+        registry,
+        sessions: world.sessions.clone(),
+        clock: world.clock.clone(),
+        outside: world.outside.clone(),
+        canaries: Vec::new(),
+        only: None,
+        all: false,
+        progress: Arc::new(|_| {}),
+    }
+}
+
+async fn look_and_remove(
+    args: &ReapArgs,
+    lookout: &Lookout,
+    journals: &Journals,
+    output: &Output,
+) -> Summary {
+    let gathered = reap::gather(lookout, &journals.past).await;
+    let now = lookout.clock.now();
+    let mut rows = Vec::new();
+    for leftover in gathered.leftovers {
+        let outcome = match &leftover.decision {
+            Decision::Stay(why) => Outcome::Stays(why.clone()),
+            Decision::Unclear(why) => Outcome::Left { why: why.clone(), refused: false },
+            Decision::Remove if args.dry_run => Outcome::WouldBeRemoved,
+            Decision::Remove => {
+                output.note(&format!("removing {}", leftover.key));
+                let lock = |run: &RunId| journals.lock(run);
+                match reap::remove(lookout, &journals.past, &leftover, &lock).await {
+                    reap::Removal::Gone(how) => Outcome::Gone(how),
+                    reap::Removal::Left { why, refused } => Outcome::Left { why, refused },
+                    reap::Removal::RunAtWork => {
+                        Outcome::Stays("a process has taken its run over".to_owned())
+                    }
+                }
+            }
+        };
+        rows.push(Row { leftover, outcome });
+    }
+    let unread = journals.unread.iter().cloned();
+    let not_asked = unread.chain(gathered.not_asked).collect();
+    let sites = lookout.sessions.keys().map(ToString::to_string).collect();
+    Summary { now, sites, dry_run: args.dry_run, rows, not_asked, notes: gathered.notes }
+}
+
+fn target(args: &ReapArgs, places: &Places) -> Result<Target> {
+    if let Some(url) = &args.target.endpoint_url {
+        return Ok(Target::Endpoint(url.clone()));
+    }
+    if !args.target.sandbox {
+        return Ok(Target::Real);
+    }
+    let path = match (&places.first, &args.target.estate) {
+        (Some((path, name)), wanted) => estate::path_for(path, name, wanted.as_deref())?,
+        (None, Some(file)) => PathBuf::from(file),
+        (None, None) => {
+            return Err(Error::bad_input("there is no estate to look at")
+                .help("name a scenario, whose estate lies beside it, or --estate FILE"));
+        }
+    };
+    let estate = Box::new(estate::read(&path)?);
+    Ok(Target::Sandbox { estate, faults: estate::faults(&args.target.faults)? })
+}
+
+/// Where is looked.
+#[derive(Default)]
+struct Places {
+    sites: BTreeMap<SiteName, Site>,
+    canaries: Vec<String>,
+    /// The first scenario: its estate is that of a rehearsal.
+    first: Option<(PathBuf, String)>,
+}
+
+impl Places {
+    fn of_scenarios(&mut self, args: &ReapArgs, registry: &Registry) -> Result<()> {
+        for path in scenario_files(&args.scenarios)? {
+            let loaded = scenario::load(&path, registry)?;
+            let Some(scenario) = loaded.scenario else {
+                let wrong = format!("{} has errors, so its sites are not known", path.display());
+                let check = format!("redrill check {} lists them", path.display());
+                return Err(Error::bad_input(wrong).help(check));
+            };
+            scenario.sites.values().for_each(|site| self.add(site.clone()));
+            self.canaries.extend(scenario.guard.canaries.iter().cloned());
+            self.first.get_or_insert((path, scenario.name.clone()));
+        }
+        for written in &args.sites {
+            self.add(read_site(written)?);
+        }
+        self.canaries.extend(args.canaries.iter().cloned());
+        self.tidy();
+        Ok(())
+    }
+
+    /// The sites of runs, where nobody named any.
+    fn of_journals(&mut self, journals: &Journals, only: Option<&RunId>) {
+        for (run, sites, canaries) in &journals.places {
+            if only.is_none_or(|only| only == run) {
+                sites.iter().for_each(|site| self.add(site.clone()));
+                self.canaries.extend(canaries.iter().cloned());
+            }
+        }
+        self.tidy();
+    }
+
+    /// A place is named by what it is: scenarios may call it differently.
+    fn add(&mut self, site: Site) {
+        let name = match &site.account {
+            Some(account) => format!("{account}/{}", site.region),
+            None => site.region.clone(),
+        };
+        self.sites.entry(SiteName::new(name)).or_insert(site);
+    }
+
+    fn tidy(&mut self) {
+        self.canaries.sort();
+        self.canaries.dedup();
+    }
+}
+
+/// `REGION[=ACCOUNT[/ROLE]]`; a role may be a whole ARN.
+fn read_site(written: &str) -> Result<Site> {
+    let wrong = |why: &str| {
+        Error::bad_input(format!("--site {written}: {why}"))
+            .help("write REGION, REGION=ACCOUNT or REGION=ACCOUNT/ROLE: ap-northeast-3=222222222222/redrill-drill")
+    };
+    let (region, rest) =
+        written.split_once('=').map_or((written, None), |(r, rest)| (r, Some(rest)));
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if region.is_empty() || !region.chars().all(plain) {
+        return Err(wrong("this is not the name of a region"));
+    }
+    let (account, role) = match rest {
+        None => (None, None),
+        Some(rest) => match rest.split_once('/') {
+            None => (Some(rest), None),
+            Some((account, role)) => (Some(account), Some(role)),
+        },
+    };
+    if let Some(account) = account
+        && (account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return Err(wrong("an account has twelve digits"));
+    }
+    if role == Some("") {
+        return Err(wrong("the role is missing"));
+    }
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    Ok(Site { account: owned(account), region: region.to_owned(), role: owned(role) })
+}
+
+/// The journals of the runs folder that belong to the world that is looked at.
+#[derive(Default)]
+struct Journals {
+    past: Vec<PastRun>,
+    /// Run, its sites, and where its canaries may be.
+    places: Vec<(RunId, Vec<Site>, Vec<String>)>,
+    folders: BTreeMap<RunId, RunFolder>,
+    unread: Vec<NotAsked>,
+    /// Runs that were made in another world: a rehearsal's estate ended with its process.
+    elsewhere: BTreeMap<RunId, String>,
+}
+
+impl Journals {
+    fn read(store: &Store, target: &Target) -> Self {
+        let mut journals = Self::default();
+        match store.all() {
+            Ok(folders) => folders.iter().for_each(|folder| journals.take(folder, target)),
+            Err(error) => journals.not_read("the runs folder", &error.to_string()),
+        }
+        journals
+    }
+
+    fn not_read(&mut self, place: &str, why: &str) {
+        let what = "its journal".to_owned();
+        self.unread.push(NotAsked { place: place.to_owned(), what, why: why.to_owned() });
+    }
+
+    fn take(&mut self, folder: &RunFolder, target: &Target) {
+        if !folder.journal().exists() {
+            return;
+        }
+        let at_work = match Hold::take(&folder.journal()) {
+            Ok(hold) => hold.is_none(),
+            Err(error) => return self.not_read(&folder.name(), &error.to_string()),
+        };
+        let stored = match journal::read(&folder.journal()) {
+            Err(ReadError::Empty) => return,
+            _ => folder.load(),
+        };
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(error) => return self.not_read(&folder.name(), &error.to_string()),
+        };
+        let records = &stored.contents.records;
+        let Some(head) = stored.state.head.as_ref() else { return };
+        self.folders.insert(head.run.clone(), folder.clone());
+        if head.world.is_rehearsal() || head.world != target.kind() {
+            self.elsewhere.insert(head.run.clone(), in_words(&head.world));
+            return;
+        }
+        let Some(past) = PastRun::of(&stored.plan, records, &stored.state, at_work) else {
+            return;
+        };
+        let sites = stored.plan.sites.values().cloned().collect();
+        self.places.push((past.run.clone(), sites, stored.plan.guard.canaries.clone()));
+        self.past.push(past);
+    }
+
+    /// The run that a person means: by its folder, `last`, or an id of which there is no journal here.
+    fn run_named(&self, name: &str, store: &Store) -> Result<RunId> {
+        let Ok(folder) = store.find(name) else { return Ok(RunId::new(name)) };
+        let of_folder = self.folders.iter().find(|(_, known)| known.path == folder.path);
+        let Some((run, _)) = of_folder else {
+            let what = format!("the journal of {name} cannot be read");
+            return Err(Error::broken(what).help(format!("redrill show {name} says why")));
+        };
+        match self.elsewhere.get(run) {
+            None => Ok(run.clone()),
+            Some(world) => Err(Error::bad_input(format!(
+                "{name} was {world}, and this looks elsewhere"
+            ))
+            .help(
+                "nothing is left of a rehearsal; for a test server, name it with --endpoint-url",
+            )),
+        }
+    }
+
+    fn lock(&self, run: &RunId) -> RunLock {
+        let Some(folder) = self.folders.get(run) else { return RunLock::NoJournal };
+        match Hold::take(&folder.journal()) {
+            Ok(Some(hold)) => RunLock::Held(hold),
+            Ok(None) => RunLock::AtWork,
+            Err(error) => RunLock::Unknown(error.to_string()),
+        }
+    }
+}
+
+fn in_words(world: &WorldKind) -> String {
+    match world {
+        WorldKind::Real => "made in AWS".to_owned(),
+        WorldKind::Endpoint { url } => format!("made against {url}"),
+        WorldKind::Rehearsal { .. } => "a rehearsal".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_is_written_as_region_account_and_role() {
+        let site = read_site("ap-northeast-3=222222222222/redrill-drill").unwrap();
+        assert_eq!(site.region, "ap-northeast-3");
+        assert_eq!(site.account.as_deref(), Some("222222222222"));
+        assert_eq!(site.role.as_deref(), Some("redrill-drill"));
+        let arn =
+            read_site("eu-west-1=222222222222/arn:aws:iam::222222222222:role/path/x").unwrap();
+        assert_eq!(arn.role.as_deref(), Some("arn:aws:iam::222222222222:role/path/x"));
+        assert_eq!(read_site("eu-west-1").unwrap().account, None);
+        for wrong in ["", "=1", "eu west", "eu-west-1=12", "eu-west-1=222222222222/"] {
+            assert!(read_site(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! How the result of `redrill reap` reads: a table for people, JSON for programs.
+
+use crate::action::Expiry;
+use crate::error::ExitCode;
+use crate::reap::{Leftover, NotAsked, ToldBy};
+use crate::time::HumanDuration;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// What became of something that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// A look-up said that it is gone; how, in words.
+    Gone(String),
+    /// It has expired, and nothing was to be removed this time.
+    WouldBeRemoved,
+    /// It stays, and should.
+    Stays(String),
+    /// It should go and is still there.
+    Left { why: String, refused: bool },
+}
+
+/// Something that was found, and what became of it.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) leftover: Leftover,
+    pub(super) outcome: Outcome,
+}
+
+/// The whole result.
+#[derive(Clone, Debug)]
+pub(super) struct Summary {
+    pub(super) now: DateTime<Utc>,
+    pub(super) sites: Vec<String>,
+    pub(super) dry_run: bool,
+    pub(super) rows: Vec<Row>,
+    pub(super) not_asked: Vec<NotAsked>,
+    pub(super) notes: Vec<String>,
+}
+
+const HEADINGS: [&str; 9] =
+    ["KIND", "NAME", "SITE", "AGE", "RUN", "SCENARIO", "EXPIRES", "KNOWN BY", "NOW"];
+/// Longer names are cut in the table; JSON has them whole.
+const LONGEST_CELL: usize = 64;
+
+impl Summary {
+    pub(super) fn exit_code(&self) -> ExitCode {
+        let of_rows = self.rows.iter().map(|row| match row.outcome {
+            Outcome::Left { refused: true, .. } => ExitCode::Refused,
+            Outcome::Left { .. } => ExitCode::LeftBehind,
+            Outcome::Gone(_) | Outcome::WouldBeRemoved | Outcome::Stays(_) => ExitCode::Passed,
+        });
+        let unknown = self.not_asked.first().map(|_| ExitCode::Inconclusive);
+        ExitCode::worst(of_rows.chain(unknown).chain([ExitCode::Passed]))
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = self.table();
+        for row in &self.rows {
+            if let Outcome::Left { why, .. } = &row.outcome {
+                let _ = write!(
+                    text,
+                    "\nstill there: {}: {}\n  {}\n",
+                    visible(&row.leftover.key.to_string()),
+                    visible(why),
+                    visible(&row.leftover.command)
+                );
+            }
+        }
+        if !self.not_asked.is_empty() {
+            text.push_str("\nCould not be asked, so what is there is not known:\n");
+        }
+        for one in &self.not_asked {
+            let (place, what, why) = (&one.place, &one.what, &one.why);
+            let _ = writeln!(text, "  {}: {}: {}", visible(place), visible(what), visible(why));
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "note: {}", visible(note));
+        }
+        let _ = writeln!(text, "{}", self.closing());
+        text
+    }
+
+    fn closing(&self) -> String {
+        let count = |wanted: fn(&Outcome) -> bool| {
+            self.rows.iter().filter(|row| wanted(&row.outcome)).count()
+        };
+        let counts = [
+            (count(|o| matches!(o, Outcome::Gone(_))), "removed"),
+            (count(|o| matches!(o, Outcome::WouldBeRemoved)), "would be removed"),
+            (count(|o| matches!(o, Outcome::Stays(_))), "not touched"),
+            (count(|o| matches!(o, Outcome::Left { .. })), "still there"),
+        ];
+        let parts: Vec<String> = counts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        let found = match (parts.is_empty(), self.not_asked.is_empty()) {
+            (false, _) => parts.join(", "),
+            (true, true) => "nothing of redrill's is left".to_owned(),
+            (true, false) => "nothing was found where an answer came".to_owned(),
+        };
+        format!("{found}; looked at {}", self.sites.join(", "))
+    }
+
+    fn table(&self) -> String {
+        if self.rows.is_empty() {
+            return String::new();
+        }
+        let mut lines = vec![HEADINGS.map(str::to_owned)];
+        lines.extend(self.rows.iter().map(|row| self.cells(row)));
+        let width = |column: usize| {
+            lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
+        let mut text = String::new();
+        for line in &lines {
+            let cells = line.iter().zip(&widths);
+            let padded: Vec<String> =
+                cells.map(|(cell, width)| format!("{cell:<width$}")).collect();
+            let _ = writeln!(text, "{}", padded.join("  ").trim_end());
+        }
+        text
+    }
+
+    fn cells(&self, row: &Row) -> [String; 9] {
+        let leftover = &row.leftover;
+        let age = leftover.made.map(|made| length(self.now - made));
+        let cells = [
+            leftover.key.kind.clone(),
+            leftover.key.name.clone(),
+            leftover.key.site.to_string(),
+            age.unwrap_or_else(|| "not known".to_owned()),
+            leftover.run.to_string(),
+            leftover.scenario.clone().unwrap_or_else(|| "not known".to_owned()),
+            self.expiry(leftover.expires),
+            told_by(leftover.told_by).to_owned(),
+            match &row.outcome {
+                Outcome::Gone(how) => how.clone(),
+                Outcome::WouldBeRemoved => "would be removed".to_owned(),
+                Outcome::Stays(why) => format!("stays: {why}"),
+                Outcome::Left { .. } => "STILL THERE".to_owned(),
+            },
+        ];
+        cells.map(|cell| cut(&visible(&cell)))
+    }
+
+    fn expiry(&self, expires: Expiry) -> String {
+        match expires {
+            Expiry::At(time) if time <= self.now => format!("{} ago", length(self.now - time)),
+            Expiry::At(time) => format!("in {}", length(time - self.now)),
+            Expiry::Never => "never".to_owned(),
+            Expiry::Unsaid => "not said".to_owned(),
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let not_asked = self.not_asked.iter();
+        let not_asked: Vec<Value> = not_asked
+            .map(|one| json!({ "place": one.place, "what": one.what, "why": one.why }))
+            .collect();
+        json!({
+            "format": 1,
+            "dry_run": self.dry_run,
+            "at": self.now,
+            "sites": self.sites,
+            "found": self.rows.iter().map(|row| self.row_json(row)).collect::<Vec<_>>(),
+            "not_asked": not_asked,
+            "notes": self.notes,
+            "exit_code": self.exit_code().number(),
+        })
+    }
+
+    fn row_json(&self, row: &Row) -> Value {
+        let leftover = &row.leftover;
+        let written = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let (outcome, why) = match &row.outcome {
+            Outcome::Gone(how) => ("removed", Some(how)),
+            Outcome::WouldBeRemoved => ("would_be_removed", None),
+            Outcome::Stays(why) => ("stays", Some(why)),
+            Outcome::Left { why, refused: true } => ("refused", Some(why)),
+            Outcome::Left { why, refused: false } => ("still_there", Some(why)),
+        };
+        let (expires, expired) = match leftover.expires {
+            Expiry::At(time) => (Some(written(time)), time <= self.now),
+            Expiry::Never => (Some("never".to_owned()), false),
+            Expiry::Unsaid => (None, false),
+        };
+        json!({
+            "kind": leftover.key.kind,
+            "name": leftover.key.name,
+            "id": leftover.id,
+            "state": leftover.state,
+            "account": leftover.account,
+            "region": leftover.region,
+            "run": leftover.run,
+            "scenario": leftover.scenario,
+            "made": leftover.made.map(written),
+            "expires": expires,
+            "expired": expired,
+            "known_by": told_by(leftover.told_by),
+            "outcome": outcome,
+            "why": why,
+            "command": leftover.command,
+        })
+    }
+}
+
+fn told_by(told_by: ToldBy) -> &'static str {
+    match told_by {
+        ToldBy::Tags => "tags",
+        ToldBy::Journal => "journal",
+        ToldBy::Both => "tags and journal",
+    }
+}
+
+/// A length of time, to the minute.
+fn length(delta: TimeDelta) -> String {
+    let seconds = delta.to_std().unwrap_or_default().as_secs();
+    let minutes = Duration::from_secs(seconds / 60 * 60);
+    if minutes.is_zero() { "less than 1m".to_owned() } else { HumanDuration(minutes).to_string() }
+}
+
+/// Names and tags come from outside: nothing in them may move the cursor.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= LONGEST_CELL {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(LONGEST_CELL - 1).collect();
+    format!("{kept}…")
+}

@@ -1,0 +1,396 @@
+use super::decide::{Decision, decide, expiry_of};
+use super::past::{PastRun, PastThing};
+use crate::action::{
+    Expiry, Found, Listed, Listing, Recorder, Registry, ResourceKind, RunFacts, Sessions,
+    StepContext, StepError,
+};
+use crate::aws::{CallLog, failure_of};
+use crate::client;
+use crate::ids::{Digest, RunId, SiteName, StepId};
+use crate::journal::{Event, ResourceKey};
+use crate::outside::Outside;
+use crate::time::Clock;
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Where is looked, and for what.
+#[derive(Clone)]
+pub struct Lookout {
+    /// The kinds of resources.
+    pub registry: Registry,
+    /// The sites.
+    pub sessions: Sessions,
+    /// The clock.
+    pub clock: Clock,
+    /// What is not AWS.
+    pub outside: Arc<dyn Outside>,
+    /// Buckets, with an optional prefix, in which canaries are looked for.
+    pub canaries: Vec<String>,
+    /// Only this run.
+    pub only: Option<RunId>,
+    /// Also what has not expired.
+    pub all: bool,
+    /// Told what is being waited for.
+    pub progress: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Who says that a thing is a run's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToldBy {
+    /// Its own tags.
+    Tags,
+    /// The journal of its run.
+    Journal,
+    /// Both.
+    Both,
+}
+
+/// Something that a run has left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// Kind, name in the ledger, and the site at which it was found.
+    pub key: ResourceKey,
+    /// What the service calls it.
+    pub id: String,
+    /// Its state, in the service's words.
+    pub state: String,
+    /// The account that it is in.
+    pub account: String,
+    /// The region that it is in.
+    pub region: String,
+    /// The run that made it.
+    pub run: RunId,
+    /// The scenario of the run, where it is known.
+    pub scenario: Option<String>,
+    /// When it was made (UTC), where the service says so.
+    pub made: Option<DateTime<Utc>>,
+    /// When it may be removed by anyone.
+    pub expires: Expiry,
+    /// Who says that it is the run's.
+    pub told_by: ToldBy,
+    /// What becomes of it.
+    pub decision: Decision,
+    /// The command that removes it by hand.
+    pub command: String,
+}
+
+/// Something that could not be asked: what is there is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAsked {
+    /// The site, or the run whose journal could not be read.
+    pub place: String,
+    /// What was asked for.
+    pub what: String,
+    /// Why there is no answer.
+    pub why: String,
+}
+
+/// What was found, and what could not be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gathered {
+    /// What runs have left, in the order of removal.
+    pub leftovers: Vec<Leftover>,
+    /// What could not be asked.
+    pub not_asked: Vec<NotAsked>,
+    /// What the reader should know: kinds that cannot be listed, places that were not named.
+    pub notes: Vec<String>,
+}
+
+/// A site that answered.
+struct Site {
+    name: SiteName,
+    account: String,
+    region: String,
+}
+
+/// Looks for everything that runs have left at the sites. Reads only.
+///
+/// What could not be asked is said; it does not stop the others.
+pub async fn gather(lookout: &Lookout, past: &[PastRun]) -> Gathered {
+    let mut gathered = Gathered::default();
+    let sites = identify(lookout, &mut gathered).await;
+    let mut listed = Vec::new();
+    for kind in lookout.registry.resource_kinds() {
+        if kind.is_canary() {
+            list_canaries(lookout, &**kind, &sites, &mut listed, &mut gathered).await;
+        } else {
+            list_kind(lookout, &**kind, &sites, &mut listed, &mut gathered).await;
+        }
+    }
+    let wanted = |run: &RunId| lookout.only.as_ref().is_none_or(|only| only == run);
+    listed.retain(|(_, _, listed): &(String, usize, Listed)| wanted(&listed.run));
+    let now = lookout.clock.now();
+    let mut told = BTreeSet::new();
+    for (kind, site, listed) in listed {
+        let site = &sites[site];
+        let past = past.iter().find(|past| past.run == listed.run);
+        let thing =
+            past.and_then(|past| past.things.iter().find(|t| is_same(t, &kind, &listed, site)));
+        told.insert((listed.run.clone(), kind.clone(), listed.name.clone()));
+        let found = leftover(lookout, &kind, site, &listed, (past, thing), now);
+        gathered.leftovers.push(found);
+    }
+    for past in past.iter().filter(|past| wanted(&past.run)) {
+        for thing in &past.things {
+            if !told.contains(&(past.run.clone(), thing.kind.clone(), thing.name.clone())) {
+                by_journal(lookout, past, thing, &sites, &mut gathered).await;
+            }
+        }
+    }
+    // The newest first, as a run releases them; the order is that of the listing where nobody knows.
+    gathered.leftovers.sort_by_key(|leftover| std::cmp::Reverse(leftover.made));
+    gathered
+}
+
+fn is_same(thing: &PastThing, kind: &str, listed: &Listed, site: &Site) -> bool {
+    thing.kind == kind && thing.name == listed.name && is_at(thing, site)
+}
+
+fn is_at(thing: &PastThing, site: &Site) -> bool {
+    thing.region == site.region
+        && thing.account.as_ref().is_none_or(|account| *account == site.account)
+}
+
+/// Who answers at each site. A site where somebody else answers is not asked anything else.
+async fn identify(lookout: &Lookout, gathered: &mut Gathered) -> Vec<Site> {
+    let mut sites: Vec<Site> = Vec::new();
+    for (name, session) in lookout.sessions.iter() {
+        let place = session.place();
+        let client = client!(session, aws_sdk_sts);
+        let why = match client.get_caller_identity().send().await {
+            Ok(answer) => {
+                let account = answer.account().unwrap_or_default().to_owned();
+                match place.account.as_ref().filter(|wanted| **wanted != account) {
+                    None => {
+                        let known = |s: &Site| s.account == account && s.region == place.region;
+                        if !sites.iter().any(known) {
+                            let region = place.region.clone();
+                            sites.push(Site { name: name.clone(), account, region });
+                        }
+                        continue;
+                    }
+                    Some(wanted) => {
+                        format!(
+                            "it must be account {wanted}, but the credentials are those of {account}"
+                        )
+                    }
+                }
+            }
+            Err(error) => failure_of("sts:GetCallerIdentity", &error).message,
+        };
+        let (place, what) = (name.to_string(), "everything".to_owned());
+        gathered.not_asked.push(NotAsked { place, what, why });
+    }
+    sites
+}
+
+async fn list_kind(
+    lookout: &Lookout,
+    kind: &dyn ResourceKind,
+    sites: &[Site],
+    listed: &mut Vec<(String, usize, Listed)>,
+    gathered: &mut Gathered,
+) {
+    let name = kind.kind();
+    for (index, site) in sites.iter().enumerate() {
+        let context = lookout.context(&site.name, None);
+        match kind.list(&context, None).await {
+            Ok(Listing::Seen { ours, .. }) => {
+                listed.extend(ours.into_iter().map(|one| (name.to_owned(), index, one)));
+            }
+            Ok(Listing::Elsewhere) => {}
+            Ok(Listing::Impossible(why)) => {
+                gathered.notes.push(format!("{name}: {why}"));
+                break;
+            }
+            Err(error) => gathered.not_asked.push(NotAsked {
+                place: site.name.to_string(),
+                what: name.to_owned(),
+                why: error.to_string(),
+            }),
+        }
+    }
+}
+
+/// A place is at one of the sites: the answer of that one counts.
+async fn list_canaries(
+    lookout: &Lookout,
+    kind: &dyn ResourceKind,
+    sites: &[Site],
+    listed: &mut Vec<(String, usize, Listed)>,
+    gathered: &mut Gathered,
+) {
+    let name = kind.kind();
+    if lookout.canaries.is_empty() {
+        let why =
+            "looked for only in buckets that guard.canaries or --canaries names; none is named";
+        gathered.notes.push(format!("{name}: {why}"));
+    }
+    for place in &lookout.canaries {
+        let (mut whys, mut seen) = (Vec::new(), false);
+        for (index, site) in sites.iter().enumerate() {
+            let context = lookout.context(&site.name, None);
+            match kind.list(&context, Some(place)).await {
+                Ok(Listing::Seen { ours, .. }) => {
+                    seen = true;
+                    listed.extend(ours.into_iter().map(|one| (name.to_owned(), index, one)));
+                    break;
+                }
+                Ok(Listing::Elsewhere) => {}
+                Ok(Listing::Impossible(why)) => whys.push(why.to_owned()),
+                Err(error) => whys.push(format!("at {}: {error}", site.name)),
+            }
+        }
+        if !seen {
+            if whys.is_empty() {
+                whys.push("it is at none of the sites that answered".to_owned());
+            }
+            let why = whys.join("; ");
+            let what = name.to_owned();
+            gathered.not_asked.push(NotAsked { place: place.clone(), what, why });
+        }
+    }
+}
+
+fn leftover(
+    lookout: &Lookout,
+    kind: &str,
+    site: &Site,
+    listed: &Listed,
+    (past, thing): (Option<&PastRun>, Option<&PastThing>),
+    now: DateTime<Utc>,
+) -> Leftover {
+    let key =
+        ResourceKey { kind: kind.to_owned(), name: listed.name.clone(), site: site.name.clone() };
+    let kept_until = thing.and_then(|thing| thing.kept_until);
+    let expires = expiry_of(Some(listed.expires), past, kept_until);
+    let decision = decide(expires, past, listed.doubt.as_deref(), lookout.all, now);
+    let scenario = listed.scenario.clone().or_else(|| past.map(|past| past.scenario.clone()));
+    let command = lookout.command(&key, Some(&listed.id), &site.region);
+    Leftover {
+        key,
+        id: listed.id.clone(),
+        state: listed.state.clone(),
+        account: site.account.clone(),
+        region: site.region.clone(),
+        run: listed.run.clone(),
+        scenario,
+        made: listed.made,
+        expires,
+        told_by: if thing.is_some() { ToldBy::Both } else { ToldBy::Tags },
+        decision,
+        command,
+    }
+}
+
+/// Looks up what only a journal knows of: no listing has shown it.
+async fn by_journal(
+    lookout: &Lookout,
+    past: &PastRun,
+    thing: &PastThing,
+    sites: &[Site],
+    gathered: &mut Gathered,
+) {
+    let PastThing { kind: kind_name, name, .. } = thing;
+    let Some(site) = sites.iter().find(|site| is_at(thing, site)) else {
+        let account = thing.account.as_deref().unwrap_or("an unknown account");
+        gathered.notes.push(format!(
+            "{kind_name} {name} of {} would be at {account}/{}, where nobody was asked",
+            past.run, thing.region
+        ));
+        return;
+    };
+    let key = ResourceKey { kind: kind_name.clone(), name: name.clone(), site: site.name.clone() };
+    let Some(kind) = lookout.registry.resource_kind(kind_name) else {
+        let why = "this version does not know the kind".to_owned();
+        let place = site.name.to_string();
+        gathered.not_asked.push(NotAsked { place, what: format!("{kind_name} {name}"), why });
+        return;
+    };
+    let context = lookout.context(&site.name, Some(past));
+    let command = lookout.command(&key, thing.id.as_deref(), &site.region);
+    match kind.find(&context, &key, thing.id.as_deref()).await {
+        // The name was taken by somebody else: nothing of the run's is there.
+        Ok(Found::Gone | Found::Foreign { .. }) => {}
+        Ok(Found::Ours { id, state }) => {
+            let expires = expiry_of(None, Some(past), thing.kept_until);
+            let decision = decide(expires, Some(past), None, lookout.all, lookout.clock.now());
+            gathered.leftovers.push(Leftover {
+                key,
+                id,
+                state,
+                account: site.account.clone(),
+                region: site.region.clone(),
+                run: past.run.clone(),
+                scenario: Some(past.scenario.clone()),
+                made: None,
+                expires,
+                told_by: ToldBy::Journal,
+                decision,
+                command,
+            });
+        }
+        Err(error) => gathered.not_asked.push(NotAsked {
+            place: site.name.to_string(),
+            what: format!("{kind_name} {name} of {}", past.run),
+            why: format!("{error}; by hand: {command}"),
+        }),
+    }
+}
+
+impl Lookout {
+    /// The powers of a step of the run at a site, so that kinds judge as they do in the run.
+    pub(super) fn context(&self, site: &SiteName, past: Option<&PastRun>) -> StepContext {
+        let now = self.clock.now();
+        let facts = RunFacts {
+            operator: "operator".to_owned(),
+            run: past.map_or_else(|| RunId::new("reap"), |past| past.run.clone()),
+            scenario: past.map_or_else(String::new, |past| past.scenario.clone()),
+            plan: Digest::ZERO,
+            seed: 0,
+            expires: past.map_or(now, |past| past.expires),
+            started: now,
+            withhold_data: past.is_none_or(|past| past.withholds_data),
+            is_drill: true,
+        };
+        StepContext {
+            facts: Arc::new(facts),
+            step: StepId::new("reap"),
+            at: Some(site.clone()),
+            clock: self.clock.clone(),
+            outside: self.outside.clone(),
+            sessions: self.sessions.clone(),
+            recorder: Arc::new(Unwritten(self.progress.clone())),
+            calls: CallLog::default(),
+        }
+    }
+
+    fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String {
+        let kind = self.registry.resource_kind(&key.kind);
+        kind.map_or_else(String::new, |kind| kind.command(key, id, region))
+    }
+}
+
+/// The journal of a run that is over takes no more records; what is done here is printed instead.
+struct Unwritten(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Recorder for Unwritten {
+    fn record(&self, _: Event) -> BoxFuture<'_, Result<(), StepError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn holds(&self, _: &ResourceKey) -> bool {
+        false
+    }
+
+    fn progress(&self, _: &StepId, text: &str) {
+        (self.0)(text);
+    }
+}
+
+/// The past runs by name; used where each leftover needs its own.
+pub(super) fn by_run(past: &[PastRun]) -> BTreeMap<&RunId, &PastRun> {
+    past.iter().map(|past| (&past.run, past)).collect()
+}

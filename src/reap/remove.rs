@@ -1,0 +1,78 @@
+use super::decide::Decision;
+use super::gather::{Leftover, Lookout, by_run};
+use super::past::PastRun;
+use crate::aws::GuardPolicy;
+use crate::engine::{Keep, Released, release};
+use crate::ids::{RunId, StepId};
+use crate::journal::{Hold, Holding};
+use std::sync::Arc;
+
+/// What became of a leftover that was to be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// A look-up said that it is gone; how, in words.
+    Gone(String),
+    /// It is still there, or nobody can say.
+    Left {
+        /// Why.
+        why: String,
+        /// True when the guard stopped a call.
+        refused: bool,
+    },
+    /// A process has taken its run over meanwhile.
+    RunAtWork,
+}
+
+/// The lock of a run's journal, so that nobody goes on with the run while its things are removed.
+pub enum RunLock {
+    /// It is held for as long as this lives.
+    Held(Hold),
+    /// There is no journal here.
+    NoJournal,
+    /// A process is working on the run.
+    AtWork,
+    /// The lock could not be tried; the text says why.
+    Unknown(String),
+}
+
+/// Removes a leftover whose decision says so, and believes that it is gone when a look-up says so.
+pub async fn remove(
+    lookout: &Lookout,
+    past: &[PastRun],
+    leftover: &Leftover,
+    lock: &(dyn Fn(&RunId) -> RunLock + Sync),
+) -> Removal {
+    let left = |why: &str| Removal::Left { why: why.to_owned(), refused: false };
+    if leftover.decision != Decision::Remove {
+        return left("it was not to be removed");
+    }
+    let held = match lock(&leftover.run) {
+        RunLock::AtWork => return Removal::RunAtWork,
+        RunLock::Unknown(why) => return left(&format!("its journal cannot be locked: {why}")),
+        held => held,
+    };
+    let policy = policy_for(leftover);
+    let guarded = |(name, session): (&_, &crate::aws::SiteSession)| {
+        (Clone::clone(name), session.under(policy.clone()))
+    };
+    let sessions = Arc::new(lookout.sessions.iter().map(guarded).collect());
+    let lookout = Lookout { sessions, ..lookout.clone() };
+    let known = by_run(past);
+    let mut context = lookout.context(&leftover.key.site, known.get(&leftover.run).copied());
+    let mut facts = (*context.facts).clone();
+    facts.run = leftover.run.clone();
+    context.facts = Arc::new(facts);
+    let kind = lookout.registry.resource_kind(&leftover.key.kind).cloned();
+    let holding = Holding::Owned { step: StepId::new("reap"), id: leftover.id.clone() };
+    let released = release(&context, kind.as_deref(), &leftover.key, &holding, Keep::Nothing).await;
+    drop(held);
+    match released {
+        Released::Gone(how) => Removal::Gone(how.to_owned()),
+        Released::Left { why, refused, .. } => Removal::Left { why, refused },
+    }
+}
+
+/// What the guard lets through while this is removed: the removal of exactly this.
+fn policy_for(doomed: &Leftover) -> Arc<GuardPolicy> {
+    Arc::new(GuardPolicy::removing([(doomed.key.clone(), Some(doomed.id.clone()))]))
+}

@@ -1,0 +1,134 @@
+//! What was there before and after: the ledger says what the run knows of, listings say what is there.
+
+use super::fold::Fold;
+use super::parts::{InventoryLine, InventoryReport, ResourceReport, ResourceState};
+use crate::ids::SiteName;
+use crate::journal::{Inventory, InventoryTime, Outcome, ResourceKey};
+use crate::plan::Plan;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Kind, site, place.
+type Target<'a> = (&'a str, &'a SiteName, Option<&'a str>);
+
+/// The inventories of a run, compared with each other and with its ledger.
+pub(super) fn inventory(
+    plan: &Plan,
+    fold: &Fold<'_>,
+    resources: &[ResourceReport],
+) -> InventoryReport {
+    let before = by_target(fold, InventoryTime::Before);
+    let after = by_target(fold, InventoryTime::After);
+    let taken = fold.inventories.contains_key(&InventoryTime::After);
+    if !taken && !plan.steps.iter().any(|step| !step.creates.is_empty()) {
+        let claim = "No step makes anything, so nothing had to be listed.".to_owned();
+        return InventoryReport { claim, verified: true, lines: Vec::new() };
+    }
+    let targets: BTreeSet<Target<'_>> = before.keys().chain(after.keys()).copied().collect();
+    let lines: Vec<InventoryLine> = targets
+        .into_iter()
+        .map(|target| {
+            let (before, after) = (before.get(&target).copied(), after.get(&target).copied());
+            line(target, before, after, resources)
+        })
+        .collect();
+    let verified =
+        taken && !lines.is_empty() && lines.iter().all(|line| line.outcome == Outcome::Passed);
+    InventoryReport { claim: claim(&lines, taken), verified, lines }
+}
+
+/// Things that an inventory shows and that the ledger takes to be gone: left behind, and nobody knew.
+pub(super) fn unexpected(lines: &[InventoryLine]) -> Vec<ResourceKey> {
+    let of_line = |line: &InventoryLine| {
+        let key = |name: &String| ResourceKey {
+            kind: line.kind.clone(),
+            name: name.clone(),
+            site: line.site.clone(),
+        };
+        line.unexpected.iter().map(key).collect::<Vec<_>>()
+    };
+    lines.iter().flat_map(of_line).collect()
+}
+
+fn by_target<'a>(fold: &Fold<'a>, when: InventoryTime) -> BTreeMap<Target<'a>, &'a Inventory> {
+    let seen = fold.inventories.get(&when).map_or(&[][..], |(_, seen)| seen);
+    seen.iter().map(|one| ((one.kind.as_str(), &one.site, one.place.as_deref()), one)).collect()
+}
+
+fn line(
+    (kind, site, place): Target<'_>,
+    before: Option<&Inventory>,
+    after: Option<&Inventory>,
+    resources: &[ResourceReport],
+) -> InventoryLine {
+    let known_to_be_left = |name: &str| {
+        resources.iter().any(|resource| {
+            resource.key.kind == kind
+                && resource.key.name == name
+                && resource.state != ResourceState::Released
+        })
+    };
+    let ours: Vec<String> =
+        after.map_or(&[][..], |after| &after.ours).iter().map(|item| item.name.clone()).collect();
+    let unexpected: Vec<String> =
+        ours.iter().filter(|name| !known_to_be_left(name)).cloned().collect();
+    let count = |seen: Option<&Inventory>| match seen {
+        Some(Inventory { total: Some(total), .. }) => total.to_string(),
+        Some(Inventory { not_listed: None, .. }) => "not counted".to_owned(),
+        _ => "not known".to_owned(),
+    };
+    let counts = format!("{} before, {} after", count(before), count(after));
+    let (outcome, said) = match after {
+        None => (Outcome::Inconclusive, "not verified: it was not listed at the end".to_owned()),
+        Some(Inventory { not_listed: Some(why), .. }) => {
+            (Outcome::Inconclusive, format!("not verified: {why}"))
+        }
+        Some(_) if !unexpected.is_empty() => {
+            (Outcome::Failed, format!("{counts}; still there: {}", unexpected.join(", ")))
+        }
+        Some(_) if !ours.is_empty() => (
+            Outcome::Passed,
+            format!("{counts}; of this run what is known to be left: {}", ours.join(", ")),
+        ),
+        Some(_) => (Outcome::Passed, format!("{counts}, none of this run")),
+    };
+    InventoryLine {
+        kind: kind.to_owned(),
+        site: site.clone(),
+        place: place.map(str::to_owned),
+        before: before.and_then(|seen| seen.total),
+        after: after.and_then(|seen| seen.total),
+        ours,
+        unexpected,
+        said,
+        outcome,
+    }
+}
+
+fn claim(lines: &[InventoryLine], taken: bool) -> String {
+    if !taken {
+        return "Not verified by inventory: the journal holds no listing of the end.".to_owned();
+    }
+    let in_words = |line: &InventoryLine| match &line.place {
+        Some(place) => format!("{} in {place}", line.kind),
+        None => format!("{} at {}", line.kind, line.site),
+    };
+    let of = |outcome: Outcome| lines.iter().filter(move |line| line.outcome == outcome);
+    let left: Vec<&str> =
+        of(Outcome::Failed).flat_map(|line| &line.unexpected).map(String::as_str).collect();
+    if !left.is_empty() {
+        return format!("Left over, and taken to be gone: {}.", left.join(", "));
+    }
+    let unknown: Vec<String> = of(Outcome::Inconclusive).map(in_words).collect();
+    if lines.is_empty() {
+        return "Not verified by inventory: nothing was listed.".to_owned();
+    }
+    if !unknown.is_empty() {
+        return format!("Not verified by inventory: {}.", unknown.join("; "));
+    }
+    let known: Vec<&str> = lines.iter().flat_map(|line| &line.ours).map(String::as_str).collect();
+    if known.is_empty() {
+        let all = "every kind that it can make was listed wherever it can make it";
+        return format!("Nothing of this run is left: {all}.");
+    }
+    format!("Of this run only what it is known to have left is there: {}.", known.join(", "))
+}

@@ -1,0 +1,232 @@
+//! `redrill reap` as people use it: what it looks at, what it prints, how it ends.
+
+use crate::program::{Program, Ran, listed, repository};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+/// A place with one expired instance of a run, one that has not expired, and things of others with similar names.
+const LEFTOVERS: &str = r#"estate: 1
+title: What three drills left behind
+now: 2026-11-20T02:00:00Z
+accounts: { "111111111111": {}, "222222222222": { roles: [redrill-drill] } }
+places:
+  - account: "222222222222"
+    region: ap-northeast-3
+    databases:
+      - id: redrill-orders-db-0007-3fa9c1-restore
+        tags: { "redrill:run": orders-db-0007-3fa9c1, "redrill:scenario": orders-db, "redrill:expires": "2026-11-18T14:00:00Z" }
+      - id: redrill-orders-db-0008-77aa01-restore
+        tags: { "redrill:run": orders-db-0008-77aa01, "redrill:scenario": orders-db, "redrill:expires": "2026-11-20T14:00:00Z" }
+      - { id: redrill-orders-db-0007-3fa9c1-restore2, tags: { owner: somebody } }
+      - { id: orders-db, deletion_protection: true }
+    volumes:
+      - id: vol-0aaaaaaaaaaaaaaa1
+        size: 10
+        zone: ap-northeast-3a
+        tags: { "redrill:run": ledger-volume-0002-9d0c11, "redrill:name": redrill-ledger, "redrill:expires": "2026-11-01T00:00:00Z" }
+"#;
+
+const SITE: [&str; 4] =
+    ["--sandbox", "--estate", "leftovers.yaml", "--site=ap-northeast-3=222222222222/redrill-drill"];
+
+fn program() -> Program {
+    let program = Program::new();
+    program.write("leftovers.yaml", LEFTOVERS);
+    program
+}
+
+fn reap(program: &Program, arguments: &[&str]) -> (i32, Value) {
+    let ran = program.run(&[&["reap", "--format", "json"], &SITE[..], arguments].concat());
+    assert!(ran.stdout.starts_with('{'), "{}", ran.stderr);
+    assert_eq!(ran.json()["exit_code"], ran.code);
+    (ran.code, ran.json())
+}
+
+fn outcomes(result: &Value) -> Vec<String> {
+    listed(&result["found"], |one| {
+        let text = |name: &str| one[name].as_str().unwrap().to_owned();
+        Some(format!("{} {}", text("run"), text("outcome")))
+    })
+}
+
+#[test]
+fn a_dry_run_removes_nothing_and_says_what_would_be_removed() {
+    let (code, result) = reap(&program(), &["--dry-run"]);
+    let wanted = [
+        "ledger-volume-0002-9d0c11 would_be_removed",
+        "orders-db-0007-3fa9c1 would_be_removed",
+        "orders-db-0008-77aa01 stays",
+    ];
+    assert_eq!((code, outcomes(&result)), (0, wanted.map(str::to_owned).to_vec()));
+}
+
+#[test]
+fn what_has_expired_is_removed_and_the_rest_is_shown() {
+    let (code, result) = reap(&program(), &[]);
+    let wanted = [
+        "ledger-volume-0002-9d0c11 removed",
+        "orders-db-0007-3fa9c1 removed",
+        "orders-db-0008-77aa01 stays",
+    ];
+    assert_eq!((code, outcomes(&result)), (0, wanted.map(str::to_owned).to_vec()));
+    let (_, result) = reap(&program(), &["--run", "orders-db-0007-3fa9c1"]);
+    assert_eq!(outcomes(&result), ["orders-db-0007-3fa9c1 removed"]);
+}
+
+#[test]
+fn what_has_not_expired_is_removed_only_on_the_operators_confirmed_word() {
+    let program = program();
+    let all = [&["reap", "--all"], &SITE[..]].concat();
+    program.run(&all).says(3, &["--all removes what has not expired", "--all --yes"]);
+    let (code, result) = reap(&program, &["--all", "--yes", "--run", "orders-db-0008-77aa01"]);
+    assert_eq!((code, outcomes(&result)), (0, vec!["orders-db-0008-77aa01 removed".to_owned()]));
+}
+
+#[test]
+fn what_cannot_be_removed_gives_its_own_exit_code_and_the_command() {
+    let denied = ["--fault", "rds:DeleteDBInstance=error:AccessDenied:403"];
+    let ran = program().run(&[&["reap"], &SITE[..], &denied].concat());
+    assert_eq!(ran.code, 5, "{}{}", ran.stdout, ran.stderr);
+    for words in [
+        "STILL THERE",
+        "aws rds delete-db-instance --region ap-northeast-3 --db-instance-identifier redrill-orders-db-0007-3fa9c1-restore ",
+        "1 removed, 1 not touched, 1 still there",
+    ] {
+        assert!(ran.stdout.contains(words), "{words}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_site_that_cannot_be_asked_is_never_reported_as_empty() {
+    let program = program();
+    let wrong = ["--site", "ap-northeast-1=333333333333"];
+    let (code, result) = reap(&program, &wrong);
+    assert_eq!(code, 2);
+    assert_eq!(result["not_asked"][0]["place"], "333333333333/ap-northeast-1");
+    assert!(outcomes(&result).contains(&"orders-db-0007-3fa9c1 removed".to_owned()));
+
+    let denied = ["--fault", "*=error:AccessDenied:403"];
+    let ran = program.run(&[&["reap"], &SITE[..], &denied].concat());
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stdout.contains("Could not be asked"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("nothing of redrill's is left"), "{}", ran.stdout);
+}
+
+#[test]
+fn an_empty_place_is_said_to_be_empty() {
+    let program = Program::new();
+    let ran = program.run(&["reap", "--sandbox", "scenarios/orders-db.yaml"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("nothing of redrill's is left; looked at"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("note: exec.effect: effects of programs carry no tags"));
+}
+
+#[test]
+fn somewhere_must_be_looked() {
+    let program = program();
+    program.run(&["reap"]).says(3, &["there is no site to look at", "--site"]);
+    program.run(&["reap", "--sandbox"]).says(3, &["there is no estate"]);
+    program.run(&["reap", "--site", "nowhere=1"]).says(3, &["twelve digits"]);
+    program.run(&["reap", "--yes"]).says(3, &["--all"]);
+    program.rehearse("orders-db", &[]);
+    program.run(&["reap", "--run", "last", "--site", "x"]).says(3, &["was a rehearsal"]);
+    program.run(&["reap", "leftovers.yaml"]).says(3, &["has errors"]);
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_said() {
+    let program = program();
+    program.write("runs/orders-db-0007/journal.jsonl", "{}\n");
+    let (code, result) = reap(&program, &[]);
+    assert_eq!(code, 2);
+    assert_eq!(result["not_asked"][0]["place"], "orders-db-0007");
+    assert!(outcomes(&result).contains(&"ledger-volume-0002-9d0c11 removed".to_owned()));
+}
+
+/// A process that ends with its test, and the lines that it writes to standard error.
+struct Started {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Started {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn line_with(&mut self, words: &str) -> String {
+        let mut before = Vec::new();
+        for line in self.lines.by_ref() {
+            let line = line.unwrap();
+            if line.contains(words) {
+                return line;
+            }
+            before.push(line);
+        }
+        panic!("it ended without {words:?}: {before:#?}");
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The caller who assumes the roles of the sites in a served estate.
+fn with_credentials(mut command: Command) -> Command {
+    command.env("AWS_ACCESS_KEY_ID", "SANDBOX000000000000").env("AWS_SECRET_ACCESS_KEY", "sandbox");
+    command
+}
+
+#[test]
+fn what_a_process_has_made_is_safe_while_it_lives_and_found_by_its_journal_after_it_was_killed() {
+    let program = Program::new();
+    let estate = "scenarios/estates/orders-db.yaml";
+    let serve = ["sandbox", "serve", "--estate", estate, "--listen", "127.0.0.1:0"];
+    let mut served = Started::start(program.command(&serve));
+    let line = served.line_with("http://");
+    let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let scenario = std::fs::read_to_string(repository("scenarios/orders-db.yaml")).unwrap();
+    // Everything expires at once: only the lock of the journal protects what the run has made.
+    program.write("orders-db.yaml", scenario.replace("ttl: 12h", "ttl: 1ms"));
+    let run = program.command(&["run", "orders-db.yaml", "--endpoint-url", url]);
+    let mut run = Started::start(with_credentials(run));
+    run.line_with("made ");
+
+    let reap = |arguments: &[&str]| {
+        let fixed = ["reap", "--dry-run", "--format", "json", "--endpoint-url", url];
+        let command = program.command(&[&fixed[..], arguments].concat());
+        Ran::of(with_credentials(command).output().unwrap())
+    };
+    // Its sites are those of the journals.
+    let alive = reap(&[]);
+    assert_eq!(alive.code, 0, "{}{}", alive.stdout, alive.stderr);
+    let found = &alive.json()["found"][0];
+    assert_eq!(found["outcome"], "stays");
+    assert_eq!(found["why"], "a process is working on its run");
+    assert_eq!(found["known_by"], "tags and journal");
+    assert_eq!(found["expired"], true);
+
+    run.kill();
+    for arguments in [&[][..], &["--run", "last"]] {
+        let after = reap(arguments);
+        assert_eq!(after.code, 0, "{}{}", after.stdout, after.stderr);
+        assert_eq!(after.json()["found"][0]["outcome"], "would_be_removed", "{}", after.stdout);
+    }
+    // Without the journal the tags are enough.
+    std::fs::rename(program.path("runs"), program.path("lost")).unwrap();
+    let after = reap(&["orders-db.yaml"]);
+    assert_eq!(after.json()["found"][0]["known_by"], "tags", "{}", after.stdout);
+    assert_eq!(after.json()["found"][0]["outcome"], "would_be_removed");
+}
