@@ -16,6 +16,8 @@ mod faults;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
+mod guard;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod reap;
