@@ -67,7 +67,26 @@ pub(super) async fn open(
     run: &RunId,
     folder: &RunFolder,
 ) -> Result<World> {
-    let policy = Arc::new(GuardPolicy::default());
+    open_with(Arc::new(GuardPolicy::default()), target, plan, run, folder).await
+}
+
+/// The same for looking only: nothing can be changed in it.
+pub(super) async fn open_read_only(
+    target: Target,
+    plan: &Plan,
+    run: &RunId,
+    folder: &RunFolder,
+) -> Result<World> {
+    open_with(Arc::new(GuardPolicy::read_only()), target, plan, run, folder).await
+}
+
+async fn open_with(
+    policy: Arc<GuardPolicy>,
+    target: Target,
+    plan: &Plan,
+    run: &RunId,
+    folder: &RunFolder,
+) -> Result<World> {
     match target {
         Target::Sandbox { estate, faults } => Ok(sandboxed(*estate, faults, plan, policy)),
         Target::Real => real(None, plan, run, folder, policy).await,

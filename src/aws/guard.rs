@@ -22,9 +22,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub struct GuardPolicy {
     lost: Mutex<BTreeSet<SiteName>>,
+    read_only: bool,
 }
 
 impl GuardPolicy {
+    /// Every call that would change something is refused; dry runs, by which EC2 says whether it would allow a call, pass.
+    pub fn read_only() -> Self {
+        Self { read_only: true, ..Self::default() }
+    }
+
     /// From now on every call to exactly these sites is refused, reads included.
     pub fn set_lost(&self, sites: &[SiteName]) {
         *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = sites.iter().cloned().collect();
@@ -49,6 +55,12 @@ pub enum Refused {
     /// The table does not know the operation.
     #[error("{operation} was refused: the guard does not know this operation")]
     UnknownOperation {
+        /// The operation, as in IAM.
+        operation: String,
+    },
+    /// It would change something where only looking is allowed.
+    #[error("{operation} was refused: only looking is allowed here")]
+    ReadOnly {
         /// The operation, as in IAM.
         operation: String,
     },
@@ -109,6 +121,13 @@ impl Guard {
     }
 }
 
+/// A call to EC2 that only asks whether it would be allowed
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html>). Only EC2 has this.
+fn is_dry_run(judged: &Judged, request: &HttpRequest) -> bool {
+    let form = request.body().bytes().unwrap_or_default();
+    judged.operation.starts_with("ec2:") && form.split(|b| *b == b'&').any(|p| p == b"DryRun=true")
+}
+
 /// Hosts at which changes are allowed: the sandbox and this machine.
 fn is_harmless(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -146,7 +165,12 @@ impl Intercept for Guard {
         let judged = cfg.load::<Judged>().ok_or("a call that was not judged is refused")?.clone();
         let uri: http::Uri = context.request().uri().parse()?;
         let host = uri.host().unwrap_or_default().to_owned();
-        if judged.kind == OperationKind::Changes && !is_harmless(&host) {
+        let changes =
+            judged.kind == OperationKind::Changes && !is_dry_run(&judged, context.request());
+        if changes && self.policy.read_only {
+            return Err(Refused::ReadOnly { operation: judged.operation }.into());
+        }
+        if changes && !is_harmless(&host) {
             return Err(Refused::RealEndpoint { operation: judged.operation, host }.into());
         }
         context.request_mut().add_extension(Cleared);

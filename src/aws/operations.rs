@@ -24,6 +24,7 @@ pub const OPERATIONS: &[ServiceOperations] = &[
             ("CopyDBSnapshot", Changes),
             ("DeleteDBInstance", Changes),
             ("DeleteDBSnapshot", Changes),
+            ("DescribeAccountAttributes", Reads),
             ("DescribeDBInstanceAutomatedBackups", Reads),
             ("DescribeDBInstances", Reads),
             ("DescribeDBParameterGroups", Reads),

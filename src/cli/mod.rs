@@ -4,6 +4,7 @@ mod args;
 
 pub use args::{
     ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs, Format,
-    PlanArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand,
-    ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs, TargetArgs,
+    IamArgs, IamDocument, PlanArgs, PreflightArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs,
+    RunbookArgs, RunsArgs, SandboxCommand, ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs,
+    TargetArgs, TrustKind,
 };

@@ -8,5 +8,5 @@ mod keys;
 pub(super) mod rehearsal;
 mod spacing;
 
-pub(super) use keys::{KeyCondition, key_check, key_conditions};
+pub(super) use keys::{KeyCondition, key_check, key_conditions, key_probe};
 pub(super) use spacing::{Spacing, time_of};

@@ -8,6 +8,8 @@ mod by_hand;
 mod choice;
 mod fidelity;
 mod find_snapshot;
+mod grants;
+mod preflight;
 #[cfg(test)]
 mod rehearsals;
 mod restore_volume;

@@ -10,6 +10,8 @@ mod db_instance;
 mod fidelity;
 mod find_snapshot;
 mod find_snapshot_by_hand;
+mod grants;
+mod preflight;
 #[cfg(test)]
 mod rehearsals;
 mod restore_snapshot;

@@ -4,8 +4,8 @@ use super::compare::{Comparison, Sample, Seen, Turn, turn};
 use super::judge::{Content, Facts, same_content};
 use super::listing::Lister;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Permission, Phase, Proof, SiteUse,
-    StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
+    Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::ids::SiteName;
 use crate::journal::{Measure, RecoveryPoint};
@@ -150,6 +150,14 @@ impl Action for CheckReplication {
         Ok(output(&facts, seen.newest_same))
     }
 
+    fn grants(&self, given: &Given) -> Vec<Grant> {
+        super::grants::check_replication(given, self.facts().permissions)
+    }
+
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        super::preflight::check_replication(context, given).await
+    }
+
     fn by_hand(&self, input: &HandInput) -> ByHand {
         by_hand::check_replication(input)
     }
@@ -175,6 +183,12 @@ const PERMISSIONS: &[Permission] = &[
     Permission { action: "s3:ListBucket", why: "to tell missing objects from forbidden ones" },
     Permission { action: "s3:GetObject", why: "status and checksums of single versions" },
     Permission { action: "s3:GetObjectVersion", why: "status and checksums of single versions" },
+    // HeadObject with its checksum mode asks for it:
+    // https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+    Permission {
+        action: "kms:Decrypt",
+        why: "checksums, where a bucket is encrypted with SSE-KMS",
+    },
 ];
 
 const CHECKS: &[(&str, &str)] = &[
