@@ -142,8 +142,14 @@ fn permission(action: &str, here: &[&Looked]) -> (Outcome, String) {
         .filter(uses)
         .map(|looked| (&looked.probe.what, looked.probe.verdict.was_allowed()))
         .collect();
-    if let Some((what, _)) = answers.iter().find(|(_, allowed)| *allowed == Some(false)) {
-        return (Outcome::Failed, format!("denied: {what}"));
+    let denied = |looked: &&&Looked| looked.probe.verdict.was_allowed() == Some(false);
+    if let Some(looked) = here.iter().filter(uses).find(denied) {
+        // A look that uses several does not say which one is missing: the first is the call's own.
+        let what = &looked.probe.what;
+        return match looked.probe.permissions.first() == Some(&action) {
+            true => (Outcome::Failed, format!("denied: {what}")),
+            false => (Outcome::NotChecked, format!("not reached: {what} was denied")),
+        };
     }
     if let Some((what, _)) = answers.iter().find(|(_, allowed)| *allowed == Some(true)) {
         return (Outcome::Passed, format!("used: {what}"));
@@ -153,7 +159,7 @@ fn permission(action: &str, here: &[&Looked]) -> (Outcome, String) {
     }
     let why = match iam_action(action).map(|known| (known.asked, known.level)) {
         Some((Asked::Besides(when), _)) => when,
-        Some((_, Level::Write | Level::Tag)) => "AWS has no dry run of it: it can only be done",
+        Some((_, Level::Write | Level::Tag)) => "it can be tried only by doing it",
         _ => "no look needs it: it is used on what is not there yet",
     };
     (Outcome::NotBefore, why.to_owned())

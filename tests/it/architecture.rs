@@ -123,6 +123,14 @@ const WALLS: &[(&str, &[&str])] = &[
         &["app", "cli", "engine", "providers", "report", "render", "sandbox", "aws", "outside"],
     ),
     ("engine", &["app", "cli", "providers", "report", "render", "sandbox"]),
+    (
+        "iam",
+        &["app", "aws", "cli", "engine", "outside", "providers", "render", "report", "sandbox"],
+    ),
+    (
+        "preflight",
+        &["app", "aws", "cli", "engine", "outside", "providers", "render", "report", "sandbox"],
+    ),
     ("report", &["app", "aws", "cli", "engine", "outside", "providers", "render", "sandbox"]),
     ("render", &["app", "aws", "cli", "engine", "outside", "providers", "sandbox"]),
     ("providers", &["app", "cli", "engine", "plan", "report", "render", "sandbox", "scenario"]),

@@ -16,11 +16,17 @@ mod faults;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
+mod permissions;
+#[cfg(test)]
+mod preflight;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod rehearsals;
 #[cfg(test)]
 mod server_browser;
+#[cfg(test)]
+mod server_iam;
 #[cfg(test)]
 mod server_moto;
 #[cfg(test)]

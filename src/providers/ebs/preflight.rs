@@ -2,7 +2,7 @@
 
 use super::find_snapshot::FindSnapshot;
 use super::snapshot::{Snapshot, describe_snapshot};
-use super::volume::NAME_TAG;
+use super::volume::{NAME_TAG, named};
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
 use crate::providers::backups::key_probe;
@@ -38,7 +38,7 @@ pub(super) async fn find_snapshot(
 }
 
 pub(super) async fn restore_volume(cx: &StepContext, given: &Given) -> Vec<Probe> {
-    let mut probes = Vec::new();
+    let mut probes = vec![name_is_free(cx).await];
     match given.text("snapshot") {
         None => probes.push(later("snapshot to restore")),
         Some(id) => {
@@ -58,6 +58,16 @@ pub(super) async fn restore_volume(cx: &StepContext, given: &Given) -> Vec<Probe
         probes.push(key_probe(cx, key).await);
     }
     probes
+}
+
+/// Looks for a volume of the name that a run would give: there is none, and asking for it is allowed.
+async fn name_is_free(cx: &StepContext) -> Probe {
+    let answer = named(cx, &cx.name_of_mine(63)).await;
+    let judge = |found: Vec<_>| match found.len() {
+        0 => ProbeVerdict::works("free, and may be asked for"),
+        _ => ProbeVerdict::fails("there is a volume of that name already", "remove it"),
+    };
+    Probe::of("name of the new volume", &["ec2:DescribeVolumes"], answer, judge)
 }
 
 fn later(what: impl Into<String>) -> Probe {

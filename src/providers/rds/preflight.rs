@@ -1,6 +1,7 @@
 //! What can be looked at in RDS before the day of a drill. Only calls that read.
 
 use super::capture_config::CaptureConfig;
+use super::db_instance::describe_instance;
 use super::find_snapshot::FindSnapshot;
 use super::snapshot::describe_snapshot;
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
@@ -50,7 +51,7 @@ pub(super) async fn find_snapshot(
 }
 
 pub(super) async fn restore_snapshot(cx: &StepContext, given: &Given) -> Vec<Probe> {
-    let mut probes = Vec::new();
+    let mut probes = vec![name_is_free(cx).await];
     match given.text("snapshot") {
         None => probes.push(later("snapshot to restore")),
         Some(id) => probes.extend(snapshot(cx, id).await),
@@ -76,6 +77,20 @@ pub(super) async fn restore_snapshot(cx: &StepContext, given: &Given) -> Vec<Pro
     }
     probes.push(quotas(cx).await);
     probes
+}
+
+/// Looks for an instance of the name that a run would give: there is none, and asking for it is allowed.
+async fn name_is_free(cx: &StepContext) -> Probe {
+    let name = cx.name_of_mine(63);
+    let answer = describe_instance(cx, &name).await;
+    let judge = |found: Option<_>| match found {
+        None => ProbeVerdict::works("free, and may be asked for"),
+        Some(_) => ProbeVerdict::fails(
+            format!("there is an instance {name} already"),
+            "see whose it is, and remove it",
+        ),
+    };
+    Probe::of("name of the new instance", &["rds:DescribeDBInstances"], answer, judge)
 }
 
 fn later(what: impl Into<String>) -> Probe {
