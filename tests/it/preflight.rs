@@ -144,5 +144,5 @@ fn one_document_is_printed_as_iam_takes_it_or_what_is_missing_is_said() {
     assert!(ran.stdout.contains("rds:DescribeAccountAttributes"), "{}", ran.stdout);
     let ran = iam(&[]);
     assert!(!ran.stdout.contains("rds:DescribeAccountAttributes"));
-    assert!(ran.stdout.contains("restore: restore [RdsWrite]"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("restore: restore [RdsWrite"), "{}", ran.stdout);
 }
