@@ -7,6 +7,8 @@
 mod context;
 mod error;
 mod facts;
+mod grant;
+mod preflight;
 mod registry;
 mod resource;
 mod retry;
@@ -16,6 +18,8 @@ mod wait;
 pub use context::{Recorder, RunFacts, Sessions, StepContext};
 pub use error::StepError;
 pub use facts::{ActionFacts, Effect, Exercised, Permission, Phase, Proof, SiteUse};
+pub use grant::{Given, Grant, Limit, Target};
+pub use preflight::{Probe, ProbeVerdict};
 pub use registry::{Action, ActionEntry, Registry};
 pub use resource::{
     EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, ResourceContext, ResourceKind, own,

@@ -1,4 +1,6 @@
-use super::{ActionFacts, ByHand, HandInput, ResourceKind, StepContext, StepError};
+use super::{
+    ActionFacts, ByHand, Given, Grant, HandInput, Probe, ResourceKind, StepContext, StepError,
+};
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -33,6 +35,30 @@ pub trait Action: Send + Sync + 'static {
 
     /// How a person does the same.
     fn by_hand(&self, input: &HandInput) -> ByHand;
+
+    /// What a step needs of IAM, where and on what: permissions of the facts and of what it makes. What an input does not
+    /// ask for is left out.
+    fn grants(&self, given: &Given) -> Vec<Grant> {
+        let permissions = self.facts().permissions;
+        permissions.iter().filter_map(|p| given.grant(permissions, p.action)).collect()
+    }
+
+    /// What [`Action::preflight`] reads that the step itself does not.
+    fn preflight_grants(&self, given: &Given) -> Vec<Grant> {
+        let _ = given;
+        Vec::new()
+    }
+
+    /// Looks, before the day of the drill and with calls that only read, at what the input names: is it there, is it
+    /// usable? What comes from earlier steps is known only on the day.
+    fn preflight(
+        &self,
+        context: &StepContext,
+        given: &Given,
+    ) -> impl Future<Output = Vec<Probe>> + Send {
+        let _ = (context, given);
+        std::future::ready(Vec::new())
+    }
 }
 
 /// An action without its types.
@@ -43,6 +69,13 @@ trait ErasedAction: Send + Sync {
         input: Value,
     ) -> BoxFuture<'a, Result<Value, StepError>>;
     fn by_hand(&self, input: &HandInput) -> ByHand;
+    fn grants(&self, given: &Given) -> Vec<Grant>;
+    fn preflight_grants(&self, given: &Given) -> Vec<Grant>;
+    fn preflight<'a>(
+        &'a self,
+        context: &'a StepContext,
+        given: &'a Given,
+    ) -> BoxFuture<'a, Vec<Probe>>;
 }
 
 impl<A: Action> ErasedAction for A {
@@ -62,6 +95,22 @@ impl<A: Action> ErasedAction for A {
 
     fn by_hand(&self, input: &HandInput) -> ByHand {
         Action::by_hand(self, input)
+    }
+
+    fn grants(&self, given: &Given) -> Vec<Grant> {
+        Action::grants(self, given)
+    }
+
+    fn preflight_grants(&self, given: &Given) -> Vec<Grant> {
+        Action::preflight_grants(self, given)
+    }
+
+    fn preflight<'a>(
+        &'a self,
+        context: &'a StepContext,
+        given: &'a Given,
+    ) -> BoxFuture<'a, Vec<Probe>> {
+        Box::pin(Action::preflight(self, context, given))
     }
 }
 
@@ -89,6 +138,21 @@ impl ActionEntry {
     /// How a person does the same.
     pub fn by_hand(&self, input: &HandInput) -> ByHand {
         self.erased.by_hand(input)
+    }
+
+    /// What a step needs of IAM, where and on what.
+    pub fn grants(&self, given: &Given) -> Vec<Grant> {
+        self.erased.grants(given)
+    }
+
+    /// What looking before the day of the drill reads that the step itself does not.
+    pub fn preflight_grants(&self, given: &Given) -> Vec<Grant> {
+        self.erased.preflight_grants(given)
+    }
+
+    /// Looks before the day of the drill at what the input names.
+    pub async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        self.erased.preflight(context, given).await
     }
 
     /// The schema of one output, by name.

@@ -7,11 +7,13 @@ mod actions;
 mod answer;
 mod check;
 mod estate;
+mod iam;
 mod interrupt;
 mod load;
 mod orders;
 mod output;
 mod plan;
+mod preflight;
 mod progress;
 mod reap;
 #[cfg(test)]
@@ -48,6 +50,8 @@ pub fn main(cli: Cli) -> Result<ExitCode> {
         Command::Reap(args) => reap::reap(&args, &store, &output),
         Command::Check(args) => check::check(&args, &output),
         Command::Plan(args) => plan::plan(&args, &output),
+        Command::Iam(args) => iam::iam(&args, &output),
+        Command::Preflight(args) => preflight::preflight(&args, &output),
         Command::Runs(args) => show::runs(&args, &store, &output),
         Command::Show(args) => show::show(&args, &store, &output),
         Command::Report(args) => report::report(&args, &store, &output),

@@ -149,7 +149,13 @@ fn wrong_account(site: &SiteName, wanted: &str, found: &str) -> Error {
     .help("take the right profile, or name the role that is to be assumed in the scenario's sites")
 }
 
-fn facts(plan: &Plan, run: &RunId, seed: u64, started: DateTime<Utc>, operator: &str) -> RunFacts {
+pub(super) fn facts(
+    plan: &Plan,
+    run: &RunId,
+    seed: u64,
+    started: DateTime<Utc>,
+    operator: &str,
+) -> RunFacts {
     let ttl = TimeDelta::from_std(plan.guard.ttl.0).unwrap_or(TimeDelta::zero());
     RunFacts {
         run: run.clone(),

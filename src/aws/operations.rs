@@ -36,6 +36,7 @@ pub static OPERATIONS: &[ServiceOperations] = &[
             ("CopyDBSnapshot", Changes(&rules::COPY_DB_SNAPSHOT)),
             ("DeleteDBInstance", Changes(&rules::DELETE_DB_INSTANCE)),
             ("DeleteDBSnapshot", Changes(&rules::DELETE_DB_SNAPSHOT)),
+            ("DescribeAccountAttributes", Reads),
             ("DescribeDBInstanceAutomatedBackups", Reads),
             ("DescribeDBInstances", Reads),
             ("DescribeDBParameterGroups", Reads),

@@ -4,6 +4,7 @@ mod args;
 
 pub use args::{
     AbortArgs, ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs,
-    Format, PlanArgs, ReapArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs,
-    RunsArgs, SandboxCommand, ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs, SteerArgs, TargetArgs,
+    Format, IamArgs, IamDocument, PlanArgs, PreflightArgs, ReapArgs, ReportArgs, ReportFormat,
+    ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand, ScenarioArgs, SchemaArgs, ServeArgs,
+    ShowArgs, SteerArgs, TargetArgs, TrustKind,
 };

@@ -4,6 +4,7 @@
 //! report.
 
 mod compile;
+mod grants;
 mod inputs;
 mod model;
 mod view;
@@ -12,5 +13,6 @@ mod view;
 mod tests;
 
 pub use compile::{Options, RunMode, compile};
+pub use grants::{StepGrant, given, grants};
 pub use model::{Plan, PlannedStep, is_external};
 pub use view::{Outline, PhaseOutline, StepOutline, outline};

@@ -1,7 +1,7 @@
-use super::{Plan, PlannedStep};
+use super::{Plan, PlannedStep, StepGrant, grants};
 use crate::action::{Effect, Phase, Registry};
 use crate::ids::{Digest, SiteName, StepId};
-use crate::scenario::{Gate, input_field};
+use crate::scenario::Gate;
 use crate::time::HumanDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -164,51 +164,13 @@ fn phases(plan: &Plan, outlines: &BTreeMap<&StepId, StepOutline>) -> Vec<PhaseOu
     phases.into_iter().map(|(phase, groups)| PhaseOutline { phase, groups }).collect()
 }
 
-/// IAM actions by site: of the action at the step's site and at the sites in its input, and of what it makes, for removing it.
+/// IAM actions by site.
 fn permissions(plan: &Plan, registry: &Registry) -> BTreeMap<SiteName, BTreeSet<String>> {
     let mut found: BTreeMap<SiteName, BTreeSet<String>> = BTreeMap::new();
-    for step in &plan.steps {
-        let Some(action) = registry.get(&step.uses) else { continue };
-        let mut sites: BTreeSet<SiteName> = step.at.iter().cloned().collect();
-        sites_in(&step.with, &action.input, &mut sites);
-        let kinds = step.creates.iter().filter_map(|kind| registry.resource_kind(kind));
-        let of_kinds = kinds.flat_map(|kind| kind.permissions());
-        let needed: BTreeSet<String> = action
-            .facts
-            .permissions
-            .iter()
-            .chain(of_kinds)
-            .map(|permission| permission.action.to_owned())
-            .collect();
-        if !needed.is_empty() {
-            for site in sites {
-                found.entry(site).or_default().extend(needed.iter().cloned());
-            }
-        }
+    for StepGrant { grant, .. } in grants(plan, registry) {
+        found.entry(grant.site).or_default().insert(grant.action.to_owned());
     }
     found
-}
-
-/// The sites that an input names.
-fn sites_in(value: &Value, schema: &Value, sites: &mut BTreeSet<SiteName>) {
-    match value {
-        Value::String(name) if schema["format"] == "redrill-site" => {
-            sites.insert(SiteName::new(name));
-        }
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                if let Some(schema) = input_field(schema, name) {
-                    sites_in(field, schema, sites);
-                }
-            }
-        }
-        Value::Array(items) => {
-            if let Some(schema) = schema.get("items") {
-                items.iter().for_each(|item| sites_in(item, schema, sites));
-            }
-        }
-        _ => {}
-    }
 }
 
 /// The latest end of each step if all use up their limits, and the step that it waits for longest.

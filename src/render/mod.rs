@@ -1,15 +1,17 @@
 //! How reports and runbooks read: pure functions from data to text, the same bytes for the same input.
 //!
 //! Main functions: [`html`], [`markdown`], [`json`], [`junit`], [`terminal`] for a [`crate::report::Report`], and
-//! [`runbook()`] for a plan. Nothing in here judges, measures, or reads a file or a clock; no other module uses
+//! [`runbook()`] for a plan; [`iam()`] and [`preflight()`] for what is asked before a drill. Nothing in here judges, measures, or reads a file or a clock; no other module uses
 //! handlebars for output.
 
 mod actions;
 mod format;
 mod html;
+mod iam;
 mod json;
 mod junit;
 mod markdown;
+mod preflight;
 mod runbook;
 mod shell;
 mod svg;
@@ -20,9 +22,11 @@ mod view;
 
 pub use actions::{action_json, action_text, actions_json, actions_markdown};
 pub use html::html;
+pub use iam::iam;
 pub use json::json;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use preflight::preflight;
 pub use runbook::{LastDrill, runbook, runbook_after};
 pub use terminal::terminal;
 

@@ -66,6 +66,11 @@ pub const FIDELITY: &[Operation] = &[
     operation("rds", "ListTagsForResource", "Instances and snapshots."),
     operation(
         "rds",
+        "DescribeAccountAttributes",
+        "The quota DBInstances only, with AWS's default of 40. It does not limit restores (use faults).",
+    ),
+    operation(
+        "rds",
         "DescribeEvents",
         "Restores, backups and deletions since the simulation began; the last hour unless asked for more. Real events may be missing or out of order; these never are.",
     ),

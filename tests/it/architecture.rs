@@ -124,6 +124,14 @@ const WALLS: &[(&str, &[&str])] = &[
     ),
     ("engine", &["app", "cli", "providers", "report", "render", "sandbox"]),
     ("reap", &["app", "cli", "providers", "report", "render", "sandbox", "scenario"]),
+    (
+        "iam",
+        &["app", "aws", "cli", "engine", "outside", "providers", "render", "report", "sandbox"],
+    ),
+    (
+        "preflight",
+        &["app", "aws", "cli", "engine", "outside", "providers", "render", "report", "sandbox"],
+    ),
     ("report", &["app", "aws", "cli", "engine", "outside", "providers", "render", "sandbox"]),
     ("render", &["app", "aws", "cli", "engine", "outside", "providers", "sandbox"]),
     ("providers", &["app", "cli", "engine", "plan", "report", "render", "sandbox", "scenario"]),

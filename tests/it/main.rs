@@ -18,6 +18,10 @@ mod generated;
 #[cfg(test)]
 mod guard;
 #[cfg(test)]
+mod permissions;
+#[cfg(test)]
+mod preflight;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod reap;
@@ -27,6 +31,8 @@ mod rehearsals;
 mod server_approvals;
 #[cfg(test)]
 mod server_browser;
+#[cfg(test)]
+mod server_iam;
 #[cfg(test)]
 mod server_moto;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use crate::action::{StepContext, StepError};
+use crate::action::{Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
 use crate::journal::Check;
 use crate::journal::FailureClass;
@@ -58,6 +58,26 @@ pub(in crate::providers) async fn key_conditions(
         conditions.insert(key, condition);
     }
     Ok(conditions)
+}
+
+/// A look at a key before the day of a drill.
+pub(in crate::providers) async fn key_probe(cx: &StepContext, key: &str) -> Probe {
+    let answer = async {
+        let client = client!(cx.site()?, aws_sdk_kms);
+        let request = client.describe_key().key_id(key);
+        let answer = cx.call("kms:DescribeKey", || request.clone().send()).await?;
+        Ok(condition_of(answer.key_metadata().and_then(|metadata| metadata.key_state())))
+    };
+    let judge = |condition| match condition {
+        KeyCondition::Usable => {
+            ProbeVerdict::works("enabled; that its policy allows the restore shows on the day")
+        }
+        KeyCondition::Unusable(why) => {
+            ProbeVerdict::fails(why, "enable the key, or copy the backups with another one")
+        }
+        KeyCondition::Unknown(why) => ProbeVerdict::Unknown(why),
+    };
+    Probe::of(format!("KMS key {key}"), &["kms:DescribeKey"], answer.await, judge)
 }
 
 /// Only an enabled key decrypts: <https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html>.

@@ -11,6 +11,8 @@ mod ebs_snapshot;
 mod fidelity;
 mod find_snapshot;
 mod listing;
+mod grants;
+mod preflight;
 #[cfg(test)]
 mod rehearsals;
 mod restore_volume;

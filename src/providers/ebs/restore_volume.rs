@@ -2,8 +2,8 @@ use super::fidelity::compare;
 use super::snapshot::{Snapshot, describe_snapshot, gibibytes};
 use super::volume::{NAME_TAG, VolumeKind, describe_volume};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Look, Permission, Phase, SiteUse,
-    StepContext, StepError, WaitPlan, own,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Look, Permission,
+    Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
 };
 use crate::client;
 use crate::journal::ClockPoint;
@@ -172,6 +172,18 @@ impl Action for RestoreVolume {
         }
         let available_after = asked_at.map(|asked: DateTime<Utc>| HumanDuration::from(at - asked));
         Ok(told(id, &volume, available_after))
+    }
+
+    fn grants(&self, given: &Given) -> Vec<Grant> {
+        super::grants::restore_volume(given, self.facts().permissions)
+    }
+
+    fn preflight_grants(&self, given: &Given) -> Vec<Grant> {
+        super::grants::preflight_of_restore(given)
+    }
+
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        super::preflight::restore_volume(context, given).await
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

@@ -39,7 +39,7 @@ pub(super) async fn describe_volume(
 const MOST_PAGES: usize = 100;
 
 /// The volumes of this run that carry the name in their tag.
-async fn named(cx: &ResourceContext, name: &str) -> Result<Vec<Volume>, StepError> {
+pub(super) async fn named(cx: &ResourceContext, name: &str) -> Result<Vec<Volume>, StepError> {
     let client = client!(cx.site()?, aws_sdk_ec2);
     let filter = |name: &str, value: &str| {
         Filter::builder().name(format!("tag:{name}")).values(value).build()

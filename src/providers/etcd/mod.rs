@@ -3,6 +3,7 @@
 //! Main type: `VerifySnapshot` (action). What a snapshot file holds is read by `formats::etcd_snapshot`; `judge` turns that
 //! into checks, findings and a recovery point. Restoring a cluster, and anything that talks to one, does not belong in here.
 
+mod before;
 mod by_hand;
 mod fetch;
 mod judge;

@@ -2,8 +2,8 @@ use super::by_hand;
 use super::fetch::{ObjectInput, Snapshot, download, open_file};
 use super::judge::{self, Times};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Permission, Phase, Proof, SiteUse,
-    StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
+    Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::formats::etcd_snapshot::{Inspection, Soundness, Trailer, inspect};
 use crate::journal::{Finding, Severity};
@@ -137,6 +137,14 @@ impl Action for VerifySnapshot {
         }
         let taken_at = record_point(context, &snapshot, &inspection, input.taken_at).await?;
         Ok(output(context.clock.now(), snapshot, &inspection, taken_at))
+    }
+
+    fn grants(&self, given: &Given) -> Vec<Grant> {
+        super::before::grants(given, self.facts().permissions)
+    }
+
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        super::before::preflight(context, given).await
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

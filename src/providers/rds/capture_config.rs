@@ -1,7 +1,7 @@
 use super::db_instance::describe_instance;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Permission, Phase, SiteUse,
-    StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
+    Probe, SiteUse, StepContext, StepError,
 };
 use crate::client;
 use crate::journal::{Check, FailureClass, Finding, Severity};
@@ -143,6 +143,14 @@ impl Action for CaptureConfig {
             cx.finding(no_backups(&input.instance)).await?;
         }
         Ok(captured)
+    }
+
+    fn grants(&self, given: &Given) -> Vec<Grant> {
+        super::grants::capture_config(given, self.facts().permissions)
+    }
+
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        super::preflight::capture_config(self, context, given).await
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

@@ -4,8 +4,8 @@ use super::choice::{
 };
 use super::snapshot::snapshots_of;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Permission, Phase, Proof, SiteUse,
-    StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
+    Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::journal::{Check, Measure, RecoveryPoint};
 use crate::providers::backups::{
@@ -169,6 +169,14 @@ impl Action for FindSnapshot {
             cx.recovery_point(point).await?;
         }
         Ok(output)
+    }
+
+    fn grants(&self, given: &Given) -> Vec<Grant> {
+        super::grants::find_snapshot(given, self.facts().permissions)
+    }
+
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        super::preflight::find_snapshot(self, context, given).await
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

@@ -12,6 +12,8 @@ mod fidelity;
 mod find_snapshot;
 mod find_snapshot_by_hand;
 mod listing;
+mod grants;
+mod preflight;
 #[cfg(test)]
 mod rehearsals;
 mod restore_snapshot;

@@ -2,8 +2,8 @@ use super::db_instance::{DbInstanceKind, describe_instance};
 use super::fidelity::{Progress, compare, progress_of};
 use super::snapshot::{Snapshot, describe_snapshot};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Look, Permission, Phase, SiteUse,
-    StepContext, StepError, WaitPlan, own,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Look, Permission,
+    Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
 };
 use crate::client;
 use crate::journal::{ClockPoint, Finding, Severity};
@@ -176,6 +176,18 @@ impl Action for RestoreSnapshot {
         }
         let available_after = asked_at.map(|asked| (at - asked).into());
         Ok(told(name, &ready.instance, available_after))
+    }
+
+    fn grants(&self, given: &Given) -> Vec<Grant> {
+        super::grants::restore_snapshot(given, self.facts().permissions)
+    }
+
+    fn preflight_grants(&self, given: &Given) -> Vec<Grant> {
+        super::grants::preflight_of_restore(given)
+    }
+
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        super::preflight::restore_snapshot(context, given).await
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

@@ -4,8 +4,8 @@ use super::compare::{Comparison, Sample, Seen, Turn, turn};
 use super::judge::{Content, Facts, same_content};
 use super::listing::Lister;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Permission, Phase, Proof, SiteUse,
-    StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
+    Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::ids::SiteName;
 use crate::journal::{Measure, RecoveryPoint};
@@ -148,6 +148,14 @@ impl Action for CheckReplication {
         let seen = pair.look_again(comparison, &mut facts).await?;
         pair.report(&facts, seen.oldest_key.as_deref()).await?;
         Ok(output(&facts, seen.newest_same))
+    }
+
+    fn grants(&self, given: &Given) -> Vec<Grant> {
+        super::grants::check_replication(given, self.facts().permissions)
+    }
+
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        super::preflight::check_replication(context, given).await
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

@@ -219,6 +219,19 @@ impl<'a> Lister<'a> {
     }
 }
 
+/// Key and version id of the first version under a prefix; `None` when there is none on the first page.
+///
+/// # Errors
+/// Those of the listing.
+pub(super) async fn first_key(
+    context: &StepContext,
+    bucket: &Bucket,
+    prefix: &str,
+) -> Result<Option<(String, String)>, StepError> {
+    let page = read_page(context, bucket, prefix, None).await?;
+    Ok(page.versions.into_iter().next().map(|(key, version)| (key, version.id)))
+}
+
 /// Version ids of every version and delete marker of exactly this key.
 ///
 /// # Errors

@@ -9,8 +9,10 @@ mod by_hand;
 mod canary_object;
 mod check_replication;
 mod compare;
+mod grants;
 mod judge;
 mod listing;
+mod preflight;
 mod replicate_canary;
 mod rules;
 #[cfg(test)]

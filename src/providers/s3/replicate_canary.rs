@@ -3,8 +3,8 @@ use super::by_hand;
 use super::canary_object::{CanaryObjectKind, KIND, RUN_MARK, arn, resource_name};
 use super::judge::SourceStatus;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Look, Permission, Phase, SiteUse,
-    StepContext, StepError, WaitPlan, own,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Look, Permission,
+    Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
 };
 use crate::ids::{Digest, SiteName};
 use crate::journal::{Check, Event, FailureClass, Finding, ResourceKey, Severity};
@@ -38,7 +38,7 @@ pub(super) struct ReplicateCanaryInput {
     within: HumanDuration,
 }
 
-fn canary_prefix() -> String {
+pub(super) fn canary_prefix() -> String {
     "redrill-canary/".to_owned()
 }
 
@@ -123,6 +123,14 @@ impl Action for ReplicateCanary {
         canary.output(arrived).await
     }
 
+    fn grants(&self, given: &Given) -> Vec<Grant> {
+        super::grants::replicate_canary(given, self.facts().permissions)
+    }
+
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        super::preflight::replicate_canary(context, given).await
+    }
+
     fn by_hand(&self, input: &HandInput) -> ByHand {
         by_hand::replicate_canary(input)
     }
@@ -139,10 +147,6 @@ the replica's copy is a resource of its own. Buckets with Object Lock in complia
 const PERMISSIONS: &[Permission] = &[
     Permission { action: "s3:PutObject", why: "to write the canary" },
     Permission { action: "s3:GetObject", why: "to read the canary and its replication status" },
-    Permission {
-        action: "s3:GetObjectVersion",
-        why: "to read the canary and its replication status",
-    },
     Permission { action: "s3:ListBucket", why: "to tell \"not there yet\" from \"forbidden\"" },
     Permission { action: "s3:ListBucketVersions", why: "to find every version of the canary" },
     Permission { action: "s3:DeleteObjectVersion", why: "to remove every version of the canary" },

@@ -1,8 +1,8 @@
 use super::input::{Input, QueryInput, Target};
 use super::judge::{NoValue, json, one_value, population, shown, vacuous, watermark};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Look, Permission, Phase, Proof,
-    SiteUse, StepContext, StepError, WaitPlan,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Look, Permission,
+    Phase, Probe, Proof, SiteUse, StepContext, StepError, WaitPlan,
 };
 use crate::expectation::{Expectation, ValueKind};
 use crate::journal::{Check, ClockPoint, Measure, Outcome, RecoveryPoint};
@@ -68,10 +68,17 @@ impl Action for SqlCheck {
             timeout: Duration::from_secs(30 * 60),
             effect: Effect::None,
             creates: &[],
-            permissions: &[Permission {
-                action: "secretsmanager:GetSecretValue",
-                why: "read the password of the database, when credentials name a secret",
-            }],
+            permissions: &[
+                Permission {
+                    action: "secretsmanager:GetSecretValue",
+                    why: "read the password of the database, when credentials name a secret",
+                },
+                // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
+                Permission {
+                    action: "kms:Decrypt",
+                    why: "read it, where the secret is encrypted with a key of your own",
+                },
+            ],
             checks: &[
                 ("database answers", "a query is answered within ready_within"),
                 ("newest data", "the watermark gives a time, and not one ahead of now"),
@@ -118,6 +125,14 @@ impl Action for SqlCheck {
             connected_to: target.shown,
             readable_after: asking.readable_after.map(HumanDuration),
         })
+    }
+
+    fn grants(&self, given: &Given) -> Vec<Grant> {
+        super::before::grants(given, self.facts().permissions)
+    }
+
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        super::before::preflight(context, given).await
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

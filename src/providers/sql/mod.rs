@@ -3,6 +3,7 @@
 //! Main type: [`SqlCheck`]. It changes nothing. Connections are made by [`crate::outside`]; nothing of a driver
 //! belongs here.
 
+mod before;
 mod by_hand;
 mod check;
 mod credentials;

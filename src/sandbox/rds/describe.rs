@@ -87,6 +87,21 @@ pub(super) fn automated_backups(call: Call<'_>) -> Result<Xml, AwsError> {
     Ok(x)
 }
 
+/// How many DB instances an account may have in a region unless it has asked for more
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html>).
+const MOST_INSTANCES: usize = 40;
+
+pub(super) fn account_attributes(call: Call<'_>) -> Result<Xml, AwsError> {
+    let place = call.state.places.get(&call.place);
+    let instances = place.iter().flat_map(|p| p.instances.values());
+    let used = instances.filter(|i| i.timeline.state(call.now).is_some()).count();
+    let mut x = Xml::new();
+    x.list("AccountQuotas", "AccountQuota", [used], |x, used| {
+        x.text("AccountQuotaName", "DBInstances").text("Used", used).text("Max", MOST_INSTANCES);
+    });
+    Ok(x)
+}
+
 /// RDS keeps events for 14 days and tells those of the last hour unless asked for more:
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeEvents.html>.
 pub(super) fn events(call: Call<'_>) -> Result<Xml, AwsError> {

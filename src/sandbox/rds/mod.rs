@@ -23,6 +23,7 @@ pub(crate) fn answer(call: Call<'_>) -> Result<Xml, AwsError> {
         "DescribeDBInstances" => describe::instances(call),
         "DescribeDBSnapshots" => snapshots::describe(call),
         "DescribeDBInstanceAutomatedBackups" => describe::automated_backups(call),
+        "DescribeAccountAttributes" => describe::account_attributes(call),
         "DescribeEvents" => describe::events(call),
         "DescribeDBParameters" => groups::parameters(call),
         "DescribeDBParameterGroups" => groups::parameter_groups(call),

@@ -1,0 +1,208 @@
+use super::Permission;
+use crate::ids::{SiteName, StepId};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A permission at a site, limited as far as the scenario says on what it is used.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Grant {
+    /// Where.
+    pub site: SiteName,
+    /// The IAM action: `rds:DescribeDBSnapshots`.
+    pub action: &'static str,
+    /// What it is needed for.
+    pub why: &'static str,
+    /// On what; nothing said means on anything that the action can be used on.
+    pub on: Vec<Target>,
+    /// Under which conditions.
+    pub limits: Vec<Limit>,
+}
+
+/// A resource as the Service Authorization Reference of AWS calls it, and its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// The type of the resource: `db`, `snapshot`, `bucket`, `object`, `Secret`.
+    pub kind: &'static str,
+    /// Its name as it stands in its ARN; `*` and `?` stand for what is not known, as in policies.
+    pub name: String,
+}
+
+/// A condition that a permission can carry.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    /// Only where this service uses the permission on behalf of the role: `rds`, `ec2`, `s3`.
+    Via(&'static str),
+    /// Only listings of keys that begin so.
+    Prefix(String),
+}
+
+impl Grant {
+    /// Adds on what it is used.
+    #[must_use]
+    pub fn on(mut self, kind: &'static str, name: impl Into<String>) -> Self {
+        self.on.push(Target { kind, name: name.into() });
+        self
+    }
+
+    /// Adds a condition.
+    #[must_use]
+    pub fn limited(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
+        self
+    }
+}
+
+/// The input of a step before the run: what comes from earlier steps is not known yet.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// The step.
+    pub step: StepId,
+    /// Its site.
+    pub at: Option<SiteName>,
+    with: Value,
+}
+
+/// What stands for text that is known only on the day.
+const LATER: &str = "\u{1}";
+
+fn holds_later(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == LATER,
+        Value::Array(items) => items.iter().any(holds_later),
+        Value::Object(fields) => fields.values().any(holds_later),
+        _ => false,
+    }
+}
+
+impl Given {
+    /// `with` has every text that refers to an earlier step, or to the run, replaced by [`Given::later_mark`].
+    pub fn new(scenario: &str, step: StepId, at: Option<SiteName>, with: Value) -> Self {
+        Self { scenario: scenario.to_owned(), step, at, with }
+    }
+
+    /// See [`Given::new`].
+    pub fn later_mark() -> Value {
+        Value::String(LATER.to_owned())
+    }
+
+    /// An input by a path of names with dots; `None` when it is not given, or known only on the day.
+    pub fn known(&self, path: &str) -> Option<&Value> {
+        self.value(path).filter(|value| value.as_str() != Some(LATER))
+    }
+
+    /// A text input that is known.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.known(path).and_then(Value::as_str)
+    }
+
+    /// The texts of a list input that are known.
+    pub fn texts(&self, path: &str) -> Vec<&str> {
+        let items = self.known(path).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        items.iter().filter_map(Value::as_str).filter(|text| *text != LATER).collect()
+    }
+
+    /// True for an input that is given and known only on the day, as a whole or in a part.
+    pub fn comes_later(&self, path: &str) -> bool {
+        self.value(path).is_some_and(holds_later)
+    }
+
+    /// The whole input, when all of it is known; what is wrong with it otherwise is for the check of scenarios to say.
+    pub fn input<T: DeserializeOwned>(&self) -> Option<T> {
+        if holds_later(&self.with) {
+            return None;
+        }
+        serde_json::from_value(self.with.clone()).ok()
+    }
+
+    /// True for an input that is given.
+    pub fn has(&self, path: &str) -> bool {
+        self.value(path).is_some()
+    }
+
+    fn value(&self, path: &str) -> Option<&Value> {
+        let found = path.split('.').try_fold(&self.with, |value, name| value.get(name))?;
+        (!found.is_null()).then_some(found)
+    }
+
+    /// A text input as it goes into an ARN: `*` for what is not known. Characters that mean something in policies are
+    /// written so that they stand for themselves
+    /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html>).
+    pub fn pattern(&self, path: &str) -> String {
+        let Some(text) = self.text(path) else { return "*".to_owned() };
+        let mut pattern = String::with_capacity(text.len());
+        for character in text.chars() {
+            match character {
+                '*' | '?' | '$' => {
+                    pattern.push_str("${");
+                    pattern.push(character);
+                    pattern.push('}');
+                }
+                plain => pattern.push(plain),
+            }
+        }
+        pattern
+    }
+
+    /// What all names begin with that steps of this scenario give to what they make, in any run
+    /// (see [`super::StepContext::name_of_mine`]).
+    pub fn own_names(&self) -> String {
+        format!("redrill-{}-*", self.scenario)
+    }
+
+    /// The site that an input names; the step's own without it.
+    pub fn site(&self, path: &str) -> Option<SiteName> {
+        self.text(path).map(SiteName::new).or_else(|| self.at.clone())
+    }
+
+    /// A permission of a list at the step's own site. `None` when the step has none.
+    pub fn grant(&self, permissions: &[Permission], action: &str) -> Option<Grant> {
+        self.grant_at(self.at.clone(), permissions, action)
+    }
+
+    /// The same at another site.
+    pub fn grant_at(
+        &self,
+        site: Option<SiteName>,
+        permissions: &[Permission],
+        action: &str,
+    ) -> Option<Grant> {
+        let found = permissions.iter().find(|permission| permission.action == action);
+        debug_assert!(found.is_some(), "{action} is not declared");
+        let permission = found?;
+        Some(Grant {
+            site: site?,
+            action: permission.action,
+            why: permission.why,
+            on: Vec::new(),
+            limits: Vec::new(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn given() -> Given {
+        let later = Given::later_mark();
+        let with = json!({ "of": "orders", "snapshot": later, "groups": ["sg-1", later], "in": { "secret": "s" } });
+        Given::new("orders-db", StepId::new("restore"), Some(SiteName::new("dr")), with)
+    }
+
+    #[test]
+    fn what_an_earlier_step_tells_is_not_known_before_the_day() {
+        let given = given();
+        assert_eq!((given.text("of"), given.text("snapshot")), (Some("orders"), None));
+        assert_eq!((given.pattern("of"), given.pattern("snapshot")), ("orders".into(), "*".into()));
+        assert!(given.comes_later("snapshot") && given.comes_later("groups"));
+        assert!(!given.comes_later("of") && !given.comes_later("absent"));
+        assert_eq!(given.texts("groups"), ["sg-1"]);
+        assert_eq!(given.text("in.secret"), Some("s"));
+        let odd = Given::new("s", StepId::new("a"), None, json!({ "key": "a*b?${c}" }));
+        assert_eq!(odd.pattern("key"), "a${*}b${?}${$}{c}");
+        assert!(given.has("snapshot") && !given.has("absent"));
+    }
+}

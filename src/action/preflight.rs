@@ -1,0 +1,125 @@
+use super::StepError;
+use crate::ids::SiteName;
+use crate::journal::FailureClass;
+
+/// What a look before the day of the drill has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// What was looked at: `DB subnet group drill-isolated`.
+    pub what: String,
+    /// The site that was asked, if it is not the step's own.
+    pub site: Option<SiteName>,
+    /// IAM actions that the look used.
+    pub permissions: Vec<&'static str>,
+    /// What came out.
+    pub verdict: ProbeVerdict,
+}
+
+/// What came out of a look. Only [`ProbeVerdict::Works`] is good news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeVerdict {
+    /// It is as the drill needs it; the text says what was seen.
+    Works(String),
+    /// The drill would fail there.
+    Fails {
+        /// Why.
+        why: String,
+        /// What to do about it.
+        action: String,
+    },
+    /// AWS said that this may not be done.
+    Denied(String),
+    /// It should have been found out and was not: no answer, throttled, no credentials.
+    Unknown(String),
+    /// It is known only on the day, or can be tried only by doing it.
+    NotBefore(String),
+}
+
+impl Probe {
+    /// A look that needed nothing of AWS, or could not be made before the day.
+    pub fn new(what: impl Into<String>, verdict: ProbeVerdict) -> Self {
+        Self { what: what.into(), site: None, permissions: Vec::new(), verdict }
+    }
+
+    /// What is known only on the day.
+    pub fn not_before(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::new(what, ProbeVerdict::NotBefore(why.into()))
+    }
+
+    /// A look by calls that need these permissions. `judge` says what an answer means.
+    pub fn of<T>(
+        what: impl Into<String>,
+        permissions: &[&'static str],
+        answer: Result<T, StepError>,
+        judge: impl FnOnce(T) -> ProbeVerdict,
+    ) -> Self {
+        let verdict = match answer {
+            Ok(answer) => judge(answer),
+            Err(error) => ProbeVerdict::of(error),
+        };
+        Self { what: what.into(), site: None, permissions: permissions.to_vec(), verdict }
+    }
+
+    /// The same, asked at another site than the step's own.
+    #[must_use]
+    pub fn at(mut self, site: Option<SiteName>) -> Self {
+        self.site = site;
+        self
+    }
+}
+
+impl ProbeVerdict {
+    /// It is as the drill needs it.
+    pub fn works(seen: impl Into<String>) -> Self {
+        Self::Works(seen.into())
+    }
+
+    /// The drill would fail there.
+    pub fn fails(why: impl Into<String>, action: impl Into<String>) -> Self {
+        Self::Fails { why: why.into(), action: action.into() }
+    }
+
+    /// What an error means for the day of the drill: what is not there, or not usable, makes it fail; what could not be asked
+    /// is not known.
+    pub fn of(error: StepError) -> Self {
+        let failure = error.into_failure();
+        match failure.class {
+            FailureClass::Denied => Self::Denied(failure.message),
+            FailureClass::NotFound | FailureClass::Recovery => Self::Fails {
+                why: failure.message,
+                action: failure.help.unwrap_or_else(|| {
+                    "make it, or correct its name, account or region in the scenario".to_owned()
+                }),
+            },
+            _ => Self::Unknown(failure.message),
+        }
+    }
+
+    /// Whether AWS let the calls of the look pass: `None` when there was no answer.
+    pub fn was_allowed(&self) -> Option<bool> {
+        match self {
+            Self::Works(_) | Self::Fails { .. } => Some(true),
+            Self::Denied(_) => Some(false),
+            Self::Unknown(_) | Self::NotBefore(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_tool_is_never_good_news_nor_a_verdict_about_the_backup() {
+        let of = |error| ProbeVerdict::of(error);
+        assert!(matches!(of(StepError::denied("no")), ProbeVerdict::Denied(_)));
+        assert!(matches!(of(StepError::recovery("gone")), ProbeVerdict::Fails { .. }));
+        for error in
+            [StepError::transient("later"), StepError::broken("odd"), StepError::timed_out("slow")]
+        {
+            let verdict = of(error);
+            assert!(matches!(verdict, ProbeVerdict::Unknown(_)), "{verdict:?}");
+            assert_eq!(verdict.was_allowed(), None);
+        }
+    }
+}

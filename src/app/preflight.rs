@@ -1,0 +1,181 @@
+//! `redrill preflight`: looks before the day of a drill, with calls that only read.
+
+use super::output::Output;
+use super::runs::RunFolder;
+use super::world::{self, Target};
+use super::{estate, load, run_one};
+use crate::action::{
+    ActionEntry, Given, Probe, ProbeVerdict, Recorder, Registry, RunFacts, StepContext, StepError,
+};
+use crate::aws::{CallLog, SiteSession, failure_of};
+use crate::cli::{Format, PreflightArgs};
+use crate::client;
+use crate::engine::World;
+use crate::error::{ExitCode, Result};
+use crate::ids::{RunId, SiteName, StepId};
+use crate::journal::{Event, ResourceKey, WorldKind};
+use crate::outside::UNKNOWN_USER;
+use crate::plan::{self, Plan, PlannedStep};
+use crate::preflight::{Looked, Preflight, SiteIdentity, judge};
+use crate::providers;
+use crate::render;
+use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// `redrill preflight`
+pub(super) fn preflight(args: &PreflightArgs, output: &Output) -> Result<ExitCode> {
+    let registry = providers::registry();
+    let paths = [args.scenario.clone()];
+    let mut codes = Vec::new();
+    for ready in load::plans(&paths, &registry, args.values.mode(), &args.values, output)? {
+        let target = target(args, &ready)?;
+        let found = look(&ready.plan, &registry, target)?;
+        match args.format {
+            Format::Json => output.json(&found)?,
+            Format::Text => output.print(&render::preflight(&found))?,
+        }
+        codes.push(found.exit_code());
+    }
+    Ok(ExitCode::worst(codes))
+}
+
+fn target(args: &PreflightArgs, ready: &load::Ready) -> Result<Target> {
+    if let Some(url) = &args.target.endpoint_url {
+        return Ok(Target::Endpoint(url.clone()));
+    }
+    if !args.target.sandbox {
+        return Ok(Target::Real);
+    }
+    let path = estate::path_for(&ready.path, &ready.plan.name, args.target.estate.as_deref())?;
+    let estate = Box::new(estate::read(&path)?);
+    Ok(Target::Sandbox { estate, faults: estate::faults(&args.target.faults)? })
+}
+
+fn look(plan: &Plan, registry: &Registry, target: Target) -> Result<Preflight> {
+    let estate = match target.kind() {
+        WorldKind::Rehearsal { estate } => Some(estate),
+        _ => None,
+    };
+    let runtime = target.runtime()?;
+    runtime.block_on(async {
+        let run = RunId::new(format!("{}-preflight", plan.name));
+        // Nothing is written: approvals, which need the folder, are not asked for.
+        let folder = RunFolder { path: PathBuf::new() };
+        let mut world = world::open(target, plan, &run, &folder).await?;
+        let identities = identities(&world).await;
+        // Where we are somebody else, nothing more is asked.
+        let known = |site: &SiteName| {
+            identities.get(site).is_some_and(|i| matches!(i.verdict, ProbeVerdict::Works(_)))
+        };
+        let sessions = world.sessions.iter().filter(|(site, _)| known(site));
+        world.sessions =
+            Arc::new(sessions.map(|(site, session)| (site.clone(), session.clone())).collect());
+        let facts = Arc::new(run_one::facts(plan, &run, 0, world.clock.now(), UNKNOWN_USER));
+        let mut looked = Vec::new();
+        for step in &plan.steps {
+            let Some(action) = registry.get(&step.uses) else { continue };
+            let at = step.at.clone();
+            for probe in look_at(plan, &world, &facts, step, action).await {
+                looked.push(Looked { step: step.id.clone(), at: at.clone(), probe });
+            }
+        }
+        let grants = plan::grants(plan, registry);
+        Ok(judge(plan, &grants, &identities, &looked, estate))
+    })
+}
+
+/// Who we are at each site, and whether that is the account that the scenario names.
+async fn identities(world: &World) -> BTreeMap<SiteName, SiteIdentity> {
+    let mut found = BTreeMap::new();
+    for (site, session) in world.sessions.iter() {
+        found.insert(site.clone(), identity(session).await);
+    }
+    found
+}
+
+async fn identity(session: &SiteSession) -> SiteIdentity {
+    let client = client!(session, aws_sdk_sts);
+    let answer = match client.get_caller_identity().send().await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let failure = failure_of("sts:GetCallerIdentity", &error);
+            let help = "check profile, role, region and endpoint";
+            let verdict = ProbeVerdict::fails(failure.message, help);
+            return SiteIdentity { verdict, arn: None };
+        }
+    };
+    let arn = answer.arn().map(str::to_owned);
+    let account = answer.account().unwrap_or_default();
+    let verdict = match session.place().account.as_deref() {
+        Some(wanted) if wanted != account => ProbeVerdict::fails(
+            format!("the credentials are those of account {account}, not of {wanted}"),
+            "take the right profile, or name the role that is to be assumed in the scenario's sites",
+        ),
+        Some(_) => ProbeVerdict::works(format!("account {account}, as the scenario says")),
+        None => ProbeVerdict::works(format!("account {account}; the scenario takes any")),
+    };
+    SiteIdentity { verdict, arn }
+}
+
+/// All the looks of one step together may take this long.
+const LONGEST: Duration = Duration::from_secs(300);
+
+async fn look_at(
+    plan: &Plan,
+    world: &World,
+    facts: &Arc<RunFacts>,
+    step: &PlannedStep,
+    action: &ActionEntry,
+) -> Vec<Probe> {
+    let given: Given = plan::given(plan, step);
+    let uses = format!("step {} ({})", step.id, step.uses);
+    if let Some(site) = step.at.as_ref().filter(|site| !world.sessions.contains_key(*site)) {
+        let why = format!("the identity at {site} is not known or not the right one");
+        return vec![Probe::new(uses, ProbeVerdict::Unknown(why))];
+    }
+    let context = StepContext {
+        facts: facts.clone(),
+        step: step.id.clone(),
+        at: step.at.clone(),
+        clock: world.clock.clone(),
+        outside: world.outside.clone(),
+        sessions: world.sessions.clone(),
+        recorder: Arc::new(NothingIsMade),
+        calls: CallLog::default(),
+    };
+    let probes = tokio::select! {
+        biased;
+        probes = action.preflight(&context, &given) => probes,
+        () = world.clock.sleep(LONGEST) => {
+            let why = "no answer within 5 minutes".to_owned();
+            return vec![Probe::new(uses, ProbeVerdict::Unknown(why))];
+        }
+    };
+    if probes.is_empty() {
+        return vec![Probe::not_before(uses, "nothing of it can be looked at before")];
+    }
+    probes
+}
+
+/// Takes what actions write down while they look, and refuses that anything is made.
+struct NothingIsMade;
+
+impl Recorder for NothingIsMade {
+    fn record(&self, event: Event) -> BoxFuture<'_, Result<(), StepError>> {
+        let makes = matches!(event, Event::ResourceIntended { .. } | Event::ResourceOwned { .. });
+        let answer = match makes {
+            true => Err(StepError::broken("preflight makes nothing: this is a bug of redrill")),
+            false => Ok(()),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn holds(&self, _: &ResourceKey) -> bool {
+        false
+    }
+
+    fn progress(&self, _: &StepId, _: &str) {}
+}

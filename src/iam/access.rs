@@ -1,0 +1,408 @@
+use super::table::{Asked, Level, Tags, iam_action};
+use super::trust::Trust;
+use crate::action::{Limit, Target};
+use crate::error::{Error, Result};
+use crate::ids::{Digest, SiteName, StepId};
+use crate::plan::{Plan, StepGrant};
+use crate::scenario::Site;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who needs what in order to run a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Access {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// `drill` or `recovery`.
+    pub mode: String,
+    /// Digest of the plan.
+    pub plan: Digest,
+    /// What the identity needs that starts the program, for assuming the roles of the sites.
+    pub runner: RunnerAccess,
+    /// The roles of the sites; sites that share a role come together.
+    pub roles: Vec<RoleAccess>,
+    /// What holds for all of it.
+    pub notes: Vec<String>,
+}
+
+/// What the identity needs that starts the program.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RunnerAccess {
+    /// Its policy; nothing when no site names a role.
+    pub policy: Option<Value>,
+    /// Who may become it, where that was asked for.
+    pub trust: Option<Value>,
+}
+
+/// A role, and what it needs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RoleAccess {
+    /// Its ARN; nothing for sites without a role, where the program's own identity is used.
+    pub role: Option<String>,
+    /// The account, if the scenario names it.
+    pub account: Option<String>,
+    /// Its sites.
+    pub sites: Vec<SiteName>,
+    /// Its policy.
+    pub policy: Value,
+    /// Who may assume it, where that was asked for.
+    pub trust: Option<Value>,
+    /// Why each permission is there.
+    pub needs: Vec<Need>,
+    /// What cannot be narrowed, and what else should be known.
+    pub notes: Vec<String>,
+}
+
+/// Why a permission is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Need {
+    /// The IAM action.
+    pub action: String,
+    /// The statement that holds it.
+    pub statements: BTreeSet<String>,
+    /// The steps that need it.
+    pub steps: BTreeSet<StepId>,
+    /// What for.
+    pub why: BTreeSet<String>,
+    /// When AWS asks for it, if not at a call of its own.
+    pub besides: Option<String>,
+}
+
+/// A statement of a policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    /// Its name in the policy.
+    pub sid: String,
+    /// IAM actions.
+    pub actions: BTreeSet<&'static str>,
+    /// ARNs, or `*`.
+    pub resources: BTreeSet<String>,
+    /// Conditions, as in a policy; empty without any.
+    pub condition: Map<String, Value>,
+}
+
+impl Statement {
+    fn json(&self) -> Value {
+        let mut all = json!({
+            "Sid": self.sid,
+            "Effect": "Allow",
+            "Action": self.actions,
+            "Resource": self.resources,
+        });
+        if !self.condition.is_empty() {
+            all["Condition"] = Value::Object(self.condition.clone());
+        }
+        all
+    }
+}
+
+/// The largest managed policy, in characters without white space
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>).
+const LARGEST_POLICY: usize = 6144;
+
+const NOTES: [&str; 3] = [
+    "policies of the organisation, permission boundaries, and the policies of keys, buckets and secrets can still forbid \
+     what stands here",
+    "KMS keys are expected in the account of the site; a key of another account needs its own ARN here, and must let the \
+     role in by its policy",
+    "sts:GetCallerIdentity, with which every run begins, needs no permission",
+];
+
+/// Puts the permissions of a plan together, by role. `trust` says who starts the program; `runner` is the ARN of the
+/// identity by which the roles are assumed.
+///
+/// # Errors
+/// A role that is named without an account.
+pub fn access(
+    plan: &Plan,
+    grants: &[StepGrant],
+    trust: Option<&Trust>,
+    runner: Option<&str>,
+) -> Result<Access> {
+    let mut roles: BTreeMap<(Option<String>, Option<String>), Vec<&SiteName>> = BTreeMap::new();
+    for (name, site) in &plan.sites {
+        let role = site.role.as_deref().map(|role| role_arn(role, name, site)).transpose()?;
+        if grants.iter().any(|needed| needed.grant.site == *name) {
+            roles.entry((role, site.account.clone())).or_default().push(name);
+        }
+    }
+    let own: Vec<RoleAccess> =
+        roles.into_iter().map(|(who, sites)| role_access(plan, grants, who, &sites)).collect();
+    let mut runner_access = RunnerAccess { policy: runner_policy(&own), trust: None };
+    let mut own = own;
+    if let Some(trust) = trust {
+        let (partition, account) = runner_home(runner, &own);
+        runner_access.trust = Some(trust.policy(partition, &account));
+    }
+    if let Some(runner) = runner {
+        let trust = Trust::Principal(runner.to_owned());
+        for role in own.iter_mut().filter(|role| role.role.is_some()) {
+            role.trust = Some(trust.policy("aws", ""));
+        }
+    }
+    Ok(Access {
+        scenario: plan.name.clone(),
+        mode: plan.mode.clone(),
+        plan: plan.digest(),
+        runner: runner_access,
+        roles: own,
+        notes: NOTES.map(str::to_owned).to_vec(),
+    })
+}
+
+/// Where the runner's role lives: in its own account, else in that of the first role.
+fn runner_home(runner: Option<&str>, roles: &[RoleAccess]) -> (&'static str, String) {
+    let arn = runner.or_else(|| roles.iter().find_map(|role| role.role.as_deref()));
+    let mut parts = arn.unwrap_or_default().split(':').skip(1);
+    let partition = match parts.next() {
+        Some("aws-cn") => "aws-cn",
+        Some("aws-us-gov") => "aws-us-gov",
+        _ => "aws",
+    };
+    let account = parts.nth(2).filter(|account| !account.is_empty());
+    let account = account.map(str::to_owned);
+    let of_site = || roles.iter().find_map(|role| role.account.clone());
+    (partition, account.or_else(of_site).unwrap_or_else(|| "*".to_owned()))
+}
+
+/// For assuming every role; nothing when there is none.
+fn runner_policy(roles: &[RoleAccess]) -> Option<Value> {
+    let arns: BTreeSet<String> = roles.iter().filter_map(|role| role.role.clone()).collect();
+    let statement = Statement {
+        sid: "StsAssumeSiteRoles".to_owned(),
+        actions: BTreeSet::from(["sts:AssumeRole"]),
+        resources: arns,
+        condition: Map::new(),
+    };
+    (!statement.resources.is_empty()).then(|| document(&[statement]))
+}
+
+fn document(statements: &[Statement]) -> Value {
+    let statements: Vec<Value> = statements.iter().map(Statement::json).collect();
+    json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>: the partitions, by the names of their regions.
+fn partition_of(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
+fn role_arn(role: &str, name: &SiteName, site: &Site) -> Result<String> {
+    if role.starts_with("arn:") {
+        return Ok(role.to_owned());
+    }
+    let account = site.account.as_deref().ok_or_else(|| {
+        let what = format!("the role {role:?} of the site {name} has no account");
+        Error::bad_input(what).help("add account: to the site, or write the whole ARN of the role")
+    })?;
+    Ok(format!("arn:{}:iam::{account}:role/{role}", partition_of(&site.region)))
+}
+
+/// An action under a condition, before statements are put together. The condition is its JSON text, for its order.
+type Piece = (&'static str, String);
+
+fn role_access(
+    plan: &Plan,
+    grants: &[StepGrant],
+    (role, account): (Option<String>, Option<String>),
+    sites: &[&SiteName],
+) -> RoleAccess {
+    let mut pieces: BTreeMap<Piece, BTreeSet<String>> = BTreeMap::new();
+    let mut needs: BTreeMap<&str, Need> = BTreeMap::new();
+    for StepGrant { step, grant } in grants.iter().filter(|g| sites.contains(&&g.grant.site)) {
+        let Some(site) = plan.sites.get(&grant.site) else { continue };
+        let need = needs.entry(grant.action).or_default();
+        need.action = grant.action.to_owned();
+        need.steps.insert(step.clone());
+        need.why.insert(grant.why.to_owned());
+        for (resources, condition) in narrowed(plan, grant.action, &grant.on, &grant.limits, site) {
+            let condition = Value::Object(condition).to_string();
+            pieces.entry((grant.action, condition)).or_default().extend(resources);
+        }
+    }
+    let statements = statements(pieces);
+    for need in needs.values_mut() {
+        let holds = |s: &&Statement| s.actions.contains(need.action.as_str());
+        need.statements = statements.iter().filter(holds).map(|s| s.sid.clone()).collect();
+        need.besides = iam_action(&need.action).and_then(|action| match action.asked {
+            Asked::AtCall => None,
+            Asked::Besides(when) => Some(when.to_owned()),
+        });
+    }
+    let policy = document(&statements);
+    let notes = notes(account.as_deref(), &statements, &policy);
+    RoleAccess {
+        role,
+        account,
+        sites: sites.iter().map(|site| (*site).clone()).collect(),
+        policy,
+        trust: None,
+        needs: needs.into_values().collect(),
+        notes,
+    }
+}
+
+fn notes(account: Option<&str>, statements: &[Statement], policy: &Value) -> Vec<String> {
+    let mut notes = Vec::new();
+    if account.is_none() {
+        notes.push(
+            "the scenario names no account for these sites, so the ARNs hold for any account: add account:"
+                .to_owned(),
+        );
+    }
+    let anywhere = statements.iter().filter(|s| s.resources.contains("*"));
+    let anywhere: BTreeSet<&str> = anywhere.flat_map(|s| s.actions.iter().copied()).collect();
+    if !anywhere.is_empty() {
+        let list = anywhere.into_iter().collect::<Vec<_>>().join(", ");
+        notes.push(format!("AWS has no resource-level permission for {list}: they stand on \"*\""));
+    }
+    let size = policy.to_string().len();
+    if size > LARGEST_POLICY {
+        notes.push(format!(
+            "the policy has {size} characters, a managed policy at most {LARGEST_POLICY}: make one for each site (--site)"
+        ));
+    }
+    notes
+}
+
+/// Actions that stand on the same resources under the same condition become one statement.
+fn statements(pieces: BTreeMap<Piece, BTreeSet<String>>) -> Vec<Statement> {
+    let mut together: BTreeMap<(&str, Level, BTreeSet<String>, String), BTreeSet<&'static str>> =
+        BTreeMap::new();
+    for ((action, condition), resources) in pieces {
+        let service = action.split(':').next().unwrap_or_default();
+        let level = iam_action(action).map_or(Level::Write, |known| known.level);
+        together.entry((service, level, resources, condition)).or_default().insert(action);
+    }
+    let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
+    let made = together.into_iter().map(|((service, level, resources, condition), actions)| {
+        let name = sid(service, level);
+        let number = numbers.entry(name.clone()).or_default();
+        *number += 1;
+        let sid = if *number > 1 { format!("{name}{number}") } else { name };
+        let condition = serde_json::from_str(&condition).unwrap_or_default();
+        Statement { sid, actions, resources, condition }
+    });
+    made.collect()
+}
+
+/// Letters and digits, as a `Sid` must be.
+fn sid(service: &str, level: Level) -> String {
+    let service = match service {
+        "ec2" => "Ec2",
+        "kms" => "Kms",
+        "rds" => "Rds",
+        "s3" => "S3",
+        "secretsmanager" => "SecretsManager",
+        _ => "Other",
+    };
+    let level = match level {
+        Level::Read => "Read",
+        Level::Write => "Write",
+        Level::Tag => "Tag",
+    };
+    format!("{service}{level}")
+}
+
+/// Resources and the condition under which an action may be used on them.
+type Narrowed = (BTreeSet<String>, Map<String, Value>);
+
+fn narrowed(
+    plan: &Plan,
+    action: &str,
+    on: &[Target],
+    limits: &[Limit],
+    site: &Site,
+) -> Vec<Narrowed> {
+    let service = action.split(':').next().unwrap_or_default();
+    let types = iam_action(action).map_or(&[][..], |known| known.resources);
+    let mut common = Map::new();
+    for limit in limits {
+        match limit {
+            Limit::Via(service) => {
+                let host = format!("{service}.{}.{}", site.region, dns_suffix(&site.region));
+                add(&mut common, "StringEquals", "kms:ViaService", host.into());
+            }
+            Limit::Prefix(prefix) => {
+                let pattern = format!("{}*", prefix.trim_end_matches('*'));
+                add(&mut common, "StringLike", "s3:prefix", pattern.into());
+            }
+        }
+    }
+    if action == "kms:CreateGrant" {
+        add(&mut common, "Bool", "kms:GrantIsForAWSResource", "true".into());
+    }
+    if types.is_empty() {
+        add(&mut common, "StringEquals", "aws:RequestedRegion", site.region.clone().into());
+        return vec![(BTreeSet::from(["*".to_owned()]), common)];
+    }
+    let mut all: Vec<Narrowed> = Vec::new();
+    for kind in types {
+        let names = on.iter().filter(|target| target.kind == kind.kind).map(|t| t.name.as_str());
+        let names: Vec<&str> = if on.is_empty() { vec!["*"] } else { names.collect() };
+        let resources: BTreeSet<String> =
+            names.iter().flat_map(|name| arns(service, kind.kind, name, site)).collect();
+        if resources.is_empty() {
+            continue;
+        }
+        let mut condition = common.clone();
+        tag_condition(&mut condition, kind.tags, &plan.name);
+        match all.iter_mut().find(|(_, known)| *known == condition) {
+            Some((known, _)) => known.extend(resources),
+            None => all.push((resources, condition)),
+        }
+    }
+    all
+}
+
+fn add(condition: &mut Map<String, Value>, operator: &str, key: &str, value: Value) {
+    let keys = condition.entry(operator).or_insert_with(|| json!({}));
+    keys[key] = value;
+}
+
+/// Everything that a run makes carries `redrill:run` and the scenario's name as `redrill:scenario`.
+fn tag_condition(condition: &mut Map<String, Value>, tags: Tags, scenario: &str) {
+    let from = match tags {
+        Tags::None => return,
+        Tags::InRequest => "aws:RequestTag",
+        Tags::OnResource => "aws:ResourceTag",
+        Tags::WhenCreating(call) => {
+            add(condition, "StringEquals", "ec2:CreateAction", call.into());
+            "aws:RequestTag"
+        }
+    };
+    add(condition, "StringEquals", &format!("{from}/redrill:scenario"), scenario.into());
+    add(condition, "Null", &format!("{from}/redrill:run"), "false".into());
+}
+
+fn dns_suffix(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+/// The ARNs of a resource, by the formats of the Service Authorization Reference.
+fn arns(service: &str, kind: &str, name: &str, site: &Site) -> Vec<String> {
+    let account = site.account.as_deref().unwrap_or("*");
+    let (partition, region) = (partition_of(&site.region), &site.region);
+    let at = format!("arn:{partition}:{service}:{region}");
+    if name.starts_with("arn:") {
+        // A secret's ARN may be written without the six characters that Secrets Manager adds.
+        let suffixed = (kind == "Secret").then(|| format!("{name}-??????"));
+        return [name.to_owned()].into_iter().chain(suffixed).collect();
+    }
+    vec![match (service, kind) {
+        ("s3", _) => format!("arn:{partition}:s3:::{name}"),
+        // EC2's snapshots belong to no account in their ARN.
+        ("ec2", "snapshot") => format!("{at}::snapshot/{name}"),
+        ("ec2" | "kms", _) => format!("{at}:{account}:{kind}/{name}"),
+        ("secretsmanager", _) if name == "*" => format!("{at}:{account}:secret:*"),
+        ("secretsmanager", _) => format!("{at}:{account}:secret:{name}-??????"),
+        _ => format!("{at}:{account}:{kind}:{name}"),
+    }]
+}

@@ -1,0 +1,50 @@
+//! What a step needs of IAM, and what can be looked at before the day of a drill.
+
+use super::fetch::open_file;
+use crate::action::{Given, Grant, Limit, Permission, Probe, ProbeVerdict, StepContext, StepError};
+use crate::client;
+use crate::time::ByteSize;
+
+pub(super) fn grants(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    if !given.has("object") {
+        return Vec::new();
+    }
+    let bucket = given.pattern("object.bucket");
+    let key = format!("{bucket}/{}", given.pattern("object.key"));
+    let read = if given.has("object.version_id") { "s3:GetObjectVersion" } else { "s3:GetObject" };
+    let grant = |action| given.grant(permissions, action);
+    let all = [
+        grant(read).map(|g| g.on("object", &key)),
+        grant("s3:ListBucket").map(|g| g.on("bucket", &bucket)),
+        grant("kms:Decrypt").map(|g| g.on("key", "*").limited(Limit::Via("s3"))),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+pub(super) async fn preflight(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    if let Some(path) = given.text("file") {
+        let judge = |size| ProbeVerdict::works(format!("there, {}", ByteSize(size)));
+        let answer = open_file(path).map(|snapshot| snapshot.length);
+        return vec![Probe::of(format!("snapshot {path}"), &[], answer, judge)];
+    }
+    let (Some(bucket), Some(key)) = (given.text("object.bucket"), given.text("object.key")) else {
+        let named = given.has("object") || given.has("file");
+        let later = Probe::not_before("etcd snapshot", "an earlier step tells it");
+        return named.then_some(later).into_iter().collect();
+    };
+    let version = given.text("object.version_id");
+    let answer = async {
+        let client = client!(cx.site()?, aws_sdk_s3);
+        let request = client.head_object().bucket(bucket).key(key);
+        let request = request.set_version_id(version.map(str::to_owned));
+        let answer = cx.call("s3:HeadObject", || request.clone().send()).await?;
+        Ok::<_, StepError>(answer.content_length().and_then(|size| u64::try_from(size).ok()))
+    };
+    let judge = |size: Option<u64>| match size {
+        Some(0) => ProbeVerdict::fails("it is empty", "look into the backup job"),
+        Some(size) => ProbeVerdict::works(format!("there, {}", ByteSize(size))),
+        None => ProbeVerdict::Unknown("S3 does not say how long it is".to_owned()),
+    };
+    let needs = if version.is_some() { ["s3:GetObjectVersion"] } else { ["s3:GetObject"] };
+    vec![Probe::of(format!("s3://{bucket}/{key}"), &needs, answer.await, judge)]
+}

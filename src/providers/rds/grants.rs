@@ -1,0 +1,85 @@
+//! On what the steps of RDS use their permissions, for least privilege. Which types of resource an action can be limited to
+//! is in the Service Authorization Reference
+//! (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html>).
+
+use super::db_instance::DbInstanceKind;
+use crate::action::{Given, Grant, Limit, Permission, ResourceKind as _};
+
+pub(super) fn capture_config(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let grant = |action| given.grant(permissions, action);
+    // The group is known only when the instance has been described.
+    let describe = grant("rds:DescribeDBInstances").map(|g| g.on("db", given.pattern("instance")));
+    let parameters = grant("rds:DescribeDBParameters").map(|g| g.on("pg", "*"));
+    describe.into_iter().chain(parameters).collect()
+}
+
+pub(super) fn find_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let grant = |action| given.grant(permissions, action);
+    let snapshots = grant("rds:DescribeDBSnapshots")
+        .map(|g| g.on("db", given.pattern("of")).on("snapshot", "*"));
+    let keys = grant("kms:DescribeKey").map(|g| g.on("key", "*"));
+    snapshots.into_iter().chain(keys).collect()
+}
+
+pub(super) fn restore_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let own = given.own_names();
+    let snapshot = given.pattern("snapshot");
+    let grant = |action| given.grant(permissions, action);
+    // What is not given is RDS's choice: a default group, or that of the snapshot.
+    let restore = grant("rds:RestoreDBInstanceFromDBSnapshot").map(|g| {
+        g.on("db", &own)
+            .on("snapshot", &snapshot)
+            .on("subgrp", given.pattern("subnet_group"))
+            .on("pg", given.pattern("parameter_group"))
+            .on("og", given.pattern("option_group"))
+    });
+    let mut all = vec![
+        grant("rds:DescribeDBSnapshots").map(|g| g.on("snapshot", &snapshot)),
+        restore,
+        grant("rds:AddTagsToResource").map(|g| g.on("db", &own)),
+        grant("rds:DescribeDBInstances").map(|g| g.on("db", &own)),
+        grant("rds:DescribeEvents"),
+        grant("kms:DescribeKey").map(|g| g.on("key", "*")),
+        grant("kms:CreateGrant").map(|g| g.on("key", "*").limited(Limit::Via("rds"))),
+    ];
+    let kind = DbInstanceKind.permissions();
+    all.extend(kind.iter().map(|p| given.grant(kind, p.action).map(|g| g.on("db", &own))));
+    all.into_iter().flatten().collect()
+}
+
+/// What only the look before the day of the drill reads.
+const PREFLIGHT: &[Permission] = &[
+    Permission {
+        action: "rds:DescribeDBSubnetGroups",
+        why: "preflight: the subnet group is there",
+    },
+    Permission {
+        action: "rds:DescribeDBParameterGroups",
+        why: "preflight: the parameter group is there",
+    },
+    Permission {
+        action: "ec2:DescribeSecurityGroups",
+        why: "preflight: the security groups are there",
+    },
+    Permission {
+        action: "rds:DescribeAccountAttributes",
+        why: "preflight: there is room in the quota",
+    },
+];
+
+pub(super) fn preflight_of_restore(given: &Given) -> Vec<Grant> {
+    let grant = |action| given.grant(PREFLIGHT, action);
+    let named = |input, grant: Option<Grant>| grant.filter(|_| given.text(input).is_some());
+    let subnets =
+        grant("rds:DescribeDBSubnetGroups").map(|g| g.on("subgrp", given.pattern("subnet_group")));
+    let parameters = grant("rds:DescribeDBParameterGroups")
+        .map(|g| g.on("pg", given.pattern("parameter_group")));
+    let groups = grant("ec2:DescribeSecurityGroups");
+    let all = [
+        named("subnet_group", subnets),
+        named("parameter_group", parameters),
+        groups.filter(|_| !given.texts("security_groups").is_empty()),
+        grant("rds:DescribeAccountAttributes"),
+    ];
+    all.into_iter().flatten().collect()
+}

@@ -1,0 +1,198 @@
+//! What can be looked at in RDS before the day of a drill. Only calls that read.
+
+use super::capture_config::CaptureConfig;
+use super::db_instance::describe_instance;
+use super::find_snapshot::FindSnapshot;
+use super::snapshot::describe_snapshot;
+use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
+use crate::client;
+use crate::providers::backups::key_probe;
+use aws_sdk_rds::types::AccountQuota;
+
+pub(super) async fn capture_config(
+    action: &CaptureConfig,
+    cx: &StepContext,
+    given: &Given,
+) -> Vec<Probe> {
+    let what = format!("instance {}", given.text("instance").unwrap_or("that is captured"));
+    let Some(input) = given.input() else { return vec![later(what)] };
+    let needs = ["rds:DescribeDBInstances", "rds:DescribeDBParameters"];
+    let answer = action.run(cx, input).await;
+    vec![Probe::of(what, &needs, answer, |seen| match seen.parameters_changed {
+        Some(changed) => ProbeVerdict::works(format!("there, {changed} changed parameters")),
+        None => ProbeVerdict::Unknown("its parameter group could not be read".to_owned()),
+    })]
+}
+
+pub(super) async fn find_snapshot(
+    action: &FindSnapshot,
+    cx: &StepContext,
+    given: &Given,
+) -> Vec<Probe> {
+    let what = format!("snapshots of {}", given.text("of").unwrap_or("the instance"));
+    let Some(input) = given.input() else { return vec![later(what)] };
+    let found = action.run(cx, input).await;
+    let key = found.as_ref().ok().and_then(|found| found.kms_key.clone());
+    let mut probes =
+        vec![Probe::of(what, &["rds:DescribeDBSnapshots"], found, |found| match found.at {
+            Some(at) => ProbeVerdict::works(format!(
+                "{} of {} can be restored; the newest data is of {at} ({})",
+                found.usable_snapshots, found.snapshots_considered, found.id
+            )),
+            None => ProbeVerdict::Unknown(format!(
+                "{} is there, but the time of its data is not known",
+                found.id
+            )),
+        })];
+    if let Some(key) = key {
+        probes.push(key_probe(cx, &key).await);
+    }
+    probes
+}
+
+pub(super) async fn restore_snapshot(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    let mut probes = vec![name_is_free(cx).await];
+    match given.text("snapshot") {
+        None => probes.push(later("snapshot to restore")),
+        Some(id) => probes.extend(snapshot(cx, id).await),
+    }
+    for (input, kind) in
+        [("subnet_group", "DB subnet group"), ("parameter_group", "DB parameter group")]
+    {
+        match given.text(input) {
+            Some(name) => probes.push(group(cx, kind, name).await),
+            None if given.has(input) => probes.push(later(kind)),
+            None => {}
+        }
+    }
+    for id in given.texts("security_groups") {
+        probes.push(security_group(cx, id).await);
+    }
+    if given.comes_later("security_groups") {
+        probes.push(later("security groups"));
+    }
+    if let Some(name) = given.text("option_group") {
+        let why = "option groups are not asked for: the restore refuses one that is not there";
+        probes.push(Probe::not_before(format!("option group {name}"), why));
+    }
+    probes.push(quotas(cx).await);
+    probes
+}
+
+/// Looks for an instance of the name that a run would give: there is none, and asking for it is allowed.
+async fn name_is_free(cx: &StepContext) -> Probe {
+    let name = cx.name_of_mine(63);
+    let answer = describe_instance(cx, &name).await;
+    let judge = |found: Option<_>| match found {
+        None => ProbeVerdict::works("free, and may be asked for"),
+        Some(_) => ProbeVerdict::fails(
+            format!("there is an instance {name} already"),
+            "see whose it is, and remove it",
+        ),
+    };
+    Probe::of("name of the new instance", &["rds:DescribeDBInstances"], answer, judge)
+}
+
+fn later(what: impl Into<String>) -> Probe {
+    Probe::not_before(what, "an earlier step tells it")
+}
+
+async fn snapshot(cx: &StepContext, id: &str) -> Vec<Probe> {
+    let answer = describe_snapshot(cx, id).await;
+    let key = answer.as_ref().ok().and_then(|snapshot| snapshot.key.clone());
+    let judge = |snapshot: super::snapshot::Snapshot| match snapshot.status.as_deref() {
+        Some("available") => ProbeVerdict::works("available"),
+        other => ProbeVerdict::fails(
+            format!("it is {}", other.unwrap_or("in no status that RDS tells")),
+            "name another one, or wait until it is available",
+        ),
+    };
+    let mut probes =
+        vec![Probe::of(format!("snapshot {id}"), &["rds:DescribeDBSnapshots"], answer, judge)];
+    if let Some(key) = key {
+        probes.push(key_probe(cx, &key).await);
+    }
+    probes
+}
+
+async fn group(cx: &StepContext, kind: &str, name: &str) -> Probe {
+    let subnets = kind == "DB subnet group";
+    let answer = async {
+        let client = client!(cx.site()?, aws_sdk_rds);
+        let found = if subnets {
+            let request = client.describe_db_subnet_groups().db_subnet_group_name(name);
+            let answer = cx.call("rds:DescribeDBSubnetGroups", || request.clone().send()).await?;
+            answer.db_subnet_groups().len()
+        } else {
+            let request = client.describe_db_parameter_groups().db_parameter_group_name(name);
+            let answer =
+                cx.call("rds:DescribeDBParameterGroups", || request.clone().send()).await?;
+            answer.db_parameter_groups().len()
+        };
+        Ok::<_, StepError>(found)
+    };
+    let needs =
+        if subnets { "rds:DescribeDBSubnetGroups" } else { "rds:DescribeDBParameterGroups" };
+    Probe::of(format!("{kind} {name}"), &[needs], answer.await, there)
+}
+
+async fn security_group(cx: &StepContext, id: &str) -> Probe {
+    let answer = async {
+        let client = client!(cx.site()?, aws_sdk_ec2);
+        let request = client.describe_security_groups().group_ids(id);
+        let answer = cx.call("ec2:DescribeSecurityGroups", || request.clone().send()).await?;
+        Ok::<_, StepError>(answer.security_groups().len())
+    };
+    let needs = ["ec2:DescribeSecurityGroups"];
+    Probe::of(format!("security group {id}"), &needs, answer.await, there)
+}
+
+fn there(count: usize) -> ProbeVerdict {
+    match count {
+        0 => ProbeVerdict::fails(
+            "it is not there",
+            "make it, or correct its name, account or region in the scenario",
+        ),
+        _ => ProbeVerdict::works("there"),
+    }
+}
+
+/// Whether one more instance fits into the quotas of the account in the region
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_AccountQuota.html>).
+async fn quotas(cx: &StepContext) -> Probe {
+    let answer = async {
+        let client = client!(cx.site()?, aws_sdk_rds);
+        let request = client.describe_account_attributes();
+        let answer = cx.call("rds:DescribeAccountAttributes", || request.clone().send()).await?;
+        Ok::<_, StepError>(answer.account_quotas.unwrap_or_default())
+    };
+    let needs = ["rds:DescribeAccountAttributes"];
+    Probe::of("quota of DB instances", &needs, answer.await, |quotas| room(&quotas))
+}
+
+fn room(quotas: &[AccountQuota]) -> ProbeVerdict {
+    let instances = quotas.iter().find(|quota| quota.account_quota_name() == Some("DBInstances"));
+    match instances.and_then(|quota| quota.used().zip(quota.max())) {
+        Some((used, max)) if used < max => ProbeVerdict::works(format!("{used} of {max} are used")),
+        Some((used, max)) => ProbeVerdict::fails(
+            format!("{used} of {max} are used: there is no room for one more"),
+            "ask AWS for a higher quota in this region, or delete instances",
+        ),
+        None => ProbeVerdict::Unknown("RDS does not tell the quota DBInstances".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_that_is_used_up_fails_and_one_that_is_not_told_is_unknown() {
+        let quota = |used, max| {
+            AccountQuota::builder().account_quota_name("DBInstances").used(used).max(max).build()
+        };
+        assert!(matches!(room(&[quota(39, 40)]), ProbeVerdict::Works(_)));
+        assert!(matches!(room(&[quota(40, 40)]), ProbeVerdict::Fails { .. }));
+        assert!(matches!(room(&[]), ProbeVerdict::Unknown(_)));
+    }
+}

@@ -1,0 +1,148 @@
+//! `redrill preflight` and `redrill iam` as a user meets them, in the estates of the shipped scenarios.
+
+use crate::program::Program;
+use serde_json::Value;
+
+fn look(program: &Program, scenario: &str, more: &[&str]) -> (i32, Value) {
+    let file = format!("scenarios/{scenario}.yaml");
+    let ran =
+        program.run(&[&["preflight", &file, "--sandbox", "--format", "json"][..], more].concat());
+    (ran.code, ran.json())
+}
+
+/// Outcome and reason of a check, or of a permission, at a site.
+fn check(found: &Value, site: &str, what: &str) -> (String, String) {
+    let sites = found["sites"].as_array().unwrap();
+    let site = sites.iter().find(|one| one["site"] == site).unwrap_or_else(|| panic!("{found:#}"));
+    let all = ["checks", "permissions"].map(|list| site[list].as_array().unwrap().clone()).concat();
+    let one = all.iter().find(|one| one["what"].as_str().unwrap().starts_with(what));
+    let one = one.unwrap_or_else(|| panic!("no check {what} in {site:#}"));
+    let text = |name: &str| one[name].as_str().unwrap().to_owned();
+    (text("outcome"), text("why"))
+}
+
+#[test]
+fn a_sound_estate_has_nothing_that_would_fail_and_says_what_nobody_can_know() {
+    let program = Program::new();
+    for scenario in ["orders-db", "ledger-volume", "uploads-replication", "cluster-state"] {
+        let (code, found) = look(&program, scenario, &[]);
+        assert_eq!(code, 0, "{scenario}: {found:#}");
+        assert_eq!(found["summary"]["failed"], 0, "{scenario}");
+        assert_eq!(found["summary"]["not_checked"], 0, "{scenario}: {found:#}");
+        assert!(found["summary"]["passed"].as_u64().unwrap() >= 2, "{scenario}");
+        assert!(found["summary"]["not_before"].as_u64().unwrap() >= 1, "{scenario}");
+        assert!(found["rehearsal"].is_string(), "{scenario}");
+    }
+    let (_, found) = look(&program, "orders-db", &[]);
+    assert_eq!(check(&found, "dr", "snapshots of orders-db").0, "passed");
+    assert_eq!(check(&found, "dr", "DB subnet group drill-isolated").0, "passed");
+    assert_eq!(check(&found, "dr", "secret orders/readonly").0, "passed");
+    assert_eq!(check(&found, "dr", "rds:DescribeDBSnapshots").0, "passed");
+    // A permission that was not tried is never one that is there.
+    assert_eq!(check(&found, "dr", "rds:RestoreDBInstanceFromDBSnapshot").0, "not_before");
+    let (_, found) = look(&program, "ledger-volume", &[]);
+    assert_eq!(check(&found, "dr", "ec2:CreateVolume").0, "passed");
+    assert_eq!(check(&found, "dr", "ec2:CreateTags").0, "passed");
+    assert_eq!(check(&found, "dr", "ec2:DeleteVolume").0, "not_before");
+}
+
+#[test]
+fn what_would_fail_on_the_day_is_said_before_it_with_what_to_do() {
+    let program = Program::new();
+    for (scenario, estate, site, what) in [
+        ("orders-db", "no-copies", "dr", "snapshots of orders-db"),
+        ("orders-db", "key-disabled", "dr", "snapshots of orders-db"),
+        ("ledger-volume", "no-copies", "dr", "snapshots with the tags"),
+        ("uploads-replication", "versioning-suspended", "dr", "versioning of bucket"),
+        ("cluster-state", "missing", "dr", "s3://platform-etcd-dr"),
+    ] {
+        let (code, found) = look(&program, scenario, &["--estate", estate]);
+        assert_eq!(check(&found, site, what).0, "failed", "{estate}");
+        assert_eq!(code, 1, "{estate}");
+        let file = format!("scenarios/{scenario}.yaml");
+        let ran = program.run(&["preflight", &file, "--sandbox", "--estate", estate]);
+        assert!(ran.stdout.contains("would fail: ") && ran.stdout.contains("      do: "));
+        assert!(ran.stdout.contains("REHEARSAL"), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_group_that_is_not_there_would_fail() {
+    let program = Program::new();
+    let text = std::fs::read_to_string(program.path("scenarios/orders-db.yaml")).unwrap();
+    let text = text.replace("subnets: drill-isolated", "subnets: not-there");
+    program.write("drills/orders-db.yaml", text);
+    let estate = "scenarios/estates/orders-db.yaml";
+    let ran = program.run(&[
+        "preflight",
+        "drills/orders-db.yaml",
+        "--sandbox",
+        "--estate",
+        estate,
+        "--format",
+        "json",
+    ]);
+    assert_eq!(check(&ran.json(), "dr", "DB subnet group not-there").0, "failed");
+    assert_eq!(ran.code, 1);
+}
+
+#[test]
+fn a_permission_that_is_denied_fails_if_the_drill_needs_it_and_is_not_checked_if_only_preflight_does()
+ {
+    let program = Program::new();
+    let denied = |call: &str| format!("{call}=error:AccessDenied:403");
+    let fault = denied("rds:DescribeDBSnapshots");
+    let (code, found) = look(&program, "orders-db", &["--fault", &fault]);
+    assert_eq!(check(&found, "dr", "rds:DescribeDBSnapshots").0, "failed");
+    assert_eq!(code, 1);
+    let fault = denied("rds:DescribeDBSubnetGroups");
+    let (code, found) = look(&program, "orders-db", &["--fault", &fault]);
+    let (outcome, why) = check(&found, "dr", "DB subnet group");
+    assert_eq!(outcome, "not_checked");
+    assert!(why.contains("AccessDenied"), "{why}");
+    assert_eq!(code, 2);
+    let fault = "ec2:CreateVolume=error:UnauthorizedOperation:403";
+    let (code, found) = look(&program, "ledger-volume", &["--fault", fault]);
+    assert_eq!(check(&found, "dr", "ec2:CreateVolume").0, "failed");
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn what_could_not_be_asked_is_never_passed() {
+    let program = Program::new();
+    let fault = "secretsmanager:GetSecretValue=server_error";
+    let (code, found) = look(&program, "orders-db", &["--fault", fault]);
+    assert_eq!(check(&found, "dr", "secret orders/readonly").0, "not_checked");
+    assert_eq!(check(&found, "dr", "secretsmanager:GetSecretValue").0, "not_checked");
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn nothing_is_changed_by_looking() {
+    // The guard of preflight refuses every call that changes something; a dry run of EC2 is the one exception.
+    let program = Program::new();
+    let (_, found) = look(&program, "ledger-volume", &[]);
+    assert_eq!(check(&found, "dr", "dry run of CreateVolume").1, "EC2 would allow it");
+    assert!(program.files_of_runs().is_empty(), "{:?}", program.files_of_runs());
+}
+
+#[test]
+fn one_document_is_printed_as_iam_takes_it_or_what_is_missing_is_said() {
+    let program = Program::new();
+    let iam =
+        |more: &[&str]| program.run(&[&["iam", "scenarios/orders-db.yaml"][..], more].concat());
+    let ran = iam(&["--site", "dr", "--document", "policy"]);
+    let policy = ran.json();
+    assert_eq!(policy["Version"], "2012-10-17");
+    assert!(policy["Statement"].as_array().unwrap().len() >= 5);
+    iam(&["--document", "policy"]).says(3, &["several roles", "--site"]);
+    iam(&["--site", "moon"]).says(3, &["no site moon", "dr, primary"]);
+    iam(&["--site", "dr", "--document", "trust"]).says(3, &["--runner"]);
+    iam(&["--trust", "irsa"]).says(3, &["--oidc-provider"]);
+    iam(&["--trust", "github", "--subject", "main"]).says(3, &["repo:OWNER/NAME"]);
+    let ran = iam(&["--preflight", "--site", "dr", "--format", "json"]);
+    assert!(ran.stdout.contains("rds:DescribeAccountAttributes"), "{}", ran.stdout);
+    let ran = iam(&[]);
+    assert!(!ran.stdout.contains("rds:DescribeAccountAttributes"));
+    assert!(ran.stdout.contains("restore: restore [RdsWrite"), "{}", ran.stdout);
+}
