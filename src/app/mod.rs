@@ -6,6 +6,7 @@
 mod actions;
 mod answer;
 mod check;
+mod credentials;
 mod estate;
 mod interrupt;
 mod load;

@@ -216,6 +216,18 @@ impl Observer for Progress {
             Event::ApprovalRequested { step, text, .. } => {
                 self.line(at, &format!("asks         {step}: {text}"));
             }
+            Event::CredentialsExpired { site, message, .. } => self.line(
+                at,
+                &format!(
+                    "credentials  of the site {site} are expired ({message}): renew them (aws sso login, or however you \
+                     get them); the drill goes on by itself"
+                ),
+            ),
+            Event::CredentialsWaited { site, renewed, waited_ms, .. } => {
+                let waited = whole(Duration::from_millis(*waited_ms));
+                let how = if *renewed { "work again" } else { "were not renewed" };
+                self.line(at, &format!("credentials  of the site {site} {how} after {waited}"));
+            }
             Event::CancelRequested { by } => {
                 self.line(at, &format!("cancelled    by {by}: releasing"))
             }

@@ -11,14 +11,17 @@ use crate::plan::Plan;
 use crate::sandbox::{self, Estate, EstateOutside, Fault};
 use crate::scenario::Site;
 use crate::time::Clock;
-use aws_config::sts::AssumeRoleProvider;
+use super::credentials::{self, Role};
+use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource, TimeSource};
 use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -125,7 +128,7 @@ fn sandboxed(estate: Estate, faults: Vec<Fault>, plan: &Plan, policy: Arc<GuardP
 
 /// The virtual clock for the SDK, which signs with it.
 #[derive(Debug)]
-struct VirtualTime(Clock);
+pub(super) struct VirtualTime(pub(super) Clock);
 
 impl TimeSource for VirtualTime {
     fn now(&self) -> SystemTime {
@@ -143,45 +146,67 @@ async fn real(
     let clock = Clock::system();
     let mut sessions = BTreeMap::new();
     for (name, site) in &plan.sites {
-        let config = real_config(endpoint.as_deref(), site, plan, run).await?;
-        sessions.insert(name.clone(), SiteSession::new(place(name, site), &config, policy.clone()));
+        let role = match &site.role {
+            None => None,
+            Some(role) => Some(Role {
+                arn: role_arn(role, site.account.as_deref())?,
+                session_name: session_name(run, plan),
+                length: None,
+            }),
+        };
+        let session = real_session(endpoint.clone(), place(name, site), role, &policy).await;
+        sessions.insert(name.clone(), session);
     }
     let outside = Arc::new(RealOutside::with_clock(&folder.path, clock.clone()));
     let on_loss = Arc::new(|_: &[SiteName], _: bool| {});
     Ok(World { clock, outside, sessions: Arc::new(sessions), policy, on_loss })
 }
 
-async fn real_config(
-    endpoint: Option<&str>,
-    site: &Site,
-    plan: &Plan,
-    run: &RunId,
-) -> Result<SdkConfig> {
+/// A session at AWS's own endpoints, or at another one. Its credentials are fetched anew when they end or are refused.
+pub(super) async fn real_session(
+    endpoint: Option<String>,
+    place: Place,
+    role: Option<Role>,
+    policy: &Arc<GuardPolicy>,
+) -> SiteSession {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
+    let region = place.region.clone();
+    let load = move || -> BoxFuture<'static, SdkConfig> {
+        Box::pin(load_config(endpoint.clone(), region.clone(), http.clone()))
+    };
+    let config = load().await;
+    let time = SharedTimeSource::new(SystemTimeSource::new());
+    let renewing = credentials::renewing(place.site.clone(), Arc::new(load), role, time);
+    let config = config
+        .into_builder()
+        .identity_cache(IdentityCache::no_cache())
+        .credentials_provider(SharedCredentialsProvider::new(renewing.clone()))
+        .build();
+    SiteSession::new(place, &config, policy.clone()).renewing(renewing)
+}
+
+/// What environment and files say now.
+async fn load_config(
+    endpoint: Option<String>,
+    region: String,
+    http: SharedHttpClient,
+) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
         .read_timeout(Duration::from_secs(60))
         .operation_attempt_timeout(Duration::from_secs(120))
         .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(site.region.clone()))
+        .region(Region::new(region))
         .http_client(http)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::disabled());
     if let Some(url) = endpoint {
         loader = loader.endpoint_url(url);
     }
-    let base = loader.load().await;
-    let Some(role) = &site.role else { return Ok(base) };
-    let arn = role_arn(role, site.account.as_deref())?;
-    let provider = AssumeRoleProvider::builder(arn)
-        .session_name(session_name(run, plan))
-        .configure(&base)
-        .build()
-        .await;
-    Ok(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build())
+    loader.load().await
 }
 
 fn role_arn(role: &str, account: Option<&str>) -> Result<String> {

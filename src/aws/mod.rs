@@ -4,12 +4,17 @@
 //! permanent [`Guard`] and the sealed HTTP client. A client built otherwise cannot send anything. This module names
 //! services only in the guard's table of operations.
 
+mod budget;
 mod classify;
+mod credentials;
 mod guard;
 mod operations;
+mod origin;
 mod session;
 
-pub use classify::failure_of;
+pub use budget::RetryBudget;
+pub use classify::{failure_of, is_expiry, site_of};
+pub use credentials::{CredentialsSource, RenewingCredentials, SiteCredentials};
 pub use guard::{Guard, GuardPolicy, Refused};
 pub use operations::{OPERATIONS, OperationKind, kind_of};
 pub use session::{CallLog, Place, SiteSession};

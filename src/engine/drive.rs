@@ -99,6 +99,10 @@ pub async fn drive(drive: Drive<'_>) -> Result<RunState, DriveError> {
     }
 }
 
+/// How long expired credentials of a site are waited for while resources are removed, all of them together. After that
+/// they are named as left behind.
+const CREDENTIALS_WHILE_RELEASING: Duration = Duration::from_secs(30 * 60);
+
 struct Loop<'a> {
     plan: &'a Plan,
     registry: &'a Registry,
@@ -141,9 +145,10 @@ enum Effect {
 impl Loop<'_> {
     /// After a resumption: what is lost is lost.
     fn reopen(&mut self) {
-        let lost = look(&self.state, |state| state.disaster.is_some() && !state.releasing);
-        if lost {
-            self.lose(true);
+        let (declared, releasing) =
+            look(&self.state, |state| (state.disaster.is_some(), state.releasing));
+        if declared {
+            self.lose(!releasing);
         }
     }
 
@@ -264,6 +269,12 @@ impl Loop<'_> {
     fn lose(&self, begins: bool) {
         let lost = &self.plan.disaster.lost;
         self.world.policy.set_lost(if begins { lost } else { &[] });
+        if !begins {
+            // Steps have limits of their own; releasing has none, and must come to its end.
+            for session in self.world.sessions.values() {
+                session.credentials().limit_patience(CREDENTIALS_WHILE_RELEASING);
+            }
+        }
         (self.world.on_loss)(lost, begins);
     }
 

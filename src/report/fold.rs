@@ -55,6 +55,17 @@ pub(super) struct Question<'a> {
     pub(super) answer: Option<(Mark, &'a Approval)>,
 }
 
+/// A time in which the run waited for expired credentials.
+#[derive(Clone, Debug)]
+pub(super) struct CredentialWait<'a> {
+    pub(super) step: &'a StepId,
+    pub(super) site: &'a SiteName,
+    /// Of the run's time; the end is absent when the step was stopped meanwhile.
+    pub(super) from_ms: u64,
+    pub(super) until_ms: Option<u64>,
+    pub(super) renewed: bool,
+}
+
 /// What the records say about one resource.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ResourceFold<'a> {
@@ -83,6 +94,7 @@ pub(super) struct Fold<'a> {
     pub(super) reached: Vec<(&'a StepId, ClockPoint, DateTime<Utc>, &'a str, Mark)>,
     pub(super) resources: BTreeMap<&'a ResourceKey, ResourceFold<'a>>,
     pub(super) questions: Vec<Question<'a>>,
+    pub(super) credential_waits: Vec<CredentialWait<'a>>,
     pub(super) cancelled: Vec<(Mark, &'a str)>,
     pub(super) resumed: u32,
     pub(super) finished: Option<(Mark, Outcome)>,
@@ -137,6 +149,7 @@ impl<'a> Fold<'a> {
             reached: Vec::new(),
             resources: BTreeMap::new(),
             questions: Vec::new(),
+            credential_waits: Vec::new(),
             cancelled: Vec::new(),
             resumed: 0,
             finished: None,
@@ -186,6 +199,23 @@ impl<'a> Fold<'a> {
                 self.checks.push((step, attempt, mark, check));
             }
             Event::Found { step, finding } => self.findings.push((step, mark, finding)),
+            Event::CredentialsExpired { step, site, .. } => {
+                let (from_ms, until_ms, renewed) = (mark.ms, None, false);
+                self.credential_waits.push(CredentialWait { step, site, from_ms, until_ms, renewed });
+            }
+            Event::CredentialsWaited { step, site, renewed, waited_ms } => {
+                let open = |wait: &&mut CredentialWait<'_>| {
+                    wait.step == step && wait.site == site && wait.until_ms.is_none()
+                };
+                let Some(wait) = self.credential_waits.iter_mut().rev().find(open) else {
+                    let unasked = format!("step {step} waited for credentials that were not expired");
+                    return Err(ReportError::contradiction(mark.seq, unasked));
+                };
+                // It began with the first refusal, a moment before it was written down.
+                wait.from_ms = mark.ms.saturating_sub(*waited_ms).min(wait.from_ms);
+                wait.until_ms = Some(mark.ms);
+                wait.renewed = *renewed;
+            }
             Event::Waited { step, wait } => self.steps.entry(step).or_default().waits.push(wait),
             Event::RecoveryPointSeen { step, point } => self.points.push((step, mark, point)),
             Event::Reached { step, point, at, source } => {
@@ -309,6 +339,8 @@ fn step_of(event: &Event) -> Option<&StepId> {
         | Event::Checked { step, .. }
         | Event::Found { step, .. }
         | Event::Waited { step, .. }
+        | Event::CredentialsExpired { step, .. }
+        | Event::CredentialsWaited { step, .. }
         | Event::RecoveryPointSeen { step, .. }
         | Event::Reached { step, .. }
         | Event::ResourceIntended { step, .. }

@@ -106,6 +106,9 @@ pub struct TimeReport {
     pub assumed: Vec<Assumed>,
     /// Part of `measured` during which the run waited for a person.
     pub waiting_for_people: HumanDuration,
+    /// Part of `measured` during which the run waited for expired credentials to be renewed.
+    #[serde(default, skip_serializing_if = "HumanDuration::is_zero")]
+    pub waiting_for_credentials: HumanDuration,
     /// The distance to the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<Margin>,
