@@ -29,8 +29,9 @@ impl StepError {
 
     /// Credentials that worked have expired and were not renewed in time. The step is inconclusive.
     pub fn credentials_expired(message: impl Into<String>) -> Self {
-        Self::new(FailureClass::CredentialsExpired, message)
-            .help("renew the credentials (aws sso login, or however you get them), then run it again")
+        Self::new(FailureClass::CredentialsExpired, message).help(
+            "renew the credentials (aws sso login, or however you get them), then run it again",
+        )
     }
 
     /// Something failed for a moment. The step may be tried again.

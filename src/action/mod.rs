@@ -7,6 +7,7 @@
 mod context;
 mod error;
 mod facts;
+mod poll;
 mod registry;
 mod resource;
 mod retry;
@@ -16,6 +17,7 @@ mod wait;
 pub use context::{Recorder, RunFacts, Sessions, StepContext};
 pub use error::StepError;
 pub use facts::{ActionFacts, Effect, Exercised, Permission, Phase, Proof, SiteUse};
+pub use poll::{Fetched, SharedLook};
 pub use registry::{Action, ActionEntry, Registry};
 pub use resource::{Found, ResourceContext, ResourceKind, own};
 pub use runbook::{ByHand, HandInput};

@@ -9,6 +9,7 @@ mod check;
 mod credentials;
 mod estate;
 mod interrupt;
+mod journal_store;
 mod load;
 mod output;
 mod plan;

@@ -1,24 +1,34 @@
 use super::interrupt::Interrupts;
+use super::journal_store::{self, Objects, StoreUrl, Stored};
 use super::output::Output;
 use super::progress::Progress;
 use super::report::earlier_runs;
 use super::run_one;
-use super::runs::Store;
-use super::world::Target;
+use super::runs::{RunFolder, Store};
+use super::world::{self, Target};
 use crate::cli::{Format, ResumeArgs};
 use crate::error::{Error, ExitCode, Result};
-use crate::journal::{self, RunHead, WorldKind};
+use crate::ids::RunId;
+use crate::journal::{self, Journal, RunHead, WorldKind};
 use crate::providers;
+use crate::time::Clock;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// `redrill resume`
 pub(super) fn resume(args: &ResumeArgs, store: &Store, output: &Output) -> Result<ExitCode> {
-    let folder = store.find(&args.run)?;
+    let folder = match journal_store::run_at(&args.run) {
+        Some(there) => fetched(args, there?, store, output)?,
+        None => store.find(&args.run)?,
+    };
     let contents = journal::read(&folder.journal()).map_err(|e| folder.refused(&e))?;
     let state = folder.fold(&contents.records)?;
     let head =
         state.head.clone().ok_or_else(|| folder.refused(&"it does not start with a start"))?;
     let target = target(args, &head, state.finished.is_some())?;
+    if state.finished.is_none() && folder.has_store() {
+        take_over(args, &target, &folder, &head, output)?;
+    }
     let plan = folder.plan()?;
     let mut progress = Progress::new(&plan, *output, false, false);
     let earlier = earlier_runs(store, &plan.name, head.number)?;
@@ -37,6 +47,76 @@ pub(super) fn resume(args: &ResumeArgs, store: &Store, output: &Output) -> Resul
         Format::Text => output.print(&ended.summary(output))?,
     }
     Ok(ended.report.exit_code())
+}
+
+/// Fetches a run from its store into a folder of its own, unless it is there already.
+fn fetched(
+    args: &ResumeArgs,
+    (url, run): (StoreUrl, RunId),
+    store: &Store,
+    output: &Output,
+) -> Result<RunFolder> {
+    let target = match &args.endpoint_url {
+        Some(url) => Target::Endpoint(url.clone()),
+        None => Target::Real,
+    };
+    if let Ok(folder) = store.find(run.as_str())
+        && folder.has_store()
+    {
+        return Ok(folder);
+    }
+    let stored = Stored {
+        url: url.to_string(),
+        region: args.store_region.clone(),
+        owner: None,
+        token: String::new(),
+    };
+    let fetched = target.runtime()?.block_on(async {
+        let objects = objects(&target, &stored, &run, output).await?;
+        journal_store::fetch(&objects).await
+    })?;
+    let folder = store.adopt(&run)?;
+    folder.write("plan.json", &fetched.plan)?;
+    folder.write("scenario.yaml", &fetched.scenario)?;
+    folder.write_store(&stored)?;
+    folder.write("journal.jsonl", &fetched.lines)?;
+    output.note(&format!("fetched {} from {url}", folder.path.display()));
+    Ok(folder)
+}
+
+/// Claims the run in its store, and brings the two journals to one.
+fn take_over(
+    args: &ResumeArgs,
+    target: &Target,
+    folder: &RunFolder,
+    head: &RunHead,
+    output: &Output,
+) -> Result<()> {
+    // A process of this machine that is still at work holds the file.
+    drop(Journal::reopen(&folder.journal()).map_err(|e| folder.refused(&e))?);
+    let mut stored = folder.store()?;
+    if let Some(region) = &args.store_region {
+        stored.region = Some(region.clone());
+        folder.write_store(&stored)?;
+    }
+    target.runtime()?.block_on(async {
+        let objects = objects(target, &stored, &head.run, output).await?;
+        let how = (args.take_over, Clock::system().now());
+        journal_store::take_over(&objects, folder, &head.run, how).await
+    })
+}
+
+async fn objects(
+    target: &Target,
+    stored: &Stored,
+    run: &RunId,
+    output: &Output,
+) -> Result<Objects> {
+    let url: StoreUrl = stored.url.parse()?;
+    let session = world::store_session(target, None, &url, stored.region.as_deref()).await?;
+    let output = *output;
+    let tell = Arc::new(move |text: &str| output.note(text));
+    Ok(Objects::new(session, url, run.clone(), Clock::system(), tell))
 }
 
 /// The world that the run was in. An estate ended with its process: a rehearsal cannot be gone on with.

@@ -1,6 +1,9 @@
 //! The one composition root: real services, another endpoint, or the sandbox behind the same clients.
 
+use super::credentials::{self, Role};
+use super::journal_store::{self, StoreUrl};
 use super::runs::RunFolder;
+use crate::action::Sessions;
 use crate::aws::{GuardPolicy, Place, SiteSession};
 use crate::engine::World;
 use crate::error::{Error, Result};
@@ -11,7 +14,6 @@ use crate::plan::Plan;
 use crate::sandbox::{self, Estate, EstateOutside, Fault};
 use crate::scenario::Site;
 use crate::time::Clock;
-use super::credentials::{self, Role};
 use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -124,6 +126,56 @@ fn sandboxed(estate: Estate, faults: Vec<Fault>, plan: &Plan, policy: Arc<GuardP
         }
     };
     World { clock, outside, sessions: Arc::new(sessions), policy, on_loss: Arc::new(on_loss) }
+}
+
+/// The session for the journal's store: the default credentials, and nothing may be changed with it but objects below the
+/// store's own prefix. `sites` are those of the opened world, if there is one.
+pub(super) async fn store_session(
+    target: &Target,
+    sites: Option<&Sessions>,
+    url: &StoreUrl,
+    region: Option<&str>,
+) -> Result<SiteSession> {
+    let policy = Arc::new(GuardPolicy::storing(&url.place()));
+    let site = journal_store::site_name();
+    let endpoint = match target {
+        Target::Sandbox { .. } => return sandboxed_store(sites, site, region, policy),
+        Target::Real => None,
+        Target::Endpoint(url) => Some(url.clone()),
+    };
+    let region = match region {
+        Some(region) => region.to_owned(),
+        None => default_region().await?,
+    };
+    let place = Place { site, account: None, region };
+    Ok(real_session(endpoint, place, None, &policy).await)
+}
+
+async fn default_region() -> Result<String> {
+    let loaded = aws_config::defaults(BehaviorVersion::latest()).load().await;
+    let region = loaded.region().map(ToString::to_string);
+    region.ok_or_else(|| {
+        Error::bad_input("neither the environment nor the profile names a region for the store")
+            .help("add --store-region")
+    })
+}
+
+/// In a rehearsal the store is a bucket of the estate, reached as a site of its region would.
+fn sandboxed_store(
+    sites: Option<&Sessions>,
+    site: SiteName,
+    region: Option<&str>,
+    policy: Arc<GuardPolicy>,
+) -> Result<SiteSession> {
+    let in_region =
+        |session: &&SiteSession| region.is_none_or(|region| session.place().region == region);
+    let like = sites.and_then(|sites| sites.values().find(in_region));
+    let like = like.ok_or_else(|| {
+        Error::bad_input("in a rehearsal, the store must be in the region of one of the sites")
+            .help("add --store-region with the region of a site")
+    })?;
+    let place = Place { site, account: None, region: like.place().region.clone() };
+    Ok(SiteSession::new(place, like.config(), policy))
 }
 
 /// The virtual clock for the SDK, which signs with it.

@@ -235,9 +235,7 @@ fn class_of(code: Option<&str>, status: u16) -> FailureClass {
 }
 
 /// An error and its causes, the innermost last.
-fn causes<'e>(
-    error: &'e (dyn Error + 'static),
-) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| (*error).source())
 }
 

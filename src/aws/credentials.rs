@@ -93,9 +93,8 @@ impl ProvideCredentials for RenewingCredentials {
     where
         Self: 'a,
     {
-        let at_site = |source| {
-            CredentialsError::provider_error(AtSite { site: self.site.clone(), source })
-        };
+        let at_site =
+            |source| CredentialsError::provider_error(AtSite { site: self.site.clone(), source });
         future::ProvideCredentials::new(async move { self.fetch().await.map_err(at_site) })
     }
 }

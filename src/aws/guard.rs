@@ -22,12 +22,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub struct GuardPolicy {
     lost: Mutex<BTreeSet<SiteName>>,
+    /// Set for the journal's store: the only place, as `bucket/prefix`, in which objects may be written.
+    storing: Option<String>,
 }
 
 impl GuardPolicy {
+    /// Reading, and writing objects below `place` (a bucket, with an optional prefix).
+    pub fn storing(place: &str) -> Self {
+        Self { storing: Some(place.to_owned()), ..Self::default() }
+    }
+
     /// From now on every call to exactly these sites is refused, reads included.
     pub fn set_lost(&self, sites: &[SiteName]) {
         *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = sites.iter().cloned().collect();
+    }
+
+    /// Whether a change may be made as far as the journal's store is concerned, if this is its policy.
+    fn permits_storing(&self, operation: &str, host: &str, path: &str) -> Result<(), Refused> {
+        let Some(place) = &self.storing else { return Ok(()) };
+        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        // The bucket stands before the host or first in the path.
+        let key = if host.starts_with(&format!("{bucket}.")) {
+            path.strip_prefix('/')
+        } else {
+            path.strip_prefix(&format!("/{bucket}/"))
+        };
+        let below = |key: &str| prefix.is_empty() || key.starts_with(&format!("{prefix}/"));
+        if operation == "s3:PutObject" && key.is_some_and(below) {
+            return Ok(());
+        }
+        let (operation, path, place) = (operation.to_owned(), path.to_owned(), place.clone());
+        Err(Refused::OutsideTheStore { operation, path, place })
     }
 
     fn is_lost(&self, site: &SiteName) -> bool {
@@ -51,6 +76,16 @@ pub enum Refused {
     UnknownOperation {
         /// The operation, as in IAM.
         operation: String,
+    },
+    /// The journal's store may only be written below its own place.
+    #[error("{operation} of {path} was refused: only objects below {place} are written here")]
+    OutsideTheStore {
+        /// The operation, as in IAM.
+        operation: String,
+        /// The path that would have been written.
+        path: String,
+        /// The store, as `bucket/prefix`.
+        place: String,
     },
     /// It would change something at a real endpoint, for which this version has no guard yet.
     #[error(
@@ -149,6 +184,9 @@ impl Intercept for Guard {
         if judged.kind == OperationKind::Changes && !is_harmless(&host) {
             return Err(Refused::RealEndpoint { operation: judged.operation, host }.into());
         }
+        if judged.kind == OperationKind::Changes {
+            self.policy.permits_storing(&judged.operation, &host, uri.path())?;
+        }
         context.request_mut().add_extension(Cleared);
         Ok(())
     }
@@ -222,6 +260,26 @@ mod tests {
             "sandbox.invalid.example.com",
         ] {
             assert!(!is_harmless(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn the_journals_store_is_written_below_its_own_place_only() {
+        let policy = GuardPolicy::storing("drills/redrill");
+        let may = |operation: &str, host: &str, path: &str| {
+            policy.permits_storing(operation, host, path).is_ok()
+        };
+        let host = "s3.eu-west-1.sandbox.invalid";
+        assert!(may("s3:PutObject", host, "/drills/redrill/run/journal/0.jsonl"));
+        assert!(may("s3:PutObject", "drills.s3.eu-west-1.sandbox.invalid", "/redrill/run/x"));
+        for (operation, path) in [
+            ("s3:PutObject", "/drills/other/x"),
+            ("s3:PutObject", "/drills/redrill-other/x"),
+            ("s3:PutObject", "/production/redrill/x"),
+            ("s3:DeleteObject", "/drills/redrill/run/journal/0.jsonl"),
+            ("rds:DeleteDBInstance", "/"),
+        ] {
+            assert!(!may(operation, host, path), "{operation} {path}");
         }
     }
 

@@ -88,7 +88,7 @@ pub async fn drive(drive: Drive<'_>) -> Result<RunState, DriveError> {
         run.stage(event)?;
     }
     loop {
-        let wake = run.turn()?;
+        let wake = run.turn().await?;
         if look(&run.state, |state| state.finished.is_some()) {
             return Ok(look(&run.state, Clone::clone));
         }
@@ -154,7 +154,7 @@ impl Loop<'_> {
 
     /// Decides until nothing follows any more, makes it durable in one go, and then carries it out. Returns when to look again
     /// at the latest.
-    fn turn(&mut self) -> Result<Option<DateTime<Utc>>, DriveError> {
+    async fn turn(&mut self) -> Result<Option<DateTime<Utc>>, DriveError> {
         let mut effects = Vec::new();
         let mut wake;
         self.restart_orphans(&mut effects)?;
@@ -178,7 +178,7 @@ impl Loop<'_> {
                 break;
             }
         }
-        self.commit()?;
+        self.commit().await?;
         for effect in effects {
             self.carry_out(effect);
         }
@@ -515,8 +515,8 @@ impl Loop<'_> {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), DriveError> {
-        self.journal.commit()?;
+    async fn commit(&mut self) -> Result<(), DriveError> {
+        self.journal.commit_everywhere().await?;
         for on_disk in self.acknowledge.drain(..) {
             // The step may have been cancelled meanwhile.
             let _ = on_disk.send(Ok(()));

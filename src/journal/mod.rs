@@ -16,6 +16,6 @@ pub use facts::{
     RecoveryPoint, ResourceKey, Severity, StepResult, Wait, WorldKind,
 };
 pub use ledger::{Holding, Ledger};
-pub use log::{Journal, Sink, digest_of};
+pub use log::{Journal, SegmentStore, Sink, digest_of};
 pub use read::{Contents, ReadError, read, read_bytes};
 pub use state::{Impossible, RunHead, RunState, StepState};

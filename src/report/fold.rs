@@ -201,14 +201,21 @@ impl<'a> Fold<'a> {
             Event::Found { step, finding } => self.findings.push((step, mark, finding)),
             Event::CredentialsExpired { step, site, .. } => {
                 let (from_ms, until_ms, renewed) = (mark.ms, None, false);
-                self.credential_waits.push(CredentialWait { step, site, from_ms, until_ms, renewed });
+                self.credential_waits.push(CredentialWait {
+                    step,
+                    site,
+                    from_ms,
+                    until_ms,
+                    renewed,
+                });
             }
             Event::CredentialsWaited { step, site, renewed, waited_ms } => {
                 let open = |wait: &&mut CredentialWait<'_>| {
                     wait.step == step && wait.site == site && wait.until_ms.is_none()
                 };
                 let Some(wait) = self.credential_waits.iter_mut().rev().find(open) else {
-                    let unasked = format!("step {step} waited for credentials that were not expired");
+                    let unasked =
+                        format!("step {step} waited for credentials that were not expired");
                     return Err(ReportError::contradiction(mark.seq, unasked));
                 };
                 // It began with the first refusal, a moment before it was written down.

@@ -314,7 +314,10 @@ mod tests {
         let mut table = FaultTable::new([read("rds:D*#2=stuck"), read("rds:*@a<1=reset")]);
         assert_eq!(table.meet("ec2:DescribeVolumes", "a", Duration::ZERO), None);
         assert_eq!(table.meet("rds:DescribeDBInstances", "b", Duration::ZERO), None);
-        assert_eq!(table.meet("rds:DescribeDBInstances", "a", Duration::ZERO), Some(FaultEffect::Stuck));
+        assert_eq!(
+            table.meet("rds:DescribeDBInstances", "a", Duration::ZERO),
+            Some(FaultEffect::Stuck)
+        );
         assert_eq!(table.meet("rds:CopyDBSnapshot", "a", Duration::ZERO), None);
     }
 
@@ -326,7 +329,10 @@ mod tests {
             let met = table.meet("rds:X", "a", Duration::from_secs(60 * minutes));
             met.is_some()
         };
-        assert_eq!([0, 19, 20, 49, 50, 90].map(&mut meets), [false, false, true, true, false, false]);
+        assert_eq!(
+            [0, 19, 20, 49, 50, 90].map(&mut meets),
+            [false, false, true, true, false, false]
+        );
         assert!("rds:*=expired_credentials:20m".parse::<Fault>().is_err());
     }
 

@@ -31,3 +31,7 @@ mod server_restore;
 mod server_sandbox;
 #[cfg(test)]
 mod server_support;
+#[cfg(test)]
+mod stores;
+#[cfg(test)]
+mod waits;
