@@ -64,8 +64,14 @@ where
             }
             continue;
         }
-        if let Some(waiting) = waiting.take() {
-            waiting.end(true).await?;
+        if let Some(mut still) = waiting.take() {
+            // A failure of a moment does not show that they work again.
+            if error.class().may_pass() {
+                still.once_more(&error).await?;
+                waiting = Some(still);
+                continue;
+            }
+            still.end(true).await?;
         }
         if !error.class().may_pass() {
             return Err(error);
@@ -170,5 +176,118 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let now = self.context.clock.elapsed();
         self.session.credentials().no_longer_waited_for(now, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::StepId;
+    use crate::outside::fake::{FakeOutside, context};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    fn failed(error: StepError) -> FailedCall {
+        FailedCall { error, site: Some(SiteName::new("dr")) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_only_fails_is_soon_called_once_and_the_reason_is_said() {
+        let (context, _, _) = context(FakeOutside::default());
+        let sent = AtomicU32::new(0);
+        let call = async || {
+            let attempt = || async {
+                sent.fetch_add(1, Ordering::SeqCst);
+                Err::<(), _>(failed(StepError::transient("status 500")))
+            };
+            with_retries(&context, "rds:DescribeDBInstances", attempt).await.unwrap_err()
+        };
+        for _ in 0..20 {
+            call().await;
+        }
+        // 35 retries are what 500 tokens pay for; a call that always fails would have 4 each.
+        assert_eq!(sent.load(Ordering::SeqCst), 20 + 35);
+        let error = call().await.to_string();
+        assert!(error.contains("its retries are used up"), "{error}");
+        let working = with_retries(&context, "ec2:DescribeVolumes", || async { Ok(7) }).await;
+        assert_eq!(working, Ok(7));
+    }
+
+    /// A call that is refused for expired credentials until so many seconds have passed.
+    async fn until(
+        context: StepContext,
+        seconds: u64,
+        sent: Arc<AtomicU32>,
+    ) -> Result<(), StepError> {
+        let attempt = || async {
+            sent.fetch_add(1, Ordering::SeqCst);
+            context.clock.sleep(Duration::from_millis(20)).await;
+            if context.clock.elapsed() >= Duration::from_secs(seconds) {
+                return Ok(());
+            }
+            Err(failed(StepError::credentials_expired("ExpiredToken")))
+        };
+        with_retries(&context, "rds:DescribeDBInstances", attempt).await
+    }
+
+    fn waits(events: &[Event]) -> (usize, Vec<(bool, u64)>) {
+        let began = events.iter().filter(|e| matches!(e, Event::CredentialsExpired { .. }));
+        let ended = events.iter().filter_map(|event| match event {
+            Event::CredentialsWaited { renewed, waited_ms, .. } => Some((*renewed, *waited_ms)),
+            _ => None,
+        });
+        (began.count(), ended.collect())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_steps_whose_credentials_are_expired_one_asks_and_all_go_on() {
+        let (context, _, recorder) = context(FakeOutside::default());
+        let sent = Arc::new(AtomicU32::new(0));
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..50 {
+            let step = StepId::new(&format!("step-{n}"));
+            tasks.spawn(until(StepContext { step, ..context.clone() }, 600, sent.clone()));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap().unwrap();
+        }
+        // Each finds out once and succeeds once; every half minute one asks.
+        let asked = sent.load(Ordering::SeqCst) - 100;
+        assert!((19..=22).contains(&asked), "{asked}");
+        let (began, ended) = waits(&recorder.events());
+        assert_eq!((began, ended.len()), (1, 1));
+        assert!(ended[0].0 && (590_000..=610_000).contains(&ended[0].1), "{ended:?}");
+        let session = context.site().unwrap();
+        assert!(session.credentials().waited(context.clock.elapsed()) >= Duration::from_secs(590));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_step_that_asks_is_stopped_another_one_asks() {
+        let (context, _, _) = context(FakeOutside::default());
+        let sent = Arc::new(AtomicU32::new(0));
+        let first = tokio::spawn(until(context.clone(), 600, sent.clone()));
+        context.clock.sleep(Duration::from_secs(1)).await;
+        let other = StepContext { step: StepId::new("other"), ..context.clone() };
+        let other = tokio::spawn(until(other, 600, sent));
+        context.clock.sleep(Duration::from_secs(100)).await;
+        first.abort();
+        other.await.unwrap().unwrap();
+        assert!(context.clock.elapsed() < Duration::from_secs(640));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_releasing_patience_ends_and_the_failure_says_why() {
+        let (context, _, recorder) = context(FakeOutside::default());
+        context.site().unwrap().credentials().limit_patience(Duration::from_secs(1800));
+        let sent = Arc::new(AtomicU32::new(0));
+        let error = until(context.clone(), u64::MAX, sent.clone()).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::CredentialsExpired);
+        assert!(error.to_string().contains("waited for in vain"), "{error}");
+        assert!((1800..1810).contains(&context.clock.elapsed().as_secs()));
+        let (_, ended) = waits(&recorder.events());
+        assert!(ended.len() == 1 && !ended[0].0, "{ended:?}");
+        // What comes after it does not wait all over again.
+        until(context.clone(), u64::MAX, sent).await.unwrap_err();
+        assert!(context.clock.elapsed() < Duration::from_secs(1811));
     }
 }

@@ -139,7 +139,7 @@ places:
             }
             clock.sleep(Duration::from_secs(60)).await;
         }
-        // From the first renewal that fell into it (minute 13) until its end.
-        assert_eq!(expired, 27);
+        // From the end of the session that was there when it began (minute 15) until its end.
+        assert!((24..=25).contains(&expired), "{expired}");
     }
 }

@@ -60,9 +60,7 @@ fn fetched(
         Some(url) => Target::Endpoint(url.clone()),
         None => Target::Real,
     };
-    if let Ok(folder) = store.find(run.as_str())
-        && folder.has_store()
-    {
+    if let Some(folder) = here_already(store, &run) {
         return Ok(folder);
     }
     let stored = Stored {
@@ -82,6 +80,14 @@ fn fetched(
     folder.write("journal.jsonl", &fetched.lines)?;
     output.note(&format!("fetched {} from {url}", folder.path.display()));
     Ok(folder)
+}
+
+/// The folder of exactly this run, when this machine has it: another run may have the same number.
+fn here_already(store: &Store, run: &RunId) -> Option<RunFolder> {
+    let folder = store.find(run.as_str()).ok().filter(RunFolder::has_store)?;
+    let contents = journal::read(&folder.journal()).ok()?;
+    let head = folder.fold(&contents.records).ok()?.head?;
+    (head.run == *run).then_some(folder)
 }
 
 /// Claims the run in its store, and brings the two journals to one.

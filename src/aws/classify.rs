@@ -54,8 +54,14 @@ const EXPIRED: [&str; 4] =
     ["ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"];
 
 /// Codes of credentials that a service does not know. Where the same credentials worked before, they have expired.
-const UNKNOWN_CREDENTIALS: [&str; 4] =
-    ["InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken", "UnrecognizedClientException"];
+/// `BadRequest` is all that a HEAD of S3 says of an expired token.
+const UNKNOWN_CREDENTIALS: [&str; 5] = [
+    "BadRequest",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "UnrecognizedClientException",
+];
 
 /// Codes of a call that went to the wrong region: no pause leads it to the right one.
 const MISDIRECTED: [&str; 4] = [
@@ -128,7 +134,9 @@ where
     E: Error + ProvideErrorMetadata + 'static,
 {
     let status = answer.status().as_u16();
-    let code = error.code();
+    // S3 answers HEAD without a body: an expired token looks like any other bad request.
+    let silent = operation.starts_with("s3:Head") && status == 400;
+    let code = error.code().or(silent.then_some("BadRequest"));
     let class = class_of(code, status);
     let text = match (code, error.message()) {
         (Some(code), message) => {
@@ -222,6 +230,7 @@ fn class_of(code: Option<&str>, status: u16) -> FailureClass {
         Some(code) if code.contains("NotFound") || code.starts_with("NoSuch") => {
             FailureClass::NotFound
         }
+        Some("BadRequest") => FailureClass::Broken,
         _ if is_misdirected(code, status) => FailureClass::Broken,
         _ if status == 404 => FailureClass::NotFound,
         _ if status == 403 || status == 401 => FailureClass::Denied,
@@ -309,6 +318,15 @@ mod tests {
         assert_eq!(failure.class, FailureClass::Transient);
         assert!(failure.message.contains(words), "{}", failure.message);
         assert!(failure.message.contains("500"), "{}", failure.message);
+    }
+
+    #[test]
+    fn a_head_of_s3_that_gives_no_reason_is_an_expiry_where_it_worked_before() {
+        let error = HeadBucketError::generic(ErrorMetadata::builder().build());
+        let failure =
+            failure_of("s3:HeadBucket", &SdkError::service_error(error, answer(400, None)));
+        assert_eq!(failure.class, FailureClass::Broken);
+        assert!(is_expiry((failure.class, failure.code.as_deref()), true));
     }
 
     fn without(error: CredentialsError) -> Failure {

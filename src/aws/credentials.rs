@@ -74,7 +74,8 @@ impl RenewingCredentials {
         if self.forgotten.swap(false, Ordering::SeqCst) {
             *kept = None;
         }
-        let soon = self.time.now() + FETCHED_BEFORE_THEIR_END;
+        let now = self.time.now();
+        let soon = now + FETCHED_BEFORE_THEIR_END;
         let provider = match &*kept {
             Some(kept) if kept.credentials.expiry().is_none_or(|end| end > soon) => {
                 return Ok(kept.credentials.clone());
@@ -82,9 +83,18 @@ impl RenewingCredentials {
             Some(kept) => kept.provider.clone(),
             None => (self.source)().await?,
         };
-        let credentials = provider.provide_credentials().await?;
-        *kept = Some(Kept { provider, credentials: credentials.clone() });
-        Ok(credentials)
+        match provider.provide_credentials().await {
+            Ok(credentials) => {
+                *kept = Some(Kept { provider, credentials: credentials.clone() });
+                Ok(credentials)
+            }
+            Err(error) => {
+                // Those that are there are good until their end.
+                let good = |kept: &&Kept| kept.credentials.expiry().is_some_and(|end| end > now);
+                let kept = kept.as_ref().filter(good);
+                kept.map(|kept| kept.credentials.clone()).ok_or(error)
+            }
+        }
     }
 }
 
