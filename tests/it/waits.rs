@@ -25,7 +25,7 @@ steps:
     for n in 0..count {
         writeln!(
             text,
-            "  - {{ id: restore-{n}, at: dr, uses: rds.restore_snapshot, gate: acceptance, with: {{ snapshot: \"{{{{steps.point.arn}}}}\", \
+            "  - {{ id: restore-{n}, at: dr, uses: rds.restore_snapshot, phase: verify, gate: acceptance, with: {{ snapshot: \"{{{{steps.point.arn}}}}\", \
              class: db.r6g.large, subnet_group: drill-isolated, security_groups: [sg-drill] }} }}"
         )
         .unwrap();
@@ -33,7 +33,7 @@ steps:
     program.write(&format!("many-{count}.yaml"), text);
     let file = format!("many-{count}.yaml");
     let fixed = ["run", &file, "--sandbox", "--estate", "scenarios/estates/orders-db.yaml"];
-    let ran = program.run(&[&fixed[..], &["--format", "json", "--quiet"]].concat());
+    let ran = program.run(&[&fixed[..], &["--keep", "1h", "--format", "json", "--quiet"]].concat());
     assert!(ran.stdout.starts_with('{'), "{}", ran.stderr);
     let report = ran.json()["runs"][0]["report"].clone();
     for step in report["timeline"]["steps"].as_array().unwrap() {
