@@ -358,7 +358,8 @@ mod tests {
         let first = wait(of_step(&context, "eager"), "a-60".to_owned(), 60);
         let second = wait(of_step(&context, "patient"), "b-60".to_owned(), 3000);
         let (first, second) = tokio::join!(first, second);
-        (first.unwrap(), second.unwrap());
+        first.unwrap();
+        second.unwrap();
         let brackets = recorder.events().into_iter().filter_map(|event| match event {
             Event::Waited { wait, .. } => Some((wait.last_not_ready.unwrap(), wait.first_ready)),
             _ => None,

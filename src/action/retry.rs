@@ -245,7 +245,7 @@ mod tests {
         let sent = Arc::new(AtomicU32::new(0));
         let mut tasks = tokio::task::JoinSet::new();
         for n in 0..50 {
-            let step = StepId::new(&format!("step-{n}"));
+            let step = StepId::new(format!("step-{n}"));
             tasks.spawn(until(StepContext { step, ..context.clone() }, 600, sent.clone()));
         }
         while let Some(ended) = tasks.join_next().await {

@@ -178,6 +178,9 @@ impl<'a> Fold<'a> {
             | Event::ResourceOwned { .. }
             | Event::ResourceReleased { .. }
             | Event::ResourceLeft { .. } => self.apply_resource(mark, event),
+            Event::CredentialsExpired { .. } | Event::CredentialsWaited { .. } => {
+                return self.apply_credentials(mark, event);
+            }
             _ => return self.apply_step(mark, event),
         }
         Ok(())
@@ -199,30 +202,6 @@ impl<'a> Fold<'a> {
                 self.checks.push((step, attempt, mark, check));
             }
             Event::Found { step, finding } => self.findings.push((step, mark, finding)),
-            Event::CredentialsExpired { step, site, .. } => {
-                let (from_ms, until_ms, renewed) = (mark.ms, None, false);
-                self.credential_waits.push(CredentialWait {
-                    step,
-                    site,
-                    from_ms,
-                    until_ms,
-                    renewed,
-                });
-            }
-            Event::CredentialsWaited { step, site, renewed, waited_ms } => {
-                let open = |wait: &&mut CredentialWait<'_>| {
-                    wait.step == step && wait.site == site && wait.until_ms.is_none()
-                };
-                let Some(wait) = self.credential_waits.iter_mut().rev().find(open) else {
-                    let unasked =
-                        format!("step {step} waited for credentials that were not expired");
-                    return Err(ReportError::contradiction(mark.seq, unasked));
-                };
-                // It began with the first refusal, a moment before it was written down.
-                wait.from_ms = mark.ms.saturating_sub(*waited_ms).min(wait.from_ms);
-                wait.until_ms = Some(mark.ms);
-                wait.renewed = *renewed;
-            }
             Event::Waited { step, wait } => self.steps.entry(step).or_default().waits.push(wait),
             Event::RecoveryPointSeen { step, point } => self.points.push((step, mark, point)),
             Event::Reached { step, point, at, source } => {
@@ -256,6 +235,37 @@ impl<'a> Fold<'a> {
                     return Err(ReportError::contradiction(mark.seq, wrong));
                 }
                 fold.left_out = Some((mark, *outcome, why));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn apply_credentials(&mut self, mark: Mark, event: &'a Event) -> Result<(), ReportError> {
+        match event {
+            Event::CredentialsExpired { step, site, .. } => {
+                let (from_ms, until_ms, renewed) = (mark.ms, None, false);
+                self.credential_waits.push(CredentialWait {
+                    step,
+                    site,
+                    from_ms,
+                    until_ms,
+                    renewed,
+                });
+            }
+            Event::CredentialsWaited { step, site, renewed, waited_ms } => {
+                let open = |wait: &&mut CredentialWait<'_>| {
+                    wait.step == step && wait.site == site && wait.until_ms.is_none()
+                };
+                let Some(wait) = self.credential_waits.iter_mut().rev().find(open) else {
+                    let unasked =
+                        format!("step {step} waited for credentials that were not expired");
+                    return Err(ReportError::contradiction(mark.seq, unasked));
+                };
+                // It began with the first refusal, a moment before it was written down.
+                wait.from_ms = mark.ms.saturating_sub(*waited_ms).min(wait.from_ms);
+                wait.until_ms = Some(mark.ms);
+                wait.renewed = *renewed;
             }
             _ => {}
         }
