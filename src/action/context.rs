@@ -1,6 +1,7 @@
+use super::StepError;
 use super::resource::{EXPIRES_TAG, Expiry, NEVER, RUN_TAG};
-use super::{StepError, retry::with_retries};
-use crate::aws::{CallLog, SiteSession, failure_of};
+use super::retry::{FailedCall, with_retries};
+use crate::aws::{CallLog, SiteSession, failure_of, site_of};
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{Check, ClockPoint, Event, Finding, RecoveryPoint, ResourceKey};
 use crate::outside::Outside;
@@ -13,6 +14,7 @@ use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Writes events to the journal on behalf of a step.
 pub trait Recorder: Send + Sync {
@@ -93,8 +95,8 @@ impl StepContext {
         Ok(session.noting(self.calls.clone()))
     }
 
-    /// Makes a call, and makes it again (with seeded back-off) when it was throttled or failed for a moment.
-    /// `operation` is as in IAM: `rds:DescribeDBSnapshots`.
+    /// Makes a call, and makes it again (with seeded back-off) when it was throttled or failed for a moment. Expired
+    /// credentials are waited for, until the step's limit. `operation` is as in IAM: `rds:DescribeDBSnapshots`.
     ///
     /// # Errors
     /// The classified error of the last attempt.
@@ -109,9 +111,25 @@ impl StepContext {
     {
         let attempt = || {
             let sent = send();
-            async { sent.await.map_err(|e| StepError::from(failure_of(operation, &e))) }
+            async {
+                sent.await.map_err(|error| FailedCall {
+                    site: site_of(&error),
+                    error: failure_of(operation, &error).into(),
+                })
+            }
         };
         with_retries(self, operation, attempt).await
+    }
+
+    /// How long the credentials of the sites that this step calls were waited for since the run's process began.
+    pub fn waited_for_credentials(&self) -> Duration {
+        // Without a site of its own it may call any, and a call that could not be signed leaves no trace.
+        let concerned = |site: &SiteName| {
+            self.at.as_ref().is_none_or(|at| at == site) || self.calls.has_called(site)
+        };
+        let sites = self.sessions.iter().filter(|(site, _)| concerned(site));
+        let now = self.clock.elapsed();
+        sites.map(|(_, session)| session.credentials().waited(now)).max().unwrap_or_default()
     }
 
     /// Writes down a check. Observed data is withheld here when the data class asks for it: say so with

@@ -27,6 +27,13 @@ impl StepError {
         Self::new(FailureClass::Denied, message)
     }
 
+    /// Credentials that worked have expired and were not renewed in time. The step is inconclusive.
+    pub fn credentials_expired(message: impl Into<String>) -> Self {
+        Self::new(FailureClass::CredentialsExpired, message).help(
+            "renew the credentials (aws sso login, or however you get them), then run it again",
+        )
+    }
+
     /// Something failed for a moment. The step may be tried again.
     pub fn transient(message: impl Into<String>) -> Self {
         Self::new(FailureClass::Transient, message)
@@ -40,6 +47,13 @@ impl StepError {
     /// A person said no.
     pub fn rejected(message: impl Into<String>) -> Self {
         Self::new(FailureClass::Rejected, message)
+    }
+
+    /// Adds to the message what became of it.
+    #[must_use]
+    pub fn noting(mut self, what: &str) -> Self {
+        self.0.message = format!("{}; {what}", self.0.message);
+        self
     }
 
     /// Adds what to do.

@@ -8,6 +8,7 @@ mod context;
 mod error;
 mod facts;
 mod grant;
+mod poll;
 mod preflight;
 mod registry;
 mod resource;
@@ -19,6 +20,7 @@ pub use context::{Recorder, RunFacts, Sessions, StepContext};
 pub use error::StepError;
 pub use facts::{ActionFacts, Effect, Exercised, Permission, Phase, Proof, SiteUse};
 pub use grant::{Given, Grant, Limit, Target};
+pub use poll::{Fetched, SharedLook};
 pub use preflight::{Probe, ProbeVerdict};
 pub use registry::{Action, ActionEntry, Registry};
 pub use resource::{

@@ -224,8 +224,7 @@ where
 }
 
 fn worth_a_look(error: &StepError) -> bool {
-    error.class() == FailureClass::Transient
-        || error.code().is_some_and(|code| code.contains("AlreadyExists"))
+    matches!(error.class(), FailureClass::Transient | FailureClass::AlreadyExists)
 }
 
 async fn adopt(

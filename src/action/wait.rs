@@ -1,5 +1,6 @@
 use super::{StepContext, StepError};
 use crate::journal::{Event, Wait};
+use chrono::{DateTime, Utc};
 use std::future::Future;
 use std::time::Duration;
 
@@ -62,36 +63,77 @@ impl StepContext {
     where
         F: Future<Output = Result<Look<T>, StepError>>,
     {
-        let began = self.clock.elapsed();
-        let mut last_not_ready = None;
-        let mut polls = 0;
+        let mut progress = Progress::begin(self);
         loop {
             // The moment before the call: what it reports was true no earlier and no later than the call itself.
             let asked = self.clock.now();
-            polls += 1;
             match look().await? {
-                Look::Ready(value) => {
-                    let first_ready = self.clock.now();
-                    let wait = Wait { what: plan.what.clone(), last_not_ready, first_ready, polls };
-                    self.recorder.record(Event::Waited { step: self.step.clone(), wait }).await?;
-                    return Ok(value);
-                }
+                Look::Ready(value) => return progress.ready(self, plan, value).await,
                 Look::NotYet(state) => {
-                    last_not_ready = Some(asked);
-                    let elapsed = self.clock.elapsed().saturating_sub(began);
-                    if elapsed >= plan.limit {
-                        return Err(StepError::timed_out(format!(
-                            "{} took longer than {}; last seen: {state}",
-                            plan.what,
-                            crate::time::HumanDuration(plan.limit),
-                        )));
-                    }
-                    self.progress(&format!("{}: {state}", plan.what));
-                    let left = plan.limit.saturating_sub(elapsed);
-                    self.clock.sleep(plan.pause(elapsed).min(left)).await;
+                    let pause = progress.not_yet(self, plan, asked, &state)?;
+                    self.clock.sleep(pause).await;
                 }
             }
         }
+    }
+}
+
+/// What a wait has seen so far.
+pub(super) struct Progress {
+    began: Duration,
+    /// How long credentials had been waited for when it began: that time is not the wait's.
+    waited_before: Duration,
+    last_not_ready: Option<DateTime<Utc>>,
+    polls: u32,
+}
+
+impl Progress {
+    pub(super) fn begin(context: &StepContext) -> Self {
+        let began = context.clock.elapsed();
+        let waited_before = context.waited_for_credentials();
+        Self { began, waited_before, last_not_ready: None, polls: 0 }
+    }
+
+    /// A look has found it ready: writes down the bracket.
+    pub(super) async fn ready<T>(
+        mut self,
+        context: &StepContext,
+        plan: &WaitPlan,
+        value: T,
+    ) -> Result<T, StepError> {
+        self.polls += 1;
+        let wait = Wait {
+            what: plan.what.clone(),
+            last_not_ready: self.last_not_ready,
+            first_ready: context.clock.now(),
+            polls: self.polls,
+        };
+        context.recorder.record(Event::Waited { step: context.step.clone(), wait }).await?;
+        Ok(value)
+    }
+
+    /// A look that began at `asked` has found it not ready. The pause before the next one.
+    pub(super) fn not_yet(
+        &mut self,
+        context: &StepContext,
+        plan: &WaitPlan,
+        asked: DateTime<Utc>,
+        state: &str,
+    ) -> Result<Duration, StepError> {
+        self.polls += 1;
+        self.last_not_ready = Some(asked);
+        let waited = context.waited_for_credentials().saturating_sub(self.waited_before);
+        let elapsed = context.clock.elapsed().saturating_sub(self.began).saturating_sub(waited);
+        if elapsed >= plan.limit {
+            return Err(StepError::timed_out(format!(
+                "{} took longer than {}; last seen: {state}",
+                plan.what,
+                crate::time::HumanDuration(plan.limit),
+            )));
+        }
+        context.progress(&format!("{}: {state}", plan.what));
+        let left = plan.limit.saturating_sub(elapsed);
+        Ok(plan.pause(elapsed).min(left))
     }
 }
 

@@ -6,9 +6,11 @@
 mod actions;
 mod answer;
 mod check;
+mod credentials;
 mod estate;
 mod iam;
 mod interrupt;
+mod journal_store;
 mod load;
 mod orders;
 mod output;

@@ -8,6 +8,7 @@ use crate::time::{Clock, HumanDuration};
 use chrono::{DateTime, TimeDelta, Utc};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Shows a run while it happens: a line for each step, and on terminals the RTO's budget running down.
@@ -69,6 +70,12 @@ impl Progress {
             bar,
             doing: BTreeMap::new(),
         }
+    }
+
+    /// Says something that belongs to no step, from wherever.
+    pub(super) fn notes(&self) -> Arc<dyn Fn(&str) + Send + Sync> {
+        let (bar, output, prefix) = (self.bar.clone(), self.output, self.prefix.clone());
+        Arc::new(move |text| bar.suspend(|| output.note(&format!("{prefix}{text}"))))
     }
 
     /// The world is open.
@@ -215,6 +222,18 @@ impl Observer for Progress {
             }
             Event::ApprovalRequested { step, text, .. } => {
                 self.line(at, &format!("asks         {step}: {text}"));
+            }
+            Event::CredentialsExpired { site, message, .. } => self.line(
+                at,
+                &format!(
+                    "credentials  of the site {site} are expired ({message}): renew them (aws sso login, or however you \
+                     get them); the drill goes on by itself"
+                ),
+            ),
+            Event::CredentialsWaited { site, renewed, waited_ms, .. } => {
+                let waited = whole(Duration::from_millis(*waited_ms));
+                let how = if *renewed { "work again" } else { "were not renewed" };
+                self.line(at, &format!("credentials  of the site {site} {how} after {waited}"));
             }
             Event::CancelRequested { by, .. } => {
                 self.line(at, &format!("cancelled    by {by}: releasing"))

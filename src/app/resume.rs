@@ -1,21 +1,28 @@
 use super::interrupt::Interrupts;
+use super::journal_store::{self, Objects, StoreUrl, Stored};
 use super::output::Output;
 use super::progress::Progress;
 use super::report::earlier_runs;
 use super::run_one::{self, Ended};
 use super::runs::{RunFolder, Store};
-use super::world::Target;
+use super::world::{self, Target};
 use crate::cli::{Format, ResumeArgs};
 use crate::engine::Order;
 use crate::error::{Error, ExitCode, Result};
-use crate::journal::{self, RunHead, WorldKind};
+use crate::ids::RunId;
+use crate::journal::{self, Journal, RunHead, WorldKind};
 use crate::providers;
+use crate::time::Clock;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// `redrill resume`
 pub(super) fn resume(args: &ResumeArgs, store: &Store, output: &Output) -> Result<ExitCode> {
-    let folder = store.find(&args.run)?;
-    let ended = take_over(&folder, args.endpoint_url.as_deref(), None, store, output)?;
+    let folder = match journal_store::run_at(&args.run) {
+        Some(there) => fetched(args, there?, store, output)?,
+        None => store.find(&args.run)?,
+    };
+    let ended = go_on_with(args, &folder, None, store, output)?;
     show(&ended, args.format, output)
 }
 
@@ -29,9 +36,9 @@ pub(super) fn show(ended: &Ended, format: Format, output: &Output) -> Result<Exi
 }
 
 /// Goes on with a run whose process ended early; with an order, that comes before everything else.
-pub(super) fn take_over(
+pub(super) fn go_on_with(
+    args: &ResumeArgs,
     folder: &RunFolder,
-    endpoint_url: Option<&str>,
     order: Option<Order>,
     store: &Store,
     output: &Output,
@@ -40,7 +47,10 @@ pub(super) fn take_over(
     let state = folder.fold(&contents.records)?;
     let head =
         state.head.clone().ok_or_else(|| folder.refused(&"it does not start with a start"))?;
-    let target = target(endpoint_url, &head, state.finished.is_some())?;
+    let target = target(args.endpoint_url.as_deref(), &head, state.finished.is_some())?;
+    if state.finished.is_none() && folder.has_store() {
+        take_over(args, &target, folder, &head, output)?;
+    }
     if let (Some(by), None, None) = (&state.paused, &state.finished, &order) {
         output.note(&format!(
             "{by} has halted this run: it starts nothing before redrill continue {}",
@@ -60,6 +70,82 @@ pub(super) fn take_over(
         done.send_replace(true);
         ended
     })
+}
+
+/// Fetches a run from its store into a folder of its own, unless it is there already.
+fn fetched(
+    args: &ResumeArgs,
+    (url, run): (StoreUrl, RunId),
+    store: &Store,
+    output: &Output,
+) -> Result<RunFolder> {
+    let target = match &args.endpoint_url {
+        Some(url) => Target::Endpoint(url.clone()),
+        None => Target::Real,
+    };
+    if let Some(folder) = here_already(store, &run) {
+        return Ok(folder);
+    }
+    let stored = Stored {
+        url: url.to_string(),
+        region: args.store_region.clone(),
+        owner: None,
+        token: String::new(),
+    };
+    let fetched = target.runtime()?.block_on(async {
+        let objects = objects(&target, &stored, &run, output).await?;
+        journal_store::fetch(&objects).await
+    })?;
+    let folder = store.adopt(&run)?;
+    folder.write("plan.json", &fetched.plan)?;
+    folder.write("scenario.yaml", &fetched.scenario)?;
+    folder.write_store(&stored)?;
+    folder.write("journal.jsonl", &fetched.lines)?;
+    output.note(&format!("fetched {} from {url}", folder.path.display()));
+    Ok(folder)
+}
+
+/// The folder of exactly this run, when this machine has it: another run may have the same number.
+fn here_already(store: &Store, run: &RunId) -> Option<RunFolder> {
+    let folder = store.find(run.as_str()).ok().filter(RunFolder::has_store)?;
+    let contents = journal::read(&folder.journal()).ok()?;
+    let head = folder.fold(&contents.records).ok()?.head?;
+    (head.run == *run).then_some(folder)
+}
+
+/// Claims the run in its store, and brings the two journals to one.
+fn take_over(
+    args: &ResumeArgs,
+    target: &Target,
+    folder: &RunFolder,
+    head: &RunHead,
+    output: &Output,
+) -> Result<()> {
+    // A process of this machine that is still at work holds the file.
+    drop(Journal::reopen(&folder.journal()).map_err(|e| folder.refused(&e))?);
+    let mut stored = folder.store()?;
+    if let Some(region) = &args.store_region {
+        stored.region = Some(region.clone());
+        folder.write_store(&stored)?;
+    }
+    target.runtime()?.block_on(async {
+        let objects = objects(target, &stored, &head.run, output).await?;
+        let how = (args.take_over, Clock::system().now());
+        journal_store::take_over(&objects, folder, &head.run, how).await
+    })
+}
+
+async fn objects(
+    target: &Target,
+    stored: &Stored,
+    run: &RunId,
+    output: &Output,
+) -> Result<Objects> {
+    let url: StoreUrl = stored.url.parse()?;
+    let session = world::store_session(target, None, &url, stored.region.as_deref()).await?;
+    let output = *output;
+    let tell = Arc::new(move |text: &str| output.note(text));
+    Ok(Objects::new(session, url, run.clone(), Clock::system(), tell))
 }
 
 /// The world that the run was in. An estate ended with its process: a rehearsal cannot be gone on with.

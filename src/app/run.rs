@@ -1,5 +1,6 @@
 use super::estate;
 use super::interrupt::Interrupts;
+use super::journal_store::StoreUrl;
 use super::load::{self, Ready};
 use super::output::Output;
 use super::progress::Progress;
@@ -131,6 +132,7 @@ fn run_ready(
         Target::Sandbox { estate, .. } => estate.seed,
         _ => seed_of_the_moment(),
     });
+    let kept_at = store_of(args)?;
     let (run, number, folder) = store.begin(&ready.plan.name, seed)?;
     let new = NewRun {
         plan: &ready.plan,
@@ -143,12 +145,19 @@ fn run_ready(
         operator: operator(),
         keep: args.keep,
         orders: interrupts.subscribe(&folder, None),
+        store: kept_at,
     };
     let ended = run_in(args, ready, new, store, output);
     if ended.is_err() {
         folder.forget_if_nothing_happened();
     }
     ended
+}
+
+/// Where the journal is kept besides the disk.
+fn store_of(args: &RunArgs) -> Result<Option<(StoreUrl, Option<String>)>> {
+    let Some(url) = &args.store.store else { return Ok(None) };
+    Ok(Some((url.parse()?, args.store.store_region.clone())))
 }
 
 fn run_in(

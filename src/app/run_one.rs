@@ -1,5 +1,6 @@
 //! One run from its first to its last record, and its reports.
 
+use super::journal_store::{self, JournalStore, Objects, Owner, StoreUrl, Stored};
 use super::output::Output;
 use super::progress::Progress;
 use super::runs::RunFolder;
@@ -32,6 +33,8 @@ pub(super) struct NewRun<'a> {
     pub(super) operator: String,
     pub(super) keep: Option<HumanDuration>,
     pub(super) orders: Orders,
+    /// Where the journal is kept besides the disk, and the region there.
+    pub(super) store: Option<(StoreUrl, Option<String>)>,
 }
 
 /// How a run ended.
@@ -67,8 +70,13 @@ pub(super) fn run(
         let world = world::open(new.target.clone(), plan, &new.run, &new.folder).await?;
         let started = world.clock.now();
         let identified = identify(&world).await?;
+        let store = begin_store(&new, &world, observer).await?;
         let journal =
             Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
+        let journal = match store {
+            Some(store) => journal.with_store(store),
+            None => journal,
+        };
         // The people of a rehearsal are the estate's, whoever rehearses.
         let operator = if new.target.kind().is_rehearsal() { "operator" } else { &new.operator };
         let facts = facts(plan, &new.run, new.seed, started, operator);
@@ -142,6 +150,46 @@ async fn identify(world: &World) -> Result<Vec<Event>> {
     Ok(events)
 }
 
+/// Prepares the store, if there is to be one. Before the first record: a store that does not serve means that nothing has
+/// happened.
+async fn begin_store(
+    new: &NewRun<'_>,
+    world: &World,
+    progress: &Progress,
+) -> Result<Option<JournalStore>> {
+    let Some((url, region)) = &new.store else { return Ok(None) };
+    let sites = Some(&world.sessions);
+    let session = world::store_session(&new.target, sites, url, region.as_deref()).await?;
+    let region = Some(session.place().region.clone());
+    let clock = world.clock.clone();
+    let objects = Objects::new(session, url.clone(), new.run.clone(), clock, progress.notes());
+    let owner = Owner::this_process(&new.run, 0, world.clock.now());
+    let (number, token) = (Some(owner.number), owner.token.clone());
+    journal_store::begin(&objects, new.plan, &new.folder, owner).await?;
+    let stored = Stored { url: url.to_string(), region, owner: number, token };
+    new.folder.write_store(&stored)?;
+    Ok(Some(JournalStore::of(objects)))
+}
+
+/// The store of a run that is gone on with, which this process has taken over.
+async fn open_store(
+    folder: &RunFolder,
+    target: &Target,
+    (run, world): (&RunId, &World),
+    progress: &Progress,
+) -> Result<Option<JournalStore>> {
+    if !folder.has_store() {
+        return Ok(None);
+    }
+    let stored = folder.store()?;
+    let url: StoreUrl = stored.url.parse()?;
+    let sites = Some(&world.sessions);
+    let session = world::store_session(target, sites, &url, stored.region.as_deref()).await?;
+    let clock = world.clock.clone();
+    let objects = Objects::new(session, url, run.clone(), clock, progress.notes());
+    Ok(Some(JournalStore::of(objects)))
+}
+
 fn wrong_account(site: &SiteName, wanted: &str, found: &str) -> Error {
     Error::refused(format!(
         "the site {site} must be account {wanted}, but the credentials are those of {found}; nothing has happened"
@@ -211,6 +259,10 @@ pub(super) fn resume(
     let observer = &mut *progress;
     let ended = runtime.block_on(async {
         let world = world::open(target.clone(), &plan, &head.run, folder).await?;
+        let journal = match open_store(folder, &target, (&head.run, &world), observer).await? {
+            Some(store) => journal.with_store(store),
+            None => journal,
+        };
         let gap = state.last_at.map_or(TimeDelta::zero(), |last| world.clock.now() - last);
         let gap_ms = u64::try_from(gap.num_milliseconds()).unwrap_or(0);
         let opening = vec![Event::RunResumed { torn_bytes: contents.torn_bytes, gap_ms }];

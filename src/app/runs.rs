@@ -61,6 +61,13 @@ impl Store {
         }
     }
 
+    /// The folder for a run of another machine, named by its whole id: it is none of the numbered runs of this one.
+    pub(super) fn adopt(&self, run: &RunId) -> Result<RunFolder> {
+        let path = self.root.join(run.as_str());
+        fs::create_dir_all(&path).map_err(|e| self.cannot("be written", &e))?;
+        Ok(RunFolder { path })
+    }
+
     /// Numbers and folders of a scenario's runs, the oldest first.
     fn numbers(&self, scenario: &str) -> Result<Vec<(u32, RunFolder)>> {
         let all = self.all()?;
@@ -161,6 +168,13 @@ impl RunFolder {
         file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| cannot(&e))?;
         file.persist(&path).map_err(|e| cannot(&e.error))?;
         Ok(path)
+    }
+
+    /// Reads a file beside the journal, or the journal itself.
+    pub(super) fn read(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.path.join(name);
+        fs::read(&path)
+            .map_err(|e| Error::broken(format!("{} cannot be read: {e}", path.display())))
     }
 
     pub(super) fn plan(&self) -> Result<Plan> {

@@ -4,7 +4,7 @@ use super::resume;
 use super::run::operator;
 use super::run_one::report_of;
 use super::runs::{RunFolder, Store};
-use crate::cli::{AbortArgs, Format, SteerArgs};
+use crate::cli::{AbortArgs, Format, ResumeArgs, SteerArgs};
 use crate::engine::{LONGEST_REMOVAL, Order};
 use crate::error::{Error, ExitCode, Result};
 use crate::providers;
@@ -47,8 +47,14 @@ pub(super) fn abort(args: &AbortArgs, store: &Store, output: &Output) -> Result<
             return Err(Error::bad_input(format!("{} is over", folder.name()))
                 .help("redrill show RUN tells what it left behind"));
         }
-        let url = args.endpoint_url.as_deref();
-        let ended = resume::take_over(&folder, url, Some(order), store, output)?;
+        let resume = ResumeArgs {
+            run: args.run.clone(),
+            endpoint_url: args.endpoint_url.clone(),
+            store_region: None,
+            take_over: false,
+            format: args.format,
+        };
+        let ended = resume::go_on_with(&resume, &folder, Some(order), store, output)?;
         return resume::show(&ended, args.format, output);
     }
     orders::give(&folder, order)?;

@@ -1,6 +1,9 @@
 //! The one composition root: real services, another endpoint, or the sandbox behind the same clients.
 
+use super::credentials::{self, Role};
+use super::journal_store::{self, StoreUrl};
 use super::runs::RunFolder;
+use crate::action::Sessions;
 use crate::aws::{GuardPolicy, Place, SiteSession};
 use crate::engine::World;
 use crate::error::{Error, Result};
@@ -11,14 +14,16 @@ use crate::plan::Plan;
 use crate::sandbox::{self, Estate, EstateOutside, Fault};
 use crate::scenario::Site;
 use crate::time::Clock;
-use aws_config::sts::AssumeRoleProvider;
+use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource, TimeSource};
 use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -139,9 +144,59 @@ fn sandboxed(
     World { clock, outside, sessions: Arc::new(sessions), policy, on_loss: Arc::new(on_loss) }
 }
 
+/// The session for the journal's store: the default credentials, and nothing may be changed with it but objects below the
+/// store's own prefix. `sites` are those of the opened world, if there is one.
+pub(super) async fn store_session(
+    target: &Target,
+    sites: Option<&Sessions>,
+    url: &StoreUrl,
+    region: Option<&str>,
+) -> Result<SiteSession> {
+    let policy = Arc::new(GuardPolicy::storing(&url.place()));
+    let site = journal_store::site_name();
+    let endpoint = match target {
+        Target::Sandbox { .. } => return sandboxed_store(sites, site, region, policy),
+        Target::Real => None,
+        Target::Endpoint(url) => Some(url.clone()),
+    };
+    let region = match region {
+        Some(region) => region.to_owned(),
+        None => default_region().await?,
+    };
+    let place = Place { site, account: None, region };
+    real_session(endpoint, place, None, &policy).await
+}
+
+async fn default_region() -> Result<String> {
+    let loaded = aws_config::defaults(BehaviorVersion::latest()).load().await;
+    let region = loaded.region().map(ToString::to_string);
+    region.ok_or_else(|| {
+        Error::bad_input("neither the environment nor the profile names a region for the store")
+            .help("add --store-region")
+    })
+}
+
+/// In a rehearsal the store is a bucket of the estate, reached as a site of its region would.
+fn sandboxed_store(
+    sites: Option<&Sessions>,
+    site: SiteName,
+    region: Option<&str>,
+    policy: Arc<GuardPolicy>,
+) -> Result<SiteSession> {
+    let in_region =
+        |session: &&SiteSession| region.is_none_or(|region| session.place().region == region);
+    let like = sites.and_then(|sites| sites.values().find(in_region));
+    let like = like.ok_or_else(|| {
+        Error::bad_input("in a rehearsal, the store must be in the region of one of the sites")
+            .help("add --store-region with the region of a site")
+    })?;
+    let place = Place { site, account: None, region: like.place().region.clone() };
+    Ok(SiteSession::new(place, like.config(), policy))
+}
+
 /// The virtual clock for the SDK, which signs with it.
 #[derive(Debug)]
-struct VirtualTime(Clock);
+pub(super) struct VirtualTime(pub(super) Clock);
 
 impl TimeSource for VirtualTime {
     fn now(&self) -> SystemTime {
@@ -159,40 +214,71 @@ async fn real(
     let clock = Clock::system();
     let mut sessions = BTreeMap::new();
     for (name, site) in sites {
-        let config = real_config(endpoint.as_deref(), site, session_name).await?;
-        sessions.insert(name.clone(), SiteSession::new(place(name, site), &config, policy.clone()));
+        let role = match &site.role {
+            None => None,
+            Some(role) => Some(Role {
+                arn: role_arn(role, site.account.as_deref())?,
+                session_name: session_name.to_owned(),
+                length: None,
+            }),
+        };
+        let session = real_session(endpoint.clone(), place(name, site), role, &policy).await?;
+        sessions.insert(name.clone(), session);
     }
     let outside = Arc::new(RealOutside::with_clock(folder, clock.clone()));
     let on_loss = Arc::new(|_: &[SiteName], _: bool| {});
     Ok(World { clock, outside, sessions: Arc::new(sessions), policy, on_loss })
 }
 
-async fn real_config(endpoint: Option<&str>, site: &Site, session_name: &str) -> Result<SdkConfig> {
+/// A session at AWS's own endpoints, or at another one. Its credentials are fetched anew when they end or are refused.
+pub(super) async fn real_session(
+    endpoint: Option<String>,
+    place: Place,
+    role: Option<Role>,
+    policy: &Arc<GuardPolicy>,
+) -> Result<SiteSession> {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
+    let region = place.region.clone();
+    let of_aws = endpoint.is_none();
+    let load = move || -> BoxFuture<'static, SdkConfig> {
+        Box::pin(load_config(endpoint.clone(), region.clone(), http.clone()))
+    };
+    let config = load().await;
+    if of_aws && config.endpoint_url().is_some() {
+        return Err(endpoint_from_elsewhere());
+    }
+    let time = SharedTimeSource::new(SystemTimeSource::new());
+    let renewing = credentials::renewing(place.site.clone(), Arc::new(load), role, time);
+    let config = config
+        .into_builder()
+        .identity_cache(IdentityCache::no_cache())
+        .credentials_provider(SharedCredentialsProvider::new(renewing.clone()))
+        .build();
+    Ok(SiteSession::new(place, &config, policy.clone()).renewing(renewing))
+}
+
+/// What environment and files say now.
+async fn load_config(
+    endpoint: Option<String>,
+    region: String,
+    http: SharedHttpClient,
+) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
         .read_timeout(Duration::from_secs(60))
         .operation_attempt_timeout(Duration::from_secs(120))
         .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(site.region.clone()))
+        .region(Region::new(region))
         .http_client(http)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::disabled());
     if let Some(url) = endpoint {
         loader = loader.endpoint_url(url);
     }
-    let base = loader.load().await;
-    if endpoint.is_none() && base.endpoint_url().is_some() {
-        return Err(endpoint_from_elsewhere());
-    }
-    let Some(role) = &site.role else { return Ok(base) };
-    let arn = role_arn(role, site.account.as_deref())?;
-    let provider =
-        AssumeRoleProvider::builder(arn).session_name(session_name).configure(&base).build().await;
-    Ok(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build())
+    loader.load().await
 }
 
 /// The journal must say where a run took place: a run elsewhere is no evidence of recovery on AWS.

@@ -1,30 +1,45 @@
+use super::credentials::AtSite;
+use super::origin::FromSite;
 use super::refused::Refused;
+use crate::ids::SiteName;
 use crate::journal::{Failure, FailureClass};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 use std::error::Error;
 
-/// Codes by which services ask for fewer calls.
-const THROTTLED: [&str; 7] = [
+/// Codes by which services ask for fewer calls: those of the SDKs' standard mode
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>, and `THROTTLING_ERRORS` of the Rust
+/// SDK), without `LimitExceededException`: it mostly names a quota, which no pause raises.
+const THROTTLED: [&str; 13] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
-    "RequestLimitExceeded",
+    "RequestThrottledException",
     "RequestThrottled",
     "TooManyRequestsException",
+    "ProvisionedThroughputExceededException",
+    "TransactionInProgressException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
     "SlowDown",
+    "PriorRequestNotComplete",
+    "EC2ThrottledException",
 ];
+
+/// Codes of failures of a moment that come with a status below 500.
+const TRANSIENT: [&str; 3] = ["RequestTimeout", "RequestTimeoutException", "IDPCommunicationError"];
 
 /// Codes that say that permission or valid credentials are missing.
 const DENIED: [&str; 12] = [
     "AccessDenied",
     "AccessDeniedException",
     "AuthFailure",
-    "ExpiredToken",
-    "ExpiredTokenException",
     "InvalidAccessKeyId",
     "InvalidClientTokenId",
+    "InvalidToken",
+    "MissingAuthenticationToken",
     "SignatureDoesNotMatch",
     "UnauthorizedOperation",
     "UnrecognizedClientException",
@@ -32,29 +47,46 @@ const DENIED: [&str; 12] = [
     "Forbidden",
 ];
 
-/// What an error of an SDK call means: the one place that decides between retrying, failing and giving up.
+/// Codes of credentials that were good until a moment ago: `RequestExpired` is EC2's
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>), `ExpiredTokenException` that of the
+/// JSON services.
+const EXPIRED: [&str; 4] =
+    ["ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"];
+
+/// Codes of credentials that a service does not know. Where the same credentials worked before, they have expired.
+/// `BadRequest` is all that a HEAD of S3 says of an expired token.
+const UNKNOWN_CREDENTIALS: [&str; 5] = [
+    "BadRequest",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "UnrecognizedClientException",
+];
+
+/// Codes of a call that went to the wrong region: no pause leads it to the right one.
+const MISDIRECTED: [&str; 4] = [
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "PermanentRedirect",
+    "TemporaryRedirect",
+];
+
+/// What an error of an SDK call means: the one place that decides between retrying, waiting, failing and giving up.
 ///
 /// `operation` is as in IAM, for the message: `rds:DescribeDBSnapshots`.
 pub fn failure_of<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
-    if let Some(refused) = refusal_in(error) {
+    if let Some(refused) = find::<Refused>(error) {
         return failure(FailureClass::Refused, None, refused.to_string());
     }
     match error {
-        SdkError::ServiceError(service) => {
-            let status = service.raw().status().as_u16();
-            let code = service.err().code();
-            let message = service.err().message().unwrap_or("no message");
-            let class = class_of(code, status);
-            let text =
-                format!("{operation}: {}: {message}", code.unwrap_or("error without a code"));
-            failure(class, code, text)
-        }
+        SdkError::ServiceError(service) => answered(operation, service.err(), service.raw()),
         SdkError::TimeoutError(_) => {
             failure(FailureClass::Transient, None, format!("{operation}: no answer in time"))
         }
+        _ if find::<CredentialsError>(error).is_some() => without_credentials(operation, error),
         SdkError::DispatchFailure(dispatch) => {
             let class = if dispatch.is_io() || dispatch.is_timeout() {
                 FailureClass::Transient
@@ -72,10 +104,109 @@ where
     }
 }
 
+/// The site that a failed call was made to, where the error tells: one that came without an answer does not.
+pub fn site_of<E>(error: &SdkError<E, HttpResponse>) -> Option<SiteName>
+where
+    E: Error + 'static,
+{
+    let answer = match error {
+        SdkError::ServiceError(service) => Some(service.raw()),
+        SdkError::ResponseError(response) => Some(response.raw()),
+        _ => None,
+    };
+    let from_answer = answer.and_then(|answer| answer.extension::<FromSite>());
+    let from_answer = from_answer.map(|FromSite(site)| site.clone());
+    from_answer.or_else(|| find::<AtSite>(error).map(|at| at.site.clone()))
+}
+
+/// Whether this failure, at a site whose credentials worked before, means that they have expired since.
+pub fn is_expiry(failure: (FailureClass, Option<&str>), worked_before: bool) -> bool {
+    match failure {
+        (FailureClass::CredentialsExpired, _) => true,
+        (_, Some(code)) => worked_before && UNKNOWN_CREDENTIALS.contains(&code),
+        _ => false,
+    }
+}
+
+/// The service answered, and the answer is an error.
+fn answered<E>(operation: &str, error: &E, answer: &HttpResponse) -> Failure
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let status = answer.status().as_u16();
+    // S3 answers HEAD without a body: an expired token looks like any other bad request.
+    let silent = operation.starts_with("s3:Head") && status == 400;
+    let code = error.code().or(silent.then_some("BadRequest"));
+    let class = class_of(code, status);
+    let text = match (code, error.message()) {
+        (Some(code), message) => {
+            format!("{operation}: {code}: {}", message.unwrap_or("no message"))
+        }
+        (None, Some(message)) => format!("{operation}: status {status}: {message}"),
+        // The parser's own words are all that there is.
+        (None, None) => format!("{operation}: status {status}, {}", unparsed(error)),
+    };
+    let mut failure = failure(class, code, text);
+    if is_misdirected(code, status) {
+        let region = answer.headers().get("x-amz-bucket-region");
+        let region = region.map_or("another region".to_owned(), |r| format!("the region {r}"));
+        failure.help = Some(format!(
+            "what was asked for is in {region}: name the site (or the store's region) that it is in"
+        ));
+    }
+    failure
+}
+
+/// Why an answer without a code could not be read.
+fn unparsed(error: &(dyn Error + 'static)) -> String {
+    let outer = error.to_string();
+    let inner = innermost(error);
+    if find::<ErrorMetadata>(error).is_some() || inner == outer {
+        "and nothing that says why".to_owned()
+    } else {
+        format!("and the answer could not be understood: {inner}")
+    }
+}
+
+/// There were no credentials to sign the call with.
+fn without_credentials(operation: &str, error: &(dyn Error + 'static)) -> Failure {
+    let code = find::<ErrorMetadata>(error).and_then(ErrorMetadata::code);
+    let text = format!("{operation}: there are no credentials: {}", innermost(error));
+    let class = match code {
+        Some(code) if EXPIRED.contains(&code) || code == "UnauthorizedException" => {
+            FailureClass::CredentialsExpired
+        }
+        Some(code) => match class_of(Some(code), 400) {
+            FailureClass::Throttled => FailureClass::Throttled,
+            FailureClass::Transient => FailureClass::Transient,
+            _ => FailureClass::Denied,
+        },
+        // What signs on (IAM Identity Center, `aws login`, programs) has no codes, only words.
+        None if causes(error).any(|error| error.to_string().to_lowercase().contains("expired")) => {
+            FailureClass::CredentialsExpired
+        }
+        None if find::<ConnectorError>(error).is_some_and(|e| e.is_io() || e.is_timeout()) => {
+            FailureClass::Transient
+        }
+        None if matches!(
+            find::<CredentialsError>(error),
+            Some(CredentialsError::ProviderTimedOut(_))
+        ) =>
+        {
+            FailureClass::Transient
+        }
+        None => FailureClass::Denied,
+    };
+    failure(class, code, text)
+}
+
 fn failure(class: FailureClass, code: Option<&str>, message: String) -> Failure {
     let help = match class {
         FailureClass::Denied => {
             Some("check the credentials and the permissions of the site's role")
+        }
+        FailureClass::CredentialsExpired => {
+            Some("renew the credentials: aws sso login, or however you get them")
         }
         FailureClass::Transient => Some("check the endpoint and the way to it"),
         FailureClass::Refused => {
@@ -86,54 +217,135 @@ fn failure(class: FailureClass, code: Option<&str>, message: String) -> Failure 
     Failure { class, code: code.map(str::to_owned), message, help: help.map(str::to_owned) }
 }
 
+fn is_misdirected(code: Option<&str>, status: u16) -> bool {
+    (300..400).contains(&status) || code.is_some_and(|code| MISDIRECTED.contains(&code))
+}
+
 fn class_of(code: Option<&str>, status: u16) -> FailureClass {
     match code {
         Some(code) if THROTTLED.contains(&code) => FailureClass::Throttled,
+        Some(code) if TRANSIENT.contains(&code) => FailureClass::Transient,
+        Some(code) if EXPIRED.contains(&code) => FailureClass::CredentialsExpired,
         Some(code) if DENIED.contains(&code) => FailureClass::Denied,
+        Some(code) if code.contains("AlreadyExists") || code.contains("AlreadyOwned") => {
+            FailureClass::AlreadyExists
+        }
         Some(code) if code.contains("NotFound") || code.starts_with("NoSuch") => {
             FailureClass::NotFound
         }
+        Some("BadRequest") => FailureClass::Broken,
+        _ if is_misdirected(code, status) => FailureClass::Broken,
         _ if status == 404 => FailureClass::NotFound,
         _ if status == 403 || status == 401 => FailureClass::Denied,
+        _ if status == 408 => FailureClass::Transient,
         _ if status == 429 => FailureClass::Throttled,
         _ if status >= 500 => FailureClass::Transient,
         // A 200 whose body is an error, or rubbish where XML was expected.
-        _ if status < 400 => FailureClass::Transient,
+        _ if status < 300 => FailureClass::Transient,
         _ => FailureClass::Recovery,
     }
 }
 
-fn refusal_in<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Refused> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(refused) = error.downcast_ref::<Refused>() {
-            return Some(refused);
-        }
-        next = error.source();
-    }
-    None
+/// An error and its causes, the innermost last.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
-fn innermost(error: &dyn Error) -> String {
-    let mut last = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        last = error.to_string();
-        next = error.source();
-    }
-    last
+/// The first error of a kind in a chain of causes.
+fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
+    causes(error).find_map(|error| error.downcast_ref::<T>())
+}
+
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().map_or_else(String::new, ToString::to_string)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sdk_s3::operation::head_bucket::HeadBucketError;
+    use aws_smithy_types::body::SdkBody;
 
     #[test]
     fn codes_decide_before_statuses() {
-        assert_eq!(class_of(Some("Throttling"), 400), FailureClass::Throttled);
-        assert_eq!(class_of(Some("DBSnapshotNotFound"), 404), FailureClass::NotFound);
-        assert_eq!(class_of(Some("InvalidParameterCombination"), 400), FailureClass::Recovery);
-        assert_eq!(class_of(None, 503), FailureClass::Transient);
-        assert_eq!(class_of(None, 403), FailureClass::Denied);
+        for (code, status, class) in [
+            (Some("Throttling"), 400, FailureClass::Throttled),
+            (Some("RequestTimeout"), 400, FailureClass::Transient),
+            (Some("DBSnapshotNotFound"), 404, FailureClass::NotFound),
+            (Some("InvalidParameterCombination"), 400, FailureClass::Recovery),
+            (Some("DBInstanceAlreadyExists"), 400, FailureClass::AlreadyExists),
+            (Some("ExpiredToken"), 403, FailureClass::CredentialsExpired),
+            (Some("RequestExpired"), 400, FailureClass::CredentialsExpired),
+            (Some("InvalidClientTokenId"), 403, FailureClass::Denied),
+            (Some("AuthorizationHeaderMalformed"), 400, FailureClass::Broken),
+            (None, 503, FailureClass::Transient),
+            (None, 403, FailureClass::Denied),
+            (None, 200, FailureClass::Transient),
+        ] {
+            assert_eq!(class_of(code, status), class, "{code:?} {status}");
+        }
+    }
+
+    #[test]
+    fn unknown_credentials_have_expired_only_where_they_worked_before() {
+        let unknown = (FailureClass::Denied, Some("InvalidClientTokenId"));
+        assert!(is_expiry(unknown, true) && !is_expiry(unknown, false));
+        assert!(!is_expiry((FailureClass::Denied, Some("AccessDenied")), true));
+        assert!(is_expiry((FailureClass::CredentialsExpired, None), false));
+    }
+
+    fn answer(status: u16, region: Option<&'static str>) -> HttpResponse {
+        let status = http::StatusCode::from_u16(status).unwrap().into();
+        let mut answer = HttpResponse::new(status, SdkBody::empty());
+        if let Some(region) = region {
+            answer.headers_mut().insert("x-amz-bucket-region", region);
+        }
+        answer
+    }
+
+    #[test]
+    fn regression_an_answer_from_the_wrong_region_is_not_tried_again_and_names_the_right_one() {
+        let error = HeadBucketError::generic(ErrorMetadata::builder().build());
+        let failed = SdkError::service_error(error, answer(301, Some("eu-west-3")));
+        let failure = failure_of("s3:HeadBucket", &failed);
+        assert_eq!(failure.class, FailureClass::Broken);
+        assert!(failure.help.unwrap().contains("eu-west-3"), "{}", failure.message);
+    }
+
+    #[test]
+    fn regression_an_error_that_cannot_be_parsed_keeps_the_parsers_words() {
+        let words = "unexpected token: html at byte 3";
+        let error = HeadBucketError::unhandled(words);
+        let failed = SdkError::service_error(error, answer(500, None));
+        let failure = failure_of("s3:HeadBucket", &failed);
+        assert_eq!(failure.class, FailureClass::Transient);
+        assert!(failure.message.contains(words), "{}", failure.message);
+        assert!(failure.message.contains("500"), "{}", failure.message);
+    }
+
+    #[test]
+    fn a_head_of_s3_that_gives_no_reason_is_an_expiry_where_it_worked_before() {
+        let error = HeadBucketError::generic(ErrorMetadata::builder().build());
+        let failure =
+            failure_of("s3:HeadBucket", &SdkError::service_error(error, answer(400, None)));
+        assert_eq!(failure.class, FailureClass::Broken);
+        assert!(is_expiry((failure.class, failure.code.as_deref()), true));
+    }
+
+    fn without(error: CredentialsError) -> Failure {
+        let failed: SdkError<HeadBucketError, HttpResponse> =
+            SdkError::dispatch_failure(ConnectorError::other(error.into(), None));
+        failure_of("s3:HeadBucket", &failed)
+    }
+
+    #[test]
+    fn a_provider_whose_token_has_expired_is_told_from_one_that_was_never_set_up() {
+        let expired = CredentialsError::provider_error("the SSO token has expired");
+        assert_eq!(without(expired).class, FailureClass::CredentialsExpired);
+        let code = ErrorMetadata::builder().code("ExpiredToken").build();
+        let base = CredentialsError::provider_error(HeadBucketError::generic(code));
+        assert_eq!(without(base).class, FailureClass::CredentialsExpired);
+        let never = CredentialsError::not_loaded("no providers in chain");
+        assert_eq!(without(never).class, FailureClass::Denied);
     }
 }

@@ -4,10 +4,13 @@
 //! permanent [`Guard`] and the sealed HTTP client. A client built otherwise cannot send anything. This module names
 //! services only in the guard's table of operations and its rules.
 
+mod budget;
 mod classify;
+mod credentials;
 mod guard;
 mod hosts;
 mod operations;
+mod origin;
 mod policy;
 mod refused;
 mod rules;
@@ -15,7 +18,9 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use classify::failure_of;
+pub use budget::RetryBudget;
+pub use classify::{failure_of, is_expiry, site_of};
+pub use credentials::{CredentialsSource, RenewingCredentials, SiteCredentials};
 pub use guard::Guard;
 pub use operations::{OPERATIONS, OperationKind, kind_of};
 pub use policy::{GuardPolicy, RunLimits, lies_in};

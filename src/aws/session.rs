@@ -1,11 +1,15 @@
+use super::budget::RetryBudget;
+use super::credentials::{RenewingCredentials, SiteCredentials};
 use super::guard::{Guard, Sealed};
 use super::hosts::Hosts;
+use super::origin::Marking;
 use super::policy::GuardPolicy;
 use crate::ids::SiteName;
 use crate::journal::CallSeen;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 use aws_types::SdkConfig;
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,6 +32,16 @@ pub struct SiteSession {
     hosts: Hosts,
     policy: Arc<GuardPolicy>,
     calls: CallLog,
+    renewing: Option<RenewingCredentials>,
+    shared: Arc<Shared>,
+}
+
+/// What all sessions of one site share during a run.
+#[derive(Default)]
+struct Shared {
+    credentials: SiteCredentials,
+    budget: RetryBudget,
+    kept: Mutex<BTreeMap<&'static str, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl SiteSession {
@@ -37,10 +51,44 @@ impl SiteSession {
     pub fn new(place: Place, config: &SdkConfig, policy: Arc<GuardPolicy>) -> Self {
         let mut builder = config.clone().into_builder();
         if let Some(open) = config.http_client() {
-            builder = builder.http_client(SharedHttpClient::new(Sealed::new(open)));
+            let marking = Marking { site: place.site.clone(), inner: open };
+            let sealed = Sealed::new(SharedHttpClient::new(marking));
+            builder = builder.http_client(SharedHttpClient::new(sealed));
         }
-        let hosts = Hosts::of(config);
-        Self { place, config: builder.build(), hosts, policy, calls: CallLog::default() }
+        let (hosts, config, calls) = (Hosts::of(config), builder.build(), CallLog::default());
+        Self { place, config, hosts, policy, calls, renewing: None, shared: Arc::default() }
+    }
+
+    /// Says how the credentials in the configuration are fetched anew.
+    #[must_use]
+    pub fn renewing(mut self, credentials: RenewingCredentials) -> Self {
+        self.renewing = Some(credentials);
+        self
+    }
+
+    /// From the next call on, credentials are those that files and environment give then.
+    pub fn renew_credentials(&self) {
+        if let Some(renewing) = &self.renewing {
+            renewing.forget();
+        }
+    }
+
+    /// What is known of the site's credentials.
+    pub fn credentials(&self) -> &SiteCredentials {
+        &self.shared.credentials
+    }
+
+    /// What is left of the site's retries.
+    pub fn budget(&self) -> &RetryBudget {
+        &self.shared.budget
+    }
+
+    /// Something of which the site has one in a run, made when it is first asked for. `None` when another type is kept
+    /// under that name.
+    pub fn one_of<T: Any + Send + Sync + Default>(&self, name: &'static str) -> Option<Arc<T>> {
+        let mut kept = self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = kept.entry(name).or_insert_with(|| Arc::new(T::default()));
+        one.clone().downcast().ok()
     }
 
     /// The same session, its calls noted in `calls`.
@@ -67,15 +115,20 @@ impl SiteSession {
 
     /// For [`client!`](crate::client): the interceptor, permanent, so that no other can switch it off.
     pub fn guard(&self) -> SharedInterceptor {
+        let calls = CallLog { heard_by: Some(self.shared.clone()), ..self.calls.clone() };
         let (place, hosts) = (self.place.clone(), self.hosts.clone());
-        let guard = Guard::new(place, hosts, self.policy.clone(), self.calls.clone());
+        let guard = Guard::new(place, hosts, self.policy.clone(), calls);
         SharedInterceptor::permanent(guard)
     }
 }
 
 /// The calls that a step made, by site and operation.
 #[derive(Clone, Default)]
-pub struct CallLog(Arc<Mutex<BTreeMap<(SiteName, String), CallSeen>>>);
+pub struct CallLog {
+    seen: Arc<Mutex<BTreeMap<(SiteName, String), CallSeen>>>,
+    /// The site's own book-keeping: that its credentials work, and that its service answers.
+    heard_by: Option<Arc<Shared>>,
+}
 
 impl CallLog {
     pub(super) fn note(
@@ -85,7 +138,11 @@ impl CallLog {
         ok: bool,
         request_id: Option<&str>,
     ) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = self.heard_by.as_ref().filter(|_| ok) {
+            shared.credentials.note_success();
+            shared.budget.reward(operation);
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let call = seen.entry((site.clone(), operation.to_owned())).or_insert_with(|| CallSeen {
             operation: operation.to_owned(),
             site: site.clone(),
@@ -100,9 +157,15 @@ impl CallLog {
         }
     }
 
+    /// True when a call to the site was answered.
+    pub fn has_called(&self, site: &SiteName) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.keys().any(|(called, _)| called == site)
+    }
+
     /// What was noted, ordered by site and operation.
     pub fn seen(&self) -> Vec<CallSeen> {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.values().cloned().collect()
     }
 }

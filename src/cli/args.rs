@@ -142,6 +142,18 @@ pub struct TargetArgs {
     pub endpoint_url: Option<String>,
 }
 
+/// Where the journal is kept besides the disk.
+#[derive(Clone, Debug, Args)]
+pub struct StoreArgs {
+    /// Keeps the journal in S3, too, before anything is done: s3://BUCKET/PREFIX. Another machine can then go on with
+    /// `redrill resume s3://BUCKET/PREFIX/RUN`.
+    #[arg(long, value_name = "S3-URL")]
+    pub store: Option<String>,
+    /// The region of the store's bucket; without it, that of the environment or the profile.
+    #[arg(long, value_name = "REGION")]
+    pub store_region: Option<String>,
+}
+
 /// `redrill run`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  redrill run scenarios/orders-db.yaml --sandbox\n  \
@@ -164,6 +176,9 @@ pub struct RunArgs {
     /// Leaves the resources for this long instead of removing them. It is a deviation and stands in the report.
     #[arg(long, value_name = "DURATION")]
     pub keep: Option<HumanDuration>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub store: StoreArgs,
     /// How many scenarios run at the same time.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
@@ -178,8 +193,14 @@ pub struct RunArgs {
 /// `redrill resume`
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
-    /// The run: its id, its folder, or `last`.
+    /// The run: its id, its folder, `last`, or its address in a store: s3://BUCKET/PREFIX/RUN.
     pub run: String,
+    /// The region of the store's bucket; without it, that of the environment or the profile.
+    #[arg(long, value_name = "REGION")]
+    pub store_region: Option<String>,
+    /// Takes over a run that another process holds in the store. Make sure first that this process is dead.
+    #[arg(long)]
+    pub take_over: bool,
     /// Sends every AWS call to this address: a test server on this machine.
     #[arg(long, value_name = "URL")]
     pub endpoint_url: Option<String>,

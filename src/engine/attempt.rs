@@ -22,12 +22,12 @@ pub(super) async fn run_once(
     input: Value,
     left: Duration,
 ) -> Attempt {
-    let limit = HumanDuration(step.timeout.0);
+    let before = context.waited_for_credentials();
     let ended = tokio::select! {
         biased;
         ended = action.run(&context, input) => ended,
         () = context.clock.sleep(left) => {
-            Err(StepError::timed_out(format!("the step's limit of {limit} is over")))
+            Err(over(&context, step.timeout.0, before))
         }
     };
     match ended {
@@ -37,6 +37,20 @@ pub(super) async fn run_once(
         }
         Err(error) => Attempt::Failed(error),
     }
+}
+
+/// The step's limit is over. Where part of the time went into waiting for credentials, that says nothing about the
+/// recovery.
+fn over(context: &StepContext, limit: Duration, waited_before: Duration) -> StepError {
+    let limit = HumanDuration(limit);
+    let waited = context.waited_for_credentials().saturating_sub(waited_before);
+    if waited.is_zero() {
+        return StepError::timed_out(format!("the step's limit of {limit} is over"));
+    }
+    let waited = HumanDuration(Duration::from_secs(waited.as_secs()));
+    StepError::credentials_expired(format!(
+        "the step's limit of {limit} is over; it waited {waited} of it for expired credentials"
+    ))
 }
 
 /// The result of a step whose action came to its end: the worst of its checks; without any check, that it did its work.

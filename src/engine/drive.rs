@@ -113,7 +113,7 @@ async fn run_to_its_end(drive: Drive<'_>) -> Result<RunState, DriveError> {
         run.obey(order)?;
     }
     loop {
-        let wake = run.turn()?;
+        let wake = run.turn().await?;
         if look(&run.state, |state| state.finished.is_some()) {
             return Ok(look(&run.state, Clone::clone));
         }
@@ -123,6 +123,10 @@ async fn run_to_its_end(drive: Drive<'_>) -> Result<RunState, DriveError> {
         run.wait(&mut orders, wake).await?;
     }
 }
+
+/// How long expired credentials of a site are waited for while resources are removed, all of them together. After that
+/// they are named as left behind.
+const CREDENTIALS_WHILE_RELEASING: Duration = Duration::from_secs(30 * 60);
 
 struct Loop<'a> {
     plan: &'a Plan,
@@ -172,15 +176,16 @@ enum Effect {
 impl Loop<'_> {
     /// After a resumption: what is lost is lost.
     fn reopen(&mut self) {
-        let lost = look(&self.state, |state| state.disaster.is_some() && !state.releasing);
-        if lost {
-            self.lose(true);
+        let (declared, releasing) =
+            look(&self.state, |state| (state.disaster.is_some(), state.releasing));
+        if declared {
+            self.lose(!releasing);
         }
     }
 
     /// Decides until nothing follows any more, makes it durable in one go, and then carries it out. Returns when to look again
     /// at the latest.
-    fn turn(&mut self) -> Result<Option<DateTime<Utc>>, DriveError> {
+    async fn turn(&mut self) -> Result<Option<DateTime<Utc>>, DriveError> {
         let mut effects = Vec::new();
         let mut wake;
         self.restart_orphans(&mut effects)?;
@@ -206,7 +211,7 @@ impl Loop<'_> {
                 break;
             }
         }
-        self.commit()?;
+        self.commit().await?;
         for effect in effects {
             self.carry_out(effect);
         }
@@ -301,6 +306,12 @@ impl Loop<'_> {
     fn lose(&self, begins: bool) {
         let lost = &self.plan.disaster.lost;
         self.world.policy.set_lost(if begins { lost } else { &[] });
+        if !begins {
+            // Steps have limits of their own; releasing has none, and must come to its end.
+            for session in self.world.sessions.values() {
+                session.credentials().limit_patience(CREDENTIALS_WHILE_RELEASING);
+            }
+        }
         (self.world.on_loss)(lost, begins);
     }
 
@@ -612,8 +623,8 @@ impl Loop<'_> {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), DriveError> {
-        self.journal.commit()?;
+    async fn commit(&mut self) -> Result<(), DriveError> {
+        self.journal.commit_everywhere().await?;
         // Only now may the guard count what was intended.
         for record in &self.written {
             self.world.policy.on_disk(&record.event);

@@ -104,7 +104,13 @@ fn patience() -> RetryPolicy {
 }
 
 fn may_pass_in_time(error: &StepError) -> bool {
-    let refused = [FailureClass::Refused, FailureClass::Denied, FailureClass::NotRehearsed];
+    let refused = [
+        FailureClass::Refused,
+        FailureClass::Denied,
+        FailureClass::NotRehearsed,
+        // They were waited for already.
+        FailureClass::CredentialsExpired,
+    ];
     !refused.contains(&error.class()) && error.class() != FailureClass::TimedOut
 }
 

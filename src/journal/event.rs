@@ -122,6 +122,26 @@ pub enum Event {
         /// The wait and its bracket.
         wait: Wait,
     },
+    /// The credentials of a site have expired: what needs them waits until they are renewed.
+    CredentialsExpired {
+        /// The step that noticed it, and asks until they work again.
+        step: StepId,
+        /// The site.
+        site: SiteName,
+        /// What the service or the source of the credentials said.
+        message: String,
+    },
+    /// The waiting for credentials is over.
+    CredentialsWaited {
+        /// The step that asked.
+        step: StepId,
+        /// The site.
+        site: SiteName,
+        /// False when they were given up.
+        renewed: bool,
+        /// How long they were waited for, in milliseconds.
+        waited_ms: u64,
+    },
     /// A recovery point was found or proven.
     RecoveryPointSeen {
         /// The step.

@@ -200,6 +200,10 @@ pub enum FailureClass {
     Transient,
     /// Permission or credentials are missing: a broken tool, so inconclusive.
     Denied,
+    /// Credentials that worked have expired: waited for, and inconclusive when they are not renewed in time.
+    CredentialsExpired,
+    /// Something of that name exists already: ours if a look-up says so, else in the way.
+    AlreadyExists,
     /// The thing asked for does not exist.
     NotFound,
     /// The recovery itself does not work: a bad backup, a wrong restore. The step fails.
@@ -227,9 +231,13 @@ impl FailureClass {
         match self {
             Self::Recovery | Self::NotFound | Self::TimedOut | Self::Rejected => Outcome::Failed,
             Self::NotRehearsed => Outcome::NotRun,
-            Self::Throttled | Self::Transient | Self::Denied | Self::Refused | Self::Broken => {
-                Outcome::Inconclusive
-            }
+            Self::Throttled
+            | Self::Transient
+            | Self::Denied
+            | Self::CredentialsExpired
+            | Self::AlreadyExists
+            | Self::Refused
+            | Self::Broken => Outcome::Inconclusive,
         }
     }
 }

@@ -1,6 +1,7 @@
 use super::{Contents, Event, ReadError, Record, read_bytes};
 use crate::ids::Digest;
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,6 +15,13 @@ pub trait Sink: Send {
     /// # Errors
     /// When they may not be durable.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Where lines go besides the sink, so that another machine can go on.
+pub trait SegmentStore: Send {
+    /// Keeps the lines of one write, of which the first has this number. `Ok` promises that they are durable and that nobody
+    /// else has written a line of that number.
+    fn put<'a>(&'a mut self, first: u64, lines: &'a [u8]) -> BoxFuture<'a, io::Result<()>>;
 }
 
 /// Memory only: for simulation and tests.
@@ -38,7 +46,10 @@ impl Sink for LockedFile {
 /// The writer of a journal: numbers, chains and syncs.
 pub struct Journal {
     sink: Box<dyn Sink>,
+    store: Option<Box<dyn SegmentStore>>,
     next: u64,
+    /// Number of the first staged record.
+    first_staged: u64,
     head: Digest,
     staged: Vec<u8>,
     broken: bool,
@@ -48,7 +59,8 @@ impl Journal {
     /// A new journal in a sink of the caller's.
     pub fn new(sink: impl Sink + 'static) -> Self {
         let (head, staged) = (Digest::ZERO, Vec::new());
-        Self { sink: Box::new(sink), next: 0, head, staged, broken: false }
+        let sink = Box::new(sink);
+        Self { sink, store: None, next: 0, first_staged: 0, head, staged, broken: false }
     }
 
     /// A new journal file, locked. The folder's entry is synced, too.
@@ -85,7 +97,14 @@ impl Journal {
     /// Goes on after what was read, in a sink that ends there.
     pub fn after(sink: impl Sink + 'static, contents: &Contents) -> Self {
         let next = contents.records.len() as u64;
-        Self { next, head: contents.head, ..Self::new(sink) }
+        Self { next, first_staged: next, head: contents.head, ..Self::new(sink) }
+    }
+
+    /// From now on everything goes to the store, too, before a commit succeeds. The store must hold what was written until
+    /// now.
+    #[must_use]
+    pub fn with_store(self, store: impl SegmentStore + 'static) -> Self {
+        Self { store: Some(Box::new(store)), ..self }
     }
 
     /// Takes an event into the next batch and gives its record. It is not on disk before [`Journal::commit`].
@@ -108,7 +127,23 @@ impl Journal {
         Ok(record)
     }
 
-    /// Makes everything staged durable: one write, one sync.
+    /// Makes everything staged durable: one write, one sync, and one object where there is a store.
+    ///
+    /// # Errors
+    /// When it may not be durable in both places. Nothing may be done after that, and nothing more is written.
+    pub async fn commit_everywhere(&mut self) -> io::Result<()> {
+        let Some(mut store) = self.store.take() else { return self.commit() };
+        let (first, lines) = (self.first_staged, self.staged.clone());
+        let mut written = self.commit();
+        if written.is_ok() && !lines.is_empty() {
+            written = store.put(first, &lines).await;
+            self.broken |= written.is_err();
+        }
+        self.store = Some(store);
+        written
+    }
+
+    /// Makes everything staged durable, for a journal without a store: one write, one sync.
     ///
     /// # Errors
     /// When it may not be durable. Nothing may be done after that, and nothing more is written.
@@ -116,12 +151,17 @@ impl Journal {
         if self.broken {
             return Err(io::Error::other("the journal could not be written before"));
         }
+        if self.store.is_some() {
+            self.broken = true;
+            return Err(io::Error::other("a journal with a store is committed everywhere"));
+        }
         if self.staged.is_empty() {
             return Ok(());
         }
         let written = self.sink.append(&self.staged);
         self.broken = written.is_err();
         self.staged.clear();
+        self.first_staged = self.next;
         written
     }
 

@@ -17,6 +17,6 @@ pub use facts::{
     Severity, StepResult, Wait, WorldKind,
 };
 pub use ledger::{Holding, Ledger};
-pub use log::{Hold, Journal, Sink, digest_of};
+pub use log::{Hold, Journal, SegmentStore, Sink, digest_of};
 pub use read::{Contents, ReadError, read, read_bytes};
 pub use state::{Impossible, RunHead, RunState, StepState};

@@ -150,6 +150,12 @@ fn recovery_time(rto: &TimeReport) -> Value {
                 duration(unattended)
             ));
         }
+        if !rto.waiting_for_credentials.is_zero() {
+            notes.push(format!(
+                "{} of the measured time was spent waiting for expired credentials.",
+                duration(rto.waiting_for_credentials)
+            ));
+        }
         if !rto.uncertainty.0.is_zero() {
             notes.push(format!(
                 "It may be up to {} shorter: that far apart the service was looked at.",
@@ -277,6 +283,10 @@ fn step(step: &StepReport) -> Value {
     }
     if !step.waiting_for_people.0.is_zero() {
         notes.push(format!("Waited {} for a person.", duration(step.waiting_for_people)));
+    }
+    if !step.waiting_for_credentials.is_zero() {
+        let waited = duration(step.waiting_for_credentials);
+        notes.push(format!("Waited {waited} for expired credentials."));
     }
     json!({ "id": step.id, "title": step.title, "uses": step.uses, "at": step.at,
         "phase": step.phase.as_str(), "gate": gate, "required": step.required,

@@ -55,6 +55,17 @@ pub(super) struct Question<'a> {
     pub(super) answer: Option<(Mark, &'a Approval)>,
 }
 
+/// A time in which the run waited for expired credentials.
+#[derive(Clone, Debug)]
+pub(super) struct CredentialWait<'a> {
+    pub(super) step: &'a StepId,
+    pub(super) site: &'a SiteName,
+    /// Of the run's time; the end is absent when the step was stopped meanwhile.
+    pub(super) from_ms: u64,
+    pub(super) until_ms: Option<u64>,
+    pub(super) renewed: bool,
+}
+
 /// What the records say about one resource.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ResourceFold<'a> {
@@ -85,6 +96,7 @@ pub(super) struct Fold<'a> {
     /// By time: the record, and what each listing has shown.
     pub(super) inventories: BTreeMap<InventoryTime, (Mark, &'a [Inventory])>,
     pub(super) questions: Vec<Question<'a>>,
+    pub(super) credential_waits: Vec<CredentialWait<'a>>,
     pub(super) cancelled: Vec<(Mark, &'a str)>,
     /// Stretches in which no process ran: the last record before, and the one of the process that took over.
     pub(super) absences: Vec<(Mark, Mark)>,
@@ -145,6 +157,7 @@ impl<'a> Fold<'a> {
             resources: BTreeMap::new(),
             inventories: BTreeMap::new(),
             questions: Vec::new(),
+            credential_waits: Vec::new(),
             cancelled: Vec::new(),
             absences: Vec::new(),
             pauses: Vec::new(),
@@ -188,6 +201,9 @@ impl<'a> Fold<'a> {
             | Event::ResourceOwned { .. }
             | Event::ResourceReleased { .. }
             | Event::ResourceLeft { .. } => self.apply_resource(mark, event),
+            Event::CredentialsExpired { .. } | Event::CredentialsWaited { .. } => {
+                return self.apply_credentials(mark, event);
+            }
             _ => return self.apply_step(mark, event),
         }
         Ok(())
@@ -242,6 +258,37 @@ impl<'a> Fold<'a> {
                     return Err(ReportError::contradiction(mark.seq, wrong));
                 }
                 fold.left_out = Some((mark, *outcome, why));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn apply_credentials(&mut self, mark: Mark, event: &'a Event) -> Result<(), ReportError> {
+        match event {
+            Event::CredentialsExpired { step, site, .. } => {
+                let (from_ms, until_ms, renewed) = (mark.ms, None, false);
+                self.credential_waits.push(CredentialWait {
+                    step,
+                    site,
+                    from_ms,
+                    until_ms,
+                    renewed,
+                });
+            }
+            Event::CredentialsWaited { step, site, renewed, waited_ms } => {
+                let open = |wait: &&mut CredentialWait<'_>| {
+                    wait.step == step && wait.site == site && wait.until_ms.is_none()
+                };
+                let Some(wait) = self.credential_waits.iter_mut().rev().find(open) else {
+                    let unasked =
+                        format!("step {step} waited for credentials that were not expired");
+                    return Err(ReportError::contradiction(mark.seq, unasked));
+                };
+                // It began with the first refusal, a moment before it was written down.
+                wait.from_ms = mark.ms.saturating_sub(*waited_ms).min(wait.from_ms);
+                wait.until_ms = Some(mark.ms);
+                wait.renewed = *renewed;
             }
             _ => {}
         }
@@ -332,6 +379,8 @@ fn step_of(event: &Event) -> Option<&StepId> {
         | Event::Checked { step, .. }
         | Event::Found { step, .. }
         | Event::Waited { step, .. }
+        | Event::CredentialsExpired { step, .. }
+        | Event::CredentialsWaited { step, .. }
         | Event::RecoveryPointSeen { step, .. }
         | Event::Reached { step, .. }
         | Event::ResourceIntended { step, .. }

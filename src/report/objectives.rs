@@ -66,6 +66,7 @@ fn recovery_time(
         assumed,
         waiting_for_people: HumanDuration::default(),
         unattended: None,
+        waiting_for_credentials: HumanDuration::default(),
         margin: None,
         uncertainty: HumanDuration::default(),
         lower_bound: (!cut_over).then(|| {
@@ -88,23 +89,41 @@ fn recovery_time(
             let measured = accepted.since(declared);
             let assumed: Duration = report.assumed.iter().map(|part| part.duration.0).sum();
             let actual = HumanDuration(measured.0 + assumed);
-            report.evidence = vec![declared.seq, accepted.seq];
             report.unattended = unattended(fold, declared, accepted);
-            if let Some(why) = cannot_be_told(rto.target, actual, report.unattended) {
-                report.why = Some(why);
-                return report;
-            }
-            let margin = Margin::between(rto.target, actual);
-            report.outcome =
-                if margin.over { ObjectiveOutcome::Missed } else { ObjectiveOutcome::Met };
-            report.actual = Some(actual);
             report.measured = Some(measured);
-            report.margin = Some(margin);
+            report.waiting_for_credentials =
+                waiting_for_credentials(fold, None, declared, accepted);
+            report.evidence = vec![declared.seq, accepted.seq];
+            judge_time(&mut report, actual);
             report.waiting_for_people = waiting(fold, None, declared, accepted);
             report.uncertainty = uncertainty(fold, path);
         }
     }
     report
+}
+
+/// Compares the actual with the target. Where it is over the target only because the drill waited for its own expired
+/// credentials, or because no process of it was at work, nobody can say what the recovery alone would have taken: what AWS
+/// does goes on without us, what we do does not. So it counts as not measured, never as missed or met.
+fn judge_time(report: &mut TimeReport, actual: HumanDuration) {
+    let margin = Margin::between(report.target, actual);
+    let waited = report.waiting_for_credentials;
+    let unattended = report.unattended.unwrap_or_default();
+    let at_least = HumanDuration(actual.0.saturating_sub(waited.0).saturating_sub(unattended.0));
+    if margin.over && at_least <= report.target {
+        let causes = [("no process of the run was at work", unattended), ("the run waited for expired credentials", waited)];
+        let causes = causes.iter().filter(|(_, time)| !time.0.is_zero());
+        let causes: Vec<_> = causes.map(|(what, time)| format!("{what} for {time}")).collect();
+        report.why = Some(format!(
+            "{}; the recovery alone took between {at_least} and {actual}, and the target of {} lies between",
+            causes.join(", "),
+            report.target
+        ));
+        return;
+    }
+    report.outcome = if margin.over { ObjectiveOutcome::Missed } else { ObjectiveOutcome::Met };
+    report.actual = Some(actual);
+    report.margin = Some(margin);
 }
 
 fn assumptions(rto: &RecoveryTimeObjective) -> Vec<Assumed> {
@@ -161,21 +180,18 @@ fn unattended(fold: &Fold<'_>, from: Mark, until: Mark) -> Option<HumanDuration>
     Some(covered(spans, from, until)).filter(|time| !time.0.is_zero())
 }
 
-/// Why an RTO is neither met nor missed, if so: what AWS did goes on without us, what we do does not, so the recovery
-/// alone took something between the time without the absence and the time with it.
-fn cannot_be_told(
-    target: HumanDuration,
-    actual: HumanDuration,
-    unattended: Option<HumanDuration>,
-) -> Option<String> {
-    let unattended = unattended?;
-    let at_least = HumanDuration(actual.0.saturating_sub(unattended.0));
-    (actual > target && at_least <= target).then(|| {
-        format!(
-            "no process of the run was at work for {unattended}; the recovery took between {at_least} and {actual}, \
-             and the target of {target} lies between"
-        )
-    })
+/// How long the run waited for expired credentials between two moments, simultaneous waits counted once.
+pub(super) fn waiting_for_credentials(
+    fold: &Fold<'_>,
+    of: Option<&StepId>,
+    from: Mark,
+    until: Mark,
+) -> HumanDuration {
+    let waits = fold.credential_waits.iter().filter(|wait| of.is_none_or(|of| of == wait.step));
+    let spans = waits.map(|wait| {
+        (wait.from_ms, wait.until_ms.unwrap_or_else(|| fold.end_of(wait.step).ms))
+    });
+    covered(spans, from, until)
 }
 
 /// How much of the time between two moments the spans (milliseconds) cover, each moment counted once.

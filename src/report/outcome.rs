@@ -110,6 +110,9 @@ pub struct TimeReport {
     /// alone decides between met and missed, the objective was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unattended: Option<HumanDuration>,
+    /// Part of `measured` during which the run waited for expired credentials to be renewed.
+    #[serde(default, skip_serializing_if = "HumanDuration::is_zero")]
+    pub waiting_for_credentials: HumanDuration,
     /// The distance to the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<Margin>,

@@ -173,6 +173,9 @@ pub struct StepReport {
     pub waits: Vec<Wait>,
     /// How long it waited for a person.
     pub waiting_for_people: HumanDuration,
+    /// How long it waited for expired credentials to be renewed.
+    #[serde(default, skip_serializing_if = "HumanDuration::is_zero")]
+    pub waiting_for_credentials: HumanDuration,
     /// Positions of the journal records of its beginning and end.
     pub evidence: Vec<u64>,
 }

@@ -2,7 +2,7 @@
 
 use super::fold::{Fold, Mark, ResourceFold, effective};
 use super::model::Standstill;
-use super::objectives::{accepted, passed_gates, waiting};
+use super::objectives::{accepted, passed_gates, waiting, waiting_for_credentials};
 use super::parts::{
     ApprovalReport, AttemptReport, CallReport, CheckReport, ClockMoment, FindingReport, Moment,
     PointSeen, ResourceReport, ResourceState, SiteReport, StepReport,
@@ -89,6 +89,12 @@ fn step_report(step: &PlannedStep, fold: &Fold<'_>, path: &[StepId]) -> StepRepo
             .collect(),
         waits: seen.waits.iter().map(|wait| (*wait).clone()).collect(),
         waiting_for_people: waiting(fold, Some(&step.id), fold.first, fold.last),
+        waiting_for_credentials: waiting_for_credentials(
+            fold,
+            Some(&step.id),
+            fold.first,
+            fold.last,
+        ),
         evidence: marks.into_iter().flatten().map(|mark| mark.seq).collect(),
     }
 }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Something that goes wrong with some calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +52,40 @@ pub enum FaultEffect {
     Stuck,
     /// What the call creates ends in a state of failure.
     Broken,
+    /// The credentials are expired for a while, counted from when the estate is opened. Nothing happens.
+    ExpiredCredentials(Period),
+}
+
+/// A part of the time since an estate was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Period {
+    /// Its beginning.
+    #[serde(default)]
+    pub from: HumanDuration,
+    /// Its end; without it, it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<HumanDuration>,
+}
+
+impl Period {
+    fn holds(&self, since_opened: Duration) -> bool {
+        since_opened >= self.from.0 && self.until.is_none_or(|until| since_opened < until.0)
+    }
+
+    /// Reads `20m..50m` or `20m..`.
+    fn read(text: &str) -> Option<Self> {
+        let (from, until) = text.split_once("..")?;
+        let until = (!until.is_empty()).then(|| until.parse()).transpose().ok()?;
+        Some(Self { from: from.parse().ok()?, until })
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..", self.from)?;
+        self.until.map_or(Ok(()), |until| write!(f, "{until}"))
+    }
 }
 
 /// An error that a service answers with.
@@ -76,7 +111,8 @@ impl FromStr for Fault {
 
     /// Reads `calls=effect`, where calls are `service:Operation`, then perhaps `@region`, `#n` (the n-th call) or
     /// `<n` (the first n calls), and the effect is `throttle`, `server_error`, `lost_reply`, `slow:30s`,
-    /// `error:Code[:status]`, `garbage`, `reset`, `stuck` or `broken`.
+    /// `error:Code[:status]`, `garbage`, `reset`, `stuck`, `broken` or `expired_credentials:20m..50m` (time since the
+    /// estate was opened).
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
             format!(
@@ -134,6 +170,7 @@ impl fmt::Display for Fault {
             FaultEffect::Reset => f.write_str("=reset"),
             FaultEffect::Stuck => f.write_str("=stuck"),
             FaultEffect::Broken => f.write_str("=broken"),
+            FaultEffect::ExpiredCredentials(period) => write!(f, "=expired_credentials:{period}"),
         }
     }
 }
@@ -152,6 +189,10 @@ fn read_effect(text: &str) -> Option<FaultEffect> {
         ("reset", None) => FaultEffect::Reset,
         ("stuck", None) => FaultEffect::Stuck,
         ("broken", None) => FaultEffect::Broken,
+        ("expired_credentials", None) => FaultEffect::ExpiredCredentials(Period::default()),
+        ("expired_credentials", Some(period)) => {
+            FaultEffect::ExpiredCredentials(Period::read(period)?)
+        }
         ("error", Some(rest)) => {
             let (code, status) = match rest.split_once(':') {
                 Some((code, status)) => (code, status.parse().ok()?),
@@ -173,12 +214,19 @@ impl FaultTable {
         Self(faults.into_iter().map(|fault| (fault, 0)).collect())
     }
 
-    /// Counts a call. The first fault that it meets, if any.
-    pub(crate) fn meet(&mut self, call: &str, region: &str) -> Option<FaultEffect> {
+    /// Counts a call made so long after the estate was opened. The first fault that it meets, if any.
+    pub(crate) fn meet(
+        &mut self,
+        call: &str,
+        region: &str,
+        since_opened: Duration,
+    ) -> Option<FaultEffect> {
         let mut met = None;
         for (fault, seen) in &mut self.0 {
             let elsewhere = fault.region.as_deref().is_some_and(|r| r != region);
-            if elsewhere || !matches_pattern(&fault.on, call) {
+            let at_another_time = matches!(&fault.effect,
+                FaultEffect::ExpiredCredentials(period) if !period.holds(since_opened));
+            if elsewhere || at_another_time || !matches_pattern(&fault.on, call) {
                 continue;
             }
             *seen += 1;
@@ -263,6 +311,8 @@ mod tests {
             "s3:*=reset",
             "rds:*=stuck",
             "rds:*=broken",
+            "*@eu-west-1=expired_credentials:20m..1h",
+            "sts:*=expired_credentials:0s..",
         ] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }
@@ -272,10 +322,28 @@ mod tests {
     fn only_the_calls_that_a_fault_names_meet_it() {
         let read = |t: &str| t.parse::<Fault>().unwrap();
         let mut table = FaultTable::new([read("rds:D*#2=stuck"), read("rds:*@a<1=reset")]);
-        assert_eq!(table.meet("ec2:DescribeVolumes", "a"), None);
-        assert_eq!(table.meet("rds:DescribeDBInstances", "b"), None);
-        assert_eq!(table.meet("rds:DescribeDBInstances", "a"), Some(FaultEffect::Stuck));
-        assert_eq!(table.meet("rds:CopyDBSnapshot", "a"), None);
+        assert_eq!(table.meet("ec2:DescribeVolumes", "a", Duration::ZERO), None);
+        assert_eq!(table.meet("rds:DescribeDBInstances", "b", Duration::ZERO), None);
+        assert_eq!(
+            table.meet("rds:DescribeDBInstances", "a", Duration::ZERO),
+            Some(FaultEffect::Stuck)
+        );
+        assert_eq!(table.meet("rds:CopyDBSnapshot", "a", Duration::ZERO), None);
+    }
+
+    #[test]
+    fn credentials_are_expired_for_the_period_that_the_fault_names() {
+        let fault: Fault = "rds:*=expired_credentials:20m..50m".parse().unwrap();
+        let mut table = FaultTable::new([fault]);
+        let mut meets = |minutes: u64| {
+            let met = table.meet("rds:X", "a", Duration::from_secs(60 * minutes));
+            met.is_some()
+        };
+        assert_eq!(
+            [0, 19, 20, 49, 50, 90].map(&mut meets),
+            [false, false, true, true, false, false]
+        );
+        assert!("rds:*=expired_credentials:20m".parse::<Fault>().is_err());
     }
 
     #[test]

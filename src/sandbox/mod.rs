@@ -29,6 +29,8 @@ pub use answers::{Answers, ApprovalAnswer, CommandAnswer, EstateOutside, HttpAns
 pub use estate::Estate;
 pub use fault::{Fault, FaultEffect, FaultError};
 pub use fidelity::{FIDELITY, Operation, operations};
+#[cfg(test)]
+pub(crate) use s3::BucketEstate;
 pub use serve::{Reach, Server, serve};
 pub use sql::{DatabaseLogin, QueryRefused, Rows, SqlValue};
 pub use wire::{ConnectionFailure, Reply};

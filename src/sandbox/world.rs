@@ -246,7 +246,8 @@ impl State {
         let latency = self.estate.latency.0;
         let region = asked.scope.as_ref().map_or("", |s| s.region.as_str());
         let name = asked.service.map_or("unknown", Service::name);
-        let fault = self.faults.meet(&format!("{name}:{}", asked.action), region);
+        let since_opened = (now - self.estate.now).to_std().unwrap_or_default();
+        let fault = self.faults.meet(&format!("{name}:{}", asked.action), region, since_opened);
         let account = match self.authenticate(asked, now) {
             Ok(account) => account,
             Err(error) => {
@@ -288,6 +289,7 @@ impl State {
             Some(FaultEffect::Reset) => return Verdict::Reset,
             Some(FaultEffect::Throttle) => Some(services::throttled(service)),
             Some(FaultEffect::ServerError) => Some(services::server_error(service)),
+            Some(FaultEffect::ExpiredCredentials(_)) => Some(services::expired(service)),
             Some(FaultEffect::Error(e)) => {
                 Some(AwsError::new(e.status, e.code.clone(), e.message.clone()))
             }

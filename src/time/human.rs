@@ -12,6 +12,13 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HumanDuration(pub Duration);
 
+impl HumanDuration {
+    /// True for no time at all: for serde, which leaves such a field out.
+    pub fn is_zero(&self) -> bool {
+        self.0.is_zero()
+    }
+}
+
 const UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 

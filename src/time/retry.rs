@@ -59,7 +59,8 @@ impl RetryPolicy {
             max_elapsed_time: None,
             ..backoff::ExponentialBackoff::default()
         };
-        RetrySchedule { policy, attempts: self.attempts, failed: 0, seed, what: what.to_owned() }
+        let (attempts, what) = (self.attempts, what.to_owned());
+        RetrySchedule { policy, attempts, failed: 0, seed, what, shortest: 0.5 }
     }
 }
 
@@ -70,19 +71,29 @@ pub struct RetrySchedule {
     failed: u32,
     seed: u64,
     what: String,
+    /// The shortest part of the exponential pause that is taken.
+    shortest: f64,
 }
 
 impl RetrySchedule {
+    /// Lets pauses be anything from nothing to the whole exponential pause, as the SDKs do: many callers that failed
+    /// together spread best so. For calls; a step that is tried again waits for at least half of the pause.
+    #[must_use]
+    pub fn full_jitter(mut self) -> Self {
+        self.shortest = 0.0;
+        self
+    }
+
     /// Notes a failure. The pause before the next attempt, or `None` when no attempt is left.
     ///
-    /// Full jitter: between half of the exponential pause and all of it.
+    /// Between half of the exponential pause and all of it; with full jitter, between nothing and all of it.
     pub fn next_pause(&mut self) -> Option<Duration> {
         self.failed += 1;
         if self.failed >= self.attempts {
             return None;
         }
         let pause = self.policy.next_backoff()?;
-        Some(pause / 2 + (pause / 2).mul_f64(self.jitter()))
+        Some(pause.mul_f64(self.shortest + (1.0 - self.shortest) * self.jitter()))
     }
 
     /// A number from 0 to 1 that only the seed, the name and the count of failures decide.
@@ -113,6 +124,16 @@ mod tests {
             prop_assert!(first.iter().all(|p| *p <= policy.longest.0 && *p >= policy.pause.0 / 2));
             prop_assert_eq!(first, pauses(&policy, seed));
         }
+    }
+
+    #[test]
+    fn full_jitter_uses_the_whole_range_and_stays_within_it() {
+        let policy = RetryPolicy { attempts: 2, ..RetryPolicy::default() };
+        let first = |seed| policy.schedule(seed, "call").full_jitter().next_pause().unwrap();
+        let pauses: Vec<Duration> = (0..200).map(first).collect();
+        assert!(pauses.iter().all(|pause| *pause <= policy.pause.0));
+        assert!(pauses.iter().any(|pause| *pause < policy.pause.0 / 10));
+        assert!(pauses.iter().any(|pause| *pause > policy.pause.0 / 10 * 9));
     }
 
     #[test]

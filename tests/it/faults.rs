@@ -114,3 +114,64 @@ fn a_canary_whose_removal_is_refused_is_left_and_said() {
     assert_eq!(code, 5, "{}", report["verdict"]);
     assert!(report["exit"]["left_behind"].as_u64().unwrap() >= 1, "{}", report["resources"]);
 }
+
+#[test]
+fn expired_credentials_are_waited_for_and_the_drill_passes_when_they_are_renewed() {
+    let program = Program::new();
+    let fault = "rds:*@ap-northeast-3=expired_credentials:10m..40m";
+    let (code, report) = program.rehearse("orders-db", &["--fault", fault]);
+    assert_eq!((code, red(&report)), (0, Vec::new()));
+    assert_nothing_left(&report);
+    let journal = program.read("runs/orders-db-0001/journal.jsonl");
+    for event in ["credentials_expired", "credentials_waited"] {
+        assert_eq!(journal.matches(&format!("\"type\":\"{event}\"")).count(), 1, "{event}");
+    }
+    // Shown apart, at the step and in the recovery time: somewhat less than the half hour that it lasted.
+    for waited in [
+        &step(&report, "restore")["waiting_for_credentials"],
+        &report["objectives"]["rto"]["waiting_for_credentials"],
+    ] {
+        let waited = waited.as_str().unwrap();
+        assert!(waited.starts_with("29m") || waited.starts_with("30m"), "{waited}");
+    }
+    assert!(program.read("runs/orders-db-0001/report.md").contains("for expired credentials"));
+}
+
+#[test]
+fn credentials_that_are_never_renewed_make_a_drill_inconclusive_and_name_what_is_left() {
+    let program = Program::new();
+    let fault = "rds:*@ap-northeast-3=expired_credentials:10m..";
+    let (code, report) = program.rehearse("orders-db", &["--fault", fault]);
+    assert_eq!(report["verdict"]["outcome"], "inconclusive", "{}", report["verdict"]);
+    let restore = step(&report, "restore");
+    assert_eq!(restore["outcome"], "inconclusive");
+    assert!(restore["why"].as_str().unwrap().contains("for expired credentials"), "{restore}");
+    // Releasing was tried, and what it could not remove is left behind with its command.
+    assert_eq!((code, report["exit"]["left_behind"].as_u64()), (5, Some(1)));
+    let journal = program.read("runs/orders-db-0001/journal.jsonl");
+    let left: Vec<&str> = journal.lines().filter(|l| l.contains("\"resource_left\"")).collect();
+    assert_eq!(left.len(), 1);
+    assert!(left[0].contains("aws rds delete-db-instance"), "{}", left[0]);
+}
+
+#[test]
+fn a_recovery_time_that_is_over_only_by_the_waiting_for_credentials_is_not_called_missed() {
+    let program = Program::new();
+    let scenario = program.read("scenarios/orders-db.yaml").replace("target: 4h", "target: 2h");
+    program.write("tight.yaml", scenario);
+    let run = |fault: &str| {
+        let fixed =
+            ["run", "tight.yaml", "--sandbox", "--estate", "scenarios/estates/orders-db.yaml"];
+        let ran =
+            program.run(&[&fixed[..], &["--format", "json", "--quiet", "--fault", fault]].concat());
+        (ran.code, ran.json()["runs"][0]["report"].clone())
+    };
+    let (code, report) = run("rds:*@ap-northeast-3=expired_credentials:10m..2h");
+    let rto = &report["objectives"]["rto"];
+    assert_eq!((code, rto["outcome"].as_str()), (2, Some("not_measured")), "{rto}");
+    assert!(rto["why"].as_str().unwrap().contains("expired credentials"), "{rto}");
+    assert_nothing_left(&report);
+    // What is too slow without them is missed, credentials or not.
+    let (code, report) = run("rds:RestoreDBInstanceFromDBSnapshot=slow:59s");
+    assert_eq!((code, &report["objectives"]["rto"]["outcome"]), (0, &serde_json::json!("met")));
+}

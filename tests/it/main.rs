@@ -45,3 +45,7 @@ mod server_sandbox;
 mod server_support;
 #[cfg(test)]
 mod steering;
+#[cfg(test)]
+mod stores;
+#[cfg(test)]
+mod waits;

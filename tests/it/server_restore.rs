@@ -208,6 +208,54 @@ fn server_a_drill_that_was_killed_in_the_restore_goes_on_and_restores_once() {
     is_gone(&drills, &source);
 }
 
+#[test]
+fn server_a_drill_whose_machine_died_goes_on_elsewhere_from_its_store() {
+    let source = Source::create("orders-moved");
+    let newest = source.newest();
+    source.snapshot("before");
+    source.damage();
+    let bucket = "redrill-test-journals";
+    source.aws.json(&format!(
+        "s3api create-bucket --bucket {bucket} --create-bucket-configuration LocationConstraint={REGION}"
+    ));
+    let place = format!("s3://{bucket}/drills");
+    let drills = Drills::new();
+    let mut command = drill_of(&drills, &source);
+    command.args(["--store", &place, "--store-region", REGION]);
+    let mut program = Started::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+    poll("the instance is asked for", LIMIT, || {
+        assert!(program.is_running(), "the program ended by itself");
+        let journal = drills.journal(RUN);
+        journal.iter().any(|one| one["event"]["type"] == "resource_owned").then_some(())
+    });
+    program.kill();
+    let run = drills.journal(RUN)[0]["event"]["run"].as_str().unwrap().to_owned();
+    // The machine is gone, and its disk with it.
+    drop(drills);
+    let elsewhere = Drills::new();
+    let resume = |more: &[&str]| {
+        let mut resume = elsewhere.program();
+        resume.args(["resume", &format!("{place}/{run}"), "--format", "json"]);
+        resume.args(["--store-region", REGION, "--endpoint-url", &variable("REDRILL_TEST_MOTO")]);
+        end(resume.args(more).env("ORDERS_PASSWORD", PASSWORD))
+    };
+    let refused = resume(&[]);
+    assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--take-over"), "{}", refused.stderr);
+    let drill = Drill::of(&resume(&["--take-over"]));
+    passed_with(&drill, &newest);
+    drill.nothing_is_left(1);
+    // Folder and store hold the same journal: its segments, put together.
+    let here = std::fs::read(elsewhere.path("runs").join(&run).join("journal.jsonl")).unwrap();
+    let listed = source
+        .aws
+        .json(&format!("s3api list-objects-v2 --bucket {bucket} --prefix drills/{run}/journal/"));
+    let segments = listed["Contents"].as_array().unwrap();
+    let sizes = segments.iter().map(|one| one["Size"].as_u64().unwrap());
+    assert_eq!(sizes.sum::<u64>(), here.len() as u64);
+    is_gone(&elsewhere, &source);
+}
+
 /// A database of its own in the MariaDB of `tests/run`.
 struct Tunnelled {
     url: String,

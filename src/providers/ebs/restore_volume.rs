@@ -1,6 +1,6 @@
 use super::fidelity::compare;
 use super::snapshot::{Snapshot, describe_snapshot, gibibytes};
-use super::volume::{NAME_TAG, VolumeKind, describe_volume};
+use super::volume::{NAME_TAG, VOLUMES, VolumeKind};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Look, Permission,
     Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
@@ -269,8 +269,8 @@ async fn wait_until_ready(
 ) -> Result<Volume, StepError> {
     let plan = WaitPlan::new("volume available", input.expected_duration.0, LONGEST_WAIT);
     let began = cx.clock.elapsed();
-    let look = || async {
-        let Some(volume) = describe_volume(cx, id).await? else {
+    let judge = |volume: Option<Volume>, _| {
+        let Some(volume) = volume else {
             if cx.clock.elapsed().saturating_sub(began) < MAY_BE_INVISIBLE {
                 return Ok(Look::NotYet("not visible yet".to_owned()));
             }
@@ -283,7 +283,7 @@ async fn wait_until_ready(
             None => Err(ended(id, "no state")),
         }
     };
-    cx.wait(&plan, look).await
+    cx.wait_together(&plan, &VOLUMES, id, judge).await
 }
 
 fn ended(id: &str, state: &str) -> StepError {

@@ -1,12 +1,14 @@
 use super::listing;
 use crate::action::{
-    Found, HandInput, Listing, Permission, RUN_TAG, ResourceContext, ResourceKind, StepError,
+    Fetched, Found, HandInput, Listing, Permission, RUN_TAG, ResourceContext, ResourceKind,
+    SharedLook, StepError,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
 use aws_sdk_ec2::types::{Filter, Volume, VolumeState};
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 
 /// The tag that holds the deterministic name: EC2 gives the id.
 pub(super) const NAME_TAG: &str = "redrill:name";
@@ -37,6 +39,33 @@ pub(super) async fn describe_volume(
 
 /// At most so many pages are read.
 const MOST_PAGES: usize = 100;
+/// For waiting: volumes by their ids, two hundred in one call, which is the most that a filter takes
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Filter.html>). As a filter, an id that is not there is
+/// simply not in the answer; named as `VolumeIds`, one missing volume fails the whole call.
+pub(super) const VOLUMES: SharedLook<Volume> =
+    SharedLook { operation: "ec2:DescribeVolumes", page: 200, fetch: describe_volumes };
+
+fn describe_volumes(cx: &ResourceContext, ids: Vec<String>) -> Fetched<'_, Volume> {
+    Box::pin(async move {
+        let client = client!(cx.site()?, aws_sdk_ec2);
+        let filter = Filter::builder().name("volume-id").set_values(Some(ids)).build();
+        let first = client.describe_volumes().filters(filter).max_results(1000);
+        let mut found = BTreeMap::new();
+        let mut token = None;
+        loop {
+            let request = first.clone().set_next_token(token);
+            let answer = cx.call("ec2:DescribeVolumes", || request.clone().send()).await?;
+            let next = answer.next_token().filter(|next| !next.is_empty()).map(str::to_owned);
+            let volumes = answer.volumes.unwrap_or_default().into_iter();
+            let by_id = volumes.filter_map(|v| Some((v.volume_id()?.to_owned(), v)));
+            found.extend(by_id);
+            match next {
+                None => return Ok(found),
+                next => token = next,
+            }
+        }
+    })
+}
 
 /// The volumes of this run that carry the name in their tag.
 pub(super) async fn named(cx: &ResourceContext, name: &str) -> Result<Vec<Volume>, StepError> {

@@ -1,12 +1,13 @@
 use crate::action::{
-    EXPIRES_TAG, Expiry, Found, HandInput, Listing, Permission, RUN_TAG, ResourceContext,
-    ResourceKind, StepError,
+    EXPIRES_TAG, Expiry, Fetched, Found, HandInput, Listing, Permission, RUN_TAG, ResourceContext,
+    ResourceKind, SharedLook, StepError,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
-use aws_sdk_rds::types::{DbInstance, Tag};
+use aws_sdk_rds::types::{DbInstance, Filter, Tag};
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 
 /// A DB instance that a restore has made.
 pub(super) struct DbInstanceKind;
@@ -32,6 +33,34 @@ pub(super) async fn describe_instance(
         Err(error) if error.class() == FailureClass::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// For waiting: instances by their identifiers (lower case, as RDS keeps them), a hundred in one call. As a filter, an
+/// identifier that is not there is simply not in the answer
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBInstances.html>).
+pub(super) const INSTANCES: SharedLook<DbInstance> =
+    SharedLook { operation: "rds:DescribeDBInstances", page: 100, fetch: describe_instances };
+
+fn describe_instances(cx: &ResourceContext, names: Vec<String>) -> Fetched<'_, DbInstance> {
+    Box::pin(async move {
+        let client = client!(cx.site()?, aws_sdk_rds);
+        let filter = Filter::builder().name("db-instance-id").set_values(Some(names)).build();
+        let first = client.describe_db_instances().filters(filter).max_records(100);
+        let mut found = BTreeMap::new();
+        let mut marker = None;
+        loop {
+            let request = first.clone().set_marker(marker);
+            let answer = cx.call("rds:DescribeDBInstances", || request.clone().send()).await?;
+            let id = |i: &DbInstance| i.db_instance_identifier().map(str::to_ascii_lowercase);
+            let next = answer.marker().filter(|next| !next.is_empty()).map(str::to_owned);
+            let instances = answer.db_instances.unwrap_or_default().into_iter();
+            found.extend(instances.filter_map(|instance| Some((id(&instance)?, instance))));
+            match next {
+                None => return Ok(found),
+                next => marker = next,
+            }
+        }
+    })
 }
 
 /// Whether an instance with these tags is of this run.

@@ -1,4 +1,4 @@
-use super::db_instance::{DbInstanceKind, describe_instance};
+use super::db_instance::{DbInstanceKind, INSTANCES};
 use super::fidelity::{Progress, compare, progress_of};
 use super::snapshot::{Snapshot, describe_snapshot};
 use crate::action::{
@@ -296,11 +296,10 @@ async fn wait_until_ready(
     input: &RestoreSnapshotInput,
 ) -> Result<Ready, StepError> {
     let plan = WaitPlan::new("instance available", input.expected_duration.0, LONGEST_WAIT);
-    let last_not_ready = Mutex::new(None);
+    let mut last_not_ready = None;
     let began = cx.clock.elapsed();
-    let look = || async {
-        let asked = cx.clock.now();
-        let Some(instance) = describe_instance(cx, name).await? else {
+    let judge = |instance: Option<DbInstance>, asked| {
+        let Some(instance) = instance else {
             if cx.clock.elapsed().saturating_sub(began) < MAY_BE_INVISIBLE {
                 return Ok(Look::NotYet("not visible yet".to_owned()));
             }
@@ -311,14 +310,13 @@ async fn wait_until_ready(
         match progress_of(&status) {
             Progress::Ready => Ok(Look::Ready((instance, status))),
             Progress::UnderWay => {
-                *last_not_ready.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+                last_not_ready = Some(asked);
                 Ok(Look::NotYet(status))
             }
             Progress::Ended => Err(ended(name, &status)),
         }
     };
-    let (instance, status) = cx.wait(&plan, look).await?;
-    let last_not_ready = last_not_ready.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (instance, status) = cx.wait_together(&plan, &INSTANCES, name, judge).await?;
     Ok(Ready { instance, status, last_not_ready, first_ready: cx.clock.now() })
 }
 

@@ -1,0 +1,195 @@
+use super::place::StoreUrl;
+use crate::aws::{SiteSession, failure_of};
+use crate::client;
+use crate::error::{Error, Result};
+use crate::ids::RunId;
+use crate::journal::{Failure, FailureClass};
+use crate::time::{Clock, HumanDuration, RetryPolicy};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The objects of one run in the store.
+pub(in crate::app) struct Objects {
+    session: SiteSession,
+    client: Client,
+    url: StoreUrl,
+    run: RunId,
+    clock: Clock,
+    tell: Tell,
+}
+
+/// Tells whoever watches that the store keeps the run waiting.
+pub(in crate::app) type Tell = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What became of a write that replaces nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::app) enum Created {
+    /// It is there now, and was not before.
+    New,
+    /// Something of that name is there already; it stays as it is.
+    Exists,
+}
+
+/// Expired credentials of the store are waited for this long. Nothing is done meanwhile, since nothing could be written.
+const CREDENTIALS_WAITED_FOR: Duration = Duration::from_secs(30 * 60);
+const CREDENTIALS_TRIED_EVERY: Duration = Duration::from_secs(30);
+
+/// Larger objects are not of this program: a plan or scenario has 16 MiB at most, a segment far less.
+const LARGEST: i64 = 64 << 20;
+
+impl Objects {
+    pub(in crate::app) fn new(
+        session: SiteSession,
+        url: StoreUrl,
+        run: RunId,
+        clock: Clock,
+        tell: Tell,
+    ) -> Self {
+        let client = client!(session, aws_sdk_s3);
+        Self { session, client, url, run, clock, tell }
+    }
+
+    fn key(&self, name: &str) -> String {
+        let run = &self.run;
+        match self.url.prefix.as_str() {
+            "" => format!("{run}/{name}"),
+            prefix => format!("{prefix}/{run}/{name}"),
+        }
+    }
+
+    /// The store, as people write it.
+    pub(in crate::app) fn place(&self) -> String {
+        self.url.to_string()
+    }
+
+    /// One object, as people write it.
+    pub(in crate::app) fn shown(&self, name: &str) -> String {
+        format!("s3://{}/{}", self.url.bucket, self.key(name))
+    }
+
+    /// The region that the bucket is in, as it says itself.
+    pub(in crate::app) async fn region(&self) -> Result<String> {
+        let request = self.client.head_bucket().bucket(&self.url.bucket);
+        let answer = self.call("s3:HeadBucket", || request.clone().send()).await;
+        let answer = answer.map_err(|failure| self.failed("be asked for", "", &failure))?;
+        let signed_for = || self.session.place().region.clone();
+        Ok(answer.bucket_region().map_or_else(signed_for, str::to_owned))
+    }
+
+    /// Writes an object unless it is there.
+    pub(in crate::app) async fn create(&self, name: &str, bytes: &[u8]) -> Result<Created> {
+        let request = || {
+            self.client
+                .put_object()
+                .bucket(&self.url.bucket)
+                .key(self.key(name))
+                .if_none_match("*")
+                .body(ByteStream::from(bytes.to_vec()))
+                .send()
+        };
+        match self.call("s3:PutObject", request).await {
+            Ok(_) => Ok(Created::New),
+            Err(failure) if failure.code.as_deref() == Some("PreconditionFailed") => {
+                Ok(Created::Exists)
+            }
+            Err(failure) => Err(self.failed("be written", name, &failure)),
+        }
+    }
+
+    /// An object; `None` when there is none of that name.
+    pub(in crate::app) async fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let request = self.client.get_object().bucket(&self.url.bucket).key(self.key(name));
+        let answer = match self.call("s3:GetObject", || request.clone().send()).await {
+            Ok(answer) => answer,
+            Err(failure) if failure.class == FailureClass::NotFound => return Ok(None),
+            Err(failure) => return Err(self.failed("be read", name, &failure)),
+        };
+        let shown = self.shown(name);
+        if answer.content_length().is_some_and(|length| length > LARGEST) {
+            return Err(Error::broken(format!("{shown} is larger than anything of a journal")));
+        }
+        let read = answer.body.collect().await;
+        let bytes = read.map_err(|e| Error::broken(format!("{shown} cannot be read: {e}")))?;
+        Ok(Some(bytes.to_vec()))
+    }
+
+    /// The names that begin with `folder`, in order.
+    pub(in crate::app) async fn list(&self, folder: &str) -> Result<Vec<String>> {
+        let first = self.client.list_objects_v2().bucket(&self.url.bucket).prefix(self.key(folder));
+        let own = self.key("");
+        let mut names = Vec::new();
+        let mut token = None;
+        loop {
+            let request = first.clone().set_continuation_token(token);
+            let answer = self.call("s3:ListObjectsV2", || request.clone().send()).await;
+            let answer = answer.map_err(|failure| self.failed("be listed", folder, &failure))?;
+            let keys = answer.contents().iter().filter_map(|object| object.key());
+            names.extend(keys.filter_map(|key| key.strip_prefix(&own)).map(str::to_owned));
+            match answer.next_continuation_token() {
+                Some(next) if answer.is_truncated() == Some(true) => token = Some(next.to_owned()),
+                _ => break,
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn failed(&self, what: &str, name: &str, failure: &Failure) -> Error {
+        let shown = if name.is_empty() { self.place() } else { self.shown(name) };
+        let help = failure.help.clone();
+        let help =
+            help.unwrap_or_else(|| "check the store's bucket and the permissions".to_owned());
+        Error::broken(format!("{shown} cannot {what}: {}", failure.message)).help(help)
+    }
+
+    /// As the retry layer of the steps does it: what may pass is tried again, expired credentials are waited for.
+    async fn call<T, E, F>(
+        &self,
+        operation: &str,
+        mut send: impl FnMut() -> F,
+    ) -> Result<T, Box<Failure>>
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let policy = RetryPolicy {
+            attempts: 6,
+            pause: Duration::from_secs(1).into(),
+            longest: Duration::from_secs(20).into(),
+        };
+        let seed = crate::ids::Digest::of(self.run.as_str().as_bytes()).as_bytes()[0];
+        let mut schedule = policy.schedule(u64::from(seed), operation).full_jitter();
+        let mut waited = Duration::ZERO;
+        loop {
+            let failure = match send().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => Box::new(failure_of(operation, &error)),
+            };
+            // Two conditional writes at the same time: "you should retry the upload" (API reference of PutObject).
+            let conflict = failure.code.as_deref() == Some("ConditionalRequestConflict");
+            let pause = match failure.class {
+                FailureClass::CredentialsExpired if waited < CREDENTIALS_WAITED_FOR => {
+                    self.session.renew_credentials();
+                    (self.tell)(&format!(
+                        "the credentials for the store {} are expired, for {} now: renew them (aws sso login, or however \
+                         you get them); until then nothing is done",
+                        self.url,
+                        HumanDuration(waited)
+                    ));
+                    waited += CREDENTIALS_TRIED_EVERY;
+                    Some(CREDENTIALS_TRIED_EVERY)
+                }
+                class if class.may_pass() || conflict => schedule.next_pause(),
+                _ => None,
+            };
+            let Some(pause) = pause else { return Err(failure) };
+            self.clock.sleep(pause).await;
+        }
+    }
+}

@@ -1,0 +1,166 @@
+use super::objects::{Created, Objects};
+use super::owner::Owner;
+use super::place::Stored;
+use super::{honours_conditions, segment};
+use crate::app::runs::RunFolder;
+use crate::error::{Error, Result};
+use crate::ids::RunId;
+use crate::journal::{self, Contents};
+use chrono::{DateTime, Utc};
+
+/// A run as it is in the store.
+pub(in crate::app) struct Fetched {
+    /// The lines of its journal.
+    pub(in crate::app) lines: Vec<u8>,
+    /// The plan, as it was written.
+    pub(in crate::app) plan: Vec<u8>,
+    /// The scenario, as it was.
+    pub(in crate::app) scenario: Vec<u8>,
+}
+
+/// Reads a run from the store and verifies its journal.
+///
+/// # Errors
+/// When something is missing, or does not verify.
+pub(in crate::app) async fn fetch(objects: &Objects) -> Result<Fetched> {
+    let (lines, _) = segments(objects).await?;
+    let missing = |name: &str| {
+        Error::bad_input(format!("there is no {}", objects.shown(name)))
+            .help("check the address: s3://BUCKET/PREFIX/RUN, with the whole id of the run")
+    };
+    let plan = objects.read("plan.json").await?.ok_or_else(|| missing("plan.json"))?;
+    let scenario = objects.read("scenario.yaml").await?.ok_or_else(|| missing("scenario.yaml"))?;
+    Ok(Fetched { lines, plan, scenario })
+}
+
+/// All lines of the journal, and what they say.
+async fn segments(objects: &Objects) -> Result<(Vec<u8>, Contents)> {
+    let names = objects.list("journal/").await?;
+    let mut lines = Vec::new();
+    let mut records = 0;
+    for name in &names {
+        let shown = objects.shown(name);
+        if *name != segment(records) {
+            return Err(Error::broken(format!(
+                "{shown} does not follow: the segment that begins with record {records} is missing"
+            )));
+        }
+        let bytes = objects.read(name).await?;
+        let bytes = bytes.ok_or_else(|| Error::broken(format!("{shown} is gone")))?;
+        if bytes.last() != Some(&b'\n') {
+            return Err(Error::broken(format!("{shown} does not end with a whole line")));
+        }
+        records += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        lines.extend(bytes);
+    }
+    if names.is_empty() {
+        return Err(Error::bad_input(format!(
+            "there is no journal at {}",
+            objects.shown("journal")
+        ))
+        .help("check the address: s3://BUCKET/PREFIX/RUN, with the whole id of the run"));
+    }
+    let contents = journal::read_bytes(&lines).map_err(|error| {
+        Error::broken(format!("the journal at {}: {error}", objects.shown("journal")))
+    })?;
+    Ok((lines, contents))
+}
+
+/// Takes a run over that is in the store: claims it, and brings folder and store to the same journal. The folder's journal
+/// must not be in use.
+///
+/// # Errors
+/// A refusal when another process holds it (unless `deliberately`), or when the two journals are not one.
+pub(in crate::app) async fn take_over(
+    objects: &Objects,
+    folder: &RunFolder,
+    run: &RunId,
+    (deliberately, now): (bool, DateTime<Utc>),
+) -> Result<()> {
+    let mut stored = folder.store()?;
+    let holder = Owner::last(objects).await?.ok_or_else(|| {
+        Error::broken(format!("nobody has ever claimed {}", objects.shown("owner")))
+    })?;
+    let ours = stored.owner == Some(holder.number) && stored.token == holder.token;
+    if !ours && !deliberately {
+        return Err(Error::refused(format!("the run {run} is held by {holder}; nothing was done"))
+            .help(
+                "make sure that this process is dead (two of them would make things twice), then add --take-over",
+            ));
+    }
+    let number = holder.number + 1;
+    honours_conditions(objects, number).await?;
+    let claim = Owner::this_process(run, number, now);
+    if claim.claim(objects).await? == Created::Exists {
+        return Err(Error::refused(format!(
+            "the run {run} was taken over by another process at this moment; nothing was done"
+        )));
+    }
+    stored.owner = Some(number);
+    stored.token = claim.token;
+    folder.write_store(&stored)?;
+    // After the claim: what the former holder wrote until now counts. What it writes from now on collides with ours.
+    same_journal(objects, folder).await
+}
+
+/// One of the two journals may be ahead of the other: the disk by a write that did not reach the store, the store by what
+/// another machine has done. The shorter one is completed.
+async fn same_journal(objects: &Objects, folder: &RunFolder) -> Result<()> {
+    let (there, contents) = segments(objects).await?;
+    let here = folder.read("journal.jsonl")?;
+    let whole = here.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let here = &here[..whole];
+    if let Some(rest) = here.strip_prefix(there.as_slice()) {
+        if rest.is_empty() {
+            return Ok(());
+        }
+        journal::read_bytes(here).map_err(|error| folder.refused(&error))?;
+        let name = segment(contents.records.len() as u64);
+        return match objects.create(&name, rest).await? {
+            Created::New => Ok(()),
+            Created::Exists => Err(Error::refused(format!(
+                "{} was written at this moment: another process works on this run",
+                objects.shown(&name)
+            ))),
+        };
+    }
+    if there.starts_with(here) {
+        folder.write("journal.jsonl", &there)?;
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "{} and {} are not one journal: they differ before their ends; nothing was done",
+        folder.journal().display(),
+        objects.shown("journal")
+    ))
+    .help("the store decides: move the folder away and resume from the store's address"))
+}
+
+impl RunFolder {
+    /// What the folder remembers of its store.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(in crate::app) fn store(&self) -> Result<Stored> {
+        let bytes = self.read("store.json")?;
+        serde_json::from_slice(&bytes).map_err(|e| {
+            let path = self.path.join("store.json");
+            Error::broken(format!("{} cannot be understood: {e}", path.display()))
+        })
+    }
+
+    /// True when the run is in a store, too.
+    pub(in crate::app) fn has_store(&self) -> bool {
+        self.path.join("store.json").is_file()
+    }
+
+    /// Remembers the store.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(in crate::app) fn write_store(&self, stored: &Stored) -> Result<()> {
+        let bytes = serde_json::to_vec_pretty(stored)
+            .map_err(|e| Error::broken(format!("store.json cannot be written: {e}")))?;
+        self.write("store.json", &bytes).map(|_| ())
+    }
+}

@@ -1,0 +1,54 @@
+//! `--store` in rehearsals: what the program keeps in S3, and when it refuses to begin.
+
+use crate::program::Program;
+use std::path::Path;
+
+/// The estate of the orders database, with a bucket at its last place, the DR region.
+fn with_bucket(program: &Program) {
+    let estate = program.read("scenarios/estates/orders-db.yaml");
+    program.write("estate.yaml", format!("{estate}    buckets: [{{ name: drill-evidence }}]\n"));
+}
+
+fn run(program: &Program, arguments: &[&str]) -> crate::program::Ran {
+    let fixed = ["run", "scenarios/orders-db.yaml", "--sandbox", "--estate", "estate.yaml"];
+    program.run(&[&fixed[..], arguments].concat())
+}
+
+#[test]
+fn a_run_with_a_store_passes_as_one_without_and_remembers_where_it_is() {
+    let program = Program::new();
+    with_bucket(&program);
+    let kept = ["--store", "s3://drill-evidence/redrill", "--store-region", "ap-northeast-3"];
+    let ran = run(&program, &kept);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let stored = program.read("runs/orders-db-0001/store.json");
+    assert!(stored.contains("s3://drill-evidence/redrill"), "{stored}");
+}
+
+#[test]
+fn a_store_that_is_not_there_or_would_be_lost_stops_the_run_before_anything_happens() {
+    let program = Program::new();
+    with_bucket(&program);
+    for (store, region, code, why) in [
+        ("s3://no-such-bucket/x", "ap-northeast-3", 2, "no-such-bucket"),
+        ("drill-evidence", "ap-northeast-3", 3, "does not begin with s3://"),
+        ("s3://drill-evidence/x", "eu-central-1", 3, "--store-region"),
+    ] {
+        let ran = run(&program, &["--store", store, "--store-region", region]);
+        assert_eq!(ran.code, code, "{store}: {}", ran.stderr);
+        assert!(ran.stderr.contains(why), "{store}: {}", ran.stderr);
+        assert!(!Path::new(&program.path("runs/orders-db-0001/journal.jsonl")).exists(), "{store}");
+    }
+}
+
+#[test]
+fn when_the_store_fails_in_the_middle_the_run_stops_and_says_how_to_go_on() {
+    let program = Program::new();
+    with_bucket(&program);
+    let kept = ["--store", "s3://drill-evidence/redrill", "--store-region", "ap-northeast-3"];
+    let fault = ["--fault", "s3:PutObject#12=error:AccessDenied:403"];
+    let ran = run(&program, &[&kept[..], &fault[..]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("the store: s3://drill-evidence/redrill/orders-db-0001-"));
+    assert!(ran.stderr.contains("redrill resume orders-db-0001"), "{}", ran.stderr);
+}
