@@ -5,6 +5,6 @@ mod args;
 pub use args::{
     AbortArgs, ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs,
     Format, IamArgs, IamDocument, PlanArgs, PreflightArgs, ReapArgs, ReportArgs, ReportFormat,
-    ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand, ScenarioArgs, SchemaArgs, ServeArgs,
-    ShowArgs, SteerArgs, TargetArgs, TrustKind,
+    ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand, ScenarioArgs, SchemaArgs,
+    ServeArgs, ShowArgs, SteerArgs, TargetArgs, TrustKind,
 };

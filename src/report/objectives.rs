@@ -111,7 +111,10 @@ fn judge_time(report: &mut TimeReport, actual: HumanDuration) {
     let unattended = report.unattended.unwrap_or_default();
     let at_least = HumanDuration(actual.0.saturating_sub(waited.0).saturating_sub(unattended.0));
     if margin.over && at_least <= report.target {
-        let causes = [("no process of the run was at work", unattended), ("the run waited for expired credentials", waited)];
+        let causes = [
+            ("no process of the run was at work", unattended),
+            ("the run waited for expired credentials", waited),
+        ];
         let causes = causes.iter().filter(|(_, time)| !time.0.is_zero());
         let causes: Vec<_> = causes.map(|(what, time)| format!("{what} for {time}")).collect();
         report.why = Some(format!(
@@ -188,9 +191,8 @@ pub(super) fn waiting_for_credentials(
     until: Mark,
 ) -> HumanDuration {
     let waits = fold.credential_waits.iter().filter(|wait| of.is_none_or(|of| of == wait.step));
-    let spans = waits.map(|wait| {
-        (wait.from_ms, wait.until_ms.unwrap_or_else(|| fold.end_of(wait.step).ms))
-    });
+    let spans = waits
+        .map(|wait| (wait.from_ms, wait.until_ms.unwrap_or_else(|| fold.end_of(wait.step).ms)));
     covered(spans, from, until)
 }
 

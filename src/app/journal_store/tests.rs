@@ -111,6 +111,7 @@ impl Scene {
         let path = folder.journal();
         let clock = &self.world.clock;
         let mut facts = RunFacts {
+            operator: "operator".to_owned(),
             run: self.run.clone(),
             scenario: self.plan.name.clone(),
             plan: self.plan.digest(),
@@ -144,7 +145,7 @@ impl Scene {
             };
             (Journal::create(&path).unwrap(), RunState::default(), start)
         };
-        let (_keep_alive, interrupt) = tokio::sync::watch::channel(None);
+        let (_keep_alive, orders) = tokio::sync::watch::channel(None);
         engine::drive(Drive {
             plan: &self.plan,
             registry: &self.registry,
@@ -154,7 +155,7 @@ impl Scene {
             state,
             opening: vec![opening],
             keep: Keep::Nothing,
-            interrupt,
+            orders,
             observer: &mut (),
         })
         .await

@@ -10,8 +10,8 @@ mod choice;
 mod ebs_snapshot;
 mod fidelity;
 mod find_snapshot;
-mod listing;
 mod grants;
+mod listing;
 mod preflight;
 #[cfg(test)]
 mod rehearsals;

@@ -11,8 +11,8 @@ mod db_snapshot;
 mod fidelity;
 mod find_snapshot;
 mod find_snapshot_by_hand;
-mod listing;
 mod grants;
+mod listing;
 mod preflight;
 #[cfg(test)]
 mod rehearsals;
