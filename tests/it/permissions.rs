@@ -153,6 +153,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
         let world = open(estate, plan, &heard);
         let started = world.clock.now();
         let facts = RunFacts {
+            operator: "operator".to_owned(),
             run: RunId::new(format!("{}-0001-abcdef", plan.name)),
             scenario: plan.name.clone(),
             plan: plan.digest(),
@@ -178,7 +179,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
             keep: None,
             deviations: Vec::new(),
         };
-        let (_ending, interrupt) = tokio::sync::watch::channel(None);
+        let (_ending, orders) = tokio::sync::watch::channel(None);
         let registry = providers::registry();
         drive(Drive {
             plan,
@@ -190,7 +191,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
             opening: vec![opening],
             // Also what a recovery keeps is removed here, so that removing it is seen.
             keep: Keep::Nothing,
-            interrupt,
+            orders,
             observer: &mut (),
         })
         .await
