@@ -6,6 +6,7 @@
 mod check;
 mod codes;
 mod diagnostic;
+mod editor;
 pub mod expression;
 #[cfg(test)]
 mod fresh;

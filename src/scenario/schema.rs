@@ -1,11 +1,19 @@
+use super::editor::help_editors;
 use super::model::Scenario;
 use crate::action::{ActionEntry, Registry};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-/// The published JSON Schema (draft 7) of the language, with the inputs of every action in the registry. Editors use it,
-/// and the checker itself: they cannot disagree.
+/// The published JSON Schema (draft 7) of the language, with the inputs of every action in the registry: what the checker
+/// uses, with hints for editors that change nothing of what fits.
 pub fn schema(registry: &Registry) -> Value {
+    let mut schema = language(registry);
+    help_editors(&mut schema, registry);
+    schema
+}
+
+/// The JSON Schema of the language as the checker uses it.
+pub(super) fn language(registry: &Registry) -> Value {
     let mut settings = SchemaSettings::draft07();
     settings.inline_subschemas = true;
     let generator = settings.into_generator();
@@ -68,7 +76,12 @@ fn choice(action: &ActionEntry) -> Value {
         then["required"] = json!(["with"]);
     }
     json!({
-        "if": { "properties": { "uses": { "const": action.facts.name } }, "required": ["uses"] },
+        // `type`: an editor that completes an empty item would take it for a step of every action at once.
+        "if": {
+            "type": "object",
+            "properties": { "uses": { "const": action.facts.name } },
+            "required": ["uses"],
+        },
         "then": then,
     })
 }

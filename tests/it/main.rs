@@ -42,6 +42,10 @@ mod server_restore;
 #[cfg(test)]
 mod server_sandbox;
 #[cfg(test)]
+mod server_shipped;
+#[cfg(test)]
+mod server_shipped_orders;
+#[cfg(test)]
 mod server_support;
 #[cfg(test)]
 mod steering;

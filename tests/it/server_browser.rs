@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the browser asks for on its own account, whatever the page is.
-const OF_THE_BROWSER: [&str; 4] = [
+const OF_THE_BROWSER: [&str; 5] = [
     "clients2.google.com/time/",
     "accounts.google.com/ListAccounts",
     "update.googleapis.com/service/update2/",
     "edgedl.me.gvt1.com/",
+    "www.google.com/async/",
 ];
 
 /// What became of a page.

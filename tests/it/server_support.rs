@@ -114,8 +114,17 @@ impl Drills {
 
     /// `redrill run` of one of the scenarios beside these tests, against moto.
     pub(crate) fn run(&self, scenario: &str, inputs: &[(&str, &str)]) -> Command {
+        self.run_file(&format!("tests/it/scenarios/{scenario}.yaml"), inputs)
+    }
+
+    /// `redrill run` of a scenario as it is shipped, against moto.
+    pub(crate) fn run_shipped(&self, scenario: &str) -> Command {
+        self.run_file(&format!("scenarios/{scenario}.yaml"), &[])
+    }
+
+    fn run_file(&self, path: &str, inputs: &[(&str, &str)]) -> Command {
         let mut command = self.program();
-        command.arg("run").arg(repository(&format!("tests/it/scenarios/{scenario}.yaml")));
+        command.arg("run").arg(repository(path));
         command.args(["--quiet", "--format", "json", "--endpoint-url"]).arg(moto());
         for (name, value) in inputs {
             command.arg("--set").arg(format!("{name}={value}"));
@@ -131,11 +140,12 @@ impl Drills {
     }
 }
 
-fn moto() -> String {
+/// Where moto listens.
+pub(crate) fn moto() -> String {
     variable("REDRILL_TEST_MOTO")
 }
 
-fn without_aws_configuration(command: &mut Command) {
+pub(crate) fn without_aws_configuration(command: &mut Command) {
     for name in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"] {
         command.env_remove(name);
     }
@@ -217,6 +227,12 @@ impl Aws {
             ("AWS_SESSION_TOKEN", of("SessionToken")),
         ];
         Self { environment, region }
+    }
+
+    /// What a process of this account needs in its environment.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let region = ("AWS_DEFAULT_REGION", self.region.to_owned());
+        self.environment.iter().cloned().chain([region]).collect()
     }
 
     /// The same account in another region.

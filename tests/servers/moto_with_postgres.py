@@ -14,7 +14,11 @@ instance that it "restored". Here every instance of engine `postgres` has a serv
 The work is done in the background, as in AWS: an instance is `creating`, then `backing-up`, then
 `available`, and `deleting` until it is gone; a snapshot is `creating` until its files are there.
 What fails ends as `failed` or `incompatible-restore`, and the reason is in the log. An endpoint
-is 127.0.0.1 and a port. The master user is a superuser (`rds_superuser` in AWS is less).
+is 127.0.0.1 and a port. The master user is a superuser (`rds_superuser` in AWS is less). The
+servers offer TLS; --authority-file gets the certificate of the authority that they are signed by,
+as RDS publishes its own.
+
+moto has no past and follows no replication rules. additions.py lets a test ask for both.
 
 Not simulated, and refused: point-in-time restores and read replicas of these instances. Aurora
 clusters and other engines stay as moto has them, without a database.
@@ -24,6 +28,7 @@ and everything has stopped when the program ends, on SIGTERM or SIGINT. PostgreS
 as root, so that root runs it as the user `postgres`, who must be able to reach --root.
 
     moto_with_postgres.py --root FOLDER --postgres-bin FOLDER [--port PORT] [--address-file FILE]
+                          [--authority-file FILE]
 """
 
 import argparse
@@ -41,6 +46,7 @@ from pathlib import Path
 # Otherwise moto lists 1302 snapshots of other people's machine images as our own.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
+from additions import age_of, extend_others, permits  # noqa: E402
 from moto.core.utils import utcnow  # noqa: E402
 from moto.moto_server.werkzeug_app import (  # noqa: E402
     DomainDispatcherApplication,
@@ -49,7 +55,6 @@ from moto.moto_server.werkzeug_app import (  # noqa: E402
 )
 from moto.rds import models  # noqa: E402
 from moto.rds.exceptions import RDSClientError  # noqa: E402
-from moto.s3.responses import S3Response  # noqa: E402
 from postgres_servers import PostgresHost, PostgresServer  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 
@@ -158,10 +163,15 @@ class PostgresSnapshot(models.DBSnapshot):
     def copy_from(self, source: "PostgresSnapshot") -> None:
         self.source_region = source.region
         self.source_db_snapshot_identifier = source.arn
+        if age := age_of({tag["Key"]: tag["Value"] for tag in self.tags}):
+            self.created -= age
+            self.original_snapshot_create_time -= age
         if source.data is None:
             return
         self._begin()
         self.snapshot_database_time = source.snapshot_database_time
+        if age and self.snapshot_database_time:
+            self.snapshot_database_time -= age
         threading.Thread(target=self._fill, args=(HOST.copy_folder, source.data)).start()
 
     def _begin(self) -> None:
@@ -214,6 +224,17 @@ class PostgresBackend(models.RDSBackend):
             snapshot.take(instance)
         return snapshot
 
+    def get_db_snapshot(self, identifier):
+        """Also one of another account, when that shares it; moto knows its own only."""
+        owner = identifier.split(":")[4] if identifier.startswith("arn:") else self.account_id
+        if owner == self.account_id:
+            return super().get_db_snapshot(identifier)
+        region = identifier.split(":")[3]
+        snapshot = models.rds_backends[owner][region].get_db_snapshot(identifier)
+        if not permits(snapshot, self.account_id):
+            raise models.DBSnapshotNotFoundFault(identifier)
+        return snapshot
+
     def copy_db_snapshot(self, source_db_snapshot_identifier, *args, **kwargs):
         source = self.get_db_snapshot(source_db_snapshot_identifier)
         source.must_be_available()
@@ -233,7 +254,11 @@ class PostgresBackend(models.RDSBackend):
         snapshot.must_be_available()
         if snapshot.data:
             overrides["restored_from"] = snapshot
-        return super().restore_db_instance_from_db_snapshot(from_snapshot_id, overrides)
+        instance = super().restore_db_instance_from_db_snapshot(from_snapshot_id, overrides)
+        # A snapshot does not remember them; moto takes those of the source unless told `true`.
+        instance.multi_az = bool(overrides.get("multi_az"))
+        instance.deletion_protection = bool(overrides.get("deletion_protection"))
+        return instance
 
     def restore_db_instance_to_point_in_time(self, source_db_identifier, *args, **kwargs):
         if self._server_of(source_db_identifier):
@@ -300,20 +325,8 @@ def log_failure(done: Future, what: str) -> None:
         log.error("%s: %s", what, done.exception())
 
 
-def get_bucket_versioning(self):
-    """With the root element of AWS: moto's own is another, which strict clients do not read."""
-    status = self.backend.get_bucket_versioning(self.bucket_name)
-    inside = f"<Status>{status}</Status>" if status else ""
-    return (
-        200,
-        {"Content-Type": "application/xml"},
-        '<?xml version="1.0" encoding="UTF-8"?>\n<VersioningConfiguration '
-        f'xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{inside}</VersioningConfiguration>',
-    )
-
-
 def extend_moto() -> None:
-    S3Response.get_bucket_versioning = get_bucket_versioning
+    extend_others()
     PostgresInstance.default_engine_versions["postgres"] = HOST.version
     models.DBInstance = PostgresInstance
     models.DBSnapshot = PostgresSnapshot
@@ -348,10 +361,13 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="private folder for all files")
     parser.add_argument("--postgres-bin", type=Path, required=True, help="where initdb is")
     parser.add_argument("--port", type=int, default=0, help="default: one that is free")
+    parser.add_argument("--authority-file", type=Path, help="gets the authority's certificate")
     parser.add_argument("--address-file", type=Path, help="gets the address, once it is served")
     arguments = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     HOST = PostgresHost(arguments.root, arguments.postgres_bin)
+    if arguments.authority_file:
+        arguments.authority_file.write_text(HOST.authority)
     extend_moto()
     try:
         serve(arguments.port, arguments.address_file)

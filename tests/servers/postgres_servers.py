@@ -15,6 +15,8 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from authority import Authority
+
 LONGEST_SOCKET_FOLDER = 80  # bytes; PostgreSQL adds "/.s.PGSQL.<port>", Linux allows 107 in all
 START_SECONDS = 60
 STOP_SECONDS = 20
@@ -38,6 +40,11 @@ class PostgresHost:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._give_to_owner(folder)
         self.version = self.run("postgres", "--version").split()[2]
+        authority = Authority()
+        self.authority = authority.certificate
+        self.certificate, self.key = self.root / "server.pem", self.root / "server.key"
+        for path, text in zip((self.certificate, self.key), authority.issue("127.0.0.1")):
+            self.write_secret(path, text)
 
     def _give_to_owner(self, path: Path) -> None:
         if self.owner:
@@ -153,6 +160,9 @@ class PostgresServer:
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": self.host.sockets,
             "shared_buffers": "16MB",
+            "ssl": "on",
+            "ssl_cert_file": self.host.certificate,
+            "ssl_key_file": self.host.key,
             "fsync": "off",  # nothing here needs to survive the machine
         }
         options = [word for item in settings.items() for word in ("-c", "=".join(map(str, item)))]

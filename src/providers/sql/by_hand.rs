@@ -41,6 +41,13 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
         "Certificate not verified: get global-bundle.pem of RDS from https://truststore.pki.rds.amazonaws.com/."
             .to_owned(),
     ];
+    if commands.iter().any(|command| command.contains("PGSSLROOTCERT=system")) {
+        if_it_fails.push(
+            "The file \"system\" does not exist: psql is older than 16; name a file of authorities instead, such as \
+             /etc/ssl/certs/ca-certificates.crt."
+                .to_owned(),
+        );
+    }
     if is_mysql {
         if_it_fails.push(
             "The option --ssl-mode is unknown: it is MariaDB's client; write --ssl-verify-server-cert instead."

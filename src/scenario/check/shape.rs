@@ -1,6 +1,6 @@
 use crate::action::Registry;
 use crate::scenario::diagnostic::Diagnostic;
-use crate::scenario::schema::schema;
+use crate::scenario::schema::language;
 use crate::scenario::source::{Kind, Node, Source};
 use crate::scenario::suggest::nearest;
 use crate::time::{ByteSize, HumanDuration};
@@ -9,9 +9,9 @@ use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use std::ops::Range;
 
-/// Checks a document against the published schema: all errors, in the language of the scenario.
+/// Checks a document against the schema of the language: all errors, in the language of the scenario.
 pub(super) fn check(source: &Source, root: &Node, registry: &Registry) -> Vec<Diagnostic> {
-    let schema = schema(registry);
+    let schema = language(registry);
     let validator = match validator(&schema) {
         Ok(validator) => validator,
         Err(why) => return vec![Diagnostic::new("RD011", source, 0..0, why)],
