@@ -20,6 +20,7 @@ pub mod expectation;
 pub mod formats;
 pub mod ids;
 pub mod journal;
+pub mod limits;
 pub mod outside;
 pub mod plan;
 pub mod providers;

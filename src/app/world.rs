@@ -1,19 +1,20 @@
 //! The one composition root: real services, another endpoint, or the sandbox behind the same clients.
 
 use super::runs::RunFolder;
-use crate::aws::{GuardPolicy, Place, SiteSession};
+use crate::aws::{self, GuardPolicy, Place, SiteSession};
 use crate::engine::World;
 use crate::error::{Error, Result};
 use crate::ids::{RunId, SiteName};
 use crate::journal::WorldKind;
 use crate::outside::real::RealOutside;
+use crate::outside::{Outside, Secret, Secrets};
 use crate::plan::Plan;
 use crate::sandbox::{self, Estate, EstateOutside, Fault};
 use crate::scenario::Site;
 use crate::time::Clock;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use aws_smithy_http_client::tls;
@@ -141,14 +142,46 @@ async fn real(
     policy: Arc<GuardPolicy>,
 ) -> Result<World> {
     let clock = Clock::system();
+    let outside = Arc::new(RealOutside::with_clock(&folder.path, clock.clone()));
     let mut sessions = BTreeMap::new();
     for (name, site) in &plan.sites {
         let config = real_config(endpoint.as_deref(), site, plan, run).await?;
+        let config = learning(config, outside.secrets());
         sessions.insert(name.clone(), SiteSession::new(place(name, site), &config, policy.clone()));
     }
-    let outside = Arc::new(RealOutside::with_clock(&folder.path, clock.clone()));
     let on_loss = Arc::new(|_: &[SiteName], _: bool| {});
     Ok(World { clock, outside, sessions: Arc::new(sessions), policy, on_loss })
+}
+
+/// A session whose keys and tokens are known as secrets from the moment on that they are used: a service, or somebody in
+/// its place, may repeat them in an error.
+fn learning(config: SdkConfig, secrets: Secrets) -> SdkConfig {
+    let Some(inner) = config.credentials_provider() else { return config };
+    let provider = SharedCredentialsProvider::new(LearningProvider { inner, secrets });
+    config.into_builder().credentials_provider(provider).build()
+}
+
+#[derive(Debug)]
+struct LearningProvider {
+    inner: SharedCredentialsProvider,
+    secrets: Secrets,
+}
+
+impl ProvideCredentials for LearningProvider {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let credentials = self.inner.provide_credentials().await?;
+            let parts = [Some(credentials.secret_access_key()), credentials.session_token()];
+            // AWS's own are longer. Shorter ones are made up for test servers, and would hide words of messages.
+            for part in parts.into_iter().flatten().filter(|part| part.len() >= 16) {
+                self.secrets.learn(&Secret::new(part));
+            }
+            Ok(credentials)
+        })
+    }
 }
 
 async fn real_config(
@@ -167,7 +200,7 @@ async fn real_config(
         .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(site.region.clone()))
-        .http_client(http)
+        .http_client(aws::limited(http))
         .timeout_config(timeouts)
         .retry_config(RetryConfig::disabled());
     if let Some(url) = endpoint {

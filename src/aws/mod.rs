@@ -6,11 +6,13 @@
 
 mod classify;
 mod guard;
+mod limited;
 mod operations;
 mod session;
 
 pub use classify::failure_of;
 pub use guard::{Guard, GuardPolicy, Refused};
+pub use limited::limited;
 pub use operations::{OPERATIONS, OperationKind, kind_of};
 pub use session::{CallLog, Place, SiteSession};
 

@@ -1,5 +1,6 @@
 use crate::action::RunFacts;
 use crate::journal::{RunState, StepState};
+use crate::limits;
 use crate::plan::{Plan, PlannedStep};
 use crate::scenario::expression::{Names, resolve};
 use serde_json::{Value, json};
@@ -28,7 +29,10 @@ pub(super) fn ready(plan: &Plan, facts: &RunFacts, state: &RunState, step: &Plan
         Some((_, Err(why))) => return Ready::Cannot(why.to_string()),
     }
     match resolve(&step.with, &scope) {
-        Ok(input) => Ready::Run(input),
+        Ok(input) => match input.to_string().len() {
+            0..=limits::INPUT_BYTES => Ready::Run(input),
+            bytes => Ready::Cannot(format!("its input has {bytes} bytes; the most is 1 MiB")),
+        },
         Err(why) => Ready::Cannot(why.to_string()),
     }
 }

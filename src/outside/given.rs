@@ -1,4 +1,4 @@
-use super::{Outside, OutsideError, Secret};
+use super::{Outside, OutsideError, Secret, Secrets};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,13 +49,9 @@ impl Given {
 
 /// A captured text in which secrets that it repeats are replaced. Programs echo what they are given.
 pub fn conceal<'s>(text: &str, secrets: impl IntoIterator<Item = &'s Secret>) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets {
-        if !secret.reveal().is_empty() {
-            text = text.replace(secret.reveal(), "<secret>");
-        }
-    }
-    text
+    let known = Secrets::default();
+    secrets.into_iter().for_each(|secret| known.learn(secret));
+    known.conceal(text)
 }
 
 #[cfg(test)]

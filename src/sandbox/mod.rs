@@ -29,7 +29,7 @@ pub use answers::{Answers, ApprovalAnswer, CommandAnswer, EstateOutside, HttpAns
 pub use estate::Estate;
 pub use fault::{Fault, FaultEffect, FaultError};
 pub use fidelity::{FIDELITY, Operation, operations};
-pub use serve::{Reach, Server, serve};
+pub use serve::{Reach, Server, serve, serve_connection};
 pub use sql::{DatabaseLogin, QueryRefused, Rows, SqlValue};
 pub use wire::{ConnectionFailure, Reply};
 pub use world::{CONNECT_TIMEOUT, READ_TIMEOUT, World, endpoint};

@@ -28,4 +28,4 @@ pub use model::{
 };
 pub use render::render;
 pub use schema::schema;
-pub use source::{LARGEST_SCENARIO, Source};
+pub use source::Source;

@@ -1,19 +1,11 @@
 use super::diagnostic::Diagnostic;
 use crate::ids::Digest;
+use crate::limits;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::Spanned;
 use std::fmt;
 use std::ops::Range;
-
-/// The largest scenario that is read, in bytes.
-pub const LARGEST_SCENARIO: usize = 1 << 20;
-
-/// The deepest nesting of lists and mappings.
-const DEEPEST: usize = 40;
-
-/// The most nodes (scalars, lists, mappings) of a scenario.
-const MOST_NODES: usize = 50_000;
 
 /// The text of a scenario and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +90,7 @@ impl Node {
     /// # Errors
     /// The first syntax error or exceeded limit, with its place.
     pub(crate) fn parse(source: &Source) -> Result<Self, Box<Diagnostic>> {
-        if source.text.len() > LARGEST_SCENARIO {
+        if source.text.len() > limits::SCENARIO_BYTES {
             let message = format!("the file has {} bytes: the most is 1 MiB", source.text.len());
             return Err(Box::new(Diagnostic::new("RD002", source, 0..0, message)));
         }
@@ -110,8 +102,8 @@ impl Node {
             budget: serde_saphyr::budget! {
                 max_anchors: 0,
                 max_aliases: 0,
-                max_nodes: MOST_NODES,
-                max_depth: DEEPEST,
+                max_nodes: limits::SCENARIO_NODES,
+                max_depth: limits::SCENARIO_DEPTH,
             },
         };
         let mut node: Self = serde_saphyr::from_str_with_options(&source.text, options)
@@ -428,7 +420,7 @@ mod tests {
         assert_eq!((twice.line, twice.message.as_str()), (3, "the key a stands twice"));
         assert_eq!(parse("a: [1\nb: 2\n").unwrap_err().line, 2);
         assert_eq!(parse("---\na: 1\n---\nb: 2\n").unwrap_err().code, "RD001");
-        assert_eq!(parse(&" ".repeat(LARGEST_SCENARIO + 1)).unwrap_err().code, "RD002");
+        assert_eq!(parse(&" ".repeat(limits::SCENARIO_BYTES + 1)).unwrap_err().code, "RD002");
         assert_eq!(parse("a: 1\na: 2\n").unwrap_err().code, "RD001");
         assert_eq!(parse("a: [1\nb: 2\n").unwrap_err().code, "RD001");
     }

@@ -16,11 +16,23 @@ mod faults;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
+mod hostile_inputs;
+#[cfg(test)]
+mod hostile_limits;
+#[cfg(test)]
+mod hostile_secrets;
+#[cfg(test)]
+mod hostile_targets;
+#[cfg(test)]
+mod loopback;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod rehearsals;
 #[cfg(test)]
 mod server_browser;
+#[cfg(test)]
+mod server_crash;
 #[cfg(test)]
 mod server_moto;
 #[cfg(test)]
@@ -31,3 +43,5 @@ mod server_restore;
 mod server_sandbox;
 #[cfg(test)]
 mod server_support;
+#[cfg(test)]
+mod wire;

@@ -114,9 +114,14 @@ impl Drills {
 
     /// `redrill run` of one of the scenarios beside these tests, against moto.
     pub(crate) fn run(&self, scenario: &str, inputs: &[(&str, &str)]) -> Command {
+        self.run_at(scenario, inputs, &moto())
+    }
+
+    /// As [`Self::run`], against another address.
+    pub(crate) fn run_at(&self, scenario: &str, inputs: &[(&str, &str)], url: &str) -> Command {
         let mut command = self.program();
         command.arg("run").arg(repository(&format!("tests/it/scenarios/{scenario}.yaml")));
-        command.args(["--quiet", "--format", "json", "--endpoint-url"]).arg(moto());
+        command.args(["--quiet", "--format", "json", "--endpoint-url", url]);
         for (name, value) in inputs {
             command.arg("--set").arg(format!("{name}={value}"));
         }

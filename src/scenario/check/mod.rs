@@ -22,9 +22,10 @@ pub(crate) use values::{Validators, is_of_kind};
 
 use super::diagnostic::Diagnostic;
 use super::model::Scenario;
-use super::source::{Node, Source};
+use super::source::{Kind, Node, Source};
 use crate::action::Registry;
 use crate::error::{Error, Result};
+use crate::limits;
 use context::Context;
 use serde::Deserialize;
 use std::path::Path;
@@ -58,7 +59,8 @@ impl Loaded {
 /// When the file cannot be read at all. What is wrong with its contents stands in [`Loaded::diagnostics`].
 pub fn load(path: &Path, registry: &Registry) -> Result<Loaded> {
     let shown = path.display().to_string();
-    let bytes = std::fs::read(path)
+    // One byte more is enough to see that it is too large: that is a finding with a code and a place.
+    let bytes = limits::read_file(path, limits::FILE_BYTES)
         .map_err(|error| Error::bad_input(format!("{shown} cannot be read: {error}")))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Error::bad_input(format!("{shown} is not UTF-8 text")))?;
@@ -71,6 +73,14 @@ pub fn load_text(source: Source, registry: &Registry) -> Loaded {
         Ok(root) => root,
         Err(error) => return Loaded { source, scenario: None, diagnostics: vec![*error] },
     };
+    if let Some(steps) = root.get("steps")
+        && let Kind::List(items) = &steps.kind
+        && items.len() > limits::SCENARIO_STEPS
+    {
+        let message = format!("there are {} steps: the most is 2000", items.len());
+        let error = Diagnostic::new("RD002", &source, steps.span.clone(), message);
+        return Loaded { source, scenario: None, diagnostics: vec![error] };
+    }
     let mut diagnostics = shape::check(&source, &root, registry);
     let context = Context::new(&source, &root, registry);
     steps::check(&context, &mut diagnostics);

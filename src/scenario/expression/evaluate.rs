@@ -250,6 +250,20 @@ mod tests {
     }
 
     #[test]
+    fn regression_blanks_between_two_expressions_are_not_doubled_when_only_one_is_known() {
+        let early = Names::default().with("vars", serde_json::json!({ "b": "b" }));
+        let late = early.clone().with("inputs", serde_json::json!({ "a": "a" }));
+        for text in ["{{inputs.a}} {{vars.b}}", "{{inputs.a}}\n  {{vars.b}} {{inputs.a}}"] {
+            let value = Value::from(text);
+            let known = resolve_known(&value, &early).unwrap();
+            assert_eq!(resolve(&known, &late), resolve(&value, &late), "{known}");
+        }
+        let references = Template::parse("{{a}} {{b}}").unwrap();
+        let spans = references.references().into_iter().map(|one| one.span.clone());
+        assert_eq!(spans.collect::<Vec<_>>(), [0..5, 6..11]);
+    }
+
+    #[test]
     fn a_whole_value_keeps_its_type_and_a_part_becomes_text() {
         assert_eq!(value("{{steps.point.count}}"), json!(3));
         assert_eq!(value(" {{steps.point.count}}"), json!(" 3"));

@@ -116,3 +116,13 @@ fn names_from_the_command_line_do_not_leave_the_folder() {
         assert!(Files::of(folder.path(), &StepId::new(name)).is_none(), "{name}");
     }
 }
+
+#[test]
+fn an_answer_above_the_limit_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answer.json");
+    let bytes = usize::try_from(limits::APPROVAL_BYTES).unwrap() + 1;
+    fs::write(&path, " ".repeat(bytes)).unwrap();
+    let error = read::<Response>(&path).unwrap_err();
+    assert!(error.to_string().contains("larger than 64 KiB"), "{error}");
+}
