@@ -41,6 +41,7 @@ limits! {
     SCENARIO_NODES: usize = 50_000, "values (scalars, lists, mappings) of a scenario", "refused, RD002";
     SCENARIO_DEPTH: usize = 40, "lists and mappings inside of each other, in a scenario", "refused, RD002";
     SCENARIO_STEPS: usize = 2_000, "steps of a scenario", "refused, RD002";
+    SCENARIO_ERRORS: usize = 200, "errors that are shown of a scenario", "the first ones are shown, and how many there are more";
     EXPRESSION_BYTES: usize = 64 << 10, "bytes of a text with expressions", "refused, RD3xx with its place";
     EXPRESSIONS: usize = 200, "expressions in one text (reading takes time in the square of it)", "refused, RD3xx with its place";
     EXPRESSION_DEPTH: usize = 16, "brackets inside of each other, in an expression", "refused, RD3xx with its place";
@@ -124,7 +125,8 @@ pub fn pattern(text: &str) -> Result<Regex, regex::Error> {
 /// Bytes as people say them.
 fn in_units(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let whole = units.iter().find(|(shift, _)| bytes >= 1 << shift && bytes % (1 << shift) == 0);
+    let whole =
+        units.iter().find(|(shift, _)| bytes >= 1 << shift && bytes.is_multiple_of(1 << shift));
     whole.map_or_else(
         || format!("{bytes} bytes"),
         |(shift, unit)| format!("{} {unit}", bytes >> shift),

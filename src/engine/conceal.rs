@@ -7,6 +7,10 @@ use crate::outside::Secrets;
 pub(super) fn conceal(secrets: &Secrets, mut event: Event) -> Event {
     let text = |text: &mut String| *text = limits::cut(secrets.conceal(text), limits::TEXT_BYTES);
     match &mut event {
+        Event::SiteIdentified { account, identity, .. } => {
+            text(account);
+            text(identity);
+        }
         Event::StepStarted { input, .. } => secrets.conceal_value(input),
         Event::AttemptFailed { failure: one, .. } => failure(one, &text),
         Event::Checked { check: one, .. } => check(one, &text),
@@ -30,7 +34,7 @@ pub(super) fn conceal(secrets: &Secrets, mut event: Event) -> Event {
         Event::StepFinished { result, .. } => finished(result, secrets, &text),
         Event::StepLeftOut { why, .. } => text(why),
         Event::CancelRequested { by } => text(by),
-        // Written before anything outside was asked, or made of nothing but names, times and numbers.
+        // Made of nothing but names, times and numbers, or what releasing needs as it is.
         _ => {}
     }
     event

@@ -16,13 +16,13 @@ fn times() -> u32 {
 
 /// How many changed seeds each target gets in a usual run; a fuzzer gives it millions.
 const CASES: [(&str, u32); 7] = [
-    ("scenario", 250),
-    ("journal", 120),
-    ("expression", 3000),
-    ("etcd_snapshot", 400),
-    ("estate", 200),
-    ("sandbox_http", 400),
-    ("words", 2000),
+    ("scenario", 60),
+    ("journal", 40),
+    ("expression", 800),
+    ("etcd_snapshot", 100),
+    ("estate", 60),
+    ("sandbox_http", 100),
+    ("words", 600),
 ];
 
 /// Pieces that mean something to some reader.

@@ -13,11 +13,15 @@ use std::collections::BTreeMap;
 use std::fs::File;
 
 /// Where each limit is exceeded: a test's name, in this folder or in `src/`.
-const TESTED: [(&str, &str); 41] = [
+const TESTED: [(&str, &str); 42] = [
     ("SCENARIO_BYTES", "a_scenario_above_a_limit_is_refused_with_a_code"),
     ("SCENARIO_NODES", "a_scenario_above_a_limit_is_refused_with_a_code"),
     ("SCENARIO_DEPTH", "a_scenario_above_a_limit_is_refused_with_a_code"),
     ("SCENARIO_STEPS", "a_scenario_above_a_limit_is_refused_with_a_code"),
+    (
+        "SCENARIO_ERRORS",
+        "regression_thousands_of_errors_are_neither_counted_for_minutes_nor_all_shown",
+    ),
     ("EXPRESSION_BYTES", "an_expression_above_a_limit_is_refused"),
     ("EXPRESSIONS", "an_expression_above_a_limit_is_refused"),
     ("EXPRESSION_DEPTH", "an_expression_above_a_limit_is_refused"),
@@ -117,6 +121,22 @@ fn a_scenario_above_a_limit_is_refused_with_a_code() {
     let deep = limits::SCENARIO_DEPTH + 1;
     assert_code(&format!("a: {}{}", "[".repeat(deep), "]".repeat(deep)), "RD002");
     assert_code(&format!("steps: [{}]", "{},".repeat(limits::SCENARIO_STEPS + 1)), "RD002");
+}
+
+/// 24,000 unknown keys, and 2,000 steps with a wrong key on one line, took minutes and megabytes.
+#[test]
+fn regression_thousands_of_errors_are_neither_counted_for_minutes_nor_all_shown() {
+    let registry = redrill::providers::registry();
+    let keys: String = (0..24_000).map(|number| format!("key{number}: 1\n")).collect();
+    let line = format!("steps: [{}]", "{ide: a},".repeat(limits::SCENARIO_STEPS));
+    for text in [keys, line] {
+        let loaded = scenario::load_text(Source::new("a.yaml", text), &registry);
+        assert!(loaded.scenario.is_none());
+        assert_eq!(loaded.diagnostics.len(), limits::SCENARIO_ERRORS + 1);
+        let last = loaded.diagnostics.last().unwrap();
+        assert!(last.code == "RD002" && last.message.contains("more errors than these"));
+        assert!(loaded.render(false).len() < 1_000_000);
+    }
 }
 
 #[test]

@@ -82,6 +82,11 @@ pub fn load_text(source: Source, registry: &Registry) -> Loaded {
         return Loaded { source, scenario: None, diagnostics: vec![error] };
     }
     let mut diagnostics = shape::check(&source, &root, registry);
+    if diagnostics.len() > limits::SCENARIO_ERRORS {
+        // It is no scenario at all, and what it means need not be looked for.
+        shorten(&source, &mut diagnostics);
+        return Loaded { source, scenario: None, diagnostics };
+    }
     let context = Context::new(&source, &root, registry);
     steps::check(&context, &mut diagnostics);
     references::check(&context, &mut diagnostics);
@@ -104,5 +109,20 @@ pub fn load_text(source: Source, registry: &Registry) -> Loaded {
         (a.line, a.column, a.code, &a.message).cmp(&(b.line, b.column, b.code, &b.message))
     });
     diagnostics.dedup();
+    shorten(&source, &mut diagnostics);
     Loaded { source, scenario, diagnostics }
+}
+
+/// Keeps as many errors as anybody reads. Warnings are few, and are kept while there are no errors.
+fn shorten(source: &Source, diagnostics: &mut Vec<Diagnostic>) {
+    let is_too_long = diagnostics.len() > limits::SCENARIO_ERRORS;
+    if !is_too_long || !diagnostics.iter().any(Diagnostic::is_error) {
+        return;
+    }
+    diagnostics.retain(Diagnostic::is_error);
+    if diagnostics.len() > limits::SCENARIO_ERRORS {
+        diagnostics.truncate(limits::SCENARIO_ERRORS);
+        let message = "there are more errors than these: correct these first";
+        diagnostics.push(Diagnostic::new("RD002", source, 0..0, message));
+    }
 }
