@@ -180,3 +180,36 @@ fn changed_seeds_are_survived() {
         eprintln!("{name}: {cases} changed seeds were survived");
     }
 }
+
+/// Each time, each number and each duration of a journal in turn becomes one that overflows where it is added to.
+#[test]
+fn extreme_times_and_numbers_in_a_journal_are_survived() {
+    let seed =
+        String::from_utf8(seeds("journal").remove(&shown("cluster-state")).unwrap()).unwrap();
+    let patterns = [
+        (
+            r#"(?:at|deadline|expires|retry_at|first_ready|last_not_ready)":"([^"]+)""#,
+            "+262142-12-31T23:59:59.999Z",
+        ),
+        (
+            r#"(?:at|deadline|expires|retry_at|first_ready|last_not_ready)":"([^"]+)""#,
+            "-262143-01-01T00:00:00Z",
+        ),
+        (r#"(?:elapsed_ms|attempt|number|seed|polls|count)":(\d+)"#, "18446744073709551615"),
+        (r#""(\d+(?:ms|s|m|h|d))""#, "3660d"),
+    ];
+    let mut tried = 0;
+    for (pattern, extreme) in patterns {
+        for found in regex::Regex::new(pattern).unwrap().captures_iter(&seed) {
+            let place = found.get(1).unwrap().range();
+            let changed = [&seed[..place.start], extreme, &seed[place.end..]].concat();
+            survive(crate::hostile_targets::journal, changed.as_bytes());
+            tried += 1;
+        }
+    }
+    assert!(tried > 50, "{tried}");
+}
+
+fn shown(seed: &str) -> String {
+    repository(&format!("tests/it/seeds/journal/{seed}")).display().to_string()
+}
