@@ -105,6 +105,15 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// What is said of a bug that ended a step or the program. A message that was put together at that moment is not shown:
+/// it may hold data or a secret.
+pub fn of_panic(panic: &std::panic::PanicHookInfo<'_>) -> String {
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let message = panic.payload().downcast_ref::<&'static str>().copied();
+    let message = message.unwrap_or("the message is not shown, since it may hold data");
+    format!("error: this is a bug of redrill, at {place}: {message}")
+}
+
 /// The result of most functions that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -21,6 +21,7 @@ pub mod formats;
 pub mod iam;
 pub mod ids;
 pub mod journal;
+pub mod limits;
 pub mod outside;
 pub mod plan;
 pub mod preflight;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 #[expect(clippy::print_stderr, reason = "the one place where an error is printed")]
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| eprintln!("{}", redrill::error::of_panic(panic))));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -132,7 +132,8 @@ async fn identify(world: &World) -> Result<Vec<Event>> {
         let client = client!(session, aws_sdk_sts);
         let answer = client.get_caller_identity().send().await.map_err(|e| {
             let failure = crate::aws::failure_of("sts:GetCallerIdentity", &e);
-            Error::broken(format!("the site {name} cannot be reached: {}", failure.message))
+            let message = world.outside.secrets().conceal(&failure.message);
+            Error::broken(format!("the site {name} cannot be reached: {message}"))
                 .help("check credentials, region and endpoint; nothing has happened yet")
         })?;
         let account = answer.account().unwrap_or_default().to_owned();

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::ids::{Digest, RunId};
 use crate::journal::{self, Contents, Record, RunState};
+use crate::limits;
 use crate::plan::Plan;
 use std::fs;
 use std::io::Write;
@@ -179,7 +180,7 @@ impl RunFolder {
 
     pub(super) fn plan(&self) -> Result<Plan> {
         let path = self.path.join("plan.json");
-        let text = fs::read(&path)
+        let text = limits::read_file(&path, limits::PLAN_BYTES)
             .map_err(|e| Error::broken(format!("{} cannot be read: {e}", path.display())))?;
         serde_json::from_slice(&text).map_err(|e| {
             Error::broken(format!("{} is not a plan of this version: {e}", path.display()))
@@ -218,11 +219,8 @@ impl RunFolder {
 /// Reads a file that a person named, at most 16 MiB.
 pub(super) fn read_text(path: &Path) -> Result<String> {
     let cannot = |why: &str| Error::bad_input(format!("{} cannot be read: {why}", path.display()));
-    let metadata = fs::metadata(path).map_err(|e| cannot(&e.to_string()))?;
-    if metadata.len() > 16 << 20 {
-        return Err(cannot("it is larger than 16 MiB"));
-    }
-    fs::read_to_string(path).map_err(|e| cannot(&e.to_string()))
+    let bytes = limits::read_file(path, limits::FILE_BYTES).map_err(|e| cannot(&e.to_string()))?;
+    String::from_utf8(bytes).map_err(|_| cannot("it is not UTF-8 text"))
 }
 
 #[cfg(test)]

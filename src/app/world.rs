@@ -4,19 +4,20 @@ use super::credentials::{self, Role};
 use super::journal_store::{self, StoreUrl};
 use super::runs::RunFolder;
 use crate::action::Sessions;
-use crate::aws::{GuardPolicy, Place, SiteSession};
+use crate::aws::{self, GuardPolicy, Place, SiteSession};
 use crate::engine::World;
 use crate::error::{Error, Result};
 use crate::ids::{RunId, SiteName};
 use crate::journal::WorldKind;
 use crate::outside::real::RealOutside;
+use crate::outside::{Outside, Secret, Secrets};
 use crate::plan::Plan;
 use crate::sandbox::{self, Estate, EstateOutside, Fault};
 use crate::scenario::Site;
 use crate::time::Clock;
 use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource, TimeSource};
 use aws_smithy_http_client::tls;
@@ -164,7 +165,7 @@ pub(super) async fn store_session(
         None => default_region().await?,
     };
     let place = Place { site, account: None, region };
-    real_session(endpoint, place, None, &policy).await
+    real_session(endpoint, place, None, &policy, &Secrets::default()).await
 }
 
 async fn default_region() -> Result<String> {
@@ -212,6 +213,7 @@ async fn real(
     policy: Arc<GuardPolicy>,
 ) -> Result<World> {
     let clock = Clock::system();
+    let outside = Arc::new(RealOutside::with_clock(folder, clock.clone()));
     let mut sessions = BTreeMap::new();
     for (name, site) in sites {
         let role = match &site.role {
@@ -222,20 +224,53 @@ async fn real(
                 length: None,
             }),
         };
-        let session = real_session(endpoint.clone(), place(name, site), role, &policy).await?;
+        let (endpoint, place) = (endpoint.clone(), place(name, site));
+        let session = real_session(endpoint, place, role, &policy, &outside.secrets()).await?;
         sessions.insert(name.clone(), session);
     }
-    let outside = Arc::new(RealOutside::with_clock(folder, clock.clone()));
     let on_loss = Arc::new(|_: &[SiteName], _: bool| {});
     Ok(World { clock, outside, sessions: Arc::new(sessions), policy, on_loss })
 }
 
-/// A session at AWS's own endpoints, or at another one. Its credentials are fetched anew when they end or are refused.
+/// A session whose keys and tokens are known as secrets from the moment on that they are used: a service, or somebody in
+/// its place, may repeat them in an error.
+fn learning(config: SdkConfig, secrets: Secrets) -> SdkConfig {
+    let Some(inner) = config.credentials_provider() else { return config };
+    let provider = SharedCredentialsProvider::new(LearningProvider { inner, secrets });
+    config.into_builder().credentials_provider(provider).build()
+}
+
+#[derive(Debug)]
+struct LearningProvider {
+    inner: SharedCredentialsProvider,
+    secrets: Secrets,
+}
+
+impl ProvideCredentials for LearningProvider {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let credentials = self.inner.provide_credentials().await?;
+            let parts = [Some(credentials.secret_access_key()), credentials.session_token()];
+            // AWS's own are longer. Shorter ones are made up for test servers, and would hide words of messages.
+            for part in parts.into_iter().flatten().filter(|part| part.len() >= 16) {
+                self.secrets.learn(&Secret::new(part));
+            }
+            Ok(credentials)
+        })
+    }
+}
+
+/// A session at AWS's own endpoints, or at another one. Its credentials are fetched anew when they end or are refused, and
+/// known to `secrets` from the moment on that they are used.
 pub(super) async fn real_session(
     endpoint: Option<String>,
     place: Place,
     role: Option<Role>,
     policy: &Arc<GuardPolicy>,
+    secrets: &Secrets,
 ) -> Result<SiteSession> {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
@@ -256,6 +291,7 @@ pub(super) async fn real_session(
         .identity_cache(IdentityCache::no_cache())
         .credentials_provider(SharedCredentialsProvider::new(renewing.clone()))
         .build();
+    let config = learning(config, secrets.clone());
     Ok(SiteSession::new(place, &config, policy.clone()).renewing(renewing))
 }
 
@@ -272,7 +308,7 @@ async fn load_config(
         .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region))
-        .http_client(http)
+        .http_client(aws::limited(http))
         .timeout_config(timeouts)
         .retry_config(RetryConfig::disabled());
     if let Some(url) = endpoint {

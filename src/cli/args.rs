@@ -138,7 +138,7 @@ pub struct TargetArgs {
     #[arg(long = "fault", value_name = "FAULT", requires = "sandbox")]
     pub faults: Vec<String>,
     /// Sends every AWS call to this address: a test server on this machine.
-    #[arg(long, value_name = "URL", conflicts_with = "sandbox")]
+    #[arg(long, value_name = "URL", conflicts_with = "sandbox", value_parser = endpoint)]
     pub endpoint_url: Option<String>,
 }
 
@@ -202,7 +202,7 @@ pub struct ResumeArgs {
     #[arg(long)]
     pub take_over: bool,
     /// Sends every AWS call to this address: a test server on this machine.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub endpoint_url: Option<String>,
     /// How the summary is written.
     #[arg(long, value_enum, default_value_t)]
@@ -514,4 +514,17 @@ pub struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// An address stands in journals and reports: nothing secret can be in it.
+fn endpoint(text: &str) -> Result<String, String> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if host.contains('@') || rest.contains(['?', '#']) {
+        return Err(
+            "a user, a password or a query must not stand in the address: it is written down"
+                .into(),
+        );
+    }
+    Ok(text.to_owned())
 }

@@ -1,6 +1,7 @@
 use super::expect::judge_outputs;
 use crate::action::{ActionEntry, StepContext, StepError};
 use crate::journal::{Check, Outcome, StepResult};
+use crate::limits;
 use crate::plan::PlannedStep;
 use crate::time::HumanDuration;
 use serde_json::Value;
@@ -31,10 +32,13 @@ pub(super) async fn run_once(
         }
     };
     match ended {
-        Ok(output) => {
-            let checks = judge_outputs(&step, &action, &output);
-            Attempt::Done { output, checks }
-        }
+        Ok(output) => match within_limit(&output) {
+            Ok(()) => {
+                let checks = judge_outputs(&step, &action, &output);
+                Attempt::Done { output, checks }
+            }
+            Err(error) => Attempt::Failed(error),
+        },
         Err(error) => Attempt::Failed(error),
     }
 }
@@ -53,6 +57,16 @@ fn over(context: &StepContext, limit: Duration, waited_before: Duration) -> Step
     ))
 }
 
+/// The output goes into the journal, and into the memory of all that follows.
+fn within_limit(output: &Value) -> Result<(), StepError> {
+    match output.to_string().len() {
+        0..=limits::OUTPUT_BYTES => Ok(()),
+        bytes => Err(StepError::broken(format!(
+            "the step's output has {bytes} bytes of JSON; the most is 1 MiB"
+        ))),
+    }
+}
+
 /// The result of a step whose action came to its end: the worst of its checks; without any check, that it did its work.
 pub(super) fn result_of(output: Value, checks: &[Check]) -> StepResult {
     let outcome = Outcome::worst(checks.iter().map(|c| c.outcome)).unwrap_or(Outcome::Passed);
@@ -67,4 +81,18 @@ pub(super) fn result_of_failure(error: StepError, checks: &[Check]) -> StepResul
         .filter(|outcome| *outcome != Outcome::Passed)
         .unwrap_or(Outcome::Inconclusive);
     StepResult { outcome, output: Value::Null, failure: Some(failure), calls: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_above_the_limit_makes_the_step_inconclusive() {
+        let of = |bytes: usize| Value::from("x".repeat(bytes - 2));
+        assert!(within_limit(&of(limits::OUTPUT_BYTES)).is_ok());
+        let error = within_limit(&of(limits::OUTPUT_BYTES + 1)).unwrap_err();
+        assert!(error.to_string().contains("1048577 bytes"), "{error}");
+        assert_eq!(result_of_failure(error, &[]).outcome, Outcome::Inconclusive);
+    }
 }

@@ -1,4 +1,5 @@
 use super::attempt::{Attempt, result_of, result_of_failure, run_once};
+use super::conceal::conceal;
 use super::decide::{Move, decide, only_watches_are_left};
 use super::hooks::{Message, tell};
 use super::inputs::{self, Ready};
@@ -14,6 +15,7 @@ use crate::journal::{
     Event, Failure, FailureClass, Holding, Impossible, Inventory, InventoryTime, Journal, Outcome,
     Record, ResourceKey, RunState, StepResult, StepState,
 };
+use crate::outside::{Concealing, Outside, Secrets};
 use crate::plan::{Plan, PlannedStep};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
@@ -82,10 +84,13 @@ pub async fn drive(drive: Drive<'_>) -> Result<RunState, DriveError> {
 
 async fn run_to_its_end(drive: Drive<'_>) -> Result<RunState, DriveError> {
     let (requests, incoming) = mpsc::unbounded_channel();
+    let outside = Arc::new(Concealing::new(drive.world.outside.clone()));
     let mut run = Loop {
         plan: drive.plan,
         registry: drive.registry,
         world: drive.world,
+        secrets: outside.secrets(),
+        outside,
         facts: Arc::new(drive.facts),
         journal: drive.journal,
         state: Arc::new(Mutex::new(drive.state)),
@@ -132,6 +137,8 @@ struct Loop<'a> {
     plan: &'a Plan,
     registry: &'a Registry,
     world: &'a World,
+    outside: Arc<dyn Outside>,
+    secrets: Secrets,
     facts: Arc<RunFacts>,
     journal: Journal,
     state: SharedState,
@@ -350,7 +357,7 @@ impl Loop<'_> {
             step,
             at,
             clock: self.world.clock.clone(),
-            outside: self.world.outside.clone(),
+            outside: self.outside.clone(),
             sessions: self.world.sessions.clone(),
             recorder: Arc::new(recorder),
             calls,
@@ -439,7 +446,9 @@ impl Loop<'_> {
 
     fn answer(&mut self, request: Request) -> Result<(), DriveError> {
         match request {
-            Request::Progress(step, text) => self.observer.progress(&step, &text),
+            Request::Progress(step, text) => {
+                self.observer.progress(&step, &self.secrets.conceal(&text));
+            }
             Request::Record(event, on_disk) => match self.permit(&event) {
                 Err(error) => drop(on_disk.send(Err(error))),
                 Ok(()) => {
@@ -616,6 +625,7 @@ impl Loop<'_> {
 
     /// Numbers, chains and applies an event. It is not on disk before the next commit, and nothing is done before that.
     fn stage(&mut self, event: Event) -> Result<(), DriveError> {
+        let event = conceal(&self.secrets, event);
         let clock = &self.world.clock;
         let record = self.journal.stage(clock.now(), clock.elapsed(), event)?;
         self.state.lock().unwrap_or_else(PoisonError::into_inner).apply(&record)?;

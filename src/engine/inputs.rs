@@ -1,5 +1,6 @@
 use crate::action::RunFacts;
 use crate::journal::{RunState, StepState};
+use crate::limits;
 use crate::plan::{Plan, PlannedStep, is_external};
 use crate::scenario::expression::{Names, resolve};
 use serde_json::{Value, json};
@@ -34,10 +35,16 @@ pub(super) fn ready(
         Some((_, Err(why))) => return Ready::Cannot(why.to_string()),
     }
     match resolve(&step.with, &scope) {
-        Ok(input) => match must_not(plan, step, attempt, &input) {
-            Some(why) => Ready::Cannot(why),
-            None => Ready::Run(input),
-        },
+        Ok(input) => {
+            let bytes = input.to_string().len();
+            if bytes > limits::INPUT_BYTES {
+                return Ready::Cannot(format!("its input has {bytes} bytes; the most is 1 MiB"));
+            }
+            match must_not(plan, step, attempt, &input) {
+                Some(why) => Ready::Cannot(why),
+                None => Ready::Run(input),
+            }
+        }
         Err(why) => Ready::Cannot(why.to_string()),
     }
 }

@@ -1,5 +1,6 @@
 use super::Decimal;
 use crate::journal::Check;
+use crate::limits;
 use crate::time::{ByteSize, HumanDuration};
 use regex::Regex;
 use serde_json::Value;
@@ -104,7 +105,8 @@ impl Expectation {
 
     fn parse_test(text: &str, kind: ValueKind) -> Result<Test, String> {
         if let Some(pattern) = text.strip_prefix('~') {
-            let pattern = Regex::new(pattern.trim()).map_err(|e| format!("not a pattern: {e}"))?;
+            let pattern =
+                limits::pattern(pattern.trim()).map_err(|e| format!("not a pattern: {e}"))?;
             return Ok(Test::Matches(pattern));
         }
         if let Some((comparison, operand)) =

@@ -1,9 +1,11 @@
+use super::read::whole_file;
 use super::{Contents, Event, ReadError, Record, read_bytes};
 use crate::ids::Digest;
+use crate::limits;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -43,6 +45,9 @@ impl Sink for LockedFile {
     }
 }
 
+/// The field with the digest, the end of the object and of the line.
+const LINE_END_BYTES: usize = 84;
+
 /// The writer of a journal: numbers, chains and syncs.
 pub struct Journal {
     sink: Box<dyn Sink>,
@@ -50,6 +55,8 @@ pub struct Journal {
     next: u64,
     /// Number of the first staged record.
     first_staged: u64,
+    /// Bytes of all records, on disk and staged.
+    length: u64,
     head: Digest,
     staged: Vec<u8>,
     broken: bool,
@@ -59,8 +66,8 @@ impl Journal {
     /// A new journal in a sink of the caller's.
     pub fn new(sink: impl Sink + 'static) -> Self {
         let (head, staged) = (Digest::ZERO, Vec::new());
-        let sink = Box::new(sink);
-        Self { sink, store: None, next: 0, first_staged: 0, head, staged, broken: false }
+        let (sink, store) = (Box::new(sink), None);
+        Self { sink, store, next: 0, first_staged: 0, length: 0, head, staged, broken: false }
     }
 
     /// A new journal file, locked. The folder's entry is synced, too.
@@ -84,14 +91,14 @@ impl Journal {
     pub fn reopen(path: &Path) -> Result<(Self, Contents), ReadError> {
         let mut file = OpenOptions::new().read(true).write(true).open(path)?;
         lock(&file)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        let bytes = whole_file(&mut file)?;
         let contents = read_bytes(&bytes)?;
         let good = bytes.len() as u64 - contents.torn_bytes;
         file.set_len(good)?;
         file.seek(SeekFrom::End(0))?;
         file.sync_all()?;
-        Ok((Self::after(LockedFile(file), &contents), contents))
+        let journal = Self { length: good, ..Self::after(LockedFile(file), &contents) };
+        Ok((journal, contents))
     }
 
     /// Goes on after what was read, in a sink that ends there.
@@ -120,11 +127,24 @@ impl Journal {
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let record = Record { seq: self.next, at, elapsed_ms, prev: self.head, event };
         let covered = covered_by_digest(&record)?;
+        self.check_limits(covered.len())?;
         self.head = Digest::of(&covered);
         self.staged.extend_from_slice(&covered);
         self.staged.extend_from_slice(format!(",\"digest\":\"{}\"}}\n", self.head).as_bytes());
         self.next += 1;
         Ok(record)
+    }
+
+    /// What is written must be read again: within the limits of the reader.
+    fn check_limits(&mut self, covered: usize) -> io::Result<()> {
+        let line = covered + LINE_END_BYTES;
+        let length = self.length + line as u64;
+        if line > limits::RECORD_BYTES || length > limits::JOURNAL_BYTES {
+            let text = "a record is longer than 16 MiB, or all of them than 256 MiB";
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
+        self.length = length;
+        Ok(())
     }
 
     /// Makes everything staged durable: one write, one sync, and one object where there is a store.
@@ -210,4 +230,25 @@ fn lock(file: &File) -> io::Result<()> {
         }
         TryLockError::Error(error) => error,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(bytes: usize) -> Event {
+        Event::CancelRequested { by: "x".repeat(bytes) }
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let at = DateTime::UNIX_EPOCH;
+        let mut journal = Journal::new(Vec::new());
+        let error = journal.stage(at, Duration::ZERO, event(limits::RECORD_BYTES)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        // The number is free again: the next record follows without a gap.
+        assert_eq!(journal.stage(at, Duration::ZERO, event(1)).unwrap().seq, 0);
+        journal.length = limits::JOURNAL_BYTES - 100;
+        assert!(journal.stage(at, Duration::ZERO, event(1)).is_err());
+    }
 }

@@ -1,11 +1,9 @@
 use super::{Event, FORMAT, Record};
 use crate::ids::Digest;
+use crate::limits;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-
-/// The largest journal that is read, in bytes.
-const LARGEST: u64 = 1 << 30;
 
 /// A journal that was read and verified.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +23,7 @@ pub enum ReadError {
     #[error("the journal cannot be read: {0}")]
     Io(#[from] io::Error),
     /// It is larger than any journal that this program writes.
-    #[error("the journal is larger than 1 GiB")]
+    #[error("the journal is larger than 256 MiB: no run of this program writes so much")]
     TooLarge,
     /// A line is not a record.
     #[error("record {seq} of the journal cannot be understood: {why}")]
@@ -59,12 +57,15 @@ pub enum ReadError {
 /// # Errors
 /// When it cannot be read or does not verify; the error names the record.
 pub fn read(path: &Path) -> Result<Contents, ReadError> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(ReadError::TooLarge);
-    }
-    read_bytes(&bytes)
+    read_bytes(&whole_file(File::open(path)?)?)
+}
+
+/// All of a journal file that is open.
+pub(super) fn whole_file(file: impl Read) -> Result<Vec<u8>, ReadError> {
+    limits::read_at_most(file, limits::JOURNAL_BYTES).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => ReadError::TooLarge,
+        _ => ReadError::Io(error),
+    })
 }
 
 /// As [`read`], from memory.
@@ -80,6 +81,9 @@ pub fn read_bytes(bytes: &[u8]) -> Result<Contents, ReadError> {
     };
     for line in bytes[..whole].split_inclusive(|b| *b == b'\n') {
         let seq = contents.records.len() as u64;
+        if line.len() > limits::RECORD_BYTES {
+            return Err(ReadError::Broken { seq, why: "it is longer than 16 MiB" });
+        }
         let (record, digest) = verify_line(&line[..line.len() - 1], seq, contents.head)?;
         if let Event::RunStarted { format, .. } = record.event
             && format != FORMAT

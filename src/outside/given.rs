@@ -1,4 +1,4 @@
-use super::{Outside, OutsideError, Secret};
+use super::{Outside, OutsideError, Secret, Secrets};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,35 +49,15 @@ impl Given {
 
 /// A captured text in which secrets that it repeats are replaced. Programs echo what they are given.
 ///
-/// Where the text was cut at a limit, the beginning of a secret at its end is dropped, too.
+/// Where the text was cut at a limit, the beginning of a secret at its end is taken out, too.
 pub fn conceal<'s>(
     text: &str,
     truncated: bool,
     secrets: impl IntoIterator<Item = &'s Secret>,
 ) -> String {
-    let mut secrets: Vec<&str> = secrets.into_iter().map(Secret::reveal).collect();
-    secrets.retain(|secret| !secret.is_empty());
-    // The longest first: one that holds another must not leave its rest.
-    secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let mut text = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MARK));
-    if truncated {
-        // A character that was cut in two has become a replacement character.
-        let whole = text.trim_end_matches(char::REPLACEMENT_CHARACTER).len();
-        let cut = secrets.iter().filter_map(|secret| begins_at_end(&text[..whole], secret)).max();
-        if let Some(length) = cut {
-            text.truncate(whole - length);
-            text.push_str(MARK);
-        }
-    }
-    text
-}
-
-const MARK: &str = "<secret>";
-
-/// How many bytes of the text's end are the beginning of the secret.
-fn begins_at_end(text: &str, secret: &str) -> Option<usize> {
-    let lengths = secret.char_indices().map(|(length, _)| length).filter(|length| *length > 0);
-    lengths.filter(|length| text.ends_with(&secret[..*length])).max()
+    let known = Secrets::default();
+    secrets.into_iter().for_each(|secret| known.learn(secret));
+    if truncated { known.conceal_beginning(text) } else { known.conceal(text) }
 }
 
 #[cfg(test)]

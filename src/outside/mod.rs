@@ -10,14 +10,18 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+mod concealing;
 #[cfg(test)]
 pub(crate) mod fake;
 mod given;
 pub mod real;
 mod secret;
+mod secrets;
 
+pub use concealing::Concealing;
 pub use given::{Given, conceal};
 pub use secret::Secret;
+pub use secrets::Secrets;
 
 /// The world outside, as far as steps may use it.
 pub trait Outside: Send + Sync {
@@ -39,6 +43,11 @@ pub trait Outside: Send + Sync {
     /// # Errors
     /// When it cannot be read or is larger.
     fn file(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError>;
+    /// The secrets that this world knows: what an action reads elsewhere (a file, a secret store) it must add here, so
+    /// that it is taken out of everything that is written down. Without a memory of its own, a world forgets.
+    fn secrets(&self) -> Secrets {
+        Secrets::default()
+    }
 }
 
 /// What an [`Outside`] gives: a future of an answer.
@@ -221,6 +230,16 @@ pub const UNKNOWN_USER: &str = "unknown user";
 pub fn is_same_person(user: &str, principal: &str) -> bool {
     let name = principal.split('@').next().unwrap_or_default();
     user.eq_ignore_ascii_case(name) || user.eq_ignore_ascii_case(principal)
+}
+
+impl SqlValue {
+    /// What it takes in memory, in bytes, beside its own fixed size.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Null | Self::Integer(_) | Self::Float(_) | Self::Bool(_) | Self::Time(_) => 0,
+        }
+    }
 }
 
 /// A question to a person.

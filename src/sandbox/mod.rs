@@ -31,7 +31,7 @@ pub use fault::{Fault, FaultEffect, FaultError};
 pub use fidelity::{FIDELITY, Operation, operations};
 #[cfg(test)]
 pub(crate) use s3::BucketEstate;
-pub use serve::{Reach, Server, serve};
+pub use serve::{Reach, Server, serve, serve_connection};
 pub use sql::{DatabaseLogin, QueryRefused, Rows, SqlValue};
 pub use wire::{ConnectionFailure, Reply};
 pub use world::{CONNECT_TIMEOUT, READ_TIMEOUT, World, endpoint};

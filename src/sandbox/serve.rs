@@ -9,6 +9,7 @@
 use super::wire::Reply;
 use super::world::World;
 use crate::error::{Error, Result};
+use crate::limits::{self, SERVER_BODY_BYTES};
 use crate::time::Clock;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
@@ -21,22 +22,10 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-
-/// The largest request body, in bytes: bodies are held in memory.
-const LARGEST_BODY: usize = 64 * 1024 * 1024;
-
-/// The largest request line and headers together, in bytes (what has been read in one go may be a little more). S3 allows
-/// 8 KiB of headers.
-const LARGEST_HEAD: usize = 64 * 1024;
-
-/// The most headers of a request.
-const MOST_HEADERS: usize = 128;
-
-/// The most connections at a time; further ones wait to be accepted.
-const MOST_CONNECTIONS: usize = 256;
 
 /// A connection that sends no complete head for this long is closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -119,7 +108,7 @@ impl Server {
         let mut connections = JoinSet::new();
         let mut until = pin!(until);
         loop {
-            let has_room = connections.len() < MOST_CONNECTIONS;
+            let has_room = connections.len() < limits::SERVER_CONNECTIONS;
             tokio::select! {
                 biased;
                 () = &mut until => break,
@@ -142,14 +131,27 @@ impl Server {
     }
 }
 
+/// Serves one connection that was made in another way than through a port, until it ends: for tests, which have no time for
+/// sockets.
+pub async fn serve_connection<S>(world: World, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let (_never_stops, stopping) = watch::channel(false);
+    talk(world, stream, stopping).await;
+}
+
 /// Serves one connection. What its client does wrong ends the connection and nothing else.
-async fn talk(world: World, stream: TcpStream, mut stopping: watch::Receiver<bool>) {
+async fn talk<S>(world: World, stream: S, mut stopping: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let service = service_fn(move |request| answer(world.clone(), request));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(LARGEST_HEAD)
-        .max_headers(MOST_HEADERS)
+        .max_buf_size(limits::SERVER_HEAD_BYTES)
+        .max_headers(limits::SERVER_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
@@ -170,18 +172,19 @@ async fn answer(
     request: http::Request<Incoming>,
 ) -> std::result::Result<http::Response<SdkBody>, Unanswered> {
     let (head, body) = request.into_parts();
-    if body.size_hint().lower() > LARGEST_BODY as u64 {
+    if body.size_hint().lower() > SERVER_BODY_BYTES as u64 {
         return Ok(too_large());
     }
-    let body = match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, LARGEST_BODY).collect())
-        .await
-    {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => {
-            return Ok(too_large());
-        }
-        Ok(Err(_)) | Err(_) => return Err(Unanswered),
-    };
+    let body =
+        match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, SERVER_BODY_BYTES).collect())
+            .await
+        {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => {
+                return Ok(too_large());
+            }
+            Ok(Err(_)) | Err(_) => return Err(Unanswered),
+        };
     let Some(request) = to_sdk(head, body) else {
         let what = "The request's headers are not text.";
         return Ok(refusal(http::StatusCode::BAD_REQUEST, "BadRequest", what));
@@ -198,7 +201,7 @@ fn to_sdk(head: http::request::Parts, body: Bytes) -> Option<HttpRequest> {
 }
 
 fn too_large() -> http::Response<SdkBody> {
-    let what = format!("The sandbox takes bodies of up to {LARGEST_BODY} bytes.");
+    let what = format!("The sandbox takes bodies of up to {SERVER_BODY_BYTES} bytes.");
     refusal(http::StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge", &what)
 }
 
@@ -225,6 +228,7 @@ mod tests {
     use aws_types::SdkConfig;
     use aws_types::region::Region;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
 
@@ -357,6 +361,33 @@ places:
         }
         let alive = s3(&running.config("ap-northeast-1"));
         alive.head_bucket().bucket("orders").send().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn further_connections_wait_until_there_is_room() {
+        const ASK: &[u8] = b"GET /orders HTTP/1.1\r\nhost: a\r\n\r\n";
+        async fn ask(stream: &mut TcpStream) {
+            stream.write_all(ASK).await.unwrap();
+            let mut answer = [0; 8192];
+            assert!(stream.read(&mut answer).await.unwrap() > 0);
+        }
+        let running = start().await;
+        let mut open = Vec::new();
+        for _ in 0..limits::SERVER_CONNECTIONS {
+            let mut stream = TcpStream::connect(running.address).await.unwrap();
+            ask(&mut stream).await;
+            open.push(stream);
+        }
+        let mut further = TcpStream::connect(running.address).await.unwrap();
+        further.write_all(ASK).await.unwrap();
+        // The others are served as before, and it is not.
+        for stream in &mut open {
+            ask(stream).await;
+        }
+        let mut byte = [0];
+        assert!(further.try_read(&mut byte).is_err(), "there was no room for it");
+        open.pop();
+        assert_eq!(further.read(&mut byte).await.unwrap(), 1);
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ const fn code(
 #[rustfmt::skip]
 pub const CODES: &[CodeFacts] = &[
     code("RD001", Error, "not YAML", "The file cannot be read as YAML; the place is where the reader gave up, which is at or after the mistake. A key that stands twice in one mapping is this error, too."),
-    code("RD002", Error, "too large or too deep", "A scenario has at most 1 MiB, 50,000 values and 40 levels, and no anchors, aliases or merge keys: a scenario is read by people at 03:00."),
+    code("RD002", Error, "too large or too deep", "A scenario has at most 1 MiB, 50,000 values, 40 levels and 2,000 steps, and no anchors, aliases or merge keys: a scenario is read by people at 03:00. Of its errors, 200 are shown."),
     code("RD003", Error, "unknown key", "The language has no such key there. Keys are never ignored: a misspelt `guard` would be no guard."),
     code("RD004", Error, "missing key", "A key that must be there is not."),
     code("RD005", Error, "wrong type", "Text stands where a number, a list or a mapping must be, or the other way round. Numbers that are names, such as account ids, are quoted."),

@@ -29,4 +29,4 @@ pub use model::{
 };
 pub use render::render;
 pub use schema::schema;
-pub use source::{LARGEST_SCENARIO, Source};
+pub use source::Source;

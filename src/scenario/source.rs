@@ -1,33 +1,52 @@
 use super::diagnostic::Diagnostic;
 use crate::ids::Digest;
+use crate::limits;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::Spanned;
 use std::fmt;
 use std::ops::Range;
-
-/// The largest scenario that is read, in bytes.
-pub const LARGEST_SCENARIO: usize = 1 << 20;
-
-/// The deepest nesting of lists and mappings.
-const DEEPEST: usize = 40;
-
-/// The most nodes (scalars, lists, mappings) of a scenario.
-const MOST_NODES: usize = 50_000;
+use std::sync::OnceLock;
 
 /// The text of a scenario and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The file's name as it is shown to people.
     pub file: String,
-    /// Its text.
+    /// Its text. Positions are looked up in it: it must not be changed.
     pub text: String,
+    lines: Lines,
+}
+
+/// Where the lines of a text begin, made when a position is first asked for: with thousands of errors, counting anew for
+/// each takes minutes.
+#[derive(Clone, Debug, Default)]
+struct Lines(OnceLock<(Vec<usize>, bool)>);
+
+/// It follows from the text, which is compared already.
+impl PartialEq for Lines {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Lines {}
+
+impl Lines {
+    /// The beginnings, and whether every character is one byte.
+    fn of(&self, text: &str) -> (&[usize], bool) {
+        let (starts, ascii) = self.0.get_or_init(|| {
+            let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            (std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect(), text.is_ascii())
+        });
+        (starts, *ascii)
+    }
 }
 
 impl Source {
     /// A text under a name.
     pub fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { file: file.into(), text: text.into() }
+        Self { file: file.into(), text: text.into(), lines: Lines::default() }
     }
 
     /// The digest of the bytes of the text.
@@ -47,8 +66,12 @@ impl Source {
     /// Line and column, both from 1 and the column in characters, of a byte offset.
     pub fn position(&self, offset: usize) -> (usize, usize) {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let (starts, is_ascii) = self.lines.of(&self.text);
+        let line = starts.partition_point(|start| *start <= before.len());
+        let start = starts[line - 1];
+        if is_ascii {
+            return (line, before.len() - start + 1);
+        }
         // UTF-8 bytes that begin a character.
         let column = before[start..].iter().filter(|byte| **byte & 0xC0 != 0x80).count() + 1;
         (line, column)
@@ -98,7 +121,7 @@ impl Node {
     /// # Errors
     /// The first syntax error or exceeded limit, with its place.
     pub(crate) fn parse(source: &Source) -> Result<Self, Box<Diagnostic>> {
-        if source.text.len() > LARGEST_SCENARIO {
+        if source.text.len() > limits::SCENARIO_BYTES {
             let message = format!("the file has {} bytes: the most is 1 MiB", source.text.len());
             return Err(Box::new(Diagnostic::new("RD002", source, 0..0, message)));
         }
@@ -110,8 +133,8 @@ impl Node {
             budget: serde_saphyr::budget! {
                 max_anchors: 0,
                 max_aliases: 0,
-                max_nodes: MOST_NODES,
-                max_depth: DEEPEST,
+                max_nodes: limits::SCENARIO_NODES,
+                max_depth: limits::SCENARIO_DEPTH,
             },
         };
         let mut node: Self = serde_saphyr::from_str_with_options(&source.text, options)
@@ -428,7 +451,7 @@ mod tests {
         assert_eq!((twice.line, twice.message.as_str()), (3, "the key a stands twice"));
         assert_eq!(parse("a: [1\nb: 2\n").unwrap_err().line, 2);
         assert_eq!(parse("---\na: 1\n---\nb: 2\n").unwrap_err().code, "RD001");
-        assert_eq!(parse(&" ".repeat(LARGEST_SCENARIO + 1)).unwrap_err().code, "RD002");
+        assert_eq!(parse(&" ".repeat(limits::SCENARIO_BYTES + 1)).unwrap_err().code, "RD002");
         assert_eq!(parse("a: 1\na: 2\n").unwrap_err().code, "RD001");
         assert_eq!(parse("a: [1\nb: 2\n").unwrap_err().code, "RD001");
     }

@@ -23,7 +23,7 @@ const UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// The longest duration that can be written: ten years.
-const LONGEST_MS: u64 = 3_660 * 86_400_000;
+const LONGEST_MS: u64 = crate::limits::DURATION_DAYS * 86_400_000;
 
 impl FromStr for HumanDuration {
     type Err = String;

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 /// Fails when a file of the repository differs from what the program writes; with `REDRILL_UPDATE=1`, writes it.
 #[expect(clippy::disallowed_methods, reason = "the variable is of the tests alone")]
-fn assert_fresh(path: &str, wanted: &str) {
+pub(crate) fn assert_fresh(path: &str, wanted: &str) {
     let file = repository(path);
     if std::env::var("REDRILL_UPDATE").is_ok_and(|value| value == "1") {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();

@@ -18,6 +18,16 @@ mod generated;
 #[cfg(test)]
 mod guard;
 #[cfg(test)]
+mod hostile_inputs;
+#[cfg(test)]
+mod hostile_limits;
+#[cfg(test)]
+mod hostile_secrets;
+#[cfg(test)]
+mod hostile_targets;
+#[cfg(test)]
+mod loopback;
+#[cfg(test)]
 mod permissions;
 #[cfg(test)]
 mod preflight;
@@ -31,6 +41,8 @@ mod rehearsals;
 mod server_approvals;
 #[cfg(test)]
 mod server_browser;
+#[cfg(test)]
+mod server_crash;
 #[cfg(test)]
 mod server_iam;
 #[cfg(test)]
@@ -53,3 +65,5 @@ mod steering;
 mod stores;
 #[cfg(test)]
 mod waits;
+#[cfg(test)]
+mod wire;

@@ -114,18 +114,23 @@ impl Drills {
 
     /// `redrill run` of one of the scenarios beside these tests, against moto.
     pub(crate) fn run(&self, scenario: &str, inputs: &[(&str, &str)]) -> Command {
-        self.run_file(&format!("tests/it/scenarios/{scenario}.yaml"), inputs)
+        self.run_file(&format!("tests/it/scenarios/{scenario}.yaml"), inputs, &moto())
+    }
+
+    /// As [`Self::run`], against another address.
+    pub(crate) fn run_at(&self, scenario: &str, inputs: &[(&str, &str)], url: &str) -> Command {
+        self.run_file(&format!("tests/it/scenarios/{scenario}.yaml"), inputs, url)
     }
 
     /// `redrill run` of a scenario as it is shipped, against moto.
     pub(crate) fn run_shipped(&self, scenario: &str) -> Command {
-        self.run_file(&format!("scenarios/{scenario}.yaml"), &[])
+        self.run_file(&format!("scenarios/{scenario}.yaml"), &[], &moto())
     }
 
-    fn run_file(&self, path: &str, inputs: &[(&str, &str)]) -> Command {
+    fn run_file(&self, path: &str, inputs: &[(&str, &str)], url: &str) -> Command {
         let mut command = self.program();
         command.arg("run").arg(repository(path));
-        command.args(["--quiet", "--format", "json", "--endpoint-url"]).arg(moto());
+        command.args(["--quiet", "--format", "json", "--endpoint-url", url]);
         for (name, value) in inputs {
             command.arg("--set").arg(format!("{name}={value}"));
         }

@@ -62,6 +62,20 @@ log = logging.getLogger("moto_with_postgres")
 
 HOST: PostgresHost  # set by main, before the first request
 
+# moto is not made for threads: a list that another request changes ends in the middle of a
+# deletion, which leaves half of what was to be deleted. The work in the background goes on.
+ONE_AT_A_TIME = threading.RLock()
+
+
+def one_at_a_time(application):
+    """The same application, with one request after the other."""
+
+    def answer(environ, start_response):
+        with ONE_AT_A_TIME:
+            return application(environ, start_response)
+
+    return answer
+
 
 def invalid_state(what: str) -> RDSClientError:
     return RDSClientError("InvalidDBInstanceState", what)
@@ -307,7 +321,8 @@ class PostgresBackend(models.RDSBackend):
 
     def _remove(self, db_instance_identifier: str, server: PostgresServer) -> None:
         server.remove()
-        self.databases.pop(db_instance_identifier, None)
+        with ONE_AT_A_TIME:
+            self.databases.pop(db_instance_identifier, None)
 
     def get_shared_db_snapshots(self):
         return self.get_shared_snapshots(resource_type=models.DBSnapshot)
@@ -335,7 +350,7 @@ def extend_moto() -> None:
 
 def serve(port: int, address_file: Path | None) -> None:
     """Serves on loopback until SIGTERM or SIGINT."""
-    application = DomainDispatcherApplication(create_backend_app)
+    application = one_at_a_time(DomainDispatcherApplication(create_backend_app))
     server = make_server(
         "127.0.0.1", port, application, threaded=True, request_handler=MotoRequestHandler
     )

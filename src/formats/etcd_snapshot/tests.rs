@@ -2,6 +2,7 @@ use super::bbolt::{MetaFault, MetaState, PageFault};
 use super::tiny_writer::{self as tiny, FIRST_LEAF, PAGE, Snapshot};
 use super::*;
 use crate::formats::ReadAt;
+use crate::limits;
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::io;
@@ -148,6 +149,21 @@ fn overflow_past_the_end_is_named() {
     let mut snapshot = Snapshot::typical();
     snapshot.page(FIRST_LEAF)[12] = 200;
     assert_eq!(damage(&snapshot), [page(FIRST_LEAF, PageFault::Overflow { pages: 200 })]);
+}
+
+#[test]
+fn a_page_that_claims_gigabytes_is_named() {
+    let mut snapshot = Snapshot::typical();
+    let root = snapshot.root();
+    // So many pages that the claim lies within the file.
+    for _ in 0..limits::ETCD_SPAN_BYTES / PAGE as u64 {
+        snapshot.add_page(2, &[], 0);
+    }
+    snapshot.write_metas(root, u64::MAX);
+    let claimed = u32::try_from(limits::ETCD_SPAN_BYTES / PAGE as u64).unwrap();
+    snapshot.page(FIRST_LEAF)[12..16].copy_from_slice(&claimed.to_le_bytes());
+    let bytes = limits::ETCD_SPAN_BYTES + PAGE as u64;
+    assert!(damage(&snapshot).contains(&page(FIRST_LEAF, PageFault::TooLarge { bytes })));
 }
 
 #[test]

@@ -1,14 +1,13 @@
 //! What both kinds of database have in common: limits and the meaning of errors.
 
+use crate::limits::{self, SQL_ROWS};
 use crate::outside::{OutsideError, Rows, SqlValue};
 use crate::time::HumanDuration;
 use sqlx::mysql::MySqlDatabaseError;
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
-
-/// A longer answer is an error: cutting it silently would check something else than what was asked.
-pub(super) const ROW_LIMIT: usize = 1_000;
 
 /// How much longer than the server's own limit a statement is waited for.
 const GRACE: Duration = Duration::from_secs(5);
@@ -43,9 +42,13 @@ pub(super) fn milliseconds(limit: Duration) -> u128 {
 
 /// Appends a row, unless the answer is too long.
 pub(super) fn push(rows: &mut Rows, row: Vec<SqlValue>) -> Result<(), OutsideError> {
-    if rows.rows.len() == ROW_LIMIT {
-        let text = format!("the answer has more than {ROW_LIMIT} rows");
+    if rows.rows.len() == SQL_ROWS {
+        let text = format!("the answer has more than {SQL_ROWS} rows");
         return Err(OutsideError::Failed(text));
+    }
+    let bytes: usize = row.iter().map(SqlValue::bytes).sum();
+    if bytes > limits::SQL_ROW_BYTES {
+        return Err(OutsideError::Failed(format!("a row of the answer has {bytes} bytes")));
     }
     rows.rows.push(row);
     Ok(())
@@ -85,8 +88,8 @@ pub(super) fn closed() -> OutsideError {
 /// The certificates in a PEM file. The driver would take a missing file for a failed connection, which is waited for, and
 /// a file without certificates for one with none to add.
 pub(super) fn certificates(file: &str) -> Result<Vec<u8>, OutsideError> {
-    let content =
-        std::fs::read(file).map_err(|e| OutsideError::Failed(format!("TLS: {file}: {e}")))?;
+    let content = limits::read_file(Path::new(file), limits::CERTIFICATE_BYTES)
+        .map_err(|e| OutsideError::Failed(format!("TLS: {file}: {e}")))?;
     const MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
     if content.windows(MARK.len()).any(|window| window == MARK) {
         Ok(content)
@@ -171,10 +174,21 @@ mod tests {
     #[test]
     fn an_answer_that_is_too_long_is_an_error_and_not_cut() {
         let mut rows = Rows::default();
-        for _ in 0..ROW_LIMIT {
+        for _ in 0..SQL_ROWS {
             push(&mut rows, vec![SqlValue::Null]).unwrap();
         }
         assert!(matches!(push(&mut rows, vec![]), Err(OutsideError::Failed(_))));
+    }
+
+    #[test]
+    fn a_row_and_a_file_of_certificates_have_a_limit() {
+        let mut rows = Rows::default();
+        let text = |bytes| vec![SqlValue::Null, SqlValue::Text("x".repeat(bytes))];
+        push(&mut rows, text(limits::SQL_ROW_BYTES)).unwrap();
+        let error = push(&mut rows, text(limits::SQL_ROW_BYTES + 1)).unwrap_err();
+        assert!(error.to_string().contains("a row of the answer has 1048577 bytes"), "{error}");
+        let error = certificates("/dev/zero").unwrap_err();
+        assert!(error.to_string().contains("larger than 4 MiB"), "{error}");
     }
 
     #[test]

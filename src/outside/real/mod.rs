@@ -16,11 +16,11 @@ pub use approval::{GivenAnswer, answer_approval};
 
 use super::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseEngine, DatabaseLogin,
-    DatabaseSession, HttpReply, HttpRequest, Outside, OutsideError, Secret,
+    DatabaseSession, HttpReply, HttpRequest, Outside, OutsideError, Secret, Secrets,
 };
 use crate::journal::Approval;
+use crate::limits;
 use crate::time::Clock;
-use std::io::Read;
 use std::path::PathBuf;
 use terminal::Terminal;
 
@@ -29,6 +29,7 @@ pub struct RealOutside {
     run_dir: PathBuf,
     clock: Clock,
     terminal: Terminal,
+    secrets: Secrets,
 }
 
 impl RealOutside {
@@ -39,7 +40,12 @@ impl RealOutside {
 
     /// As [`RealOutside::new`], with the clock that says when approvals are due.
     pub fn with_clock(run_dir: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self { run_dir: run_dir.into(), clock, terminal: Terminal::standard_input() }
+        Self {
+            run_dir: run_dir.into(),
+            clock,
+            terminal: Terminal::standard_input(),
+            secrets: Secrets::default(),
+        }
     }
 }
 
@@ -82,12 +88,16 @@ impl Outside for RealOutside {
             _ => OutsideError::Failed(format!("{path}: {e}")),
         };
         let file = std::fs::File::open(path).map_err(failed)?;
-        let mut content = Vec::new();
-        file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(failed)?;
-        if u64::try_from(content.len()).unwrap_or(u64::MAX) > limit {
-            return Err(OutsideError::Failed(format!("{path} is larger than {limit} bytes")));
-        }
-        Ok(content)
+        limits::read_at_most(file, limit).map_err(|e| match e.kind() {
+            std::io::ErrorKind::FileTooLarge => {
+                OutsideError::Failed(format!("{path} is larger than {limit} bytes"))
+            }
+            _ => failed(e),
+        })
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.secrets.clone()
     }
 }
 

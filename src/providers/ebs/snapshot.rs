@@ -1,5 +1,6 @@
 use crate::action::{StepContext, StepError};
 use crate::client;
+use crate::limits::LIST_PAGES;
 use crate::providers::backups::time_of;
 use crate::time::ByteSize;
 use aws_sdk_ec2::types::{Filter, Snapshot as Answer, StorageTier};
@@ -116,9 +117,6 @@ impl Snapshot {
     }
 }
 
-/// At most so many pages of 1000 are read.
-const MOST_PAGES: usize = 100;
-
 /// Every own snapshot at the step's site that fits, ordered by id. The volume itself is not asked: it may be gone.
 pub(super) async fn snapshots_of(
     cx: &StepContext,
@@ -133,7 +131,7 @@ pub(super) async fn snapshots_of(
         client.describe_snapshots().owner_ids("self").set_filters(Some(filters)).max_results(1000);
     let mut found = BTreeMap::new();
     let mut token = None;
-    for _ in 0..MOST_PAGES {
+    for _ in 0..LIST_PAGES {
         let request = first.clone().set_next_token(token.clone());
         let answer = cx.call("ec2:DescribeSnapshots", || request.clone().send()).await?;
         let snapshots = answer.snapshots().iter().filter_map(Snapshot::read);
@@ -145,7 +143,7 @@ pub(super) async fn snapshots_of(
             Some(next) => token = Some(next.to_owned()),
         }
     }
-    Err(StepError::broken(format!("the list of snapshots did not end after {MOST_PAGES} pages")))
+    Err(StepError::broken(format!("the list of snapshots did not end after {LIST_PAGES} pages")))
 }
 
 /// One snapshot by id.

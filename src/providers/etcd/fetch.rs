@@ -1,4 +1,5 @@
 use crate::action::{StepContext, StepError};
+use crate::limits;
 use crate::providers::backups::time_of;
 use crate::time::ByteSize;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -41,9 +42,6 @@ pub(super) struct Snapshot {
     pub(super) marked_time: Option<String>,
 }
 
-/// etcd warns beyond 8 GiB of data ("System limits" in its documentation); four times that is no snapshot.
-const LARGEST_BYTES: u64 = 32 << 30;
-
 /// Opens a local file.
 ///
 /// # Errors
@@ -56,6 +54,7 @@ pub(super) fn open_file(path: &str) -> Result<Snapshot, StepError> {
     if !about.is_file() {
         return Err(StepError::broken(format!("{path} is not a file")));
     }
+    check_size(path, about.len())?;
     Ok(Snapshot {
         length: about.len(),
         identity: path.to_owned(),
@@ -64,6 +63,15 @@ pub(super) fn open_file(path: &str) -> Result<Snapshot, StepError> {
         marked_time: None,
         file,
     })
+}
+
+fn check_size(what: &str, bytes: u64) -> Result<(), StepError> {
+    if bytes > limits::ETCD_BYTES {
+        let (size, limit) = (ByteSize(bytes), ByteSize(limits::ETCD_BYTES));
+        let message = format!("{what} has {size}; more than {limit} is not taken for a snapshot");
+        return Err(StepError::broken(message));
+    }
+    Ok(())
 }
 
 /// Copies an object into a file without a name: nobody else can open it, and the system removes it with the process,
@@ -83,12 +91,7 @@ pub(super) async fn download(
     let answer = context.call("s3:GetObject", ask).await?;
     let size = answer.content_length().and_then(|length| u64::try_from(length).ok());
     let size = size.ok_or_else(|| StepError::broken("S3 does not say how long the object is"))?;
-    if size > LARGEST_BYTES {
-        let (size, limit) = (ByteSize(size), ByteSize(LARGEST_BYTES));
-        let message =
-            format!("the object has {size}; more than {limit} is not taken for a snapshot");
-        return Err(StepError::broken(message));
-    }
+    check_size("the object", size)?;
     context.progress(&format!("reading {}", ByteSize(size)));
     let mut snapshot = describe(object, &answer, size)?;
     let mut body = answer.body;

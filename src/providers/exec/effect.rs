@@ -3,17 +3,12 @@ use crate::action::{
 };
 use crate::ids::{RunId, StepId};
 use crate::journal::ResourceKey;
+use crate::limits::{self, EFFECT_NAME_BYTES};
 use crate::outside::{CommandReply, CommandRequest, Given, conceal};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// How much of what a program writes is kept, in bytes.
-pub(super) const OUTPUT_LIMIT: usize = 64 * 1024;
-
-/// A longer name is refused before anything is run: it stands in the ledger.
-const NAME_LIMIT: usize = 4096;
 
 const FIND_LIMIT: Duration = Duration::from_secs(60);
 const UNDO_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -37,9 +32,9 @@ impl EffectName {
     /// As in the ledger.
     pub(super) fn written(&self) -> Result<String, StepError> {
         let text = serde_json::to_string(self).map_err(|e| StepError::broken(e.to_string()))?;
-        if text.len() > NAME_LIMIT {
+        if text.len() > EFFECT_NAME_BYTES {
             return Err(StepError::broken(format!(
-                "undo:, find: and env: are longer than {NAME_LIMIT} bytes together: the ledger must hold them"
+                "undo:, find: and env: are longer than {EFFECT_NAME_BYTES} bytes together: the ledger must hold them"
             ))
             .help("put the commands into a script"));
         }
@@ -67,7 +62,7 @@ impl EffectName {
             environment,
             stdin: None,
             timeout,
-            output_limit: OUTPUT_LIMIT,
+            output_limit: limits::PROGRAM_OUTPUT_BYTES,
         };
         let reply = context.outside.command(&request).await?;
         let secrets = || self.env.iter().filter(|(_, given)| given.variable().is_some());

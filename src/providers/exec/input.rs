@@ -1,4 +1,5 @@
 use crate::action::{ByHand, Effect, HandInput, StepError};
+use crate::limits;
 use crate::outside::Given;
 use regex::Regex;
 use schemars::JsonSchema;
@@ -73,7 +74,7 @@ impl Input {
                 }
             }
         }
-        let pattern = self.stdout_matches.as_ref().map(|pattern| Regex::new(pattern));
+        let pattern = self.stdout_matches.as_ref().map(|pattern| limits::pattern(pattern));
         pattern.transpose().map_err(|e| StepError::broken(format!("stdout_matches: {e}")))
     }
 }

@@ -1,10 +1,11 @@
-use super::effect::{EffectName, ExecEffect, OUTPUT_LIMIT, ending, said};
+use super::effect::{EffectName, ExecEffect, ending, said};
 use super::input::{Input, Parse, by_hand};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Phase, ResourceKind, SiteUse,
     StepContext, StepError, own,
 };
 use crate::journal::{Check, Outcome, ResourceKey};
+use crate::limits::PROGRAM_OUTPUT_BYTES;
 use crate::outside::{CommandReply, CommandRequest, conceal};
 use regex::Regex;
 use schemars::JsonSchema;
@@ -118,7 +119,7 @@ async fn run_program(context: &StepContext, input: &Input) -> Result<CommandRepl
         environment,
         stdin: input.stdin.clone(),
         timeout: LONGER_THAN_ANY_STEP,
-        output_limit: OUTPUT_LIMIT,
+        output_limit: PROGRAM_OUTPUT_BYTES,
     };
     let reply = context.outside.command(&request).await?;
     let names = input.env.iter().filter(|(_, given)| given.variable().is_some());
@@ -201,7 +202,7 @@ fn checks(
 fn parsed(context: &StepContext, reply: &CommandReply) -> Result<Value, StepError> {
     if reply.truncated {
         return Err(StepError::broken(format!(
-            "parse: json: the program wrote more than {OUTPUT_LIMIT} bytes"
+            "parse: json: the program wrote more than {PROGRAM_OUTPUT_BYTES} bytes"
         )));
     }
     // The parser's message gives a position, not the text.

@@ -4,6 +4,7 @@ use crate::action::{
     StepError, WaitPlan,
 };
 use crate::journal::{Check, FailureClass};
+use crate::limits::{self, HTTP_REDIRECTS};
 use crate::outside::{HttpReply, HttpRequest, OutsideError, Secret};
 use crate::time::HumanDuration;
 use regex::Regex;
@@ -12,9 +13,6 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-const BODY_LIMIT: usize = 1024 * 1024;
-const REDIRECTS: usize = 5;
 
 /// `http.check`: asks an HTTP endpoint.
 pub struct HttpCheck;
@@ -116,7 +114,7 @@ fn checks(input: &Input, pattern: Option<&Regex>, reply: &HttpReply) -> Vec<Chec
     let body = pattern.map(|pattern| {
         let holds = pattern.is_match(&reply.body);
         let expected = format!("~ {pattern}");
-        if !holds && reply.body.len() >= BODY_LIMIT {
+        if !holds && reply.body.len() >= limits::HTTP_BODY_BYTES {
             return Check::not_made(
                 "body",
                 expected,
@@ -167,22 +165,23 @@ impl Asking<'_> {
             headers: self.headers.clone(),
             body: None,
             timeout: self.input.attempt_timeout.0,
-            body_limit: BODY_LIMIT,
+            body_limit: limits::HTTP_BODY_BYTES,
         };
         let mut reply = self.context.outside.http(&request).await?;
-        for _ in 0..REDIRECTS {
+        for _ in 0..HTTP_REDIRECTS {
             let Some(next) = self.redirect(&request.url, &reply)? else { return Ok(reply) };
             if !same_host(&request.url, &next) {
                 request.headers.clear();
             }
             request.url = next;
             let took = reply.took;
-            reply = self.context.outside.http(&request).await?;
+            let answer = self.context.outside.http(&request).await;
+            reply = answer.map_err(|error| without_query(&request.url, error))?;
             reply.took += took;
         }
         match self.redirect(&request.url, &reply)? {
             None => Ok(reply),
-            Some(_) => Err(OutsideError::Failed(format!("more than {REDIRECTS} redirects"))),
+            Some(_) => Err(OutsideError::Failed(format!("more than {HTTP_REDIRECTS} redirects"))),
         }
     }
 
@@ -203,6 +202,23 @@ impl Asking<'_> {
             ))),
             Err(e) => Err(OutsideError::Failed(format!("a redirect cannot be followed: {e}"))),
         }
+    }
+}
+
+/// The error of a request to an address that a redirect gave, without what may be a token in it: user, query, fragment.
+fn without_query(url: &str, error: OutsideError) -> OutsideError {
+    let Ok(mut shown) = reqwest::Url::parse(url) else { return error };
+    shown.set_query(None);
+    shown.set_fragment(None);
+    // Both fail only for addresses that have no host, which http always has.
+    let _no_host = shown.set_username("");
+    let _no_host = shown.set_password(None);
+    let clean = |text: String| text.replace(url, shown.as_str());
+    match error {
+        OutsideError::Unreachable(text) => OutsideError::Unreachable(clean(text)),
+        OutsideError::Failed(text) => OutsideError::Failed(clean(text)),
+        OutsideError::Denied(text) => OutsideError::Denied(clean(text)),
+        other => other,
     }
 }
 

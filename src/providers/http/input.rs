@@ -1,4 +1,5 @@
 use crate::action::{ByHand, HandInput, StepError};
+use crate::limits;
 use crate::outside::Given;
 use crate::time::HumanDuration;
 use regex::Regex;
@@ -74,14 +75,16 @@ impl Input {
         if !["http", "https"].contains(&url.scheme()) {
             return Err(StepError::broken("url: only http and https can be checked"));
         }
-        if url.password().is_some() {
-            return Err(StepError::broken("url: a password must not stand in the address")
-                .help("give the header authorization with from_env"));
+        if url.password().is_some() || !url.username().is_empty() {
+            return Err(StepError::broken(
+                "url: a user or a password must not stand in the address",
+            )
+            .help("give the header authorization with from_env"));
         }
         if self.method == Method::Head && self.body_matches.is_some() {
             return Err(StepError::broken("body_matches: an answer to HEAD has no body; use GET"));
         }
-        let pattern = self.body_matches.as_ref().map(|pattern| Regex::new(pattern));
+        let pattern = self.body_matches.as_ref().map(|pattern| limits::pattern(pattern));
         pattern.transpose().map_err(|e| StepError::broken(format!("body_matches: {e}")))
     }
 }

@@ -5,6 +5,7 @@ use crate::action::{
 };
 use crate::client;
 use crate::journal::{Check, FailureClass, Finding, Severity};
+use crate::limits::LIST_PAGES;
 use crate::time::{ByteSize, HumanDuration};
 use aws_sdk_rds::types::DbInstance;
 use chrono::{DateTime, Utc};
@@ -219,9 +220,6 @@ fn sorted<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
     values
 }
 
-/// At most so many pages of 100 parameters; the largest engines have some thousand.
-const MOST_PAGES: usize = 100;
-
 /// The parameters of a group that somebody has set (source `user`), or why they cannot be read: the group is not there.
 async fn changed_parameters(
     cx: &StepContext,
@@ -235,7 +233,7 @@ async fn changed_parameters(
         .max_records(100);
     let mut found = BTreeMap::new();
     let mut marker = None;
-    for _ in 0..MOST_PAGES {
+    for _ in 0..LIST_PAGES {
         let request = first.clone().set_marker(marker.clone());
         let answer = cx.call("rds:DescribeDBParameters", || request.clone().send()).await;
         let answer = match answer {
@@ -257,7 +255,7 @@ async fn changed_parameters(
         }
     }
     Err(StepError::broken(format!(
-        "the parameters of {group} did not end after {MOST_PAGES} pages"
+        "the parameters of {group} did not end after {LIST_PAGES} pages"
     )))
 }
 

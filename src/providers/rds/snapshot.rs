@@ -1,5 +1,6 @@
 use crate::action::{StepContext, StepError};
 use crate::client;
+use crate::limits::LIST_PAGES;
 use crate::providers::backups::time_of;
 use aws_sdk_rds::types::DbSnapshot;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -100,9 +101,6 @@ impl Snapshot {
     }
 }
 
-/// At most so many pages of 100 are read: an account holds far fewer snapshots of one instance.
-const MOST_PAGES: usize = 100;
-
 /// Every snapshot of an instance in the region of the step's site, those of AWS Backup included, ordered by ARN. The
 /// instance itself is not asked: it may be gone.
 pub(super) async fn snapshots_of(
@@ -134,7 +132,7 @@ async fn page_through(
         .max_records(100);
     let mut found = Vec::new();
     let mut marker = None;
-    for _ in 0..MOST_PAGES {
+    for _ in 0..LIST_PAGES {
         let request = first.clone().set_marker(marker.clone());
         let answer = cx.call("rds:DescribeDBSnapshots", || request.clone().send()).await;
         let answer = match answer {
@@ -153,7 +151,7 @@ async fn page_through(
         }
     }
     Err(StepError::broken(format!(
-        "the list of snapshots of {instance} did not end after {MOST_PAGES} pages"
+        "the list of snapshots of {instance} did not end after {LIST_PAGES} pages"
     )))
 }
 

@@ -1,5 +1,6 @@
 use super::bucket::Bucket;
 use crate::action::{StepContext, StepError};
+use crate::limits;
 use crate::providers::backups::time_of;
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::types::EncodingType;
@@ -166,6 +167,12 @@ impl Grouper {
         Ok(self.open.entry(key.clone()).or_insert_with(empty))
     }
 
+    /// Versions and markers of the key that may go on in the next page.
+    fn of_last_key(&self) -> usize {
+        let last = self.open.last_key_value();
+        last.map_or(0, |(_, history)| history.versions.len() + history.markers.len())
+    }
+
     /// The next key about which everything is known.
     pub(super) fn next(&mut self) -> Option<KeyHistory> {
         self.complete.pop_front()
@@ -179,6 +186,7 @@ pub(super) struct Lister<'a> {
     prefix: &'a str,
     progress: Progress,
     grouper: Grouper,
+    pages: usize,
     /// Entries read so far.
     pub(super) entries: u64,
 }
@@ -194,7 +202,7 @@ impl<'a> Lister<'a> {
     /// Nothing is read yet.
     pub(super) fn new(context: &'a StepContext, bucket: &'a Bucket, prefix: &'a str) -> Self {
         let (progress, grouper) = (Progress::Before, Grouper::default());
-        Self { context, bucket, prefix, progress, grouper, entries: 0 }
+        Self { context, bucket, prefix, progress, grouper, pages: 0, entries: 0 }
     }
 
     /// The next key; `None` at the end.
@@ -211,10 +219,14 @@ impl<'a> Lister<'a> {
                 Progress::At(position) => Some(position),
                 Progress::End => return Ok(None),
             };
+            self.pages += 1;
             let page = read_page(self.context, self.bucket, self.prefix, from).await?;
             self.entries += (page.versions.len() + page.markers.len()) as u64;
             self.progress = page.next.clone().map_or(Progress::End, Progress::At);
             self.grouper.take(page)?;
+            within_limits(self.pages, self.grouper.of_last_key()).map_err(|why| {
+                StepError::broken(format!("the listing of {}: {why}", self.bucket.name))
+            })?;
         }
     }
 }
@@ -230,6 +242,17 @@ pub(super) async fn first_key(
 ) -> Result<Option<(String, String)>, StepError> {
     let page = read_page(context, bucket, prefix, None).await?;
     Ok(page.versions.into_iter().next().map(|(key, version)| (key, version.id)))
+}
+
+/// A listing that never ends is none.
+fn within_limits(pages: usize, of_one_key: usize) -> Result<(), String> {
+    if pages > limits::OBJECT_PAGES {
+        return Err(format!("it does not end after {} pages", limits::OBJECT_PAGES));
+    }
+    if of_one_key > limits::KEY_VERSIONS {
+        return Err(format!("one key has more than {} versions", limits::KEY_VERSIONS));
+    }
+    Ok(())
 }
 
 /// Version ids of every version and delete marker of exactly this key.
@@ -252,6 +275,15 @@ pub(super) async fn versions_of_key(
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_listing_that_does_not_end_is_given_up() {
+        assert!(within_limits(limits::OBJECT_PAGES, limits::KEY_VERSIONS).is_ok());
+        assert!(within_limits(limits::OBJECT_PAGES + 1, 0).unwrap_err().contains("1000000 pages"));
+        assert!(
+            within_limits(1, limits::KEY_VERSIONS + 1).unwrap_err().contains("200000 versions")
+        );
+    }
 
     fn version(id: usize) -> Version {
         let modified = DateTime::from_timestamp(1_760_000_000, 0).unwrap();

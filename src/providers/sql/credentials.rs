@@ -1,13 +1,11 @@
 use crate::action::{StepContext, StepError};
 use crate::client;
 use crate::ids::SiteName;
+use crate::limits;
 use crate::outside::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-
-/// Nobody writes longer passwords.
-const FILE_LIMIT: u64 = 64 * 1024;
 
 /// Where a database's password comes from: exactly one of `secret`, `password_from_env` and `password_file`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -54,13 +52,14 @@ impl Credentials {
         let password = match (&self.secret, &self.password_from_env, &self.password_file) {
             (Some(secret), None, None) => {
                 let text = self.read_secret(context, secret).await?;
+                context.outside.secrets().learn(&Secret::new(&text));
                 let (in_secret, password) = parse_secret(&text, secret)?;
                 named = named.or(in_secret);
                 password
             }
             (None, Some(name), None) => context.outside.environment(name)?,
             (None, None, Some(path)) => {
-                let content = context.outside.file(path, FILE_LIMIT)?;
+                let content = context.outside.file(path, limits::CREDENTIAL_BYTES)?;
                 let text = String::from_utf8(content)
                     .map_err(|_| StepError::broken(format!("{path} is not text")))?;
                 Secret::new(text.trim_end_matches(['\n', '\r']))
@@ -71,6 +70,7 @@ impl Credentials {
                 return Err(StepError::broken(text));
             }
         };
+        context.outside.secrets().learn(&password);
         let name = named.ok_or_else(|| {
             StepError::broken("there is no user to log in with: add user: to the credentials")
         })?;

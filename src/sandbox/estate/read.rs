@@ -1,5 +1,6 @@
 use super::{AccountId, Estate, PlaceEstate};
 use crate::error::{Error, Result};
+use crate::limits::{self, ESTATE_SNAPSHOTS};
 use crate::sandbox::fault::can_be_met;
 use crate::sandbox::s3;
 use crate::time::HumanDuration;
@@ -8,9 +9,6 @@ use serde_saphyr::{Location, Spanned};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
-
-/// The most snapshots that a schedule may keep.
-const MOST_SNAPSHOTS: u64 = 5_000;
 
 impl Estate {
     /// Reads an estate from the text of a YAML file. `name` is the file's name, for messages.
@@ -35,7 +33,12 @@ impl Estate {
 }
 
 fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, serde_saphyr::Error> {
-    let budget = serde_saphyr::budget! { max_aliases: 0, max_anchors: 0, max_nodes: 200_000 };
+    let budget = serde_saphyr::budget! {
+        max_aliases: 0,
+        max_anchors: 0,
+        max_nodes: limits::ESTATE_NODES,
+        max_depth: limits::ESTATE_DEPTH,
+    };
     let options = serde_saphyr::options! {
         budget: budget,
         strict_booleans: true,
@@ -191,9 +194,9 @@ fn check_volumes(estate: &Estate, place: &PlaceEstate, at: &[&str]) -> Result<()
 /// A schedule that would fill the memory is a mistake.
 fn check_length(every: HumanDuration, keep: HumanDuration, at: &[&str]) -> Result<(), Wrong> {
     let kept = keep.0.as_secs() / every.0.as_secs().max(1);
-    if every.0.as_secs() == 0 || kept > MOST_SNAPSHOTS {
+    if every.0.as_secs() == 0 || kept > ESTATE_SNAPSHOTS {
         let what = format!(
-            "a schedule keeps at most {MOST_SNAPSHOTS} snapshots, with at least 1s between them"
+            "a schedule keeps at most {ESTATE_SNAPSHOTS} snapshots, with at least 1s between them"
         );
         return Err(wrong(at, what));
     }

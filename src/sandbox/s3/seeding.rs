@@ -3,11 +3,9 @@ use super::estate::{BucketEstate, ObjectEstate, PlacedBucket, ReplicationFate, V
 use super::replication::Rule;
 use super::store::{Bucket, Object, Place, Store};
 use crate::error::{Error, Result};
+use crate::limits::ESTATE_OBJECT_BYTES;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::path::Path;
-
-/// The largest file that an estate may bring, in bytes: files are held in memory.
-const LARGEST_FILE: u64 = 256 * 1024 * 1024;
 
 /// The age of objects that do not say when they were written.
 const DEFAULT_AGE: TimeDelta = TimeDelta::days(1);
@@ -179,9 +177,9 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     let shown = path.display();
     let failed = |e: std::io::Error| Error::bad_input(format!("cannot read {shown}: {e}"));
     let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > LARGEST_FILE {
+    if size > ESTATE_OBJECT_BYTES {
         return Err(Error::bad_input(format!(
-            "{shown} has {size} bytes; an estate's file may have {LARGEST_FILE}"
+            "{shown} has {size} bytes; an estate's file may have {ESTATE_OBJECT_BYTES}"
         ))
         .help("Use `size:` for large content that nobody looks into."));
     }

@@ -22,9 +22,10 @@ pub(crate) use values::{Validators, is_of_kind};
 
 use super::diagnostic::Diagnostic;
 use super::model::Scenario;
-use super::source::{Node, Source};
+use super::source::{Kind, Node, Source};
 use crate::action::Registry;
 use crate::error::{Error, Result};
+use crate::limits;
 use context::Context;
 use serde::Deserialize;
 use std::path::Path;
@@ -58,7 +59,8 @@ impl Loaded {
 /// When the file cannot be read at all. What is wrong with its contents stands in [`Loaded::diagnostics`].
 pub fn load(path: &Path, registry: &Registry) -> Result<Loaded> {
     let shown = path.display().to_string();
-    let bytes = std::fs::read(path)
+    // One byte more is enough to see that it is too large: that is a finding with a code and a place.
+    let bytes = limits::read_file(path, limits::FILE_BYTES)
         .map_err(|error| Error::bad_input(format!("{shown} cannot be read: {error}")))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Error::bad_input(format!("{shown} is not UTF-8 text")))?;
@@ -71,7 +73,20 @@ pub fn load_text(source: Source, registry: &Registry) -> Loaded {
         Ok(root) => root,
         Err(error) => return Loaded { source, scenario: None, diagnostics: vec![*error] },
     };
+    if let Some(steps) = root.get("steps")
+        && let Kind::List(items) = &steps.kind
+        && items.len() > limits::SCENARIO_STEPS
+    {
+        let message = format!("there are {} steps: the most is 2000", items.len());
+        let error = Diagnostic::new("RD002", &source, steps.span.clone(), message);
+        return Loaded { source, scenario: None, diagnostics: vec![error] };
+    }
     let mut diagnostics = shape::check(&source, &root, registry);
+    if diagnostics.len() > limits::SCENARIO_ERRORS {
+        // It is no scenario at all, and what it means need not be looked for.
+        shorten(&source, &mut diagnostics);
+        return Loaded { source, scenario: None, diagnostics };
+    }
     let context = Context::new(&source, &root, registry);
     steps::check(&context, &mut diagnostics);
     references::check(&context, &mut diagnostics);
@@ -95,5 +110,20 @@ pub fn load_text(source: Source, registry: &Registry) -> Loaded {
         (a.line, a.column, a.code, &a.message).cmp(&(b.line, b.column, b.code, &b.message))
     });
     diagnostics.dedup();
+    shorten(&source, &mut diagnostics);
     Loaded { source, scenario, diagnostics }
+}
+
+/// Keeps as many errors as anybody reads. Warnings are few, and are kept while there are no errors.
+fn shorten(source: &Source, diagnostics: &mut Vec<Diagnostic>) {
+    let is_too_long = diagnostics.len() > limits::SCENARIO_ERRORS;
+    if !is_too_long || !diagnostics.iter().any(Diagnostic::is_error) {
+        return;
+    }
+    diagnostics.retain(Diagnostic::is_error);
+    if diagnostics.len() > limits::SCENARIO_ERRORS {
+        diagnostics.truncate(limits::SCENARIO_ERRORS);
+        let message = "there are more errors than these: correct these first";
+        diagnostics.push(Diagnostic::new("RD002", source, 0..0, message));
+    }
 }

@@ -1,4 +1,5 @@
 use crate::action::Registry;
+use crate::limits;
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::schema::language;
 use crate::scenario::source::{Kind, Node, Source};
@@ -18,7 +19,9 @@ pub(super) fn check(source: &Source, root: &Node, registry: &Registry) -> Vec<Di
     };
     let json = root.to_value();
     let shape = Shape { source, root, json: &json, schema: &schema };
-    validator.iter_errors(&json).flat_map(|error| shape.describe(&error)).collect()
+    let all = validator.iter_errors(&json).flat_map(|error| shape.describe(&error));
+    // One more than is shown, so that it is seen that there are more.
+    all.take(limits::SCENARIO_ERRORS + 1).collect()
 }
 
 /// A validator that knows our units.
@@ -51,7 +54,8 @@ impl Shape<'_> {
         let pointer = error.instance_path().as_str().to_owned();
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
-                unexpected.iter().map(|key| self.unknown_key(&pointer, key, error)).collect()
+                let first = unexpected.iter().take(limits::SCENARIO_ERRORS + 1);
+                first.map(|key| self.unknown_key(&pointer, key, error)).collect()
             }
             ValidationErrorKind::AnyOf { context }
             | ValidationErrorKind::OneOfNotValid { context } => {

@@ -250,6 +250,17 @@ mod tests {
     }
 
     #[test]
+    fn regression_blanks_between_two_expressions_are_not_doubled_when_only_one_is_known() {
+        let early = Names::default().with("vars", serde_json::json!({ "b": "b" }));
+        let late = early.clone().with("inputs", serde_json::json!({ "a": "a" }));
+        for text in ["{{inputs.a}} {{vars.b}}", "{{inputs.a}}\n  {{vars.b}} {{inputs.a}}"] {
+            let value = Value::from(text);
+            let known = resolve_known(&value, &early).unwrap();
+            assert_eq!(resolve(&known, &late), resolve(&value, &late), "{known}");
+        }
+    }
+
+    #[test]
     fn a_whole_value_keeps_its_type_and_a_part_becomes_text() {
         assert_eq!(value("{{steps.point.count}}"), json!(3));
         assert_eq!(value(" {{steps.point.count}}"), json!(" 3"));

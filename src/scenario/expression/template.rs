@@ -1,18 +1,10 @@
 use super::helpers::{HelperFacts, helper};
+use crate::limits;
 use handlebars::Path;
 use handlebars::template::{HelperTemplate, Parameter, Template as Parsed, TemplateElement};
 use serde_json::Value;
 use std::fmt;
 use std::ops::Range;
-
-/// The most expressions in one scalar: reading takes time in the square of it.
-const MOST_EXPRESSIONS: usize = 200;
-
-/// The deepest nesting of parentheses.
-const DEEPEST: usize = 16;
-
-/// The longest text with expressions, in bytes.
-const LONGEST: usize = 64 * 1024;
 
 /// What is wrong with an expression, or why it has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +114,11 @@ impl Template {
         let mut parts = Vec::new();
         for (index, element) in parsed.elements.iter().enumerate() {
             let start = starts[index];
-            let end = starts.get(index + 1).copied().unwrap_or(text.len()).max(start);
+            let mut end = starts.get(index + 1).copied().unwrap_or(text.len()).max(start);
+            if !matches!(element, TemplateElement::RawString(_)) {
+                // The parser gives blanks between two expressions the place where they end.
+                end = start + text[start..end].trim_end().len();
+            }
             parts.push(part(text, element, start..end)?);
         }
         if let [Part::Expression { operand: Operand::Reference(reference), .. }] =
@@ -190,10 +186,10 @@ fn collect(value: &Value, found: &mut Vec<Reference>) {
 
 fn check_limits(text: &str) -> Result<(), ExpressionError> {
     let whole = 0..text.len();
-    if text.len() > LONGEST {
+    if text.len() > limits::EXPRESSION_BYTES {
         return Err(ExpressionError::new(whole, "a text with expressions has at most 64 KiB"));
     }
-    if text.matches("{{").count() > MOST_EXPRESSIONS {
+    if text.matches("{{").count() > limits::EXPRESSIONS {
         return Err(ExpressionError::new(whole, "one text has at most 200 expressions"));
     }
     let mut depth = 0usize;
@@ -203,7 +199,7 @@ fn check_limits(text: &str) -> Result<(), ExpressionError> {
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > DEEPEST * 2 {
+        if depth > limits::EXPRESSION_DEPTH * 2 {
             return Err(ExpressionError::new(whole, "brackets are nested too deeply"));
         }
     }
@@ -465,6 +461,9 @@ mod tests {
     fn reading_is_bounded() {
         assert!(message(&"{{vars.x}}".repeat(201)).contains("200"));
         assert!(message(&format!("{{{{{}", "(".repeat(5000))).contains("nested"));
-        assert!(message(&format!("{{{{{}}}}}", "x".repeat(LONGEST))).contains("64 KiB"));
+        assert!(
+            message(&format!("{{{{{}}}}}", "x".repeat(limits::EXPRESSION_BYTES)))
+                .contains("64 KiB")
+        );
     }
 }

@@ -3,18 +3,12 @@ use super::bytes::u64_at;
 use super::meta::Layout;
 use super::page::{Content, Elements, HEADER_BYTES, Header, Kind, PageFault, Place};
 use crate::formats::ReadAt;
+use crate::limits;
 use std::io;
 use std::rc::Rc;
 
 /// The first page that is not a meta page.
 const FIRST_PAGE: u64 = 2;
-/// A page and its overflow pages are loaded together. etcd refuses requests over 1.5 MB unless told otherwise and
-/// recommends 10 MB at most, and a page holds few such values.
-const LARGEST_SPAN: u64 = 64 << 20;
-/// A branch has at least two children, so that a real tree of this depth would have 2^48 pages.
-const DEEPEST: u8 = 48;
-/// etcd 3.5 has ten buckets.
-const MOST_BUCKETS: usize = 256;
 /// Bytes of a bucket's header: root page, sequence.
 const BUCKET_HEADER_BYTES: usize = 16;
 
@@ -76,7 +70,7 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
             let Content::Bucket(value) = content else {
                 return log.lost(lost(BucketFault::NotABucket));
             };
-            if buckets.len() == MOST_BUCKETS {
+            if buckets.len() == limits::ETCD_BUCKETS {
                 return log.lost(lost(BucketFault::TooMany));
             }
             // bbolt keeps a bucket inline up to a quarter of a page.
@@ -157,7 +151,7 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
         let mut waiting = vec![Pending { page: root, at_least: None, below: None, depth: 0 }];
         while let Some(pending) = waiting.pop() {
             let page = pending.page;
-            if pending.depth > DEEPEST {
+            if pending.depth > limits::ETCD_DEPTH {
                 log.lost(Damage::Page { page, fault: PageFault::TooDeep });
                 continue;
             }
@@ -220,7 +214,7 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
             return Err(PageFault::Overflow { pages: overflow });
         }
         let bytes = (u64::from(overflow) + 1) * u64::from(self.layout.page_size);
-        if bytes > LARGEST_SPAN {
+        if bytes > limits::ETCD_SPAN_BYTES {
             return Err(PageFault::TooLarge { bytes });
         }
         for claimed in page + 1..=page + u64::from(overflow) {

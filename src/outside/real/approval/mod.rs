@@ -10,6 +10,7 @@ use super::terminal::Terminal;
 use crate::error::Error;
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::{Approval, ApprovalProof};
+use crate::limits;
 use crate::outside::{ApprovalRequest, OutsideError, UNKNOWN_USER, is_same_person};
 use crate::time::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -173,7 +174,7 @@ impl Files {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Result<Option<T>> {
-    match fs::read(path) {
+    match limits::read_file(path, limits::APPROVAL_BYTES) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::from),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),

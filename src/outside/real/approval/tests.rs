@@ -185,3 +185,13 @@ fn the_operator_is_recognised_among_the_principals() {
     }
     assert!(!is_same_person("anna", "bert@anna.example.com"));
 }
+
+#[test]
+fn an_answer_above_the_limit_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answer.json");
+    let bytes = usize::try_from(limits::APPROVAL_BYTES).unwrap() + 1;
+    fs::write(&path, " ".repeat(bytes)).unwrap();
+    let error = read::<Response>(&path).unwrap_err();
+    assert!(error.to_string().contains("larger than 64 KiB"), "{error}");
+}

@@ -1,0 +1,70 @@
+use crate::journal::{Check, Event, Failure, Finding, StepResult};
+use crate::limits;
+use crate::outside::Secrets;
+
+/// An event as it may be written down: texts that come from outside lose the secrets that are known, and what is too
+/// long. What the run is controlled by (names, times, outcomes, the keys of the ledger) stays as it is.
+pub(super) fn conceal(secrets: &Secrets, mut event: Event) -> Event {
+    let text = |text: &mut String| *text = limits::cut(secrets.conceal(text), limits::TEXT_BYTES);
+    match &mut event {
+        Event::SiteIdentified { account, identity, .. } => {
+            text(account);
+            text(identity);
+        }
+        Event::StepStarted { input, .. } => secrets.conceal_value(input),
+        Event::AttemptFailed { failure: one, .. } => failure(one, &text),
+        Event::Checked { check: one, .. } => check(one, &text),
+        Event::Found { finding: one, .. } => finding(one, &text),
+        Event::Waited { wait, .. } => text(&mut wait.what),
+        Event::RecoveryPointSeen { point, .. } => {
+            text(&mut point.source);
+            text(&mut point.identity);
+        }
+        Event::Reached { source, .. } => text(source),
+        Event::ResourceReleased { how, .. } => text(how),
+        Event::ResourceLeft { why, command, .. } => {
+            text(why);
+            *command = secrets.conceal(command);
+        }
+        Event::ApprovalRequested { text: asked, .. } => text(asked),
+        Event::ApprovalGiven { approval, .. } => {
+            text(&mut approval.by);
+            approval.comment.iter_mut().for_each(text);
+        }
+        Event::StepFinished { result, .. } => finished(result, secrets, &text),
+        Event::StepLeftOut { why, .. } => text(why),
+        Event::CancelRequested { by } => text(by),
+        // Made of nothing but names, times and numbers, or what releasing needs as it is.
+        _ => {}
+    }
+    event
+}
+
+fn failure(failure: &mut Failure, text: &impl Fn(&mut String)) {
+    text(&mut failure.message);
+    failure.code.iter_mut().for_each(text);
+    failure.help.iter_mut().for_each(text);
+}
+
+fn check(check: &mut Check, text: &impl Fn(&mut String)) {
+    text(&mut check.name);
+    text(&mut check.expected);
+    text(&mut check.observed);
+    check.note.iter_mut().for_each(text);
+}
+
+fn finding(finding: &mut Finding, text: &impl Fn(&mut String)) {
+    text(&mut finding.what);
+    text(&mut finding.why);
+    text(&mut finding.action);
+}
+
+fn finished(result: &mut StepResult, secrets: &Secrets, text: &impl Fn(&mut String)) {
+    secrets.conceal_value(&mut result.output);
+    if let Some(one) = &mut result.failure {
+        failure(one, text);
+    }
+    for call in &mut result.calls {
+        call.last_request_id.iter_mut().for_each(text);
+    }
+}

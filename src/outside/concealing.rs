@@ -1,0 +1,102 @@
+use super::{
+    Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseLogin, DatabaseSession,
+    HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, Secrets,
+};
+use crate::journal::Approval;
+use std::sync::Arc;
+
+/// Another world outside, seen through what is secret: it learns the secrets that it hands out, and takes them out of
+/// everything that the world says about itself. Values of queries and bodies of HTTP answers stay as they are, since
+/// they are judged; they are concealed when they are written down.
+pub struct Concealing {
+    inner: Arc<dyn Outside>,
+    secrets: Secrets,
+}
+
+impl Concealing {
+    /// Around a world, with the secrets that it knows.
+    pub fn new(inner: Arc<dyn Outside>) -> Self {
+        let secrets = inner.secrets();
+        Self { inner, secrets }
+    }
+}
+
+fn clean(secrets: &Secrets, error: OutsideError) -> OutsideError {
+    match error {
+        OutsideError::NotRehearsed(text) => OutsideError::NotRehearsed(secrets.conceal(&text)),
+        OutsideError::Unreachable(text) => OutsideError::Unreachable(secrets.conceal(&text)),
+        OutsideError::Denied(text) => OutsideError::Denied(secrets.conceal(&text)),
+        OutsideError::Failed(text) => OutsideError::Failed(secrets.conceal(&text)),
+        OutsideError::NoAnswer => OutsideError::NoAnswer,
+    }
+}
+
+impl Outside for Concealing {
+    fn command<'a>(&'a self, request: &'a CommandRequest) -> Answer<'a, CommandReply> {
+        Box::pin(async move {
+            let reply = self.inner.command(request).await;
+            let reply = reply.map_err(|error| clean(&self.secrets, error))?;
+            let conceal = |text: &str| {
+                if reply.truncated {
+                    self.secrets.conceal_beginning(text)
+                } else {
+                    self.secrets.conceal(text)
+                }
+            };
+            let (stdout, stderr) = (conceal(&reply.stdout), conceal(&reply.stderr));
+            Ok(CommandReply { stdout, stderr, ..reply })
+        })
+    }
+
+    fn http<'a>(&'a self, request: &'a HttpRequest) -> Answer<'a, HttpReply> {
+        Box::pin(async move {
+            let reply = self.inner.http(request).await;
+            reply.map_err(|error| clean(&self.secrets, error))
+        })
+    }
+
+    fn database<'a>(&'a self, login: &'a DatabaseLogin) -> Answer<'a, Box<dyn DatabaseSession>> {
+        Box::pin(async move {
+            self.secrets.learn(&login.password);
+            let inner = self.inner.database(login).await;
+            let inner = inner.map_err(|error| clean(&self.secrets, error))?;
+            let session = ConcealingSession { inner, secrets: self.secrets.clone() };
+            Ok(Box::new(session) as Box<dyn DatabaseSession>)
+        })
+    }
+
+    fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
+        Box::pin(async move {
+            let approval = self.inner.approval(request).await;
+            approval.map_err(|error| clean(&self.secrets, error))
+        })
+    }
+
+    fn environment(&self, name: &str) -> Result<Secret, OutsideError> {
+        let value = self.inner.environment(name)?;
+        self.secrets.learn(&value);
+        Ok(value)
+    }
+
+    fn file(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError> {
+        self.inner.file(path, limit).map_err(|error| clean(&self.secrets, error))
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.secrets.clone()
+    }
+}
+
+struct ConcealingSession {
+    inner: Box<dyn DatabaseSession>,
+    secrets: Secrets,
+}
+
+impl DatabaseSession for ConcealingSession {
+    fn query<'a>(&'a mut self, sql: &'a str) -> Answer<'a, Rows> {
+        Box::pin(async move {
+            let rows = self.inner.query(sql).await;
+            rows.map_err(|error| clean(&self.secrets, error))
+        })
+    }
+}
