@@ -29,11 +29,21 @@ pub(super) fn conceal(secrets: &Secrets, mut event: Event) -> Event {
         Event::ApprovalRequested { text: asked, .. } => text(asked),
         Event::ApprovalGiven { approval, .. } => {
             text(&mut approval.by);
-            approval.comment.iter_mut().for_each(text);
+            approval.comment.iter_mut().for_each(&text);
         }
         Event::StepFinished { result, .. } => finished(result, secrets, &text),
         Event::StepLeftOut { why, .. } => text(why),
-        Event::CancelRequested { by } => text(by),
+        Event::CancelRequested { by, .. }
+        | Event::RunPaused { by }
+        | Event::RunContinued { by } => text(by),
+        Event::Notified { how, problem, .. } => {
+            text(how);
+            problem.iter_mut().for_each(text);
+        }
+        Event::CredentialsExpired { message, .. } => text(message),
+        Event::InventoryTaken { seen, .. } => {
+            seen.iter_mut().filter_map(|one| one.not_listed.as_mut()).for_each(text);
+        }
         // Made of nothing but names, times and numbers, or what releasing needs as it is.
         _ => {}
     }

@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     fn event(bytes: usize) -> Event {
-        Event::CancelRequested { by: "x".repeat(bytes) }
+        Event::CancelRequested { by: "x".repeat(bytes), incident: false }
     }
 
     #[test]

@@ -49,7 +49,8 @@ fn check_external(context: &Context<'_>, guard: Option<&Node>, found: &mut Vec<D
     let mut external = BTreeSet::new();
     for (index, step) in context.steps.iter().enumerate() {
         let Some(effect) = step.with.and_then(|with| with.get("effect")) else { continue };
-        let takes_one = step.action.and_then(|action| super::context::field(&action.input, "effect"));
+        let takes_one =
+            step.action.and_then(|action| super::context::field(&action.input, "effect"));
         let (Some(text), Some(_)) = (effect.text(), takes_one) else { continue };
         if Template::is_in(text) {
             let message = format!("the effect of {} is an expression", step.name());
