@@ -37,13 +37,16 @@ pub(super) fn restore_snapshot(given: &Given, permissions: &[Permission]) -> Vec
         grant("rds:DescribeDBSnapshots").map(|g| g.on("snapshot", &snapshot)),
         restore,
         grant("rds:AddTagsToResource").map(|g| g.on("db", &own)),
-        grant("rds:DescribeDBInstances").map(|g| g.on("db", &own)),
+        grant("rds:DescribeDBInstances").map(|g| g.on("db", "*")),
         grant("rds:DescribeEvents"),
         grant("kms:DescribeKey").map(|g| g.on("key", "*")),
         grant("kms:CreateGrant").map(|g| g.on("key", "*").limited(Limit::Via("rds"))),
     ];
     let kind = DbInstanceKind.permissions();
-    all.extend(kind.iter().map(|p| given.grant(kind, p.action).map(|g| g.on("db", &own))));
+    // Inventories and shared look-ups ask for all instances, by filters or for none by name.
+    let narrowed = |action| if action == "rds:DescribeDBInstances" { "*" } else { own.as_str() };
+    let of_kind = |p: &Permission| given.grant(kind, p.action).map(|g| g.on("db", narrowed(p.action)));
+    all.extend(kind.iter().map(of_kind));
     all.into_iter().flatten().collect()
 }
 
