@@ -1,8 +1,9 @@
+use super::read::read_limited;
 use super::{Contents, Event, ReadError, Record, read_bytes};
 use crate::ids::Digest;
 use chrono::{DateTime, Utc};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -72,8 +73,7 @@ impl Journal {
     pub fn reopen(path: &Path) -> Result<(Self, Contents), ReadError> {
         let mut file = OpenOptions::new().read(true).write(true).open(path)?;
         lock(&file)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        let bytes = read_limited(&file)?;
         let contents = read_bytes(&bytes)?;
         let good = bytes.len() as u64 - contents.torn_bytes;
         file.set_len(good)?;
