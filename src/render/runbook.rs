@@ -7,7 +7,7 @@ use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{Outcome, ResourceKey};
 use crate::plan::{Plan, PlannedStep, latest_ends};
 use crate::report::Report;
-use crate::scenario::expression::{Found, Scope, references, resolve};
+use crate::scenario::expression::{Found, Scope, Template, references, resolve};
 use crate::scenario::{Gate, RtoFrom, Site};
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
@@ -296,6 +296,31 @@ fn needed(plan: &Plan) -> BTreeMap<String, BTreeSet<String>> {
     needed
 }
 
+/// The input of a step, with a note in place of what a helper would compute of the outputs of other steps: a shell cannot,
+/// and the helper would take the name of the variable for its value.
+fn without_computed(value: &Value) -> Value {
+    match value {
+        Value::String(text) if is_computed(text) => {
+            format!("<{}>", text.replace("{{", "").replace("}}", "")).into()
+        }
+        Value::Array(items) => items.iter().map(without_computed).collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, field)| (name.clone(), without_computed(field)));
+            Value::Object(fields.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn is_computed(text: &str) -> bool {
+    // These leave a variable as it is; what stands in parentheses is computed before.
+    const KEEP: [&str; 3] = ["concat", "default", "str"];
+    let Ok(template) = Template::parse(text) else { return false };
+    let keeps = template.whole_call().is_some_and(|call| KEEP.contains(&call.name));
+    let of_steps = template.references().iter().any(|r| r.inside_helper && r.step().is_some());
+    of_steps && (!keeps || text.contains('('))
+}
+
 /// Shell variables in place of what only a run knows.
 struct ShellNames<'a>(&'a Plan);
 
@@ -336,8 +361,8 @@ impl<'a> Writer<'a> {
 
     fn by_hand(&self, step: &PlannedStep, entry: &ActionEntry) -> Result<ByHand, RenderError> {
         let wrong = |why| RenderError::new("runbook", format!("step {}: {why}", step.id));
-        let with =
-            resolve(&step.with, &ShellNames(self.plan)).map_err(|why| wrong(why.to_string()))?;
+        let with = resolve(&without_computed(&step.with), &ShellNames(self.plan))
+            .map_err(|why| wrong(why.to_string()))?;
         let site = site_of(self.plan, step).and_then(|site| self.plan.sites.get(site));
         let region = site.map(|site| site.region.as_str());
         let expect = step.expect.iter().map(|(name, value)| (name.clone(), plain(value)));

@@ -324,3 +324,16 @@ fn regression_how_long_a_step_ran_that_failed_is_not_how_long_it_takes() {
     let took = |step: &str| last.took.keys().any(|id| id.as_str() == step);
     assert!(took("restore") && !took("files"));
 }
+
+#[test]
+fn regression_what_a_helper_computes_is_not_computed_of_the_name_of_a_variable() {
+    let mut plan = recovery_plan();
+    let book = |plan: &crate::plan::Plan| runbook(plan, &BTreeMap::new(), &samples::registry());
+    plan.steps[3].with["snapshot"] = json!("{{lower steps.point.arn}}");
+    let said = book(&plan).unwrap();
+    assert!(said.contains("'<lower steps.point.arn>'") && !said.contains("${point_arn}"), "{said}");
+    plan.steps[3].with["snapshot"] = json!("{{not steps.point.usable}}");
+    assert!(book(&plan).unwrap().contains("'<not steps.point.usable>'"));
+    plan.steps[3].with["snapshot"] = json!("{{concat steps.point.arn \"-x\"}}");
+    assert!(book(&plan).unwrap().contains("${POINT_ARN}"));
+}
