@@ -27,9 +27,15 @@ pub enum ValueKind {
 impl ValueKind {
     /// From the JSON Schema of an output.
     pub fn of_schema(schema: &Value) -> Self {
+        let choices = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array);
+        if let Some(choices) = choices {
+            let is_value = |choice: &&Value| choice.get("type").is_none_or(|kind| kind != "null");
+            let mut kinds = choices.iter().filter(is_value).map(Self::of_schema);
+            let first = kinds.next().unwrap_or(Self::Any);
+            return if kinds.all(|kind| kind == first) { first } else { Self::Any };
+        }
         let format = schema.get("format").and_then(Value::as_str);
-        let kind = schema.get("type").and_then(Value::as_str);
-        match (format, kind) {
+        match (format, only_type(schema)) {
             (Some("redrill-duration"), _) => Self::Duration,
             (Some("redrill-size"), _) => Self::Size,
             (_, Some("integer" | "number")) => Self::Number,
@@ -37,6 +43,17 @@ impl ValueKind {
             (_, Some("string")) => Self::Text,
             _ => Self::Any,
         }
+    }
+}
+
+/// The one JSON type of a schema; that the value may also be missing does not change it.
+fn only_type(schema: &Value) -> Option<&str> {
+    match schema.get("type")? {
+        Value::Array(types) => {
+            let mut types = types.iter().filter_map(Value::as_str).filter(|name| *name != "null");
+            types.next().filter(|_| types.next().is_none())
+        }
+        one => one.as_str(),
     }
 }
 
@@ -99,12 +116,18 @@ impl Expectation {
                     .to_owned(),
             ),
         };
-        let test = Self::parse_test(&text, kind)?;
+        let test = match written {
+            Value::Number(_) => Self::parse_test(&plain(written), kind)?,
+            _ => Self::parse_test(&text, kind)?,
+        };
         Ok(Self { text, kind, test })
     }
 
     fn parse_test(text: &str, kind: ValueKind) -> Result<Test, String> {
         if let Some(pattern) = text.strip_prefix('~') {
+            if matches!(pattern.trim(), "" | ".*") {
+                return Err(format!("{text:?} holds for everything, so it would check nothing"));
+            }
             let pattern =
                 limits::pattern(pattern.trim()).map_err(|e| format!("not a pattern: {e}"))?;
             return Ok(Test::Matches(pattern));
@@ -124,10 +147,16 @@ impl Expectation {
         {
             let (low, high) =
                 (Operand::parse(low.trim(), kind)?, Operand::parse(high.trim(), kind)?);
-            return match low.compare(&high) {
-                Some(Ordering::Less | Ordering::Equal) => Ok(Test::Between(low, high)),
-                _ => Err(format!("{text:?} is an empty range: the smaller value stands first")),
-            };
+            // Texts have no order: `../orders` stands for itself.
+            if !matches!((&low, &high), (Operand::Text(_), Operand::Text(_))) {
+                return match low.compare(&high) {
+                    Some(Ordering::Less | Ordering::Equal) => Ok(Test::Between(low, high)),
+                    Some(Ordering::Greater) => {
+                        Err(format!("{text:?} is an empty range: the smaller value stands first"))
+                    }
+                    None => Err(format!("{text:?} is no range of numbers")),
+                };
+            }
         }
         Ok(Test::Compare(Comparison::Equal, Operand::parse(text, kind)?))
     }
@@ -151,12 +180,18 @@ impl Expectation {
         match &self.test {
             Test::Matches(pattern) => Some(pattern.is_match(&plain(observed))),
             Test::Between(low, high) => {
-                let value = Operand::parse(&plain(observed), self.kind).ok()?;
+                let value = Operand::observed(observed, self.kind)?;
                 let (above, below) = (value.compare(low)?, value.compare(high)?);
                 Some(above != Ordering::Less && below != Ordering::Greater)
             }
+            // A list is of course not the one value that it is compared with.
+            Test::Compare(Comparison::NotEqual, _)
+                if observed.is_array() || observed.is_object() =>
+            {
+                None
+            }
             Test::Compare(comparison, operand) => {
-                let value = Operand::parse(&plain(observed), self.kind).ok()?;
+                let value = Operand::observed(observed, self.kind)?;
                 let order = value.compare(operand);
                 Some(match comparison {
                     Comparison::Equal => order? == Ordering::Equal,
@@ -177,9 +212,15 @@ impl fmt::Display for Expectation {
     }
 }
 
-/// A value as an expectation would be written: text without quotes.
+/// A value as an expectation would be written: text without quotes, numbers without exponents.
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string())
+        }
+        other => other.to_string(),
+    }
 }
 
 impl Operand {
@@ -195,6 +236,16 @@ impl Operand {
             ValueKind::Bool => text.parse().map(Self::Bool).map_err(|_| not("true or false")),
             ValueKind::Text => Ok(Self::Text(text.to_owned())),
             ValueKind::Any => Ok(number().unwrap_or_else(|()| Self::Text(text.to_owned()))),
+        }
+    }
+
+    /// A value that was seen; `None` when it is of another kind. It may lie far beyond what people write.
+    fn observed(value: &Value, kind: ValueKind) -> Option<Self> {
+        match (kind, value) {
+            (ValueKind::Duration, Value::String(text)) => {
+                HumanDuration::measured(text).ok().map(Self::Duration)
+            }
+            _ => Self::parse(&plain(value), kind).ok(),
         }
     }
 
@@ -243,6 +294,51 @@ mod tests {
         assert_eq!(judge(json!("= 0"), ValueKind::Any, json!("none")), Inconclusive);
         assert_eq!(judge(json!("> 0"), ValueKind::Number, json!([1])), Inconclusive);
         assert_eq!(judge(json!("!= 0"), ValueKind::Any, json!("none")), Inconclusive);
+    }
+
+    #[test]
+    fn regression_an_output_that_may_be_missing_keeps_its_kind() {
+        let kind = |schema: Value| ValueKind::of_schema(&schema);
+        assert_eq!(kind(json!({ "type": ["boolean", "null"] })), ValueKind::Bool);
+        assert_eq!(kind(json!({ "type": ["string", "null"] })), ValueKind::Text);
+        assert_eq!(kind(json!({ "type": ["integer", "null"] })), ValueKind::Number);
+        assert_eq!(kind(json!({ "type": ["integer", "string"] })), ValueKind::Any);
+        let choice = json!({ "anyOf": [{ "type": "string", "enum": ["a"] }, { "type": "null" }] });
+        assert_eq!(kind(choice), ValueKind::Text);
+        assert_eq!(
+            judge(json!("= 8.00"), kind(json!({ "type": ["string", "null"] })), json!("8.0")),
+            Failed
+        );
+    }
+
+    #[test]
+    fn regression_a_list_does_not_pass_because_it_is_not_one_of_its_items() {
+        let groups = json!(["sg-prod"]);
+        assert_eq!(judge(json!("!= sg-prod"), ValueKind::Any, groups.clone()), Inconclusive);
+        assert_eq!(judge(json!("~ sg-prod"), ValueKind::Any, groups), Passed);
+    }
+
+    #[test]
+    fn regression_two_dots_between_texts_are_no_range() {
+        assert_eq!(judge(json!("../orders"), ValueKind::Any, json!("../orders")), Passed);
+        assert_eq!(judge(json!("../orders"), ValueKind::Any, json!("+")), Failed);
+        assert!(Expectation::parse(&json!("1..ten"), ValueKind::Any).is_err());
+    }
+
+    #[test]
+    fn regression_very_small_large_and_long_values_are_judged() {
+        assert_eq!(judge(json!("< 0.001"), ValueKind::Number, json!(1e-7)), Passed);
+        assert_eq!(judge(json!("< 0.001"), ValueKind::Number, json!(1e21)), Failed);
+        assert_eq!(judge(json!(1e-7), ValueKind::Number, json!(1e-7)), Passed);
+        assert_eq!(judge(json!("<= 26h"), ValueKind::Duration, json!("20000d")), Failed);
+    }
+
+    #[test]
+    fn regression_a_pattern_that_holds_for_everything_is_refused() {
+        for written in ["~", "~ ", "~ .*"] {
+            let error = Expectation::parse(&json!(written), ValueKind::Text).unwrap_err();
+            assert!(error.contains("check nothing"), "{error}");
+        }
     }
 
     #[test]

@@ -116,12 +116,20 @@ fn verify_line(line: &[u8], seq: u64, prev: Digest) -> Result<(Record, Digest), 
     if Digest::of(body) != stated {
         return Err(broken("its content does not fit its digest: it was changed"));
     }
-    let record: Record = serde_json::from_slice(line)
-        .map_err(|e| ReadError::NotARecord { seq, why: e.to_string() })?;
+    let record: Record = serde_json::from_slice(line).map_err(|error| match format_of(line) {
+        Some(found) if found != FORMAT => ReadError::OtherFormat { found },
+        _ => ReadError::NotARecord { seq, why: error.to_string() },
+    })?;
     if record.prev != prev || record.seq != seq {
         return Err(broken("it does not follow the record before: one is missing or was changed"));
     }
     Ok((record, stated))
+}
+
+/// The format that a line states, also where the rest of it is none of ours: only the first line of a journal does.
+fn format_of(line: &[u8]) -> Option<u32> {
+    let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+    u32::try_from(line.get("event")?.get("format")?.as_u64()?).ok()
 }
 
 #[cfg(test)]
@@ -172,6 +180,14 @@ mod tests {
             assert_eq!(contents.records.len(), 4);
             assert_eq!(contents.torn_bytes, (end - whole) as u64);
         }
+    }
+
+    #[test]
+    fn regression_another_format_is_named_also_when_its_first_record_reads_differently() {
+        let body = "{\"seq\":0,\"event\":{\"type\":\"run_begun\",\"format\":2}";
+        let line = format!("{body},\"digest\":\"{}\"}}\n", Digest::of(body.as_bytes()));
+        let error = read_bytes(line.as_bytes()).unwrap_err();
+        assert!(matches!(error, ReadError::OtherFormat { found: 2 }), "{error}");
     }
 
     #[test]

@@ -2,6 +2,7 @@ use super::inputs::inputs;
 use super::{Plan, PlannedStep};
 use crate::action::{Phase, Registry};
 use crate::error::{Error, Result};
+use crate::expectation::{Expectation, ValueKind};
 use crate::ids::{Digest, StepId};
 use crate::scenario::expression::{Names, references, resolve, resolve_known};
 use crate::scenario::{Gate, Scenario, Step, Validators};
@@ -180,6 +181,11 @@ impl Planner<'_> {
             // What is expected is known before the run.
             let value =
                 resolve(value, &self.names).map_err(|error| vec![format!("step {id}: {error}")])?;
+            // Inputs that the checker did not know yet are known now.
+            let kind = action.output_field(output).map_or(ValueKind::Any, ValueKind::of_schema);
+            if let Err(why) = Expectation::parse(&value, kind) {
+                return Err(vec![format!("step {id}: expectation of {output}: {why}")]);
+            }
             expect.insert(output.clone(), value);
         }
         let mut needs: BTreeSet<StepId> = step.needs.iter().cloned().collect();

@@ -78,6 +78,15 @@ fn inputs_are_read_by_their_declared_type_or_refused() {
 }
 
 #[test]
+fn regression_an_expectation_that_an_input_makes_unreadable_is_found_before_the_run() {
+    let without_default = GOOD.replacen("type: duration, default: 20m", "type: text", 1);
+    let text = without_default.replacen("      expected_duration: \"{{inputs.wait}}\"\n", "", 1);
+    let error = planned(&text, RunMode::Drill, &[("wait", json!("soon"))]).unwrap_err().to_string();
+    assert!(error.contains("step restore: expectation of available_after"), "{error}");
+    assert!(planned(&text, RunMode::Drill, &[("wait", json!("20m"))]).is_ok());
+}
+
+#[test]
 fn an_input_is_never_read_as_an_expression() {
     let given = [("suffix", json!("{{steps.point.arn}}"))];
     let plan = planned(GOOD, RunMode::Drill, &given).unwrap();

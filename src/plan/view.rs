@@ -94,8 +94,15 @@ pub fn outline(plan: &Plan, registry: &Registry) -> Outline {
     let steps: BTreeMap<&StepId, StepOutline> =
         plan.steps.iter().map(|step| (&step.id, step_outline(step, registry))).collect();
     let mut creates = BTreeMap::new();
-    for kind in plan.steps.iter().flat_map(|step| &step.creates) {
-        *creates.entry(kind.clone()).or_insert(0) += 1;
+    for step in &plan.steps {
+        let places = registry.get(&step.uses).map_or(1, |action| {
+            let mut others = Vec::new();
+            sites_in(&step.with, &action.input, &mut others);
+            1 + others.len()
+        });
+        for kind in &step.creates {
+            *creates.entry(kind.clone()).or_insert(0) += places;
+        }
     }
     let ids = |wanted: &dyn Fn(&StepOutline) -> bool| {
         let of_step = |step: &&PlannedStep| steps.get(&step.id).is_some_and(wanted);
@@ -171,6 +178,13 @@ fn permissions(plan: &Plan, registry: &Registry) -> BTreeMap<SiteName, BTreeSet<
         found.entry(grant.site).or_default().insert(grant.action.to_owned());
     }
     found
+}
+
+/// When each step ends at the latest, from the declaration of the disaster on: if all use up their limits, and those that do
+/// not need each other run at the same time. Steps of phase `prepare` and watches are not among them.
+pub fn latest_ends(plan: &Plan) -> BTreeMap<StepId, HumanDuration> {
+    let ends = Longest::of(plan, |step| step.phase != Phase::Prepare).ends;
+    ends.into_iter().map(|(id, (end, _))| (id.clone(), end.into())).collect()
 }
 
 /// The latest end of each step if all use up their limits, and the step that it waits for longest.

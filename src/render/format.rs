@@ -6,7 +6,7 @@ use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 
-/// A measured duration, rounded up to a second from a minute on, so that it never looks better than it is. Hours up to
+/// A measured duration, rounded up to a second from ten seconds on, so that it never looks better than it is. Hours up to
 /// two days, as objectives are written.
 pub(super) fn duration(duration: HumanDuration) -> String {
     let seconds = duration.0.as_secs() + u64::from(duration.0.subsec_nanos() > 0);
@@ -38,9 +38,30 @@ pub(super) fn moment(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// A moment of a known day: `01:00:22`.
-pub(super) fn time_of_day(at: DateTime<Utc>) -> String {
-    at.format("%H:%M:%S").to_string()
+/// A moment in UTC beside others: `01:00:22`, with its date when that is not the day on which the run started.
+pub(super) fn time_of_day(at: DateTime<Utc>, started: DateTime<Utc>) -> String {
+    let same_day = at.date_naive() == started.date_naive();
+    at.format(if same_day { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" }).to_string()
+}
+
+/// True for characters that are not seen, and can make text look like another: controls, and the marks of bidirectional
+/// text.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Text with what is hidden as visible escapes, except for characters that may stay.
+pub(super) fn visible(text: &str, may_stay: &[char]) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_hidden(character) && !may_stay.contains(&character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 /// A word for styles: one of `pass`, `fail`, `open`, `none`.
@@ -111,6 +132,14 @@ mod tests {
         let by = Duration::from_millis(3_599_700).into();
         assert_eq!(margin(Margin { over: false, by }), "59m 59s left");
         assert_eq!(duration(Duration::from_millis(10_800_300).into()), "3h 1s");
+    }
+
+    #[test]
+    fn regression_a_time_of_another_day_says_which() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let started = at("2026-11-20T23:50:00Z");
+        assert_eq!(time_of_day(at("2026-11-20T23:59:59Z"), started), "23:59:59");
+        assert_eq!(time_of_day(at("2026-11-21T00:10:00Z"), started), "2026-11-21 00:10:00");
     }
 
     #[test]

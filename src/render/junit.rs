@@ -3,8 +3,8 @@ use crate::journal::Outcome;
 use crate::report::{CheckReport, ObjectiveOutcome, Report};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
-/// The report as `JUnit` XML: one test case for each check that counts, for each step without checks, for each objective
-/// and for what is left behind. Failed is a failure, inconclusive and not run are errors, skipped is skipped.
+/// The report as `JUnit` XML: one test case for each check that counts, for each step that did not end as one of its checks
+/// did, for each objective and for each other rule of the verdict. Failed is a failure, inconclusive and not run are errors, skipped is skipped.
 ///
 /// # Errors
 /// A [`RenderError`], which a report made by this program does not cause.
@@ -23,7 +23,9 @@ pub fn junit(report: &Report) -> Result<Vec<u8>, RenderError> {
         checks.add_test_case(check_case(report, check));
     }
     for step in &report.timeline.steps {
-        if !report.checks.iter().any(|check| check.step == step.id && !check.superseded) {
+        let of_step = |check: &&CheckReport| check.step == step.id && !check.superseded;
+        let mut checks_of_step = report.checks.iter().filter(of_step);
+        if !checks_of_step.any(|check| check.check.outcome == step.outcome) {
             let why = step.why.clone().unwrap_or_default();
             let mut case =
                 TestCase::new(step.id.as_str(), status(step.outcome, step.required, &why));

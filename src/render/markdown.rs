@@ -109,15 +109,27 @@ fn escape_all(value: &mut Value) {
 /// Text that Markdown and the HTML in it leave as it is, also within a cell of a table.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in svg::escape(text).replace("&quot;", "\"").replace("&#x27;", "'").chars() {
+    let text = svg::escape(text).replace("&quot;", "\"").replace("&#x27;", "'");
+    let mut characters = text.chars().peekable();
+    let mut inside_a_word = false;
+    while let Some(character) = characters.next() {
+        let goes_on = characters.peek().is_some_and(|next| next.is_alphanumeric());
         match character {
             '\n' | '\r' => escaped.push(' '),
+            // Within a word it is no mark-up, and names of inputs stay readable.
+            '_' if inside_a_word && goes_on => escaped.push(character),
+            '~' if characters.peek() != Some(&'~') => escaped.push(character),
+            '_' | '~' => {
+                escaped.push('\\');
+                escaped.push(character);
+            }
             '\\' | '`' | '*' | '[' | ']' | '|' => {
                 escaped.push('\\');
                 escaped.push(character);
             }
             other => escaped.push(other),
         }
+        inside_a_word = character.is_alphanumeric() || (character == '_' && inside_a_word);
     }
     escaped
 }
@@ -141,5 +153,6 @@ mod tests {
     #[test]
     fn markup_in_values_stays_text() {
         assert_eq!(escape("a|b\n<i>*[x]`"), "a\\|b &lt;i&gt;\\*\\[x\\]\\`");
+        assert_eq!(escape("max_size _x_ ~~y~~ ~ ^db"), "max_size \\_x\\_ \\~~y\\~~ ~ ^db");
     }
 }

@@ -4,10 +4,10 @@ use super::markdown::{escape, render};
 use super::shell::{CodeSpan, fenced, is_command, unmark, variables_set};
 use crate::action::{ActionEntry, ByHand, Effect, HandInput, Phase, Registry};
 use crate::ids::{Digest, RunId, SiteName, StepId};
-use crate::journal::ResourceKey;
-use crate::plan::{Plan, PlannedStep};
+use crate::journal::{Outcome, ResourceKey};
+use crate::plan::{Plan, PlannedStep, latest_ends};
 use crate::report::Report;
-use crate::scenario::expression::{Found, Scope, references, resolve};
+use crate::scenario::expression::{Found, Scope, Template, references, resolve};
 use crate::scenario::{Gate, RtoFrom, Site};
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
@@ -28,7 +28,7 @@ pub struct LastDrill {
     pub verdict: String,
     /// Digest of the scenario file that was drilled: another one makes the runbook unproven.
     pub scenario: Digest,
-    /// How long each step took.
+    /// How long each step took that passed: how long others ran says nothing about how long it takes.
     pub took: BTreeMap<StepId, HumanDuration>,
 }
 
@@ -41,7 +41,10 @@ impl LastDrill {
             ended: report.run.ended,
             verdict: report.verdict.text.clone(),
             scenario: report.run.scenario,
-            took: steps.filter_map(|step| Some((step.id.clone(), step.duration?))).collect(),
+            took: steps
+                .filter(|step| step.outcome == Outcome::Passed)
+                .filter_map(|step| Some((step.id.clone(), step.duration?)))
+                .collect(),
         }
     }
 }
@@ -84,7 +87,8 @@ fn write(
         plan,
         registry,
         last_drill,
-        elapsed: assumed(plan),
+        assumed: assumed(plan),
+        ends: latest_ends(plan),
         at: None,
         needed: needed(plan),
     };
@@ -98,7 +102,7 @@ fn write(
         (
             Phase::Recover,
             "Recover",
-            "The clock runs. The sums of limits below take one step after the other, and begin with the time that is assumed for detection and decision.",
+            "The clock runs. Each sum of limits below is that of the longest chain of steps that need each other, and begins with the time that is assumed for detection and decision. Steps that do not need each other are done at the same time by different people: one person alone takes longer.",
         ),
         (
             Phase::Verify,
@@ -136,13 +140,8 @@ fn pairs(pairs: impl Iterator<Item = (String, String)>) -> Vec<Value> {
 
 /// What the scenario expects of a step, as code: people also read runbooks as plain text, where `&lt;` helps nobody.
 fn demands(step: &PlannedStep) -> Vec<Value> {
-    let demand = |(name, value): (&String, &Value)| json!({ "name": escape(name), "value": code_span(&plain(value)) });
+    let demand = |(name, value): (&String, &Value)| json!({ "name": escape(name), "value": CodeSpan(&plain(value)).to_string() });
     step.expect.iter().map(demand).collect()
-}
-
-fn code_span(text: &str) -> String {
-    let text = text.replace(['\n', '\r'], " ");
-    if text.contains('`') { format!("`` {text} ``") } else { format!("`{text}`") }
 }
 
 fn values(values: &BTreeMap<String, Value>) -> Vec<Value> {
@@ -297,6 +296,31 @@ fn needed(plan: &Plan) -> BTreeMap<String, BTreeSet<String>> {
     needed
 }
 
+/// The input of a step, with a note in place of what a helper would compute of the outputs of other steps: a shell cannot,
+/// and the helper would take the name of the variable for its value.
+fn without_computed(value: &Value) -> Value {
+    match value {
+        Value::String(text) if is_computed(text) => {
+            format!("<{}>", text.replace("{{", "").replace("}}", "")).into()
+        }
+        Value::Array(items) => items.iter().map(without_computed).collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, field)| (name.clone(), without_computed(field)));
+            Value::Object(fields.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn is_computed(text: &str) -> bool {
+    // These leave a variable as it is; what stands in parentheses is computed before.
+    const KEEP: [&str; 3] = ["concat", "default", "str"];
+    let Ok(template) = Template::parse(text) else { return false };
+    let keeps = template.whole_call().is_some_and(|call| KEEP.contains(&call.name));
+    let of_steps = template.references().iter().any(|r| r.inside_helper && r.step().is_some());
+    of_steps && (!keeps || text.contains('('))
+}
+
 /// Shell variables in place of what only a run knows.
 struct ShellNames<'a>(&'a Plan);
 
@@ -319,8 +343,10 @@ struct Writer<'a> {
     plan: &'a Plan,
     registry: &'a Registry,
     last_drill: Option<&'a LastDrill>,
-    /// All time limits so far.
-    elapsed: Duration,
+    /// The time that passes before the first step.
+    assumed: Duration,
+    /// When each step ends at the latest, from the first one on.
+    ends: BTreeMap<StepId, HumanDuration>,
     /// The site of the step before.
     at: Option<&'a SiteName>,
     needed: BTreeMap<String, BTreeSet<String>>,
@@ -328,14 +354,15 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn plain(plan: &'a Plan, registry: &'a Registry) -> Self {
-        let (last_drill, elapsed, at, needed) = (None, Duration::ZERO, None, BTreeMap::new());
-        Self { plan, registry, last_drill, elapsed, at, needed }
+        let (last_drill, assumed, at) = (None, Duration::ZERO, None);
+        let (ends, needed) = (BTreeMap::new(), BTreeMap::new());
+        Self { plan, registry, last_drill, assumed, ends, at, needed }
     }
 
     fn by_hand(&self, step: &PlannedStep, entry: &ActionEntry) -> Result<ByHand, RenderError> {
         let wrong = |why| RenderError::new("runbook", format!("step {}: {why}", step.id));
-        let with =
-            resolve(&step.with, &ShellNames(self.plan)).map_err(|why| wrong(why.to_string()))?;
+        let with = resolve(&without_computed(&step.with), &ShellNames(self.plan))
+            .map_err(|why| wrong(why.to_string()))?;
         let site = site_of(self.plan, step).and_then(|site| self.plan.sites.get(site));
         let region = site.map(|site| site.region.as_str());
         let expect = step.expect.iter().map(|(name, value)| (name.clone(), plain(value)));
@@ -355,9 +382,7 @@ impl<'a> Writer<'a> {
             RenderError::new("runbook", format!("step {}: no action {}", step.id, step.uses))
         })?;
         let by_hand = self.by_hand(step, entry)?;
-        if step.phase != Phase::Prepare && step.watch.is_none() {
-            self.elapsed += step.timeout.0;
-        }
+        let budget = self.ends.get(&step.id).map(|end| self.assumed.saturating_add(end.0));
         let rto = self.plan.objectives.rto.as_ref().map(|rto| rto.target);
         let moved = step.at.as_ref().filter(|at| self.at != Some(*at));
         if step.at.is_some() {
@@ -379,8 +404,8 @@ impl<'a> Writer<'a> {
                 "account": site.account.as_deref().map(escape), "moved": moved.is_some(),
                 "lost": self.plan.disaster.lost.contains(name) })),
             "watch": step.watch.map(duration),
-            "limit": duration(step.timeout), "budget": (step.phase != Phase::Prepare && step.watch.is_none()).then(|| duration(self.elapsed.into())),
-            "beyond": rto.is_some_and(|rto| step.phase != Phase::Prepare && self.elapsed > rto.0),
+            "limit": duration(step.timeout), "budget": budget.map(|budget| duration(budget.into())),
+            "beyond": rto.zip(budget).is_some_and(|(rto, budget)| budget > rto.0),
             "rto": rto.map(duration), "took": took.map(|took| duration(*took)),
             "needs": step.needs.iter().map(|need| escape(need.as_str())).collect::<Vec<_>>().join(", "),
             "when": step.when.as_ref().map(|when| CodeSpan(&plain(when)).to_string()), "required": step.required,

@@ -44,8 +44,9 @@ pub fn terminal(report: &Report, colour: bool, place: &Path) -> String {
     if missing > 0 {
         let _ = writeln!(
             text,
-            "\n{} things were not done or not verified; the report lists them.",
-            count(missing as u64)
+            "\n{} {} not done or not verified; the report lists them.",
+            count(missing as u64),
+            if missing == 1 { "thing was" } else { "things were" }
         );
     }
     let _ =
@@ -53,21 +54,9 @@ pub fn terminal(report: &Report, colour: bool, place: &Path) -> String {
     text
 }
 
-/// Control characters and the marks of bidirectional text as visible escapes.
+/// Text that cannot write to the terminal.
 fn visible(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut shown = String::new();
-    for character in text.chars() {
-        if hidden(character) {
-            shown.extend(character.escape_unicode());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
+    super::format::visible(text, &[])
 }
 
 fn headline(report: &Report, paint: &Paint, text: &mut String) {

@@ -285,3 +285,55 @@ fn the_runbooks_of_the_shipped_scenarios_are_valid_shell_and_leave_no_expression
     }
     assert!(written > 0, "no scenario was found");
 }
+
+#[test]
+fn regression_data_cannot_make_a_page_read_otherwise_than_it_is_written() {
+    let mut report = samples::failed().report();
+    report.checks[2].check.observed = "\u{202e}3\u{1b}[2J".to_owned();
+    for text in [html(&report), markdown(&report)] {
+        assert!(!text.contains('\u{202e}') && !text.contains('\u{1b}'), "{text}");
+        assert!(text.contains("u{202e}3"), "{text}");
+    }
+}
+
+#[test]
+fn regression_junit_tells_of_a_step_that_failed_although_its_checks_held() {
+    let mut report = samples::passed().report();
+    let step = report.timeline.steps.iter_mut().find(|step| step.id.as_str() == "deep").unwrap();
+    step.outcome = crate::journal::Outcome::Inconclusive;
+    step.why = Some("the connection was lost".to_owned());
+    assert!(junit(&report).contains("<error message=\"inconclusive: the connection was lost\""));
+}
+
+#[test]
+fn regression_an_earlier_run_that_was_no_evidence_does_not_wear_green() {
+    let page = html(&samples::passed().report());
+    assert!(page.contains("<span class=\"tag none\">✓ rehearsal: passed</span>"), "{page}");
+}
+
+#[test]
+fn regression_limits_of_steps_at_the_same_time_are_not_added_up() {
+    let book = recovery_runbook(None);
+    // 30m of decision are assumed; the restore waits for point (30m) and the approval (1h), and not for the files.
+    assert!(book.contains("Limits of the longest chain up to here: 5h of an RTO of 4h"), "{book}");
+}
+
+#[test]
+fn regression_how_long_a_step_ran_that_failed_is_not_how_long_it_takes() {
+    let last = LastDrill::of(&samples::failed().report());
+    let took = |step: &str| last.took.keys().any(|id| id.as_str() == step);
+    assert!(took("restore") && !took("files"));
+}
+
+#[test]
+fn regression_what_a_helper_computes_is_not_computed_of_the_name_of_a_variable() {
+    let mut plan = recovery_plan();
+    let book = |plan: &crate::plan::Plan| runbook(plan, &BTreeMap::new(), &samples::registry());
+    plan.steps[3].with["snapshot"] = json!("{{lower steps.point.arn}}");
+    let said = book(&plan).unwrap();
+    assert!(said.contains("'<lower steps.point.arn>'") && !said.contains("${point_arn}"), "{said}");
+    plan.steps[3].with["snapshot"] = json!("{{not steps.point.usable}}");
+    assert!(book(&plan).unwrap().contains("'<not steps.point.usable>'"));
+    plan.steps[3].with["snapshot"] = json!("{{concat steps.point.arn \"-x\"}}");
+    assert!(book(&plan).unwrap().contains("${POINT_ARN}"));
+}

@@ -2,7 +2,7 @@
 
 use super::format::{
     count, duration, margin, moment, objective_class, outcome_class, sign, time_of_day,
-    verdict_class,
+    verdict_class, visible,
 };
 use crate::journal::{Measure, Outcome, WorldKind};
 use crate::report::{
@@ -11,11 +11,28 @@ use crate::report::{
     Verdict,
 };
 use crate::scenario::Gate;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-/// Everything of a report, formatted.
+/// Everything of a report, formatted; what is hidden in values is made visible, so that they cannot look like others.
 pub(super) fn view(report: &Report) -> Value {
+    let mut view = formatted(report);
+    show_hidden(&mut view);
+    view
+}
+
+fn show_hidden(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = visible(text, &['\n', '\t']),
+        Value::Array(items) => items.iter_mut().for_each(show_hidden),
+        Value::Object(fields) => fields.values_mut().for_each(show_hidden),
+        _ => {}
+    }
+}
+
+fn formatted(report: &Report) -> Value {
     let run = &report.run;
+    let started = run.started;
     json!({
         "verdict": verdict(report),
         "rules": rules(report),
@@ -34,9 +51,9 @@ pub(super) fn view(report: &Report) -> Value {
         "objectives": objectives(report),
         "clock": clock(report),
         "points": points(report),
-        "steps": report.timeline.steps.iter().map(step).collect::<Vec<_>>(),
+        "steps": report.timeline.steps.iter().map(|entry| step(entry, started)).collect::<Vec<_>>(),
         "critical_path": report.timeline.critical_path,
-        "checks": report.checks.iter().map(check).collect::<Vec<_>>(),
+        "checks": report.checks.iter().map(|entry| check(entry, started)).collect::<Vec<_>>(),
         "findings": findings(report),
         "inventory": inventory(&report.inventory),
         "resources": report.resources.iter().map(resource).collect::<Vec<_>>(),
@@ -54,10 +71,14 @@ fn verdict(report: &Report) -> Value {
     let class = verdict_class(verdict.outcome);
     // What is no evidence does not wear the colours of a verdict.
     let shade = if verdict.notice.is_some() { "sim" } else { class };
+    let said = match report.exit.cancelled_by {
+        Some(_) => format!("cancelled, {}", verdict.outcome.as_str()),
+        None => verdict.outcome.as_str().to_owned(),
+    };
     let word = match (&verdict.notice, report.rehearsal) {
-        (Some(_), true) => format!("Rehearsal {}", verdict.outcome.as_str()),
-        (Some(_), false) => format!("Not AWS: {}", verdict.outcome.as_str()),
-        (None, _) => sentence(verdict.outcome.as_str()).trim_end_matches('.').to_owned(),
+        (Some(_), true) => format!("Rehearsal {said}"),
+        (Some(_), false) => format!("Not AWS: {said}"),
+        (None, _) => sentence(&said).trim_end_matches('.').to_owned(),
     };
     let outcomes = report.objectives.outcomes();
     let outcomes = outcomes.iter().map(|(name, outcome)| format!("{name} {outcome}"));
@@ -250,7 +271,8 @@ fn points(report: &Report) -> Vec<Value> {
         json!({ "step": seen.step, "at": moment(seen.point.at), "source": seen.point.source,
             "measure": measure(seen.point.measure), "identity": seen.point.identity,
             "worst_case": seen.point.worst_case.map(duration), "outcome": outcome(seen.outcome),
-            "counts": seen.outcome == Outcome::Passed, "evidence": evidence(&seen.evidence) })
+            "counts": seen.does_not_count.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}")),
+            "evidence": evidence(&seen.evidence) })
     });
     seen.collect()
 }
@@ -260,7 +282,7 @@ fn outcome(outcome: Outcome) -> Value {
     json!({ "class": class, "sign": sign(class), "word": outcome.to_string() })
 }
 
-fn step(step: &StepReport) -> Value {
+fn step(step: &StepReport, started: DateTime<Utc>) -> Value {
     let gate = step.gate.map(|gate| match gate {
         Gate::Acceptance => "acceptance",
         Gate::Assurance => "assurance",
@@ -272,10 +294,10 @@ fn step(step: &StepReport) -> Value {
         }
     }
     for wait in &step.waits {
-        let bracket = wait
-            .last_not_ready
-            .map_or_else(String::new, |last| format!(", not yet at {}", time_of_day(last)));
-        let ready = time_of_day(wait.first_ready);
+        let bracket = wait.last_not_ready.map_or_else(String::new, |last| {
+            format!(", not yet at {}", time_of_day(last, started))
+        });
+        let ready = time_of_day(wait.first_ready, started);
         notes.push(format!(
             "Waited for {}: ready at {ready}{bracket}, {} looks.",
             wait.what, wait.polls
@@ -290,13 +312,13 @@ fn step(step: &StepReport) -> Value {
     }
     json!({ "id": step.id, "title": step.title, "uses": step.uses, "at": step.at,
         "phase": step.phase.as_str(), "gate": gate, "required": step.required,
-        "outcome": outcome(step.outcome), "started": step.started.map(time_of_day),
-        "ended": step.ended.map(time_of_day), "duration": step.duration.map(duration),
+        "outcome": outcome(step.outcome), "started": step.started.map(|at| time_of_day(at, started)),
+        "ended": step.ended.map(|at| time_of_day(at, started)), "duration": step.duration.map(duration),
         "limit": duration(step.limit), "critical": step.critical, "attempts": step.attempts.len(),
         "notes": notes, "evidence": evidence(&step.evidence) })
 }
 
-fn check(check: &CheckReport) -> Value {
+fn check(check: &CheckReport, started: DateTime<Utc>) -> Value {
     let seen = &check.check;
     let mut notes: Vec<String> = seen.note.iter().map(|note| sentence(note)).collect();
     if check.superseded {
@@ -307,7 +329,7 @@ fn check(check: &CheckReport) -> Value {
     }
     json!({ "step": check.step, "name": seen.name, "expected": seen.expected, "observed": seen.observed,
         "population": seen.population.map(count), "outcome": outcome(seen.outcome),
-        "superseded": check.superseded, "notes": notes, "at": time_of_day(check.at),
+        "superseded": check.superseded, "notes": notes, "at": time_of_day(check.at, started),
         "evidence": evidence(&check.evidence) })
 }
 
@@ -370,15 +392,19 @@ fn calls(report: &Report) -> Vec<Value> {
 }
 
 fn earlier(run: &EarlierRun) -> Value {
-    let class = run.verdict.map_or("none", verdict_class);
+    let verdict = run.verdict.map_or("none", verdict_class);
+    // What is no evidence does not wear the colours of a verdict.
+    let class = if run.world == Some(WorldKind::Real) { verdict } else { "none" };
     let unended = if run.unreadable.is_some() { "unreadable" } else { "never came to an end" };
     let mut word = run.verdict.map_or(unended, Verdict::as_str).to_owned();
     if run.cancelled {
         word.push_str(", cancelled");
     }
-    if run.world.as_ref().is_some_and(WorldKind::is_rehearsal) {
-        word = format!("rehearsal: {word}");
+    match &run.world {
+        Some(WorldKind::Rehearsal { .. }) => word = format!("rehearsal: {word}"),
+        Some(WorldKind::Endpoint { .. }) => word = format!("not AWS: {word}"),
+        Some(WorldKind::Real) | None => {}
     }
     json!({ "number": run.number, "run": run.run, "started": run.started.map(moment), "class": class,
-        "sign": sign(class), "word": word, "world": run.world.as_ref().map(world), "why": run.unreadable })
+        "sign": sign(verdict), "word": word, "world": run.world.as_ref().map(world), "why": run.unreadable })
 }

@@ -95,14 +95,14 @@ pub fn report(
     history.sort_by_key(|earlier| earlier.number);
     let mut report = Report {
         format: 1,
-        verdict: verdict_report(verdict, rules, &run.world),
+        verdict: verdict_report(verdict, rules, &run.world, !fold.cancelled.is_empty()),
         rehearsal: run.world.is_rehearsal(),
         exit: exit_report(&fold, verdict, &resources, &inventory),
         scenario: scenario_report(plan),
         sites: tables::sites(plan, &fold),
         objectives,
         clock: tables::clock(plan, &fold),
-        recovery_points: tables::recovery_points(&fold),
+        recovery_points: tables::recovery_points(plan, &fold),
         timeline: Timeline { steps: tables::steps(plan, &fold, &critical_path), critical_path },
         checks: tables::checks(plan, &fold),
         findings: tables::findings(&fold),
@@ -204,10 +204,14 @@ fn verdict_report(
     verdict: Verdict,
     rules: Vec<super::model::Rule>,
     world: &WorldKind,
+    cancelled: bool,
 ) -> VerdictReport {
-    let said = verdict.as_str();
+    let said = match cancelled {
+        true => format!("cancelled, {}", verdict.as_str()),
+        false => verdict.as_str().to_owned(),
+    };
     let (text, notice) = match world {
-        WorldKind::Real => (said.to_owned(), None),
+        WorldKind::Real => (said, None),
         WorldKind::Endpoint { url } => (
             format!("{said}, against {url}: not evidence of recovery on AWS"),
             Some(format!(

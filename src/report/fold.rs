@@ -33,7 +33,7 @@ impl Mark {
 pub(super) struct Attempt<'a> {
     pub(super) number: u32,
     pub(super) started: Mark,
-    pub(super) failure: Option<&'a Failure>,
+    pub(super) failure: Option<(Mark, &'a Failure)>,
 }
 
 /// What the records say about one step.
@@ -89,7 +89,8 @@ pub(super) struct Fold<'a> {
     /// Step, attempt, mark, check.
     pub(super) checks: Vec<(&'a StepId, u32, Mark, &'a Check)>,
     pub(super) findings: Vec<(&'a StepId, Mark, &'a Finding)>,
-    pub(super) points: Vec<(&'a StepId, Mark, &'a RecoveryPoint)>,
+    /// Step, attempt, mark, point.
+    pub(super) points: Vec<(&'a StepId, u32, Mark, &'a RecoveryPoint)>,
     /// Step, which moment, its time, who says so, mark.
     pub(super) reached: Vec<(&'a StepId, ClockPoint, DateTime<Utc>, &'a str, Mark)>,
     pub(super) resources: BTreeMap<&'a ResourceKey, ResourceFold<'a>>,
@@ -217,7 +218,7 @@ impl<'a> Fold<'a> {
             }
             Event::AttemptFailed { step, failure, .. } => {
                 if let Some(attempt) = self.steps.entry(step).or_default().attempts.last_mut() {
-                    attempt.failure = Some(failure);
+                    attempt.failure = Some((mark, failure));
                 }
             }
             Event::Checked { step, check } => {
@@ -226,7 +227,10 @@ impl<'a> Fold<'a> {
             }
             Event::Found { step, finding } => self.findings.push((step, mark, finding)),
             Event::Waited { step, wait } => self.steps.entry(step).or_default().waits.push(wait),
-            Event::RecoveryPointSeen { step, point } => self.points.push((step, mark, point)),
+            Event::RecoveryPointSeen { step, point } => {
+                let attempt = self.attempts_of(step);
+                self.points.push((step, attempt, mark, point));
+            }
             Event::Reached { step, point, at, source } => {
                 self.reached.push((step, *point, *at, source, mark));
             }
@@ -322,7 +326,8 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn attempts_of(&self, step: &StepId) -> u32 {
+    /// The number of the last attempt at a step; 0 before the first.
+    pub(super) fn attempts_of(&self, step: &StepId) -> u32 {
         let attempts = self.steps.get(step).map(|fold| fold.attempts.as_slice());
         attempts.and_then(<[_]>::last).map_or(0, |attempt| attempt.number)
     }

@@ -36,8 +36,9 @@ pub(super) fn inventory(
     InventoryReport { claim: claim(&lines, taken), verified, lines }
 }
 
-/// Things that an inventory shows and that the ledger takes to be gone: left behind, and nobody knew.
-pub(super) fn unexpected(lines: &[InventoryLine]) -> Vec<ResourceKey> {
+/// Things that an inventory shows and that the ledger takes to be gone: left behind, and nobody knew. Each once, also when
+/// two of the places that were listed lie within each other.
+pub(super) fn unexpected(lines: &[InventoryLine]) -> BTreeSet<ResourceKey> {
     let of_line = |line: &InventoryLine| {
         let key = |name: &String| ResourceKey {
             kind: line.kind.clone(),

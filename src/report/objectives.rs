@@ -5,6 +5,7 @@ use super::outcome::{
     Assumed, DecidedBy, LevelReport, Margin, ObjectiveOutcome, ObjectivesReport, PointReport,
     StepOutcome, TimeReport,
 };
+use crate::action::Phase;
 use crate::ids::StepId;
 use crate::journal::{ClockPoint, Measure, Outcome, RecoveryPoint};
 use crate::plan::Plan;
@@ -20,7 +21,7 @@ pub(super) fn objectives(plan: &Plan, fold: &Fold<'_>, path: &[StepId]) -> Objec
     let declared = &plan.objectives;
     ObjectivesReport {
         rto: declared.rto.as_ref().map(|rto| recovery_time(plan, fold, rto, path)),
-        rpo: declared.rpo.as_ref().map(|rpo| recovery_point(fold, rpo)),
+        rpo: declared.rpo.as_ref().map(|rpo| recovery_point(plan, fold, rpo)),
         rlo: declared.rlo.as_ref().map(|rlo| recovery_level(fold, rlo)),
     }
 }
@@ -54,7 +55,6 @@ fn recovery_time(
 ) -> TimeReport {
     let assumed = assumptions(rto);
     let gates = plan.steps.iter().filter(|step| step.gate == Some(Gate::Acceptance));
-    let cut_over = fold.reached.iter().any(|(_, point, ..)| *point == ClockPoint::CutOver);
     let mut report = TimeReport {
         target: rto.target,
         authority: rto.authority.clone(),
@@ -69,9 +69,7 @@ fn recovery_time(
         waiting_for_credentials: HumanDuration::default(),
         margin: None,
         uncertainty: HumanDuration::default(),
-        lower_bound: (!cut_over).then(|| {
-            "nothing was cut over: moving traffic to the restored side takes time that is not in this value".to_owned()
-        }),
+        lower_bound: lower_bound(fold, accepted(plan, fold).ok()),
         gates: gates.map(|step| step.id.clone()).collect(),
         evidence: Vec::new(),
     };
@@ -127,6 +125,22 @@ fn judge_time(report: &mut TimeReport, actual: HumanDuration) {
     report.outcome = if margin.over { ObjectiveOutcome::Missed } else { ObjectiveOutcome::Met };
     report.actual = Some(actual);
     report.margin = Some(margin);
+}
+
+/// Why a measured time is less than a real recovery takes, if so.
+fn lower_bound(fold: &Fold<'_>, accepted: Option<Mark>) -> Option<String> {
+    let cut_over = fold.reached.iter().filter(|(step, point, ..)| {
+        *point == ClockPoint::CutOver && fold.outcome(step) == Outcome::Passed
+    });
+    let mut cut_over = cut_over.map(|(.., mark)| *mark).peekable();
+    if cut_over.peek().is_none() {
+        return Some("nothing was cut over: moving traffic to the restored side takes time that is not in this value".to_owned());
+    }
+    let is_later = accepted.is_none_or(|accepted| cut_over.any(|mark| mark > accepted));
+    is_later.then(|| {
+        "traffic was moved after the last acceptance gate: that time is not in this value"
+            .to_owned()
+    })
 }
 
 fn assumptions(rto: &RecoveryTimeObjective) -> Vec<Assumed> {
@@ -222,7 +236,30 @@ const POINT_DEFINITION: &str = "The moment of the declaration minus the time of 
      counts, of several steps the oldest of these. The verdict uses the worse of this loss of the day and the longest \
      loss that the schedule allows.";
 
-fn recovery_point(fold: &Fold<'_>, rpo: &RecoveryPointObjective) -> PointReport {
+/// Why the time of a recovery point, seen in an attempt at a step, proves nothing for the objective, if so.
+pub(super) fn why_not_proven(
+    plan: &Plan,
+    fold: &Fold<'_>,
+    (step, attempt): (&StepId, u32),
+    point: &RecoveryPoint,
+) -> Option<String> {
+    let outcome = fold.outcome(step);
+    let is_prepared = plan.step(step).is_some_and(|step| step.phase == Phase::Prepare);
+    let wanted = plan.objectives.rpo.as_ref().map(|rpo| rpo.measure);
+    if outcome != Outcome::Passed {
+        Some(format!("step {outcome}"))
+    } else if attempt != fold.attempts_of(step) {
+        Some("the step was tried again".to_owned())
+    } else if is_prepared && point.measure == Measure::Data {
+        Some("read before the disaster, so not from recovered data".to_owned())
+    } else if wanted == Some(Measure::Data) && point.measure == Measure::Backup {
+        Some("the target is about the data itself".to_owned())
+    } else {
+        None
+    }
+}
+
+fn recovery_point(plan: &Plan, fold: &Fold<'_>, rpo: &RecoveryPointObjective) -> PointReport {
     let mut report = PointReport {
         target: rpo.target,
         authority: rpo.authority.clone(),
@@ -241,9 +278,10 @@ fn recovery_point(fold: &Fold<'_>, rpo: &RecoveryPointObjective) -> PointReport 
         notes: Vec::new(),
         evidence: Vec::new(),
     };
-    // Only what a passed step says is proven.
-    let proven = fold.points.iter().filter(|(step, ..)| fold.outcome(step) == Outcome::Passed);
-    let proven: Vec<_> = proven.map(|(step, mark, point)| (*step, *mark, *point)).collect();
+    let proven = fold.points.iter().filter(|(step, attempt, _, point)| {
+        why_not_proven(plan, fold, (step, *attempt), point).is_none()
+    });
+    let proven: Vec<_> = proven.map(|(step, _, mark, point)| (*step, *mark, *point)).collect();
     let decisive = decisive_point(&proven, rpo.measure);
     match (fold.declared, decisive) {
         (None, _) => report.why = Some("the disaster was never declared".to_owned()),
@@ -251,7 +289,8 @@ fn recovery_point(fold: &Fold<'_>, rpo: &RecoveryPointObjective) -> PointReport 
         (Some(declared), Some((mark, point))) => {
             // The schedule's worst case also counts where its step failed: it can only make the result worse.
             let worst = fold.points.iter();
-            let worst = worst.filter_map(|(_, mark, point)| Some((point.worst_case?, *mark))).max();
+            let worst = worst.filter_map(|(.., mark, point)| Some((point.worst_case?, *mark)));
+            let worst = worst.max();
             measure_point(&mut report, worst, (declared, mark), point);
         }
     }

@@ -184,10 +184,13 @@ fn actions(plan: &Plan, registry: &Registry, found: &mut Vec<Omission>) {
 
 fn history(report: &Report, found: &mut Vec<Omission>) {
     let known: BTreeSet<u32> = report.history.iter().map(|earlier| earlier.number).collect();
-    let missing: Vec<_> = (1..report.run.number).filter(|number| !known.contains(number)).collect();
-    if !missing.is_empty() {
-        let shown: Vec<_> = missing.iter().take(10).map(u32::to_string).collect();
-        let more = missing.len().saturating_sub(shown.len());
+    // Counted and not listed: the number of a run is what its journal says, and may be anything.
+    let earlier = report.run.number.saturating_sub(1) as usize;
+    let missing = earlier.saturating_sub(known.iter().filter(|number| **number > 0).count());
+    if missing > 0 {
+        let shown = (1..report.run.number).filter(|number| !known.contains(number)).take(10);
+        let shown: Vec<_> = shown.map(|number| number.to_string()).collect();
+        let more = missing.saturating_sub(shown.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let why = "their journals were not handed in: nothing is known of how they ended";
         add(found, OmissionKind::History, format!("earlier runs {}{more}", shown.join(", ")), why);

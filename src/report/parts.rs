@@ -109,6 +109,10 @@ pub struct PointSeen {
     pub step: StepId,
     /// How that step ended: only points of passed steps count.
     pub outcome: Outcome,
+    /// Why its time is no proof of the recovery point objective; absent where it counts. The worst case of the schedule
+    /// counts in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub does_not_count: Option<String>,
     /// The point.
     pub point: RecoveryPoint,
     /// Position of the journal record.

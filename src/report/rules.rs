@@ -52,7 +52,11 @@ impl Judge {
         self.rule.holds = false;
         self.rule.effect = self.rule.effect.max(effect);
         self.rule.because.push(because);
-        self.rule.evidence.extend(evidence);
+        for seq in evidence {
+            if !self.rule.evidence.contains(&seq) {
+                self.rule.evidence.push(seq);
+            }
+        }
     }
 }
 
@@ -221,12 +225,10 @@ fn allowed(fold: &Fold<'_>) -> Rule {
 pub(super) fn failures(fold: &Fold<'_>, class: FailureClass) -> Vec<(u64, String)> {
     let mut found = Vec::new();
     for (id, step) in &fold.steps {
-        let attempts = step.attempts.iter().map(|attempt| (attempt.started.seq, attempt.failure));
-        let end = step.finished.iter().map(|(mark, result)| (mark.seq, result.failure.as_ref()));
-        for (seq, failure) in attempts.chain(end) {
-            if let Some(failure) = failure.filter(|failure| failure.class == class) {
-                found.push((seq, format!("step {id}: {}", failure.message)));
-            }
+        let attempts = step.attempts.iter().filter_map(|attempt| attempt.failure);
+        let end = step.finished.and_then(|(mark, result)| Some((mark, result.failure.as_ref()?)));
+        for (mark, failure) in attempts.chain(end).filter(|(_, failure)| failure.class == class) {
+            found.push((mark.seq, format!("step {id}: {}", failure.message)));
         }
     }
     found.sort();

@@ -184,6 +184,11 @@ fn citations(records: &[Record], report: &Report) -> Result<(), ReportError> {
     let cited = cited.chain(report.timeline.steps.iter().flat_map(|step| &step.evidence));
     let cited = cited.chain(report.checks.iter().flat_map(|check| &check.evidence));
     let cited = cited.chain(report.clock.iter().flat_map(|moment| &moment.evidence));
+    let cited = cited.chain(report.findings.iter().flat_map(|finding| &finding.evidence));
+    let cited = cited.chain(report.recovery_points.iter().flat_map(|point| &point.evidence));
+    let cited = cited.chain(report.resources.iter().flat_map(|resource| &resource.evidence));
+    let cited = cited.chain(report.approvals.iter().flat_map(|approval| &approval.evidence));
+    let cited = cited.chain(report.run.standstills.iter().flat_map(|still| &still.evidence));
     for seq in cited {
         if *seq >= records.len() as u64 {
             return Err(contradiction(format!("it cites record {seq}, which is not there")));

@@ -2,7 +2,9 @@
 
 use super::fold::{Fold, Mark, ResourceFold, effective};
 use super::model::Standstill;
-use super::objectives::{accepted, passed_gates, waiting, waiting_for_credentials};
+use super::objectives::{
+    accepted, passed_gates, waiting, waiting_for_credentials, why_not_proven,
+};
 use super::parts::{
     ApprovalReport, AttemptReport, CallReport, CheckReport, ClockMoment, FindingReport, Moment,
     PointSeen, ResourceReport, ResourceState, SiteReport, StepReport,
@@ -84,7 +86,7 @@ fn step_report(step: &PlannedStep, fold: &Fold<'_>, path: &[StepId]) -> StepRepo
             .map(|attempt| AttemptReport {
                 number: attempt.number,
                 started: attempt.started.at,
-                failure: attempt.failure.cloned(),
+                failure: attempt.failure.map(|(_, failure)| failure.clone()),
             })
             .collect(),
         waits: seen.waits.iter().map(|wait| (*wait).clone()).collect(),
@@ -157,10 +159,11 @@ pub(super) fn findings(fold: &Fold<'_>) -> Vec<FindingReport> {
     findings
 }
 
-pub(super) fn recovery_points(fold: &Fold<'_>) -> Vec<PointSeen> {
-    let seen = fold.points.iter().map(|(step, mark, point)| PointSeen {
+pub(super) fn recovery_points(plan: &Plan, fold: &Fold<'_>) -> Vec<PointSeen> {
+    let seen = fold.points.iter().map(|(step, attempt, mark, point)| PointSeen {
         step: (*step).clone(),
         outcome: fold.outcome(step),
+        does_not_count: why_not_proven(plan, fold, (step, *attempt), point),
         point: (*point).clone(),
         evidence: vec![mark.seq],
     });
@@ -241,11 +244,16 @@ pub(super) fn calls(plan: &Plan, fold: &Fold<'_>) -> Vec<CallReport> {
 
 pub(super) fn clock(plan: &Plan, fold: &Fold<'_>) -> Vec<ClockMoment> {
     let mut moments = Vec::new();
+    // By monotonic clocks, as the RTO is measured: what a wall clock that was set says would contradict it.
+    let since = |mark: Mark| {
+        let declared = fold.declared.filter(|declared| mark >= *declared)?;
+        Some(mark.since(declared))
+    };
     let mut add = |moment, mark: Mark, step: Option<&StepId>, source: &str| {
         moments.push(ClockMoment {
             moment,
             at: mark.at,
-            since_declared: None,
+            since_declared: since(mark),
             step: step.cloned(),
             source: source.to_owned(),
             evidence: vec![mark.seq],
@@ -274,14 +282,21 @@ pub(super) fn clock(plan: &Plan, fold: &Fold<'_>) -> Vec<ClockMoment> {
     {
         add(Moment::Released, last, None, "journal");
     }
-    for (step, point, at, source, mark) in &fold.reached {
-        add(moment_of(*point), Mark { at: *at, ..*mark }, Some(step), source);
-    }
-    for moment in &mut moments {
-        let since = fold.declared.map(|declared| moment.at - declared.at);
-        moment.since_declared =
-            since.filter(|since| *since >= chrono::TimeDelta::zero()).map(Into::into);
-    }
+    let reached = fold.reached.iter().map(|(step, point, at, source, mark)| {
+        // The service's own time can only be compared with the wall clock.
+        let since = fold.declared.map(|declared| *at - declared.at);
+        ClockMoment {
+            moment: moment_of(*point),
+            at: *at,
+            since_declared: since
+                .filter(|since| *since >= chrono::TimeDelta::zero())
+                .map(Into::into),
+            step: Some((*step).clone()),
+            source: (*source).to_owned(),
+            evidence: vec![mark.seq],
+        }
+    });
+    moments.extend(reached);
     moments.sort_by_key(|moment| (moment.at, moment.moment));
     moments
 }

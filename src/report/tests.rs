@@ -4,7 +4,7 @@ use super::{
     ResourceState, Verdict, journal_digest, report, schema,
 };
 use crate::ids::StepId;
-use crate::journal::{Check, Event, Journal, Outcome};
+use crate::journal::{Check, Event, Failure, FailureClass, Journal, Outcome};
 use proptest::prelude::*;
 
 #[test]
@@ -358,6 +358,120 @@ fn the_digest_of_the_journal_is_the_one_that_the_journal_wrote() {
         assert_eq!(journal_digest(&records), journal.head());
     }
     assert_eq!(records, samples::passed().tape.records);
+}
+
+/// The good run, in which a step was tried a second time; what its first attempt saw stands in the journal, too.
+fn tried_twice(of: &str) -> Sample {
+    let mut sample = samples::passed();
+    let begins = |record: &crate::journal::Record| matches!(&record.event, Event::StepStarted { step, .. } if step.as_str() == of);
+    let ends = |record: &crate::journal::Record| matches!(&record.event, Event::StepFinished { step, .. } if step.as_str() == of);
+    let start = sample.tape.records.iter().position(begins).unwrap();
+    let end = sample.tape.records.iter().position(ends).unwrap();
+    let first: Vec<_> = sample.tape.records[start..end].to_vec();
+    let mut failed = sample.tape.records[end].clone();
+    let failure = Failure {
+        class: FailureClass::Refused,
+        code: None,
+        message: "the guard refused it".to_owned(),
+        help: None,
+    };
+    let (step, retry_at) = (StepId::new(of), failed.at);
+    failed.event = Event::AttemptFailed { step, attempt: 1, failure, retry_at };
+    if let Event::StepStarted { attempt, .. } = &mut sample.tape.records[start].event {
+        *attempt = 2;
+    }
+    for record in &mut sample.tape.records[start..] {
+        record.elapsed_ms += 1_000;
+    }
+    sample.tape.records.splice(start..start, first.into_iter().chain([failed]));
+    renumber(&mut sample);
+    sample
+}
+
+#[test]
+fn regression_a_point_that_an_earlier_attempt_saw_does_not_count() {
+    let mut sample = tried_twice("data");
+    let mut points = sample.tape.records.iter_mut().filter_map(|record| match &mut record.event {
+        Event::RecoveryPointSeen { step, point } if step.as_str() == "data" => Some(point),
+        _ => None,
+    });
+    points.next().unwrap().at += chrono::TimeDelta::hours(5);
+    let report = sample.report();
+    let rpo = report.objectives.rpo.unwrap();
+    assert_eq!(rpo.newest.unwrap().to_rfc3339(), "2026-11-19T17:01:58+00:00");
+    let why: Vec<_> =
+        report.recovery_points.iter().map(|point| point.does_not_count.as_deref()).collect();
+    let again = Some("the step was tried again");
+    assert_eq!(why, [Some("the target is about the data itself"), again, None]);
+}
+
+#[test]
+fn regression_a_refusal_cites_the_record_that_says_so() {
+    let sample = tried_twice("deep");
+    let report = sample.report();
+    let rule = report.verdict.rules.iter().find(|rule| rule.id == "guard").unwrap();
+    let cited = &sample.tape.records[rule.evidence[0] as usize].event;
+    assert!(matches!(cited, Event::AttemptFailed { .. }), "{cited:?}");
+}
+
+#[test]
+fn regression_data_that_was_read_before_the_disaster_proves_no_recovery_point() {
+    let mut sample = samples::passed();
+    let data = sample.plan.steps.iter_mut().find(|step| step.id.as_str() == "data").unwrap();
+    data.phase = crate::action::Phase::Prepare;
+    let rpo = replanned(sample).objectives.rpo.unwrap();
+    assert_eq!(rpo.outcome, ObjectiveOutcome::NotMeasured);
+}
+
+#[test]
+fn regression_a_recovery_time_without_the_cut_over_after_it_is_a_lower_bound() {
+    let with_cut_over = |before: &str| {
+        let mut sample = samples::passed();
+        let ends = |record: &crate::journal::Record| matches!(&record.event, Event::StepFinished { step, .. } if step.as_str() == before);
+        let at = sample.tape.records.iter().position(ends).unwrap();
+        let mut record = sample.tape.records[at].clone();
+        record.event = Event::Reached {
+            step: StepId::new(before),
+            point: crate::journal::ClockPoint::CutOver,
+            at: record.at,
+            source: "journal".to_owned(),
+        };
+        sample.tape.records.insert(at, record);
+        renumber(&mut sample);
+        sample.report().objectives.rto.unwrap().lower_bound
+    };
+    assert_eq!(with_cut_over("data"), None);
+    assert!(
+        with_cut_over("deep").is_some_and(|why| why.contains("after the last acceptance gate"))
+    );
+}
+
+#[test]
+fn regression_moments_and_recovery_time_agree_although_the_clock_was_set() {
+    let mut sample = samples::passed();
+    for record in sample.tape.records.iter_mut().skip(20) {
+        record.at += chrono::TimeDelta::hours(3);
+    }
+    let report = sample.report();
+    let accepted = report.clock.iter().find(|moment| moment.moment == Moment::Accepted).unwrap();
+    assert_eq!(accepted.since_declared, report.objectives.rto.unwrap().measured);
+}
+
+#[test]
+fn regression_the_number_of_a_run_is_not_trusted_with_memory() {
+    let mut sample = samples::passed();
+    if let Event::RunStarted { number, .. } = &mut sample.tape.records[0].event {
+        *number = u32::MAX;
+    }
+    let omissions = sample.report().omissions;
+    let history = omissions.iter().find(|omission| omission.kind == OmissionKind::History).unwrap();
+    assert!(history.what.ends_with("and 4294967279 more"), "{}", history.what);
+}
+
+#[test]
+fn regression_a_cancelled_run_is_called_so() {
+    let report = samples::cancelled().report();
+    assert_eq!(report.verdict.text, "cancelled, inconclusive");
 }
 
 proptest! {

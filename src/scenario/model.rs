@@ -197,6 +197,7 @@ pub struct RecoveryLevelObjective {
     /// In one or two sentences.
     pub target: String,
     /// The steps whose passing proves it.
+    #[schemars(length(min = 1))]
     pub proven_by: Vec<StepId>,
     /// Where it comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -48,7 +48,9 @@ impl Clock {
         match self.start {
             Start::System => Utc::now().trunc_subsecs(3),
             Start::Simulated { at, .. } => {
-                at + TimeDelta::from_std(self.elapsed()).unwrap_or(TimeDelta::MAX)
+                let elapsed = TimeDelta::from_std(self.elapsed()).unwrap_or(TimeDelta::MAX);
+                let now = at.checked_add_signed(elapsed).unwrap_or(DateTime::<Utc>::MAX_UTC);
+                now.trunc_subsecs(3)
             }
         }
     }

@@ -22,40 +22,46 @@ impl HumanDuration {
 const UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// The longest duration that can be written: ten years.
+/// The longest duration that people can write: ten years.
 const LONGEST_MS: u64 = crate::limits::DURATION_DAYS * 86_400_000;
+
+/// The longest duration that is read from what programs write: a thousand times as long. Between two times of four-digit
+/// years no more lies.
+const LONGEST_MEASURED_MS: u64 = 1_000 * LONGEST_MS;
 
 impl FromStr for HumanDuration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || {
-            format!(
-                "{text:?} is not a duration: write a number and a unit, such as 90s, 15m, 4h, 7d or \"1h 30m\""
-            )
-        };
-        let mut rest = text.trim();
-        let mut total: u64 = 0;
-        if rest.is_empty() {
-            return Err(wrong());
-        }
-        while !rest.is_empty() {
-            let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-            let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
-            rest = &rest[digits..];
-            let letters =
-                rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
-            let unit =
-                UNITS.iter().find(|(name, _)| *name == &rest[..letters]).ok_or_else(wrong)?;
-            rest = rest[letters..].trim_start();
-            total = number
-                .checked_mul(unit.1)
-                .and_then(|ms| total.checked_add(ms))
-                .filter(|ms| *ms <= LONGEST_MS)
-                .ok_or_else(|| format!("{text:?} is longer than ten years"))?;
-        }
-        Ok(Self(Duration::from_millis(total)))
+        read(text)?
+            .filter(|ms| *ms <= LONGEST_MS)
+            .map(|ms| Self(Duration::from_millis(ms)))
+            .ok_or_else(|| format!("{text:?} is longer than ten years"))
     }
+}
+
+/// A text in milliseconds; `None` when they are too many to be counted.
+fn read(text: &str) -> Result<Option<u64>, String> {
+    let wrong = || {
+        format!(
+            "{text:?} is not a duration: write a number and a unit, such as 90s, 15m, 4h, 7d or \"1h 30m\""
+        )
+    };
+    let mut rest = text.trim();
+    let mut total = Some(0_u64);
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        rest = &rest[digits..];
+        let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+        let unit = UNITS.iter().find(|(name, _)| *name == &rest[..letters]).ok_or_else(wrong)?;
+        rest = rest[letters..].trim_start();
+        total = number.checked_mul(unit.1).and_then(|ms| total?.checked_add(ms));
+    }
+    Ok(total)
 }
 
 impl fmt::Display for HumanDuration {
@@ -78,6 +84,17 @@ impl fmt::Display for HumanDuration {
 }
 
 impl HumanDuration {
+    /// Reads what a program measured and wrote: it may be longer than what people may write, up to ten thousand years.
+    ///
+    /// # Errors
+    /// When the text is not a duration, or longer than that.
+    pub fn measured(text: &str) -> Result<Self, String> {
+        read(text)?
+            .filter(|ms| *ms <= LONGEST_MEASURED_MS)
+            .map(|ms| Self(Duration::from_millis(ms)))
+            .ok_or_else(|| format!("{text:?} is longer than ten thousand years"))
+    }
+
     /// In whole seconds, rounded up: for a loss or a delay that was measured, which must not look shorter than it is.
     #[must_use]
     pub fn rounded_up(self) -> Self {
@@ -112,8 +129,10 @@ impl Serialize for HumanDuration {
 }
 
 impl<'de> Deserialize<'de> for HumanDuration {
+    /// As [`HumanDuration::measured`]: a journal must be readable whatever was measured. The schema of the language holds
+    /// scenarios to ten years.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        Self::measured(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 
@@ -230,6 +249,14 @@ mod tests {
             let _ = text.parse::<HumanDuration>();
             let _ = text.parse::<ByteSize>();
         }
+    }
+
+    #[test]
+    fn regression_a_loss_of_decades_can_be_read_back_from_the_journal() {
+        let since_1970 = HumanDuration(Duration::from_secs(57 * 365 * 86_400));
+        let written = serde_json::to_string(&since_1970).unwrap();
+        assert_eq!(serde_json::from_str::<HumanDuration>(&written).unwrap(), since_1970);
+        assert!(serde_json::from_str::<HumanDuration>("\"99999999999d\"").is_err());
     }
 
     #[test]

@@ -51,8 +51,8 @@ impl RetryPolicy {
         // The policy type of `backoff` only: its own jitter and its clock are switched off, since both would read
         // the process's randomness and time.
         let policy = backoff::ExponentialBackoff {
-            initial_interval: self.pause.0,
-            current_interval: self.pause.0,
+            initial_interval: self.pause.0.min(self.longest.0),
+            current_interval: self.pause.0.min(self.longest.0),
             randomization_factor: 0.0,
             multiplier: 2.0,
             max_interval: self.longest.0,
@@ -86,7 +86,7 @@ impl RetrySchedule {
 
     /// Notes a failure. The pause before the next attempt, or `None` when no attempt is left.
     ///
-    /// Between half of the exponential pause and all of it; with full jitter, between nothing and all of it.
+    /// Equal jitter: between half of the exponential pause and all of it; with full jitter, between nothing and all of it.
     pub fn next_pause(&mut self) -> Option<Duration> {
         self.failed += 1;
         if self.failed >= self.attempts {
@@ -134,6 +134,13 @@ mod tests {
         assert!(pauses.iter().all(|pause| *pause <= policy.pause.0));
         assert!(pauses.iter().any(|pause| *pause < policy.pause.0 / 10));
         assert!(pauses.iter().any(|pause| *pause > policy.pause.0 / 10 * 9));
+    }
+
+    #[test]
+    fn regression_the_first_pause_is_not_longer_than_the_longest_either() {
+        let pause = "10m".parse().unwrap();
+        let policy = RetryPolicy { attempts: 5, pause, ..RetryPolicy::default() };
+        assert!(pauses(&policy, 1).iter().all(|pause| *pause <= policy.longest.0));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use super::context::{Context, StepView, words};
-use super::steps::check_named_site;
+use super::steps::{check_named_site, site_inputs};
 use crate::scenario::Guard;
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::expression::Template;
@@ -30,13 +30,19 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     for step in &context.steps {
         let effect = step.with.and_then(|with| with.get("effect")).and_then(Node::text);
         let creates = step.action.map(|action| action.facts.creates_of(effect)).unwrap_or_default();
-        makes += creates.len() as u64;
-        if let Some(at) = step.at.as_ref().filter(|_| !creates.is_empty())
-            && !write.iter().any(|site| site.text == at.text)
-        {
-            let message = format!("{} makes {} at {}", step.name(), creates.join(", "), at.text);
-            let diagnostic = context.at("RD601", at.span.clone(), message);
-            found.push(diagnostic.help(format!("if it may, add {} to guard.write", at.text)));
+        if creates.is_empty() {
+            continue;
+        }
+        // What makes things and takes the name of another site makes them there, too: a canary and its copy.
+        let others = site_inputs(step);
+        makes += (creates.len() * (1 + others.len())) as u64;
+        for at in step.at.iter().chain(&others).filter(|at| !Template::is_in(at.text)) {
+            if !write.iter().any(|site| site.text == at.text) {
+                let message =
+                    format!("{} makes {} at {}", step.name(), creates.join(", "), at.text);
+                let diagnostic = context.at("RD601", at.span.clone(), message);
+                found.push(diagnostic.help(format!("if it may, add {} to guard.write", at.text)));
+            }
         }
     }
     check_count(context, guard, makes, found);

@@ -1,5 +1,5 @@
 use super::context::{Context, StepView, words};
-use crate::action::Proof;
+use crate::action::{Phase, Proof};
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::source::Node;
 use crate::scenario::suggest::nearest;
@@ -16,14 +16,22 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     check_rto(context, objectives, found);
     check_rpo(context, objectives, found);
     for proven_by in words(objectives.get("rlo").and_then(|rlo| rlo.get("proven_by"))) {
-        if context.step(proven_by.text).is_none() {
+        let Some((_, step)) = context.step(proven_by.text) else {
             let message = format!("there is no step {}", proven_by.text);
             let diagnostic = context.at("RD403", proven_by.span, message);
             found.push(match nearest(proven_by.text, context.step_ids()) {
                 Some(near) => diagnostic.help(format!("did you mean {near}?")),
                 None => diagnostic,
             });
-        }
+            continue;
+        };
+        let why = match step.phase {
+            Some(Phase::Prepare) => "runs before the disaster",
+            _ if step.watch.is_some() => "is a watch",
+            _ => continue,
+        };
+        let message = format!("{} {why}, so it proves nothing that was recovered", step.name());
+        found.push(context.at("RD403", proven_by.span, message).help("name verify steps"));
     }
 }
 
@@ -47,7 +55,10 @@ fn check_rpo(context: &Context<'_>, objectives: &Node, found: &mut Vec<Diagnosti
         let proofs = step.action.map(|action| action.facts.proves).unwrap_or_default();
         proofs.iter().any(|proof| match proof {
             Proof::RecoveryPointOfBackup => from_backup,
-            Proof::RecoveryPointOfData { when } => gives(step, when),
+            // Before the disaster it reads the source.
+            Proof::RecoveryPointOfData { when } => {
+                step.phase != Some(Phase::Prepare) && gives(step, when)
+            }
         })
     };
     if !context.steps.iter().any(measures) {

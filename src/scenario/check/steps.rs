@@ -1,4 +1,4 @@
-use super::context::{Context, StepView, walk};
+use super::context::{Context, StepView, Word, walk};
 use crate::action::{Phase, SiteUse};
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::expression::Template;
@@ -7,6 +7,7 @@ use crate::scenario::suggest::nearest;
 use crate::time::HumanDuration;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::time::Duration;
 
 /// Each step by itself: its name, its site, its gate, its limits.
 pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
@@ -101,6 +102,15 @@ fn check_gate(context: &Context<'_>, step: &StepView<'_>, found: &mut Vec<Diagno
 }
 
 fn check_timeout(context: &Context<'_>, step: &StepView<'_>, found: &mut Vec<Diagnostic>) {
+    for (key, node) in [("timeout", step.node.get("timeout")), ("watch", step.watch)] {
+        let Some(node) = node else { continue };
+        let written: Option<HumanDuration> = node.text().and_then(|text| text.parse().ok());
+        if written.is_some_and(|written| written.0 < Duration::from_secs(1)) {
+            let message =
+                format!("{key} of {} is no time in which anything could be done", step.name());
+            found.push(context.at("RD009", node.span.clone(), message).expected("at least 1s"));
+        }
+    }
     let Some(node) = step.node.get("timeout") else { return };
     let timeout: Option<HumanDuration> = node.text().and_then(|text| text.parse().ok());
     let limit = longest_run(context);
@@ -119,23 +129,37 @@ fn longest_run(context: &Context<'_>) -> HumanDuration {
 
 /// Sites among the inputs: `credentials: { secret: …, at: dr }`.
 fn check_site_inputs(context: &Context<'_>, step: &StepView<'_>, found: &mut Vec<Diagnostic>) {
-    let (Some(with), Some(action)) = (step.with, step.action) else { return };
-    let mut sites: Vec<(&Node, &str)> = Vec::new();
-    walk(with, Some(&action.input), &mut |node, schema| {
+    for word in site_inputs(step).iter().filter(|word| !Template::is_in(word.text)) {
+        check_site_input(context, step, word.text, &word.span, found);
+    }
+}
+
+/// One site among the inputs: there is such a site, and it is not lost.
+pub(super) fn check_site_input(
+    context: &Context<'_>,
+    step: &StepView<'_>,
+    name: &str,
+    span: &Range<usize>,
+    found: &mut Vec<Diagnostic>,
+) {
+    check_named_site(context, name, span, "RD203", found);
+    if is_after_the_disaster(step) && context.is_lost(name) {
+        let message = format!("{} needs {name}, which is lost by then", step.name());
+        found.push(context.at("RD211", span.clone(), message).help(
+            "a drill that reads the lost site has proven nothing: keep a copy at a site that is left",
+        ));
+    }
+}
+
+/// What stands where the inputs of a step name sites, expressions included.
+pub(super) fn site_inputs<'a>(step: &StepView<'a>) -> Vec<Word<'a>> {
+    let (Some(with), Some(action)) = (step.with, step.action) else { return Vec::new() };
+    let mut sites = Vec::new();
+    walk(with, Some(&action.input), &mut |node: &'a Node, schema| {
         let is_site = schema.is_some_and(|schema| schema["format"] == "redrill-site");
-        if let (true, Kind::Text(name)) = (is_site, &node.kind)
-            && !Template::is_in(name)
-        {
-            sites.push((node, name));
+        if let (true, Kind::Text(text)) = (is_site, &node.kind) {
+            sites.push(Word { text, span: node.span.clone() });
         }
     });
-    for (node, name) in sites {
-        check_named_site(context, name, &node.span, "RD203", found);
-        if is_after_the_disaster(step) && context.is_lost(name) {
-            let message = format!("{} needs {name}, which is lost by then", step.name());
-            found.push(context.at("RD211", node.span.clone(), message).help(
-                "a drill that reads the lost site has proven nothing: keep a copy at a site that is left",
-            ));
-        }
-    }
+    sites
 }

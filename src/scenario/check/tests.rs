@@ -539,3 +539,74 @@ fn a_watch_only_looks_at_something_that_can_turn_red_and_nothing_waits_for_it() 
     );
     assert!(lost.contains(&("RD210", "primary".to_owned())), "{lost:?}");
 }
+
+#[test]
+fn regression_a_canary_is_made_at_both_of_its_sites() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/uploads-replication.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let codes = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        let source = Source::new("x.yaml", text.replacen(from, to, 1));
+        let found = load_text(source, &crate::providers::registry()).diagnostics;
+        found.iter().filter(|d| d.is_error()).map(|d| d.code).collect::<Vec<_>>()
+    };
+    assert!(codes("redrill: 1", "redrill: 1").is_empty());
+    assert_eq!(codes("write: [primary, dr]", "write: [primary]"), ["RD601"]);
+    assert_eq!(codes("max_resources: 2", "max_resources: 1"), ["RD602"]);
+}
+
+#[test]
+fn regression_a_part_that_a_variable_does_not_have_is_found_at_its_place() {
+    let class = "class: \"{{vars.class}}\"";
+    let words = "in mode drill, vars.class has no family";
+    one(class, "class: \"{{vars.class.family}}\"", "RD117", "vars.class.family", words);
+    one(class, "class: \"x-{{vars.groups}}\"", "RD117", "{{vars.groups}}", "a list cannot");
+    one(class, "class: \"{{not vars.class}}\"", "RD117", "{{not vars.class}}", "true or false");
+    let when = "{{inputs.deep}}";
+    one(when, "{{not vars.class}}", "RD117", "{{not vars.class}}", "not true or false");
+    let name = "\"drill-{{inputs.suffix}}\"";
+    one(
+        name,
+        "\"drill-{{not inputs.suffix}}\"",
+        "RD117",
+        "{{not inputs.suffix}}",
+        "not true or false",
+    );
+}
+
+#[test]
+fn regression_a_lost_site_is_found_behind_an_expression() {
+    let secret = "{ secret: orders/readonly, at: dr }";
+    let by_expression =
+        |site: &str| format!("{{ secret: orders/readonly, at: '{{{{str \"{site}\"}}}}' }}");
+    one(secret, &by_expression("primary"), "RD211", "{{str \"primary\"}}", "lost by then");
+    one(secret, &by_expression("drr"), "RD203", "{{str \"drr\"}}", "did you mean dr?");
+    assert!(changed(secret, &by_expression("dr")).is_empty());
+}
+
+#[test]
+fn regression_no_time_at_all_is_no_limit() {
+    one("timeout: 3h", "timeout: 0s", "RD009", "0s", "at least 1s");
+}
+
+#[test]
+fn regression_what_ran_before_the_disaster_proves_no_recovery() {
+    one("proven_by: [data]", "proven_by: [config]", "RD403", "config", "before the disaster");
+    one("proven_by: [data]", "proven_by: []", "RD009", "proven_by", "at least 1");
+    let found = changed("phase: verify\n    gate: acceptance", "phase: prepare");
+    assert!(found.iter().any(|(code, ..)| *code == "RD402"), "{found:?}");
+}
+
+#[test]
+fn regression_positions_are_the_same_whatever_ends_the_lines() {
+    let wrong = GOOD.replacen("{{vars.class}}", "{{vars.clas}}", 1);
+    let plain = check(&wrong);
+    let place = |found: &[Diagnostic]| {
+        found.iter().map(|d| (d.code, d.line, d.column, d.length)).collect::<Vec<_>>()
+    };
+    assert_eq!(place(&plain).len(), 1);
+    assert_eq!(place(&check(&wrong.replace('\n', "\r\n"))), place(&plain));
+    let marked = format!("\u{feff}{wrong}");
+    let found = check(&marked);
+    assert_eq!(&marked[found[0].span.clone()], "vars.clas");
+}

@@ -1,9 +1,12 @@
-use super::context::{Context, StepView, kind_of_input, schema_of_kind};
+use super::context::{Context, Place, StepView, kind_of_input, schema_of_kind};
 use super::references::kind;
 use super::shape::{validator, words_for};
+use super::steps::check_site_input;
 use crate::action::{ActionEntry, Registry};
 use crate::scenario::diagnostic::Diagnostic;
-use crate::scenario::expression::{Found, Names, Scope, Template, resolve, resolve_known};
+use crate::scenario::expression::{
+    ExpressionError, Found, Names, Scope, Template, resolve, resolve_known,
+};
 use crate::scenario::model::InputKind;
 use crate::scenario::schema::written_input;
 use crate::scenario::source::{Kind, Node};
@@ -40,6 +43,7 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
         for step in &context.steps {
             check_when(context, step, (mode, &names), found);
         }
+        check_expressions(context, (mode, &names), found);
     }
 }
 
@@ -168,6 +172,53 @@ fn check_step(
             found.push(diagnostic);
         }
     }
+}
+
+/// What is known before the run has a value wherever it is used: the part that is meant is there, and can stand there.
+fn check_expressions(
+    context: &Context<'_>,
+    (mode, names): (&str, &ModeNames),
+    found: &mut Vec<Diagnostic>,
+) {
+    let mut refuse = |node: &Node, why: &ExpressionError| {
+        let told = |other: &Diagnostic| other.is_error() && node.span.contains(&other.span.start);
+        if !found.iter().any(told) {
+            let message = format!("in mode {mode}, {why}");
+            found.push(context.at("RD117", context.inside(node, &why.span), message));
+        }
+    };
+    for entry in context.vars(mode) {
+        entry.value.each_text(&mut |node, text| {
+            if let Err(why) = resolve_known(&Value::from(text), names) {
+                refuse(node, &why);
+            }
+        });
+    }
+    let mut sites = Vec::new();
+    for place in context.places.iter().filter(|place| lacks_no_variable(context, mode, place)) {
+        let is_site = place.schema.as_ref().is_some_and(|s| s["format"] == "redrill-site");
+        match resolve_known(&Value::from(place.text), names) {
+            Err(why) => refuse(place.node, &why),
+            Ok(Value::String(name)) if is_site && !Template::is_in(&name) => {
+                sites.push((place, name));
+            }
+            Ok(_) => {}
+        }
+    }
+    for (place, name) in sites {
+        let span = context.inside(place.node, &(0..place.text.len()));
+        check_site_input(context, &context.steps[place.step], &name, &span, found);
+    }
+}
+
+/// False for an expression that can be read, and uses a variable that this mode lacks: that has been told.
+fn lacks_no_variable(context: &Context<'_>, mode: &str, place: &Place<'_>) -> bool {
+    let Ok(template) = &place.template else { return false };
+    let declared = |name: &String| context.vars(mode).iter().any(|entry| entry.key == *name);
+    template.references().iter().all(|reference| match reference.path.as_slice() {
+        [root, name, ..] if root == "vars" => declared(name),
+        _ => true,
+    })
 }
 
 fn check_when(
