@@ -17,6 +17,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use std::collections::BTreeMap;
@@ -69,7 +70,11 @@ pub(super) async fn open(
 ) -> Result<World> {
     let policy = Arc::new(GuardPolicy::default());
     match target {
-        Target::Sandbox { estate, faults } => Ok(sandboxed(*estate, faults, plan, policy)),
+        Target::Sandbox { estate, faults } => {
+            let clock = Clock::simulated(estate.now);
+            let simulated = sandbox::World::open(*estate, clock.clone(), faults);
+            Ok(sandboxed(&simulated, simulated.connector(), plan, clock, policy))
+        }
         Target::Real => real(None, plan, run, folder, policy).await,
         Target::Endpoint(url) => real(Some(url), plan, run, folder, policy).await,
     }
@@ -79,9 +84,15 @@ fn place(name: &SiteName, site: &Site) -> Place {
     Place { site: name.clone(), account: site.account.clone(), region: site.region.clone() }
 }
 
-fn sandboxed(estate: Estate, faults: Vec<Fault>, plan: &Plan, policy: Arc<GuardPolicy>) -> World {
-    let clock = Clock::simulated(estate.now);
-    let estate_world = sandbox::World::open(estate, clock.clone(), faults);
+/// The sites of a plan in a simulated estate, reached through `transport`: the estate's own connector, or one that
+/// watches it. The estate may have been in use before, as when a run is gone on with; `clock` is that of this process.
+pub fn sandboxed(
+    estate_world: &sandbox::World,
+    transport: SharedHttpClient,
+    plan: &Plan,
+    clock: Clock,
+    policy: Arc<GuardPolicy>,
+) -> World {
     let sessions = plan.sites.iter().map(|(name, site)| {
         let account =
             site.account.clone().unwrap_or_else(|| estate_world.some_account(&site.region));
@@ -93,7 +104,7 @@ fn sandboxed(estate: Estate, faults: Vec<Fault>, plan: &Plan, policy: Arc<GuardP
             ))
             // One host for all services: the world knows them by their signatures, and S3 puts buckets before it.
             .endpoint_url(sandbox::endpoint("s3", &site.region))
-            .http_client(estate_world.connector())
+            .http_client(transport.clone())
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .time_source(SharedTimeSource::new(VirtualTime(clock.clone())))
             .retry_config(RetryConfig::disabled())
@@ -111,6 +122,7 @@ fn sandboxed(estate: Estate, faults: Vec<Fault>, plan: &Plan, policy: Arc<GuardP
         })
         .collect();
     let outside = Arc::new(EstateOutside::new(estate_world.clone()));
+    let estate_world = estate_world.clone();
     let on_loss = move |sites: &[SiteName], lost: bool| {
         for (account, region) in sites.iter().filter_map(|site| places.get(site)) {
             if lost {

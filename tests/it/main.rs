@@ -31,3 +31,5 @@ mod server_restore;
 mod server_sandbox;
 #[cfg(test)]
 mod server_support;
+#[cfg(test)]
+mod sim;
