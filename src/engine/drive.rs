@@ -434,7 +434,7 @@ impl Loop<'_> {
         calls: &CallLog,
     ) -> Result<(), DriveError> {
         let state = look(&self.state, |state| state.steps.get(&step).cloned());
-        let Some(StepState::Running { attempt: number, since, checks: earlier }) = state else {
+        let Some(StepState::Running { attempt: number, since, checks: earlier, .. }) = state else {
             // It was cancelled, and its end is written down already.
             return Ok(());
         };

@@ -618,6 +618,16 @@ fn what_was_made_without_an_answer_and_is_seen_late_is_removed_all_the_same() {
 }
 
 #[test]
+fn regression_what_is_owned_and_not_seen_yet_is_removed_all_the_same() {
+    let rig = rig(vec![step("a", making())]);
+    // The first look of the release does not see what was made: that is no sign that it is gone.
+    rig.estate.0.lock().unwrap().late_looks = 1;
+    let ran = rig.run();
+    assert_eq!(ran.outcome("a"), Outcome::Passed);
+    assert_eq!(ran.left(), 0);
+}
+
+#[test]
 fn keeping_leaves_it_on_purpose() {
     let mut rig = rig(vec![step("a", making())]);
     rig.keep = Keep::For(Duration::from_secs(3600));

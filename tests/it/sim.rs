@@ -13,8 +13,8 @@ use harness::subject::{shipped, shipped_healthy};
 use redrill::providers;
 use redrill::report::Verdict;
 
-/// Enough to meet most mistakes within seconds; `REDRILL_SEEDS` runs others.
-const SEEDS: u64 = 60;
+/// Enough to meet most mistakes within seconds.
+const SEEDS: u64 = 24;
 
 fn words(wrong: &[(u64, String)]) -> String {
     let one = |(seed, what): &(u64, String)| {
@@ -31,14 +31,14 @@ fn random_drills_with_faults_and_deaths_keep_every_promise() {
     let (steps, creating) = outcome.medians();
     assert!(steps >= 8 && creating >= 2, "median {steps} steps, {creating} of which make things");
     assert!(outcome.coverage.runs() >= 2 * SEEDS);
-    println!("{}", outcome.coverage);
+    println!("{}\nnot met: {}", outcome.coverage, outcome.coverage.unkilled().join(" "));
 }
 
 #[test]
 fn shipped_scenarios_survive_a_sample_of_every_single_disturbance() {
     let registry = providers::registry();
     for subject in shipped_healthy(&registry) {
-        let (runs, wrong) = exhaust(&subject, &registry, 7);
+        let (runs, wrong) = exhaust(&subject, &registry, 11);
         assert!(runs > 5 && wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }
@@ -48,7 +48,7 @@ fn the_reference_model_and_the_engine_agree_on_undisturbed_drills() {
     let registry = providers::registry();
     let calm = Disturbance { mild: true, ..Disturbance::default() };
     let mut verdicts = Vec::new();
-    for seed in 1000..1030 {
+    for seed in 1000..1012 {
         let subject = generate(seed, &registry).unwrap();
         let ran = run(&subject, &calm, &registry);
         let wrong = [judge(&subject, &ran), as_modelled(&subject, &ran)].concat();

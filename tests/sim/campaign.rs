@@ -114,6 +114,13 @@ fn one(
     }
 }
 
+fn first_difference(one: &Ran, other: &Ran) -> String {
+    let text = |ran: &Ran| String::from_utf8_lossy(&ran.bytes).into_owned();
+    let (one, other) = (text(one), text(other));
+    let differing = one.lines().zip(other.lines()).find(|(a, b)| a != b);
+    differing.map_or("one is longer".to_owned(), |(a, b)| format!("\n{a}\n{b}"))
+}
+
 /// An undisturbed run, a disturbed one, and one in eight times the disturbed one again.
 fn judge_subject(
     subject: &Subject,
@@ -139,7 +146,10 @@ fn judge_subject(
         let again: Ran = run(subject, &disturbance, registry);
         coverage.note(&disturbance, &again);
         if again.bytes != ran.bytes {
-            wrong.push("the same seed gives another journal".to_owned());
+            wrong.push(format!(
+                "the same seed gives another journal: {}",
+                first_difference(&ran, &again)
+            ));
         }
     }
     if !wrong.is_empty() {

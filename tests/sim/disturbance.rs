@@ -61,7 +61,12 @@ pub(crate) struct Extent {
 
 /// The effects that pass by themselves, as written in faults.
 pub(crate) const PASSING: [&str; 7] =
-    ["throttle", "server_error", "reset", "lost_reply", "garbage", "slow:20s", "stale:10s"];
+    ["throttle", "server_error", "reset", "lost_reply", "slow:20s", "stale:10s", "garbage"];
+
+/// Garbage instead of an object of S3 is a bad object: only the other services' answers show what they are.
+pub(crate) fn passes(effect: &str, operation: &str) -> bool {
+    effect != "garbage" || !operation.starts_with("s3:")
+}
 
 /// The effects that do not pass, and where they make sense.
 const LASTING: [&str; 7] = [
@@ -91,7 +96,9 @@ impl Disturbance {
         }
         for _ in 0..random.below(4) {
             let nth = random.between(1, extent.requests.max(1) as u64);
-            faults.push(fault(&format!("*#{nth}={}", random.pick(&PASSING))));
+            let effect = *random.pick(&PASSING);
+            let on = if effect == "garbage" { *random.pick(&["rds:*", "ec2:*"]) } else { "*" };
+            faults.push(fault(&format!("{on}#{nth}={effect}")));
         }
         let kills = random.pick(&[0_u64, 1, 1, 1, 2, 2, 3]).to_owned();
         let kills: Vec<Kill> = (0..kills).map(|_| Kill::random(random, extent)).collect();

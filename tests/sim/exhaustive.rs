@@ -1,7 +1,7 @@
 //! Not at random: every place at which a shipped scenario can be cut or disturbed, one at a time.
 
 use super::disk::{self, Written};
-use super::disturbance::{Disturbance, Kill, PASSING, fault};
+use super::disturbance::{Disturbance, Kill, PASSING, fault, passes};
 use super::oracle::{compare, judge};
 use super::rig::{Ran, run};
 use super::subject::Subject;
@@ -50,7 +50,8 @@ pub(crate) fn exhaust(
         for after in [false, true] {
             all.push(killed(Kill::Request(Death { nth, after })));
         }
-        for effect in PASSING {
+        let operation = &calm.requests[nth - 1].operation;
+        for effect in PASSING.into_iter().filter(|effect| passes(effect, operation)) {
             let faults = vec![fault(&format!("*#{nth}={effect}"))];
             all.push(Disturbance { faults, mild: true, ..Disturbance::default() });
         }

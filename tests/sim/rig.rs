@@ -9,9 +9,7 @@ use redrill::app::sandboxed;
 use redrill::aws::GuardPolicy;
 use redrill::engine::{Drive, DriveError, Keep, World, drive};
 use redrill::ids::{RunId, SiteName};
-use redrill::journal::{
-    Event, FORMAT, Journal, ReadError, Record, RunState, WorldKind, read_bytes,
-};
+use redrill::journal::{Event, FORMAT, Journal, ReadError, RunState, WorldKind, read_bytes};
 use redrill::plan::Plan;
 use redrill::report::{self, Report};
 use redrill::sandbox;
@@ -24,13 +22,18 @@ use tokio::sync::watch;
 /// More processes than any disturbance needs.
 const MOST_PROCESSES: usize = 12;
 
+/// What exists: names, and what can be said of each in a line.
+pub(crate) type Inventory = BTreeMap<String, String>;
+
+/// What may still arrive after the end of a run does so within this time.
+const AFTERWARDS: Duration = Duration::from_secs(3 * 3600);
+
 /// What a run left behind, for the oracle.
 pub(crate) struct Ran {
     pub(crate) bytes: Vec<u8>,
     pub(crate) report: Option<Report>,
-    /// The estate after the run, and as it would have been without.
-    pub(crate) after: BTreeMap<String, String>,
-    pub(crate) untouched: BTreeMap<String, String>,
+    /// The estate at the end of the run and some hours later, each as it is and as it would be without the run.
+    pub(crate) estates: Vec<(Inventory, Inventory)>,
     pub(crate) requests: Vec<Seen>,
     /// Where processes died: the kinds of events in the write, or the operation.
     pub(crate) deaths: Vec<String>,
@@ -39,19 +42,15 @@ pub(crate) struct Ran {
     pub(crate) wrong: Vec<String>,
 }
 
-impl Ran {
-    /// Its records. None when the journal does not verify, which the oracle says.
-    pub(crate) fn records(&self) -> Vec<Record> {
-        read_bytes(&self.bytes).map(|contents| contents.records).unwrap_or_default()
-    }
-}
-
-/// Runs a subject to its end. `journal` holds what an earlier process has written, if any.
+/// Runs a subject to its end.
 pub(crate) fn run(subject: &Subject, disturbance: &Disturbance, registry: &Registry) -> Ran {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     match runtime {
-        Ok(runtime) => runtime.block_on(Rig::new(subject, disturbance, registry).run()),
+        // Inside of the runtime: a clock made outside of it would start at the time of the real one.
+        Ok(runtime) => {
+            runtime.block_on(async { Rig::new(subject, disturbance, registry).run().await })
+        }
         Err(why) => panic!("no runtime: {why}"),
     }
 }
@@ -107,20 +106,24 @@ impl<'a> Rig<'a> {
     async fn run(mut self) -> Ran {
         for number in 0..MOST_PROCESSES {
             match self.process(number).await {
-                Ended::Over => return self.over(),
+                Ended::Over => return self.over().await,
                 Ended::Died(at) => self.deaths.push(at),
                 Ended::Stopped(why) => {
                     self.wrong.push(format!("the engine stopped: {why}"));
-                    return self.over();
+                    return self.over().await;
                 }
             }
             self.clock.sleep(self.disturbance.gap).await;
         }
         self.wrong.push("the run does not end".to_owned());
-        self.over()
+        self.over().await
     }
 
-    fn over(self) -> Ran {
+    async fn over(self) -> Ran {
+        let lasted = self.clock.elapsed();
+        let mut estates = vec![(self.world.inventory(), self.twin.inventory())];
+        self.clock.sleep(AFTERWARDS).await;
+        estates.push((self.world.inventory(), self.twin.inventory()));
         let (requests, seen) = self.watch.result();
         let mut wrong = self.wrong;
         wrong.extend(seen);
@@ -141,31 +144,14 @@ impl<'a> Rig<'a> {
             records: self.records,
             requests: requests.len(),
             changes: requests.iter().filter(|request| request.changes).count(),
-            lasted: self.clock.elapsed(),
+            lasted,
         };
-        Ran {
-            bytes,
-            report,
-            after: self.world.inventory(),
-            untouched: self.twin.inventory(),
-            requests,
-            deaths: self.deaths,
-            extent,
-            wrong,
-        }
+        Ran { bytes, report, estates, requests, deaths: self.deaths, extent, wrong }
     }
 
     /// One process, from its start to its end or death.
     async fn process(&mut self, number: usize) -> Ended {
-        let kill = self.disturbance.kills.get(number).copied();
-        self.disk.begin_process(match kill {
-            Some(Kill::Write(death)) => Some(death),
-            _ => None,
-        });
-        self.watch.begin_process(match kill {
-            Some(Kill::Request(death)) => Some(death),
-            _ => None,
-        });
+        let kill = self.arm(number);
         let (journal, state, opening) = match self.open() {
             Ok(opened) => opened,
             Err(why) => {
@@ -214,21 +200,40 @@ impl<'a> Rig<'a> {
         self.records += self.disk.records();
         match (ended, kill) {
             (Some(Ok(_)), _) => Ended::Over,
-            (Some(Err(_)), Some(Kill::Write(death))) if self.disk.died_in().is_some() => {
+            (Some(Err(why)), _) if self.disk.died_in().is_none() => Ended::Stopped(why),
+            (_, kill) => Ended::Died(self.place_of_death(kill)),
+        }
+    }
+
+    /// Sets the trap for the process of this number.
+    fn arm(&self, number: usize) -> Option<Kill> {
+        let kill = self.disturbance.kills.get(number).copied();
+        self.disk.begin_process(match kill {
+            Some(Kill::Write(death)) => Some(death),
+            _ => None,
+        });
+        self.watch.begin_process(match kill {
+            Some(Kill::Request(death)) => Some(death),
+            _ => None,
+        });
+        kill
+    }
+
+    fn place_of_death(&self, kill: Option<Kill>) -> String {
+        match kill {
+            Some(Kill::Write(death)) => {
                 let kinds = self.disk.died_in().unwrap_or_default();
                 let place = match death {
                     Death::Write(_, written) => written.name(),
                     Death::Record(_) => "write cut after a record",
                 };
-                Ended::Died(format!("{place}: {}", kinds.join(" ")))
+                format!("{place}: {}", kinds.join(" "))
             }
-            (Some(Err(why)), _) => Ended::Stopped(why),
-            (None, Some(Kill::Request(death))) => {
+            Some(Kill::Request(death)) => {
                 let when = if death.after { "after the request" } else { "before the request" };
-                let at = self.watch.died_at().unwrap_or_default();
-                Ended::Died(format!("{when}: {at}"))
+                format!("{when}: {}", self.watch.died_at().unwrap_or_default())
             }
-            (None, _) => Ended::Died("at a moment".to_owned()),
+            _ => "at a moment".to_owned(),
         }
     }
 

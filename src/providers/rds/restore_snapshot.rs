@@ -108,6 +108,10 @@ pub(super) struct RestoreSnapshotOutput {
 /// The wait ends here even when the step's own limit is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
+/// A look-up right after the restore was asked for may not see the new instance yet: a look that does not find it says
+/// nothing about the backup.
+const MAY_BE_INVISIBLE: Duration = Duration::from_secs(120);
+
 impl Action for RestoreSnapshot {
     type Input = RestoreSnapshotInput;
     type Output = RestoreSnapshotOutput;
@@ -282,13 +286,17 @@ async fn wait_until_ready(
 ) -> Result<Ready, StepError> {
     let plan = WaitPlan::new("instance available", input.expected_duration.0, LONGEST_WAIT);
     let last_not_ready = Mutex::new(None);
+    let began = cx.clock.elapsed();
     let look = || async {
         let asked = cx.clock.now();
-        let instance = describe_instance(cx, name).await?.ok_or_else(|| {
-            StepError::recovery(format!(
+        let Some(instance) = describe_instance(cx, name).await? else {
+            if cx.clock.elapsed().saturating_sub(began) < MAY_BE_INVISIBLE {
+                return Ok(Look::NotYet("not visible yet".to_owned()));
+            }
+            return Err(StepError::recovery(format!(
                 "the instance {name} disappeared while it was being restored"
-            ))
-        })?;
+            )));
+        };
         let status = instance.db_instance_status().unwrap_or("no status").to_owned();
         match progress_of(&status) {
             Progress::Ready => Ok(Look::Ready((instance, status))),
