@@ -38,7 +38,7 @@ fn random_drills_with_faults_and_deaths_keep_every_promise() {
 fn shipped_scenarios_survive_a_sample_of_every_single_disturbance() {
     let registry = providers::registry();
     for subject in shipped_healthy(&registry) {
-        let (runs, wrong) = exhaust(&subject, &registry, 11);
+        let (runs, wrong) = exhaust(&subject, &registry, 12);
         assert!(runs > 5 && wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The kinds of events that a run can write, as far as simulated drills can make them all.
-pub(crate) const KINDS: [&str; 20] = [
+pub(crate) const KINDS: [&str; 21] = [
     "approval_given",
     "approval_requested",
     "attempt_failed",
@@ -28,6 +28,7 @@ pub(crate) const KINDS: [&str; 20] = [
     "step_finished",
     "step_left_out",
     "step_started",
+    "waited",
 ];
 
 /// Counts of what was met.

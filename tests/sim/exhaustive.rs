@@ -28,13 +28,9 @@ fn killed(kill: Kill) -> Disturbance {
     Disturbance { kills: vec![kill], gap, mild: true, ..Disturbance::default() }
 }
 
-/// Every disturbance of a scenario, each by itself; of each list only every `stride`-th. Gives the number of runs, and what
-/// went wrong.
-pub(crate) fn exhaust(
-    subject: &Subject,
-    registry: &Registry,
-    stride: usize,
-) -> (usize, Vec<String>) {
+/// Every disturbance of a scenario, each by itself; or at most so many of them, evenly spread. Gives the number of runs, and
+/// what went wrong.
+pub(crate) fn exhaust(subject: &Subject, registry: &Registry, most: usize) -> (usize, Vec<String>) {
     let calm = run(subject, &Disturbance { mild: true, ..Disturbance::default() }, registry);
     let extent = calm.extent;
     let mut all = Vec::new();
@@ -61,7 +57,8 @@ pub(crate) fn exhaust(
     for twice in 1..=extent.changes {
         all.push(Disturbance { twice: Some(twice), mild: true, ..Disturbance::default() });
     }
-    let chosen: Vec<&Disturbance> = all.iter().step_by(stride.max(1)).collect();
+    let chosen: Vec<&Disturbance> =
+        all.iter().step_by(all.len().div_ceil(most.max(1)).max(1)).collect();
     let wrong = chosen.iter().filter_map(|one| try_one(subject, &calm, one, registry));
     (chosen.len(), wrong.collect())
 }
