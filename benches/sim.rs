@@ -1,7 +1,7 @@
 //! The long run of the simulation: as many seeds as wanted, and how many drills a second that makes.
 //!
 //! `cargo bench --bench sim -- --seeds 100000 [--from 1] [--scenario NAME] [--threads 2]`; `--seed N` runs one, which is how a
-//! failure is reproduced; `--exhaustive` runs every single disturbance of the shipped scenarios. See `docs/simulation.md`.
+//! failure is reproduced; `--first` ends at the first failing seed; `--exhaustive` runs every single disturbance of the shipped scenarios. See `docs/simulation.md`.
 #![expect(clippy::panic, reason = "a harness that cannot be set up ends")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the numbers are the result")]
 #![expect(clippy::disallowed_methods, reason = "measures real time; ends with an exit code")]
@@ -24,7 +24,7 @@ struct Wanted {
 }
 
 fn wanted() -> Result<Wanted, String> {
-    let mut campaign = Campaign { from: 1, seeds: 1000, scenario: None, threads: 2 };
+    let mut campaign = Campaign { from: 1, seeds: 1000, scenario: None, threads: 2, enough: 20 };
     let (mut exhaustive, mut show) = (false, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -40,6 +40,7 @@ fn wanted() -> Result<Wanted, String> {
             }
             "--scenario" => campaign.scenario = Some(value()?),
             "--threads" => campaign.threads = number(value()?)? as usize,
+            "--first" => campaign.enough = 1,
             "--exhaustive" => exhaustive = true,
             // Cargo adds it.
             "--bench" => {}

@@ -739,6 +739,25 @@ fn a_run_cut_after_any_record_resumes_to_the_same_outcome_and_leaves_nothing() {
 }
 
 #[test]
+fn regression_attempts_that_died_with_their_process_do_not_use_up_the_retries() {
+    let disk = Disk::default();
+    let with = |full_after, failures| {
+        let mut rig = rig(vec![step("a", lasting(1))]).fails_at_first("a", failures);
+        let contents = read_bytes(&disk.bytes.lock().unwrap());
+        rig.state = contents.map(|c| RunState::of(&c.records).unwrap()).unwrap_or_default();
+        rig.disk = Disk { full_after, ..disk.clone() };
+        rig.run()
+    };
+    // Each process writes that an attempt begins, and dies.
+    for writes in 1..=3 {
+        assert!(with(Some(writes), 0).result.is_err());
+    }
+    let ran = with(None, 1);
+    let begun = ran.records.iter().filter(|r| matches!(r.event, Event::StepStarted { .. }));
+    assert_eq!((ran.outcome("a"), begun.count()), (Outcome::Passed, 5));
+}
+
+#[test]
 fn a_step_is_never_both_running_and_over() {
     let ran = rig(vec![step("a", lasting(1)), step("b", lasting(2)).needs("a")]).run();
     let over = |s: &StepState| s.outcome().is_some();

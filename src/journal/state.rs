@@ -15,6 +15,8 @@ pub struct RunState {
     pub over: usize,
     /// How many steps have an attempt under way.
     pub running: usize,
+    /// How many attempts at each step have failed. Those that died with their process are not among them.
+    pub failed_attempts: BTreeMap<StepId, u32>,
     /// Steps that failed or were inconclusive, in the order in which they ended.
     pub fell_short: Vec<StepId>,
     /// When the disaster was declared.
@@ -209,6 +211,7 @@ impl RunState {
                 let retrying =
                     StepState::Retrying { attempts: *attempt, since, retry_at: *retry_at };
                 self.set(step, retrying);
+                *self.failed_attempts.entry(step.clone()).or_default() += 1;
             }
             Event::Checked { step, check } => self.running(step)?.1.push(check.clone()),
             Event::StepFinished { step, result } => {

@@ -25,7 +25,7 @@ fn words(wrong: &[(u64, String)]) -> String {
 
 #[test]
 fn random_drills_with_faults_and_deaths_keep_every_promise() {
-    let two = Campaign { from: 1, seeds: SEEDS, scenario: None, threads: 2 };
+    let two = Campaign { from: 1, seeds: SEEDS, scenario: None, threads: 2, enough: 20 };
     let outcome = campaign(&two, &|_| {});
     assert!(outcome.wrong.is_empty(), "{}", words(&outcome.wrong));
     let (steps, creating) = outcome.medians();

@@ -20,6 +20,8 @@ pub(crate) struct Campaign {
     /// Only this scenario: `generated`, or the name of a shipped one. Every fifth seed is a shipped one otherwise.
     pub(crate) scenario: Option<String>,
     pub(crate) threads: usize,
+    /// So many failing seeds end it: more say nothing new.
+    pub(crate) enough: usize,
 }
 
 /// What came of it.
@@ -45,9 +47,6 @@ impl Outcome {
     }
 }
 
-/// More failing seeds than these say nothing new.
-const ENOUGH: usize = 20;
-
 /// Runs all seeds.
 pub(crate) fn campaign(campaign: &Campaign, tell: &(dyn Fn(u64) + Sync)) -> Outcome {
     let next = AtomicU64::new(campaign.from);
@@ -61,7 +60,7 @@ pub(crate) fn campaign(campaign: &Campaign, tell: &(dyn Fn(u64) + Sync)) -> Outc
                 let mut mine = Outcome::default();
                 loop {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
-                    if seed >= end || mine.wrong.len() >= ENOUGH {
+                    if seed >= end || mine.wrong.len() >= campaign.enough {
                         break;
                     }
                     tell(seed);
