@@ -4,6 +4,7 @@ use crate::journal::{Event, FailureClass, ResourceKey};
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
 use std::future::Future;
+use std::time::Duration;
 
 /// What is needed to look after a resource: a step's powers at the resource's site.
 pub type ResourceContext = StepContext;
@@ -213,7 +214,8 @@ where
     let id = match create().await {
         Ok(id) => id,
         // The answer may be lost while the effect happened: look before giving up.
-        Err(error) if worth_a_look(&error) => match adopt(context, kind, &key).await? {
+        Err(error) if worth_a_look(&error) => match adopt_after(context, kind, &key, &error).await?
+        {
             Some(id) => return Ok((key, id)),
             None => return Err(error),
         },
@@ -224,7 +226,34 @@ where
 }
 
 fn worth_a_look(error: &StepError) -> bool {
-    matches!(error.class(), FailureClass::Transient | FailureClass::AlreadyExists)
+    error.class() == FailureClass::Transient || exists_already(error)
+}
+
+fn exists_already(error: &StepError) -> bool {
+    error.class() == FailureClass::AlreadyExists
+}
+
+/// How often, and with what pause, something is looked for that the service says is there: look-ups may lag behind.
+/// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
+const LOOKS: u32 = 12;
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Looks for what a call may have made all the same; for a while, when the service says that it exists already.
+async fn adopt_after(
+    context: &StepContext,
+    kind: &dyn ResourceKind,
+    key: &ResourceKey,
+    error: &StepError,
+) -> Result<Option<String>, StepError> {
+    let mut looks = if exists_already(error) { LOOKS } else { 1 };
+    loop {
+        let found = adopt(context, kind, key).await?;
+        looks -= 1;
+        if found.is_some() || looks == 0 {
+            return Ok(found);
+        }
+        context.clock.sleep(PAUSE).await;
+    }
 }
 
 async fn adopt(

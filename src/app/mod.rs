@@ -36,6 +36,8 @@ use crate::cli::{Cli, Command};
 use crate::error::{ExitCode, Result};
 use output::Output;
 
+pub use world::sandboxed;
+
 /// Carries out a command.
 ///
 /// # Errors

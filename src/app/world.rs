@@ -87,7 +87,11 @@ pub(super) async fn open_sites(
     // Until the run begins, and once it is over, nothing may be changed.
     let policy = Arc::new(GuardPolicy::read_only());
     match target {
-        Target::Sandbox { estate, faults } => Ok(sandboxed(*estate, faults, sites, policy)),
+        Target::Sandbox { estate, faults } => {
+            let clock = Clock::simulated(estate.now);
+            let simulated = sandbox::World::open(*estate, clock.clone(), faults);
+            Ok(sandboxed(&simulated, simulated.connector(), sites, clock, policy))
+        }
         Target::Real => real(None, sites, session_name, folder, policy).await,
         Target::Endpoint(url) => real(Some(url), sites, session_name, folder, policy).await,
     }
@@ -97,14 +101,15 @@ fn place(name: &SiteName, site: &Site) -> Place {
     Place { site: name.clone(), account: site.account.clone(), region: site.region.clone() }
 }
 
-fn sandboxed(
-    estate: Estate,
-    faults: Vec<Fault>,
+/// Sites in a simulated estate, reached through `transport`: the estate's own connector, or one that watches it. The estate
+/// may have been in use before, as when a run is gone on with; `clock` is that of this process.
+pub fn sandboxed(
+    estate_world: &sandbox::World,
+    transport: SharedHttpClient,
     sites: &BTreeMap<SiteName, Site>,
+    clock: Clock,
     policy: Arc<GuardPolicy>,
 ) -> World {
-    let clock = Clock::simulated(estate.now);
-    let estate_world = sandbox::World::open(estate, clock.clone(), faults);
     let sessions = sites.iter().map(|(name, site)| {
         let account =
             site.account.clone().unwrap_or_else(|| estate_world.some_account(&site.region));
@@ -116,7 +121,7 @@ fn sandboxed(
             ))
             // One host for all services: the world knows them by their signatures, and S3 puts buckets before it.
             .endpoint_url(sandbox::endpoint("s3", &site.region))
-            .http_client(estate_world.connector())
+            .http_client(transport.clone())
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .time_source(SharedTimeSource::new(VirtualTime(clock.clone())))
             .retry_config(RetryConfig::disabled())
@@ -133,6 +138,7 @@ fn sandboxed(
         })
         .collect();
     let outside = Arc::new(EstateOutside::new(estate_world.clone()));
+    let estate_world = estate_world.clone();
     let on_loss = move |sites: &[SiteName], lost: bool| {
         for (account, region) in sites.iter().filter_map(|site| places.get(site)) {
             if lost {

@@ -528,7 +528,7 @@ impl Loop<'_> {
         calls: &CallLog,
     ) -> Result<(), DriveError> {
         let state = look(&self.state, |state| state.steps.get(&step).cloned());
-        let Some(StepState::Running { attempt: number, since, checks: earlier }) = state else {
+        let Some(StepState::Running { attempt: number, since, checks: earlier, .. }) = state else {
             // It was cancelled, and its end is written down already.
             return Ok(());
         };
@@ -540,7 +540,7 @@ impl Loop<'_> {
                 result_of(output, &[earlier, checks].concat())
             }
             Attempt::Failed(error) => {
-                if let Some(retry_at) = self.retry_at(&step, &error, number, since) {
+                if let Some(retry_at) = self.retry_at(&step, &error, since) {
                     let failure = error.into_failure();
                     let event = Event::AttemptFailed { step, attempt: number, failure, retry_at };
                     return self.stage(event);
@@ -557,10 +557,11 @@ impl Loop<'_> {
         &self,
         id: &StepId,
         error: &StepError,
-        attempts: u32,
         since: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {
         let step = self.plan.step(id)?;
+        let failed = look(&self.state, |state| state.failed_attempts.get(id).copied());
+        let attempts = failed.unwrap_or(0) + 1;
         // A watch has its own patience.
         if !error.class().may_pass() || step.watch.is_some() {
             return None;

@@ -123,8 +123,8 @@ async fn release_once(
     keep: Keep,
 ) -> Result<Result<&'static str, String>, StepError> {
     let mut found = kind.find(context, key, id).await?;
-    if found == Found::Gone && id.is_none() {
-        // It may have been made a moment ago, its answer lost: look-ups may lag behind.
+    if found == Found::Gone {
+        // It may have been made a moment ago, with or without an answer: look-ups may lag behind.
         context.clock.sleep(SECOND_LOOK_AFTER).await;
         found = kind.find(context, key, id).await?;
     }

@@ -15,6 +15,8 @@ pub struct RunState {
     pub over: usize,
     /// How many steps have an attempt under way.
     pub running: usize,
+    /// How many attempts at each step have failed. Those that died with their process are not among them.
+    pub failed_attempts: BTreeMap<StepId, u32>,
     /// Steps that failed or were inconclusive, in the order in which they ended.
     pub fell_short: Vec<StepId>,
     /// When the disaster was declared.
@@ -76,8 +78,10 @@ pub enum StepState {
     Running {
         /// Which one, from 1.
         attempt: u32,
-        /// When the first attempt began; later by the time in which no process ran.
+        /// When the first attempt began; later by the time that dead processes have cost.
         since: DateTime<Utc>,
+        /// When this attempt began.
+        began: DateTime<Utc>,
         /// The checks of this attempt.
         checks: Vec<Check>,
     },
@@ -85,7 +89,7 @@ pub enum StepState {
     Retrying {
         /// How many attempts were made.
         attempts: u32,
-        /// When the first attempt began; later by the time in which no process ran.
+        /// When the first attempt began; later by the time that dead processes have cost.
         since: DateTime<Utc>,
         /// Not before this time.
         retry_at: DateTime<Utc>,
@@ -197,24 +201,37 @@ impl RunState {
             }
             Event::ReleaseStarted => self.releasing = true,
             Event::RunFinished { outcome } => self.finished = Some(*outcome),
-            Event::RunResumed { gap_ms, .. } => self.sit_out(*gap_ms)?,
+            Event::RunResumed { gap_ms, .. } => {
+                self.sit_out(*gap_ms)?;
+                self.resume(record.at);
+            }
             _ => self.change_step(record)?,
         }
         Ok(())
     }
 
-    /// No process ran for a while: what was under way has not used its time.
+    /// No process ran for a while.
     fn sit_out(&mut self, gap_ms: u64) -> Result<(), String> {
-        let too_long = || format!("no run waits for {gap_ms} ms");
         let gap = i64::try_from(gap_ms).ok().and_then(TimeDelta::try_milliseconds);
-        let gap = gap.ok_or_else(too_long)?;
-        self.idle = self.idle.checked_add(&gap).ok_or_else(too_long)?;
+        let idle = gap.and_then(|gap| self.idle.checked_add(&gap));
+        self.idle = idle.ok_or_else(|| format!("no run waits for {gap_ms} ms"))?;
+        Ok(())
+    }
+
+    /// Time in which no process worked does not count towards the limits of steps, and neither does an attempt that died
+    /// with its process: otherwise a step would fail because of it.
+    fn resume(&mut self, at: DateTime<Utc>) {
+        let last = self.last_at.unwrap_or(at);
         for step in self.steps.values_mut() {
-            if let StepState::Running { since, .. } | StepState::Retrying { since, .. } = step {
-                *since = since.checked_add_signed(gap).ok_or_else(too_long)?;
+            match step {
+                StepState::Running { since, began, .. } => {
+                    *since += (at - *began).max(TimeDelta::zero());
+                    *began = at;
+                }
+                StepState::Retrying { since, .. } => *since += (at - last).max(TimeDelta::zero()),
+                StepState::Done(_) | StepState::LeftOut { .. } => {}
             }
         }
-        Ok(())
     }
 
     fn change_step(&mut self, record: &Record) -> Result<(), String> {
@@ -227,7 +244,8 @@ impl RunState {
                     }
                     Some(_) => return Err(format!("the step {step} is over")),
                 };
-                let running = StepState::Running { attempt: *attempt, since, checks: Vec::new() };
+                let (attempt, began) = (*attempt, record.at);
+                let running = StepState::Running { attempt, since, began, checks: Vec::new() };
                 self.set(step, running);
             }
             Event::AttemptFailed { step, attempt, retry_at, .. } => {
@@ -235,6 +253,7 @@ impl RunState {
                 let retrying =
                     StepState::Retrying { attempts: *attempt, since, retry_at: *retry_at };
                 self.set(step, retrying);
+                *self.failed_attempts.entry(step.clone()).or_default() += 1;
             }
             Event::Checked { step, check } => self.running(step)?.1.push(check.clone()),
             Event::StepFinished { step, result } => {
@@ -275,5 +294,68 @@ impl RunState {
     /// The outcome of a step, once there is one.
     pub fn outcome(&self, step: &StepId) -> Option<Outcome> {
         self.steps.get(step).and_then(StepState::outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::FORMAT;
+    use serde_json::Value;
+
+    fn records(events: Vec<(i64, Event)>) -> Vec<Record> {
+        let record = |(seq, (minutes, event)): (usize, (i64, Event))| Record {
+            seq: seq as u64,
+            at: DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes),
+            elapsed_ms: 0,
+            prev: Digest::ZERO,
+            event,
+        };
+        events.into_iter().enumerate().map(record).collect()
+    }
+
+    fn start() -> Event {
+        Event::RunStarted {
+            format: FORMAT,
+            run: RunId::new("test-0001-abcdef"),
+            number: 1,
+            scenario: "test".to_owned(),
+            plan: Digest::ZERO,
+            scenario_digest: Digest::ZERO,
+            mode: "drill".to_owned(),
+            world: WorldKind::Real,
+            tool: "test".to_owned(),
+            operator: "test".to_owned(),
+            seed: 1,
+            expires: DateTime::UNIX_EPOCH,
+            keep: None,
+            deviations: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn regression_time_without_a_process_does_not_count_towards_the_limit_of_a_step() {
+        let step = StepId::new("a");
+        let began =
+            |attempt| Event::StepStarted { step: step.clone(), attempt, input: Value::Null };
+        let resumed = || Event::RunResumed { torn_bytes: 0, gap_ms: 0 };
+        let failure = crate::action::StepError::transient("not this time").into_failure();
+        let retry_at = DateTime::UNIX_EPOCH + TimeDelta::minutes(31);
+        let failed = Event::AttemptFailed { step: step.clone(), attempt: 2, failure, retry_at };
+        // An attempt died with its process after 5 minutes; then nothing ran for 15. A later one took 10 and failed, and
+        // nothing ran for 60 minutes before the next one.
+        let all = records(vec![
+            (0, start()),
+            (0, began(1)),
+            (5, Event::CancelRequested { by: "nobody: only a record".to_owned(), incident: false }),
+            (20, resumed()),
+            (20, began(2)),
+            (30, failed),
+            (90, resumed()),
+            (90, began(3)),
+        ]);
+        let state = RunState::of(&all).unwrap();
+        let Some(StepState::Running { since, .. }) = state.steps.get(&step) else { panic!() };
+        assert_eq!(*since, DateTime::UNIX_EPOCH + TimeDelta::minutes(80), "10 of 90 minutes count");
     }
 }

@@ -1,7 +1,7 @@
 use super::{Plan, PlannedStep, StepGrant, grants};
 use crate::action::{Effect, Phase, Registry};
 use crate::ids::{Digest, SiteName, StepId};
-use crate::scenario::Gate;
+use crate::scenario::{Gate, input_field};
 use crate::time::HumanDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,28 @@ fn permissions(plan: &Plan, registry: &Registry) -> BTreeMap<SiteName, BTreeSet<
         found.entry(grant.site).or_default().insert(grant.action.to_owned());
     }
     found
+}
+
+/// The sites that an input names: an action that makes things makes them there, too.
+fn sites_in(value: &Value, schema: &Value, sites: &mut Vec<SiteName>) {
+    match value {
+        Value::String(name) if schema["format"] == "redrill-site" => {
+            sites.push(SiteName::new(name));
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if let Some(schema) = input_field(schema, name) {
+                    sites_in(field, schema, sites);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                items.iter().for_each(|item| sites_in(item, schema, sites));
+            }
+        }
+        _ => {}
+    }
 }
 
 /// When each step ends at the latest, from the declaration of the disaster on: if all use up their limits, and those that do

@@ -42,6 +42,9 @@ pub enum FaultEffect {
     LostReply,
     /// The answer takes this much longer.
     Slow(HumanDuration),
+    /// The answer to a look-up of DB instances or volumes does not show yet what was made within this time: EC2 and RDS
+    /// are eventually consistent (<https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>).
+    Stale(HumanDuration),
     /// The service refuses with this error. Nothing happens.
     Error(FaultError),
     /// The call has its effect, and the answer is not what the protocol says.
@@ -110,7 +113,7 @@ impl FromStr for Fault {
     type Err = String;
 
     /// Reads `calls=effect`, where calls are `service:Operation`, then perhaps `@region`, `#n` (the n-th call) or
-    /// `<n` (the first n calls), and the effect is `throttle`, `server_error`, `lost_reply`, `slow:30s`,
+    /// `<n` (the first n calls), and the effect is `throttle`, `server_error`, `lost_reply`, `slow:30s`, `stale:30s`,
     /// `error:Code[:status]`, `garbage`, `reset`, `stuck`, `broken` or `expired_credentials:20m..50m` (time since the
     /// estate was opened).
     fn from_str(text: &str) -> Result<Self, String> {
@@ -165,6 +168,7 @@ impl fmt::Display for Fault {
             FaultEffect::ServerError => f.write_str("=server_error"),
             FaultEffect::LostReply => f.write_str("=lost_reply"),
             FaultEffect::Slow(by) => write!(f, "=slow:{by}"),
+            FaultEffect::Stale(by) => write!(f, "=stale:{by}"),
             FaultEffect::Error(e) => write!(f, "=error:{}:{}", e.code, e.status),
             FaultEffect::Garbage => f.write_str("=garbage"),
             FaultEffect::Reset => f.write_str("=reset"),
@@ -185,6 +189,7 @@ fn read_effect(text: &str) -> Option<FaultEffect> {
         ("server_error", None) => FaultEffect::ServerError,
         ("lost_reply", None) => FaultEffect::LostReply,
         ("slow", Some(by)) => FaultEffect::Slow(by.parse().ok()?),
+        ("stale", Some(by)) => FaultEffect::Stale(by.parse().ok()?),
         ("garbage", None) => FaultEffect::Garbage,
         ("reset", None) => FaultEffect::Reset,
         ("stuck", None) => FaultEffect::Stuck,
@@ -305,6 +310,7 @@ mod tests {
             "rds:Restore*@eu-west-1<3#2=throttle",
             "*=server_error",
             "ec2:*=slow:1m 30s",
+            "rds:DescribeDBInstances#2=stale:30s",
             "kms:DescribeKey=error:AccessDeniedException:403",
             "s3:PutObject=lost_reply",
             "s3:*=garbage",

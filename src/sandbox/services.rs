@@ -23,6 +23,8 @@ pub(crate) struct Call<'a> {
     pub(crate) now: DateTime<Utc>,
     pub(crate) asked: &'a Asked,
     pub(crate) mark: Option<Mark>,
+    /// A look-up does not show what was made after this time.
+    pub(crate) blind_since: Option<DateTime<Utc>>,
 }
 
 impl<'a> Call<'a> {
@@ -37,6 +39,11 @@ impl<'a> Call<'a> {
     /// What exists where the call goes.
     pub(crate) fn here(&mut self) -> &mut Place {
         self.state.place(&self.place)
+    }
+
+    /// False for what a stale look-up does not show yet.
+    pub(crate) fn sees(&self, created: DateTime<Utc>) -> bool {
+        self.blind_since.is_none_or(|since| created <= since)
     }
 
     /// What becomes of something new when the call meets a fault.

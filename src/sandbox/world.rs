@@ -306,7 +306,13 @@ impl State {
             Some(FaultEffect::Broken) => Some(Mark::Broken),
             _ => None,
         };
-        let call = Call { state: self, place, now, asked, mark };
+        let blind_since = match fault {
+            Some(FaultEffect::Stale(by)) => {
+                chrono::TimeDelta::from_std(by.0).ok().map(|by| now - by)
+            }
+            _ => None,
+        };
+        let call = Call { state: self, place, now, asked, mark, blind_since };
         Verdict::Answer(Reply::Response(services::answer(service, call, request_id)))
     }
 

@@ -60,6 +60,8 @@ mod server_shipped_orders;
 #[cfg(test)]
 mod server_support;
 #[cfg(test)]
+mod sim;
+#[cfg(test)]
 mod steering;
 #[cfg(test)]
 mod stores;

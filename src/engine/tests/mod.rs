@@ -202,6 +202,16 @@ fn what_was_made_without_an_answer_and_is_seen_late_is_removed_all_the_same() {
 }
 
 #[test]
+fn regression_what_is_owned_and_not_seen_yet_is_removed_all_the_same() {
+    let rig = rig(vec![step("a", making())]);
+    // The first look of the release does not see what was made: that is no sign that it is gone.
+    rig.estate.0.lock().unwrap().late_looks = 1;
+    let ran = rig.run();
+    assert_eq!(ran.outcome("a"), Outcome::Passed);
+    assert_eq!(ran.left(), 0);
+}
+
+#[test]
 fn an_external_effect_is_attempted_once_and_only_when_the_guard_names_the_step() {
     let external = || step("switch", json!({ "effect": "external" }));
     let ran = rig(vec![external()]).run();
@@ -331,6 +341,25 @@ fn time_in_which_no_process_ran_does_not_count_against_limits() {
         assert_eq!(ran.state().finished, Some(Outcome::Passed), "cut after record {cut}");
         assert_eq!(ran.state().cancelled, None, "cut after record {cut}");
     }
+}
+
+#[test]
+fn regression_attempts_that_died_with_their_process_do_not_use_up_the_retries() {
+    let steps = || vec![step("a", lasting(1))];
+    let begins = |records: &[Record]| {
+        let begun = |r: &Record| matches!(r.event, Event::StepStarted { .. });
+        records.iter().rposition(begun).unwrap()
+    };
+    let mut records = rig(steps()).run().records;
+    // Each of three processes writes that an attempt begins, and dies.
+    for _ in 1..=3 {
+        records.truncate(begins(&records) + 1);
+        records = rig(steps()).after(&records, 0).run().records;
+    }
+    records.truncate(begins(&records) + 1);
+    let ran = rig(steps()).fails_at_first("a", 1).after(&records, 0).run();
+    let begun = ran.records.iter().filter(|r| matches!(r.event, Event::StepStarted { .. }));
+    assert_eq!((ran.outcome("a"), begun.count()), (Outcome::Passed, 6));
 }
 
 #[test]

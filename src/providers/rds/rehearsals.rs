@@ -221,3 +221,18 @@ async fn the_configuration_of_the_source_is_captured() {
     let error = drill.run("rds.capture_config", json!({ "instance": "gone" })).await.unwrap_err();
     assert_eq!(error.class(), FailureClass::Recovery);
 }
+
+#[tokio::test(start_paused = true)]
+async fn regression_an_instance_that_is_not_visible_yet_is_waited_for() {
+    let drill = recovery_site(ESTATE, &["rds:DescribeDBInstances<3=stale:10m"]);
+    assert_eq!(restored(&drill).await.unwrap()["status"], "available");
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_an_instance_that_exists_already_and_is_not_visible_yet_is_adopted() {
+    let faults =
+        ["rds:RestoreDBInstanceFromDBSnapshot#1=lost_reply", "rds:DescribeDBInstances<2=stale:10m"];
+    let drill = recovery_site(ESTATE, &faults);
+    assert_eq!(restored(&drill).await.unwrap()["status"], "available");
+    only_key(&drill);
+}

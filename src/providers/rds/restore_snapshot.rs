@@ -108,7 +108,8 @@ pub(super) struct RestoreSnapshotOutput {
 /// The wait ends here even when the step's own limit is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// A new instance may be missing from the answers for so long: reading after writing is not promised to be consistent.
+/// A look-up right after the restore was asked for may not see the new instance yet: a look that does not find it says
+/// nothing about the backup.
 const MAY_BE_INVISIBLE: Duration = Duration::from_secs(120);
 
 impl Action for RestoreSnapshot {

@@ -161,6 +161,17 @@ async fn a_second_attempt_adopts_the_canary_of_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_a_canary_that_arrived_while_nobody_looked_is_inconclusive() {
+    let trial = buckets(RULE, "");
+    trial.run("s3.replicate_canary", input()).await.unwrap();
+    trial.context.clock.sleep(std::time::Duration::from_secs(3600)).await;
+    let second = trial.run("s3.replicate_canary", input()).await.unwrap();
+    assert_eq!(trial.checks()["canary at the replica"].outcome, Inconclusive);
+    assert!(second["lag"].is_null(), "{second}");
+    trial.release().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_canary_that_does_not_arrive_fails_and_is_removed() {
     let trial = buckets("{ to: { bucket: uploads-dr }, stalled: true }", "");
     let before = trial.world.inventory();

@@ -34,7 +34,7 @@ pub(super) fn describe(call: Call<'_>) -> Result<Xml, AwsError> {
     dry_run(params)?;
     let (ids, now) = (params.list("VolumeId"), call.now);
     let volumes = call.state.places.get(&call.place).map(|p| &p.volumes);
-    let alive = |v: &&Volume| v.timeline.state(now).is_some();
+    let alive = |v: &&Volume| v.timeline.state(now).is_some() && call.sees(v.created);
     for id in &ids {
         if volumes.and_then(|v| v.get(id)).filter(alive).is_none() {
             return Err(volume_not_found(id));

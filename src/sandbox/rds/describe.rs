@@ -15,7 +15,7 @@ pub(super) fn instances(call: Call<'_>) -> Result<Xml, AwsError> {
     let found: Vec<_> = place
         .iter()
         .flat_map(|p| p.instances.values())
-        .filter(|i| i.timeline.state(call.now).is_some())
+        .filter(|i| i.timeline.state(call.now).is_some() && call.sees(i.created))
         .filter(|i| wanted.as_ref().is_none_or(|w| w.eq_ignore_ascii_case(&i.id)))
         .filter(|i| passes(&filters, "db-instance-id", &i.id))
         .filter(|i| passes(&filters, "dbi-resource-id", &i.resource_id))

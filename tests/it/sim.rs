@@ -1,0 +1,74 @@
+//! Whole drills in simulation: a few seeds here, many in `cargo bench --bench sim`. See `docs/simulation.md`.
+
+#[path = "../sim/mod.rs"]
+mod harness;
+
+use harness::campaign::{Campaign, campaign};
+use harness::disturbance::Disturbance;
+use harness::exhaustive::exhaust;
+use harness::generate::generate;
+use harness::oracle::{as_modelled, judge, verdict};
+use harness::rig::run;
+use harness::subject::{shipped, shipped_healthy};
+use redrill::providers;
+use redrill::report::Verdict;
+
+/// Enough to meet most mistakes within seconds.
+const SEEDS: u64 = 24;
+
+fn words(wrong: &[(u64, String)]) -> String {
+    let one = |(seed, what): &(u64, String)| {
+        format!("seed {seed}: {what}\nagain: cargo bench --bench sim -- --seed {seed}\n")
+    };
+    wrong.iter().map(one).collect()
+}
+
+#[test]
+fn random_drills_with_faults_and_deaths_keep_every_promise() {
+    let two = Campaign { from: 1, seeds: SEEDS, scenario: None, threads: 2, enough: 20 };
+    let outcome = campaign(&two, &|_| {});
+    assert!(outcome.wrong.is_empty(), "{}", words(&outcome.wrong));
+    let (steps, creating) = outcome.medians();
+    assert!(steps >= 8 && creating >= 2, "median {steps} steps, {creating} of which make things");
+    assert!(outcome.coverage.runs() >= 2 * SEEDS);
+    println!("{}\nnot met: {}", outcome.coverage, outcome.coverage.unkilled().join(" "));
+}
+
+#[test]
+fn shipped_scenarios_survive_a_sample_of_every_single_disturbance() {
+    let registry = providers::registry();
+    for subject in shipped_healthy(&registry) {
+        let (runs, wrong) = exhaust(&subject, &registry, 12);
+        assert!(runs > 5 && wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
+
+#[test]
+fn the_reference_model_and_the_engine_agree_on_undisturbed_drills() {
+    let registry = providers::registry();
+    let calm = Disturbance { mild: true, ..Disturbance::default() };
+    let mut verdicts = Vec::new();
+    for seed in 1000..1012 {
+        let subject = generate(seed, &registry).unwrap();
+        let ran = run(&subject, &calm, &registry);
+        let wrong = [judge(&subject, &ran), as_modelled(&subject, &ran)].concat();
+        assert!(wrong.is_empty(), "seed {seed}: {}", wrong.join("\n"));
+        verdicts.push(verdict(&ran).unwrap());
+    }
+    for one in [Verdict::Passed, Verdict::Failed] {
+        assert!(verdicts.contains(&one), "no generated drill {}", one.as_str());
+    }
+}
+
+#[test]
+fn every_estate_of_every_shipped_scenario_satisfies_the_oracle() {
+    let registry = providers::registry();
+    let calm = Disturbance { mild: true, ..Disturbance::default() };
+    for subject in shipped(&registry) {
+        let ran = run(&subject, &calm, &registry);
+        let wrong = judge(&subject, &ran);
+        assert!(wrong.is_empty(), "{}: {}", subject.name, wrong.join("\n"));
+        let passed = verdict(&ran) == Some(Verdict::Passed);
+        assert_eq!(passed, subject.name == subject.plan.name, "{}", subject.name);
+    }
+}

@@ -1,0 +1,135 @@
+//! What goes wrong in a simulated run.
+
+use super::disk::{self, Written};
+use super::random::Random;
+use super::watch::Death;
+use redrill::sandbox::Fault;
+use std::fmt;
+use std::time::Duration;
+
+/// Where a process dies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kill {
+    /// While it writes to the journal.
+    Write(disk::Death),
+    /// At a request.
+    Request(Death),
+    /// After so much time of its own.
+    Moment(Duration),
+}
+
+/// Everything that goes wrong in one run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disturbance {
+    pub(crate) faults: Vec<Fault>,
+    /// Where the first, second, … process dies.
+    pub(crate) kills: Vec<Kill>,
+    /// How long nothing runs after each of these deaths.
+    pub(crate) gap: Duration,
+    /// The changing request (from 1) that arrives twice.
+    pub(crate) twice: Option<usize>,
+    /// A person ends the run after so much time of the first process.
+    pub(crate) cancel: Option<Duration>,
+    /// True when all of it stays within what retries and resuming must bear: the verdict is then that of the
+    /// undisturbed run.
+    pub(crate) mild: bool,
+}
+
+impl fmt::Display for Disturbance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<String> = self.faults.iter().map(ToString::to_string).collect();
+        write!(f, "faults [{}], kills {:?}, gap {:?}", faults.join(", "), self.kills, self.gap)?;
+        if let Some(twice) = self.twice {
+            write!(f, ", changing request {twice} twice")?;
+        }
+        if let Some(cancel) = self.cancel {
+            write!(f, ", cancelled after {cancel:?}")?;
+        }
+        f.write_str(if self.mild { " (mild)" } else { " (harsh)" })
+    }
+}
+
+/// What an undisturbed run was like: the places at which something can go wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Extent {
+    pub(crate) writes: usize,
+    pub(crate) records: usize,
+    pub(crate) requests: usize,
+    pub(crate) changes: usize,
+    pub(crate) lasted: Duration,
+}
+
+/// The effects that pass by themselves, as written in faults.
+pub(crate) const PASSING: [&str; 7] =
+    ["throttle", "server_error", "reset", "lost_reply", "slow:20s", "stale:10s", "garbage"];
+
+/// Garbage instead of an object of S3 is a bad object: only the other services' answers show what they are.
+pub(crate) fn passes(effect: &str, operation: &str) -> bool {
+    effect != "garbage" || !operation.starts_with("s3:")
+}
+
+/// The effects that do not pass, and where they make sense.
+const LASTING: [&str; 7] = [
+    "rds:DeleteDBInstance=error:AccessDenied:403",
+    "ec2:DeleteVolume=error:UnauthorizedOperation:403",
+    "s3:DeleteObject=error:AccessDenied:403",
+    "*@ap-northeast-3<40=throttle",
+    "rds:Describe*<30=server_error",
+    "*=slow:30s",
+    "rds:RestoreDBInstanceFromDBSnapshot=server_error",
+];
+
+pub(crate) fn fault(text: &str) -> Fault {
+    match text.parse() {
+        Ok(fault) => fault,
+        Err(why) => panic!("{why}"),
+    }
+}
+
+impl Disturbance {
+    /// One that retries and resuming must bear, or (one in five) one that they need not.
+    pub(crate) fn random(random: &mut Random, extent: &Extent) -> Self {
+        let mild = !random.chance(20);
+        let mut faults = Vec::new();
+        if !mild {
+            faults.push(fault(random.pick::<&str>(&LASTING)));
+        }
+        for _ in 0..random.below(4) {
+            let nth = random.between(1, extent.requests.max(1) as u64);
+            let effect = *random.pick(&PASSING);
+            let on = if effect == "garbage" { *random.pick(&["rds:*", "ec2:*"]) } else { "*" };
+            faults.push(fault(&format!("{on}#{nth}={effect}")));
+        }
+        let kills = random.pick(&[0_u64, 1, 1, 1, 2, 2, 3]).to_owned();
+        let kills: Vec<Kill> = (0..kills).map(|_| Kill::random(random, extent)).collect();
+        let longest = if mild { 60 } else { 4 * 3600 };
+        let gap = Duration::from_secs(random.between(0, longest));
+        let cancel = (!mild && random.chance(25)).then(|| moment(random, extent));
+        let twice = random.chance(15).then(|| random.between(1, extent.changes.max(1) as u64));
+        let twice = twice.map(|n| n as usize);
+        Self { faults, kills, gap, twice, cancel, mild }
+    }
+}
+
+fn moment(random: &mut Random, extent: &Extent) -> Duration {
+    let longest = u64::try_from(extent.lasted.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(random.below(longest.max(1)))
+}
+
+impl Kill {
+    fn random(random: &mut Random, extent: &Extent) -> Self {
+        match random.below(5) {
+            0 | 1 => {
+                let nth = random.between(1, extent.writes.max(1) as u64) as usize;
+                let torn = Written::Torn(random.between(1, 999));
+                let written = *random.pick(&[Written::Nothing, torn, torn, Written::Whole]);
+                Self::Write(disk::Death::Write(nth, written))
+            }
+            2 | 3 => {
+                let nth = random.between(1, extent.requests.max(1) as u64) as usize;
+                Self::Request(Death { nth, after: random.chance(60) })
+            }
+            _ => Self::Moment(moment(random, extent)),
+        }
+    }
+}

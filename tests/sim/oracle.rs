@@ -1,0 +1,430 @@
+//! The judge of a run. It reads the journal as text, the estate before and after, and the requests that were seen on the
+//! wire; it uses nothing of the engine, of the ledger or of the journal's own reader.
+//!
+//! Main functions: [`judge`] for one run, [`compare`] for a disturbed run beside the undisturbed one.
+
+use super::disturbance::Disturbance;
+use super::model::allowed;
+use super::rig::Ran;
+use super::subject::Subject;
+use super::watch::RUN;
+use redrill::report::{Report, Verdict};
+use serde_json::Value;
+use sha2::Digest as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Everything that is wrong with a run by itself.
+pub(crate) fn judge(subject: &Subject, ran: &Ran) -> Vec<String> {
+    let mut wrong = ran.wrong.clone();
+    let events = match chain(&ran.bytes) {
+        Ok(events) => events,
+        Err(why) => {
+            wrong.push(why);
+            return wrong;
+        }
+    };
+    let story = Story::of(&events, &mut wrong);
+    order(subject, &events, &mut wrong);
+    steps(subject, &story, &mut wrong);
+    resources(&story, ran, &mut wrong);
+    match &ran.report {
+        Some(report) => reported(subject, &story, report, &mut wrong),
+        None => wrong.push("there is no report".to_owned()),
+    }
+    wrong
+}
+
+/// The verdict of a run that has a report.
+pub(crate) fn verdict(ran: &Ran) -> Option<Verdict> {
+    ran.report.as_ref().map(|report| report.verdict.outcome)
+}
+
+/// Whether an undisturbed run ended as the reference model says.
+pub(crate) fn as_modelled(subject: &Subject, ran: &Ran) -> Vec<String> {
+    let (Some(drafts), Some(verdict)) = (&subject.drafts, verdict(ran)) else { return Vec::new() };
+    let allowed = allowed(drafts);
+    if allowed.contains(&verdict) {
+        return Vec::new();
+    }
+    vec![format!("the run {}, and the model allows {allowed:?}", verdict.as_str())]
+}
+
+/// Whether a disturbed run ended as it may, beside the undisturbed one.
+pub(crate) fn compare(
+    subject: &Subject,
+    calm: &Ran,
+    ran: &Ran,
+    disturbance: &Disturbance,
+) -> Vec<String> {
+    let (Some(before), Some(after)) = (&calm.report, &ran.report) else { return Vec::new() };
+    let (was, is) = (before.verdict.outcome, after.verdict.outcome);
+    let several = subject.drafts.as_deref().map(allowed).filter(|all| all.len() > 1);
+    if several.is_some_and(|all| all.contains(&is)) || was == is {
+        return Vec::new();
+    }
+    let text = format!("undisturbed the run {}, disturbed it {}", was.as_str(), is.as_str());
+    let reasons = after.verdict.reasons().join("; ");
+    // Time that was really lost counts: an objective of time may be missed because of it.
+    let late = |report: &Report| report.objectives.rto.as_ref().and_then(|rto| rto.actual);
+    if is == Verdict::Failed && late(after) > late(before) && only_late(after) {
+        return Vec::new();
+    }
+    if disturbance.mild || is == Verdict::Passed {
+        return vec![format!("{text}: {reasons}")];
+    }
+    // Written by people, with narrow limits: after hours without the program, backups are hours older.
+    let older = subject.drafts.is_none() && disturbance.gap > Duration::from_secs(60);
+    if is == Verdict::Failed && !older && !may_fail(disturbance) {
+        return vec![format!("{text}, because of a broken tool: {reasons}")];
+    }
+    Vec::new()
+}
+
+fn only_late(report: &Report) -> bool {
+    let broken = report.verdict.rules.iter().filter(|rule| !rule.holds);
+    let failing: Vec<&str> =
+        broken.filter(|r| r.effect == Verdict::Failed).map(|rule| rule.id.as_str()).collect();
+    failing == ["objectives"]
+}
+
+/// Answers that take long make a recovery take long, which is a failed recovery beyond its limit.
+fn may_fail(disturbance: &Disturbance) -> bool {
+    disturbance.faults.iter().any(|fault| fault.nth.is_none() && fault.to_string().contains("slow"))
+}
+
+/// The events of a journal whose numbers, digests and chain hold.
+fn chain(bytes: &[u8]) -> Result<Vec<Value>, String> {
+    let text =
+        std::str::from_utf8(bytes).map_err(|why| format!("the journal is no text: {why}"))?;
+    let mut events = Vec::new();
+    let mut head = format!("sha256:{}", "0".repeat(64));
+    for (seq, line) in text.split_terminator('\n').enumerate() {
+        let wrong = |what: &str| format!("record {seq}: {what}");
+        let (covered, rest) = line.rsplit_once(",\"digest\":\"").ok_or(wrong("no digest"))?;
+        let stated = rest.strip_suffix("\"}").ok_or(wrong("no end"))?;
+        let digest = format!("sha256:{}", hex::encode(sha2::Sha256::digest(covered.as_bytes())));
+        if digest != stated {
+            return Err(wrong("the digest does not fit"));
+        }
+        let value: Value = serde_json::from_str(line).map_err(|why| wrong(&why.to_string()))?;
+        if value["prev"] != head.as_str() || value["seq"] != seq {
+            return Err(wrong("it does not follow the one before"));
+        }
+        head = digest;
+        events.push(value["event"].clone());
+    }
+    if events.first().is_none_or(|first| first["type"] != "run_started") {
+        return Err("the journal does not begin with the start of the run".to_owned());
+    }
+    Ok(events)
+}
+
+/// What the events say, gathered plainly.
+#[derive(Default)]
+struct Story {
+    /// The outcome of each step.
+    outcomes: BTreeMap<String, String>,
+    /// The output of each step that came to its end.
+    outputs: BTreeMap<String, Value>,
+    failures: BTreeSet<String>,
+    /// The checks of the last attempt.
+    checks: BTreeMap<String, Vec<Value>>,
+    /// Names of resources, as intended.
+    intended: Vec<String>,
+    /// Names of resources with what became of them, in this order.
+    ended: Vec<(String, Value)>,
+    cancelled: bool,
+    finished: usize,
+    /// The outcome in the last record.
+    at_the_end: String,
+}
+
+impl Story {
+    fn of(events: &[Value], wrong: &mut Vec<String>) -> Self {
+        let mut story = Self::default();
+        let mut attempts: BTreeMap<String, u64> = BTreeMap::new();
+        for (seq, event) in events.iter().enumerate() {
+            let kind = event["type"].as_str().unwrap_or_default();
+            let step = event["step"].as_str().unwrap_or_default().to_owned();
+            let name = || event["key"]["name"].as_str().unwrap_or_default().to_owned();
+            if story.finished > 0 {
+                wrong.push(format!("record {seq}: {kind} after the end of the run"));
+            }
+            let of_step = matches!(
+                kind,
+                "step_started" | "checked" | "attempt_failed" | "step_finished" | "step_left_out"
+            );
+            if of_step && story.outcomes.contains_key(&step) {
+                wrong.push(format!("record {seq}: {kind} of step {step}, which is over"));
+            }
+            match kind {
+                "run_started" if seq > 0 => wrong.push("the run starts twice".to_owned()),
+                "step_started" => {
+                    story.checks.insert(step.clone(), Vec::new());
+                    let last = attempts.entry(step.clone()).or_default();
+                    if event["attempt"].as_u64() != Some(*last + 1) {
+                        wrong.push(format!(
+                            "record {seq}: attempt {} of {step} follows {last}",
+                            event["attempt"]
+                        ));
+                    }
+                    *last += 1;
+                }
+                "checked" => story.checks.entry(step).or_default().push(event["check"].clone()),
+                "step_finished" => story.finish(step, &event["result"]),
+                "step_left_out" => {
+                    let outcome = event["outcome"].as_str().unwrap_or_default().to_owned();
+                    story.outcomes.insert(step, outcome);
+                }
+                "resource_intended" if story.intended.contains(&name()) => {
+                    wrong.push(format!("record {seq}: {} was intended twice", name()));
+                }
+                "resource_intended" => story.intended.push(name()),
+                "resource_released" | "resource_left" => story.ended.push((name(), event.clone())),
+                "cancel_requested" => story.cancelled = true,
+                "run_finished" => {
+                    story.finished += 1;
+                    story.at_the_end = event["outcome"].as_str().unwrap_or_default().to_owned();
+                }
+                _ => {}
+            }
+        }
+        if story.finished != 1 {
+            wrong.push(format!("the run ends {} times", story.finished));
+        }
+        story
+    }
+
+    fn finish(&mut self, step: String, result: &Value) {
+        let outcome = result["outcome"].as_str().unwrap_or_default().to_owned();
+        if !result["failure"].is_null() {
+            self.failures.insert(step.clone());
+        }
+        self.outputs.insert(step.clone(), result["output"].clone());
+        self.outcomes.insert(step, outcome);
+    }
+
+    fn left(&self) -> Vec<&(String, Value)> {
+        self.ended.iter().filter(|(_, event)| event["type"] == "resource_left").collect()
+    }
+}
+
+/// Nothing begins before it may: needs, the declaration of the disaster, the end of what failed.
+fn order(subject: &Subject, events: &[Value], wrong: &mut Vec<String>) {
+    let mut over: BTreeSet<&str> = BTreeSet::new();
+    let mut begun: BTreeSet<&str> = BTreeSet::new();
+    let (mut declared, mut stopped, mut releasing) = (false, None, false);
+    for event in events {
+        let id = event["step"].as_str().unwrap_or_default();
+        let step = subject.plan.steps.iter().find(|step| step.id.as_str() == id);
+        match event["type"].as_str().unwrap_or_default() {
+            "disaster_declared" => declared = true,
+            "release_started" => releasing = true,
+            "resource_released" | "resource_left" if !releasing => {
+                wrong.push("a resource was removed before the steps were over".to_owned());
+            }
+            "step_started" => {
+                let Some(step) = step else { continue };
+                for need in step.needs.iter().filter(|need| !over.contains(need.as_str())) {
+                    wrong.push(format!("step {id} began before {need} was over"));
+                }
+                let prepares = step.phase == redrill::action::Phase::Prepare;
+                if prepares == declared {
+                    wrong.push(format!("step {id} began on the wrong side of the disaster"));
+                }
+                if let Some(stop) = stopped.filter(|_| !begun.contains(id)) {
+                    wrong.push(format!("step {id} began after {stop} had stopped the run"));
+                }
+                begun.insert(id);
+            }
+            "step_finished" => {
+                over.insert(id);
+                let short = event["result"]["outcome"] != "passed"
+                    && event["result"]["outcome"] != "not_run";
+                let stops =
+                    step.is_some_and(|s| s.on_failure == redrill::scenario::OnFailure::Stop);
+                if short && stops && stopped.is_none() {
+                    stopped = Some(id);
+                }
+            }
+            "step_left_out" => drop(over.insert(id)),
+            _ => {}
+        }
+    }
+}
+
+/// Every step has an end, and none passed without having been looked at.
+fn steps(subject: &Subject, story: &Story, wrong: &mut Vec<String>) {
+    for step in &subject.plan.steps {
+        let id = step.id.as_str();
+        let Some(outcome) = story.outcomes.get(id) else {
+            wrong.push(format!("step {id} has no end"));
+            continue;
+        };
+        if outcome != "passed" {
+            continue;
+        }
+        if story.failures.contains(id) {
+            wrong.push(format!("step {id} passed, with a failure"));
+        }
+        let checks = story.checks.get(id).cloned().unwrap_or_default();
+        for check in &checks {
+            let (name, observed) = (&check["name"], check["observed"].as_str().unwrap_or_default());
+            if check["outcome"] != "passed" {
+                wrong.push(format!("step {id} passed, and its check {name} did not"));
+            }
+            if observed.is_empty() || observed == "nothing" || check["population"] == 0 {
+                wrong.push(format!("the check {name} of step {id} passed without an observation"));
+            }
+        }
+        for name in step.expect.keys() {
+            if !checks.iter().any(|check| check["name"] == name.as_str()) {
+                wrong.push(format!("step {id} passed, and {name} was not looked at"));
+            }
+        }
+        for need in &step.needs {
+            let before = story.outcomes.get(need.as_str()).map(String::as_str);
+            let worked = !story.failures.contains(need.as_str());
+            let usable = matches!(before, Some("failed" | "inconclusive")) && worked;
+            if before != Some("passed") && !usable {
+                wrong.push(format!("step {id} passed, and {need} before it did not"));
+            }
+        }
+    }
+}
+
+/// The estate is as it would have been without the run, but for what the journal says is left.
+fn resources(story: &Story, ran: &Ran, wrong: &mut Vec<String>) {
+    let mut expected: Vec<&String> = story.intended.iter().collect();
+    expected.reverse();
+    let ended: Vec<&String> = story.ended.iter().map(|(name, _)| name).collect();
+    if expected != ended {
+        wrong
+            .push(format!("released in another order than the reverse: {ended:?} of {expected:?}"));
+    }
+    let mut unexplained: BTreeSet<&String> =
+        story.left().into_iter().map(|(name, _)| name).collect();
+    for (thing, line, before) in ran.estates.iter().flat_map(|(after, untouched)| {
+        after.iter().map(|(thing, line)| (thing, line, untouched.get(thing)))
+    }) {
+        match before {
+            Some(before) if before == line => {}
+            Some(before) => wrong.push(format!("{thing} was changed: {before} → {line}")),
+            None => {
+                let names =
+                    |name: &&String| thing.contains(name.as_str()) || line.contains(name.as_str());
+                let explained = story.left().into_iter().map(|(name, _)| name).find(names);
+                match explained {
+                    Some(name) => drop(unexplained.remove(name)),
+                    None => wrong.push(format!("{thing} is left over: {line}")),
+                }
+            }
+        }
+    }
+    for (after, untouched) in &ran.estates {
+        for thing in untouched.keys().filter(|thing| !after.contains_key(*thing)) {
+            wrong.push(format!("{thing} is gone"));
+        }
+    }
+    for (name, _) in story.left().into_iter().filter(|(_, event)| event["kept"] != false) {
+        wrong.push(format!("{name} is said to be kept on purpose, and nobody asked for it"));
+    }
+    // What could not be looked up may be gone all the same; saying so is no mistake.
+    for name in unexplained {
+        let why = story.left().into_iter().find(|(left, _)| left == name);
+        let command =
+            why.map(|(_, event)| event["command"].as_str().unwrap_or_default().to_owned());
+        if command.is_none_or(|command| command.is_empty()) {
+            wrong.push(format!("{name} is said to be left, without a command"));
+        }
+    }
+    made_once(ran, wrong);
+}
+
+/// No thing is made twice, and none is deleted that was not made.
+fn made_once(ran: &Ran, wrong: &mut Vec<String>) {
+    let mut volumes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut instances: BTreeMap<&str, usize> = BTreeMap::new();
+    for seen in &ran.requests {
+        if let Some(id) = &seen.made {
+            volumes.entry(&seen.target).or_default().insert(id);
+        }
+        let answered = seen.status == Some(200);
+        if answered && seen.operation == "rds:RestoreDBInstanceFromDBSnapshot" {
+            *instances.entry(&seen.target).or_default() += 1;
+        }
+    }
+    for (token, ids) in volumes.iter().filter(|(_, ids)| ids.len() > 1) {
+        wrong.push(format!("{token} was made {} times", ids.len()));
+    }
+    for (name, times) in instances.iter().filter(|(_, times)| **times > 1) {
+        wrong.push(format!("{name} was made {times} times"));
+    }
+    let strange = |line: &&String| line.contains("redrill:run=") && !line.contains(RUN);
+    for line in ran.estates.iter().flat_map(|(after, _)| after.values()).filter(strange) {
+        wrong.push(format!("something has the tag of another run: {line}"));
+    }
+}
+
+/// The report says what the journal says.
+fn reported(subject: &Subject, story: &Story, report: &Report, wrong: &mut Vec<String>) {
+    let left = story.left().iter().filter(|(_, event)| event["kept"] == false).count();
+    if report.exit.left_behind != left {
+        wrong
+            .push(format!("{left} left in the journal, {} in the report", report.exit.left_behind));
+    }
+    let mut worst = Verdict::Passed;
+    for step in &subject.plan.steps {
+        let outcome = story.outcomes.get(step.id.as_str()).map_or("", String::as_str);
+        let told = report.timeline.steps.iter().find(|told| told.id == step.id);
+        let told = told.map(|told| told.outcome.to_string().replace(' ', "_"));
+        if told.as_deref() != Some(outcome) {
+            wrong
+                .push(format!("step {} {outcome} in the journal, {told:?} in the report", step.id));
+        }
+        let effect = match outcome {
+            "passed" => Verdict::Passed,
+            "failed" => Verdict::Failed,
+            _ => Verdict::Inconclusive,
+        };
+        if step.required {
+            worst = worst.max(effect);
+        }
+    }
+    let at_the_end = match worst {
+        Verdict::Passed => "passed",
+        Verdict::Failed => "failed",
+        Verdict::Inconclusive => "inconclusive",
+    };
+    if story.at_the_end != at_the_end {
+        wrong.push(format!("the last record says {}, the steps {at_the_end}", story.at_the_end));
+    }
+    if story.cancelled || left > 0 {
+        worst = worst.max(Verdict::Inconclusive);
+    }
+    let objectives = report.objectives.outcomes();
+    let missed = objectives.iter().any(|(_, outcome)| outcome.to_string() == "missed");
+    let unmeasured = objectives.iter().any(|(_, outcome)| outcome.to_string() == "not measured");
+    if missed {
+        worst = worst.max(Verdict::Failed);
+    }
+    if unmeasured {
+        worst = worst.max(Verdict::Inconclusive);
+    }
+    if report.verdict.outcome != worst {
+        let is = report.verdict.outcome.as_str();
+        wrong.push(format!("the journal's verdict is {}, the report's {is}", worst.as_str()));
+    }
+    let code = match () {
+        () if !report.exit.refused.is_empty() => 4,
+        () if story.cancelled => 130,
+        () if worst == Verdict::Failed => 1,
+        () if left > 0 => 5,
+        () if worst == Verdict::Inconclusive => 2,
+        () => 0,
+    };
+    if report.exit.code != code {
+        wrong.push(format!("exit code {} instead of {code}", report.exit.code));
+    }
+}
