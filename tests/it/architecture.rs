@@ -105,18 +105,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ),
     (
         "scenario",
-        &[
-            "app",
-            "cli",
-            "engine",
-            "plan",
-            "providers",
-            "report",
-            "render",
-            "sandbox",
-            "aws",
-            "outside",
-        ],
+        &["app", "cli", "engine", "plan", "providers", "report", "render", "sandbox", "aws"],
     ),
     (
         "plan",
