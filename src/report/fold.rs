@@ -377,6 +377,8 @@ pub(super) fn effective(check: &Check) -> Outcome {
     }
 }
 
+/// The step that a record is about. Credentials are also waited for by inventories and while resources are removed, which
+/// are no steps of the plan.
 fn step_of(event: &Event) -> Option<&StepId> {
     match event {
         Event::StepStarted { step, .. }
@@ -384,8 +386,6 @@ fn step_of(event: &Event) -> Option<&StepId> {
         | Event::Checked { step, .. }
         | Event::Found { step, .. }
         | Event::Waited { step, .. }
-        | Event::CredentialsExpired { step, .. }
-        | Event::CredentialsWaited { step, .. }
         | Event::RecoveryPointSeen { step, .. }
         | Event::Reached { step, .. }
         | Event::ResourceIntended { step, .. }

@@ -2,9 +2,7 @@
 
 use super::fold::{Fold, Mark, ResourceFold, effective};
 use super::model::Standstill;
-use super::objectives::{
-    accepted, passed_gates, waiting, waiting_for_credentials, why_not_proven,
-};
+use super::objectives::{accepted, passed_gates, waiting, waiting_for_credentials, why_not_proven};
 use super::parts::{
     ApprovalReport, AttemptReport, CallReport, CheckReport, ClockMoment, FindingReport, Moment,
     PointSeen, ResourceReport, ResourceState, SiteReport, StepReport,

@@ -186,7 +186,10 @@ impl<'a> Rig<'a> {
         let cancel = self.disturbance.cancel.filter(|_| number == 0);
         let cancelling = async {
             world.clock.sleep(cancel.unwrap_or_default()).await;
-            sender.send_replace(cancel.map(|_| "a person of the simulation".to_owned()));
+            sender.send_replace(cancel.map(|_| {
+                let by = "a person of the simulation".to_owned();
+                redrill::engine::Order::Cancel { by, incident: false }
+            }));
             std::future::pending::<()>().await;
         };
         let ended = tokio::select! {

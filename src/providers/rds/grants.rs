@@ -45,7 +45,8 @@ pub(super) fn restore_snapshot(given: &Given, permissions: &[Permission]) -> Vec
     let kind = DbInstanceKind.permissions();
     // Inventories and shared look-ups ask for all instances, by filters or for none by name.
     let narrowed = |action| if action == "rds:DescribeDBInstances" { "*" } else { own.as_str() };
-    let of_kind = |p: &Permission| given.grant(kind, p.action).map(|g| g.on("db", narrowed(p.action)));
+    let of_kind =
+        |p: &Permission| given.grant(kind, p.action).map(|g| g.on("db", narrowed(p.action)));
     all.extend(kind.iter().map(of_kind));
     all.into_iter().flatten().collect()
 }

@@ -18,6 +18,7 @@ mod watches;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use context::field as input_field;
 pub(crate) use values::{Validators, is_of_kind};
 
 use super::diagnostic::Diagnostic;
