@@ -78,7 +78,8 @@ pub(super) fn run(
             None => journal,
         };
         // The people of a rehearsal are the estate's, whoever rehearses.
-        let operator = if new.target.kind().is_rehearsal() { "the operator" } else { &new.operator };
+        let operator =
+            if new.target.kind().is_rehearsal() { "the operator" } else { &new.operator };
         let facts = facts(plan, &new.run, new.seed, started, operator);
         let told = facts.clone();
         let mut opening = vec![first_event(&new, &facts)];

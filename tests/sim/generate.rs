@@ -451,15 +451,15 @@ impl Workshop {
              guard: { write: [primary, dr], canaries: [files/redrill-canary/, files-dr/redrill-canary/], \
              max_duration: 20d, ttl: 21d, max_resources: 30 }\nobjectives:\n",
         );
-        let required: Vec<&str> =
-            self.drafts.iter().filter(|d| d.required).map(|d| d.id.as_str()).collect();
-        if let Some(last) = required.last() {
+        // What runs before the disaster proves nothing that was recovered.
+        let counts = |d: &&Draft| d.required && d.phase != "prepare";
+        if let Some(last) = self.drafts.iter().rev().find(counts).map(|d| &d.id) {
             let _ = writeln!(text, "  rlo: {{ target: it works, proven_by: [{last}] }}");
         }
         if self.drafts.iter().any(|d| d.gate) {
             text.push_str("  rto: { target: 20d, from: declared }\n");
         }
-        if self.drafts.iter().any(|d| d.required && d.uses.ends_with("find_snapshot")) {
+        if self.drafts.iter().filter(counts).any(|d| d.uses.ends_with("find_snapshot")) {
             text.push_str("  rpo: { target: 20d, measure: backup }\n");
         }
         text.push_str("steps:\n");
