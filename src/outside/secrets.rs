@@ -9,6 +9,10 @@ const CONCEALED: &str = "<secret>";
 /// too, a secret of several lines is only known by those that are this long.
 const SHORTEST_FORM: usize = 8;
 
+/// A secret of fewer characters is not taken out: it protects nothing, stands anywhere by chance, and without its letters
+/// neither checks nor names could be read.
+const SHORTEST_SECRET: usize = 4;
+
 /// The secrets that a run has been given, so that they can be taken out of everything that is written down. Copies share
 /// what they know.
 ///
@@ -21,6 +25,9 @@ impl Secrets {
     /// From now on this one is known. Texts from before are not looked at again.
     pub fn learn(&self, secret: &Secret) {
         let text = secret.reveal();
+        if text.chars().count() < SHORTEST_SECRET {
+            return;
+        }
         let mut forms = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut add = |form: Form| {
             if !form.expected.is_empty() && !forms.contains(&form) {
@@ -429,6 +436,13 @@ mod tests {
         let key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END KEY-----\n";
         let concealed = knowing(key).conceal("line 2: MIIEvQIBADANBgkq is wrong");
         assert_eq!(concealed, "line 2: <secret> is wrong");
+    }
+
+    /// A bug that was, found by the simulation: with a password of one letter the names of checks could not be read.
+    #[test]
+    fn regression_what_is_too_short_to_protect_anything_does_not_spoil_the_evidence() {
+        assert_eq!(knowing("r").conceal("encrypted: true"), "encrypted: true");
+        assert_eq!(knowing("r7_x").conceal("said r7_x"), "said <secret>");
     }
 
     #[test]
