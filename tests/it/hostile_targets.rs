@@ -182,7 +182,7 @@ pub(crate) fn words(bytes: &[u8]) {
     secrets.learn(&Secret::new(first));
     let concealed = secrets.conceal(rest);
     assert!(
-        first.is_empty()
+        first.chars().count() < 4
             || "<secret>".contains(first)
             || !concealed.contains(first)
             || may_meet(first)
