@@ -98,7 +98,7 @@ fn denials(drill: &Drill) -> String {
     fn collect(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::String(text) => {
-                let signs = ["AccessDenied", "UnauthorizedOperation", "error without a code"];
+                let signs = ["AccessDenied", "UnauthorizedOperation", "status 403"];
                 if signs.iter().any(|sign| text.contains(sign)) {
                     found.push(text.clone());
                 }

@@ -94,8 +94,8 @@ fn drill_of(drills: &Drills, source: &Source) -> Command {
 const RUN: &str = "orders-restored-0001";
 
 /// What the journal says of the restored instance: its name and its port.
-fn restored(drills: &Drills) -> (String, u16) {
-    let journal = drills.journal(RUN);
+fn restored(drills: &Drills, run: &str) -> (String, u16) {
+    let journal = drills.journal(run);
     let finished = journal
         .iter()
         .map(|record| &record["event"])
@@ -106,8 +106,8 @@ fn restored(drills: &Drills) -> (String, u16) {
 }
 
 /// Asserts that neither RDS nor the machine knows the restored instance any more.
-fn is_gone(drills: &Drills, source: &Source) {
-    let (name, port) = restored(drills);
+fn is_gone(drills: &Drills, run: &str, source: &Source) {
+    let (name, port) = restored(drills, run);
     let words = format!("rds describe-db-instances --db-instance-identifier {name}");
     assert!(source.aws.refusal(&words).contains("DBInstanceNotFound"));
     let answer = TcpStream::connect(("127.0.0.1", port)).map(|_| "a connection");
@@ -144,7 +144,7 @@ fn server_rows_that_the_source_has_lost_are_found_in_the_restored_database() {
         text.starts_with("passed, against") && text.ends_with("not evidence of recovery on AWS")
     );
     assert!(drill.at("/verdict/notice").as_str().unwrap().starts_with("NOT AWS"));
-    is_gone(&drills, &source);
+    is_gone(&drills, RUN, &source);
     // What the drill was given never stands anywhere.
     for file in ["journal.jsonl", "report.json", "report.html", "report.md", "plan.json"] {
         let text = std::fs::read_to_string(drills.path("runs").join(RUN).join(file)).unwrap();
@@ -171,7 +171,7 @@ fn server_a_snapshot_taken_after_the_damage_fails_at_the_query() {
     assert_eq!(drill.check("data", "every order is there"), ("failed".into(), "0".into()));
     assert_eq!(drill.check("data", "ledger balances").0, "passed");
     drill.nothing_is_left(1);
-    is_gone(&drills, &source);
+    is_gone(&drills, RUN, &source);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn server_a_drill_that_was_killed_in_the_restore_goes_on_and_restores_once() {
     let again = journal[before.len()..].iter().map(Value::to_string);
     let again: Vec<_> = again.filter(|one| one.contains("rds:RestoreDBInstance")).collect();
     assert!(again.is_empty(), "{again:#?}");
-    is_gone(&drills, &source);
+    is_gone(&drills, RUN, &source);
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn server_a_drill_whose_machine_died_goes_on_elsewhere_from_its_store() {
     let segments = listed["Contents"].as_array().unwrap();
     let sizes = segments.iter().map(|one| one["Size"].as_u64().unwrap());
     assert_eq!(sizes.sum::<u64>(), here.len() as u64);
-    is_gone(&elsewhere, &source);
+    is_gone(&elsewhere, &run, &source);
 }
 
 /// A database of its own in the MariaDB of `tests/run`.

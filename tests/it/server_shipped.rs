@@ -284,11 +284,13 @@ impl Cluster<'_> {
             succeed(etcd_program("etcdctl").args(["--endpoints", &url, "put", &key, "pod"]));
         }
         let file = self.snapshot();
+        let taken = succeed(std::process::Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]));
         let mut save = etcd_program("etcdctl");
         succeed(save.args(["--endpoints", &url, "snapshot", "save"]).arg(&file));
         self.dr.json(&format!(
-            "s3api put-object --bucket platform-etcd-dr --key cluster-state/latest.db --body {}",
-            file.display()
+            "s3api put-object --bucket platform-etcd-dr --key cluster-state/latest.db --body {} --metadata snapshot-time={}",
+            file.display(),
+            taken.trim()
         ));
     }
 
@@ -307,9 +309,13 @@ impl Cluster<'_> {
     fn answer(&self, verb: &str) {
         let mut command = self.drills.program();
         command.env("USER", "night-shift").args([verb, "last", "restored"]);
-        poll("the question can be answered", Duration::from_secs(60), || {
-            (end(&mut command).code == Some(0)).then_some(())
+        let runs = self.drills.path("runs");
+        poll("the question is asked", Duration::from_secs(60), || {
+            let asked = runs.join("cluster-state-0001/approvals/restored.request.json").exists();
+            let again = runs.join("cluster-state-0002/approvals/restored.request.json").exists();
+            (asked || again).then_some(())
         });
+        succeed(&mut command);
     }
 }
 
@@ -328,7 +334,11 @@ fn server_the_shipped_cluster_state_waits_for_people_who_restore_a_real_etcd() {
         let mut command = drills.run_shipped("cluster-state");
         applications.reached_by(&mut command);
         std::thread::scope(|scope| {
-            let running = scope.spawn(|| end(&mut command));
+            let running = scope.spawn(|| {
+                let ended = end(&mut command);
+                eprintln!("{}\n{}", ended.stderr, ended.stdout);
+                ended
+            });
             let _what_they_started = people();
             Drill::of(&running.join().unwrap())
         })

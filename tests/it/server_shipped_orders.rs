@@ -147,8 +147,8 @@ fn follow(runbook: &str, production: &Production, drills: &Drills) -> String {
     // Giving the recovery up: the name is the only thing that is filled in.
     script.push_str("echo \"RESTORED $RESTORE_ID $RESTORE_PORT\"\n");
     let remove = blocks(afterwards).concat();
-    assert_eq!(remove.matches("<name>").count(), 2, "{remove}");
-    script.push_str(&remove.replace("<name>", "\"$RESTORE_ID\""));
+    assert_eq!(remove.matches("'<name>'").count(), 2, "{remove}");
+    script.push_str(&remove.replace("'<name>'", "\"$RESTORE_ID\""));
     let path = drills.path("programs");
     fs::create_dir(&path).unwrap();
     wrap(

@@ -13,7 +13,8 @@ from pathlib import Path
 from moto.iam.access_control import IAMPolicyStatement
 from moto.rds import models as rds
 from moto.s3 import responses as s3
-from moto_with_postgres import get_bucket_versioning, serve
+from additions import get_bucket_versioning
+from moto_with_postgres import serve
 
 check_element = IAMPolicyStatement._check_element_matches
 

@@ -23,7 +23,7 @@ OPERATIONS = {
     "rds": """DescribeDBInstances DescribeDBSnapshots DescribeDBInstanceAutomatedBackups
         RestoreDBInstanceFromDBSnapshot ModifyDBInstance DeleteDBInstance CopyDBSnapshot
         DeleteDBSnapshot AddTagsToResource ListTagsForResource DescribeEvents DescribeDBParameters
-        DescribeDBParameterGroups DescribeDBSubnetGroups""",
+        DescribeDBParameterGroups DescribeDBSubnetGroups DescribeAccountAttributes""",
     "ec2": """DescribeSnapshots DescribeVolumes CreateVolume DeleteVolume CreateTags DescribeTags
         CopySnapshot DeleteSnapshot DescribeSecurityGroups DescribeAvailabilityZones""",
     "kms": "DescribeKey",
@@ -217,6 +217,12 @@ class Databases(Conformance):
 
         return seen, wait_for(arrived)
 
+    def instances_used(self):
+        quotas = self.rds.describe_account_attributes()["AccountQuotas"]
+        used = [q["Used"] for q in quotas if q["AccountQuotaName"] == "DBInstances"]
+        self.assertEqual(len(used), 1, quotas)
+        return used[0]
+
     def test_a_restored_instance_comes_up_changes_and_goes(self):
         request = {
             "DBInstanceIdentifier": "orders-drill",
@@ -224,8 +230,10 @@ class Databases(Conformance):
             "DBInstanceClass": "db.t4g.medium",
             "Tags": [{"Key": "redrill:run", "Value": "7"}],
         }
+        before = self.instances_used()
         answer = self.rds.restore_db_instance_from_db_snapshot(**request)
         self.assertEqual(answer["DBInstance"]["DBInstanceStatus"], "creating")
+        self.assertEqual(self.instances_used(), before + 1)
         self.assertNotIn("Endpoint", answer["DBInstance"])
         self.refuses(
             *("DBInstanceAlreadyExists", 400, self.rds.restore_db_instance_from_db_snapshot),
