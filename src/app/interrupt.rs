@@ -1,6 +1,7 @@
 use super::orders;
 use super::runs::RunFolder;
 use crate::engine::{Order, Orders};
+use crate::time::Clock;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
@@ -59,6 +60,7 @@ impl Interrupts {
     pub(super) async fn listen(&self, mut done: watch::Receiver<bool>) -> bool {
         let mut terminate =
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+        let clock = Clock::system();
         let mut signals = 0;
         loop {
             let who = tokio::select! {
@@ -67,7 +69,7 @@ impl Interrupts {
                 _ = tokio::signal::ctrl_c() => "^C at the terminal",
                 // Without the handler the signal ends the process, and the run can be resumed.
                 Some(()) = async { terminate.as_mut()?.recv().await } => "the signal to terminate",
-                () = tokio::time::sleep(orders::LOOK) => {
+                () = clock.sleep(orders::LOOK) => {
                     self.look_for_orders();
                     continue;
                 }

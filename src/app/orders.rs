@@ -7,6 +7,7 @@ use super::runs::RunFolder;
 use crate::engine::Order;
 use crate::error::{Error, Result};
 use crate::journal::Hold;
+use crate::time::Clock;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -98,9 +99,10 @@ fn waited_until_taken(place: &Path) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|e| Error::broken(format!("no runtime: {e}")))?;
     Ok(runtime.block_on(async {
+        let clock = Clock::system();
         let taken = async {
             while place.exists() {
-                tokio::time::sleep(LOOK / 2).await;
+                clock.sleep(LOOK / 2).await;
             }
         };
         tokio::time::timeout(PATIENCE, taken).await.is_ok()

@@ -8,7 +8,7 @@ use crate::cli::{AbortArgs, Format, ResumeArgs, SteerArgs};
 use crate::engine::{LONGEST_REMOVAL, Order};
 use crate::error::{Error, ExitCode, Result};
 use crate::providers;
-use crate::time::HumanDuration;
+use crate::time::{Clock, HumanDuration};
 use serde_json::json;
 use std::time::Duration;
 
@@ -83,8 +83,9 @@ fn wait_for_its_end(folder: &RunFolder) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|e| Error::broken(format!("no runtime: {e}")))?;
     runtime.block_on(async {
+        let clock = Clock::system();
         while orders::is_at_work(folder)? {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            clock.sleep(Duration::from_millis(500)).await;
         }
         Ok(())
     })

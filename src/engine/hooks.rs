@@ -75,15 +75,14 @@ pub async fn tell(
         "text": message.text, "moment": message.moment, "run": facts.run, "scenario": facts.scenario,
         "step": message.step,
     });
-    let told = match (&hook.run, &hook.post) {
+    match (&hook.run, &hook.post) {
         (Some(argv), _) => run(outside, argv, body.to_string(), message.moment).await,
         (None, Some(url)) => match url.resolve(outside) {
             Ok(url) => post(outside, url.reveal(), body.to_string()).await,
             Err(error) => Err(error.to_string()),
         },
         (None, None) => Err("the hook says neither run nor post".to_owned()),
-    };
-    told
+    }
 }
 
 /// The name under which an estate may answer for hooks.

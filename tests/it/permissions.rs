@@ -227,7 +227,7 @@ fn every_call_on_the_wire_is_declared_and_every_declaration_is_used() {
                     let may =
                         |action: &&str| declared.contains(&(site.clone(), (*action).to_owned()));
                     assert!(
-                        wanted.is_empty() || wanted.iter().any(|action| may(action)),
+                        wanted.is_empty() || wanted.iter().any(&may),
                         "{scenario} in {name}: {call} at {site} is not declared"
                     );
                     let used = wanted.into_iter().filter(&may);

@@ -284,7 +284,7 @@ impl Cluster<'_> {
             succeed(etcd_program("etcdctl").args(["--endpoints", &url, "put", &key, "pod"]));
         }
         let file = self.snapshot();
-        let taken = succeed(std::process::Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]));
+        let taken = succeed(Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]));
         let mut save = etcd_program("etcdctl");
         succeed(save.args(["--endpoints", &url, "snapshot", "save"]).arg(&file));
         self.dr.json(&format!(
