@@ -22,6 +22,11 @@ pub trait Recorder: Send + Sync {
     fn record(&self, event: Event) -> BoxFuture<'_, Result<(), StepError>>;
     /// True when the ledger already holds this resource, intended or owned: an earlier attempt or process may have made it.
     fn holds(&self, key: &ResourceKey) -> bool;
+    /// What a step has made is late when it is not ready at this time (UTC): the step's limit after it was made. A process
+    /// that died meanwhile does not give a slow recovery more time than it would have had. `None` while nothing is made.
+    fn late_from(&self, _step: &StepId) -> Option<DateTime<Utc>> {
+        None
+    }
     /// Tells whoever watches what the step is doing. Not kept.
     fn progress(&self, step: &StepId, text: &str);
 }

@@ -124,6 +124,12 @@ impl Progress {
         self.last_not_ready = Some(asked);
         let waited = context.waited_for_credentials().saturating_sub(self.waited_before);
         let elapsed = context.clock.elapsed().saturating_sub(self.began).saturating_sub(waited);
+        if context.recorder.late_from(&context.step).is_some_and(|late| asked >= late) {
+            return Err(StepError::timed_out(format!(
+                "{} took longer than the step's limit; last seen: {state}",
+                plan.what
+            )));
+        }
         if elapsed >= plan.limit {
             return Err(StepError::timed_out(format!(
                 "{} took longer than {}; last seen: {state}",

@@ -351,7 +351,9 @@ impl Loop<'_> {
     }
 
     fn context(&self, step: StepId, at: Option<SiteName>, calls: CallLog) -> StepContext {
-        let recorder = ToLoop { requests: self.requests.clone(), state: self.state.clone() };
+        let limit = self.plan.step(&step).map_or(Duration::MAX, |step| step.timeout.0);
+        let (requests, state) = (self.requests.clone(), self.state.clone());
+        let recorder = ToLoop { requests, state, limit };
         StepContext {
             facts: self.facts.clone(),
             step,

@@ -1,8 +1,10 @@
 use crate::action::{Recorder, StepError};
 use crate::ids::StepId;
 use crate::journal::{Event, ResourceKey, RunState};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// What steps ask of the loop.
@@ -24,6 +26,8 @@ pub(super) fn look<T>(state: &SharedState, at: impl FnOnce(&RunState) -> T) -> T
 pub(super) struct ToLoop {
     pub(super) requests: mpsc::UnboundedSender<Request>,
     pub(super) state: SharedState,
+    /// The limit of the step.
+    pub(super) limit: Duration,
 }
 
 impl Recorder for ToLoop {
@@ -39,6 +43,11 @@ impl Recorder for ToLoop {
 
     fn holds(&self, key: &ResourceKey) -> bool {
         look(&self.state, |state| state.ledger.get(key).is_some())
+    }
+
+    fn late_from(&self, step: &StepId) -> Option<DateTime<Utc>> {
+        let made = look(&self.state, |state| state.made.get(step).copied())?;
+        made.checked_add_signed(TimeDelta::from_std(self.limit).ok()?)
     }
 
     fn progress(&self, step: &StepId, text: &str) {

@@ -3,8 +3,9 @@
 use super::attempt::{Attempt, run_once};
 use crate::action::{ActionEntry, Recorder, StepContext, StepError};
 use crate::ids::StepId;
-use crate::journal::{Event, Outcome, ResourceKey};
+use crate::journal::{Event, FailureClass, Outcome, ResourceKey};
 use crate::plan::PlannedStep;
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Looks at once, every `every`, and a last time when the others are `over`. Ends early with the look that fell short,
-/// or with the last of as many failed looks in a row as the step may have attempts.
+/// or with the last of as many failed looks in a row as the step may have attempts. A look that makes no check counts as a
+/// failed one, and so does one that takes longer than the step's limit.
 ///
 /// Only the first look and the last one are written down: what lies between was as expected.
 pub(super) async fn keep_watch(
@@ -31,6 +33,7 @@ pub(super) async fn keep_watch(
         let limit = step.timeout.0;
         let attempt =
             run_once(looking.clone(), step.clone(), action.clone(), input.clone(), limit).await;
+        let attempt = held.must_have_looked(attempt);
         looks += 1;
         failures = if matches!(attempt, Attempt::Failed(_)) { failures + 1 } else { 0 };
         let ends = is_last
@@ -39,7 +42,10 @@ pub(super) async fn keep_watch(
                     checks.iter().any(|c| c.outcome != Outcome::Passed) || held.fell_short()
                 }
                 Attempt::Failed(error) => {
-                    !error.class().may_pass() || failures >= step.retry.attempts
+                    let class = error.class();
+                    // A look has a limit of its own: the next one may be within it.
+                    let for_good = !class.may_pass() && class != FailureClass::TimedOut;
+                    for_good || failures >= step.retry.attempts
                 }
             };
         if (ends || looks == 1)
@@ -81,6 +87,20 @@ impl HeldBack {
         self.events().iter().any(short)
     }
 
+    /// A look that checked nothing has seen nothing.
+    fn must_have_looked(&self, attempt: Attempt) -> Attempt {
+        match attempt {
+            Attempt::Done { checks, .. } if checks.is_empty() && !self.has_checked() => {
+                Attempt::Failed(StepError::transient("the look made no check"))
+            }
+            other => other,
+        }
+    }
+
+    fn has_checked(&self) -> bool {
+        self.events().iter().any(|event| matches!(event, Event::Checked { .. }))
+    }
+
     fn forget(&self) {
         self.events().clear();
     }
@@ -106,6 +126,10 @@ impl Recorder for HeldBack {
 
     fn holds(&self, key: &ResourceKey) -> bool {
         self.journal.holds(key)
+    }
+
+    fn late_from(&self, step: &StepId) -> Option<DateTime<Utc>> {
+        self.journal.late_from(step)
     }
 
     fn progress(&self, step: &StepId, text: &str) {

@@ -1,4 +1,4 @@
-use super::{Check, Event, InventoryTime, Ledger, Outcome, Record, StepResult, WorldKind};
+use super::{Check, Event, Holding, InventoryTime, Ledger, Outcome, Record, StepResult, WorldKind};
 use crate::ids::{Digest, RunId, StepId};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -23,6 +23,8 @@ pub struct RunState {
     pub disaster: Option<DateTime<Utc>>,
     /// The resources.
     pub ledger: Ledger,
+    /// When each step was first known to have made the newest of its resources.
+    pub made: BTreeMap<StepId, DateTime<Utc>>,
     /// The inventories that were taken.
     pub inventories: BTreeSet<InventoryTime>,
     /// Who or what ended the run early.
@@ -156,6 +158,11 @@ impl RunState {
         }
         if self.head.is_none() != matches!(record.event, Event::RunStarted { .. }) {
             return Err("the run starts exactly once, with the first record".to_owned());
+        }
+        if let Event::ResourceOwned { key, .. } = &record.event
+            && let Some(Holding::Intended { step }) = self.ledger.get(key)
+        {
+            self.made.insert(step.clone(), record.at);
         }
         self.ledger.apply(&record.event)?;
         match &record.event {

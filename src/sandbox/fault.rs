@@ -219,14 +219,9 @@ impl FaultTable {
         Self(faults.into_iter().map(|fault| (fault, 0)).collect())
     }
 
-    /// Counts a call made so long after the estate was opened. The first fault that it meets, if any.
-    pub(crate) fn meet(
-        &mut self,
-        call: &str,
-        region: &str,
-        since_opened: Duration,
-    ) -> Option<FaultEffect> {
-        let mut met = None;
+    /// Counts a call made so long after the estate was opened, and says what goes wrong with it.
+    pub(crate) fn meet(&mut self, call: &str, region: &str, since_opened: Duration) -> Met {
+        let mut met = Met::default();
         for (fault, seen) in &mut self.0 {
             let elsewhere = fault.region.as_deref().is_some_and(|r| r != region);
             let at_another_time = matches!(&fault.effect,
@@ -237,12 +232,26 @@ impl FaultTable {
             *seen += 1;
             let this =
                 fault.nth.is_none_or(|n| n == *seen) && fault.times.is_none_or(|n| *seen <= n);
-            if this && met.is_none() {
-                met = Some(fault.effect.clone());
+            let place = match &fault.effect {
+                FaultEffect::Stuck | FaultEffect::Broken => &mut met.creation,
+                _ => &mut met.wire,
+            };
+            if this && place.is_none() {
+                *place = Some(fault.effect.clone());
             }
         }
         met
     }
+}
+
+/// What goes wrong with a call: the first fault of each kind that it meets. They do not hide each other: what is stuck is
+/// stuck although the answer was slow.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Met {
+    /// At the wire.
+    pub(crate) wire: Option<FaultEffect>,
+    /// With what the call creates.
+    pub(crate) creation: Option<FaultEffect>,
 }
 
 /// Whether there is a simulated operation that the pattern names: a fault that nothing can meet proves nothing.
@@ -328,13 +337,13 @@ mod tests {
     fn only_the_calls_that_a_fault_names_meet_it() {
         let read = |t: &str| t.parse::<Fault>().unwrap();
         let mut table = FaultTable::new([read("rds:D*#2=stuck"), read("rds:*@a<1=reset")]);
-        assert_eq!(table.meet("ec2:DescribeVolumes", "a", Duration::ZERO), None);
-        assert_eq!(table.meet("rds:DescribeDBInstances", "b", Duration::ZERO), None);
-        assert_eq!(
-            table.meet("rds:DescribeDBInstances", "a", Duration::ZERO),
-            Some(FaultEffect::Stuck)
-        );
-        assert_eq!(table.meet("rds:CopyDBSnapshot", "a", Duration::ZERO), None);
+        let mut meet = |call: &str, region: &str| table.meet(call, region, Duration::ZERO);
+        let stuck = Met { creation: Some(FaultEffect::Stuck), ..Met::default() };
+        assert_eq!(meet("ec2:DescribeVolumes", "a"), Met::default());
+        assert_eq!(meet("rds:DescribeDBInstances", "b"), Met::default());
+        let both = Met { wire: Some(FaultEffect::Reset), ..stuck };
+        assert_eq!(meet("rds:DescribeDBInstances", "a"), both, "they do not hide each other");
+        assert_eq!(meet("rds:CopyDBSnapshot", "a"), Met::default());
     }
 
     #[test]
@@ -343,7 +352,7 @@ mod tests {
         let mut table = FaultTable::new([fault]);
         let mut meets = |minutes: u64| {
             let met = table.meet("rds:X", "a", Duration::from_secs(60 * minutes));
-            met.is_some()
+            met.wire.is_some()
         };
         assert_eq!(
             [0, 19, 20, 49, 50, 90].map(&mut meets),

@@ -5,7 +5,7 @@
 
 use super::connector::Connector;
 use super::estate::{AccountId, Estate};
-use super::fault::{Fault, FaultEffect};
+use super::fault::{Fault, FaultEffect, Met};
 use super::s3::{self, S3State};
 use super::services::{self, Call, Mark};
 use super::state::{PlaceKey, State};
@@ -247,7 +247,7 @@ impl State {
         let region = asked.scope.as_ref().map_or("", |s| s.region.as_str());
         let name = asked.service.map_or("unknown", Service::name);
         let since_opened = (now - self.estate.now).to_std().unwrap_or_default();
-        let fault = self.faults.meet(&format!("{name}:{}", asked.action), region, since_opened);
+        let met = self.faults.meet(&format!("{name}:{}", asked.action), region, since_opened);
         let account = match self.authenticate(asked, now) {
             Ok(account) => account,
             Err(error) => {
@@ -271,9 +271,9 @@ impl State {
         let verdict = if self.lost.contains_key(&needed) && !self.regained.contains(&needed) {
             Verdict::Lost
         } else {
-            self.perform(asked, place, now, fault.as_ref(), &request_id)
+            self.perform(asked, place, now, &met, &request_id)
         };
-        Arrival { request_id, latency, fault, verdict }
+        Arrival { request_id, latency, fault: met.wire, verdict }
     }
 
     fn perform(
@@ -281,11 +281,11 @@ impl State {
         asked: &Asked,
         place: PlaceKey,
         now: chrono::DateTime<chrono::Utc>,
-        fault: Option<&FaultEffect>,
+        met: &Met,
         request_id: &str,
     ) -> Verdict {
         let service = asked.service.unwrap_or(Service::Rds);
-        let refused = match fault {
+        let refused = match &met.wire {
             Some(FaultEffect::Reset) => return Verdict::Reset,
             Some(FaultEffect::Throttle) => Some(services::throttled(service)),
             Some(FaultEffect::ServerError) => Some(services::server_error(service)),
@@ -301,12 +301,12 @@ impl State {
         if service == Service::S3 {
             return Verdict::Object;
         }
-        let mark = match fault {
+        let mark = match met.creation {
             Some(FaultEffect::Stuck) => Some(Mark::Stuck),
             Some(FaultEffect::Broken) => Some(Mark::Broken),
             _ => None,
         };
-        let blind_since = match fault {
+        let blind_since = match &met.wire {
             Some(FaultEffect::Stale(by)) => {
                 chrono::TimeDelta::from_std(by.0).ok().map(|by| now - by)
             }

@@ -363,6 +363,26 @@ fn regression_attempts_that_died_with_their_process_do_not_use_up_the_retries() 
 }
 
 #[test]
+fn regression_a_process_that_dies_gives_a_slow_recovery_no_more_time() {
+    let ready_after = |seconds: i64| {
+        vec![step("a", json!({ "make": true, "ready_after": seconds })).within(100)]
+    };
+    let whole = rig(ready_after(170)).run();
+    assert_eq!(whole.outcome("a"), Outcome::Failed, "it takes longer than its limit");
+    let owned = |r: &Record| matches!(r.event, Event::ResourceOwned { .. });
+    let made = whole.records.iter().position(owned).unwrap();
+    let resumed = |seconds, gap| {
+        let ran = rig(ready_after(seconds)).after(&whole.records[..=made], gap).run();
+        ran.outcome("a")
+    };
+    // Somebody looks again after 90 seconds, and at 100 it is still not ready.
+    assert_eq!(resumed(170, 90), Outcome::Failed);
+    // Nobody can say that what is ready after a gap was not ready in time.
+    assert_eq!(resumed(170, 200), Outcome::Passed);
+    assert_eq!(resumed(95, 90), Outcome::Passed);
+}
+
+#[test]
 fn a_step_is_never_both_running_and_over() {
     let ran = rig(vec![step("a", lasting(1)), step("b", lasting(2)).needs("a")]).run();
     let over = |s: &StepState| s.outcome().is_some();

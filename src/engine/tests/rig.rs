@@ -1,8 +1,9 @@
 //! A run under construction, in a world of the tests' own, with steps that read like a scenario.
 
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Found, HandInput, Permission, Phase, Registry,
-    ResourceContext, ResourceKind, RunFacts, SiteUse, StepContext, StepError, own,
+    Action, ActionFacts, ByHand, Effect, Exercised, Found, HandInput, Look, Permission, Phase,
+    Registry, ResourceContext, ResourceKind, RunFacts, SiteUse, StepContext, StepError, WaitPlan,
+    own,
 };
 use crate::aws::{GuardPolicy, Place, SiteSession};
 use crate::engine::{Drive, DriveError, Keep, Order, World, drive};
@@ -17,6 +18,7 @@ use crate::outside::{
 use crate::plan::{Plan, PlannedStep};
 use crate::scenario::{DataClass, Disaster, DisasterKind, Guard, Objectives, OnFailure, Site};
 use crate::time::{Clock, RetryPolicy};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,9 @@ struct Input {
     make: bool,
     #[serde(default)]
     lose_reply: bool,
+    /// It waits for something that is ready so many seconds after the run's start, whatever happens to processes.
+    #[serde(default)]
+    ready_after: Option<i64>,
     /// From then on, in seconds after the start of the process, the work fails.
     #[serde(default)]
     red_after: Option<u64>,
@@ -107,6 +112,15 @@ impl Action for Work {
             .await?;
         }
         context.clock.sleep(Duration::from_secs(input.seconds)).await;
+        if let Some(seconds) = input.ready_after {
+            let ready = began() + TimeDelta::seconds(seconds);
+            let plan = WaitPlan::new("thing ready", Duration::from_secs(60), HOUR);
+            let look = || async {
+                let is_ready = context.clock.now() >= ready;
+                Ok(if is_ready { Look::Ready(()) } else { Look::NotYet("creating".to_owned()) })
+            };
+            context.wait(&plan, look).await?;
+        }
         if input.red_after.is_some_and(|red| context.clock.elapsed().as_secs() >= red) {
             return Err(StepError::recovery("the light is red"));
         }
@@ -366,8 +380,7 @@ impl Rig {
     }
 
     async fn run_inside(self) -> Ran {
-        let began = "2026-11-22T00:00:00Z".parse().unwrap();
-        let last = self.state.last_at.unwrap_or(began);
+        let last = self.state.last_at.unwrap_or_else(began);
         let clock = Clock::simulated(last + Duration::from_secs(self.gap));
         let policy = Arc::new(GuardPolicy::default());
         let place =
@@ -436,6 +449,13 @@ impl Rig {
         let records = read_bytes(&bytes).map(|c| c.records).unwrap_or_default();
         Ran { result, records, estate: self.estate, seconds: clock.elapsed().as_secs() }
     }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// When the tests' runs begin.
+fn began() -> DateTime<Utc> {
+    "2026-11-22T00:00:00Z".parse().unwrap()
 }
 
 pub(super) fn start(plan: &Plan, facts: &RunFacts) -> Event {

@@ -2,12 +2,18 @@
 
 use super::rig::{cancel, lasting, making, rig, step};
 use crate::journal::{Event, Outcome};
-use serde_json::json;
+use crate::plan::PlannedStep;
+use serde_json::{Value, json};
+
+/// The work of a step that watches, and what is expected of it.
+fn light(with: Value) -> PlannedStep {
+    step("watch", with).expecting("value", ">= 0")
+}
 
 #[test]
 fn a_watch_looks_until_the_others_are_over_and_then_a_last_time() {
     let steps = vec![
-        step("watch", lasting(0)).prepare().watching(60),
+        light(json!({})).prepare().watching(60),
         step("p", lasting(100)).prepare(),
         step("a", lasting(190)).needs("p"),
     ];
@@ -22,7 +28,7 @@ fn a_watch_looks_until_the_others_are_over_and_then_a_last_time() {
 #[test]
 fn a_watch_that_turns_red_cancels_the_run_and_what_was_made_is_removed() {
     let steps = vec![
-        step("watch", json!({ "red_after": 150 })).watching(60),
+        light(json!({ "red_after": 150 })).watching(60),
         step("a", making()),
         step("b", lasting(5000)).needs("a"),
     ];
@@ -35,7 +41,7 @@ fn a_watch_that_turns_red_cancels_the_run_and_what_was_made_is_removed() {
 #[test]
 fn a_watch_that_cannot_look_cancels_the_run_after_as_many_attempts_as_it_has() {
     let steps = |failures| {
-        let mut watch = step("watch", lasting(0)).watching(60);
+        let mut watch = light(json!({})).watching(60);
         watch.retry.attempts = 3;
         rig(vec![watch, step("a", lasting(500))]).fails_at_first("watch", failures).run()
     };
@@ -49,7 +55,7 @@ fn a_watch_that_cannot_look_cancels_the_run_after_as_many_attempts_as_it_has() {
 #[test]
 fn a_watch_goes_on_in_the_process_that_takes_over() {
     let steps = || {
-        let red = step("watch", json!({ "red_after": 40 })).watching(30);
+        let red = light(json!({ "red_after": 40 })).watching(30);
         vec![red, step("a", lasting(100))]
     };
     let first = rig(steps()).run();
@@ -60,7 +66,7 @@ fn a_watch_goes_on_in_the_process_that_takes_over() {
 
 #[test]
 fn only_the_first_and_the_last_look_are_written_down() {
-    let watch = step("watch", json!({ "value": 3 })).watching(10).expecting("value", "= 3");
+    let watch = light(json!({ "value": 3 })).watching(10);
     let ran = rig(vec![watch, step("a", lasting(1000))]).run();
     let checks = ran.records.iter().filter(|r| matches!(r.event, Event::Checked { .. })).count();
     assert_eq!(checks, 1, "what the outputs should be is judged once, at the end");
@@ -69,7 +75,7 @@ fn only_the_first_and_the_last_look_are_written_down() {
 
 #[test]
 fn a_watch_ends_with_a_run_that_is_cancelled_or_stops() {
-    let steps = || vec![step("watch", lasting(0)).watching(10), step("a", lasting(100))];
+    let steps = || vec![light(json!({})).watching(10), step("a", lasting(100))];
     let mut cancelled = rig(steps());
     cancelled.orders = vec![(50, cancel())];
     assert_eq!(cancelled.run().seconds, 50);
@@ -77,4 +83,27 @@ fn a_watch_ends_with_a_run_that_is_cancelled_or_stops() {
     let stopped = stopped.run();
     assert_eq!(stopped.state().finished, Some(Outcome::Failed));
     assert_eq!(stopped.outcome("watch"), Outcome::Passed);
+}
+
+#[test]
+fn regression_a_watch_that_checks_nothing_is_not_green() {
+    let mut blind = step("watch", lasting(0)).watching(60);
+    blind.retry.attempts = 2;
+    let ran = rig(vec![blind, step("a", lasting(500))]).run();
+    assert_eq!(ran.outcome("watch"), Outcome::Inconclusive);
+    assert_eq!(ran.seconds, 60, "the second empty look ends it");
+    assert_ne!(ran.state().finished, Some(Outcome::Passed));
+}
+
+#[test]
+fn regression_a_look_that_takes_too_long_is_tried_again() {
+    let looks = |attempts| {
+        let mut slow = light(lasting(30)).watching(60).within(20);
+        slow.retry.attempts = attempts;
+        rig(vec![slow, step("a", lasting(500))]).run()
+    };
+    let ran = looks(3);
+    assert_eq!(ran.outcome("watch"), Outcome::Failed);
+    // Three looks of 20 seconds, with a minute between them.
+    assert_eq!((looks(1).seconds, ran.seconds), (20, 180));
 }
