@@ -364,9 +364,8 @@ fn regression_attempts_that_died_with_their_process_do_not_use_up_the_retries() 
 
 #[test]
 fn regression_a_process_that_dies_gives_a_slow_recovery_no_more_time() {
-    let ready_after = |seconds: i64| {
-        vec![step("a", json!({ "make": true, "ready_after": seconds })).within(100)]
-    };
+    let ready_after =
+        |seconds: i64| vec![step("a", json!({ "make": true, "ready_after": seconds })).within(100)];
     let whole = rig(ready_after(170)).run();
     assert_eq!(whole.outcome("a"), Outcome::Failed, "it takes longer than its limit");
     let owned = |r: &Record| matches!(r.event, Event::ResourceOwned { .. });
