@@ -26,6 +26,8 @@ mod hostile_secrets;
 #[cfg(test)]
 mod hostile_targets;
 #[cfg(test)]
+mod ladder;
+#[cfg(test)]
 mod loopback;
 #[cfg(test)]
 mod permissions;
@@ -44,7 +46,11 @@ mod server_browser;
 #[cfg(test)]
 mod server_crash;
 #[cfg(test)]
+mod server_databases;
+#[cfg(test)]
 mod server_iam;
+#[cfg(test)]
+mod server_ladder;
 #[cfg(test)]
 mod server_moto;
 #[cfg(test)]

@@ -120,6 +120,9 @@ pub(super) fn meaning(error: &sqlx::Error) -> OutsideError {
         sqlx::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => {
             OutsideError::Failed(format!("TLS: {e}"))
         }
+        sqlx::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            OutsideError::Unreachable("the server closed the connection".to_owned())
+        }
         sqlx::Error::Io(e) => OutsideError::Unreachable(e.to_string()),
         sqlx::Error::Tls(e) => OutsideError::Failed(format!("TLS: {e}")),
         other => OutsideError::Failed(other.to_string()),

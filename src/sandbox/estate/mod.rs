@@ -10,8 +10,8 @@ mod schedule;
 mod volume;
 
 pub use database::{
-    CannedAnswer, DatabaseData, DatabaseEstate, Heartbeat, ManualSnapshot, ReplicatedSnapshots,
-    SnapshotSchedule,
+    CannedAnswer, DatabaseData, DatabaseEstate, Heartbeat, Hydration, ManualSnapshot,
+    ReplicatedSnapshots, SnapshotSchedule,
 };
 pub use place::{
     AccountEstate, KmsKeyEstate, KmsKeyState, ParameterGroupEstate, PlaceEstate, SecretEstate,
