@@ -1,8 +1,8 @@
 //! The rungs of `sql.check` in rehearsals of the shipped orders-db: every kind of damage turns its check red.
 
 use crate::program::Program;
-use crate::rehearsals::red;
-use serde_json::Value;
+use crate::rehearsals::{assert_nothing_left, red};
+use serde_json::{Value, json};
 
 /// What is red in the shipped estate, with this damage in the copies.
 fn rehearsed(damage: &str, answers: &str) -> Vec<String> {
@@ -86,4 +86,94 @@ fn a_watermark_that_is_too_old_misses_the_objective_and_none_at_all_is_no_answer
     assert_eq!(objective("update heartbeat set committed_at = '2026-11-18T00:00:00Z'"), "missed");
     let red = rehearsed("delete from heartbeat", "");
     assert_eq!(red, ["check data: newest data inconclusive", "step data inconclusive"]);
+}
+
+const DEEPER: &str = r#"
+  - id: write
+    phase: verify
+    gate: assurance
+    at: dr
+    uses: sql.try_write
+    with:
+      endpoint: "{{steps.restore.endpoint}}"
+      port: "{{steps.restore.port}}"
+      database: orders
+      credentials: { secret: orders/readonly, at: dr }
+      effect: own
+
+  - id: fast
+    phase: verify
+    gate: assurance
+    uses: sql.hydrate
+    timeout: 4h
+    with:
+      endpoint: "{{steps.restore.endpoint}}"
+      port: "{{steps.restore.port}}"
+      database: orders
+      credentials: { secret: orders/readonly, at: dr }
+      within: 3h
+"#;
+
+/// The shipped scenario with a write and a wait for fast reads, in storage that loads within two hours.
+fn deeper(change: (&str, &str)) -> (Program, Value) {
+    let program = Program::new();
+    let scenario = program.read("scenarios/orders-db.yaml");
+    let scenario = format!("{scenario}{DEEPER}");
+    assert!(change.0.is_empty() || scenario.contains(change.0));
+    program.write("orders-db.yaml", scenario.replace(change.0, change.1));
+    let estate = program.read("scenarios/estates/orders-db.yaml");
+    let hydration = "        hydration: { takes: 2h, cold: 40ms, warm_up: 10m }\n        schedule:";
+    program.write("estate.yaml", estate.replacen("        schedule:", hydration, 1));
+    let arguments = ["--sandbox", "--format", "json", "--quiet", "--estate", "estate.yaml"];
+    let ran = program.run(&[&["run", "orders-db.yaml"][..], &arguments].concat());
+    assert!(ran.stdout.starts_with('{'), "{}", ran.stderr);
+    let report = ran.json()["runs"][0]["report"].clone();
+    (program, report)
+}
+
+#[test]
+fn reads_are_slow_until_the_storage_is_loaded_and_a_write_leaves_nothing() {
+    let (program, report) = deeper(("within: 3h", "within: 3h"));
+    assert_eq!(red(&report), Vec::<String>::new());
+    assert_nothing_left(&report);
+    let journal = program.read("runs/orders-db-0001/journal.jsonl");
+    let events: Vec<Value> =
+        journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let found = |kind: &str, field: &str, value: &str| {
+        let is = |record: &&Value| {
+            record["event"]["type"] == kind && record["event"][field].as_str() == Some(value)
+        };
+        events.iter().find(is).unwrap_or_else(|| panic!("no {kind} with {field} {value}"))
+    };
+    found("reached", "point", "hydrated");
+    let output = &found("step_finished", "step", "fast")["event"]["result"]["output"];
+    assert_eq!(
+        (&output["first"]["p95_us"], &output["last"]["p95_us"]),
+        (&json!(40_000), &json!(1_000))
+    );
+    // Of the two hours, the restore takes 24 minutes, and the last twentieth may be slow.
+    assert!(output["rounds"].as_u64().unwrap() > 60, "{output}");
+    let released: Vec<_> =
+        events.iter().filter(|record| record["event"]["type"] == "resource_released").collect();
+    assert_eq!(released.len(), 2);
+    assert_eq!(released[0]["event"]["key"]["kind"], "sql.schema");
+}
+
+#[test]
+fn reading_everything_makes_reads_fast_earlier() {
+    let (program, report) = deeper(("within: 3h", "within: 3h\n      warm_up: true"));
+    assert_eq!(red(&report), Vec::<String>::new());
+    let journal = program.read("runs/orders-db-0001/journal.jsonl");
+    assert!(journal.contains("\"point\":\"hydrated\""));
+    assert!(journal.contains("\"rounds\":9"), "nine rounds: one before each part, and the last");
+}
+
+#[test]
+fn reads_that_stay_slow_fail_and_a_login_that_is_refused_writes_nothing() {
+    let (_, report) = deeper(("within: 3h", "within: 10m"));
+    assert_eq!(red(&report), ["check fast: read latency failed", "step fast failed"]);
+    assert_nothing_left(&report);
+    let (_, report) = deeper(("      effect: own", "      user: nobody\n      effect: own"));
+    assert_eq!(red(&report), ["step write inconclusive"]);
+    assert_nothing_left(&report);
 }

@@ -136,6 +136,10 @@ impl PostgresSession {
     pub(super) async fn read_sequences(&mut self) -> Result<Vec<Sequence>, OutsideError> {
         let mut found = Vec::new();
         for row in self.catalog(&sequences_sql()).await? {
+            if text(&row, 6) == "false" {
+                let text = format!("no right to read {}: grant select on it", text(&row, 0));
+                return Err(OutsideError::Denied(text));
+            }
             let table = TableName::in_schema(text(&row, 1), text(&row, 2));
             let (column, down) = (text(&row, 3), text(&row, 5).starts_with('-'));
             let end = if down { "min" } else { "max" };
@@ -496,7 +500,7 @@ fn others_sql() -> String {
 fn sequences_sql() -> String {
     format!(
         "SELECT DISTINCT n.nspname || '.' || s.relname, tn.nspname::text, t.relname::text, a.attname::text, \
-         p.last_value::text, q.seqincrement::text FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid \
+         p.last_value::text, q.seqincrement::text, has_sequence_privilege(s.oid, 'SELECT, USAGE')::text FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid \
          JOIN pg_namespace n ON n.oid = s.relnamespace \
          JOIN pg_sequences p ON p.schemaname = n.nspname AND p.sequencename = s.relname \
          JOIN (SELECT d.objid AS seq, d.refobjid AS rel, d.refobjsubid AS num FROM pg_depend d \
