@@ -136,6 +136,12 @@ pub const IAM_ACTIONS: &[IamAction] = &[
         Besides("EC2 asks KMS for it when a volume gets another key than its snapshot"),
     ),
     action(
+        "rds-db:connect",
+        Read,
+        &[on("db-user")],
+        Besides("RDS asks for it when a user of a database logs in with a token"),
+    ),
+    action(
         "rds:AddTagsToResource",
         Tag,
         &[tagged("db", InRequest)],
@@ -178,12 +184,6 @@ pub const IAM_ACTIONS: &[IamAction] = &[
     ),
     action("s3:ListBucketVersions", Read, BUCKET, AtCall),
     action("s3:PutObject", Write, OBJECT, AtCall),
-    action(
-        "rds-db:connect",
-        Read,
-        &[on("db-user")],
-        Besides("RDS asks for it when a user of a database logs in with a token"),
-    ),
     action("secretsmanager:GetSecretValue", Read, &[on("Secret")], AtCall),
 ];
 

@@ -68,7 +68,7 @@ async fn in_postgres(
         (SchemaWork::Remove, SchemaState::Gone) => return Ok(state),
         (SchemaWork::Remove, SchemaState::Ours) => format!("DROP SCHEMA \"{name}\" CASCADE"),
         (SchemaWork::Try, _) => format!(
-            "BEGIN READ WRITE; CREATE SCHEMA IF NOT EXISTS \"{name}\"; COMMENT ON SCHEMA \"{name}\" IS {}; \
+            "BEGIN; CREATE SCHEMA IF NOT EXISTS \"{name}\"; COMMENT ON SCHEMA \"{name}\" IS {}; \
              CREATE TABLE IF NOT EXISTS \"{name}\".trial (id int PRIMARY KEY, content text NOT NULL); \
              INSERT INTO \"{name}\".trial VALUES (1, {}) ON CONFLICT (id) DO NOTHING; COMMIT",
             literal(&schema.mark),
