@@ -185,6 +185,7 @@ async fn sums_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outside::{fake, real};
 
     #[test]
     fn a_reference_that_was_edited_is_not_believed() {
@@ -202,5 +203,16 @@ mod tests {
         let why = Reference::parse(newer.as_bytes()).unwrap().verified().unwrap_err();
         assert!(why.contains("format 2"), "{why}");
         assert!(Reference::parse(b"{}").unwrap_err().contains("redrill sql fingerprint"));
+    }
+
+    #[test]
+    fn a_reference_that_is_too_large_is_refused() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file_mut().set_len(limits::SQL_REFERENCE_BYTES + 1).unwrap();
+        let (mut context, ..) = fake::context(fake::FakeOutside::default());
+        context.outside = std::sync::Arc::new(real::RealOutside::new("unused"));
+        let path = file.path().to_str().unwrap().to_owned();
+        let error = ReferenceInput::File(path).read(&context).unwrap_err();
+        assert!(error.to_string().contains("larger than 16777216 bytes"), "{error}");
     }
 }

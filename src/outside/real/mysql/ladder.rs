@@ -1,9 +1,8 @@
 //! The rungs of a data check, from `information_schema` of MySQL and MariaDB.
 
-use super::super::database::{Stop, answering};
+use super::super::database::{Stop, answering, push_object};
 use super::MysqlSession;
 use crate::ids::Digest;
-use crate::limits::SQL_OBJECTS;
 use crate::outside::OutsideError;
 use crate::outside::ladder::{
     Inspected, Inspection, Reading, RowsOf, RowsSum, Sequence, Structure, Table, TableName,
@@ -316,16 +315,13 @@ async fn texts(connection: &mut MySqlConnection, sql: &str) -> Result<Texts, Sto
     let mut rows = Vec::new();
     let mut answer = raw_sql(AssertSqlSafe(sql)).fetch(connection);
     while let Some(row) = answer.try_next().await.map_err(|e| Stop::from(&e))? {
-        if rows.len() == SQL_OBJECTS {
-            let text = format!("the database has more than {SQL_OBJECTS} objects of one kind");
-            return Err(Stop::Session(OutsideError::Failed(text)));
-        }
         let values = (0..row.len()).map(|index| {
             let bytes = bytes(&row, index)?;
             Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
         });
         let values: Result<Vec<_>, sqlx::Error> = values.collect();
-        rows.push(values.map_err(|e| Stop::from(&e))?);
+        let values = values.map_err(|e| Stop::from(&e))?;
+        push_object(&mut rows, values).map_err(Stop::Session)?;
     }
     Ok(rows)
 }
