@@ -66,6 +66,8 @@ mod server_shipped_orders;
 #[cfg(test)]
 mod server_support;
 #[cfg(test)]
+mod server_writes;
+#[cfg(test)]
 mod sim;
 #[cfg(test)]
 mod steering;

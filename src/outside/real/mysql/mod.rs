@@ -1,3 +1,4 @@
+mod catalog;
 mod ladder;
 
 use super::database::{
