@@ -454,6 +454,49 @@ async fn server_postgres_conditions_of_a_scenario_stay_within_their_select() {
     assert_eq!(count, SqlValue::Integer(10));
 }
 
+/// What is split or hidden is neither left out nor taken for less.
+#[tokio::test]
+async fn server_postgres_partitions_are_looked_into_and_hidden_rows_are_no_answer() {
+    let server = Postgres::start("", |_| {});
+    server.change(&format!("create database {SOURCE}")).await;
+    let content = "create extension amcheck; create table events (id int, at int, primary key (id, at)) partition by range (at); \
+         create table events_1 partition of events for values from (0) to (100); \
+         create table events_2 partition of events for values from (100) to (200); \
+         insert into events select i, i % 200 from generate_series(1, 400) i";
+    server.change_in(SOURCE, content).await;
+    server.change(&format!("create database {COPY} template {SOURCE}")).await;
+    let rungs = || {
+        json!({
+            "source": connected(&server, SOURCE, json!({"at": "home"})),
+            "schema": {}, "rows": {}, "checksums": {}, "inspect": {},
+        })
+    };
+    let climbed = climb(&server, COPY, rungs()).await;
+    assert_eq!(climbed.red(), []);
+    assert_eq!(climbed.check("row counts").population, Some(400));
+    // Two tables and their indexes.
+    assert_eq!(climbed.check("tables and indexes").population, Some(4));
+    server.change_in(COPY, "alter table events detach partition events_2").await;
+    let red: Vec<_> = climb(&server, COPY, rungs()).await.red();
+    let failed = |name: &str| (name.to_owned(), FAILED);
+    assert_eq!(red, [failed("checksums"), failed("row counts"), failed("schema")]);
+
+    let hidden = "create role reader login password 'swordfish'; alter table events enable row level security; \
+                  grant select on all tables in schema public to reader; create policy few on events using (id < 10)";
+    server.change_in(SOURCE, hidden).await;
+    let password = server.file("reader-password");
+    std::fs::write(&password, "swordfish").unwrap();
+    let reference = write(&server, &fingerprint(&server, &["--rows"]).1);
+    let with = json!({
+        "reference": reference, "rows": {"tables": ["events"]},
+        "credentials": {"password_file": password, "user": "reader"},
+    });
+    let climbed = climb(&server, SOURCE, with).await;
+    assert_eq!(climbed.red(), [("row counts".to_owned(), INCONCLUSIVE)]);
+    let note = climbed.check("row counts").note.clone().unwrap();
+    assert!(note.contains("row-level security"), "{note}");
+}
+
 /// Source and copy in MariaDB, with names of this test alone.
 pub(crate) struct Mariadb {
     pub(crate) login: DatabaseLogin,

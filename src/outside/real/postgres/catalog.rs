@@ -57,7 +57,7 @@ pub(super) fn constraints_sql() -> String {
     )
 }
 
-/// Views, functions, triggers, row policies, sequences of their own, types and extensions.
+/// Views, functions, triggers, row policies, sequences of their own, types, partitions and extensions.
 pub(super) fn others_sql() -> String {
     format!(
         "SELECT CASE c.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END, n.nspname || '.' || c.relname, \
@@ -82,6 +82,9 @@ pub(super) fn others_sql() -> String {
          UNION ALL SELECT 'type', n.nspname || '.' || t.typname, 'enum ' || (SELECT string_agg(e.enumlabel, ', ' \
          ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) FROM pg_type t \
          JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'e' AND {OURS} \
+         UNION ALL SELECT 'partition', n.nspname || '.' || c.relname, (SELECT h.inhparent::regclass::text FROM pg_inherits h \
+         WHERE h.inhrelid = c.oid) || ' ' || pg_catalog.pg_get_expr(c.relpartbound, c.oid) \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relispartition AND c.relkind IN ('r', 'p') AND {OURS} \
          UNION ALL SELECT 'extension', e.extname, e.extversion FROM pg_extension e WHERE e.extname <> 'plpgsql'"
     )
 }
@@ -104,16 +107,18 @@ pub(super) fn sequences_sql() -> String {
     )
 }
 
-/// Indexes that amcheck knows, and tables: permanent ones, since what is temporary or unlogged is not in a backup.
-/// <https://www.postgresql.org/docs/current/amcheck.html>
+/// Indexes that amcheck knows, and tables, each with the table that it belongs to or is a partition of: permanent ones, since
+/// what is temporary or unlogged is not in a backup. <https://www.postgresql.org/docs/current/amcheck.html>
 pub(super) fn inspected_sql() -> String {
+    const ROOT: &str = "JOIN pg_class r ON r.oid = coalesce(pg_partition_root(c.oid), c.oid) \
+         JOIN pg_namespace rn ON rn.oid = r.relnamespace";
     format!(
-        "SELECT n.nspname::text, c.relname::text, 'index', n.nspname || '.' || x.relname, x.oid::text FROM pg_index i \
+        "SELECT rn.nspname::text, r.relname::text, 'index', n.nspname || '.' || x.relname, x.oid::text FROM pg_index i \
          JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam JOIN pg_class c ON c.oid = i.indrelid \
-         JOIN pg_namespace n ON n.oid = c.relnamespace \
+         JOIN pg_namespace n ON n.oid = c.relnamespace {ROOT} \
          WHERE m.amname = 'btree' AND x.relkind = 'i' AND i.indisvalid AND i.indisready AND x.relpersistence = 'p' AND {OURS} \
-         UNION ALL SELECT n.nspname::text, c.relname::text, 'table', n.nspname || '.' || c.relname, c.oid::text \
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am m ON m.oid = c.relam \
+         UNION ALL SELECT rn.nspname::text, r.relname::text, 'table', n.nspname || '.' || c.relname, c.oid::text \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am m ON m.oid = c.relam {ROOT} \
          WHERE c.relkind = 'r' AND m.amname = 'heap' AND c.relpersistence = 'p' AND {OURS} ORDER BY 1, 2, 3, 4"
     )
 }

@@ -18,13 +18,14 @@ use sqlx::{AssertSqlSafe, Executor, Row, SqlSafeStr, ValueRef, raw_sql};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Names in definitions carry their schema, whatever the user's own settings are.
-const CATALOG: &str = "SET LOCAL search_path = '';";
+/// Names in definitions carry their schema, whatever the user's own settings are; and rows that a policy hides are an error.
+const CATALOG: &str = "SET LOCAL search_path = ''; SET LOCAL row_security = off;";
 
 /// How values are written, so that two servers with other defaults write the same.
 /// <https://www.postgresql.org/docs/current/runtime-config-client.html>
 const WRITING: &str = "SET LOCAL extra_float_digits = 1; SET LOCAL intervalstyle = 'postgres'; \
-     SET LOCAL bytea_output = 'hex'; SET LOCAL lc_monetary = 'C'; SET LOCAL search_path = '';";
+     SET LOCAL bytea_output = 'hex'; SET LOCAL lc_monetary = 'C'; SET LOCAL search_path = ''; \
+     SET LOCAL row_security = off;";
 
 pub(super) type Texts = Vec<Vec<Option<String>>>;
 
