@@ -8,7 +8,7 @@
 #![expect(clippy::panic, reason = "a benchmark whose subject is wrong ends")]
 #![expect(clippy::disallowed_methods, reason = "measures real time, and finds the servers")]
 
-use futures_util::future::{BoxFuture, join};
+use futures_util::future::BoxFuture;
 use redrill::action::{Recorder, RunFacts, StepContext, StepError};
 use redrill::aws::{CallLog, GuardPolicy, Place, SiteSession};
 use redrill::ids::{Digest, RunId, SiteName, StepId};
@@ -250,28 +250,6 @@ fn by_hand(server: &Server) {
     assert!(summed.success() && psql.wait().unwrap().success());
 }
 
-/// The other design: both servers hash rows by themselves, in the same ranges, and only sums travel.
-async fn hashed_in_the_servers(server: &Server) {
-    let one = async |database: &str| {
-        let mut connection = server.connection(database).await;
-        let mut sums = Vec::new();
-        for part in 0..16_u32 {
-            let (from, to) =
-                (ROWS / 16 * part, if part == 15 { u32::MAX / 2 } else { ROWS / 16 * (part + 1) });
-            let sql = format!(
-                "select count(*), bit_xor(hash_record_extended(t, 0)) from narrow t where id >= {from} and id < {to}"
-            );
-            let sum: (i64, i64) =
-                sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap();
-            sums.push(sum);
-        }
-        sums
-    };
-    let (a, b) = join(one("narrow"), one("narrow_restored")).await;
-    assert_eq!(a, b);
-    assert_eq!(a.iter().map(|(count, _)| count).sum::<i64>(), i64::from(ROWS));
-}
-
 fn rate(took: Duration) -> f64 {
     f64::from(ROWS) / took.as_secs_f64() / 1e6
 }
@@ -283,22 +261,24 @@ async fn narrow(server: &Server) {
         "{ROWS} narrow rows, COPY … TO STDOUT | sha256sum, one side: {hand:.2?} ({:.2} M rows/s)",
         rate(hand)
     );
+    for (name, checksums) in
+        [("hashed by the servers", json!({})), ("exact: text in order", json!({"exact": true}))]
+    {
+        compared(server, name, &checksums, hand).await;
+    }
+}
+
+async fn compared(server: &Server, name: &str, checksums: &Value, hand: Duration) {
     peak_memory();
     let ours = best(|| async {
-        drop(check(server, "narrow", json!({"checksums": {}})).await);
+        drop(check(server, "narrow", json!({"checksums": checksums})).await);
     })
     .await;
     let memory = peak_memory();
     println!(
-        "sql.check, ordered checksums of both sides: {ours:.2?} ({:.2} M rows/s of each side); ratio {:.2}; at most {memory} MiB",
+        "sql.check, checksums of both sides, {name}: {ours:.2?} ({:.2} M rows/s of each side); ratio {:.2}; at most {memory} MiB",
         rate(ours),
         ours.as_secs_f64() / hand.as_secs_f64()
-    );
-    let hashed = best(|| hashed_in_the_servers(server)).await;
-    println!(
-        "for comparison, rows hashed in the servers (64 bits a row, no order): {hashed:.2?} ({:.2} M rows/s); ratio {:.2}",
-        rate(hashed),
-        hashed.as_secs_f64() / hand.as_secs_f64()
     );
 }
 

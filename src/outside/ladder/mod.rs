@@ -134,14 +134,19 @@ pub struct RowsOf<'a> {
     pub range: &'a KeyRange,
     /// A condition in SQL that rows must meet besides.
     pub only: Option<&'a str>,
+    /// Lets the server hash the rows itself, where it can: the digest can then be compared with that of another server of
+    /// the same major version only, and values that are equal (`1.0`, `1.00`) give the same.
+    pub hashed_by_server: bool,
 }
 
 /// The checksum of rows.
+///
+/// As text, it is in the order of the key. Hashed by the server, it is the exclusive or of a hash of each row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowsSum {
     /// How many.
     pub rows: u64,
-    /// SHA-256 over their text, in the order of the key: a line for each, columns with tabs between, null as `\N`, with
+    /// SHA-256 over their text, in the order of the key (or over the server's hash): a line for each, columns with tabs between, null as `\N`, with
     /// the escapes of PostgreSQL's `COPY … TO STDOUT`
     /// (<https://www.postgresql.org/docs/current/sql-copy.html>, "Text Format").
     pub digest: Digest,

@@ -176,7 +176,9 @@ async fn sums_of(
     let ranges = checksums::ranges(session, table, wanted.ranges, without_keys).await?;
     let mut found = Vec::with_capacity(ranges.len());
     for keys in ranges {
-        let sum = session.checksum(&RowsOf { table, range: &keys, only }).await?;
+        let sum = session
+            .checksum(&RowsOf { table, range: &keys, only, hashed_by_server: false })
+            .await?;
         found.push(RangeReference { keys, rows: sum.rows, digest: sum.digest });
     }
     Ok((only.map(str::to_owned), found))
