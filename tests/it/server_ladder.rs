@@ -440,7 +440,7 @@ async fn server_postgres_a_statement_beyond_its_limit_leaves_its_check_open_and_
     let server = source_and_copy(100).await;
     let rungs = json!({
         "source": connected(&server, SOURCE, json!({"at": "home", "statement_timeout": "2m"})),
-        "statement_timeout": "300ms",
+        "statement_timeout": "1s",
         "checksums": slow_checksums(), "sequences": true,
     });
     let climbed = climb(&server, COPY, rungs).await;
@@ -665,7 +665,7 @@ async fn server_mariadb_limits_and_lost_connections_are_told_apart() {
             "sequences": true,
         })
     };
-    let with = both.connected(&both.copy, rungs("300ms"));
+    let with = both.connected(&both.copy, rungs("2s"));
     let climbed = step(both.folder.path(), "sql.check", with).await;
     assert_eq!(climbed.red(), [("checksums".to_owned(), INCONCLUSIVE)]);
     let with = both.connected(&both.copy, rungs("2m"));
