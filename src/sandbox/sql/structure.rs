@@ -46,7 +46,7 @@ impl Contents<'_> {
         let version = self.instance.settings.version.clone();
         let mut structure = Structure { version, ..Structure::default() };
         let sql = "select name, sql, type from sqlite_master where type in ('table', 'view', 'trigger') \
-                   and name not like 'sqlite_%' order by name";
+                   and name not like 'sqlite_%' and name not like 'redrill\\_%' escape '\\' order by name";
         let mut statement = self.connection.prepare(sql)?;
         let all = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         for found in all {

@@ -1,8 +1,7 @@
 //! What PostgreSQL's catalogs are asked. <https://www.postgresql.org/docs/current/catalogs.html>
 
-/// Schemas that belong to users.
-const OURS: &str =
-    "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
+/// Schemas that belong to users: not those that runs have made for themselves, and may be removing right now.
+const OURS: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^(pg_(toast|temp)|redrill_)'";
 
 /// What an extension brings along changes with the extension, whose version stands for it.
 const NOT_OF_EXTENSION: &str = "NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e' \
