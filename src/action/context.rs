@@ -115,6 +115,7 @@ impl StepContext {
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
         let attempt = || {
+            self.calls.asks(self.clock.elapsed());
             let sent = send();
             async {
                 sent.await.map_err(|error| FailedCall {

@@ -84,7 +84,7 @@ pub(super) fn run(
         let told = facts.clone();
         let mut opening = vec![first_event(&new, &facts)];
         opening.extend(identified);
-        observer.begin(&world.clock);
+        observer.begin(&world.clock, &RunState::default());
         let drive = Drive {
             plan,
             registry: new.registry,
@@ -271,7 +271,7 @@ pub(super) fn resume(
         let mut facts = facts(&plan, &head.run, head.seed, head.started, &head.operator);
         facts.expires = head.expires;
         let told = facts.clone();
-        observer.begin(&world.clock);
+        observer.begin(&world.clock, &state);
         let drive = Drive {
             plan: &plan,
             registry,

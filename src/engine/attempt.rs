@@ -43,9 +43,21 @@ pub(super) async fn run_once(
     }
 }
 
-/// The step's limit is over. Where part of the time went into waiting for credentials, that says nothing about the
+/// After so long without an answer, a step that ends at its limit says nothing about what it asked for.
+const NO_ANSWER: Duration = Duration::from_secs(60);
+
+/// The step's limit is over. Where no call was answered any more, nothing was seen. Where part of the time went into waiting for credentials, that says nothing about the
 /// recovery.
 fn over(context: &StepContext, limit: Duration, waited_before: Duration) -> StepError {
+    let now = context.clock.elapsed();
+    let silence = context.calls.unanswered_since().map(|since| now.saturating_sub(since));
+    if let Some(silence) = silence.filter(|silence| *silence >= NO_ANSWER.min(limit / 2)) {
+        let (limit, silence) =
+            (HumanDuration(limit), HumanDuration(Duration::from_secs(silence.as_secs())));
+        return StepError::transient(format!(
+            "the step's limit of {limit} is over, and for {silence} no call was answered"
+        ));
+    }
     let limit = HumanDuration(limit);
     let waited = context.waited_for_credentials().saturating_sub(waited_before);
     if waited.is_zero() {

@@ -3,9 +3,9 @@ use super::{Plan, PlannedStep};
 use crate::action::{Phase, Registry};
 use crate::error::{Error, Result};
 use crate::expectation::{Expectation, ValueKind};
-use crate::ids::{Digest, StepId};
+use crate::ids::{Digest, SiteName, StepId};
 use crate::scenario::expression::{Names, references, resolve, resolve_known};
-use crate::scenario::{Gate, Scenario, Step, Validators};
+use crate::scenario::{Disaster, Gate, Scenario, Site, Step, Validators};
 use crate::time::RetryPolicy;
 use petgraph::Direction;
 use petgraph::graph::DiGraph;
@@ -67,6 +67,21 @@ pub struct Options {
     pub deviations: Vec<String>,
 }
 
+/// The disaster, with every site at a place that is lost: what is lost has no second name.
+fn disaster(scenario: &Scenario) -> Disaster {
+    let mut disaster = scenario.disaster.clone();
+    let by_place = |(name, site): (&SiteName, &Site)| {
+        let is_there = |lost: &SiteName| {
+            let lost = scenario.sites.get(lost);
+            lost.is_some_and(|lost| lost.is_lost_with(site, disaster.kind))
+        };
+        (!disaster.lost.contains(name) && disaster.lost.iter().any(is_there)).then(|| name.clone())
+    };
+    let more: Vec<SiteName> = scenario.sites.iter().filter_map(by_place).collect();
+    disaster.lost.extend(more);
+    disaster
+}
+
 /// Makes a plan of a checked scenario: every default filled in, variables, inputs and sites put in, steps in an order in which
 /// each comes after those that it needs (else by phase, else as written).
 ///
@@ -125,7 +140,7 @@ pub fn compile(
         contacts: scenario.contacts.clone(),
         scenario_digest: source_digest,
         mode: mode.as_str().to_owned(),
-        disaster: scenario.disaster.clone(),
+        disaster: disaster(scenario),
         sites: scenario.sites.clone(),
         objectives: scenario.objectives.clone(),
         data: scenario.data.clone(),

@@ -116,6 +116,39 @@ impl Plan {
         self.steps.iter().find(|step| step.id == *id)
     }
 
+    /// Steps and everything that they wait for, directly or through others.
+    pub fn upstream<'a>(
+        &'a self,
+        of: impl IntoIterator<Item = &'a StepId>,
+    ) -> BTreeSet<&'a StepId> {
+        let mut all = BTreeSet::new();
+        let mut open: Vec<&StepId> = of.into_iter().collect();
+        while let Some(id) = open.pop() {
+            if let Some(step) = self.step(id).filter(|step| all.insert(&step.id)) {
+                open.extend(&step.needs);
+            }
+        }
+        all
+    }
+
+    /// Required parts of the recovery that none of some steps waits for, and that do not wait for one of them: these steps
+    /// say nothing about them.
+    pub fn recovery_apart_from(&self, proofs: &[&StepId]) -> Vec<&PlannedStep> {
+        let before = self.upstream(proofs.iter().copied());
+        let apart = |step: &&PlannedStep| {
+            let follows = || {
+                let upstream = self.upstream([&step.id]);
+                proofs.iter().any(|proof| upstream.contains(*proof))
+            };
+            step.required
+                && step.phase == Phase::Recover
+                && step.watch.is_none()
+                && !before.contains(&step.id)
+                && !follows()
+        };
+        self.steps.iter().filter(apart).collect()
+    }
+
     /// What expressions in it can refer to besides steps and the run: variables, inputs, sites. Whoever resolves the
     /// rest (`steps`, `run`) adds to it, because an expression can mix both.
     pub fn names(&self) -> Names {

@@ -507,3 +507,46 @@ proptest! {
         prop_assert!(report.exit.unfinished);
     }
 }
+
+#[test]
+fn regression_a_gate_that_waits_for_nothing_stops_no_clock() {
+    let mut sample = samples::passed();
+    for step in sample.plan.steps.iter_mut().filter(|step| step.id.as_str() == "data") {
+        step.needs.clear();
+    }
+    let report = replanned(sample);
+    let rto = report.objectives.rto.unwrap();
+    assert_eq!(rto.outcome, ObjectiveOutcome::NotMeasured);
+    assert!(rto.why.unwrap().contains("no acceptance gate waits for"));
+    assert_ne!(report.verdict.outcome, Verdict::Passed);
+}
+
+#[test]
+fn regression_a_gate_that_looked_at_nothing_proves_nothing() {
+    let mut sample = samples::passed();
+    sample.tape.records.retain(|record| {
+        !matches!(&record.event, Event::Checked { step, .. } if ["data", "deep"].contains(&step.as_str()))
+    });
+    renumber(&mut sample);
+    let report = sample.report();
+    assert_eq!(report.objectives.rto.unwrap().outcome, ObjectiveOutcome::NotMeasured);
+    assert_eq!(report.objectives.rlo.unwrap().outcome, ObjectiveOutcome::NotMeasured);
+}
+
+#[test]
+fn regression_data_from_after_the_disaster_was_not_recovered() {
+    let mut sample = samples::passed();
+    let declared = sample.tape.records.iter().find_map(|record| {
+        matches!(record.event, Event::DisasterDeclared { .. }).then_some(record.at)
+    });
+    for record in &mut sample.tape.records {
+        if let Event::RecoveryPointSeen { step, point } = &mut record.event
+            && step.as_str() == "data"
+        {
+            point.at = declared.unwrap() + chrono::TimeDelta::minutes(5);
+        }
+    }
+    let rpo = sample.report().objectives.rpo.unwrap();
+    assert_eq!(rpo.outcome, ObjectiveOutcome::NotMeasured);
+    assert!(rpo.why.unwrap().contains("5m younger than the declaration"));
+}

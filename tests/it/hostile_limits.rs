@@ -259,7 +259,7 @@ fn texts_and_inputs_above_the_limit_are_cut_or_not_used() {
         "steps": [
             exec("first", String::new()),
             exec("second", "{{steps.first.stdout}}".repeat(20)),
-            { "id": "asked", "uses": "control.approve", "with": { "ask": "Is it so?", "within": "1m" } },
+            { "id": "asked", "uses": "control.approve", "phase": "verify", "with": { "ask": "Is it so?", "within": "1m" } },
         ],
     });
     program.write("long.yaml", scenario.to_string());

@@ -391,3 +391,30 @@ fn hours_of_waiting_are_simulated() {
     assert!(report["run"]["duration"].as_str().unwrap().starts_with("3h"), "{}", report["run"]);
     assert!(took < Duration::from_secs(120), "{took:?} of real time");
 }
+
+#[test]
+fn regression_a_service_that_never_answers_says_nothing_about_the_backup() {
+    let program = Program::new();
+    let scenario = repository("scenarios/orders-db.yaml").display().to_string();
+    let silent = "--fault=rds:DescribeDBInstances@ap-northeast-1=lost_reply";
+    let ran = program.run(&["run", &scenario, "--sandbox", silent, "--quiet"]);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stdout.contains("no call was answered"), "{}", ran.stdout);
+}
+
+#[test]
+fn regression_a_lost_region_cannot_be_read_under_another_name() {
+    let program = Program::new();
+    let text = std::fs::read_to_string(repository("scenarios/orders-db.yaml")).unwrap();
+    let site = "  primary: ";
+    assert!(text.contains(site) && text.contains("    at: dr\n    uses: rds.find_snapshot"));
+    let line = text.lines().find(|line| line.starts_with(site)).unwrap();
+    let alias = line.replacen("primary:", "alias:", 1);
+    let text = text.replacen(line, &format!("{line}\n{alias}"), 1);
+    let text =
+        text.replacen("    at: dr\n    uses: rds.find", "    at: alias\n    uses: rds.find", 1);
+    program.write("alias.yaml", text);
+    let ran = program.run(&["check", "alias.yaml"]);
+    assert_eq!(ran.code, 3, "{}", ran.stdout);
+    assert!(ran.stdout.contains("RD210"), "{}", ran.stdout);
+}

@@ -97,6 +97,15 @@ impl Action for ReplicateCanary {
         context: &StepContext,
         input: ReplicateCanaryInput,
     ) -> Result<ReplicateCanaryOutput, StepError> {
+        if input.source == input.replica {
+            let message = format!(
+                "{} is source and replica at once: nothing would be replicated",
+                input.source
+            );
+            return Err(
+                StepError::broken(message).help("name the bucket that the rule replicates to")
+            );
+        }
         let key = format!("{}{}", input.prefix, context.name_of_mine(200));
         let canary = Canary {
             context,

@@ -57,7 +57,7 @@ pub(crate) fn steps() -> Vec<PlannedStep> {
     restore.creates = vec!["rds.db_instance".to_owned()];
     restore.with = json!({ "snapshot": "{{steps.point.arn}}", "class": "db.r6g.4xlarge",
         "security_groups": ["sg-orders"], "subnet_group": "prod-dr" });
-    let mut files = step("files", "s3.compare_replica", Phase::Recover, &[]);
+    let mut files = step("files", "s3.compare_replica", Phase::Verify, &[]);
     files.title = "Compare the replica bucket with the manifest".into();
     files.with = json!({ "bucket": "orders-attachments-dr" });
     let mut data = step("data", "sql.check", Phase::Verify, &["restore"]);

@@ -4,6 +4,7 @@ use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::source::Node;
 use crate::scenario::suggest::nearest;
 use crate::time::HumanDuration;
+use std::collections::BTreeSet;
 
 /// Objectives: the steps can measure them, and the declared schedule can meet them.
 pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
@@ -33,6 +34,12 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
         let message = format!("{} {why}, so it proves nothing that was recovered", step.name());
         found.push(context.at("RD403", proven_by.span, message).help("name verify steps"));
     }
+    // Where a need leads nowhere, nobody can say what waits for what.
+    let unclear =
+        |code: &str| code.starts_with("RD1") || code.starts_with("RD2") || code == "RD403";
+    if !found.iter().any(|other| unclear(other.code)) {
+        check_apart(context, objectives, found);
+    }
 }
 
 fn check_rto(context: &Context<'_>, objectives: &Node, found: &mut Vec<Diagnostic>) {
@@ -45,6 +52,34 @@ fn check_rto(context: &Context<'_>, objectives: &Node, found: &mut Vec<Diagnosti
                 "add gate: acceptance to the verify step after which the service may be used",
             ),
         );
+    }
+}
+
+/// What proves the recovery waits for all of it; only what follows the proof may come later.
+fn check_apart(context: &Context<'_>, objectives: &Node, found: &mut Vec<Diagnostic>) {
+    let is_gate = |step: &StepView<'_>| step.gate.as_ref().is_some_and(|g| g.text == "acceptance");
+    let gates = (0..context.steps.len()).filter(|index| is_gate(&context.steps[*index]));
+    let named = words(objectives.get("rlo").and_then(|rlo| rlo.get("proven_by")));
+    let named = named.iter().filter_map(|word| context.step(word.text)).map(|(index, _)| index);
+    let rto = objectives.entry("rto").map(|_| ("no acceptance gate", gates.collect::<Vec<_>>()));
+    let rlo = ("no step of rlo.proven_by", named.collect::<Vec<_>>());
+    let mut told = BTreeSet::new();
+    for (who, proofs) in rto.into_iter().chain([rlo]).filter(|(_, proofs)| !proofs.is_empty()) {
+        let before = context.upstream(proofs.iter().copied());
+        for (index, step) in context.steps.iter().enumerate() {
+            let recovers = step.required
+                && step.phase == Some(Phase::Recover)
+                && step.watch.is_none()
+                && !before.contains(&index);
+            let follows = || context.upstream([index]).iter().any(|i| proofs.contains(i));
+            let Some(id) = step.id.as_ref().filter(|_| recovers && !follows()) else { continue };
+            if told.insert(index) {
+                let message = format!("{who} waits for {}, a part of the recovery", id.text);
+                found.push(context.at("RD406", id.span.clone(), message).help(
+                    "name it in needs: of the step that proves it, or write required: false",
+                ));
+            }
+        }
     }
 }
 

@@ -429,7 +429,7 @@ const ASK: &str = "{{sites.dr.region}}?\" }";
 /// The good scenario with a step `switch` of this effect.
 fn with_effect(effect: &str, needs: &str, guard: &str, second_person: bool) -> String {
     let step = format!(
-        "  - id: switch\n    uses: exec.run\n    with: {{ effect: {effect} }}\n    needs: [{needs}]\n{DATA}"
+        "  - id: switch\n    uses: exec.run\n    required: false\n    with: {{ effect: {effect} }}\n    needs: [{needs}]\n{DATA}"
     );
     let guard = format!("max_resources: 2{guard} }}");
     let ask = format!("{{{{sites.dr.region}}}}?\", second_person: {second_person} }}");
@@ -609,4 +609,43 @@ fn regression_positions_are_the_same_whatever_ends_the_lines() {
     let marked = format!("\u{feff}{wrong}");
     let found = check(&marked);
     assert_eq!(&marked[found[0].span.clone()], "vars.clas");
+}
+
+#[test]
+fn regression_a_proof_waits_for_all_of_the_recovery() {
+    // A page that is always there needs nothing, and would stop the clock before the restore begins.
+    let alone = GOOD.replacen(
+        "  - id: data\n",
+        "  - id: other\n    uses: exec.run\n    with: { effect: none }\n  - id: data\n",
+        1,
+    );
+    let found = codes_and_help(&alone);
+    assert!(
+        found.iter().any(|(code, text)| *code == "RD406" && text.contains("waits for other")),
+        "{found:?}"
+    );
+    let optional =
+        alone.replacen("with: { effect: none }", "with: { effect: none }\n    required: false", 1);
+    assert!(!codes_and_help(&optional).iter().any(|(code, _)| *code == "RD406"));
+    // What comes after the proof, such as moving traffic, need not be proven by it.
+    let after =
+        alone.replacen("with: { effect: none }", "with: { effect: none }\n    needs: [data]", 1);
+    assert!(!codes_and_help(&after).iter().any(|(code, _)| *code == "RD406"));
+}
+
+#[test]
+fn regression_a_lost_place_has_no_second_name() {
+    let sites = "sites:\n";
+    assert!(GOOD.contains(sites));
+    let alias = GOOD.replacen(
+        sites,
+        "sites:\n  alias: { account: \"111111111111\", region: ap-northeast-1, role: another }\n",
+        1,
+    );
+    let at = alias.replacen("    at: dr\n", "    at: alias\n", 1);
+    let found = codes_and_help(&at);
+    assert!(
+        found.iter().any(|(code, text)| *code == "RD210" && text.contains("alias")),
+        "{found:?}"
+    );
 }
