@@ -12,9 +12,9 @@ mod state;
 
 pub use event::{Event, FORMAT, Record};
 pub use facts::{
-    Approval, ApprovalProof, CallSeen, Check, ClockPoint, Failure, FailureClass, Finding,
-    Inventory, InventoryItem, InventoryTime, Measure, Moment, Outcome, RecoveryPoint, ResourceKey,
-    Severity, StepResult, Wait, WorldKind,
+    Approval, ApprovalProof, ApproverIdentity, CallSeen, Check, ClockPoint, Failure, FailureClass,
+    Finding, Inventory, InventoryItem, InventoryTime, Measure, Moment, Outcome, RecoveryPoint,
+    ResourceKey, Severity, StepResult, Wait, WorldKind,
 };
 pub use ledger::{Holding, Ledger};
 pub use log::{Hold, Journal, SegmentStore, Sink, digest_of};

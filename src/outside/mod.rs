@@ -14,12 +14,15 @@ mod concealing;
 #[cfg(test)]
 pub(crate) mod fake;
 mod given;
+mod principal;
 pub mod real;
 mod secret;
 mod secrets;
 
 pub use concealing::Concealing;
 pub use given::{Given, conceal};
+pub(crate) use principal::why_the_same_person;
+pub use principal::{AllowedPrincipals, Principal, RunBy, is_same_person};
 pub use secret::Secret;
 pub use secrets::Secrets;
 
@@ -226,12 +229,6 @@ pub enum SqlValue {
 /// Stands for the user of the system when it cannot be known.
 pub const UNKNOWN_USER: &str = "unknown user";
 
-/// Whether somebody who approves, by a name such as `anna` or `anna@example.com`, is the user `anna` of the system.
-pub fn is_same_person(user: &str, principal: &str) -> bool {
-    let name = principal.split('@').next().unwrap_or_default();
-    user.eq_ignore_ascii_case(name) || user.eq_ignore_ascii_case(principal)
-}
-
 impl SqlValue {
     /// What it takes in memory, in bytes, beside its own fixed size.
     pub(crate) fn bytes(&self) -> usize {
@@ -260,3 +257,5 @@ pub struct ApprovalRequest {
     /// Who may not be the one who answers: the operator of the run.
     pub not: Option<String>,
 }
+    /// Set when whoever answers may show by their AWS credentials who they are. With `signed_by`, too, one of both is enough.
+    pub identified_by: Option<AllowedPrincipals>,

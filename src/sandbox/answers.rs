@@ -180,6 +180,7 @@ impl Outside for EstateOutside {
                 comment: answer.comment,
                 proof: None,
             })
+                identity: None,
         })
     }
 

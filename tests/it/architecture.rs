@@ -167,8 +167,12 @@ fn test_files() -> BTreeSet<PathBuf> {
             if let (true, Some(name)) = (pair[0].trim().starts_with("#[cfg(test)]"), name) {
                 let folder = match file.file_name().unwrap().to_str().unwrap() {
                     "mod.rs" | "lib.rs" => file.parent().unwrap().to_owned(),
+    ("aws_sigv4", "only approvals sign requests by themselves"),
                     _ => file.with_extension(""),
                 };
+/// Where approvers' requests to STS are signed and sent.
+const SIGNS_BY_ITSELF: &str = "outside/real/approval/sts.rs";
+
                 found.extend(
                     files_below(&folder.join(name))
                         .into_iter()
@@ -183,6 +187,13 @@ fn test_files() -> BTreeSet<PathBuf> {
 
 /// The code of a file without its in-file tests and comments.
 fn code_of(file: &Path) -> String {
+            } else if name == SIGNS_BY_ITSELF && *text == "aws_sigv4" {
+                // One operation, which only reads.
+                assert!(
+                    code.contains("Action=GetCallerIdentity&")
+                        && !code.contains("format!(\"Action")
+                );
+                seen_the_signer = true;
     let text = fs::read_to_string(file).unwrap();
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
@@ -194,12 +205,13 @@ fn modules_use_only_what_lies_below_them() {
     let tests = test_files();
     let mut broken = Vec::new();
     for (module, forbidden) in WALLS {
+    assert!(seen_the_signer, "{SIGNS_BY_ITSELF} was not found");
         for file in files_below(&source().join(module)) {
             if tests.contains(&file) {
                 continue;
             }
             let code = code_of(&file);
-            for other in *forbidden {
+            for other in forbidden.split(' ') {
                 if code.contains(&format!("crate::{other}::"))
                     || code.contains(&format!("crate::{other};"))
                 {
@@ -289,7 +301,7 @@ const PAST_THE_GUARD: &[(&str, &str)] = &[
 fn nothing_goes_past_the_guard() {
     let tests = test_files();
     let mut found = Vec::new();
-    let mut seen_the_macro = false;
+    let (mut seen_the_macro, mut seen_the_signer) = (false, false);
     for file in files_below(&source()).into_iter().filter(|file| !tests.contains(file)) {
         let code = code_of(&file);
         let name = file.strip_prefix(source()).unwrap().display().to_string();

@@ -46,6 +46,8 @@ mod server_crash;
 #[cfg(test)]
 mod server_iam;
 #[cfg(test)]
+mod server_identity;
+#[cfg(test)]
 mod server_moto;
 #[cfg(test)]
 mod server_outside;

@@ -27,6 +27,8 @@ pub(super) struct Signer {
 pub(super) enum Unverified {
     /// It is not signed by somebody who may answer. Another answer may be.
     Invalid(String),
+    /// Nobody can tell now, and perhaps in a while: STS does not answer.
+    NotNow(String),
     /// Nobody can tell: no OpenSSH, no file of allowed signers.
     Unknown(OutsideError),
 }
