@@ -44,6 +44,7 @@ impl FakeOutside {
             stdout: stdout.to_owned(),
             stderr: String::new(),
             truncated: false,
+            held: None,
         }));
         self
     }

@@ -91,6 +91,26 @@ pub struct CommandRequest {
     pub timeout: Duration,
     /// How many bytes of each output stream are kept.
     pub output_limit: usize,
+    /// Set when it must not write.
+    pub hold: Option<Holding>,
+}
+
+/// A program that must not write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// It is not run when the system cannot keep it from writing.
+    pub required: bool,
+    /// Files and folders that it may write to all the same; `~/` at the beginning is the home folder.
+    pub may_write: Vec<String>,
+}
+
+/// Whether a program was kept from writing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// It was, by this.
+    By(String),
+    /// It was not, and why.
+    Not(String),
 }
 
 /// How a program ended.
@@ -104,6 +124,8 @@ pub struct CommandReply {
     pub stderr: String,
     /// True when output was cut at the limit.
     pub truncated: bool,
+    /// Whether it was kept from writing, when that was asked for and it was really run.
+    pub held: Option<Held>,
 }
 
 /// An HTTP request.

@@ -126,6 +126,7 @@ impl Outside for EstateOutside {
                 stdout,
                 stderr,
                 truncated: cut_out || cut_err,
+                held: None,
             })
         })
     }

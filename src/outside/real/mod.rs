@@ -6,6 +6,7 @@
 mod approval;
 mod command;
 mod database;
+mod hold;
 mod http;
 mod mysql;
 mod postgres;
