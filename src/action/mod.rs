@@ -6,6 +6,7 @@
 
 mod context;
 mod error;
+mod expected;
 mod facts;
 mod grant;
 mod poll;
@@ -18,6 +19,7 @@ mod wait;
 
 pub use context::{Recorder, RunFacts, Sessions, StepContext};
 pub use error::StepError;
+pub use expected::ExpectedTimes;
 pub use facts::{ActionFacts, Effect, Exercised, Permission, Phase, Proof, SiteUse};
 pub use grant::{Given, Grant, Limit, Target};
 pub use poll::{Fetched, SharedLook};

@@ -9,6 +9,7 @@ mod ledger;
 mod log;
 mod read;
 mod state;
+mod waits;
 
 pub use event::{Event, FORMAT, Record};
 pub use facts::{
@@ -20,3 +21,4 @@ pub use ledger::{Holding, Ledger};
 pub use log::{Hold, Journal, SegmentStore, Sink, digest_of};
 pub use read::{Contents, ReadError, read, read_bytes};
 pub use state::{Impossible, RunHead, RunState, StepState};
+pub use waits::{StepWait, waits};
