@@ -26,7 +26,8 @@ pub use poll::{Fetched, SharedLook};
 pub use preflight::{Probe, ProbeVerdict};
 pub use registry::{Action, ActionEntry, Registry};
 pub use resource::{
-    EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, ResourceContext, ResourceKind, own,
+    EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, ResourceContext, ResourceKind,
+    own, removal,
 };
 pub use runbook::{ByHand, HandInput};
 pub use wait::{Look, WaitPlan};
