@@ -1,6 +1,6 @@
 use super::expect::judge_outputs;
 use crate::action::{ActionEntry, StepContext, StepError};
-use crate::journal::{Check, Outcome, StepResult};
+use crate::journal::{Check, Finding, Outcome, Severity, StepResult};
 use crate::limits;
 use crate::plan::PlannedStep;
 use crate::time::HumanDuration;
@@ -31,6 +31,10 @@ pub(super) async fn run_once(
             Err(over(&context, step.timeout.0, before))
         }
     };
+    if context.outside.secrets().tell_of_short() {
+        // That it could not be written down ends the run elsewhere.
+        let _not_written = context.finding(short_secret()).await;
+    }
     match ended {
         Ok(output) => match within_limit(&output) {
             Ok(()) => {
@@ -40,6 +44,18 @@ pub(super) async fn run_once(
             Err(error) => Attempt::Failed(error),
         },
         Err(error) => Attempt::Failed(error),
+    }
+}
+
+/// A secret of a few characters stands anywhere by chance, and without its letters nothing could be read.
+fn short_secret() -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        code: "secrets.too_short".to_owned(),
+        what: "A secret that the run uses has fewer than four characters".to_owned(),
+        why: "It protects nothing, and it is not taken out of what is written down: it may stand in journal and reports"
+            .to_owned(),
+        action: "Use a longer one".to_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::fold::Fold;
 use super::parts::{InventoryLine, InventoryReport, ResourceReport, ResourceState};
+use crate::action::Registry;
 use crate::ids::SiteName;
 use crate::journal::{Inventory, InventoryTime, Outcome, ResourceKey};
 use crate::plan::Plan;
@@ -13,6 +14,7 @@ type Target<'a> = (&'a str, &'a SiteName, Option<&'a str>);
 /// The inventories of a run, compared with each other and with its ledger.
 pub(super) fn inventory(
     plan: &Plan,
+    registry: &Registry,
     fold: &Fold<'_>,
     resources: &[ResourceReport],
 ) -> InventoryReport {
@@ -23,7 +25,9 @@ pub(super) fn inventory(
         let claim = "No step makes anything, so nothing had to be listed.".to_owned();
         return InventoryReport { claim, verified: true, lines: Vec::new() };
     }
-    let targets: BTreeSet<Target<'_>> = before.keys().chain(after.keys()).copied().collect();
+    let seen: BTreeSet<Target<'_>> = before.keys().chain(after.keys()).copied().collect();
+    let missing = not_listed(plan, registry, &seen);
+    let targets: BTreeSet<Target<'_>> = seen.into_iter().chain(missing).collect();
     let lines: Vec<InventoryLine> = targets
         .into_iter()
         .map(|target| {
@@ -34,6 +38,33 @@ pub(super) fn inventory(
     let verified =
         taken && !lines.is_empty() && lines.iter().all(|line| line.outcome == Outcome::Passed);
     InventoryReport { claim: claim(&lines, taken), verified, lines }
+}
+
+/// Where the plan's steps can make something and no inventory looked. A canary's place is at whichever site it is.
+fn not_listed<'a>(
+    plan: &'a Plan,
+    registry: &Registry,
+    seen: &BTreeSet<Target<'_>>,
+) -> Vec<Target<'a>> {
+    let mut missing = Vec::new();
+    for step in &plan.steps {
+        for kind in &step.creates {
+            if registry.resource_kind(kind).is_some_and(|known| known.is_canary()) {
+                let site = plan.guard.write.first().or(step.at.as_ref());
+                let was_listed =
+                    |place: &str| seen.iter().any(|(of, _, at)| of == kind && *at == Some(place));
+                let places = plan.guard.canaries.iter().filter(|place| !was_listed(place));
+                missing.extend(
+                    places.filter_map(|place| Some((kind.as_str(), site?, Some(place.as_str())))),
+                );
+            } else if let Some(site) = &step.at
+                && !seen.contains(&(kind.as_str(), site, None))
+            {
+                missing.push((kind.as_str(), site, None));
+            }
+        }
+    }
+    missing
 }
 
 /// Things that an inventory shows and that the ledger takes to be gone: left behind, and nobody knew. Each once, also when

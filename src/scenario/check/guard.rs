@@ -101,7 +101,9 @@ fn is_approved(context: &Context<'_>, step: usize) -> bool {
         let needs = view.needs.iter().map(|need| need.text.to_owned());
         let places = context.places.iter().filter(|place| place.step == index);
         let references = places.filter_map(|place| place.template.as_ref().ok());
-        let references = references.flat_map(Template::references);
+        // What a step can do without may be skipped, and its approval with it.
+        let references =
+            references.flat_map(Template::references).filter(|reference| !reference.may_be_missing);
         let references = references.filter_map(|reference| reference.step().map(str::to_owned));
         for id in needs.chain(references) {
             open.extend(context.step(&id).map(|(index, _)| index));
