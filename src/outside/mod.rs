@@ -276,8 +276,8 @@ pub struct ApprovalRequest {
     pub timeout: Duration,
     /// Set when the answer must be signed: the file of allowed signers, as `man ssh-keygen` describes it.
     pub signed_by: Option<String>,
+    /// Set when whoever answers may show by their AWS credentials who they are. With `signed_by`, too, one of both is enough.
+    pub identified_by: Option<AllowedPrincipals>,
     /// Who may not be the one who answers: the operator of the run.
     pub not: Option<String>,
 }
-    /// Set when whoever answers may show by their AWS credentials who they are. With `signed_by`, too, one of both is enough.
-    pub identified_by: Option<AllowedPrincipals>,

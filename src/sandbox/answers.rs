@@ -180,8 +180,8 @@ impl Outside for EstateOutside {
                 identified_by: "answers of the estate".to_owned(),
                 comment: answer.comment,
                 proof: None,
-            })
                 identity: None,
+            })
         })
     }
 

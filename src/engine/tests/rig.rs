@@ -423,8 +423,8 @@ impl Rig {
             operator: "operator".to_owned(),
             withhold_data: false,
             is_drill: true,
-        };
             expected: Default::default(),
+        };
         let opening = match self.state.head {
             None => start(&self.plan, &facts),
             Some(_) => Event::RunResumed { torn_bytes: 0, gap_ms: self.gap * 1000 },

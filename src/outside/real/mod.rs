@@ -31,8 +31,8 @@ pub struct RealOutside {
     clock: Clock,
     terminal: Terminal,
     secrets: Secrets,
-}
     identity: Option<RunIdentity>,
+}
 
 impl RealOutside {
     /// For the run whose journal is in `run_dir`: approvals are asked for and answered there.
@@ -47,10 +47,9 @@ impl RealOutside {
             clock,
             terminal: Terminal::standard_input(),
             secrets: Secrets::default(),
-        }
             identity: None,
+        }
     }
-}
 
     /// Says who the run is at AWS: for approvals by those whom AWS knows.
     #[must_use]
@@ -58,6 +57,7 @@ impl RealOutside {
         self.identity = Some(identity);
         self
     }
+}
 
 impl Outside for RealOutside {
     fn command<'a>(&'a self, request: &'a CommandRequest) -> Answer<'a, CommandReply> {
