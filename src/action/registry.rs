@@ -7,9 +7,10 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A kind of step, as a provider implements it. One type says all that is known about it, so that execution,
 /// documentation, permissions and runbook cannot disagree.
@@ -166,7 +167,11 @@ impl ActionEntry {
 pub struct Registry {
     actions: BTreeMap<&'static str, ActionEntry>,
     resources: BTreeMap<&'static str, Arc<dyn ResourceKind>>,
+    derived: Derived,
 }
+
+/// What was worked out of the actions, by type.
+type Derived = Arc<Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>>;
 
 impl Registry {
     /// Adds an action.
@@ -175,6 +180,19 @@ impl Registry {
         let (input, output) = (schema_of::<A::Input>(), schema_of::<A::Output>());
         let entry = ActionEntry { input, output, erased: Arc::new(action), facts };
         self.actions.insert(entry.facts.name, entry);
+        self.derived = Derived::default();
+    }
+
+    /// What `make` works out of the actions, once for each type: schemas and their validators are dear.
+    pub(crate) fn derived<T: Any + Send + Sync>(&self, make: impl FnOnce(&Self) -> T) -> Arc<T> {
+        let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = derived.get(&TypeId::of::<T>()).cloned();
+        if let Some(Ok(known)) = known.map(Arc::downcast::<T>) {
+            return known;
+        }
+        let made = Arc::new(make(self));
+        derived.insert(TypeId::of::<T>(), made.clone());
+        made
     }
 
     /// Adds a kind of resource.

@@ -183,6 +183,9 @@ struct Arrived {
     measured: bool,
 }
 
+/// Of so many looks at the replica, one is followed by a look at the source.
+const ASKS_THE_SOURCE_EVERY: u32 = 4;
+
 const NOBODY_LOOKED: &str = "an earlier process wrote the canary, and nobody looked until";
 
 impl Canary<'_> {
@@ -227,7 +230,12 @@ impl Canary<'_> {
         let expected = format!("the same bytes within {}", input.within);
         let mut plan = WaitPlan::new(NAME, Duration::from_secs(15), input.within.0);
         plan.shortest = Duration::from_secs(1);
-        match context.wait(&plan, || self.look(written)).await {
+        let mut looks = 0_u32;
+        let look = || {
+            looks += 1;
+            self.look(written, looks)
+        };
+        match context.wait(&plan, look).await {
             Ok(arrived) => {
                 let in_time = arrived.lag <= input.within;
                 let observed = format!("after {}", arrived.lag);
@@ -244,6 +252,7 @@ impl Canary<'_> {
                 Ok(Arrived { measured: !unknown, ..arrived })
             }
             Err(error) => {
+                let error = self.at_the_limit(error).await;
                 let check = match error.class() {
                     FailureClass::Recovery | FailureClass::TimedOut => {
                         Check::made(NAME, expected, error.to_string(), false)
@@ -256,8 +265,9 @@ impl Canary<'_> {
         }
     }
 
-    /// One look at the replica, and at what the source says while it is not there.
-    async fn look(&self, written: Moment) -> Result<Look<Arrived>, StepError> {
+    /// The n-th look at the replica, and at what the source says while it is not there: not every time, since only a
+    /// failure, which lasts, is learnt from it.
+    async fn look(&self, written: Moment, nth: u32) -> Result<Look<Arrived>, StepError> {
         let context = self.context;
         if let Some(bytes) = self.read_copy().await? {
             if Digest::of(&bytes) != Digest::of(&self.body) {
@@ -275,16 +285,35 @@ impl Canary<'_> {
                 |copy| Look::Ready(Arrived { lag, copy, measured: true }),
             ));
         }
-        let Some(head) = self.source.head(context, &self.key, None).await? else {
+        if nth % ASKS_THE_SOURCE_EVERY != 1 {
+            return Ok(Look::NotYet("not at the replica".to_owned()));
+        }
+        let status = self.status().await?;
+        Ok(Look::NotYet(format!("not at the replica; the source says {status}")))
+    }
+
+    /// What the source says of the replication, while it has not failed.
+    async fn status(&self) -> Result<String, StepError> {
+        let Some(head) = self.source.head(self.context, &self.key, None).await? else {
             return Err(StepError::broken("the canary is gone from the source"));
         };
         if head.source_status() == SourceStatus::Failed {
-            context.finding(failed()).await?;
+            self.context.finding(failed()).await?;
             return Err(StepError::recovery("the replication status of the canary is FAILED")
                 .help("check the replication role, the rule and the key of KMS at the replica"));
         }
-        let status = head.replication.as_deref().unwrap_or("no replication status");
-        Ok(Look::NotYet(format!("not at the replica; the source says {status}")))
+        Ok(head.replication.unwrap_or_else(|| "no replication status".to_owned()))
+    }
+
+    /// It took too long: the source may say why.
+    async fn at_the_limit(&self, error: StepError) -> StepError {
+        if error.class() != FailureClass::TimedOut {
+            return error;
+        }
+        match self.status().await {
+            Err(failed) if failed.class() == FailureClass::Recovery => failed,
+            _ => error,
+        }
     }
 
     /// The bytes at the replica; `None` when there are none yet.
