@@ -266,4 +266,35 @@ mod tests {
         assert_eq!(store.earlier("orders-db", 3).unwrap().len(), 2);
         assert!(store.find("nothing").is_err());
     }
+
+    #[test]
+    fn a_run_is_found_by_its_whole_id_and_another_one_of_that_number_is_not_taken_for_it() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        let (run, number, folder) = store.begin("orders-db", 7).unwrap();
+        let mut journal = journal::Journal::create(&folder.journal()).unwrap();
+        let started = Event::RunStarted {
+            format: journal::FORMAT,
+            run: run.clone(),
+            number,
+            scenario: "orders-db".to_owned(),
+            plan: Digest::ZERO,
+            scenario_digest: Digest::ZERO,
+            mode: "drill".to_owned(),
+            world: journal::WorldKind::Real,
+            tool: "test".to_owned(),
+            operator: "operator".to_owned(),
+            seed: 7,
+            expires: chrono::DateTime::UNIX_EPOCH,
+            keep: None,
+            deviations: Vec::new(),
+        };
+        journal.stage(chrono::DateTime::UNIX_EPOCH, std::time::Duration::ZERO, started).unwrap();
+        journal.commit().unwrap();
+        for name in [run.as_str(), "orders-db-0001", "last"] {
+            assert_eq!(store.find(name).unwrap().path, folder.path, "{name}");
+        }
+        let error = store.find("orders-db-0001-000000").map(|folder| folder.path).unwrap_err();
+        assert!(error.to_string().contains(run.as_str()), "{error}");
+    }
 }

@@ -395,3 +395,22 @@ fn session_name(run: &RunId, plan: &Plan) -> String {
     name.truncate(64 - digest.len() - 1);
     format!("{name}-{digest}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arn_of_a_role_is_one_of_the_partition_of_its_region() {
+        for (region, arn) in [
+            ("eu-west-1", "arn:aws:iam::111111111111:role/drill"),
+            ("cn-north-1", "arn:aws-cn:iam::111111111111:role/drill"),
+            ("us-gov-west-1", "arn:aws-us-gov:iam::111111111111:role/drill"),
+        ] {
+            let account = Some("111111111111".to_owned());
+            let site = Site { account, region: region.to_owned(), role: Some("drill".to_owned()) };
+            assert_eq!(role_arn("drill", &site).unwrap(), arn);
+            assert_eq!(role_arn("arn:aws:iam::2:role/x", &site).unwrap(), "arn:aws:iam::2:role/x");
+        }
+    }
+}

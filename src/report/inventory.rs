@@ -164,3 +164,37 @@ fn claim(lines: &[InventoryLine], taken: bool) -> String {
     }
     format!("Of this run only what it is known to have left is there: {}.", known.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn what_the_plan_can_make_and_no_inventory_has_listed_is_named() {
+        let plan = samples::plan();
+        let dr = SiteName::new("dr");
+        let seen = BTreeSet::from([("rds.db_instance", &dr, None)]);
+        let registry = samples::registry();
+        assert_eq!(not_listed(&plan, &registry, &seen), []);
+        let missing = not_listed(&plan, &registry, &BTreeSet::new());
+        assert_eq!(missing, [("rds.db_instance", &dr, None)]);
+        let unseen = line(missing[0], None, None, &[]);
+        assert_eq!(unseen.outcome, Outcome::Inconclusive);
+        assert!(!claim(&[unseen], true).contains("every kind that it can make was listed"));
+    }
+
+    #[test]
+    fn a_canary_must_be_listed_in_every_place_where_it_may_be() {
+        let mut plan = samples::plan();
+        plan.steps[2].creates = vec!["s3.canary_object".to_owned()];
+        plan.steps[3].creates.clear();
+        plan.guard.canaries = vec!["a/x/".to_owned(), "b/x/".to_owned()];
+        let (dr, primary) = (SiteName::new("dr"), SiteName::new("primary"));
+        plan.guard.write = vec![dr.clone()];
+        let registry = crate::providers::registry();
+        let seen = BTreeSet::from([("s3.canary_object", &primary, Some("a/x/"))]);
+        let missing = not_listed(&plan, &registry, &seen);
+        assert_eq!(missing, [("s3.canary_object", &dr, Some("b/x/"))]);
+    }
+}

@@ -68,6 +68,8 @@ mod steering;
 #[cfg(test)]
 mod stores;
 #[cfg(test)]
+mod values;
+#[cfg(test)]
 mod waits;
 #[cfg(test)]
 mod wire;
