@@ -6,6 +6,7 @@
 
 mod context;
 mod error;
+mod expected;
 mod facts;
 mod grant;
 mod poll;
@@ -18,13 +19,15 @@ mod wait;
 
 pub use context::{Recorder, RunFacts, Sessions, StepContext};
 pub use error::StepError;
+pub use expected::ExpectedTimes;
 pub use facts::{ActionFacts, Effect, Exercised, Permission, Phase, Proof, SiteUse};
 pub use grant::{Given, Grant, Limit, Target};
 pub use poll::{Fetched, SharedLook};
 pub use preflight::{Probe, ProbeVerdict};
 pub use registry::{Action, ActionEntry, Registry};
 pub use resource::{
-    EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, ResourceContext, ResourceKind, own,
+    EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, ResourceContext, ResourceKind,
+    own, removal,
 };
 pub use runbook::{ByHand, HandInput};
 pub use wait::{Look, WaitPlan};

@@ -8,6 +8,7 @@ mod answer;
 mod check;
 mod credentials;
 mod estate;
+mod history;
 mod iam;
 mod interrupt;
 mod journal_store;

@@ -1,10 +1,10 @@
 use super::estate;
+use super::history::History;
 use super::interrupt::Interrupts;
 use super::journal_store::StoreUrl;
 use super::load::{self, Ready};
 use super::output::Output;
 use super::progress::Progress;
-use super::report::earlier_runs;
 use super::run_one::{self, Ended, NewRun};
 use super::runs::Store;
 use super::world::Target;
@@ -171,10 +171,10 @@ fn run_in(
     let plan = serde_json::to_vec_pretty(&ready.plan)
         .map_err(|e| Error::broken(format!("the plan cannot be written: {e}")))?;
     new.folder.write("plan.json", &plan)?;
-    let earlier = earlier_runs(store, &ready.plan.name, new.number)?;
+    let history = History::before(store, &ready.plan, new.number, &new.target.kind())?;
     let several = args.scenarios.len() > 1 || args.scenarios.iter().any(|path| path.is_dir());
     let mut progress = Progress::new(&ready.plan, *output, args.quiet, several);
-    run_one::run(new, &mut progress, &earlier)
+    run_one::run(new, &mut progress, &history)
 }
 
 fn seed_of_the_moment() -> u64 {

@@ -1,5 +1,6 @@
 //! One run from its first to its last record, and its reports.
 
+use super::history::History;
 use super::journal_store::{self, JournalStore, Objects, Owner, StoreUrl, Stored};
 use super::output::Output;
 use super::progress::Progress;
@@ -57,11 +58,7 @@ impl Ended {
 }
 
 /// Runs a plan. Blocks until it has ended.
-pub(super) fn run(
-    new: NewRun<'_>,
-    progress: &mut Progress,
-    earlier: &[EarlierRun],
-) -> Result<Ended> {
+pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -> Result<Ended> {
     let runtime = new.target.runtime()?;
     let folder = new.folder.clone();
     let (plan, registry) = (new.plan, new.registry);
@@ -80,7 +77,8 @@ pub(super) fn run(
         // The people of a rehearsal are the estate's, whoever rehearses.
         let operator =
             if new.target.kind().is_rehearsal() { "the operator" } else { &new.operator };
-        let facts = facts(plan, &new.run, new.seed, started, operator);
+        let mut facts = facts(plan, &new.run, new.seed, started, operator);
+        facts.expected = history.expected.clone();
         let told = facts.clone();
         let mut opening = vec![first_event(&new, &facts)];
         opening.extend(identified);
@@ -98,7 +96,7 @@ pub(super) fn run(
             observer,
         };
         engine::drive(drive).await.map_err(|e| drive_error(&new.folder, &e))?;
-        end(&world, plan, &told, (&folder, registry, earlier)).await
+        end(&world, plan, &told, (&folder, registry, &history.earlier)).await
     });
     progress.end();
     ended
@@ -217,6 +215,7 @@ pub(super) fn facts(
         operator: operator.to_owned(),
         withhold_data: plan.data.withholds(),
         is_drill: plan.is_drill(),
+        expected: Default::default(),
     }
 }
 
@@ -246,7 +245,7 @@ pub(super) fn resume(
     target: Target,
     progress: &mut Progress,
     orders: Orders,
-    earlier: &[EarlierRun],
+    history: &History,
 ) -> Result<Ended> {
     let (journal, contents) = Journal::reopen(&folder.journal()).map_err(|e| folder.refused(&e))?;
     let state = folder.fold(&contents.records)?;
@@ -255,7 +254,7 @@ pub(super) fn resume(
     let Some(head) = state.head.clone() else { return Err(folder.refused(&"it does not start")) };
     if state.finished.is_some() {
         drop(journal);
-        return write_reports(folder, registry, earlier);
+        return write_reports(folder, registry, &history.earlier);
     }
     let runtime = target.runtime()?;
     let observer = &mut *progress;
@@ -270,6 +269,7 @@ pub(super) fn resume(
         let opening = vec![Event::RunResumed { torn_bytes: contents.torn_bytes, gap_ms }];
         let mut facts = facts(&plan, &head.run, head.seed, head.started, &head.operator);
         facts.expires = head.expires;
+        facts.expected = history.expected.clone();
         let told = facts.clone();
         observer.begin(&world.clock, &state);
         let drive = Drive {
@@ -285,7 +285,7 @@ pub(super) fn resume(
             observer,
         };
         engine::drive(drive).await.map_err(|e| drive_error(folder, &e))?;
-        end(&world, &plan, &told, (folder, registry, earlier)).await
+        end(&world, &plan, &told, (folder, registry, &history.earlier)).await
     });
     progress.end();
     ended

@@ -461,6 +461,13 @@ pub struct AnswerArgs {
     /// Signs the answer with this SSH key: a private key, or the public one of a key that your agent holds.
     #[arg(long, value_name = "KEY")]
     pub sign_with: Option<PathBuf>,
+    /// Shows by your AWS credentials (environment, profile, SSO) who you are: a request to STS is signed for this answer, and the
+    /// run asks STS whose it is.
+    #[arg(long, conflicts_with = "sign_with")]
+    pub with_aws_identity: bool,
+    /// Asks STS at this address, which is that of the run: a test server on this machine.
+    #[arg(long, value_name = "URL", requires = "with_aws_identity", value_parser = endpoint)]
+    pub endpoint_url: Option<String>,
 }
 
 /// `redrill actions`

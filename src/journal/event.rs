@@ -277,3 +277,25 @@ pub enum Event {
         outcome: Outcome,
     },
 }
+
+impl Event {
+    /// The step that a record is about. Credentials are also waited for by inventories and while resources are removed, which
+    /// are no steps of the plan.
+    pub fn step(&self) -> Option<&StepId> {
+        match self {
+            Self::StepStarted { step, .. }
+            | Self::AttemptFailed { step, .. }
+            | Self::Checked { step, .. }
+            | Self::Found { step, .. }
+            | Self::Waited { step, .. }
+            | Self::RecoveryPointSeen { step, .. }
+            | Self::Reached { step, .. }
+            | Self::ResourceIntended { step, .. }
+            | Self::ApprovalRequested { step, .. }
+            | Self::ApprovalGiven { step, .. }
+            | Self::StepFinished { step, .. }
+            | Self::StepLeftOut { step, .. } => Some(step),
+            _ => None,
+        }
+    }
+}

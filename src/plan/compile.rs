@@ -203,11 +203,17 @@ impl Planner<'_> {
             }
             expect.insert(output.clone(), value);
         }
-        let mut needs: BTreeSet<StepId> = step.needs.iter().cloned().collect();
+        let (mut needs, mut may_be_skipped) =
+            (step.needs.iter().cloned().collect::<BTreeSet<StepId>>(), BTreeSet::new());
         for value in [&with].into_iter().chain(&when) {
-            let steps = references(value);
-            needs.extend(steps.iter().filter_map(|r| r.step()).map(StepId::new));
+            for reference in references(value) {
+                let Some(needed) = reference.step().map(StepId::new) else { continue };
+                let group = if reference.may_be_missing { &mut may_be_skipped } else { &mut needs };
+                group.insert(needed);
+            }
         }
+        may_be_skipped.retain(|step| !needs.contains(step));
+        needs.extend(may_be_skipped.iter().cloned());
         let facts = &action.facts;
         let phase = step.phase.unwrap_or(facts.phase);
         let creates = facts.creates_of(with.get("effect").and_then(Value::as_str));
@@ -219,6 +225,7 @@ impl Planner<'_> {
             uses: step.uses.clone(),
             with,
             needs,
+            may_be_skipped,
             phase,
             gate: step
                 .gate

@@ -69,6 +69,9 @@ pub struct PlannedStep {
     pub with: Value,
     /// Steps that must have passed before: written ones and those that references imply.
     pub needs: BTreeSet<StepId>,
+    /// Those of them that may be left out on purpose: only `default` refers to them, which says what to take then.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub may_be_skipped: BTreeSet<StepId>,
     /// The part of the drill.
     pub phase: Phase,
     /// What it decides.

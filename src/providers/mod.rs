@@ -12,6 +12,8 @@ pub mod rds;
 pub mod s3;
 pub mod sql;
 #[cfg(test)]
+mod stand;
+#[cfg(test)]
 mod trial;
 
 use crate::action::Registry;

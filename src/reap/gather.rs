@@ -354,6 +354,7 @@ impl Lookout {
             started: now,
             withhold_data: past.is_none_or(|past| past.withholds_data),
             is_drill: true,
+            expected: Default::default(),
         };
         StepContext {
             facts: Arc::new(facts),

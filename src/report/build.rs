@@ -80,7 +80,7 @@ pub fn report(
     let critical_path = critical_path(plan, &fold);
     let objectives = objectives(plan, &fold, &critical_path);
     let resources = tables::resources(&fold);
-    let inventory = inventory::inventory(plan, &fold, &resources);
+    let inventory = inventory::inventory(plan, registry, &fold, &resources);
     let mut deviations = stated_deviations(&fold);
     for deviation in &plan.deviations {
         if !deviations.contains(deviation) {

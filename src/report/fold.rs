@@ -132,7 +132,7 @@ impl<'a> Fold<'a> {
             });
             before = record;
             let mark = Mark { seq: record.seq, ms, at: record.at };
-            if let Some(step) = step_of(&record.event)
+            if let Some(step) = record.event.step()
                 && plan.step(step).is_none()
             {
                 return Err(ReportError::UnknownStep { step: step.clone(), seq: record.seq });
@@ -374,25 +374,5 @@ pub(super) fn effective(check: &Check) -> Outcome {
         Outcome::Inconclusive
     } else {
         check.outcome
-    }
-}
-
-/// The step that a record is about. Credentials are also waited for by inventories and while resources are removed, which
-/// are no steps of the plan.
-fn step_of(event: &Event) -> Option<&StepId> {
-    match event {
-        Event::StepStarted { step, .. }
-        | Event::AttemptFailed { step, .. }
-        | Event::Checked { step, .. }
-        | Event::Found { step, .. }
-        | Event::Waited { step, .. }
-        | Event::RecoveryPointSeen { step, .. }
-        | Event::Reached { step, .. }
-        | Event::ResourceIntended { step, .. }
-        | Event::ApprovalRequested { step, .. }
-        | Event::ApprovalGiven { step, .. }
-        | Event::StepFinished { step, .. }
-        | Event::StepLeftOut { step, .. } => Some(step),
-        _ => None,
     }
 }

@@ -126,6 +126,7 @@ impl Outside for EstateOutside {
                 stdout,
                 stderr,
                 truncated: cut_out || cut_err,
+                held: None,
             })
         })
     }
@@ -179,6 +180,7 @@ impl Outside for EstateOutside {
                 identified_by: "answers of the estate".to_owned(),
                 comment: answer.comment,
                 proof: None,
+                identity: None,
             })
         })
     }

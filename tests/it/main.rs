@@ -46,6 +46,8 @@ mod server_crash;
 #[cfg(test)]
 mod server_iam;
 #[cfg(test)]
+mod server_identity;
+#[cfg(test)]
 mod server_moto;
 #[cfg(test)]
 mod server_outside;
@@ -65,6 +67,8 @@ mod sim;
 mod steering;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod values;
 #[cfg(test)]
 mod waits;
 #[cfg(test)]

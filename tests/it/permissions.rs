@@ -162,6 +162,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
             started,
             withhold_data: false,
             is_drill: true,
+            expected: Default::default(),
         };
         let opening = Event::RunStarted {
             format: FORMAT,

@@ -476,6 +476,7 @@ async fn check(server: &Postgres, input: serde_json::Value) -> (serde_json::Valu
         operator: "operator".to_owned(),
         withhold_data: false,
         is_drill: true,
+        expected: Default::default(),
     };
     let context = StepContext {
         facts: Arc::new(facts),

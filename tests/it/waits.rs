@@ -54,7 +54,8 @@ fn two_hundred_restores_that_wait_cost_the_look_ups_of_one_page_by_page() {
     let program = Program::new();
     let one = calls(&restores(&program, 1), "rds:DescribeDBInstances");
     assert!(one > 5, "{one}");
-    let report = restores(&program, 200);
+    // In a folder of its own: what a wait took in an earlier run would be expected.
+    let report = restores(&Program::new(), 200);
     assert_eq!(calls(&report, "rds:RestoreDBInstanceFromDBSnapshot"), 200);
     assert_eq!(calls(&report, "rds:DescribeDBInstances"), 2 * one);
 }

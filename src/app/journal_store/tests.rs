@@ -120,6 +120,7 @@ impl Scene {
             started: clock.now(),
             withhold_data: false,
             is_drill: true,
+            expected: Default::default(),
         };
         let (journal, state, opening) = if path.exists() {
             let (journal, contents) = Journal::reopen(&path).unwrap();

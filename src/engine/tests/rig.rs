@@ -267,6 +267,7 @@ pub(super) fn step(id: &str, with: Value) -> PlannedStep {
         uses: "test.work".to_owned(),
         with,
         needs: BTreeSet::new(),
+        may_be_skipped: BTreeSet::new(),
         phase: Phase::Recover,
         gate: None,
         timeout: Duration::from_secs(3600).into(),
@@ -422,6 +423,7 @@ impl Rig {
             operator: "operator".to_owned(),
             withhold_data: false,
             is_drill: true,
+            expected: Default::default(),
         };
         let opening = match self.state.head {
             None => start(&self.plan, &facts),

@@ -1,6 +1,6 @@
 use crate::action::{ByHand, Effect, HandInput, StepError};
 use crate::limits;
-use crate::outside::Given;
+use crate::outside::{Given, Holding};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -35,6 +35,14 @@ pub struct Input {
     /// is gone, anything else when that cannot be known.
     #[serde(default)]
     pub find: Option<Vec<String>>,
+    /// With `effect: none`: whether the program is kept from writing files, by the system: `when_possible` (default; the check of
+    /// its exit status says whether it was), `required` (it is not run where the system cannot), or `no`.
+    #[serde(default)]
+    pub hold: Hold,
+    /// With `effect: none`: files and folders that the program may write to all the same: caches, logs. They must be there; `~/`
+    /// at the beginning is the home folder. It may always write to a temporary folder of its own, `TMPDIR`.
+    #[serde(default)]
+    pub may_write: Vec<String>,
     /// The exit status that is expected (default 0).
     #[serde(default)]
     pub expect_exit: i32,
@@ -44,6 +52,19 @@ pub struct Input {
     /// How standard output is read: `text` (default), or `json`, which gives the output `json`.
     #[serde(default)]
     pub parse: Parse,
+}
+
+/// Whether a program is kept from writing files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// Where the system can.
+    #[default]
+    WhenPossible,
+    /// It is not run where the system cannot.
+    Required,
+    /// It is not: it needs more rights than it has by itself (`sudo`, `ping`), which the system then refuses.
+    No,
 }
 
 /// How output is read.
@@ -58,11 +79,25 @@ pub enum Parse {
 }
 
 impl Input {
+    /// What keeps the program from writing.
+    pub(super) fn holding(&self) -> Option<Holding> {
+        (self.effect == Effect::None && self.hold != Hold::No).then(|| Holding {
+            required: self.hold == Hold::Required,
+            may_write: self.may_write.clone(),
+        })
+    }
+
     /// The pattern, and everything that is wrong with the input.
     pub(super) fn pattern(&self) -> Result<Option<Regex>, StepError> {
         let has_program = |argv: &[String]| argv.first().is_some_and(|name| !name.is_empty());
         if !has_program(&self.argv) {
             return Err(StepError::broken("argv: a program is needed"));
+        }
+        let about_writing = self.hold != Hold::WhenPossible || !self.may_write.is_empty();
+        if self.effect != Effect::None && about_writing {
+            let text =
+                "hold and may_write are for effect: none: any other effect is one of writing";
+            return Err(StepError::broken(text));
         }
         match self.effect {
             Effect::None | Effect::External => {}

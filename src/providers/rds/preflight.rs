@@ -2,11 +2,11 @@
 
 use super::capture_config::CaptureConfig;
 use super::db_instance::describe_instance;
-use super::find_snapshot::FindSnapshot;
+use super::find_snapshot::{FindSnapshot, FindSnapshotOutput};
 use super::snapshot::describe_snapshot;
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
-use crate::providers::backups::key_probe;
+use crate::providers::backups::{Newest, key_probe, later, newest_probes};
 use aws_sdk_rds::types::AccountQuota;
 
 pub(super) async fn capture_config(
@@ -32,22 +32,7 @@ pub(super) async fn find_snapshot(
     let what = format!("snapshots of {}", given.text("of").unwrap_or("the instance"));
     let Some(input) = given.input() else { return vec![later(what)] };
     let found = action.run(cx, input).await;
-    let key = found.as_ref().ok().and_then(|found| found.kms_key.clone());
-    let mut probes =
-        vec![Probe::of(what, &["rds:DescribeDBSnapshots"], found, |found| match found.at {
-            Some(at) => ProbeVerdict::works(format!(
-                "{} of {} can be restored; the newest data is of {at} ({})",
-                found.usable_snapshots, found.snapshots_considered, found.id
-            )),
-            None => ProbeVerdict::Unknown(format!(
-                "{} is there, but the time of its data is not known",
-                found.id
-            )),
-        })];
-    if let Some(key) = key {
-        probes.push(key_probe(cx, &key).await);
-    }
-    probes
+    newest_probes(cx, what, "rds:DescribeDBSnapshots", found.map(newest)).await
 }
 
 pub(super) async fn restore_snapshot(cx: &StepContext, given: &Given) -> Vec<Probe> {
@@ -93,8 +78,9 @@ async fn name_is_free(cx: &StepContext) -> Probe {
     Probe::of("name of the new instance", &["rds:DescribeDBInstances"], answer, judge)
 }
 
-fn later(what: impl Into<String>) -> Probe {
-    Probe::not_before(what, "an earlier step tells it")
+fn newest(found: FindSnapshotOutput) -> Newest {
+    let (usable, considered) = (found.usable_snapshots, found.snapshots_considered);
+    Newest { id: found.id, at: found.at, usable, considered, key: found.kms_key }
 }
 
 async fn snapshot(cx: &StepContext, id: &str) -> Vec<Probe> {

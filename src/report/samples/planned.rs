@@ -24,6 +24,7 @@ fn step(id: &str, uses: &str, phase: Phase, needs: &[&str]) -> PlannedStep {
         uses: uses.to_owned(),
         with: json!({}),
         needs: needs.iter().map(|need| StepId::new(*need)).collect::<BTreeSet<_>>(),
+        may_be_skipped: BTreeSet::new(),
         phase,
         gate: None,
         timeout: human("30m"),

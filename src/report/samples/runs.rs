@@ -203,6 +203,7 @@ fn restore(tape: &mut Tape) {
             identified_by: "terminal user".into(),
             comment: Some("go <ahead> & hurry".into()),
             proof: None,
+            identity: None,
         },
     });
     tape.finish("approve", Outcome::Passed, &[]);
@@ -380,6 +381,7 @@ pub(crate) fn cancelled() -> Sample {
             identified_by: "terminal user".into(),
             comment: None,
             proof: None,
+            identity: None,
         },
     });
     tape.finish("approve", Outcome::Passed, &[]);

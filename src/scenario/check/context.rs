@@ -141,7 +141,7 @@ impl<'a> Context<'a> {
         self.lost().iter().any(|lost| lost.text == site || goes_too(lost.text))
     }
 
-    /// Steps and everything that they wait for, directly or through others: by `needs` and by references.
+    /// Steps and everything that they wait for, directly or through others: by `needs` and by references that must have a value.
     pub(super) fn upstream(&self, of: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
         let (mut all, mut open) = (BTreeSet::new(), of.into_iter().collect::<Vec<_>>());
         while let Some(index) = open.pop() {
@@ -149,7 +149,10 @@ impl<'a> Context<'a> {
             let needs = view.needs.iter().map(|need| need.text.to_owned());
             let places = self.places.iter().filter(|place| place.step == index);
             let references = places.filter_map(|place| place.template.as_ref().ok());
-            let references = references.flat_map(Template::references);
+            // What a step can do without may be skipped.
+            let references = references
+                .flat_map(Template::references)
+                .filter(|reference| !reference.may_be_missing);
             let references = references.filter_map(|reference| reference.step().map(str::to_owned));
             for id in needs.chain(references) {
                 open.extend(self.step(&id).map(|(index, _)| index));
