@@ -66,6 +66,8 @@ impl State {
             resource_id: format!("db-{}", self.digits(&name, 26).to_uppercase()),
             endpoint_code,
             tags: database.tags.clone(),
+            replica_of: database.replica_of.clone(),
+            promoted: None,
             content: Content {
                 origin: Arc::clone(database),
                 home: key.clone(),
@@ -76,14 +78,17 @@ impl State {
         for manual in &database.snapshots {
             let taken = earlier(start, manual.age);
             let mut snapshot = self.snapshot_of(key, &instance, manual.id.clone(), taken);
-            snapshot.kind = "manual";
+            snapshot.kind = manual.taken_by.wire();
             snapshot.tags = manual.tags.clone();
             snapshot.shared_with = manual.shared_with.iter().map(ToString::to_string).collect();
             snapshot.timeline = Timeline::begin(taken, "available");
             snapshot.content.damage = manual.damage.clone();
             self.place(key).db_snapshots.insert(snapshot.id.clone(), snapshot);
         }
-        self.place(key).instances.insert(instance.id.clone(), instance);
+        self.begin_automated_backups(key, &instance);
+        if database.deleted.is_none() {
+            self.place(key).instances.insert(instance.id.clone(), instance);
+        }
         if let Some(s) = &database.schedule {
             let keep = s.copies.as_ref().and_then(|c| c.keep).map_or(s.keep, |k| k.max(s.keep));
             let lag = s.copies.as_ref().map_or(HumanDuration::default(), |c| c.lag);
@@ -177,6 +182,9 @@ impl State {
             place.volumes.retain(|_, v| !v.timeline.is(now, Timeline::GONE));
             place.instances.retain(|_, i| !i.timeline.is(now, Timeline::GONE));
             for instance in place.instances.values_mut() {
+                if instance.promoted.take_if(|at| *at <= now).is_some() {
+                    instance.replica_of = None;
+                }
                 if let Some((_, settings)) = instance.pending.take_if(|(at, _)| *at <= now) {
                     instance.settings = settings;
                 }

@@ -50,6 +50,8 @@ mod server_moto;
 #[cfg(test)]
 mod server_outside;
 #[cfg(test)]
+mod server_point_in_time;
+#[cfg(test)]
 mod server_restore;
 #[cfg(test)]
 mod server_sandbox;

@@ -1,4 +1,4 @@
-use super::{AccountId, Estate, PlaceEstate};
+use super::{AccountId, DatabaseEstate, Estate, PlaceEstate};
 use crate::error::{Error, Result};
 use crate::limits::{self, ESTATE_SNAPSHOTS};
 use crate::sandbox::fault::can_be_met;
@@ -162,8 +162,24 @@ fn check_databases(estate: &Estate, place: &PlaceEstate, at: &[&str]) -> Result<
             let encrypted = database.kms_key.is_some();
             check_copies(estate, place, to, (encrypted, copies.kms_key.as_ref()), &path)?;
         }
+        if let Some(backups) = &database.replicated_backups {
+            let encryption = (database.kms_key.is_some(), backups.kms_key.as_ref());
+            let to = (None, backups.region.as_str());
+            check_copies(estate, place, to, encryption, &below("replicated_backups"))?;
+        }
+        check_replica(place, database).map_err(|what| wrong(&below("replica_of"), what))?;
     }
     Ok(())
+}
+
+/// A replica is one of another database that stands here.
+fn check_replica(place: &PlaceEstate, database: &DatabaseEstate) -> Result<(), String> {
+    let Some(source) = &database.replica_of else { return Ok(()) };
+    let is_source = |d: &DatabaseEstate| d.id == *source && d.id != database.id;
+    match place.databases.iter().any(is_source) {
+        true => Ok(()),
+        false => Err(missing("other database", source)),
+    }
 }
 
 fn check_volumes(estate: &Estate, place: &PlaceEstate, at: &[&str]) -> Result<(), Wrong> {
