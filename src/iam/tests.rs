@@ -42,11 +42,7 @@ fn every_permission_that_is_declared_is_in_the_table() {
 #[test]
 fn every_call_that_the_guard_knows_as_used_by_an_action_leads_to_actions_of_the_table() {
     // Calls that no action makes yet have no row: what is in the guard's table and never used.
-    let unused = [
-        "ec2:CopySnapshot",
-        "ec2:DescribeTags",
-        "sts:AssumeRole",
-    ];
+    let unused = ["ec2:CopySnapshot", "ec2:DescribeTags", "sts:AssumeRole"];
     for (prefix, _, operations) in crate::aws::OPERATIONS {
         for (name, _) in *operations {
             let call = format!("{prefix}:{name}");

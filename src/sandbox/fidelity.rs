@@ -55,7 +55,7 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "PromoteReadReplica",
-        "Says `available` for 20 seconds more, then `modifying` for four minutes; then it is no replica any more, and holds what it had received. Read replicas in the region of their source only, none are created by calls.",
+        "Says `available` for 20 seconds more, then `modifying` for four minutes; then it is no replica any more, and holds what it had received. Read replicas are those of the estate, also of a source in another region; none are created by calls.",
     ),
     operation(
         "rds",

@@ -33,6 +33,12 @@ enum Of {
     Volume(Arc<VolumeEstate>),
 }
 
+/// What a read replica is a replica of.
+struct Source {
+    name: String,
+    content: Content,
+}
+
 /// The time at which estates say that things which are always there were made.
 const LONG_AGO: TimeDelta = TimeDelta::days(400);
 
@@ -66,14 +72,17 @@ impl State {
             resource_id: format!("db-{}", self.digits(&name, 26).to_uppercase()),
             endpoint_code,
             tags: database.tags.clone(),
-            replica_of: database.replica_of.clone(),
+            replica_of: self.source_of(key, database).map(|source| source.name),
             promoted: None,
-            content: Content {
-                origin: Arc::clone(database),
-                home: key.clone(),
-                as_of: None,
-                damage: Vec::new(),
-            },
+            content: self.source_of(key, database).map_or_else(
+                || Content {
+                    origin: Arc::clone(database),
+                    home: key.clone(),
+                    as_of: None,
+                    damage: Vec::new(),
+                },
+                |source| source.content,
+            ),
         };
         for manual in &database.snapshots {
             let taken = earlier(start, manual.age);
@@ -96,6 +105,30 @@ impl State {
             let cadence = Cadence::new(s.every, s.at);
             self.add_schedule(key, cadence, reach, Of::Database(Arc::clone(database)));
         }
+    }
+
+    /// What a database is a replica of, if it is one.
+    fn source_of(&self, key: &PlaceKey, database: &DatabaseEstate) -> Option<Source> {
+        let of = database.replica_of.as_ref()?;
+        let region = of.region.as_ref().unwrap_or(&key.region);
+        let home = PlaceKey::new(&key.account, region);
+        let is_home = |place: &&super::estate::PlaceEstate| {
+            place.account.as_str() == home.account && place.region == home.region
+        };
+        let place = self.estate.places.iter().find(is_home)?;
+        let origin = place.databases.iter().find(|source| source.id == of.id)?;
+        let content = Content {
+            origin: Arc::new(origin.clone()),
+            home: home.clone(),
+            as_of: None,
+            damage: Vec::new(),
+        };
+        // A source in another region is named by its ARN.
+        let name = match home == *key {
+            true => of.id.clone(),
+            false => home.arn("rds", &format!("db:{}", of.id)),
+        };
+        Some(Source { name, content })
     }
 
     fn begin_volume(&mut self, key: &PlaceKey, volume: &Arc<VolumeEstate>) {

@@ -195,6 +195,7 @@ impl State {
                 }
             }
         }
+        self.cut_off_replicas(&place, now);
         self.lost.insert(place, now);
     }
 

@@ -65,11 +65,7 @@ const CASES: &[Case] = &[
         &["step data not_run", "step fidelity not_run", "step restore failed"],
     ),
     case("orders-db.unbalanced", 1, &["check data: ledger balances failed", "step data failed"]),
-    case(
-        "orders-db-point-in-time",
-        0,
-        &[],
-    ),
+    case("orders-db-point-in-time", 0, &[]),
     case(
         "orders-db-point-in-time.drifted",
         1,
@@ -106,20 +102,12 @@ const CASES: &[Case] = &[
     case(
         "orders-db-point-in-time.no-capacity",
         1,
-        &[
-            "step data not_run",
-            "step fidelity not_run",
-            "step restore failed",
-        ],
+        &["step data not_run", "step fidelity not_run", "step restore failed"],
     ),
     case(
         "orders-db-point-in-time.no-parameter-group",
         1,
-        &[
-            "step data not_run",
-            "step fidelity not_run",
-            "step restore failed",
-        ],
+        &["step data not_run", "step fidelity not_run", "step restore failed"],
     ),
     case(
         "orders-db-point-in-time.no-replication",
@@ -136,10 +124,7 @@ const CASES: &[Case] = &[
     case(
         "orders-db-point-in-time.short-retention",
         1,
-        &[
-            "check backup: retention failed",
-            "step backup failed",
-        ],
+        &["check backup: retention failed", "step backup failed"],
     ),
     case(
         "orders-db-point-in-time.stalled",
@@ -153,19 +138,12 @@ const CASES: &[Case] = &[
     case(
         "orders-db-point-in-time.stuck",
         1,
-        &[
-            "step data not_run",
-            "step fidelity not_run",
-            "step restore failed",
-        ],
+        &["step data not_run", "step fidelity not_run", "step restore failed"],
     ),
     case(
         "orders-db-point-in-time.unbalanced",
         1,
-        &[
-            "check data: ledger balances failed",
-            "step data failed",
-        ],
+        &["check data: ledger balances failed", "step data failed"],
     ),
     case(
         "orders-db-point-in-time.wrong-network",

@@ -163,7 +163,9 @@ pub(super) async fn automated_backups(
             Some(next) => marker = Some(next.to_owned()),
         }
     }
-    Err(StepError::broken(format!("the list of automated backups did not end after {LIST_PAGES} pages")))
+    Err(StepError::broken(format!(
+        "the list of automated backups did not end after {LIST_PAGES} pages"
+    )))
 }
 
 #[cfg(test)]

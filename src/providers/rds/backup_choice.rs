@@ -123,9 +123,8 @@ pub(super) fn nothing_usable(
             "keep the key of the replicated backups enabled in this region",
         );
     }
-    let count = |fits: fn(&BackupStanding) -> bool| {
-        judged.iter().filter(|j| fits(&j.standing)).count()
-    };
+    let count =
+        |fits: fn(&BackupStanding) -> bool| judged.iter().filter(|j| fits(&j.standing)).count();
     if count(|s| *s == BackupStanding::TooNew) > 0 {
         return nothing(
             format!("the automated backups of {of} begin after {}", wanted.not_after),

@@ -96,7 +96,8 @@ pub(super) fn judge<'a>(
 
 fn standing(snapshot: &Snapshot, key: Option<&KeyCondition>, wanted: &Wanted) -> Standing {
     let account = wanted.account.as_deref();
-    let type_fits = wanted.types.is_empty() || wanted.types.iter().any(|t| t.fits(snapshot, account));
+    let type_fits =
+        wanted.types.is_empty() || wanted.types.iter().any(|t| t.fits(snapshot, account));
     let identity_fits = wanted.resource_id.is_none() || wanted.resource_id == snapshot.resource_id;
     if !type_fits || !identity_fits {
         return Standing::NotWanted;

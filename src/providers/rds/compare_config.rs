@@ -160,8 +160,10 @@ fn terms(input: &CompareConfigInput) -> Result<Terms, StepError> {
     };
     match not_countable(&terms.at_least) {
         None => Ok(terms),
-        Some(name) => Err(StepError::broken(format!("at_least: there is no more or less of {name}"))
-            .help("name it in tolerate: or vary:, or intend what is there with instead:")),
+        Some(name) => {
+            Err(StepError::broken(format!("at_least: there is no more or less of {name}"))
+                .help("name it in tolerate: or vary:, or intend what is there with instead:"))
+        }
     }
 }
 
@@ -222,7 +224,8 @@ fn outdated(age: HumanDuration) -> Finding {
         severity: Severity::Serious,
         code: "rds.config_outdated".to_owned(),
         what: format!("the intended configuration was captured {age} ago"),
-        why: "what has changed since then would be lost in a recovery, and nobody would notice".to_owned(),
+        why: "what has changed since then would be lost in a recovery, and nobody would notice"
+            .to_owned(),
         action: "capture it again, at least as often as the policy demands".to_owned(),
     }
 }

@@ -77,7 +77,12 @@ const ITEMS: [Known; 25] = [
     known(SecurityGroups, "security_groups", Critical, "clients cannot reach it, or others can"),
     known(PubliclyAccessible, "publicly_accessible", Critical, "it can be reached from outside"),
     known(Port, "port", Serious, "clients and security groups expect another port"),
-    known(ParameterGroup, "parameter_group", Serious, "later changes of its parameters go elsewhere"),
+    known(
+        ParameterGroup,
+        "parameter_group",
+        Serious,
+        "later changes of its parameters go elsewhere",
+    ),
     known(Parameters, "parameters", Serious, "the database behaves differently from the original"),
     known(OptionGroup, "option_group", Serious, "features of the engine are missing, or too many"),
     known(DeletionProtection, "deletion_protection", Serious, "one call deletes it"),
@@ -184,12 +189,7 @@ fn fields(config: &DbConfig) -> Map<String, Value> {
     }
 }
 
-fn judge(
-    known: &Known,
-    intended: Option<Value>,
-    found: Option<Value>,
-    terms: &Terms,
-) -> Compared {
+fn judge(known: &Known, intended: Option<Value>, found: Option<Value>, terms: &Terms) -> Compared {
     let may_be_nothing = MAY_BE_NOTHING.contains(&known.item);
     let unverified = |expected: String, why: &str| Compared {
         name: known.name,
@@ -310,9 +310,8 @@ fn changed(intended: &Value, found: &Value) -> Option<String> {
     let value = |of: &Value, name: &str| {
         of.get(name).map_or_else(|| "the engine's default".to_owned(), text)
     };
-    let differing = names.into_iter().filter(|name| {
-        intended.get(name.as_str()) != found.get(name.as_str())
-    });
+    let differing =
+        names.into_iter().filter(|name| intended.get(name.as_str()) != found.get(name.as_str()));
     let differing: Vec<_> = differing
         .map(|name| {
             format!("{name} is {} instead of {}", value(found, name), value(intended, name))

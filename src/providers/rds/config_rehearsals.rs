@@ -77,8 +77,16 @@ async fn what_rds_silently_leaves_at_its_defaults_is_found() {
     let output = compared(&drill, &json!({}), &json!({})).await;
     let differing = output["differing"].as_array().unwrap();
     for name in [
-        "multi_az", "vpc", "subnet_group", "security_groups", "parameter_group", "parameters", "deletion_protection",
-        "iam_auth", "log_exports", "tags",
+        "multi_az",
+        "vpc",
+        "subnet_group",
+        "security_groups",
+        "parameter_group",
+        "parameters",
+        "deletion_protection",
+        "iam_auth",
+        "log_exports",
+        "tags",
     ] {
         assert!(differing.contains(&json!(name)), "{name} in {differing:?}");
         assert_eq!(drill.checks()[name], Outcome::Failed, "{name}");
@@ -111,5 +119,8 @@ async fn an_old_configuration_is_a_finding_and_nothing_to_compare_is_inconclusiv
     assert!(drill.findings().contains(&"rds.config_outdated".to_owned()));
     let nothing = json!({ "instance": "orders-db", "intended": {} });
     let output = drill.run("rds.compare_config", nothing).await.unwrap();
-    assert_eq!((&output["compared"], drill.checks()["items compared"]), (&json!(0), Outcome::Inconclusive));
+    assert_eq!(
+        (&output["compared"], drill.checks()["items compared"]),
+        (&json!(0), Outcome::Inconclusive)
+    );
 }

@@ -142,8 +142,7 @@ impl Action for CopySnapshot {
         own(cx, &DbSnapshotKind, name.clone(), create).await?;
         let asked_at = asked_at.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (copy, bracket) = wait_until_complete(cx, &name, &input, asked_at).await?;
-        let (at, source) =
-            moment_of(cx, SourceType::DbSnapshot, &name, bracket, ENDS_A_COPY).await;
+        let (at, source) = moment_of(cx, SourceType::DbSnapshot, &name, bracket, ENDS_A_COPY).await;
         let wanted_key = arn_of_key(cx, input.kms_key.as_deref()).await?;
         for check in checks(&copy, wanted_key.as_deref()) {
             cx.check(check).await?;
@@ -268,11 +267,9 @@ fn checks(copy: &Snapshot, wanted_key: Option<&str>) -> Vec<Check> {
             let observed = format!("{} ({source})", at.to_rfc3339());
             Check::made("time of the data", "known", observed, true)
         }
-        None => Check::not_made(
-            "time of the data",
-            "known",
-            "RDS tells no time that survives copying",
-        ),
+        None => {
+            Check::not_made("time of the data", "known", "RDS tells no time that survives copying")
+        }
     };
     [Some(complete), key, Some(time)].into_iter().flatten().collect()
 }

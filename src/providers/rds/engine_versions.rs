@@ -54,9 +54,10 @@ pub(super) async fn offer_of(
     let request = client.describe_db_engine_versions().engine(engine).engine_version(version);
     match cx.call("rds:DescribeDBEngineVersions", || request.clone().send()).await {
         Ok(answer) => {
-            let listed = answer.db_engine_versions().iter().any(|one| {
-                one.engine() == Some(engine) && one.engine_version() == Some(version)
-            });
+            let listed = answer
+                .db_engine_versions()
+                .iter()
+                .any(|one| one.engine() == Some(engine) && one.engine_version() == Some(version));
             Ok(if listed { Offer::Offered } else { Offer::Gone })
         }
         Err(error) if error.class() == FailureClass::Denied => {

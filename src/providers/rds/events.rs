@@ -43,8 +43,9 @@ pub(super) async fn moment_of(
         .start_time(aws_smithy_types::DateTime::from_secs(start.timestamp()))
         .max_records(100);
     match cx.call("rds:DescribeEvents", || request.clone().send()).await {
-        Ok(answer) => refined(answer.events(), from, bracket.until, ends)
-            .unwrap_or_else(|| bracket.polled()),
+        Ok(answer) => {
+            refined(answer.events(), from, bracket.until, ends).unwrap_or_else(|| bracket.polled())
+        }
         Err(error) => {
             cx.progress(&format!(
                 "the RDS events could not be read ({error}); the polled time is used"

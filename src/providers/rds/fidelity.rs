@@ -55,11 +55,7 @@ pub(super) fn progress_of(status: &str) -> Progress {
 
 /// Compares what was restored with what was asked for and with what it comes from. What the answer does not say is not
 /// verified; what was not asked for is not compared.
-pub(super) fn compare(
-    asked: &Wishes,
-    origin: &Origin,
-    instance: &DbInstance,
-) -> Vec<Check> {
+pub(super) fn compare(asked: &Wishes, origin: &Origin, instance: &DbInstance) -> Vec<Check> {
     let mut checks = vec![
         same("class", Some(&asked.class.as_str()), instance.db_instance_class()),
         same("multi_az", Some(&asked.multi_az), instance.multi_az()),
@@ -152,11 +148,7 @@ fn same_name(check: &str, expected: &str, observed: Option<&str>) -> Check {
 }
 
 /// Exactly those that were asked for: one more security group opens the instance, one less closes it.
-fn same_set<'a>(
-    check: &str,
-    wanted: &[String],
-    observed: impl Iterator<Item = &'a str>,
-) -> Check {
+fn same_set<'a>(check: &str, wanted: &[String], observed: impl Iterator<Item = &'a str>) -> Check {
     let wanted: BTreeSet<_> = wanted.iter().map(String::as_str).collect();
     let observed: BTreeSet<_> = observed.collect();
     let text = |set: &BTreeSet<&str>| set.iter().copied().collect::<Vec<_>>().join(", ");

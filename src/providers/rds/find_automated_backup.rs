@@ -145,7 +145,8 @@ impl Action for FindAutomatedBackup {
             cx.finding(finding).await?;
             return Err(error);
         };
-        let (engine, version) = (chosen.backup.engine.as_deref(), chosen.backup.engine_version.as_deref());
+        let (engine, version) =
+            (chosen.backup.engine.as_deref(), chosen.backup.engine_version.as_deref());
         let offer = offer_of(cx, engine, version).await?;
         let output = told(chosen, &judged, at, &offer, now);
         let key = chosen.backup.key.as_ref().and_then(|key| keys.get(key));

@@ -74,7 +74,8 @@ fn wanted(input: &HandInput) -> String {
         let word = input.word(name)?;
         Some(word.trim_matches(['"', '\'']).to_owned())
     };
-    let mut conditions = vec![format!("DBInstanceIdentifier=='{}'", text("of").unwrap_or_default())];
+    let mut conditions =
+        vec![format!("DBInstanceIdentifier=='{}'", text("of").unwrap_or_default())];
     conditions.extend(text("resource_id").map(|id| format!("DbiResourceId=='{id}'")));
     conditions.join(" && ")
 }
@@ -94,8 +95,15 @@ mod tests {
         let hand = by_hand(&HandInput::new("backup", Some("eu-west-1"), with, BTreeMap::new()));
         assert_eq!(FIELDS.matches(',').count(), OUTPUTS.len(), "not_null() has one comma itself");
         let list = &hand.commands[0];
-        assert!(list.contains("[?DBInstanceIdentifier=='orders-db' && DbiResourceId=='${CONFIG_RESOURCE_ID}']"), "{list}");
-        assert!(hand.commands[1].starts_with("read -r BACKUP_EARLIEST BACKUP_LATEST BACKUP_BACKUP "));
+        assert!(
+            list.contains(
+                "[?DBInstanceIdentifier=='orders-db' && DbiResourceId=='${CONFIG_RESOURCE_ID}']"
+            ),
+            "{list}"
+        );
+        assert!(
+            hand.commands[1].starts_with("read -r BACKUP_EARLIEST BACKUP_LATEST BACKUP_BACKUP ")
+        );
         assert!(hand.commands[1].contains("awk -v limit=2026-11-22T00:00:00Z"));
         assert!(hand.commands[3].contains("--engine \"$BACKUP_ENGINE\""));
     }

@@ -168,8 +168,9 @@ impl Action for FindSnapshot {
         let now = cx.clock.now();
         let until = input.not_after.map_or(now, |limit| limit.min(now));
         if input.of.is_none() && input.tags.is_empty() {
-            return Err(StepError::broken("the step says neither of: nor tags:")
-                .help("name the instance whose snapshots are looked for, or the tags that they carry"));
+            return Err(StepError::broken("the step says neither of: nor tags:").help(
+                "name the instance whose snapshots are looked for, or the tags that they carry",
+            ));
         }
         let wanted = Wanted {
             types: input.types,

@@ -23,7 +23,8 @@ const OUTPUTS: [&str; 10] = [
 /// How a person finds the recovery point with the AWS CLI. The CLI pages by itself.
 pub(super) fn by_hand(input: &HandInput) -> ByHand {
     let region = input.region();
-    let of = input.word("of").map_or_else(String::new, |of| format!(" --db-instance-identifier {of}"));
+    let of =
+        input.word("of").map_or_else(String::new, |of| format!(" --db-instance-identifier {of}"));
     let list = input.sets("list");
     let query = format!("DBSnapshots[?{}].[{FIELDS}]", wanted(input));
     let describe = |kind: &str| {
@@ -91,7 +92,10 @@ fn wanted(input: &HandInput) -> String {
         // RDS names the source of copies across regions and accounts only.
         "copied" => "SourceDBSnapshotIdentifier".to_owned(),
         // Which account owns a snapshot stands in its ARN.
-        "shared" => format!("!contains(DBSnapshotArn,':{}:')", "$(aws sts get-caller-identity --query Account --output text)"),
+        "shared" => format!(
+            "!contains(DBSnapshotArn,':{}:')",
+            "$(aws sts get-caller-identity --query Account --output text)"
+        ),
         kind => format!("SnapshotType=='{kind}'"),
     });
     let types: Vec<_> = types.collect();
@@ -139,7 +143,8 @@ mod tests {
         let hand = by_hand(&HandInput::new("point", Some("eu-west-1"), with, BTreeMap::new()));
         let list = &hand.commands[0];
         assert!(list.contains("--snapshot-type shared --include-shared"), "{list}");
-        let wanted = "DBInstanceIdentifier=='orders-db' && TagList[?Key=='system' && Value=='orders']";
+        let wanted =
+            "DBInstanceIdentifier=='orders-db' && TagList[?Key=='system' && Value=='orders']";
         assert!(list.contains(wanted), "{list}");
     }
 

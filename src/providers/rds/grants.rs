@@ -118,8 +118,10 @@ fn of_every_restore(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     let grant = |action| given.grant(permissions, action);
     let subnets =
         grant("rds:DescribeDBSubnetGroups").map(|g| g.on("subgrp", given.pattern("subnet_group")));
-    let role = grant("iam:PassRole")
-        .map(|g| g.on("role", given.pattern("monitoring.role")).limited(Limit::To("monitoring.rds.amazonaws.com")));
+    let role = grant("iam:PassRole").map(|g| {
+        g.on("role", given.pattern("monitoring.role"))
+            .limited(Limit::To("monitoring.rds.amazonaws.com"))
+    });
     let mut all = vec![
         grant("rds:AddTagsToResource").map(|g| g.on("db", &own)),
         grant("rds:DescribeDBInstances").map(|g| g.on("db", "*")),

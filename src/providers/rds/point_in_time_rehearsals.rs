@@ -36,12 +36,14 @@ places:
         deleted: 2d
         snapshots: [{ id: closed-final, age: 3d, shared_with: ["222222222222"] }]
       - { id: no-backups, backup_retention: 0 }
-      - { id: orders-replica, replica_of: orders-db, replica_lag: 30s }
+      - { id: orders-replica, replica_of: { id: orders-db, lag: 30s } }
   - account: "111111111111"
     region: ap-northeast-3
     kms_keys: [{ id: key-copy }, { id: key-off, state: disabled }]
     subnet_groups: [{ name: drill, vpc: vpc-drill }, { name: prod, vpc: vpc-prod }]
     security_groups: [{ id: sg-drill, vpc: vpc-drill }, { id: sg-prod, vpc: vpc-prod }]
+    databases:
+      - { id: orders-abroad, replica_of: { id: orders-db, region: ap-northeast-1, lag: 2m } }
   - account: "222222222222"
     region: ap-northeast-1
     kms_keys: [{ id: key-other }]
@@ -111,18 +113,27 @@ async fn the_latest_time_of_replicated_backups_is_restored_when_the_source_is_go
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_later_attempt_does_not_take_the_latest_time_of_now_for_that_of_the_restore() {
+    let drill = at_home(&[]);
+    let input = json!({ "instance": "orders-db", "class": "db.r6g.large" });
+    drill.run("rds.restore_point_in_time", input.clone()).await.unwrap();
+    drill.cx.clock.sleep(std::time::Duration::from_secs(3600)).await;
+    drill.run("rds.restore_point_in_time", input).await.unwrap();
+    assert_eq!(seen_points(&drill), ["2026-11-22T09:55:00+00:00"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wished_time_is_restored_and_one_outside_of_the_window_makes_nothing() {
     let drill = at_home(&[]);
-    let wish = |to: &str| {
-        json!({ "instance": "orders-db", "class": "db.r6g.large", "to": to, "backup_retention": "0s" })
-    };
+    let wish = |to: &str| json!({ "instance": "orders-db", "class": "db.r6g.large", "to": to, "backup_retention": "0s" });
     for outside in ["2026-11-22T09:59:00Z", "2026-11-01T00:00:00Z"] {
         let error = drill.run("rds.restore_point_in_time", wish(outside)).await.unwrap_err();
         assert_eq!(error.class(), FailureClass::Recovery);
         assert_eq!(drill.checks()["in the restore window"], Outcome::Failed);
     }
     assert!(drill.ledger().is_empty());
-    let output = drill.run("rds.restore_point_in_time", wish("2026-11-20T12:34:56Z")).await.unwrap();
+    let output =
+        drill.run("rds.restore_point_in_time", wish("2026-11-20T12:34:56Z")).await.unwrap();
     assert_eq!(output["status"], "available");
     assert_eq!(seen_points(&drill), ["2026-11-20T12:34:56+00:00"]);
     assert_eq!(drill.checks()["backup_retention"], Outcome::Passed);
@@ -132,7 +143,10 @@ async fn a_wished_time_is_restored_and_one_outside_of_the_window_makes_nothing()
 async fn retained_backups_of_a_deleted_instance_are_restored_by_its_identity() {
     let drill = at_home(&[]);
     let found = drill.run("rds.find_automated_backup", json!({ "of": "closed-db" })).await.unwrap();
-    assert_eq!((&found["status"], &found["at"]), (&json!("retained"), &json!("2026-11-20T10:00:00Z")));
+    assert_eq!(
+        (&found["status"], &found["at"]),
+        (&json!("retained"), &json!("2026-11-20T10:00:00Z"))
+    );
     let by_identity = json!({ "backup": found["resource_id"], "class": "db.r6g.large" });
     let output = drill.run("rds.restore_point_in_time", by_identity).await.unwrap();
     assert_eq!(output["status"], "available");
@@ -196,7 +210,10 @@ async fn a_restore_that_ends_otherwise_fails_and_each_fault_is_red() {
         let drill = after_the_loss(ESTATE, &[&fault]);
         let error = restored(&drill).await.unwrap_err();
         assert!(error.to_string().contains(words), "{fault}: {error}");
-        assert!(matches!(error.class(), FailureClass::Recovery | FailureClass::NotFound), "{fault}");
+        assert!(
+            matches!(error.class(), FailureClass::Recovery | FailureClass::NotFound),
+            "{fault}"
+        );
     }
 }
 
@@ -230,7 +247,8 @@ async fn a_lost_answer_restores_nothing_twice() {
     let drill = after_the_loss(ESTATE, &["rds:RestoreDBInstanceToPointInTime#1=lost_reply"]);
     restored(&drill).await.unwrap();
     let made = drill.world.inventory();
-    let made = made.keys().filter(|name| name.contains("ap-northeast-3") && name.contains(":db:"));
+    let made =
+        made.keys().filter(|name| name.contains("ap-northeast-3") && name.contains(":db:redrill-"));
     assert_eq!(made.count(), 1);
 }
 
@@ -349,7 +367,10 @@ async fn a_drill_promotes_nothing() {
 async fn a_replica_is_promoted_in_a_recovery_and_never_removed() {
     let drill = at_home(&[]).in_recovery();
     let output = drill.run("rds.promote_replica", promotion()).await.unwrap();
-    assert_eq!((&output["replica_of"], &output["status"]), (&json!("orders-db"), &json!("available")));
+    assert_eq!(
+        (&output["replica_of"], &output["status"]),
+        (&json!("orders-db"), &json!("available"))
+    );
     assert!(output["promoted_after"].is_string());
     assert!(drill.checks().values().all(|o| *o == Outcome::Passed), "{:?}", drill.checks());
     let by_event = drill.events().into_iter().any(|event| {
@@ -363,6 +384,15 @@ async fn a_replica_is_promoted_in_a_recovery_and_never_removed() {
     let kind = drill.kind(&key.kind);
     let refused = kind.remove(&drill.cx, key, id.as_deref().unwrap()).await.unwrap_err();
     assert!(refused.to_string().contains("production now"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_in_another_region_is_promoted_when_its_source_is_lost() {
+    let drill = after_the_loss(ESTATE, &[]).in_recovery();
+    let abroad = json!({ "instance": "orders-abroad", "effect": "external" });
+    let output = drill.run("rds.promote_replica", abroad).await.unwrap();
+    let source = "arn:aws:rds:ap-northeast-1:111111111111:db:orders-db";
+    assert_eq!((&output["replica_of"], &output["status"]), (&json!(source), &json!("available")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -93,7 +93,10 @@ impl Action for PromoteReplica {
             effect: Effect::External,
             creates: &["rds.promoted_replica"],
             permissions: &[
-                Permission { action: "rds:DescribeDBInstances", why: "see that it is a replica, and wait" },
+                Permission {
+                    action: "rds:DescribeDBInstances",
+                    why: "see that it is a replica, and wait",
+                },
                 Permission { action: "rds:PromoteReadReplica", why: "promote it" },
                 Permission { action: "rds:DescribeEvents", why: "when RDS says it was done" },
             ],
@@ -191,8 +194,10 @@ fn days(retention: Option<HumanDuration>) -> Result<Option<i32>, StepError> {
     let seconds = retention.0.as_secs();
     match i32::try_from(seconds / DAY) {
         Ok(days) if seconds % DAY == 0 && days <= 35 => Ok(Some(days)),
-        _ => Err(StepError::broken(format!("backup_retention: {retention} cannot be asked of RDS"))
-            .help("write whole days from 0s to 35d")),
+        _ => {
+            Err(StepError::broken(format!("backup_retention: {retention} cannot be asked of RDS"))
+                .help("write whole days from 0s to 35d"))
+        }
     }
 }
 

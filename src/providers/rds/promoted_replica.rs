@@ -1,7 +1,5 @@
 use super::db_instance::describe_instance;
-use crate::action::{
-    Found, Listing, Permission, ResourceContext, ResourceKind, StepError,
-};
+use crate::action::{Found, Listing, Permission, ResourceContext, ResourceKind, StepError};
 use crate::journal::ResourceKey;
 use futures_util::future::BoxFuture;
 
@@ -45,7 +43,8 @@ impl ResourceKind for PromotedReplicaKind {
         key: &'a ResourceKey,
         _id: &'a str,
     ) -> BoxFuture<'a, Result<(), StepError>> {
-        let what = format!("the promoted replica {} is production now: no run removes it", key.name);
+        let what =
+            format!("the promoted replica {} is production now: no run removes it", key.name);
         Box::pin(std::future::ready(Err(StepError::broken(what))))
     }
 

@@ -74,7 +74,10 @@ impl Action for RestorePointInTime {
                 Permission { action: "rds:RestoreDBInstanceToPointInTime", why: "restore" },
                 Permission { action: "rds:AddTagsToResource", why: "tag the new instance" },
                 Permission { action: "rds:DescribeDBInstances", why: "wait for it and compare it" },
-                Permission { action: "rds:DescribeDBSubnetGroups", why: "see in which VPC it will be" },
+                Permission {
+                    action: "rds:DescribeDBSubnetGroups",
+                    why: "see in which VPC it will be",
+                },
                 Permission { action: "iam:PassRole", why: "Enhanced Monitoring" },
                 Permission { action: "rds:DescribeEvents", why: "when RDS says it was available" },
                 Permission { action: "kms:DescribeKey", why: "encrypted backups" },
@@ -98,7 +101,10 @@ impl Action for RestorePointInTime {
         input.wishes.check()?;
         let backup = source_of(cx, &input).await?;
         let at = time_in_the_window(cx, &backup, input.to).await?;
-        cx.recovery_point(recovery_point(&backup, at, cx.clock.now())).await?;
+        // The latest time has moved on since an earlier attempt asked for it: what it was then is not known any more.
+        if input.to.is_some() || !super::restoring::is_asked_for(cx)? {
+            cx.recovery_point(recovery_point(&backup, at, cx.clock.now())).await?;
+        }
         let client = client!(cx.site()?, aws_sdk_rds);
         let request = client.restore_db_instance_to_point_in_time();
         let request = ask_for!(request, cx, input.wishes);

@@ -47,7 +47,10 @@ impl Action for RestoreSnapshot {
                 Permission { action: "rds:RestoreDBInstanceFromDBSnapshot", why: "restore" },
                 Permission { action: "rds:AddTagsToResource", why: "tag the new instance" },
                 Permission { action: "rds:DescribeDBInstances", why: "wait for it and compare it" },
-                Permission { action: "rds:DescribeDBSubnetGroups", why: "see in which VPC it will be" },
+                Permission {
+                    action: "rds:DescribeDBSubnetGroups",
+                    why: "see in which VPC it will be",
+                },
                 Permission { action: "iam:PassRole", why: "Enhanced Monitoring" },
                 Permission { action: "rds:DescribeEvents", why: "when RDS says it was available" },
                 Permission { action: "kms:DescribeKey", why: "encrypted snapshots" },
@@ -127,7 +130,11 @@ mod tests {
     fn drills_are_private_unprotected_and_single_unless_the_scenario_says_otherwise() {
         let input: RestoreSnapshotInput =
             serde_json::from_value(json!({ "snapshot": "s", "class": "c" })).unwrap();
-        assert!(!input.wishes.publicly_accessible && !input.wishes.deletion_protection && !input.wishes.multi_az);
+        assert!(
+            !input.wishes.publicly_accessible
+                && !input.wishes.deletion_protection
+                && !input.wishes.multi_az
+        );
         assert_eq!(input.wishes.expected_duration, twenty_minutes());
         let unknown = json!({ "snapshot": "s", "class": "c", "multi_zone": true });
         assert!(serde_json::from_value::<RestoreSnapshotInput>(unknown).is_err());

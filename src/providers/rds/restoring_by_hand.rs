@@ -37,7 +37,9 @@ pub(super) fn to_a_time(input: &HandInput) -> ByHand {
         format!("aws rds restore-db-instance-to-point-in-time --region {}", input.region()),
         format!("--target-db-instance-identifier \"${}\"", input.sets("id")),
     ];
-    words.extend(input.word("instance").map(|word| format!("--source-db-instance-identifier {word}")));
+    words.extend(
+        input.word("instance").map(|word| format!("--source-db-instance-identifier {word}")),
+    );
     words.extend(input.word("backup").map(|word| {
         let (arn, id) = ("--source-db-instance-automated-backups-arn", "--source-dbi-resource-id");
         match input.value("backup").and_then(Value::as_str) {

@@ -98,12 +98,9 @@ pub struct DatabaseEstate {
     /// How long before the estate's `now` the instance was deleted. Its automated backups were retained then.
     #[serde(default)]
     pub deleted: Option<HumanDuration>,
-    /// The instance of this region that it is a read replica of.
+    /// The database of this estate that it is a read replica of; its data are those of that one.
     #[serde(default)]
-    pub replica_of: Option<String>,
-    /// How far a read replica is behind its source.
-    #[serde(default)]
-    pub replica_lag: HumanDuration,
+    pub replica_of: Option<ReplicaSource>,
     /// What is in it.
     #[serde(default)]
     pub data: DatabaseData,
@@ -199,6 +196,20 @@ pub struct ReplicatedSnapshots {
     /// What is wrong with the content of the copies alone.
     #[serde(default)]
     pub damage: Vec<String>,
+}
+
+/// What a read replica is a replica of.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicaSource {
+    /// The identifier of the source.
+    pub id: String,
+    /// The region of the source in the same account; that of the replica when left out.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// How far the replica is behind.
+    #[serde(default)]
+    pub lag: HumanDuration,
 }
 
 /// Automated backups that RDS replicates: base snapshots and transaction logs, so that a point in time can be restored.

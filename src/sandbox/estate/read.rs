@@ -167,18 +167,24 @@ fn check_databases(estate: &Estate, place: &PlaceEstate, at: &[&str]) -> Result<
             let to = (None, backups.region.as_str());
             check_copies(estate, place, to, encryption, &below("replicated_backups"))?;
         }
-        check_replica(place, database).map_err(|what| wrong(&below("replica_of"), what))?;
+        check_replica(estate, place, database).map_err(|what| wrong(&below("replica_of"), what))?;
     }
     Ok(())
 }
 
-/// A replica is one of another database that stands here.
-fn check_replica(place: &PlaceEstate, database: &DatabaseEstate) -> Result<(), String> {
-    let Some(source) = &database.replica_of else { return Ok(()) };
-    let is_source = |d: &DatabaseEstate| d.id == *source && d.id != database.id;
-    match place.databases.iter().any(is_source) {
+/// A replica is one of another database of the same account that is no replica itself.
+fn check_replica(
+    estate: &Estate,
+    place: &PlaceEstate,
+    database: &DatabaseEstate,
+) -> Result<(), String> {
+    let Some(of) = &database.replica_of else { return Ok(()) };
+    let region = of.region.as_ref().unwrap_or(&place.region);
+    let there = estate.places.iter().find(|p| p.account == place.account && &p.region == region);
+    let is_source = |d: &DatabaseEstate| d.id == of.id && d.replica_of.is_none();
+    match there.is_some_and(|p| p.databases.iter().any(is_source)) {
         true => Ok(()),
-        false => Err(missing("other database", source)),
+        false => Err(format!("there is no database {:?} in {region} to replicate", of.id)),
     }
 }
 

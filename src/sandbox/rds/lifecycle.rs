@@ -6,8 +6,8 @@ use super::model::{
     Content, DEFAULT_SECURITY_GROUP, Instance, RdsEvent, Settings, default_option_group,
     default_parameter_group, family,
 };
-use super::{engine_versions, snapshots};
 use super::xml::View;
+use super::{engine_versions, snapshots};
 use crate::sandbox::services::Call;
 use crate::sandbox::state::{PlaceKey, State, Timeline};
 use crate::sandbox::wire::{AwsError, Params, Xml};
@@ -182,7 +182,9 @@ fn monitoring(params: &Params, settings: &mut Settings) -> Result<(), AwsError> 
         settings.monitoring_role = Some(role.to_owned());
     }
     if settings.monitoring_interval > 0 && settings.monitoring_role.is_none() {
-        return Err(combination("A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0."));
+        return Err(combination(
+            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.",
+        ));
     }
     Ok(())
 }
@@ -207,12 +209,7 @@ fn check_network(state: &State, place: &PlaceKey, settings: &Settings) -> Result
     Ok(())
 }
 
-fn new_instance(
-    call: &mut Call<'_>,
-    id: String,
-    settings: Settings,
-    origin: &Origin,
-) -> Instance {
+fn new_instance(call: &mut Call<'_>, id: String, settings: Settings, origin: &Origin) -> Instance {
     let takes = origin.content.origin.restore_takes.0;
     let begin = Timeline::begin(call.now, "creating");
     // The first automated backup is part of the time until the instance can be used.

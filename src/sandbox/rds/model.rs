@@ -139,7 +139,7 @@ pub(crate) struct Instance {
     /// The twelve digits in the host name of its endpoint.
     pub(crate) endpoint_code: String,
     pub(crate) tags: BTreeMap<String, String>,
-    /// The instance that it is a read replica of.
+    /// The instance that it is a read replica of: its identifier, in another region its ARN.
     pub(crate) replica_of: Option<String>,
     /// When its promotion is done: it is a replica no more.
     pub(crate) promoted: Option<DateTime<Utc>>,
@@ -147,6 +147,13 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// A replica receives nothing any more: it holds what had come until then.
+    pub(crate) fn cut_off(&mut self, lag: std::time::Duration, now: DateTime<Utc>) {
+        let behind = chrono::TimeDelta::from_std(lag).unwrap_or_default();
+        let until = now - behind;
+        self.content.as_of = Some(self.content.as_of.map_or(until, |as_of| as_of.min(until)));
+    }
+
     /// The host name of the endpoint.
     pub(crate) fn host(&self, region: &str) -> String {
         format!("{}.{}.{region}.rds.sandbox.invalid", self.id, self.endpoint_code)

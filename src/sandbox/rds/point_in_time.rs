@@ -50,9 +50,9 @@ pub(super) fn restore(mut call: Call<'_>) -> Result<Xml, AwsError> {
 fn wanted_time(call: &Call<'_>, latest: DateTime<Utc>) -> Result<DateTime<Utc>, AwsError> {
     let params = call.params();
     match (time(params, "RestoreTime")?, params.flag("UseLatestRestorableTime") == Some(true)) {
-        (Some(_), true) => {
-            Err(combination("RestoreTime can't be specified if UseLatestRestorableTime is enabled."))
-        }
+        (Some(_), true) => Err(combination(
+            "RestoreTime can't be specified if UseLatestRestorableTime is enabled.",
+        )),
         (Some(at), false) => Ok(at),
         (None, true) => Ok(latest),
         (None, false) => {
@@ -63,7 +63,11 @@ fn wanted_time(call: &Call<'_>, latest: DateTime<Utc>) -> Result<DateTime<Utc>, 
 
 fn source(call: &Call<'_>) -> Result<Source, AwsError> {
     let params = call.params();
-    let names = ["SourceDBInstanceIdentifier", "SourceDbiResourceId", "SourceDBInstanceAutomatedBackupsArn"];
+    let names = [
+        "SourceDBInstanceIdentifier",
+        "SourceDbiResourceId",
+        "SourceDBInstanceAutomatedBackupsArn",
+    ];
     let given: Vec<_> = names.iter().filter_map(|n| Some((*n, params.get(n)?))).collect();
     let [(by, name)] = given[..] else {
         return Err(combination(format!("Exactly one of {} must be specified.", names.join(", "))));
@@ -97,10 +101,6 @@ fn source(call: &Call<'_>) -> Result<Source, AwsError> {
     Ok(Source { name: b.instance.clone(), origin, window: b.window(call.now) })
 }
 
-fn origin(
-    settings: &super::model::Settings,
-    kms_key: Option<String>,
-    content: Content,
-) -> Origin {
+fn origin(settings: &super::model::Settings, kms_key: Option<String>, content: Content) -> Origin {
     Origin { settings: settings.clone(), kms_key, content, announced: String::new() }
 }
