@@ -34,6 +34,8 @@ mod preflight;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod promotion;
+#[cfg(test)]
 mod reap;
 #[cfg(test)]
 mod rehearsals;

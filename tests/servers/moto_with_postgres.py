@@ -285,7 +285,7 @@ class PostgresBackend(models.RDSBackend):
         if not identifier.startswith("arn:"):
             return super().get_db_snapshot(identifier)
         region, owner = identifier.split(":")[3:5]
-        if (owner, region) == (self.account_id, self.region):
+        if (owner, region) == (self.account_id, self.region_name):
             return super().get_db_snapshot(identifier)
         snapshot = models.rds_backends[owner][region].get_db_snapshot(identifier)
         if owner != self.account_id and not permits(snapshot, self.account_id):
@@ -330,10 +330,13 @@ class PostgresBackend(models.RDSBackend):
             # The instance's server works in the order of what it was told.
             source.server.later(lambda: None).result(timeout=60)
             snapshot.must_be_available()
+            source.become("available", after=("backing-up",))
             overrides["restored_from"] = snapshot
         instance = super().restore_db_instance_to_point_in_time(
             source_db_identifier, target, overrides
         )
+        # moto takes it for a replica of its source.
+        instance.source_db_instance_identifier = None
         # RDS does not take them over from the source; moto does unless told `true`.
         instance.multi_az = bool(overrides.get("multi_az"))
         instance.deletion_protection = bool(overrides.get("deletion_protection"))
