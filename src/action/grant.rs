@@ -32,6 +32,8 @@ pub struct Target {
 pub enum Limit {
     /// Only where this service uses the permission on behalf of the role: `rds`, `ec2`, `s3`.
     Via(&'static str),
+    /// Only where the role is passed to this service: `monitoring.rds.amazonaws.com`.
+    To(&'static str),
     /// Only listings of keys that begin so.
     Prefix(String),
 }

@@ -37,6 +37,7 @@ pub static OPERATIONS: &[ServiceOperations] = &[
             ("DeleteDBInstance", Changes(&rules::DELETE_DB_INSTANCE)),
             ("DeleteDBSnapshot", Changes(&rules::DELETE_DB_SNAPSHOT)),
             ("DescribeAccountAttributes", Reads),
+            ("DescribeDBEngineVersions", Reads),
             ("DescribeDBInstanceAutomatedBackups", Reads),
             ("DescribeDBInstances", Reads),
             ("DescribeDBParameterGroups", Reads),
@@ -46,9 +47,14 @@ pub static OPERATIONS: &[ServiceOperations] = &[
             ("DescribeEvents", Reads),
             ("ListTagsForResource", Reads),
             ("ModifyDBInstance", Changes(&rules::MODIFY_DB_INSTANCE)),
+            ("PromoteReadReplica", Changes(&rules::PROMOTE_READ_REPLICA)),
             (
                 "RestoreDBInstanceFromDBSnapshot",
                 Changes(&rules::RESTORE_DB_INSTANCE_FROM_DB_SNAPSHOT),
+            ),
+            (
+                "RestoreDBInstanceToPointInTime",
+                Changes(&rules::RESTORE_DB_INSTANCE_TO_POINT_IN_TIME),
             ),
         ],
     ),

@@ -284,6 +284,7 @@ fn statements(pieces: BTreeMap<Piece, BTreeSet<String>>) -> Vec<Statement> {
 fn sid(service: &str, level: Level) -> String {
     let service = match service {
         "ec2" => "Ec2",
+        "iam" => "Iam",
         "kms" => "Kms",
         "rds" => "Rds",
         "s3" => "S3",
@@ -316,6 +317,10 @@ fn narrowed(
             Limit::Via(service) => {
                 let host = format!("{service}.{}.{}", site.region, dns_suffix(&site.region));
                 add(&mut common, "StringEquals", "kms:ViaService", host.into());
+            }
+            Limit::To(service) => {
+                let service = (*service).into();
+                add(&mut common, "StringEquals", "iam:PassedToService", service);
             }
             Limit::Prefix(prefix) => {
                 let pattern = format!("{}*", prefix.trim_end_matches('*'));
@@ -384,6 +389,7 @@ fn arns(service: &str, kind: &str, name: &str, site: &Site) -> Vec<String> {
         return [name.to_owned()].into_iter().chain(suffixed).collect();
     }
     vec![match (service, kind) {
+        ("iam", _) => format!("arn:{partition}:iam::{account}:{kind}/{name}"),
         ("s3", _) => format!("arn:{partition}:s3:::{name}"),
         // EC2's snapshots belong to no account in their ARN.
         ("ec2", "snapshot") => format!("{at}::snapshot/{name}"),

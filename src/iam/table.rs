@@ -99,6 +99,12 @@ pub const IAM_ACTIONS: &[IamAction] = &[
     action("ec2:DescribeSnapshots", Read, &[], AtCall),
     action("ec2:DescribeVolumes", Read, &[], AtCall),
     action(
+        "iam:PassRole",
+        Write,
+        &[on("role")],
+        Besides("RDS asks IAM for it when an instance gets a role for Enhanced Monitoring"),
+    ),
+    action(
         "kms:CreateGrant",
         Write,
         KEY,
@@ -138,12 +144,20 @@ pub const IAM_ACTIONS: &[IamAction] = &[
     action(
         "rds:AddTagsToResource",
         Tag,
-        &[tagged("db", InRequest)],
-        Besides("RDS asks for it when a restore carries tags"),
+        &[tagged("db", InRequest), tagged("snapshot", InRequest)],
+        Besides("RDS asks for it when a restore or a copy carries tags"),
+    ),
+    action(
+        "rds:CopyDBSnapshot",
+        Write,
+        &[tagged("og", InRequest), tagged("snapshot", InRequest)],
+        AtCall,
     ),
     action("rds:DeleteDBInstance", Write, &[tagged("db", OnResource)], AtCall),
     action("rds:DeleteDBSnapshot", Write, &[tagged("snapshot", OnResource)], AtCall),
     action("rds:DescribeAccountAttributes", Read, &[], AtCall),
+    action("rds:DescribeDBEngineVersions", Read, &[], AtCall),
+    action("rds:DescribeDBInstanceAutomatedBackups", Read, &[on("db")], AtCall),
     action("rds:DescribeDBInstances", Read, &[on("db")], AtCall),
     action("rds:DescribeDBParameterGroups", Read, &[on("pg")], AtCall),
     action("rds:DescribeDBParameters", Read, &[on("pg")], AtCall),
@@ -152,6 +166,8 @@ pub const IAM_ACTIONS: &[IamAction] = &[
     action("rds:DescribeEvents", Read, &[], AtCall),
     action("rds:ListTagsForResource", Read, &[on("db")], AtCall),
     action("rds:ModifyDBInstance", Write, &[tagged("db", OnResource)], AtCall),
+    // The replica is not of the run's making, so that it has none of its tags.
+    action("rds:PromoteReadReplica", Write, &[on("db")], AtCall),
     action(
         "rds:RestoreDBInstanceFromDBSnapshot",
         Write,
@@ -161,6 +177,18 @@ pub const IAM_ACTIONS: &[IamAction] = &[
             tagged("pg", InRequest),
             tagged("snapshot", InRequest),
             tagged("subgrp", InRequest),
+        ],
+        AtCall,
+    ),
+    action(
+        "rds:RestoreDBInstanceToPointInTime",
+        Write,
+        &[
+            tagged("db", InRequest),
+            tagged("og", InRequest),
+            tagged("pg", InRequest),
+            tagged("subgrp", InRequest),
+            on("auto-backup"),
         ],
         AtCall,
     ),

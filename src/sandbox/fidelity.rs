@@ -30,17 +30,32 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "DescribeDBSnapshots",
-        "By id, ARN, instance, type and filters; shared snapshots; pages. A copy carries its own SnapshotCreateTime, and the original's OriginalSnapshotCreateTime and SnapshotDatabaseTime. Times are absent while creating. No public snapshots and none of AWS Backup.",
+        "By id, ARN, instance, type and filters; shared snapshots; pages. A copy carries its own SnapshotCreateTime, and the original's OriginalSnapshotCreateTime and SnapshotDatabaseTime. Times are absent while creating. No public snapshots and of AWS Backup those that the estate lists.",
     ),
     operation(
         "rds",
         "DescribeDBInstanceAutomatedBackups",
-        "Active backups and their restore window. No retained and no replicated ones.",
+        "Active backups, those that the estate replicates here, and those retained of deleted instances, with their restore windows. The window of an active one ends at the last full five minutes, that of a replicated one `lag` earlier, and no later than the loss or the deletion of its instance. Replication itself is not started or stopped by calls.",
     ),
     operation(
         "rds",
         "RestoreDBInstanceFromDBSnapshot",
         "Single-AZ, default parameter group, default security group and no deletion protection unless the call says otherwise. Checks snapshot, key, subnet group, security groups, parameter group and its family. Ends `available` after `restore_takes`, the last fifth of it `backing-up`. Not: further automated snapshots after the first, capacity and quotas (use faults), option groups, licences, domains; a snapshot shared by another account is readable only with a key of this place.",
+    ),
+    operation(
+        "rds",
+        "RestoreDBInstanceToPointInTime",
+        "From an instance here, by its DbiResourceId (retained backups too), or from an automated backup by ARN; to a time in the restore window or to its end. The rest as in RestoreDBInstanceFromDBSnapshot, `restore_takes` included: replaying logs takes no time of its own. The codes of refusals of a time and of a version that is gone are guesses.",
+    ),
+    operation(
+        "rds",
+        "DescribeDBEngineVersions",
+        "Every version of postgres, mysql and mariadb that is asked for by name, except those in `engine_versions_gone`; without a version, those in use here. No upgrade targets.",
+    ),
+    operation(
+        "rds",
+        "PromoteReadReplica",
+        "Says `available` for 20 seconds more, then `modifying` for four minutes; then it is no replica any more, and holds what it had received. Read replicas are those of the estate, also of a source in another region; none are created by calls.",
     ),
     operation(
         "rds",

@@ -7,7 +7,7 @@ use super::ec2::{EbsSnapshot, Volume};
 use super::estate::{Estate, PlaceEstate};
 use super::fault::{Fault, FaultTable};
 use super::history::History;
-use super::rds::{DbSnapshot, Instance, RdsEvent};
+use super::rds::{AutomatedBackup, DbSnapshot, Instance, RdsEvent};
 use super::sql::Databases;
 use crate::ids::Digest;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -123,6 +123,8 @@ pub(crate) struct Place {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) db_snapshots: BTreeMap<String, DbSnapshot>,
     pub(crate) rds_events: Vec<RdsEvent>,
+    /// Automated backups that are not those of an instance that is here: replicated and retained ones.
+    pub(crate) automated_backups: BTreeMap<String, AutomatedBackup>,
     pub(crate) volumes: BTreeMap<String, Volume>,
     pub(crate) ebs_snapshots: BTreeMap<String, EbsSnapshot>,
     /// The ids that creating calls with a client token gave, by operation and token, with the parameters.
@@ -187,7 +189,13 @@ impl State {
             elsewhere
                 .ebs_snapshots
                 .retain(|_, s| s.source_place.as_ref() != Some(&place) || s.timeline.freeze(now));
+            for backup in elsewhere.automated_backups.values_mut() {
+                if backup.source == place {
+                    backup.stop(now);
+                }
+            }
         }
+        self.cut_off_replicas(&place, now);
         self.lost.insert(place, now);
     }
 

@@ -358,7 +358,7 @@ fn a_disk_that_fills_up_stops_the_run_and_says_how_to_go_on() {
 #[test]
 fn a_disk_that_is_too_full_for_the_report_leaves_the_journal_whole() {
     let program = Program::new();
-    run_with_full_disk(&program, 50).says(2, &["report", "cannot be written"]);
+    run_with_full_disk(&program, 75).says(2, &["report", "cannot be written"]);
     let ran = program.run(&["report", "last", "--format", "json"]);
     assert_eq!((ran.code, &ran.json()["verdict"]["outcome"]), (0, &"passed".into()));
 }

@@ -34,6 +34,8 @@ mod preflight;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod promotion;
+#[cfg(test)]
 mod reap;
 #[cfg(test)]
 mod rehearsals;
@@ -51,6 +53,8 @@ mod server_identity;
 mod server_moto;
 #[cfg(test)]
 mod server_outside;
+#[cfg(test)]
+mod server_point_in_time;
 #[cfg(test)]
 mod server_restore;
 #[cfg(test)]

@@ -32,6 +32,7 @@ const CASES: &[Case] = &[
             "check point: usable recovery point failed",
             "finding point: rds.no_usable_recovery_point",
             "step data not_run",
+            "step fidelity not_run",
             "step point failed",
             "step restore not_run",
         ],
@@ -43,6 +44,7 @@ const CASES: &[Case] = &[
             "check point: usable recovery point failed",
             "finding point: rds.no_usable_recovery_point",
             "step data not_run",
+            "step fidelity not_run",
             "step point failed",
             "step restore not_run",
         ],
@@ -57,8 +59,102 @@ const CASES: &[Case] = &[
             "step point failed",
         ],
     ),
-    case("orders-db.stuck", 1, &["step data not_run", "step restore failed"]),
+    case(
+        "orders-db.stuck",
+        1,
+        &["step data not_run", "step fidelity not_run", "step restore failed"],
+    ),
     case("orders-db.unbalanced", 1, &["check data: ledger balances failed", "step data failed"]),
+    case("orders-db-point-in-time", 0, &[]),
+    case(
+        "orders-db-point-in-time.drifted",
+        1,
+        &[
+            "check fidelity: parameters failed",
+            "finding fidelity: rds.config_differs",
+            "step fidelity failed",
+        ],
+    ),
+    case(
+        "orders-db-point-in-time.engine-gone",
+        1,
+        &[
+            "check backup: engine version offered failed",
+            "check backup: version_offered failed",
+            "step backup failed",
+            "step data not_run",
+            "step fidelity not_run",
+            "step restore failed",
+        ],
+    ),
+    case(
+        "orders-db-point-in-time.key-disabled",
+        1,
+        &[
+            "check backup: usable recovery point failed",
+            "finding backup: rds.no_usable_automated_backup",
+            "step backup failed",
+            "step data not_run",
+            "step fidelity not_run",
+            "step restore not_run",
+        ],
+    ),
+    case(
+        "orders-db-point-in-time.no-capacity",
+        1,
+        &["step data not_run", "step fidelity not_run", "step restore failed"],
+    ),
+    case(
+        "orders-db-point-in-time.no-parameter-group",
+        1,
+        &["step data not_run", "step fidelity not_run", "step restore failed"],
+    ),
+    case(
+        "orders-db-point-in-time.no-replication",
+        1,
+        &[
+            "check backup: usable recovery point failed",
+            "finding backup: rds.no_usable_automated_backup",
+            "step backup failed",
+            "step data not_run",
+            "step fidelity not_run",
+            "step restore not_run",
+        ],
+    ),
+    case(
+        "orders-db-point-in-time.short-retention",
+        1,
+        &["check backup: retention failed", "step backup failed"],
+    ),
+    case(
+        "orders-db-point-in-time.stalled",
+        1,
+        &[
+            "check backup: age failed",
+            "finding backup: rds.transaction_logs_behind",
+            "step backup failed",
+        ],
+    ),
+    case(
+        "orders-db-point-in-time.stuck",
+        1,
+        &["step data not_run", "step fidelity not_run", "step restore failed"],
+    ),
+    case(
+        "orders-db-point-in-time.unbalanced",
+        1,
+        &["check data: ledger balances failed", "step data failed"],
+    ),
+    case(
+        "orders-db-point-in-time.wrong-network",
+        1,
+        &[
+            "check restore: vpc failed",
+            "step data not_run",
+            "step fidelity not_run",
+            "step restore failed",
+        ],
+    ),
     case("uploads-replication", 0, &[]),
     case(
         "uploads-replication.failing-prefix",
@@ -306,6 +402,11 @@ fn assert_says_rehearsal(program: &Program, run: &str, report: &Value) {
 #[test]
 fn orders_db_is_red_exactly_where_its_estates_are_wrong() {
     assert_table_of("orders-db");
+}
+
+#[test]
+fn orders_db_point_in_time_is_red_exactly_where_its_estates_are_wrong() {
+    assert_table_of("orders-db-point-in-time");
 }
 
 #[test]

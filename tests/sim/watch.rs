@@ -220,7 +220,14 @@ impl Asked {
                 let form = form(body);
                 let get = |name: &str| form.get(name).cloned().unwrap_or_default();
                 let action = get("Action");
-                let named = ["DBInstanceIdentifier", "ClientToken", "VolumeId", "ResourceName"];
+                let named = [
+                    "DBInstanceIdentifier",
+                    "TargetDBInstanceIdentifier",
+                    "TargetDBSnapshotIdentifier",
+                    "ClientToken",
+                    "VolumeId",
+                    "ResourceName",
+                ];
                 let target = named.into_iter().map(get).find(|value| !value.is_empty());
                 let changes = !is_reading(&action);
                 (action, target.unwrap_or_default(), changes)

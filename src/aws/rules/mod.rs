@@ -19,6 +19,7 @@ use std::fmt::Debug;
 pub(super) mod kinds {
     pub(in crate::aws) const DB_INSTANCE: &str = "rds.db_instance";
     pub(in crate::aws) const DB_SNAPSHOT: &str = "rds.db_snapshot";
+    pub(in crate::aws) const PROMOTED_REPLICA: &str = "rds.promoted_replica";
     pub(in crate::aws) const VOLUME: &str = "ebs.volume";
     pub(in crate::aws) const SNAPSHOT: &str = "ebs.snapshot";
     pub(in crate::aws) const CANARY: &str = "s3.canary_object";

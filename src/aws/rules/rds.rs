@@ -1,13 +1,15 @@
 //! Amazon RDS. Fields as in <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Operations.html>.
 
-use super::kinds::{DB_INSTANCE, DB_SNAPSHOT};
+use super::kinds::{DB_INSTANCE, DB_SNAPSHOT, PROMOTED_REPLICA};
 use super::{Claim, Meaning, Unclear, change_rule, required, tag_map, unclear};
 use aws_sdk_rds::operation::add_tags_to_resource::AddTagsToResourceInput;
 use aws_sdk_rds::operation::copy_db_snapshot::CopyDbSnapshotInput;
 use aws_sdk_rds::operation::delete_db_instance::DeleteDbInstanceInput;
 use aws_sdk_rds::operation::delete_db_snapshot::DeleteDbSnapshotInput;
 use aws_sdk_rds::operation::modify_db_instance::ModifyDbInstanceInput;
+use aws_sdk_rds::operation::promote_read_replica::PromoteReadReplicaInput;
 use aws_sdk_rds::operation::restore_db_instance_from_db_snapshot::RestoreDbInstanceFromDbSnapshotInput;
+use aws_sdk_rds::operation::restore_db_instance_to_point_in_time::RestoreDbInstanceToPointInTimeInput;
 use aws_sdk_rds::types::Tag;
 use std::collections::BTreeMap;
 
@@ -69,8 +71,19 @@ change_rule! {
         db_instance_identifier: Target,
         deletion_protection: Setting,
         apply_immediately: Setting,
+        monitoring_interval: Setting,
+        monitoring_role_arn: Uses,
     }
     |input| named(DB_INSTANCE, input.db_instance_identifier(), "db_instance_identifier")
+}
+
+change_rule! {
+    // The replica is not of the run's making: its promotion is an intent of a kind of its own, which no run removes.
+    PROMOTE_READ_REPLICA: PromoteReadReplicaInput {
+        db_instance_identifier: Target,
+        backup_retention_period: Setting,
+    }
+    |input| named(PROMOTED_REPLICA, input.db_instance_identifier(), "db_instance_identifier")
 }
 
 change_rule! {
@@ -88,11 +101,49 @@ change_rule! {
         deletion_protection: Setting,
         storage_type: Setting,
         iops: Setting,
+        storage_throughput: Setting,
         port: Setting,
         enable_iam_database_authentication: Setting,
+        enable_cloudwatch_logs_exports: Setting,
+        ca_certificate_identifier: Setting,
+        backup_retention_period: Setting,
     }
     |input| {
         let name = required(input.db_instance_identifier(), "db_instance_identifier")?;
+        let tags = tags(input.tags())?;
+        Ok(Meaning::Changes(vec![Claim::Made { kind: DB_INSTANCE, name, tags }]))
+    }
+}
+
+change_rule! {
+    RESTORE_DB_INSTANCE_TO_POINT_IN_TIME: RestoreDbInstanceToPointInTimeInput {
+        target_db_instance_identifier: Target,
+        source_db_instance_identifier: Source,
+        source_dbi_resource_id: Source,
+        source_db_instance_automated_backups_arn: Source,
+        tags: Tags,
+        restore_time: Setting,
+        use_latest_restorable_time: Setting,
+        db_subnet_group_name: Uses,
+        vpc_security_group_ids: Uses,
+        db_parameter_group_name: Uses,
+        option_group_name: Uses,
+        db_instance_class: Setting,
+        multi_az: Setting,
+        publicly_accessible: Setting,
+        deletion_protection: Setting,
+        storage_type: Setting,
+        iops: Setting,
+        storage_throughput: Setting,
+        port: Setting,
+        enable_iam_database_authentication: Setting,
+        enable_cloudwatch_logs_exports: Setting,
+        ca_certificate_identifier: Setting,
+        backup_retention_period: Setting,
+    }
+    |input| {
+        let field = "target_db_instance_identifier";
+        let name = required(input.target_db_instance_identifier(), field)?;
         let tags = tags(input.tags())?;
         Ok(Meaning::Changes(vec![Claim::Made { kind: DB_INSTANCE, name, tags }]))
     }

@@ -37,6 +37,7 @@ async fn nothing_of_production_is_changed_by_any_operation_of_the_table() {
     let before = rig.world.inventory();
     let mut tried = BTreeSet::new();
     try_instances(&rig, &mut tried).await;
+    try_more_instances(&rig, &mut tried).await;
     try_database_snapshots(&rig, &mut tried).await;
     try_volumes(&rig, &mut tried).await;
     try_objects(&rig, &mut tried).await;
@@ -79,6 +80,28 @@ async fn try_instances(rig: &Rig, tried: &mut BTreeSet<&'static str>) {
             .db_snapshot_identifier("before-migration")
             .set_tags(rds_tags(&TAGS)),
         "rds.db_instance orders-db-2 is not in the ledger"
+    );
+}
+
+async fn try_more_instances(rig: &Rig, tried: &mut BTreeSet<&'static str>) {
+    let rds = rig.rds();
+    refuse!(
+        rig,
+        tried,
+        "rds:RestoreDBInstanceToPointInTime",
+        rds.restore_db_instance_to_point_in_time()
+            .target_db_instance_identifier("orders-db-2")
+            .source_db_instance_identifier("orders-db")
+            .use_latest_restorable_time(true)
+            .set_tags(rds_tags(&TAGS)),
+        "rds.db_instance orders-db-2 is not in the ledger"
+    );
+    refuse!(
+        rig,
+        tried,
+        "rds:PromoteReadReplica",
+        rds.promote_read_replica().db_instance_identifier("orders-db"),
+        "rds.promoted_replica orders-db is not in the ledger"
     );
 }
 

@@ -98,6 +98,13 @@ impl Rehearsal {
         Self { world, cx, memory, registry: crate::providers::registry() }
     }
 
+    /// The same step in mode `recovery`.
+    pub(in crate::providers) fn in_recovery(mut self) -> Self {
+        let facts = RunFacts { is_drill: false, ..(*self.cx.facts).clone() };
+        self.cx.facts = Arc::new(facts);
+        self
+    }
+
     /// Runs an action.
     pub(in crate::providers) async fn run(
         &self,

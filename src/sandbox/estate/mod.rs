@@ -10,8 +10,8 @@ mod schedule;
 mod volume;
 
 pub use database::{
-    CannedAnswer, DatabaseData, DatabaseEstate, Heartbeat, ManualSnapshot, ReplicatedSnapshots,
-    SnapshotSchedule,
+    CannedAnswer, DatabaseData, DatabaseEstate, Heartbeat, ManualSnapshot, ReplicaSource,
+    ReplicatedBackups, ReplicatedSnapshots, SnapshotSchedule, TakenBy,
 };
 pub use place::{
     AccountEstate, KmsKeyEstate, KmsKeyState, ParameterGroupEstate, PlaceEstate, SecretEstate,

@@ -36,6 +36,9 @@ pub struct PlaceEstate {
     /// Parameter groups of RDS. The default ones exist by themselves.
     #[serde(default)]
     pub parameter_groups: Vec<ParameterGroupEstate>,
+    /// Versions of database engines that RDS does not offer here any more: `postgres 13.3`.
+    #[serde(default)]
+    pub engine_versions_gone: Vec<String>,
     /// Database instances.
     #[serde(default)]
     pub databases: Vec<DatabaseEstate>,

@@ -1,4 +1,4 @@
-use super::{AccountId, Estate, PlaceEstate};
+use super::{AccountId, DatabaseEstate, Estate, PlaceEstate};
 use crate::error::{Error, Result};
 use crate::limits::{self, ESTATE_SNAPSHOTS};
 use crate::sandbox::fault::can_be_met;
@@ -162,8 +162,30 @@ fn check_databases(estate: &Estate, place: &PlaceEstate, at: &[&str]) -> Result<
             let encrypted = database.kms_key.is_some();
             check_copies(estate, place, to, (encrypted, copies.kms_key.as_ref()), &path)?;
         }
+        if let Some(backups) = &database.replicated_backups {
+            let encryption = (database.kms_key.is_some(), backups.kms_key.as_ref());
+            let to = (None, backups.region.as_str());
+            check_copies(estate, place, to, encryption, &below("replicated_backups"))?;
+        }
+        check_replica(estate, place, database).map_err(|what| wrong(&below("replica_of"), what))?;
     }
     Ok(())
+}
+
+/// A replica is one of another database of the same account that is no replica itself.
+fn check_replica(
+    estate: &Estate,
+    place: &PlaceEstate,
+    database: &DatabaseEstate,
+) -> Result<(), String> {
+    let Some(of) = &database.replica_of else { return Ok(()) };
+    let region = of.region.as_ref().unwrap_or(&place.region);
+    let there = estate.places.iter().find(|p| p.account == place.account && &p.region == region);
+    let is_source = |d: &DatabaseEstate| d.id == of.id && d.replica_of.is_none();
+    match there.is_some_and(|p| p.databases.iter().any(is_source)) {
+        true => Ok(()),
+        false => Err(format!("there is no database {:?} in {region} to replicate", of.id)),
+    }
 }
 
 fn check_volumes(estate: &Estate, place: &PlaceEstate, at: &[&str]) -> Result<(), Wrong> {

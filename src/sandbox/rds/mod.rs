@@ -3,15 +3,20 @@
 //! Main types: [`Instance`], [`DbSnapshot`].
 
 mod ask;
+mod automated_backups;
 mod copies;
 mod describe;
+mod engine_versions;
 mod groups;
 mod lifecycle;
 mod model;
+mod point_in_time;
+mod replicas;
 mod snapshots;
 mod tags;
 mod xml;
 
+pub(crate) use automated_backups::AutomatedBackup;
 pub(crate) use model::{Content, DEFAULT_VPC, DbSnapshot, Instance, RdsEvent, Settings, inventory};
 
 use super::services::{Call, unknown_action};
@@ -22,13 +27,16 @@ pub(crate) fn answer(call: Call<'_>) -> Result<Xml, AwsError> {
     match call.action() {
         "DescribeDBInstances" => describe::instances(call),
         "DescribeDBSnapshots" => snapshots::describe(call),
-        "DescribeDBInstanceAutomatedBackups" => describe::automated_backups(call),
+        "DescribeDBInstanceAutomatedBackups" => automated_backups::describe(call),
         "DescribeAccountAttributes" => describe::account_attributes(call),
+        "DescribeDBEngineVersions" => engine_versions::describe(call),
         "DescribeEvents" => describe::events(call),
         "DescribeDBParameters" => groups::parameters(call),
         "DescribeDBParameterGroups" => groups::parameter_groups(call),
         "DescribeDBSubnetGroups" => groups::subnet_groups(call),
         "RestoreDBInstanceFromDBSnapshot" => lifecycle::restore(call),
+        "RestoreDBInstanceToPointInTime" => point_in_time::restore(call),
+        "PromoteReadReplica" => replicas::promote(call),
         "ModifyDBInstance" => lifecycle::modify(call),
         "DeleteDBInstance" => lifecycle::delete(call),
         "CopyDBSnapshot" => copies::copy(call),

@@ -5,6 +5,7 @@ mod faults;
 mod other_services;
 mod rds;
 mod rds_errors;
+mod rds_point_in_time;
 mod requests;
 mod sql;
 
