@@ -34,9 +34,14 @@ pub static OPERATIONS: &[ServiceOperations] = &[
         &[
             ("AddTagsToResource", Changes(&rules::ADD_TAGS_TO_RESOURCE)),
             ("CopyDBSnapshot", Changes(&rules::COPY_DB_SNAPSHOT)),
+            ("CreateDBInstance", Changes(&rules::CREATE_DB_INSTANCE)),
+            ("DeleteDBCluster", Changes(&rules::DELETE_DB_CLUSTER)),
             ("DeleteDBInstance", Changes(&rules::DELETE_DB_INSTANCE)),
             ("DeleteDBSnapshot", Changes(&rules::DELETE_DB_SNAPSHOT)),
             ("DescribeAccountAttributes", Reads),
+            ("DescribeDBClusterParameterGroups", Reads),
+            ("DescribeDBClusterSnapshots", Reads),
+            ("DescribeDBClusters", Reads),
             ("DescribeDBInstanceAutomatedBackups", Reads),
             ("DescribeDBInstances", Reads),
             ("DescribeDBParameterGroups", Reads),
@@ -45,7 +50,16 @@ pub static OPERATIONS: &[ServiceOperations] = &[
             ("DescribeDBSubnetGroups", Reads),
             ("DescribeEvents", Reads),
             ("ListTagsForResource", Reads),
+            ("ModifyDBCluster", Changes(&rules::MODIFY_DB_CLUSTER)),
             ("ModifyDBInstance", Changes(&rules::MODIFY_DB_INSTANCE)),
+            (
+                "RestoreDBClusterFromSnapshot",
+                Changes(&rules::RESTORE_DB_CLUSTER_FROM_SNAPSHOT),
+            ),
+            (
+                "RestoreDBClusterToPointInTime",
+                Changes(&rules::RESTORE_DB_CLUSTER_TO_POINT_IN_TIME),
+            ),
             (
                 "RestoreDBInstanceFromDBSnapshot",
                 Changes(&rules::RESTORE_DB_INSTANCE_FROM_DB_SNAPSHOT),

@@ -352,6 +352,16 @@ impl Loop<'_> {
 
     fn context(&self, step: StepId, at: Option<SiteName>, calls: CallLog) -> StepContext {
         let limit = self.plan.step(&step).map_or(Duration::MAX, |step| step.timeout.0);
+        self.context_within(limit, step, at, calls)
+    }
+
+    fn context_within(
+        &self,
+        limit: Duration,
+        step: StepId,
+        at: Option<SiteName>,
+        calls: CallLog,
+    ) -> StepContext {
         let (requests, state) = (self.requests.clone(), self.state.clone());
         let recorder = ToLoop { requests, state, limit };
         StepContext {
@@ -383,7 +393,10 @@ impl Loop<'_> {
             Holding::Released { .. } | Holding::Left { .. } => return false,
         };
         let kind = self.registry.resource_kind(&key.kind).cloned();
-        let context = self.context(step, Some(key.site.clone()), CallLog::default());
+        // What a step made is removed, however long ago the step should have ended.
+        let no_limit = Duration::MAX;
+        let site = Some(key.site.clone());
+        let context = self.context_within(no_limit, step, site, CallLog::default());
         let keep = if incident { self.keep.in_an_incident() } else { self.keep };
         self.under_way.push(UnderWay::Release(key.clone()));
         self.tasks.spawn(async move {
