@@ -272,7 +272,7 @@ fn wait_for_members(input: &HandInput) -> String {
          --query 'DBInstances[].[DBInstanceIdentifier,DBInstanceStatus]' --output text)\n  \
          echo \"$(date -u +%FT%TZ)\"; echo \"${seen}\"\n  \
          if ! echo \"${seen}\" | grep -Eq '[[:space:]]({not_yet})$'; then break; fi\n  sleep 30; n=$((n + 1))\ndone\n\
-         echo \"${seen}\" | grep -Ev '[[:space:]]({})$' && echo 'these have not joined' >&2",
+         if echo \"${seen}\" | grep -Ev '[[:space:]]({})$'; then echo 'these have not joined' >&2; fi",
         MEMBER_READY.join("|")
     )
 }

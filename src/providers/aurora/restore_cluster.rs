@@ -46,7 +46,8 @@ impl Action for RestoreCluster {
             site: SiteUse::Required,
             timeout: Duration::from_secs(3 * 3600),
             effect: Effect::Own,
-            creates: &["aurora.cluster", "aurora.instance"],
+            // In the order in which they are removed.
+            creates: &["aurora.instance", "aurora.cluster"],
             permissions: &[
                 Permission {
                     action: "rds:DescribeDBClusterSnapshots",

@@ -74,7 +74,8 @@ impl Action for RestoreClusterPointInTime {
             site: SiteUse::Required,
             timeout: Duration::from_secs(4 * 3600),
             effect: Effect::Own,
-            creates: &["aurora.cluster", "aurora.instance"],
+            // In the order in which they are removed.
+            creates: &["aurora.instance", "aurora.cluster"],
             permissions: &[
                 Permission {
                     action: "rds:DescribeDBClusters",
