@@ -400,8 +400,7 @@ async fn what_a_run_left_is_found_by_its_tags_when_the_journal_is_lost() {
 }
 
 fn second_member_owned(event: &Event) -> bool {
-    let is_second =
-        |key: &ResourceKey| key.kind == "aurora.instance" && key.name.ends_with("-2");
+    let is_second = |key: &ResourceKey| key.kind == "aurora.instance" && key.name.ends_with("-2");
     matches!(event, Event::ResourceOwned { key, .. } if is_second(key))
 }
 

@@ -52,14 +52,8 @@ pub static OPERATIONS: &[ServiceOperations] = &[
             ("ListTagsForResource", Reads),
             ("ModifyDBCluster", Changes(&rules::MODIFY_DB_CLUSTER)),
             ("ModifyDBInstance", Changes(&rules::MODIFY_DB_INSTANCE)),
-            (
-                "RestoreDBClusterFromSnapshot",
-                Changes(&rules::RESTORE_DB_CLUSTER_FROM_SNAPSHOT),
-            ),
-            (
-                "RestoreDBClusterToPointInTime",
-                Changes(&rules::RESTORE_DB_CLUSTER_TO_POINT_IN_TIME),
-            ),
+            ("RestoreDBClusterFromSnapshot", Changes(&rules::RESTORE_DB_CLUSTER_FROM_SNAPSHOT)),
+            ("RestoreDBClusterToPointInTime", Changes(&rules::RESTORE_DB_CLUSTER_TO_POINT_IN_TIME)),
             (
                 "RestoreDBInstanceFromDBSnapshot",
                 Changes(&rules::RESTORE_DB_INSTANCE_FROM_DB_SNAPSHOT),

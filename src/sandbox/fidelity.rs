@@ -82,7 +82,11 @@ pub const FIDELITY: &[Operation] = &[
         "CreateDBInstance",
         "Members of clusters only: the cluster must be available and of the same engine; parameter group and family; `db.serverless` needs a scaling configuration. The first member that was asked for writes. `available` after `instance_takes`, all members at the same time. Not: orderable classes, zones without subnets, capacity (use faults).",
     ),
-    operation("rds", "ModifyDBCluster", "Deletion protection only, at once; the cluster must be available."),
+    operation(
+        "rds",
+        "ModifyDBCluster",
+        "Deletion protection only, at once; the cluster must be available.",
+    ),
     operation(
         "rds",
         "DeleteDBCluster",

@@ -144,7 +144,13 @@ impl State {
         }
     }
 
-    pub(super) fn add_schedule(&mut self, key: &PlaceKey, cadence: Cadence, reach: HumanDuration, of: Of) {
+    pub(super) fn add_schedule(
+        &mut self,
+        key: &PlaceKey,
+        cadence: Cadence,
+        reach: HumanDuration,
+        of: Of,
+    ) {
         let start = self.estate.now;
         self.history.0.push(Schedule {
             home: key.clone(),

@@ -385,18 +385,26 @@ fn payments_aurora_is_red_exactly_where_its_estates_are_wrong() {
 fn data_that_stands_still_misses_the_objective_although_every_check_is_green() {
     let (_, report) = Program::new().rehearse("payments-aurora", &["--estate", "old-data"]);
     let rpo = &report["objectives"]["rpo"];
-    assert_eq!((&rpo["outcome"], &rpo["measured_from"]), (&json!("missed"), &json!("data")), "{rpo}");
+    assert_eq!(
+        (&rpo["outcome"], &rpo["measured_from"]),
+        (&json!("missed"), &json!("data")),
+        "{rpo}"
+    );
     let (_, report) = Program::new().rehearse("payments-aurora", &[]);
     assert_eq!(report["objectives"]["rpo"]["outcome"], "met");
 }
 
 #[test]
 fn an_instance_that_does_not_join_is_named_in_the_report() {
-    for (estate, words) in [("never-joins", "-2 did not join"), ("incompatible", "-1 did not join")] {
+    for (estate, words) in [("never-joins", "-2 did not join"), ("incompatible", "-1 did not join")]
+    {
         let (_, report) = Program::new().rehearse("payments-aurora", &["--estate", estate]);
         let steps = report["timeline"]["steps"].as_array().unwrap();
         let restore = steps.iter().find(|step| step["id"] == "restore").unwrap().to_string();
-        assert!(restore.contains(words) && restore.contains("redrill-payments-aurora"), "{restore}");
+        assert!(
+            restore.contains(words) && restore.contains("redrill-payments-aurora"),
+            "{restore}"
+        );
     }
 }
 

@@ -161,8 +161,20 @@ async fn what_is_removed_for_another_run_is_exactly_the_member_or_the_cluster_th
     let member = key("aurora.instance", "payments-1");
     let rig = Rig::with(GuardPolicy::removing([(member, None)]));
     let rds = rig.rds();
-    passes!(rig, rds.delete_db_instance().db_instance_identifier("payments-1").skip_final_snapshot(true));
-    refused!(rig, rds.delete_db_instance().db_instance_identifier("orders-db").skip_final_snapshot(true));
-    refused!(rig, rds.delete_db_cluster().db_cluster_identifier("payments").skip_final_snapshot(true));
-    refused!(rig, rds.modify_db_cluster().db_cluster_identifier("payments").deletion_protection(false));
+    passes!(
+        rig,
+        rds.delete_db_instance().db_instance_identifier("payments-1").skip_final_snapshot(true)
+    );
+    refused!(
+        rig,
+        rds.delete_db_instance().db_instance_identifier("orders-db").skip_final_snapshot(true)
+    );
+    refused!(
+        rig,
+        rds.delete_db_cluster().db_cluster_identifier("payments").skip_final_snapshot(true)
+    );
+    refused!(
+        rig,
+        rds.modify_db_cluster().db_cluster_identifier("payments").deletion_protection(false)
+    );
 }

@@ -224,9 +224,7 @@ fn is_ours(model: &Model, call: &Call) -> bool {
         Call::DeleteInstance { name } | Call::ModifyInstance { name } => {
             held(0, *name) || held(6, *name)
         }
-        Call::AddMember { cluster, name, tagged } => {
-            *tagged && held(6, *name) && held(5, *cluster)
-        }
+        Call::AddMember { cluster, name, tagged } => *tagged && held(6, *name) && held(5, *cluster),
         Call::CopySnapshot { target, tagged, .. } => *tagged && held(1, *target),
         Call::CreateVolume { token, name, tagged } => *tagged && token == name && held(2, *name),
         Call::DeleteVolume { name } => bound(2, *name),

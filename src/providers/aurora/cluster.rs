@@ -50,11 +50,8 @@ fn describe_clusters(cx: &ResourceContext, names: Vec<String>) -> Fetched<'_, Db
         loop {
             let request = first.clone().set_marker(marker.clone());
             let answer = cx.call("rds:DescribeDBClusters", || request.clone().send()).await?;
-            let next = super::listing::next(
-                "rds:DescribeDBClusters",
-                marker.as_deref(),
-                answer.marker(),
-            )?;
+            let next =
+                super::listing::next("rds:DescribeDBClusters", marker.as_deref(), answer.marker())?;
             let id = |c: &DbCluster| c.db_cluster_identifier().map(str::to_ascii_lowercase);
             let clusters = answer.db_clusters.unwrap_or_default().into_iter();
             found.extend(clusters.filter_map(|cluster| Some((id(&cluster)?, cluster))));

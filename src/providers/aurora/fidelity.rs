@@ -101,9 +101,17 @@ pub(super) fn compare(
     let mut checks = members(asked, names, cluster, instances);
     checks.extend(groups(asked, cluster, instances));
     checks.extend([
-        same("deletion_protection", Some(&asked.deletion_protection), cluster.deletion_protection()),
+        same(
+            "deletion_protection",
+            Some(&asked.deletion_protection),
+            cluster.deletion_protection(),
+        ),
         same("engine as in the backup", expected.engine.as_deref().as_ref(), cluster.engine()),
-        same("engine version", expected.engine_version.as_deref().as_ref(), cluster.engine_version()),
+        same(
+            "engine version",
+            expected.engine_version.as_deref().as_ref(),
+            cluster.engine_version(),
+        ),
         same("encrypted", expected.encrypted.as_ref(), cluster.storage_encrypted()),
     ]);
     let public = instances.iter().map(DbInstance::publicly_accessible);
@@ -157,7 +165,8 @@ pub(super) fn roles(cluster: &DbCluster) -> Roles<'_> {
     let of_role = |writes: bool| {
         let members = cluster.db_cluster_members().iter();
         let members = members.filter(|m| m.is_cluster_writer().unwrap_or(false) == writes);
-        let mut names: Vec<_> = members.filter_map(DbClusterMember::db_instance_identifier).collect();
+        let mut names: Vec<_> =
+            members.filter_map(DbClusterMember::db_instance_identifier).collect();
         names.sort_unstable();
         names
     };
@@ -236,7 +245,8 @@ fn of_each<T: PartialEq + Display>(
     if wanted.is_empty() {
         return None;
     }
-    let text = |all: &[(&str, T)]| joined(all.iter().map(|(name, value)| format!("{name}: {value}")));
+    let text =
+        |all: &[(&str, T)]| joined(all.iter().map(|(name, value)| format!("{name}: {value}")));
     let found: Option<Vec<(&str, T)>> =
         wanted.iter().map(|(name, _)| Some((*name, observed(name)?))).collect();
     Some(match found {
@@ -264,9 +274,9 @@ fn groups(asked: &Settings, cluster: &DbCluster, instances: &[DbInstance]) -> Ve
     }
     if let Some(group) = &asked.instance_parameter_group {
         let first = |i: &DbInstance| i.db_parameter_groups().first().cloned();
-        let names = instances.iter().map(|i| {
-            Some(first(i)?.db_parameter_group_name()?.to_ascii_lowercase())
-        });
+        let names = instances
+            .iter()
+            .map(|i| Some(first(i)?.db_parameter_group_name()?.to_ascii_lowercase()));
         let wanted = group.to_ascii_lowercase();
         checks.push(all_the_same("instance_parameter_group", &wanted, names));
         let applied =

@@ -57,7 +57,8 @@ fn instance(name: &str, class: &str) -> DbInstance {
 
 fn restored() -> (DbCluster, Vec<DbInstance>) {
     let group = |id: &str| VpcSecurityGroupMembership::builder().vpc_security_group_id(id).build();
-    let limits = ServerlessV2ScalingConfigurationInfo::builder().min_capacity(0.5).max_capacity(8.0);
+    let limits =
+        ServerlessV2ScalingConfigurationInfo::builder().min_capacity(0.5).max_capacity(8.0);
     let cluster = DbCluster::builder()
         .db_cluster_members(member("drill-1", true, 0))
         .db_cluster_members(member("drill-2", false, 1))
@@ -122,7 +123,8 @@ fn every_kind_of_check_can_fail() {
         assert_eq!(outcome, wanted, "{name}");
     }
     let (mut cluster, mut instances) = restored();
-    let pending = DbClusterMember::builder().db_instance_identifier("drill-1").is_cluster_writer(true);
+    let pending =
+        DbClusterMember::builder().db_instance_identifier("drill-1").is_cluster_writer(true);
     let pending = pending.db_cluster_parameter_group_status("pending-reboot").build();
     cluster.db_cluster_members.as_mut().unwrap()[0] = pending;
     let group = DbParameterGroupStatus::builder()
@@ -179,7 +181,9 @@ fn two_members_of_one_class_may_change_places_and_two_of_different_classes_may_n
 fn only_known_statuses_are_waited_for() {
     assert_eq!(progress_of_cluster("available"), Progress::Ready);
     assert_eq!(progress_of_cluster("creating"), Progress::UnderWay);
-    for status in ["inaccessible-encryption-credentials", "migration-failed", "cloning-failed", "new"] {
+    for status in
+        ["inaccessible-encryption-credentials", "migration-failed", "cloning-failed", "new"]
+    {
         assert_eq!(progress_of_cluster(status), Progress::Ended, "{status}");
     }
     assert_eq!(progress_of_member("available"), Progress::Ready);

@@ -150,8 +150,7 @@ impl Action for FindSnapshot {
         }
         let now = cx.clock.now();
         let until = input.not_after.map_or(now, |limit| limit.min(now));
-        let selector =
-            Selector { cluster: input.of, tags: input.tags, time_tag: input.time_tag };
+        let selector = Selector { cluster: input.of, tags: input.tags, time_tag: input.time_tag };
         let snapshots = snapshots_of(cx, &selector).await?;
         let wanted = Wanted {
             types: input.types,
@@ -266,7 +265,9 @@ fn time_check(output: &FindSnapshotOutput) -> Check {
         (Some(at), Some(source)) => {
             Check::made(name, "known", format!("{} ({source})", at.to_rfc3339()), true)
         }
-        _ => Check::not_made(name, "known", "a copy has its own time only, and no tag tells another"),
+        _ => {
+            Check::not_made(name, "known", "a copy has its own time only, and no tag tells another")
+        }
     }
 }
 

@@ -26,7 +26,8 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
     let list = input.sets("list");
     let of = input.word("of").map(|of| format!(" --db-cluster-identifier {of}"));
     let of = of.unwrap_or_default();
-    let query = format!("DBClusterSnapshots[?{}].[{},{FIELDS}]", wanted(input), time_of_data(input));
+    let query =
+        format!("DBClusterSnapshots[?{}].[{},{FIELDS}]", wanted(input), time_of_data(input));
     let query = query.replace('"', "\\\"");
     let describe = |kind: &str| {
         format!(
@@ -93,7 +94,11 @@ fn time_of_data(input: &HandInput) -> String {
 fn text(value: &str) -> String {
     let word = HandInput::quote(value);
     let bare = word.trim_matches(['"', '\'']);
-    if word.starts_with('"') { format!("'{bare}'") } else { format!("'{}'", value.replace('\'', "\\'")) }
+    if word.starts_with('"') {
+        format!("'{bare}'")
+    } else {
+        format!("'{}'", value.replace('\'', "\\'"))
+    }
 }
 
 /// Which snapshots the step wants, as a condition of JMESPath inside double quotes of the shell.
@@ -132,7 +137,9 @@ mod tests {
     fn the_variables_that_later_steps_use_are_set_in_the_order_of_the_fields() {
         let hand = of(json!({ "of": "payments", "not_after": "2026-11-22T00:00:00Z" }));
         assert_eq!(FIELDS.split(',').count() + 1, OUTPUTS.len());
-        assert!(hand.commands[0].contains("--region eu-west-1 --db-cluster-identifier payments \\"));
+        assert!(
+            hand.commands[0].contains("--region eu-west-1 --db-cluster-identifier payments \\")
+        );
         assert!(hand.commands[1].starts_with("read -r POINT_AT POINT_ARN POINT_ID "));
         assert!(hand.commands[1].contains("awk -v limit=2026-11-22T00:00:00Z"));
         assert!(hand.commands[2].contains("--key-id \"$POINT_KMS_KEY\""));
@@ -142,8 +149,12 @@ mod tests {
     fn by_hand_the_same_snapshots_are_wanted_as_by_the_step() {
         let list = |with| of(with).commands[0].clone();
         let all = list(json!({ "of": "payments" }));
-        let time = "(SnapshotType=='automated' && !SourceDBClusterSnapshotArn && SnapshotCreateTime)";
-        assert!(all.contains(&format!("[?Status=='available'].[{time},DBClusterSnapshotArn")), "{all}");
+        let time =
+            "(SnapshotType=='automated' && !SourceDBClusterSnapshotArn && SnapshotCreateTime)";
+        assert!(
+            all.contains(&format!("[?Status=='available'].[{time},DBClusterSnapshotArn")),
+            "{all}"
+        );
         let id = HandInput::variable_mark("config", "resource_id");
         let some = list(json!({
             "tags": { "app": "payments" }, "types": ["manual", "copied"], "resource_id": id,
@@ -152,7 +163,10 @@ mod tests {
         let condition = "[?Status=='available' && TagList[?Key=='app' && Value=='payments'] && (SnapshotType=='manual' || \
                          SourceDBClusterSnapshotArn) && DbClusterResourceId=='${CONFIG_RESOURCE_ID}'].[";
         assert!(some.contains(condition), "{some}");
-        assert!(some.contains(&format!("[{time} || (TagList[?Key=='data-time']|[0].Value),")), "{some}");
+        assert!(
+            some.contains(&format!("[{time} || (TagList[?Key=='data-time']|[0].Value),")),
+            "{some}"
+        );
         assert!(!some.contains("--db-cluster-identifier"), "{some}");
     }
 }

@@ -18,9 +18,8 @@ pub(super) fn restore_cluster(given: &Given, permissions: &[Permission]) -> Vec<
     let own = given.own_names();
     let snapshot = given.pattern("snapshot");
     let grant = |action| given.grant(permissions, action);
-    let restore = grant("rds:RestoreDBClusterFromSnapshot").map(|g| {
-        with_groups(g.on("cluster", &own).on("cluster-snapshot", &snapshot), given)
-    });
+    let restore = grant("rds:RestoreDBClusterFromSnapshot")
+        .map(|g| with_groups(g.on("cluster", &own).on("cluster-snapshot", &snapshot), given));
     let describe =
         grant("rds:DescribeDBClusterSnapshots").map(|g| g.on("cluster-snapshot", &snapshot));
     let mut all: Vec<Grant> = [describe, restore].into_iter().flatten().collect();
@@ -32,9 +31,8 @@ pub(super) fn restore_point_in_time(given: &Given, permissions: &[Permission]) -
     let own = given.own_names();
     let grant = |action| given.grant(permissions, action);
     // AWS asks for the same permission on the source and on the new cluster.
-    let restore = grant("rds:RestoreDBClusterToPointInTime").map(|g| {
-        with_groups(g.on("cluster", &own).on("cluster", given.pattern("of")), given)
-    });
+    let restore = grant("rds:RestoreDBClusterToPointInTime")
+        .map(|g| with_groups(g.on("cluster", &own).on("cluster", given.pattern("of")), given));
     let mut all: Vec<Grant> = restore.into_iter().collect();
     all.extend(of_every_cluster(given, permissions));
     all
@@ -71,7 +69,8 @@ fn of_every_cluster(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     ];
     for (kind, on) in [(ClusterKind.permissions(), "cluster"), (InstanceKind.permissions(), "db")] {
         let narrowed = |action: &str| if action.contains(":Describe") { "*" } else { own.as_str() };
-        let of_kind = |p: &Permission| given.grant(kind, p.action).map(|g| g.on(on, narrowed(p.action)));
+        let of_kind =
+            |p: &Permission| given.grant(kind, p.action).map(|g| g.on(on, narrowed(p.action)));
         all.extend(kind.iter().map(of_kind));
     }
     all.into_iter().flatten().collect()
@@ -104,7 +103,9 @@ const PREFLIGHT: &[Permission] = &[
 pub(super) fn preflight_of_restore(given: &Given) -> Vec<Grant> {
     let grant = |action| given.grant(PREFLIGHT, action);
     let named = |input, kind, action| {
-        grant(action).filter(|_| given.text(input).is_some()).map(|g| g.on(kind, given.pattern(input)))
+        grant(action)
+            .filter(|_| given.text(input).is_some())
+            .map(|g| g.on(kind, given.pattern(input)))
     };
     let groups = grant("ec2:DescribeSecurityGroups");
     let all = [

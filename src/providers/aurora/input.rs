@@ -201,7 +201,8 @@ impl Settings {
             return Err(StepError::broken(what));
         }
         if self.serverless.is_none() && self.members().any(|m| m.class == SERVERLESS_CLASS) {
-            let what = format!("members of the class {SERVERLESS_CLASS} need the limits in serverless:");
+            let what =
+                format!("members of the class {SERVERLESS_CLASS} need the limits in serverless:");
             return Err(StepError::broken(what));
         }
         Ok(())

@@ -88,7 +88,8 @@ async fn remove(cx: &ResourceContext, name: &str) -> Result<(), StepError> {
         }
     }
     let client = client!(cx.site()?, aws_sdk_rds);
-    let request = client.delete_db_instance().db_instance_identifier(name).skip_final_snapshot(true);
+    let request =
+        client.delete_db_instance().db_instance_identifier(name).skip_final_snapshot(true);
     match cx.call("rds:DeleteDBInstance", || request.clone().send()).await {
         Ok(_) => Ok(()),
         Err(error) if error.class() == FailureClass::NotFound => Ok(()),

@@ -25,7 +25,8 @@ pub(super) async fn clusters(cx: &ResourceContext) -> Result<Listing, StepError>
             let tags = known_tags(cx, name, cluster.db_cluster_arn(), cluster.tag_list()).await?;
             let arn = cluster.db_cluster_arn().unwrap_or(name);
             let made = cluster.cluster_create_time().and_then(time_of);
-            let listed = Listed::of(pairs(&tags), name, arn, cluster.status().unwrap_or("no status"));
+            let listed =
+                Listed::of(pairs(&tags), name, arn, cluster.status().unwrap_or("no status"));
             ours.extend(listed.map(|listed| listed.made(made)));
         }
         match next("rds:DescribeDBClusters", marker.as_deref(), answer.marker())? {
@@ -51,7 +52,8 @@ pub(super) async fn instances(cx: &ResourceContext) -> Result<Listing, StepError
             }
             total += 1;
             let Some(name) = instance.db_instance_identifier() else { continue };
-            let tags = known_tags(cx, name, instance.db_instance_arn(), instance.tag_list()).await?;
+            let tags =
+                known_tags(cx, name, instance.db_instance_arn(), instance.tag_list()).await?;
             let arn = instance.db_instance_arn().unwrap_or(name);
             let state = instance.db_instance_status().unwrap_or("no status");
             let made = instance.instance_create_time().and_then(time_of);

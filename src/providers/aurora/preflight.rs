@@ -67,7 +67,9 @@ fn restorable(found: Option<DbCluster>) -> ProbeVerdict {
     };
     match cluster.latest_restorable_time() {
         Some(latest) => ProbeVerdict::works(format!("can be restored up to {latest}")),
-        None => ProbeVerdict::Unknown("RDS does not say to which times it can be restored".to_owned()),
+        None => {
+            ProbeVerdict::Unknown("RDS does not say to which times it can be restored".to_owned())
+        }
     }
 }
 

@@ -219,7 +219,8 @@ async fn everything_that_rds_chooses_badly_is_as_the_step_says() {
     }
     let line = |kind: &str| {
         let all = drill.world.inventory();
-        let of_kind = |(name, _): &(&String, &String)| name.contains(kind) && name.contains("redrill-");
+        let of_kind =
+            |(name, _): &(&String, &String)| name.contains(kind) && name.contains("redrill-");
         all.iter().find(of_kind).unwrap().1.clone()
     };
     assert!(line(":cluster:").contains("team=payments") && line(":db:").contains("team=payments"));
@@ -281,7 +282,8 @@ async fn a_snapshot_that_is_not_available_is_not_restored() {
     let error = drill.run(RESTORE, restore_input(&json!("no-such"))).await.unwrap_err();
     assert_eq!(error.class(), FailureClass::NotFound);
     let serverless = json!({ "class": "db.serverless" });
-    let error = restored_as(&drill, |input| input["writer"] = serverless.clone()).await.unwrap_err();
+    let error =
+        restored_as(&drill, |input| input["writer"] = serverless.clone()).await.unwrap_err();
     assert_eq!(error.class(), FailureClass::Broken);
     assert!(drill.ledger().is_empty());
 }
@@ -293,7 +295,8 @@ async fn lost_answers_make_nothing_twice() {
     let drill = recovery_site(&faults);
     restored(&drill).await.unwrap();
     let made = drill.world.inventory();
-    let count = |kind: &str| made.keys().filter(|n| n.contains(kind) && n.contains("redrill-")).count();
+    let count =
+        |kind: &str| made.keys().filter(|n| n.contains(kind) && n.contains("redrill-")).count();
     assert_eq!((count(":cluster:"), count(":db:")), (1, 2));
     release(&drill).await;
 }
@@ -331,7 +334,10 @@ async fn clusters_and_instances_of_somebody_else_are_never_removed() {
         let found = kind.find(&drill.cx, &key, None).await.unwrap();
         assert!(matches!(found, Found::Foreign { .. }), "{found:?}");
         assert!(kind.remove(&drill.cx, &key, name).await.is_err());
-        assert_eq!(kind.set_expiry(&drill.cx, &key, name, drill.cx.clock.now()).await.unwrap(), false);
+        assert_eq!(
+            kind.set_expiry(&drill.cx, &key, name, drill.cx.clock.now()).await.unwrap(),
+            false
+        );
     }
     let there = drill.world.inventory();
     assert!(there.keys().any(|name| name.ends_with(":cluster:payments")));
@@ -355,19 +361,25 @@ async fn what_a_run_made_is_listed_once_by_its_tags_and_says_until_when_it_is_ke
     assert_eq!(listed(&drill, "aurora.cluster").await, (1, vec![name.clone()]));
     let (total, members) = listed(&drill, "aurora.instance").await;
     assert_eq!((total, members.len()), (2, 2));
-    assert_eq!(listed(&drill, "rds.db_instance").await, (0, Vec::new()), "members are not listed twice");
+    assert_eq!(
+        listed(&drill, "rds.db_instance").await,
+        (0, Vec::new()),
+        "members are not listed twice"
+    );
     let until: DateTime<Utc> = "2026-12-01T00:00:00Z".parse().unwrap();
     for (key, id) in drill.ledger() {
         let kind = drill.kind(&key.kind);
         assert!(kind.set_expiry(&drill.cx, &key, &id.unwrap(), until).await.unwrap(), "{key}");
     }
-    let tagged = drill.world.inventory().into_values().filter(|l| l.contains("2026-12-01T00:00:00Z"));
+    let tagged =
+        drill.world.inventory().into_values().filter(|l| l.contains("2026-12-01T00:00:00Z"));
     assert_eq!(tagged.count(), 3);
     release(&drill).await;
 }
 
 fn pitr_input(with: Value) -> Value {
-    let mut input = json!({ "of": "payments", "writer": { "class": "db.r6g.large" }, "port": 5433 });
+    let mut input =
+        json!({ "of": "payments", "writer": { "class": "db.r6g.large" }, "port": 5433 });
     input.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
     input
 }

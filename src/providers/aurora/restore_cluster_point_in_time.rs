@@ -152,7 +152,8 @@ impl Action for RestoreClusterPointInTime {
 
 /// Those of every cluster that is restored, and one of the time.
 const PITR_CHECKS: &[(&str, &str)] = &{
-    let mut all = [("restorable time", "the cluster can be restored to the time asked for"); CHECKS.len() + 1];
+    let mut all = [("restorable time", "the cluster can be restored to the time asked for");
+        CHECKS.len() + 1];
     let mut at = 0;
     while at < CHECKS.len() {
         all[at + 1] = CHECKS[at];
@@ -165,8 +166,10 @@ const PITR_CHECKS: &[(&str, &str)] = &{
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBClusterToPointInTime.html>).
 fn check_combination(input: &RestoreClusterPointInTimeInput) -> Result<(), StepError> {
     if input.restore_type == RestoreType::CopyOnWrite && input.to.is_some() {
-        return Err(StepError::broken("restore_type: copy-on-write makes a clone of what is there now")
-            .help("leave out to:, or restore as a full-copy"));
+        return Err(StepError::broken(
+            "restore_type: copy-on-write makes a clone of what is there now",
+        )
+        .help("leave out to:, or restore as a full-copy"));
     }
     Ok(())
 }
@@ -201,10 +204,16 @@ impl Window {
         let expected = match (to, restore_type) {
             (Some(to), _) => text(to),
             (None, RestoreType::FullCopy) => "the latest possible".to_owned(),
-            (None, RestoreType::CopyOnWrite) => return Check::made(name, "now", "now (a clone)", true),
+            (None, RestoreType::CopyOnWrite) => {
+                return Check::made(name, "now", "now (a clone)", true);
+            }
         };
         let (Some(earliest), Some(latest)) = (self.earliest, self.latest) else {
-            return Check::not_made(name, expected, "RDS does not say to which times it can be restored");
+            return Check::not_made(
+                name,
+                expected,
+                "RDS does not say to which times it can be restored",
+            );
         };
         let observed = format!("from {} to {}", text(earliest), text(latest));
         let holds = to.is_none_or(|to| earliest <= to && to <= latest);

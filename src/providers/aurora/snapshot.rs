@@ -307,7 +307,8 @@ mod tests {
 
     #[test]
     fn snapshots_are_asked_for_as_the_api_wants_it() {
-        let arn = "arn:aws:rds:eu-west-1:111111111111:cluster-snapshot:rds:payments-2026-11-22-03-05";
+        let arn =
+            "arn:aws:rds:eu-west-1:111111111111:cluster-snapshot:rds:payments-2026-11-22-03-05";
         let own = Asked::for_snapshot(arn, Some("111111111111"));
         assert_eq!(own.name, "rds:payments-2026-11-22-03-05");
         assert_eq!((own.kind, own.shared), (Some("automated"), false));

@@ -54,7 +54,11 @@ fn check_groups(place: &PlaceEstate, cluster: &ClusterEstate, at: &[&str]) -> Re
         }
     }
     let kinds = [
-        ("cluster_parameter_group", &cluster.cluster_parameter_group, &place.cluster_parameter_groups),
+        (
+            "cluster_parameter_group",
+            &cluster.cluster_parameter_group,
+            &place.cluster_parameter_groups,
+        ),
         ("instance_parameter_group", &cluster.instance_parameter_group, &place.parameter_groups),
     ];
     for (key, group, known) in kinds {

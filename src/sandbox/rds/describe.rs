@@ -53,7 +53,11 @@ pub(super) fn automated_backups(call: Call<'_>) -> Result<Xml, AwsError> {
     let found: Vec<_> = place
         .iter()
         .flat_map(|p| p.instances.values())
-        .filter(|i| i.member.is_none() && i.settings.backup_retention > 0 && !i.timeline.is(call.now, "creating"))
+        .filter(|i| {
+            i.member.is_none()
+                && i.settings.backup_retention > 0
+                && !i.timeline.is(call.now, "creating")
+        })
         .filter(|i| wanted.is_none_or(|w| w == i.id))
         .filter(|i| resource.is_none_or(|w| w == i.resource_id))
         .filter(|_| passes(&filters, "status", "active"))

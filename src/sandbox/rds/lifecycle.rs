@@ -312,7 +312,8 @@ pub(super) fn delete(mut call: Call<'_>) -> Result<Xml, AwsError> {
         return Err(combination(what));
     }
     if instance.member.is_some() && params.get("FinalDBSnapshotIdentifier").is_some() {
-        let what = "FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance.";
+        let what =
+            "FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance.";
         return Err(combination(what));
     }
     let skip = params.flag("SkipFinalSnapshot") == Some(true) || instance.member.is_some();

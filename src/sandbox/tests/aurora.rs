@@ -166,7 +166,9 @@ async fn copies_carry_their_own_time_name_their_source_and_have_the_tag_of_the_c
     let (home, copies) = (all(PRIMARY).await, all(DR).await);
     // Seven days, one of them skipped; and one that somebody made.
     assert_eq!((home.len(), copies.len()), (7, 6));
-    let original = home.iter().find(|s| s.db_cluster_snapshot_identifier() == Some("rds:payments-2026-11-22-03-00"));
+    let original = home
+        .iter()
+        .find(|s| s.db_cluster_snapshot_identifier() == Some("rds:payments-2026-11-22-03-00"));
     let original = original.unwrap();
     assert_eq!(original.source_db_cluster_snapshot_arn(), None);
     assert_eq!(text(original.snapshot_create_time()), "2026-11-22T03:00:00Z");
@@ -265,16 +267,25 @@ async fn a_cluster_goes_only_after_its_members_and_without_protection() {
     member("payments-1").send().await.unwrap();
     rig.wait("5m").await;
     let members = cluster(&rds, "payments").await.db_cluster_members().to_vec();
-    assert_eq!((members.len(), members[0].is_cluster_writer()), (1, Some(true)), "the other one writes");
+    assert_eq!(
+        (members.len(), members[0].is_cluster_writer()),
+        (1, Some(true)),
+        "the other one writes"
+    );
     member("payments-2").skip_final_snapshot(true).send().await.unwrap();
-    assert_eq!(code(delete().send().await), "InvalidParameterCombination", "no final snapshot named");
+    assert_eq!(
+        code(delete().send().await),
+        "InvalidParameterCombination",
+        "no final snapshot named"
+    );
     delete().skip_final_snapshot(true).send().await.unwrap();
     assert_eq!(cluster(&rds, "payments").await.status(), Some("deleting"));
     rig.wait("7m").await;
     let gone = rds.describe_db_clusters().db_cluster_identifier("payments").send().await;
     assert_eq!(code(gone), "DBClusterNotFoundFault");
     let left = rds.describe_db_cluster_snapshots().send().await.unwrap();
-    let left: Vec<_> = left.db_cluster_snapshots().iter().map(|s| s.snapshot_type().unwrap()).collect();
+    let left: Vec<_> =
+        left.db_cluster_snapshots().iter().map(|s| s.snapshot_type().unwrap()).collect();
     assert_eq!(left, ["manual"], "automated ones go with their cluster");
 }
 
@@ -293,10 +304,19 @@ async fn a_point_in_time_is_a_time_of_the_window_and_a_clone_is_of_now() {
     let noon = at(1_795_262_400);
     for (wrong, refusal) in [
         (restore("a"), "InvalidParameterCombination"),
-        (restore("a").restore_to_time(noon).use_latest_restorable_time(true), "InvalidParameterCombination"),
-        (restore("a").restore_to_time(noon).restore_type("copy-on-write"), "InvalidParameterCombination"),
+        (
+            restore("a").restore_to_time(noon).use_latest_restorable_time(true),
+            "InvalidParameterCombination",
+        ),
+        (
+            restore("a").restore_to_time(noon).restore_type("copy-on-write"),
+            "InvalidParameterCombination",
+        ),
         (restore("a").restore_to_time(at(1)), "InvalidRestoreFault"),
-        (restore("a").source_db_cluster_identifier("none").use_latest_restorable_time(true), "DBClusterNotFoundFault"),
+        (
+            restore("a").source_db_cluster_identifier("none").use_latest_restorable_time(true),
+            "DBClusterNotFoundFault",
+        ),
     ] {
         assert_eq!(code(wrong.send().await), refusal);
     }
@@ -326,7 +346,8 @@ async fn faults_leave_members_creating_or_failed_and_clusters_unusable() {
     add_member(&rds, "drill-2").await;
     rig.wait("5h").await;
     let found = rds.describe_db_instances().send().await.unwrap();
-    let states: Vec<_> = found.db_instances().iter().map(|i| i.db_instance_status().unwrap()).collect();
+    let states: Vec<_> =
+        found.db_instances().iter().map(|i| i.db_instance_status().unwrap()).collect();
     assert_eq!(states, ["creating", "incompatible-network"]);
     let rig = self::rig(&["rds:RestoreDBClusterFromSnapshot=broken"]);
     let rds = restored(&rig).await;

@@ -1,8 +1,8 @@
 //! Describing clusters and cluster parameter groups.
 
+use super::cluster_not_found;
 use super::model::{Cluster, cluster_parameter_group};
 use super::xml::cluster as write;
-use super::cluster_not_found;
 use crate::sandbox::rds::ask::{filters, paged, passes};
 use crate::sandbox::rds::model::default_parameter_group;
 use crate::sandbox::rds::xml::View;
@@ -66,8 +66,8 @@ pub(super) fn parameter_groups(call: Call<'_>) -> Result<Xml, AwsError> {
             let spec = place.iter().filter_map(|p| p.spec.as_ref());
             let own = spec.flat_map(|s| &s.cluster_parameter_groups).map(|g| g.name.clone());
             let clusters = place.iter().flat_map(|p| p.clusters.values());
-            let used = clusters
-                .map(|c| default_parameter_group(&c.settings.engine, &c.settings.version));
+            let used =
+                clusters.map(|c| default_parameter_group(&c.settings.engine, &c.settings.version));
             own.chain(used).collect()
         }
     };

@@ -35,7 +35,9 @@ pub(super) fn modify(mut call: Call<'_>) -> Result<Xml, AwsError> {
         return Err(wrong_state(format!("DBCluster {} is in state {state}.", cluster.id)));
     }
     let Some(protected) = params.flag("DeletionProtection") else {
-        return Err(invalid("Only DeletionProtection of a cluster can be modified in the sandbox."));
+        return Err(invalid(
+            "Only DeletionProtection of a cluster can be modified in the sandbox.",
+        ));
     };
     cluster.settings.deletion_protection = protected;
     call.here().clusters.insert(cluster.id.clone(), cluster.clone());
@@ -50,7 +52,8 @@ pub(super) fn delete(mut call: Call<'_>) -> Result<Xml, AwsError> {
         return Err(wrong_state(format!("DBCluster {} is already being deleted.", cluster.id)));
     }
     if cluster.settings.deletion_protection {
-        let what = "Cannot delete protected Cluster, please disable deletion protection and try again.";
+        let what =
+            "Cannot delete protected Cluster, please disable deletion protection and try again.";
         return Err(combination(what));
     }
     if params.flag("SkipFinalSnapshot") != Some(true) {

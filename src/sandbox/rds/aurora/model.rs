@@ -207,8 +207,8 @@ impl State {
     pub(crate) fn with_storage(&self, place: &PlaceKey, instance: &Instance) -> Instance {
         let mut instance = instance.clone();
         let member = instance.member.as_ref();
-        let cluster = member
-            .and_then(|member| self.places.get(place)?.clusters.get(&member.cluster));
+        let cluster =
+            member.and_then(|member| self.places.get(place)?.clusters.get(&member.cluster));
         if let Some(cluster) = cluster {
             instance.resource_id.clone_from(&cluster.resource_id);
             instance.content = cluster.content.clone();

@@ -45,8 +45,10 @@ pub(super) fn from_snapshot(mut call: Call<'_>) -> Result<Xml, AwsError> {
     }
     let engine = params.need("Engine")?;
     if engine != snapshot.settings.engine {
-        let what =
-            format!("The engine {engine} does not fit the snapshot's {}.", snapshot.settings.engine);
+        let what = format!(
+            "The engine {engine} does not fit the snapshot's {}.",
+            snapshot.settings.engine
+        );
         return Err(invalid(what));
     }
     let origin = Origin {
@@ -82,7 +84,10 @@ pub(super) fn to_point_in_time(mut call: Call<'_>) -> Result<Xml, AwsError> {
     let origin = Origin {
         message: format!("Restored from DB cluster {} to {}", source.id, time.to_rfc3339()),
         // The port is the engine's, not the source's.
-        settings: ClusterSettings { port: default_port(&source.settings.engine), ..source.settings },
+        settings: ClusterSettings {
+            port: default_port(&source.settings.engine),
+            ..source.settings
+        },
         restore_takes: source.content.origin.restore_takes.0,
         member_takes: source.member_takes,
         content,

@@ -43,8 +43,7 @@ pub(super) fn describe(call: Call<'_>) -> Result<Xml, AwsError> {
     let resource = params.get("DbClusterResourceId");
     let name = params.get("DBClusterSnapshotIdentifier");
     if name.is_some() && cluster.is_some() {
-        let what =
-            "DBClusterIdentifier and DBClusterSnapshotIdentifier cannot be used together.";
+        let what = "DBClusterIdentifier and DBClusterSnapshotIdentifier cannot be used together.";
         return Err(combination(what));
     }
     let shared = kind == Some("shared") || params.flag("IncludeShared") == Some(true);
