@@ -236,6 +236,10 @@ pub trait ResourceKind: Send + Sync {
     fn is_canary(&self) -> bool {
         false
     }
+    /// True for what can be removed only when nothing of other kinds is in it any more: a cluster and its members.
+    fn holds_others(&self) -> bool {
+        false
+    }
     /// IAM actions that finding and removing it needs.
     fn permissions(&self) -> &'static [super::Permission];
 }

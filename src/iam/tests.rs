@@ -4,6 +4,15 @@ use crate::providers;
 use crate::scenario;
 use std::path::Path;
 
+const SCENARIOS: [&str; 6] = [
+    "orders-db",
+    "orders-db-point-in-time",
+    "payments-aurora",
+    "ledger-volume",
+    "uploads-replication",
+    "cluster-state",
+];
+
 fn plan_of(scenario: &str) -> Plan {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scenarios/{scenario}.yaml"));
     let registry = providers::registry();
@@ -65,6 +74,11 @@ fn the_policy_of_the_point_in_time_scenario_is_as_narrow_as_aws_allows() {
 }
 
 #[test]
+fn the_policy_of_the_aurora_scenario_is_as_narrow_as_aws_allows() {
+    insta::assert_snapshot!(golden("payments-aurora"));
+}
+
+#[test]
 fn the_policy_of_the_volume_scenario_is_as_narrow_as_aws_allows() {
     insta::assert_snapshot!(golden("ledger-volume"));
 }
@@ -81,13 +95,7 @@ fn the_policy_of_the_cluster_scenario_is_as_narrow_as_aws_allows() {
 
 #[test]
 fn what_changes_something_never_stands_on_everything_and_asks_for_tags_where_aws_can() {
-    for scenario in [
-        "orders-db",
-        "orders-db-point-in-time",
-        "ledger-volume",
-        "uploads-replication",
-        "cluster-state",
-    ] {
+    for scenario in SCENARIOS {
         for role in access_of(scenario).roles {
             for statement in role.policy["Statement"].as_array().unwrap() {
                 let text = statement.to_string();
@@ -110,7 +118,7 @@ fn what_changes_something_never_stands_on_everything_and_asks_for_tags_where_aws
 
 #[test]
 fn names_of_sids_are_letters_and_digits_and_unique() {
-    for scenario in ["orders-db", "ledger-volume", "uploads-replication", "cluster-state"] {
+    for scenario in SCENARIOS {
         for role in access_of(scenario).roles {
             let statements = role.policy["Statement"].as_array().unwrap();
             let sids: std::collections::BTreeSet<&str> =

@@ -4,7 +4,7 @@
 //! alone, not on how often anybody looked.
 
 use super::ec2::{EbsSnapshot, Volume};
-use super::estate::{Cadence, DatabaseEstate, VolumeEstate};
+use super::estate::{Cadence, ClusterEstate, DatabaseEstate, VolumeEstate};
 use super::rds::{Content, DbSnapshot, Instance, Settings};
 use super::state::{PlaceKey, State, Timeline, later};
 use crate::time::HumanDuration;
@@ -28,7 +28,8 @@ struct Schedule {
 }
 
 #[derive(Clone, Debug)]
-enum Of {
+pub(super) enum Of {
+    Cluster(Arc<ClusterEstate>),
     Database(Arc<DatabaseEstate>),
     Volume(Arc<VolumeEstate>),
 }
@@ -40,7 +41,7 @@ struct Source {
 }
 
 /// The time at which estates say that things which are always there were made.
-const LONG_AGO: TimeDelta = TimeDelta::days(400);
+pub(super) const LONG_AGO: TimeDelta = TimeDelta::days(400);
 
 impl State {
     /// Makes what exists when the simulation starts.
@@ -50,6 +51,9 @@ impl State {
             let key = PlaceKey::new(place.account.as_str(), &place.region);
             for database in &place.databases {
                 self.begin_database(&key, &Arc::new(database.clone()));
+            }
+            for cluster in &place.clusters {
+                self.begin_cluster(&key, &Arc::new(cluster.clone()));
             }
             for volume in &place.volumes {
                 self.begin_volume(&key, &Arc::new(volume.clone()));
@@ -83,6 +87,7 @@ impl State {
                 },
                 |source| source.content,
             ),
+            member: None,
         };
         for manual in &database.snapshots {
             let taken = earlier(start, manual.age);
@@ -177,7 +182,13 @@ impl State {
         }
     }
 
-    fn add_schedule(&mut self, key: &PlaceKey, cadence: Cadence, reach: HumanDuration, of: Of) {
+    pub(super) fn add_schedule(
+        &mut self,
+        key: &PlaceKey,
+        cadence: Cadence,
+        reach: HumanDuration,
+        of: Of,
+    ) {
         let start = self.estate.now;
         self.history.0.push(Schedule {
             home: key.clone(),
@@ -199,6 +210,7 @@ impl State {
                 schedule.next += 1;
                 if lost.is_none_or(|lost| time <= lost) {
                     match &schedule.of {
+                        Of::Cluster(c) => self.take_cluster_snapshot(&schedule.home, c, time, nth),
                         Of::Database(d) => self.take_db_snapshot(&schedule.home, d, time, nth),
                         Of::Volume(v) => self.take_ebs_snapshot(&schedule.home, v, time, nth),
                     }
@@ -211,6 +223,8 @@ impl State {
             place
                 .db_snapshots
                 .retain(|_, s| !over(s.expires) && !s.timeline.is(now, Timeline::GONE));
+            place.cluster_snapshots.retain(|_, s| !over(s.expires));
+            place.clusters.retain(|_, c| !c.timeline.is(now, Timeline::GONE));
             place.ebs_snapshots.retain(|_, s| !over(s.expires));
             place.volumes.retain(|_, v| !v.timeline.is(now, Timeline::GONE));
             place.instances.retain(|_, i| !i.timeline.is(now, Timeline::GONE));
@@ -359,7 +373,7 @@ impl State {
     }
 }
 
-fn earlier(time: DateTime<Utc>, before: HumanDuration) -> DateTime<Utc> {
+pub(super) fn earlier(time: DateTime<Utc>, before: HumanDuration) -> DateTime<Utc> {
     let delta = TimeDelta::from_std(before.0).unwrap_or(TimeDelta::MAX);
     time.checked_sub_signed(delta).unwrap_or(DateTime::UNIX_EPOCH)
 }

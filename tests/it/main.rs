@@ -42,6 +42,8 @@ mod rehearsals;
 #[cfg(test)]
 mod server_approvals;
 #[cfg(test)]
+mod server_aurora;
+#[cfg(test)]
 mod server_browser;
 #[cfg(test)]
 mod server_crash;

@@ -221,6 +221,69 @@ const CASES: &[Case] = &[
             "step replicas failed",
         ],
     ),
+    case("payments-aurora", 0, &[]),
+    case(
+        "payments-aurora.incompatible",
+        1,
+        &["step data not_run", "step reader not_run", "step restore failed"],
+    ),
+    case(
+        "payments-aurora.key-disabled",
+        1,
+        &[
+            "check point: usable recovery point failed",
+            "finding point: aurora.no_usable_recovery_point",
+            "step data not_run",
+            "step point failed",
+            "step reader not_run",
+            "step restore not_run",
+        ],
+    ),
+    case(
+        "payments-aurora.never-joins",
+        1,
+        &["step data not_run", "step reader not_run", "step restore failed"],
+    ),
+    case(
+        "payments-aurora.no-copies",
+        1,
+        &[
+            "check point: usable recovery point failed",
+            "finding point: aurora.no_usable_recovery_point",
+            "step data not_run",
+            "step point failed",
+            "step reader not_run",
+            "step restore not_run",
+        ],
+    ),
+    // Every check is green, and the newest row is four days old: only the objective is missed.
+    case("payments-aurora.old-data", 1, &[]),
+    case(
+        "payments-aurora.stale",
+        1,
+        &[
+            "check point: worst_gap failed",
+            "finding point: aurora.schedule_missed",
+            "step point failed",
+        ],
+    ),
+    case(
+        "payments-aurora.unbalanced",
+        1,
+        &["check data: ledger balances failed", "step data failed"],
+    ),
+    case(
+        "payments-aurora.untagged",
+        2,
+        &[
+            "check point: retention inconclusive",
+            "check point: time of the data inconclusive",
+            "check point: usable recovery point inconclusive",
+            "check point: worst_gap inconclusive",
+            "finding point: aurora.time_of_data_unknown",
+            "step point inconclusive",
+        ],
+    ),
     case("ledger-volume", 0, &[]),
     case(
         "ledger-volume.damaged",
@@ -412,6 +475,38 @@ fn orders_db_point_in_time_is_red_exactly_where_its_estates_are_wrong() {
 #[test]
 fn uploads_replication_is_red_exactly_where_its_estates_are_wrong() {
     assert_table_of("uploads-replication");
+}
+
+#[test]
+fn payments_aurora_is_red_exactly_where_its_estates_are_wrong() {
+    assert_table_of("payments-aurora");
+}
+
+#[test]
+fn data_that_stands_still_misses_the_objective_although_every_check_is_green() {
+    let (_, report) = Program::new().rehearse("payments-aurora", &["--estate", "old-data"]);
+    let rpo = &report["objectives"]["rpo"];
+    assert_eq!(
+        (&rpo["outcome"], &rpo["measured_from"]),
+        (&json!("missed"), &json!("data")),
+        "{rpo}"
+    );
+    let (_, report) = Program::new().rehearse("payments-aurora", &[]);
+    assert_eq!(report["objectives"]["rpo"]["outcome"], "met");
+}
+
+#[test]
+fn an_instance_that_does_not_join_is_named_in_the_report() {
+    for (estate, words) in [("never-joins", "-2 did not join"), ("incompatible", "-1 did not join")]
+    {
+        let (_, report) = Program::new().rehearse("payments-aurora", &["--estate", estate]);
+        let steps = report["timeline"]["steps"].as_array().unwrap();
+        let restore = steps.iter().find(|step| step["id"] == "restore").unwrap().to_string();
+        assert!(
+            restore.contains(words) && restore.contains("redrill-payments-aurora"),
+            "{restore}"
+        );
+    }
 }
 
 #[test]

@@ -22,6 +22,31 @@ async fn what_a_killed_run_left_is_found_by_its_journal_alone_and_removed_once_i
     assert!(again.leftovers.is_empty() && removals.is_empty(), "{again:?}");
 }
 
+fn second_member_owned(event: &Event) -> bool {
+    let is_second = |key: &ResourceKey| key.kind == "aurora.instance" && key.name.ends_with("-2");
+    matches!(event, Event::ResourceOwned { key, .. } if is_second(key))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_is_removed_after_its_members_however_it_is_found() {
+    // An instance that never leaves `creating` has no time at which it was made.
+    for fault in ["rds:CreateDBInstance#2=slow:1s", "rds:CreateDBInstance=stuck"] {
+        for journal in [true, false] {
+            let trial = Trial::new("payments-aurora", &[fault]).await;
+            trial.run(End::Killed(second_member_owned), None).await;
+            let past = if journal { trial.past(false) } else { Vec::new() };
+            trial.wait(13 * HOUR).await;
+            let (found, removals) = trial.reap(&past).await;
+            let kinds: Vec<_> = found.leftovers.iter().map(|l| l.key.kind.as_str()).collect();
+            assert_eq!(kinds, ["aurora.instance", "aurora.instance", "aurora.cluster"]);
+            assert_eq!(removals, [gone("deleted"), gone("deleted"), gone("deleted")]);
+            assert_eq!(trial.listing("aurora.instance", "dr").await, (Some(0), 0));
+            assert_eq!(trial.listing("aurora.cluster", "dr").await, (Some(0), 0));
+            assert_eq!(trial.listing("aurora.cluster", "primary").await, (Some(1), 0));
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_run_left_is_found_by_its_tags_when_the_journal_is_lost() {
     let trial = Trial::new("ledger-volume", &[]).await;
@@ -88,7 +113,8 @@ async fn a_site_that_cannot_be_asked_is_said_and_stops_nobody() {
     let (found, removals) = trial.reap(&[]).await;
     let said: Vec<_> =
         found.not_asked.iter().map(|n| (n.place.as_str(), n.what.as_str())).collect();
-    assert_eq!(said, [("primary", "rds.db_instance"), ("primary", "rds.db_snapshot")]);
+    let kinds = ["aurora.cluster", "aurora.instance", "rds.db_instance", "rds.db_snapshot"];
+    assert_eq!(said, kinds.map(|kind| ("primary", kind)));
     assert_eq!(removals, [gone("deleted")]);
 
     let faults = ["sts:GetCallerIdentity@ap-northeast-3=error:ExpiredToken:403"];

@@ -1,6 +1,6 @@
 //! Amazon RDS. Fields as in <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Operations.html>.
 
-use super::kinds::{DB_INSTANCE, DB_SNAPSHOT, PROMOTED_REPLICA};
+use super::kinds::{AURORA_CLUSTER, DB_INSTANCE, DB_SNAPSHOT, PROMOTED_REPLICA};
 use super::{Claim, Meaning, Unclear, change_rule, required, tag_map, unclear};
 use aws_sdk_rds::operation::add_tags_to_resource::AddTagsToResourceInput;
 use aws_sdk_rds::operation::copy_db_snapshot::CopyDbSnapshotInput;
@@ -13,11 +13,15 @@ use aws_sdk_rds::operation::restore_db_instance_to_point_in_time::RestoreDbInsta
 use aws_sdk_rds::types::Tag;
 use std::collections::BTreeMap;
 
-fn tags(tags: &[Tag]) -> Result<BTreeMap<String, String>, Unclear> {
+pub(super) fn tags(tags: &[Tag]) -> Result<BTreeMap<String, String>, Unclear> {
     tag_map(tags.iter().map(|tag| (tag.key(), tag.value())))
 }
 
-fn named(kind: &'static str, name: Option<&str>, field: &str) -> Result<Meaning, Unclear> {
+pub(super) fn named(
+    kind: &'static str,
+    name: Option<&str>,
+    field: &str,
+) -> Result<Meaning, Unclear> {
     Ok(Meaning::Changes(vec![Claim::Named { kind, name: required(name, field)? }]))
 }
 
@@ -25,11 +29,12 @@ change_rule! {
     ADD_TAGS_TO_RESOURCE: AddTagsToResourceInput { resource_name: Target, tags: Tags }
     |input| {
         let id = required(input.resource_name(), "resource_name")?;
-        // arn:aws:rds:REGION:ACCOUNT:db:NAME or …:snapshot:NAME
+        // arn:aws:rds:REGION:ACCOUNT:db:NAME, …:cluster:NAME or …:snapshot:NAME
         let kind = match id.split(':').nth(5) {
             Some("db") => DB_INSTANCE,
+            Some("cluster") => AURORA_CLUSTER,
             Some("snapshot") => DB_SNAPSHOT,
-            _ => return unclear(format!("{id} is neither an instance nor a snapshot")),
+            _ => return unclear(format!("{id} is neither an instance nor a cluster nor a snapshot")),
         };
         Ok(Meaning::Changes(vec![Claim::Tagged { kind, id, tags: tags(input.tags())? }]))
     }

@@ -30,6 +30,7 @@ macro_rules! refuse {
         $tried.insert($name);
     };
 }
+pub(super) use refuse;
 
 #[tokio::test(start_paused = true)]
 async fn nothing_of_production_is_changed_by_any_operation_of_the_table() {
@@ -39,6 +40,7 @@ async fn nothing_of_production_is_changed_by_any_operation_of_the_table() {
     try_instances(&rig, &mut tried).await;
     try_more_instances(&rig, &mut tried).await;
     try_database_snapshots(&rig, &mut tried).await;
+    aurora::try_clusters(&rig, &mut tried).await;
     try_volumes(&rig, &mut tried).await;
     try_objects(&rig, &mut tried).await;
     assert_eq!(rig.sent(), 0);

@@ -1,6 +1,6 @@
 //! For tests: a step at a site of a sandbox estate, whose events are kept in memory.
 
-use crate::action::{Registry, ResourceKind, StepContext, StepError};
+use crate::action::{Registry, ResourceKind, RunFacts, StepContext, StepError};
 use crate::aws::{CallLog, GuardPolicy, RunLimits};
 use crate::ids::{RunId, SiteName, StepId};
 use crate::journal::{Event, Ledger, Outcome, ResourceKey};

@@ -130,7 +130,7 @@ fn default_master() -> String {
 fn default_group() -> String {
     "default".into()
 }
-fn default_authority() -> String {
+pub(super) fn default_authority() -> String {
     "rds-ca-rsa2048-g1".into()
 }
 fn default_retention() -> u32 {

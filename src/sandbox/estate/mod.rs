@@ -3,12 +3,17 @@
 //! Main type: [`Estate`], read by [`Estate::read`]. Plain data and its checks only: what becomes of it while time
 //! passes belongs to the world.
 
+mod check_clusters;
+mod cluster;
 mod database;
 mod place;
 mod read;
 mod schedule;
 mod volume;
 
+pub use cluster::{
+    ClusterEstate, ClusterSnapshotCopies, ClusterSnapshotSchedule, MemberEstate, ServerlessEstate,
+};
 pub use database::{
     CannedAnswer, DatabaseData, DatabaseEstate, Heartbeat, ManualSnapshot, ReplicaSource,
     ReplicatedBackups, ReplicatedSnapshots, SnapshotSchedule, TakenBy,

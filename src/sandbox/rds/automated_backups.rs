@@ -111,7 +111,7 @@ impl State {
                 backup.stop(now);
             }
         }
-        if keep && instance.settings.backup_retention > 0 {
+        if keep && instance.member.is_none() && instance.settings.backup_retention > 0 {
             let backup = AutomatedBackup::retained(self, place, instance, now);
             self.place(place).automated_backups.insert(backup.id.clone(), backup);
         }
@@ -137,7 +137,9 @@ fn all<'a>(call: &'a Call<'_>, view: &View<'a>) -> Vec<Told<'a>> {
     let Some(place) = call.state.places.get(&call.place) else { return Vec::new() };
     let of_instances = place.instances.values().filter(|i| {
         let state = i.timeline.state(call.now);
-        i.settings.backup_retention > 0 && !matches!(state, None | Some("creating" | "deleting"))
+        i.member.is_none()
+            && i.settings.backup_retention > 0
+            && !matches!(state, None | Some("creating" | "deleting"))
     });
     let of_instances = of_instances.map(|i| Told {
         arn: None,

@@ -189,7 +189,11 @@ fn monitoring(params: &Params, settings: &mut Settings) -> Result<(), AwsError> 
     Ok(())
 }
 
-fn check_network(state: &State, place: &PlaceKey, settings: &Settings) -> Result<(), AwsError> {
+pub(super) fn check_network(
+    state: &State,
+    place: &PlaceKey,
+    settings: &Settings,
+) -> Result<(), AwsError> {
     let vpc = subnet_group_vpc(state, place, &settings.subnet_group)?;
     let spec = state.places.get(place).and_then(|p| p.spec.as_ref());
     for group in &settings.security_groups {
@@ -231,6 +235,7 @@ fn new_instance(call: &mut Call<'_>, id: String, settings: Settings, origin: &Or
         replica_of: None,
         promoted: None,
         content: origin.content.clone(),
+        member: None,
     }
 }
 
@@ -345,7 +350,12 @@ pub(super) fn delete(mut call: Call<'_>) -> Result<Xml, AwsError> {
         let what = "Cannot delete protected DB Instance, please disable deletion protection and try again.";
         return Err(combination(what));
     }
-    let skip = params.flag("SkipFinalSnapshot") == Some(true);
+    if instance.member.is_some() && params.get("FinalDBSnapshotIdentifier").is_some() {
+        let what =
+            "FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance.";
+        return Err(combination(what));
+    }
+    let skip = params.flag("SkipFinalSnapshot") == Some(true) || instance.member.is_some();
     let mut takes = DELETE_TAKES;
     match params.get("FinalDBSnapshotIdentifier") {
         None if !skip => {

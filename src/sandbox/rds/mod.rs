@@ -1,8 +1,9 @@
 //! The simulated RDS: database instances, their snapshots, and what a restore refers to.
 //!
-//! Main types: [`Instance`], [`DbSnapshot`].
+//! Main types: [`Instance`], [`DbSnapshot`]; for Aurora [`Cluster`], [`ClusterSnapshot`].
 
 mod ask;
+mod aurora;
 mod automated_backups;
 mod copies;
 mod describe;
@@ -16,10 +17,11 @@ mod snapshots;
 mod tags;
 mod xml;
 
+pub(crate) use aurora::{Cluster, ClusterSnapshot, inventory as inventory_of_clusters};
 pub(crate) use automated_backups::AutomatedBackup;
 pub(crate) use model::{Content, DEFAULT_VPC, DbSnapshot, Instance, RdsEvent, Settings, inventory};
 
-use super::services::{Call, unknown_action};
+use super::services::Call;
 use super::wire::{AwsError, Xml};
 
 /// Answers a call to RDS.
@@ -43,6 +45,6 @@ pub(crate) fn answer(call: Call<'_>) -> Result<Xml, AwsError> {
         "DeleteDBSnapshot" => copies::delete(call),
         "AddTagsToResource" => tags::add(call),
         "ListTagsForResource" => tags::list(call),
-        other => Err(unknown_action(other)),
+        _ => aurora::answer(call),
     }
 }

@@ -105,7 +105,9 @@ pub(crate) fn family(engine: &str, version: &str) -> String {
     let parts: Vec<&str> = version.split('.').collect();
     match (engine, &parts[..]) {
         ("postgres" | "aurora-postgresql", [major, ..]) => format!("{engine}{major}"),
-        ("mysql" | "mariadb", [major, minor, ..]) => format!("{engine}{major}.{minor}"),
+        ("mysql" | "mariadb" | "aurora-mysql", [major, minor, ..]) => {
+            format!("{engine}{major}.{minor}")
+        }
         (_, [major, ..]) if engine.starts_with("oracle") => format!("{engine}-{major}"),
         (_, [major, ..]) if engine.starts_with("sqlserver") => format!("{engine}-{major}.0"),
         _ => format!("{engine}{version}"),
@@ -119,7 +121,9 @@ pub(crate) fn default_parameter_group(engine: &str, version: &str) -> String {
 pub(crate) fn default_option_group(engine: &str, version: &str) -> String {
     let parts: Vec<&str> = version.split('.').collect();
     match (engine, &parts[..]) {
-        ("mysql" | "mariadb", [major, minor, ..]) => format!("default:{engine}-{major}-{minor}"),
+        ("mysql" | "mariadb" | "aurora-mysql", [major, minor, ..]) => {
+            format!("default:{engine}-{major}-{minor}")
+        }
         (_, [major, ..]) => format!("default:{engine}-{major}"),
         _ => format!("default:{engine}"),
     }
@@ -144,6 +148,15 @@ pub(crate) struct Instance {
     /// When its promotion is done: it is a replica no more.
     pub(crate) promoted: Option<DateTime<Utc>>,
     pub(crate) content: Content,
+    /// Of which cluster it is a member. Its data is the cluster's.
+    pub(crate) member: Option<Membership>,
+}
+
+/// An instance's place in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Membership {
+    pub(crate) cluster: String,
+    pub(crate) tier: u32,
 }
 
 impl Instance {
@@ -199,7 +212,7 @@ impl DbSnapshot {
 #[derive(Clone, Debug)]
 pub(crate) struct RdsEvent {
     pub(crate) date: DateTime<Utc>,
-    /// `db-instance` or `db-snapshot`.
+    /// `db-instance`, `db-cluster` or `db-snapshot`.
     pub(crate) source_type: &'static str,
     pub(crate) source: String,
     pub(crate) category: &'static str,

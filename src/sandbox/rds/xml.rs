@@ -31,7 +31,10 @@ impl View<'_> {
             .text("DBInstanceStatus", status)
             .text("MasterUsername", &settings.master)
             .maybe("DBName", settings.database.as_ref());
-        if !matches!(status, "creating" | "incompatible-restore") {
+        if let Some(member) = &instance.member {
+            x.text("DBClusterIdentifier", &member.cluster).text("PromotionTier", member.tier);
+        }
+        if !matches!(status, "creating" | "incompatible-restore" | "incompatible-network") {
             x.nest("Endpoint", |x| {
                 x.text("Address", instance.host(&self.place.region)).text("Port", settings.port);
             });
@@ -214,7 +217,7 @@ fn changed<'a, T: PartialEq>(now: &T, next: &'a T) -> Option<&'a T> {
 /// The licence model of an engine.
 pub(super) fn license(engine: &str) -> &'static str {
     match engine {
-        "postgres" => "postgresql-license",
+        "postgres" | "aurora-postgresql" => "postgresql-license",
         "mysql" | "mariadb" => "general-public-license",
         _ => "license-included",
     }

@@ -1,5 +1,6 @@
 //! The sandbox as the real SDK clients see it.
 
+mod aurora;
 mod ec2;
 mod faults;
 mod other_services;
