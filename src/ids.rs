@@ -60,6 +60,11 @@ impl Digest {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
+    /// The digest of bytes that were fed one after the other.
+    pub fn finish(hasher: sha2::Sha256) -> Self {
+        Self(hasher.finalize().into())
+    }
+
     /// The first `digits` hexadecimal digits (at most 64), for names and tags.
     pub fn short(&self, digits: usize) -> String {
         let mut text = hex::encode(self.0);

@@ -65,6 +65,8 @@ limits! {
     HTTP_REDIRECTS: usize = 5, "redirects that are followed", "inconclusive";
     SQL_ROWS: usize = 1_000, "rows of a query's answer", "the check is inconclusive";
     SQL_ROW_BYTES: usize = 1 << 20, "bytes of the values of a row", "the check is inconclusive";
+    SQL_OBJECTS: usize = 200_000, "columns, keys or other objects of one kind that a database tells of itself", "the check is inconclusive";
+    SQL_REFERENCE_BYTES: u64 = 16 << 20, "bytes of a reference file for a database", "refused";
     CREDENTIAL_BYTES: u64 = 64 << 10, "bytes of a file with a password", "refused";
     CERTIFICATE_BYTES: u64 = 4 << 20, "bytes of a file with certificate authorities", "refused";
     AWS_ANSWER_BYTES: usize = 64 << 20, "bytes of an answer of AWS, the content of objects apart", "the call has failed; it is tried again, then the step is inconclusive";

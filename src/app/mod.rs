@@ -30,6 +30,7 @@ mod runbook;
 mod runs;
 mod sandbox;
 mod show;
+mod sql;
 mod steer;
 mod world;
 
@@ -65,6 +66,7 @@ pub fn main(cli: Cli) -> Result<ExitCode> {
         Command::Reject(args) => answer::answer(&args, false, &store, &output),
         Command::Actions(args) => actions::actions(&args, &output),
         Command::Schema(_) => check::schema(&output),
+        Command::Sql(command) => sql::sql(command, &output),
         Command::Sandbox(command) => sandbox::sandbox(command, &output),
         Command::Completions(args) => actions::completions(&args, &output),
     }

@@ -98,6 +98,11 @@ impl SiteSession {
         Self { calls, ..self.clone() }
     }
 
+    /// Whether the site is lost: nothing there may be asked any more, services apart from AWS included.
+    pub fn is_lost(&self) -> bool {
+        self.policy.is_lost(&self.place.site)
+    }
+
     /// The same session under another policy: what may be changed is not the same while looking and while removing.
     #[must_use]
     pub fn under(&self, policy: Arc<GuardPolicy>) -> Self {

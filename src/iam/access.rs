@@ -287,6 +287,7 @@ fn sid(service: &str, level: Level) -> String {
         "iam" => "Iam",
         "kms" => "Kms",
         "rds" => "Rds",
+        "rds-db" => "RdsDb",
         "s3" => "S3",
         "secretsmanager" => "SecretsManager",
         _ => "Other",
@@ -394,6 +395,7 @@ fn arns(service: &str, kind: &str, name: &str, site: &Site) -> Vec<String> {
         // EC2's snapshots belong to no account in their ARN.
         ("ec2", "snapshot") => format!("{at}::snapshot/{name}"),
         ("ec2" | "kms", _) => format!("{at}:{account}:{kind}/{name}"),
+        ("rds-db", _) => format!("{at}:{account}:dbuser:{name}"),
         ("secretsmanager", _) if name == "*" => format!("{at}:{account}:secret:*"),
         ("secretsmanager", _) => format!("{at}:{account}:secret:{name}-??????"),
         _ => format!("{at}:{account}:{kind}:{name}"),

@@ -1,6 +1,6 @@
 //! What IAM asks for: the one table. Resource types and condition keys are those of the Service Authorization Reference
 //! (<https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>,
-//! pages `list_amazonrds`, `list_amazonec2`, `list_amazons3`, `list_awskeymanagementservice`, `list_awssecretsmanager`,
+//! pages `list_amazonrds`, `list_amazonec2`, `list_amazons3`, `list_awskeymanagementservice`, `list_awssecretsmanager`, `list_amazonrdsiamauthentication`,
 //! `list_awssecuritytokenservice`).
 
 /// What an IAM action lets one do.
@@ -140,6 +140,12 @@ pub const IAM_ACTIONS: &[IamAction] = &[
         Write,
         KEY,
         Besides("EC2 asks KMS for it when a volume gets another key than its snapshot"),
+    ),
+    action(
+        "rds-db:connect",
+        Read,
+        &[on("db-user")],
+        Besides("RDS asks for it when a user of a database logs in with a token"),
     ),
     action(
         "rds:AddTagsToResource",

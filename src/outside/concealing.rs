@@ -1,9 +1,14 @@
+use super::ladder::{
+    Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
+    Table,
+};
 use super::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseLogin, DatabaseSession,
     HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, Secrets,
 };
 use crate::journal::Approval;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Another world outside, seen through what is secret: it learns the secrets that it hands out, and takes them out of
 /// everything that the world says about itself. Values of queries and bodies of HTTP answers stay as they are, since
@@ -29,6 +34,10 @@ fn clean(secrets: &Secrets, error: OutsideError) -> OutsideError {
         OutsideError::Failed(text) => OutsideError::Failed(secrets.conceal(&text)),
         OutsideError::NoAnswer => OutsideError::NoAnswer,
     }
+}
+
+fn cleaned<'a, T: 'a>(secrets: &'a Secrets, answer: Answer<'a, T>) -> Answer<'a, T> {
+    Box::pin(async move { answer.await.map_err(|error| clean(secrets, error)) })
 }
 
 impl Outside for Concealing {
@@ -65,6 +74,16 @@ impl Outside for Concealing {
         })
     }
 
+    fn own_schema<'a>(
+        &'a self,
+        login: &'a DatabaseLogin,
+        schema: &'a OwnSchema,
+        work: SchemaWork,
+    ) -> Answer<'a, SchemaState> {
+        self.secrets.learn(&login.password);
+        cleaned(&self.secrets, self.inner.own_schema(login, schema, work))
+    }
+
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
         Box::pin(async move {
             let approval = self.inner.approval(request).await;
@@ -98,5 +117,41 @@ impl DatabaseSession for ConcealingSession {
             let rows = self.inner.query(sql).await;
             rows.map_err(|error| clean(&self.secrets, error))
         })
+    }
+
+    fn structure(&mut self) -> Answer<'_, Structure> {
+        cleaned(&self.secrets, self.inner.structure())
+    }
+
+    fn setting<'a>(&'a mut self, name: &'a str) -> Answer<'a, Option<String>> {
+        cleaned(&self.secrets, self.inner.setting(name))
+    }
+
+    fn count<'a>(&'a mut self, table: &'a Table) -> Answer<'a, u64> {
+        cleaned(&self.secrets, self.inner.count(table))
+    }
+
+    fn boundaries<'a>(&'a mut self, table: &'a Table, parts: u32) -> Answer<'a, Vec<String>> {
+        cleaned(&self.secrets, self.inner.boundaries(table, parts))
+    }
+
+    fn checksum<'a>(&'a mut self, rows: &'a RowsOf<'a>) -> Answer<'a, RowsSum> {
+        cleaned(&self.secrets, self.inner.checksum(rows))
+    }
+
+    fn sequences(&mut self) -> Answer<'_, Vec<Sequence>> {
+        cleaned(&self.secrets, self.inner.sequences())
+    }
+
+    fn latencies<'a>(&'a mut self, reading: &'a Reading<'a>) -> Answer<'a, Vec<Duration>> {
+        cleaned(&self.secrets, self.inner.latencies(reading))
+    }
+
+    fn warm<'a>(&'a mut self, table: &'a Table, part: u32, parts: u32) -> Answer<'a, ()> {
+        cleaned(&self.secrets, self.inner.warm(table, part, parts))
+    }
+
+    fn inspect<'a>(&'a mut self, tables: &'a [Table]) -> Answer<'a, Inspection> {
+        cleaned(&self.secrets, self.inner.inspect(tables))
     }
 }

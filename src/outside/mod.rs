@@ -6,6 +6,10 @@
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
 use futures_util::future::BoxFuture;
+use ladder::{
+    Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
+    Table,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +18,7 @@ mod concealing;
 #[cfg(test)]
 pub(crate) mod fake;
 mod given;
+pub mod ladder;
 mod principal;
 pub mod real;
 mod secret;
@@ -34,6 +39,16 @@ pub trait Outside: Send + Sync {
     fn http<'a>(&'a self, request: &'a HttpRequest) -> Answer<'a, HttpReply>;
     /// Opens a read-only session with a database.
     fn database<'a>(&'a self, login: &'a DatabaseLogin) -> Answer<'a, Box<dyn DatabaseSession>>;
+    /// Makes, finds or removes a schema of a run's own in a database, and writes into it: the one way in which a database is
+    /// changed.
+    fn own_schema<'a>(
+        &'a self,
+        _login: &'a DatabaseLogin,
+        schema: &'a OwnSchema,
+        _work: SchemaWork,
+    ) -> Answer<'a, SchemaState> {
+        unknown(&format!("the schema {}", schema.name))
+    }
     /// Asks a person and waits for the answer until the deadline.
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval>;
     /// The value of an environment variable that a scenario names for a credential.
@@ -74,6 +89,30 @@ pub enum OutsideError {
     /// Nobody answered before the deadline.
     #[error("nobody answered before the deadline")]
     NoAnswer,
+}
+
+/// Codes by which a server says that what it stores is damaged: PostgreSQL data_corrupted and index_corrupted; MySQL
+/// ER_NOT_KEYFILE, ER_CRASHED_ON_USAGE, ER_CRASHED_ON_REPAIR, ER_INDEX_CORRUPT, ER_TABLE_CORRUPT, and MariaDB's
+/// HA_ERR_CRASHED. The texts are those of [`real`].
+const DAMAGE: [&str; 8] = [
+    "SQLSTATE XX001:",
+    "SQLSTATE XX002:",
+    ", error 126:",
+    ", error 1034:",
+    ", error 1194:",
+    ", error 1195:",
+    ", error 1712:",
+    ", error 1877:",
+];
+
+impl OutsideError {
+    /// True when a database server says by its code that what it stores is damaged.
+    pub fn says_damaged(&self) -> bool {
+        let (Self::Failed(text) | Self::Denied(text)) = self else { return false };
+        let head = text.split_once(": ").map_or(text.as_str(), |(head, _)| head);
+        text.starts_with("SQLSTATE ")
+            && DAMAGE.iter().any(|code| format!("{head}:").ends_with(code))
+    }
 }
 
 /// A program to run.
@@ -210,9 +249,53 @@ pub enum Tls {
 }
 
 /// A read-only session with a database.
+///
+/// Besides queries it answers what the rungs of a data check need, each kind of server in its own way. What a session does
+/// not know is [`OutsideError::NotRehearsed`], never a pass.
 pub trait DatabaseSession: Send {
     /// Runs one query and reads its whole answer (at most 1,000 rows).
     fn query<'a>(&'a mut self, sql: &'a str) -> Answer<'a, Rows>;
+    /// Reads how the database is built.
+    fn structure(&mut self) -> Answer<'_, Structure> {
+        unknown("the structure of the database")
+    }
+    /// Reads a setting of the server; `None` when there is none of this name.
+    fn setting<'a>(&'a mut self, name: &'a str) -> Answer<'a, Option<String>> {
+        unknown(&format!("the setting {name}"))
+    }
+    /// Counts the rows of a table.
+    fn count<'a>(&'a mut self, table: &'a Table) -> Answer<'a, u64> {
+        unknown(&format!("the rows of {}", table.name))
+    }
+    /// Keys that cut a table into about `parts` parts: fewer where that is not possible.
+    fn boundaries<'a>(&'a mut self, table: &'a Table, _parts: u32) -> Answer<'a, Vec<String>> {
+        unknown(&format!("the keys of {}", table.name))
+    }
+    /// The checksum of rows, read in the order of the key. It takes memory for one row, not for all.
+    fn checksum<'a>(&'a mut self, rows: &'a RowsOf<'a>) -> Answer<'a, RowsSum> {
+        unknown(&format!("a checksum of {}", rows.table.name))
+    }
+    /// Reads how far the sequences of columns are.
+    fn sequences(&mut self) -> Answer<'_, Vec<Sequence>> {
+        unknown("the sequences")
+    }
+    /// Reads pages of a table one by one, and says how long each took: none for an empty table.
+    fn latencies<'a>(&'a mut self, reading: &'a Reading<'a>) -> Answer<'a, Vec<Duration>> {
+        unknown(&format!("the latency of reads of {}", reading.table.name))
+    }
+    /// Reads all rows in the `part`-th (from 0) of `parts` parts of a table, so that its storage loads them.
+    fn warm<'a>(&'a mut self, table: &'a Table, _part: u32, _parts: u32) -> Answer<'a, ()> {
+        unknown(&format!("reading {} as a whole", table.name))
+    }
+    /// Lets the server inspect these tables and their indexes for damage.
+    fn inspect<'a>(&'a mut self, _tables: &'a [Table]) -> Answer<'a, Inspection> {
+        unknown("an inspection of tables")
+    }
+}
+
+fn unknown<'a, T: Send + 'a>(what: &str) -> Answer<'a, T> {
+    let error = OutsideError::NotRehearsed(what.to_owned());
+    Box::pin(std::future::ready(Err(error)))
 }
 
 /// The answer of a query.

@@ -3,6 +3,10 @@
 use super::sql::{self, QueryRefused};
 use super::world::World;
 use crate::journal::Approval;
+use crate::outside::ladder::{
+    Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
+    Table,
+};
 use crate::outside::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseLogin, DatabaseSession,
     HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, SqlValue,
@@ -150,19 +154,27 @@ impl Outside for EstateOutside {
 
     fn database<'a>(&'a self, login: &'a DatabaseLogin) -> Answer<'a, Box<dyn DatabaseSession>> {
         Box::pin(async move {
-            let login = sql::DatabaseLogin {
-                host: login.host.clone(),
-                port: login.port,
-                user: login.user.clone(),
-                password: login.password.reveal().to_owned(),
-                database: login.database.clone(),
-            };
+            let login = sql_login(login);
             self.world.clock().sleep(Duration::from_millis(20)).await;
             // Logging in is known to work only once something was asked.
             self.world.query(&login, "select 1").map_err(|e| refused(&e))?;
             let session: Box<dyn DatabaseSession> =
                 Box::new(EstateSession { world: self.world.clone(), login });
             Ok(session)
+        })
+    }
+
+    fn own_schema<'a>(
+        &'a self,
+        login: &'a DatabaseLogin,
+        schema: &'a OwnSchema,
+        work: SchemaWork,
+    ) -> Answer<'a, SchemaState> {
+        Box::pin(async move {
+            schema.verify()?;
+            self.world.clock().sleep(Duration::from_millis(20)).await;
+            let login = sql_login(login);
+            self.world.own_schema(&login, schema, work).map_err(|e| refused(&e))
         })
     }
 
@@ -200,6 +212,16 @@ impl Outside for EstateOutside {
     }
 }
 
+fn sql_login(login: &DatabaseLogin) -> sql::DatabaseLogin {
+    sql::DatabaseLogin {
+        host: login.host.clone(),
+        port: login.port,
+        user: login.user.clone(),
+        password: login.password.reveal().to_owned(),
+        database: login.database.clone(),
+    }
+}
+
 fn limited(mut text: String, limit: usize) -> (String, bool) {
     if text.len() <= limit {
         return (text, false);
@@ -224,6 +246,19 @@ struct EstateSession {
     login: sql::DatabaseLogin,
 }
 
+impl EstateSession {
+    /// Looks at the content, after the time that a query takes.
+    fn look<'a, T: Send + 'a>(
+        &'a self,
+        look: impl FnOnce(&sql::Contents<'_>) -> Result<T, QueryRefused> + Send + 'a,
+    ) -> Answer<'a, T> {
+        Box::pin(async move {
+            self.world.clock().sleep(Duration::from_millis(20)).await;
+            self.world.with_contents(&self.login, look).map_err(|e| refused(&e))
+        })
+    }
+}
+
 impl DatabaseSession for EstateSession {
     fn query<'a>(&'a mut self, sql: &'a str) -> Answer<'a, Rows> {
         Box::pin(async move {
@@ -232,6 +267,62 @@ impl DatabaseSession for EstateSession {
             let convert = |row: Vec<sql::SqlValue>| row.into_iter().map(value).collect();
             Ok(Rows { columns: rows.columns, rows: rows.rows.into_iter().map(convert).collect() })
         })
+    }
+
+    fn structure(&mut self) -> Answer<'_, Structure> {
+        self.look(|contents| contents.structure())
+    }
+
+    fn setting<'a>(&'a mut self, name: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(async move {
+            let found = self.look(|contents| Ok(contents.setting(name))).await?;
+            let unknown = || OutsideError::NotRehearsed(format!("the setting {name}"));
+            found.map(Some).ok_or_else(unknown)
+        })
+    }
+
+    fn count<'a>(&'a mut self, table: &'a Table) -> Answer<'a, u64> {
+        self.look(|contents| contents.count(table))
+    }
+
+    fn boundaries<'a>(&'a mut self, table: &'a Table, parts: u32) -> Answer<'a, Vec<String>> {
+        self.look(move |contents| contents.boundaries(table, parts))
+    }
+
+    fn checksum<'a>(&'a mut self, rows: &'a RowsOf<'a>) -> Answer<'a, RowsSum> {
+        self.look(|contents| contents.checksum(rows))
+    }
+
+    fn sequences(&mut self) -> Answer<'_, Vec<Sequence>> {
+        self.look(|contents| contents.sequences())
+    }
+
+    fn latencies<'a>(&'a mut self, reading: &'a Reading<'a>) -> Answer<'a, Vec<Duration>> {
+        Box::pin(async move {
+            let mut all = Vec::with_capacity(reading.places.len());
+            for place in reading.places {
+                let look = |contents: &sql::Contents<'_>| contents.latency(reading.table, *place);
+                let latency = self.world.with_contents(&self.login, look);
+                let Some(latency) = latency.map_err(|e| refused(&e))? else { break };
+                self.world.clock().sleep(latency).await;
+                all.push(latency);
+            }
+            Ok(all)
+        })
+    }
+
+    fn warm<'a>(&'a mut self, table: &'a Table, part: u32, parts: u32) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let takes = self.world.with_contents(&self.login, |c| Ok(c.warming_takes()));
+            let takes = takes.map_err(|e| refused(&e))?;
+            self.world.clock().sleep(takes / parts.max(1)).await;
+            let warmed = self.world.warmed(&self.login, table, part, parts);
+            warmed.map_err(|e| refused(&e))
+        })
+    }
+
+    fn inspect<'a>(&'a mut self, tables: &'a [Table]) -> Answer<'a, Inspection> {
+        self.look(|contents| contents.inspect(tables))
     }
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 
 /// Where each limit is exceeded: a test's name, in this folder or in `src/`.
-const TESTED: [(&str, &str); 42] = [
+const TESTED: [(&str, &str); 44] = [
     ("SCENARIO_BYTES", "a_scenario_above_a_limit_is_refused_with_a_code"),
     ("SCENARIO_NODES", "a_scenario_above_a_limit_is_refused_with_a_code"),
     ("SCENARIO_DEPTH", "a_scenario_above_a_limit_is_refused_with_a_code"),
@@ -45,6 +45,8 @@ const TESTED: [(&str, &str); 42] = [
     ("HTTP_REDIRECTS", "redirects_are_answers_unless_they_are_to_be_followed"),
     ("SQL_ROWS", "an_answer_that_is_too_long_is_an_error_and_not_cut"),
     ("SQL_ROW_BYTES", "a_row_and_a_file_of_certificates_have_a_limit"),
+    ("SQL_OBJECTS", "a_database_with_too_many_objects_is_an_error_and_not_cut"),
+    ("SQL_REFERENCE_BYTES", "a_reference_that_is_too_large_is_refused"),
     ("CREDENTIAL_BYTES", "files_are_read_up_to_a_limit_and_not_cut"),
     ("CERTIFICATE_BYTES", "a_row_and_a_file_of_certificates_have_a_limit"),
     ("AWS_ANSWER_BYTES", "an_endpoint_that_never_stops_talking_is_given_up"),

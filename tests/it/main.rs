@@ -26,6 +26,8 @@ mod hostile_secrets;
 #[cfg(test)]
 mod hostile_targets;
 #[cfg(test)]
+mod ladder;
+#[cfg(test)]
 mod loopback;
 #[cfg(test)]
 mod permissions;
@@ -48,9 +50,12 @@ mod server_browser;
 #[cfg(test)]
 mod server_crash;
 #[cfg(test)]
+mod server_databases;
+#[cfg(test)]
 mod server_iam;
 #[cfg(test)]
 mod server_identity;
+mod server_ladder;
 #[cfg(test)]
 mod server_moto;
 #[cfg(test)]
@@ -67,6 +72,8 @@ mod server_shipped;
 mod server_shipped_orders;
 #[cfg(test)]
 mod server_support;
+#[cfg(test)]
+mod server_writes;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]

@@ -22,8 +22,14 @@ const CASES: &[Case] = &[
     case("orders-db", 0, &[]),
     case(
         "orders-db.empty",
-        2,
-        &["check data: ledger balances inconclusive", "step data inconclusive"],
+        1,
+        &[
+            "check content: checksums failed",
+            "check content: row counts failed",
+            "check data: ledger balances inconclusive",
+            "step content failed",
+            "step data inconclusive",
+        ],
     ),
     case(
         "orders-db.key-disabled",
@@ -31,6 +37,7 @@ const CASES: &[Case] = &[
         &[
             "check point: usable recovery point failed",
             "finding point: rds.no_usable_recovery_point",
+            "step content not_run",
             "step data not_run",
             "step fidelity not_run",
             "step point failed",
@@ -43,6 +50,7 @@ const CASES: &[Case] = &[
         &[
             "check point: usable recovery point failed",
             "finding point: rds.no_usable_recovery_point",
+            "step content not_run",
             "step data not_run",
             "step fidelity not_run",
             "step point failed",
@@ -62,9 +70,23 @@ const CASES: &[Case] = &[
     case(
         "orders-db.stuck",
         1,
-        &["step data not_run", "step fidelity not_run", "step restore failed"],
+        &[
+            "step content not_run",
+            "step data not_run",
+            "step fidelity not_run",
+            "step restore failed",
+        ],
     ),
-    case("orders-db.unbalanced", 1, &["check data: ledger balances failed", "step data failed"]),
+    case(
+        "orders-db.unbalanced",
+        1,
+        &[
+            "check content: checksums failed",
+            "check data: ledger balances failed",
+            "step content failed",
+            "step data failed",
+        ],
+    ),
     case("orders-db-point-in-time", 0, &[]),
     case(
         "orders-db-point-in-time.drifted",

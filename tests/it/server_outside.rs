@@ -1,162 +1,22 @@
 //! The real world outside: a PostgreSQL that the tests start from `REDRILL_TEST_POSTGRES_BIN`, the MariaDB of
 //! `REDRILL_TEST_MARIADB`, and an HTTPS server of `openssl`.
 
-use redrill::action::{Recorder, RunFacts, StepContext, StepError};
-use redrill::aws::CallLog;
-use redrill::ids::{Digest, RunId, StepId};
-use redrill::journal::{Event, Outcome, ResourceKey};
+use crate::server_databases::{
+    PASSWORD, Postgres, certificates, check, mariadb, open, outcomes, text, value,
+};
+use redrill::ids::StepId;
+use redrill::journal::{Event, Outcome};
 use redrill::outside::real::RealOutside;
 use redrill::outside::{
-    DatabaseEngine, DatabaseLogin, DatabaseSession, HttpRequest, Outside, OutsideError, Secret,
-    SqlValue, Tls,
+    DatabaseLogin, DatabaseSession, HttpRequest, Outside, OutsideError, Secret, SqlValue, Tls,
 };
-use redrill::providers;
 use redrill::time::Clock;
-use sqlx::{AssertSqlSafe, Connection, raw_sql};
+use sqlx::{Connection, raw_sql};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-const PASSWORD: &str = "swordfish 'quoted'";
-
-#[expect(clippy::disallowed_methods, reason = "tests/run says here where the servers are")]
-fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run tests/run"))
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {text}");
-}
-
-/// A PostgreSQL server on loopback, stopped when dropped.
-struct Postgres {
-    folder: tempfile::TempDir,
-    programs: PathBuf,
-    port: u16,
-    user: Option<&'static str>,
-}
-
-impl Postgres {
-    /// `settings` are options of the server, such as `-c ssl=on`.
-    fn start(settings: &str, prepare: impl FnOnce(&Path)) -> Self {
-        let id = Command::new("id").arg("-u").output().unwrap();
-        // PostgreSQL refuses to run as root.
-        let user = (String::from_utf8_lossy(&id.stdout).trim() == "0").then_some("postgres");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self {
-            folder: tempfile::tempdir().unwrap(),
-            programs: PathBuf::from(variable("REDRILL_TEST_POSTGRES_BIN")),
-            port,
-            user,
-        };
-        std::fs::write(server.file("password"), PASSWORD).unwrap();
-        prepare(server.folder.path());
-        if let Some(user) = user {
-            run(Command::new("chown").args(["-R", user]).arg(server.folder.path()));
-        }
-        let (data, password) =
-            (server.file("data"), format!("--pwfile={}", server.file("password")));
-        run(server
-            .program("initdb")
-            .args(["--username=admin", "--auth=scram-sha-256", "--no-sync"])
-            .args([&password, "-D", &data]));
-        server.boot(settings);
-        server
-    }
-
-    fn boot(&self, settings: &str) {
-        let (port, data, log) = (self.port, self.file("data"), self.file("log"));
-        let options = format!(
-            "-p {port} -c listen_addresses=localhost -c unix_socket_directories='' -c fsync=off {settings}"
-        );
-        let mut start = self.program("pg_ctl");
-        start.args(["-D", &data, "-l", &log, "-w", "-o", &options, "start"]);
-        // The server inherits what is not closed, and would hold a pipe open.
-        let status = start.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-        assert!(status.success(), "{}", std::fs::read_to_string(log).unwrap_or_default());
-    }
-
-    fn stop(&self) {
-        let data = self.file("data");
-        run(self.program("pg_ctl").args(["-D", &data, "-m", "fast", "-w", "stop"]));
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    fn program(&self, name: &str) -> Command {
-        let path = self.programs.join(name);
-        let mut command = match self.user {
-            Some(user) => {
-                let mut command = Command::new("runuser");
-                command.args(["-u", user, "--"]).arg(path);
-                command
-            }
-            None => Command::new(path),
-        };
-        command.current_dir("/");
-        command
-    }
-
-    fn login(&self) -> DatabaseLogin {
-        DatabaseLogin { port: self.port, ..login(DatabaseEngine::Postgres) }
-    }
-
-    /// Changes something, on a connection that may.
-    async fn change(&self, sql: &str) {
-        let options = sqlx::postgres::PgConnectOptions::new_without_pgpass()
-            .host("localhost")
-            .port(self.port)
-            .username("admin")
-            .password(PASSWORD)
-            .database("postgres");
-        let mut connection = sqlx::PgConnection::connect_with(&options).await.unwrap();
-        raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        let data = self.file("data");
-        let mut stop = self.program("pg_ctl");
-        let _stopped = stop.args(["-D", &data, "-m", "immediate", "-w", "stop"]).output();
-    }
-}
-
-fn login(engine: DatabaseEngine) -> DatabaseLogin {
-    DatabaseLogin {
-        step: StepId::new("data"),
-        engine,
-        host: "localhost".to_owned(),
-        port: 0,
-        user: "admin".to_owned(),
-        password: Secret::new(PASSWORD),
-        database: "postgres".to_owned(),
-        tls: Tls::Off,
-        connect_timeout: Duration::from_secs(10),
-        statement_timeout: Duration::from_secs(20),
-    }
-}
-
-async fn open(login: &DatabaseLogin) -> Result<Box<dyn DatabaseSession>, OutsideError> {
-    RealOutside::new("unused").database(login).await
-}
-
-async fn value(session: &mut Box<dyn DatabaseSession>, sql: &str) -> SqlValue {
-    let rows = session.query(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
-    rows.single().unwrap().clone()
-}
-
-fn text(text: &str) -> SqlValue {
-    SqlValue::Text(text.to_owned())
-}
 
 fn time(text: &str) -> SqlValue {
     SqlValue::Time(text.parse().unwrap())
@@ -293,19 +153,6 @@ async fn server_postgres_why_one_is_not_let_in_is_told_apart() {
     }
 }
 
-/// A certificate authority, `ca.pem`, and a certificate of it for `localhost` only.
-fn certificates(folder: &Path) {
-    std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
-    for arguments in [
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem",
-        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
-        "x509 -req -days 2 -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -out server.pem",
-    ] {
-        run(Command::new("openssl").args(arguments.split(' ')).current_dir(folder));
-    }
-    run(Command::new("chmod").args(["600", "server.key"]).current_dir(folder));
-}
-
 #[tokio::test]
 async fn server_postgres_certificates_are_verified() {
     let folder = tempfile::tempdir().unwrap();
@@ -341,20 +188,6 @@ async fn server_postgres_certificates_are_verified() {
         let Err(error) = open(&login).await else { panic!("{login:?} was let in") };
         assert!(matches!(error, OutsideError::Failed(_)), "{login:?}: {error:?}");
     }
-}
-
-fn mariadb() -> (DatabaseLogin, String) {
-    let url = variable("REDRILL_TEST_MARIADB");
-    let parsed = reqwest::Url::parse(&url).unwrap();
-    let login = DatabaseLogin {
-        host: parsed.host_str().unwrap().to_owned(),
-        port: parsed.port().unwrap(),
-        user: parsed.username().to_owned(),
-        password: Secret::new(parsed.password().unwrap()),
-        database: parsed.path().trim_start_matches('/').to_owned(),
-        ..login(DatabaseEngine::Mysql)
-    };
-    (login, url)
 }
 
 #[tokio::test]
@@ -438,68 +271,6 @@ async fn server_mariadb_why_one_is_not_let_in_is_told_apart() {
     assert!(matches!(&missing, OutsideError::Failed(why) if why.contains("1049")), "{missing:?}");
     assert!(matches!(why(&refused).await, OutsideError::Unreachable(_)));
     assert!(matches!(why(&plain).await, OutsideError::Failed(why) if why.contains("TLS")));
-}
-
-/// Keeps events.
-#[derive(Default)]
-struct Events(Mutex<Vec<Event>>);
-
-impl Recorder for Events {
-    fn record(&self, event: Event) -> futures_util::future::BoxFuture<'_, Result<(), StepError>> {
-        self.0.lock().unwrap().push(event);
-        Box::pin(async { Ok(()) })
-    }
-
-    fn holds(&self, _key: &ResourceKey) -> bool {
-        false
-    }
-
-    fn progress(&self, _step: &StepId, _text: &str) {}
-}
-
-async fn check(server: &Postgres, input: serde_json::Value) -> (serde_json::Value, Vec<Event>) {
-    let password = server.folder.path().join("step-password");
-    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
-    let mut with = serde_json::json!({
-        "endpoint": "orders.test", "connect": format!("localhost:{}", server.port), "tls": "off",
-        "database": "postgres", "credentials": {"password_file": password, "user": "admin"},
-    });
-    with.as_object_mut().unwrap().extend(input.as_object().unwrap().clone());
-    let (recorder, now) = (Arc::new(Events::default()), Clock::system().now());
-    let facts = RunFacts {
-        run: RunId::new("orders-0001"),
-        scenario: "orders".to_owned(),
-        plan: Digest::of(b"plan"),
-        seed: 1,
-        expires: now,
-        started: now,
-        operator: "operator".to_owned(),
-        withhold_data: false,
-        is_drill: true,
-        expected: Default::default(),
-    };
-    let context = StepContext {
-        facts: Arc::new(facts),
-        step: StepId::new("data"),
-        at: None,
-        clock: Clock::system(),
-        outside: Arc::new(RealOutside::new(server.folder.path())),
-        sessions: Arc::new(BTreeMap::new()),
-        recorder: recorder.clone(),
-        calls: CallLog::default(),
-    };
-    let registry = providers::registry();
-    let output = registry.get("sql.check").unwrap().run(&context, with).await.unwrap();
-    let events = recorder.0.lock().unwrap().clone();
-    (output, events)
-}
-
-fn outcomes(events: &[Event]) -> BTreeMap<&str, Outcome> {
-    let checks = events.iter().filter_map(|event| match event {
-        Event::Checked { check, .. } => Some((check.name.as_str(), check.outcome)),
-        _ => None,
-    });
-    checks.collect()
 }
 
 #[tokio::test]

@@ -54,6 +54,20 @@ pub(super) fn push(rows: &mut Rows, row: Vec<SqlValue>) -> Result<(), OutsideErr
     Ok(())
 }
 
+/// Takes one more row of a catalog, unless there are too many.
+pub(super) fn push_object(
+    rows: &mut Vec<Vec<Option<String>>>,
+    row: Vec<Option<String>>,
+) -> Result<(), OutsideError> {
+    if rows.len() == limits::SQL_OBJECTS {
+        let most = limits::SQL_OBJECTS;
+        let text = format!("the database has more than {most} objects of one kind");
+        return Err(OutsideError::Failed(text));
+    }
+    rows.push(row);
+    Ok(())
+}
+
 /// Why a query has no answer.
 pub(super) enum Stop {
     /// The statement is wrong; the session is not.
@@ -119,6 +133,9 @@ pub(super) fn meaning(error: &sqlx::Error) -> OutsideError {
         // Certificates that cannot be verified come as an input/output error of this kind (rustls).
         sqlx::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => {
             OutsideError::Failed(format!("TLS: {e}"))
+        }
+        sqlx::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            OutsideError::Unreachable("the server closed the connection".to_owned())
         }
         sqlx::Error::Io(e) => OutsideError::Unreachable(e.to_string()),
         sqlx::Error::Tls(e) => OutsideError::Failed(format!("TLS: {e}")),
@@ -189,6 +206,14 @@ mod tests {
         assert!(error.to_string().contains("a row of the answer has 1048577 bytes"), "{error}");
         let error = certificates("/dev/zero").unwrap_err();
         assert!(error.to_string().contains("larger than 4 MiB"), "{error}");
+    }
+
+    #[test]
+    fn a_database_with_too_many_objects_is_an_error_and_not_cut() {
+        let mut rows = vec![Vec::new(); limits::SQL_OBJECTS - 1];
+        push_object(&mut rows, Vec::new()).unwrap();
+        let error = push_object(&mut rows, Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("more than 200000 objects"), "{error}");
     }
 
     #[test]

@@ -9,12 +9,14 @@ mod database;
 mod hold;
 mod http;
 mod mysql;
+mod own_schema;
 mod postgres;
 mod terminal;
 mod values;
 
 pub use approval::{GivenAnswer, RunIdentity, ShownBy, answer_approval};
 
+use super::ladder::{OwnSchema, SchemaState, SchemaWork};
 use super::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseEngine, DatabaseLogin,
     DatabaseSession, HttpReply, HttpRequest, Outside, OutsideError, Secret, Secrets,
@@ -73,6 +75,15 @@ impl Outside for RealOutside {
             DatabaseEngine::Postgres => Box::pin(postgres::open(login)),
             DatabaseEngine::Mysql => Box::pin(mysql::open(login)),
         }
+    }
+
+    fn own_schema<'a>(
+        &'a self,
+        login: &'a DatabaseLogin,
+        schema: &'a OwnSchema,
+        work: SchemaWork,
+    ) -> Answer<'a, SchemaState> {
+        Box::pin(own_schema::work(login, schema, work))
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {

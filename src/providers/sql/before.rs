@@ -4,11 +4,17 @@ use super::credentials::Credentials;
 use crate::action::{Given, Grant, Limit, Permission, Probe, ProbeVerdict, StepContext};
 
 pub(super) fn grants(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let site = given.site("credentials.at");
+    let grant = |action| given.grant_at(site.clone(), permissions, action);
+    if given.has("credentials.iam") {
+        // The id of the instance is not known before it is there.
+        let user = given.text("user").or_else(|| given.text("credentials.user")).unwrap_or("*");
+        let connect = grant("rds-db:connect").map(|g| g.on("db-user", format!("*/{user}")));
+        return connect.into_iter().collect();
+    }
     if !given.has("credentials.secret") {
         return Vec::new();
     }
-    let site = given.site("credentials.at");
-    let grant = |action| given.grant_at(site.clone(), permissions, action);
     let read = grant("secretsmanager:GetSecretValue")
         .map(|g| g.on("Secret", given.pattern("credentials.secret")));
     let key = grant("kms:Decrypt").map(|g| g.on("key", "*").limited(Limit::Via("secretsmanager")));
@@ -24,13 +30,17 @@ pub(super) async fn preflight(cx: &StepContext, given: &Given) -> Vec<Probe> {
     };
     let credentials = given.known("credentials").cloned();
     let credentials = credentials.filter(|_| !given.comes_later("credentials"));
+    if given.has("credentials.iam") {
+        let what = "login with a token of IAM";
+        return vec![Probe::not_before(what, "a token is for the endpoint of the day")];
+    }
     let Some(credentials) =
         credentials.and_then(|value| serde_json::from_value::<Credentials>(value).ok())
     else {
         return vec![Probe::not_before(what, "an earlier step tells it")];
     };
     let needs: &[_] = if secret.is_some() { &["secretsmanager:GetSecretValue"] } else { &[] };
-    let answer = credentials.fetch(cx, given.text("user")).await;
+    let answer = credentials.fetch(cx, given.text("user"), ("", 0)).await;
     let judge = |user: super::credentials::User| {
         ProbeVerdict::works(format!("readable, for user {}", user.name))
     };

@@ -12,7 +12,10 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
     if let Some(sql) = input.word("watermark") {
         commands.push(format!("{ask} {sql}    # the newest data: note the time"));
     }
+    let mut ladder = super::by_hand_ladder::rungs(input, &ask, is_mysql);
+    commands.append(&mut ladder.commands);
     let mut expected = vec!["The database answers 1.".to_owned()];
+    expected.append(&mut ladder.expected);
     for query in input.value("queries").and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| query.get(name).and_then(Value::as_str);
         if let Some(population) = text("population") {
@@ -48,6 +51,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
                 .to_owned(),
         );
     }
+    if_it_fails.append(&mut ladder.if_it_fails);
     if is_mysql {
         if_it_fails.push(
             "The option --ssl-mode is unknown: it is MariaDB's client; write --ssl-verify-server-cert instead."
@@ -63,6 +67,14 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
         ],
         if_it_fails,
     }
+}
+
+/// The commands before the first question, and how to ask one.
+pub(super) fn asking(input: &HandInput) -> (Vec<String>, String) {
+    let is_mysql = input.value("engine").and_then(Value::as_str) == Some("mysql");
+    let mut commands = credentials(input, is_mysql);
+    let ask = if is_mysql { mysql(input) } else { postgres(input, &mut commands) };
+    (commands, ask)
 }
 
 /// The password goes into the environment, never into an argument.
@@ -84,6 +96,18 @@ fn credentials(input: &HandInput, is_mysql: bool) -> Vec<String> {
             .push(format!("export {variable}=\"$(printf '%s' \"$DB_SECRET\" | jq -r .password)\""));
     } else if let Some(Value::String(name)) = input.value("credentials.password_from_env") {
         commands.push(format!("export {variable}=\"${{{name}}}\""));
+    } else if input.value("credentials.iam").and_then(Value::as_bool) == Some(true) {
+        // https://docs.aws.amazon.com/cli/latest/reference/rds/generate-db-auth-token.html
+        let (host, port) = place(input, if is_mysql { "3306" } else { "5432" });
+        let region = match input.word("credentials.at") {
+            Some(_) => "\"$AWS_REGION\"".to_owned(),
+            None => input.region(),
+        };
+        commands.push(format!(
+            "export {variable}=\"$(aws rds generate-db-auth-token --region {region} --hostname {host} --port {port} \
+             --username {})\"    # good for 15 minutes",
+            user(input)
+        ));
     } else if let Some(file) = input.word("credentials.password_file") {
         commands.push(format!("export {variable}=\"$(cat {file})\""));
     }

@@ -1,23 +1,20 @@
-use super::input::{Input, QueryInput, Target};
-use super::judge::{NoValue, json, one_value, population, shown, vacuous, watermark};
+use super::asking::Asking;
+use super::comparing::Original;
+use super::connection::{Connection, Target};
+use super::input::{Input, LoginInput, QueryInput};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Look, Permission,
-    Phase, Probe, Proof, SiteUse, StepContext, StepError, WaitPlan,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
+    Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::expectation::{Expectation, ValueKind};
-use crate::journal::{Check, ClockPoint, Measure, Outcome, RecoveryPoint};
-use crate::outside::{DatabaseEngine, DatabaseLogin, DatabaseSession, OutsideError, SqlValue, Tls};
+use crate::journal::{Check, Outcome};
+use crate::outside::OutsideError;
 use crate::time::HumanDuration;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 use std::time::Duration;
-
-/// How long one attempt to connect may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Why what an aggregate gives over nothing does not pass by itself.
-const NEEDS_POPULATION: &str = "an empty table gives this value, too: add population:, a query that counts what it is taken over";
 
 /// `sql.check`: asks a restored database.
 pub struct SqlCheck;
@@ -39,6 +36,24 @@ pub struct Output {
     pub readable_after: Option<HumanDuration>,
 }
 
+/// What reading the password of a database needs.
+pub(super) const PERMISSIONS: &[Permission] = &[
+    Permission {
+        action: "secretsmanager:GetSecretValue",
+        why: "read the password of the database, when credentials name a secret",
+    },
+    // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
+    Permission {
+        action: "kms:Decrypt",
+        why: "read it, where the secret is encrypted with a key of your own",
+    },
+    // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html
+    Permission {
+        action: "rds-db:connect",
+        why: "log in to the database with a token, when credentials say iam",
+    },
+];
+
 const ABOUT: &str = "\
 Connects to a database and checks what it holds. Ready means that it answers a query, not that a port is open: until then \
 connections that are refused, and servers that are starting, are waited for (`ready_within`); a wrong password is an \
@@ -50,6 +65,12 @@ only. To MySQL and MariaDB only statements that read are sent (`select`, `with`,
 there can leave the transaction. Each query gives one row with one column, which is judged by `expect`. No row, null, more than one value, an error of \
 the server or an empty `population` make the check inconclusive, never passed; an error by which the server says that its \
 data is damaged makes it fail.
+
+Further rungs, each a check of its own, are asked for by name. `schema`, `rows` and `checksums` compare with a `reference` (a \
+committed file of `redrill sql fingerprint`, or what `sql.capture_reference` took down before the disaster) or with a `source` \
+that is still there, whose checksums are read at the same time. A checksum is SHA-256 over a range of keys in their order, as \
+`copy (select …) to stdout | sha256sum` gives it; ranges that differ are named. `sequences`, `inspect` and `point_in_time` need \
+nothing but the database. What cannot be looked at (a missing extension, a missing right, an empty table) is inconclusive.
 
 With `watermark`, the newest committed time in the data is the recovery point: the measure of RPO. Values that were read are \
 withheld when the scenario's data class asks for it.";
@@ -68,20 +89,23 @@ impl Action for SqlCheck {
             timeout: Duration::from_secs(30 * 60),
             effect: Effect::None,
             creates: &[],
-            permissions: &[
-                Permission {
-                    action: "secretsmanager:GetSecretValue",
-                    why: "read the password of the database, when credentials name a secret",
-                },
-                // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
-                Permission {
-                    action: "kms:Decrypt",
-                    why: "read it, where the secret is encrypted with a key of your own",
-                },
-            ],
+            permissions: PERMISSIONS,
             checks: &[
                 ("database answers", "a query is answered within ready_within"),
+                ("each login, by its name", "further credentials are let in, or refused, as said"),
+                ("server version", "the server says a version as in version"),
+                ("each setting, by its name", "the server's setting is as in settings"),
                 ("newest data", "the watermark gives a time, and not one ahead of now"),
+                ("schema", "every object is defined as in the reference or the source"),
+                (
+                    "row counts",
+                    "each table holds as many rows as the reference says, within the tolerance",
+                ),
+                ("checksums", "every range of keys that was read holds the same rows"),
+                ("row from before the point", "the data reaches the point in time"),
+                ("no row from after the point", "the data does not go past the point in time"),
+                ("sequences", "no sequence is behind the column that it numbers"),
+                ("tables and indexes", "the server's own inspection finds no damage"),
                 ("each query, by its name", "its one value is as expected"),
             ],
             populations: &[("queries_passed", "queries")],
@@ -96,25 +120,41 @@ impl Action for SqlCheck {
 
     async fn run(&self, context: &StepContext, input: Input) -> Result<Output, StepError> {
         let began = context.clock.elapsed();
-        let target = input.target()?;
-        let expectations = expectations(&input.queries)?;
-        let login = login(context, &input, &target).await?;
-        let mut asking = Asking {
-            context,
-            began,
-            readable_after: None,
-            session: connect(context, &login, input.ready_within, &target).await?,
-        };
+        let expected = Expected::of(&input)?;
+        let connection = input.connection();
+        connection.target()?;
+        let mut original = Original::of(context, &input).await?;
+        let (session, target) = connection.open_checked(context).await?;
+        try_logins(context, &input, &connection, &target).await?;
+        let mut asking = Asking::new(context, began, session);
         let server_version = asking.version(input.engine).await?;
+        if let Some(expected) = &expected.version {
+            context.check(version_check(expected, server_version.as_deref())).await?;
+        }
+        for (name, expected) in &expected.settings {
+            let check = asking.setting(name, expected).await?;
+            context.check(check).await?;
+        }
         let newest_data = match &input.watermark {
-            Some(sql) => asking.newest(sql, &input.database, &target).await?,
+            Some(sql) => {
+                let identity = format!("{} at {}", input.database, target.shown);
+                asking.newest(sql, identity).await?
+            }
             None => None,
         };
+        if let Some(original) = &mut original {
+            climb_compared(&mut asking, &input, original).await?;
+        }
+        climb_alone(&mut asking, &input).await?;
         let mut queries_passed = 0;
-        for (query, expected) in input.queries.iter().zip(&expectations) {
-            context.progress(&format!("asking: {}", query.name));
+        for (query, expected) in input.queries.iter().zip(&expected.queries) {
             let check = asking.judge(query, expected).await?;
             queries_passed += u64::from(check.outcome == Outcome::Passed);
+            context.check(check).await?;
+        }
+        // Last, since it reads everything.
+        if let Some(inspect) = &input.inspect {
+            let check = asking.inspect(inspect).await?;
             context.check(check).await?;
         }
         Ok(Output {
@@ -140,184 +180,106 @@ impl Action for SqlCheck {
     }
 }
 
-/// Read before anything is waited for.
-fn expectations(queries: &[QueryInput]) -> Result<Vec<Expectation>, StepError> {
-    let read = queries.iter().map(|query| {
-        Expectation::parse(&query.expect, ValueKind::Any)
-            .map_err(|e| StepError::broken(format!("queries: {}: expect: {e}", query.name)))
-    });
-    read.collect()
-}
-
-async fn login(
+/// Which credentials work in a restored database is not known from those of production: it has the users and passwords of
+/// its recovery point.
+async fn try_logins(
     context: &StepContext,
     input: &Input,
+    connection: &Connection,
     target: &Target,
-) -> Result<DatabaseLogin, StepError> {
-    let user = input.credentials.fetch(context, input.user.as_deref()).await?;
-    Ok(DatabaseLogin {
-        step: context.step.clone(),
-        engine: input.engine,
-        host: target.host.clone(),
-        port: target.port,
-        user: user.name,
-        password: user.password,
-        database: input.database.clone(),
-        tls: Tls::from(&input.tls),
-        connect_timeout: CONNECT_TIMEOUT,
-        statement_timeout: input.statement_timeout.0,
-    })
+) -> Result<(), StepError> {
+    for login in &input.logins {
+        let user = login.credentials.user.as_deref();
+        let with = connection.login_with(context, target, &login.credentials, user).await?;
+        let answer = context.outside.database(&with).await.map(drop);
+        let check = login_check(login, answer)?;
+        context.check(check.note(format!("with {}", login.credentials.source()))).await?;
+    }
+    Ok(())
 }
 
-/// Waits until the database answers a query.
-async fn connect(
-    context: &StepContext,
-    login: &DatabaseLogin,
-    within: HumanDuration,
-    target: &Target,
-) -> Result<Box<dyn DatabaseSession>, StepError> {
-    let began = context.clock.elapsed();
-    let what = format!("an answer of the database at {}", target.shown);
-    let plan = WaitPlan::new(what, Duration::ZERO, within.0);
-    let session = context.wait(&plan, || look(context, login)).await?;
-    let took = HumanDuration(context.clock.elapsed().saturating_sub(began));
-    let expected = format!("within {within}");
-    context.check(Check::made("database answers", expected, format!("after {took}"), true)).await?;
-    Ok(session)
-}
-
-async fn look(
-    context: &StepContext,
-    login: &DatabaseLogin,
-) -> Result<Look<Box<dyn DatabaseSession>>, StepError> {
-    let asked = async {
-        let mut session = context.outside.database(login).await?;
-        let rows = session.query("select 1").await?;
-        let answered = rows.single().is_some_and(|value| shown(value) == "1");
-        let odd = || OutsideError::Failed("select 1 was not answered with 1".to_owned());
-        if answered { Ok(session) } else { Err(odd()) }
-    };
-    match asked.await {
-        Ok(session) => Ok(Look::Ready(session)),
-        Err(OutsideError::Unreachable(why)) => Ok(Look::NotYet(why)),
-        Err(error) => Err(explained(error, login)),
+fn login_check(login: &LoginInput, answer: Result<(), OutsideError>) -> Result<Check, StepError> {
+    let name = format!("login {}", login.name);
+    let expected = if login.refused { "is refused" } else { "is let in" };
+    match answer {
+        Ok(()) => Ok(Check::made(name, expected, "is let in", !login.refused)),
+        Err(OutsideError::Denied(why)) => {
+            Ok(Check::made(name, expected, format!("is refused: {why}"), login.refused))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
-/// Certificates are what goes wrong most often with a restored RDS instance.
-fn explained(error: OutsideError, login: &DatabaseLogin) -> StepError {
-    let about_tls = matches!(&error, OutsideError::Failed(text) if text.starts_with("TLS"));
-    let is_denied = matches!(error, OutsideError::Denied(_));
-    let error = StepError::from(error);
-    if about_tls {
-        error.help(
-            "RDS certificates are signed by Amazon's own authorities: download global-bundle.pem \
-             (https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem) and give it as tls: {ca: FILE}; \
-             through a tunnel the name in the certificate does not fit, use tls: encrypt there",
-        )
-    } else if is_denied {
-        error.help(format!(
-            "check that {} may log in to {}: a restored database has the users and passwords of its recovery point",
-            login.user, login.database
-        ))
-    } else {
-        error
+/// The rungs that compare with the original.
+async fn climb_compared(
+    asking: &mut Asking<'_>,
+    input: &Input,
+    original: &mut Original,
+) -> Result<(), StepError> {
+    let context = asking.context;
+    if let Some(schema) = &input.schema {
+        let check = asking.compare_schema(schema, &original.reference).await?;
+        context.check(check).await?;
+    }
+    if let Some(rows) = &input.rows {
+        let check = asking.compare_rows(rows, &original.reference).await?;
+        context.check(check).await?;
+    }
+    if let Some(checksums) = &input.checksums {
+        let check = asking.compare_checksums(checksums, original).await?;
+        context.check(check).await?;
+    }
+    Ok(())
+}
+
+/// The rungs that need nothing but the database.
+async fn climb_alone(asking: &mut Asking<'_>, input: &Input) -> Result<(), StepError> {
+    let context = asking.context;
+    if let Some(point) = &input.point_in_time {
+        for check in asking.point_in_time(point).await? {
+            context.check(check).await?;
+        }
+    }
+    if input.sequences {
+        let check = asking.sequences().await?;
+        context.check(check).await?;
+    }
+    Ok(())
+}
+
+fn version_check(expected: &Expectation, version: Option<&str>) -> Check {
+    const NAME: &str = "server version";
+    match version {
+        Some(version) => expected.judge(NAME, &Value::from(version), version),
+        None => Check::not_made(NAME, expected.to_string(), "the server does not say its version"),
     }
 }
 
-/// A session, and what is noted while it is asked.
-struct Asking<'c> {
-    context: &'c StepContext,
-    began: Duration,
-    readable_after: Option<Duration>,
-    session: Box<dyn DatabaseSession>,
+/// What is expected, read before anything is waited for.
+struct Expected {
+    version: Option<Expectation>,
+    settings: Vec<(String, Expectation)>,
+    queries: Vec<Expectation>,
 }
 
-impl Asking<'_> {
-    async fn version(&mut self, engine: DatabaseEngine) -> Result<Option<String>, StepError> {
-        let sql = match engine {
-            DatabaseEngine::Postgres => "show server_version",
-            DatabaseEngine::Mysql => "select version()",
+impl Expected {
+    fn of(input: &Input) -> Result<Self, StepError> {
+        let version = input.version.as_ref().map(|value| expectation("version", value));
+        let settings = input.settings.iter().map(|(name, value)| {
+            Ok((name.clone(), expectation(&format!("settings: {name}"), value)?))
+        });
+        let of_query = |query: &QueryInput| {
+            expectation(&format!("queries: {}: expect", query.name), &query.expect)
         };
-        match self.session.query(sql).await {
-            Ok(rows) => Ok(rows.single().map(shown)),
-            // Worth knowing, but nothing depends on it.
-            Err(OutsideError::NotRehearsed(_) | OutsideError::Failed(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok(Self {
+            version: version.transpose()?,
+            settings: settings.collect::<Result<_, StepError>>()?,
+            queries: input.queries.iter().map(of_query).collect::<Result<_, _>>()?,
+        })
     }
+}
 
-    /// Asks for one value of the data. The outer error ends the step, the inner one is for the check.
-    async fn value(&mut self, sql: &str) -> Result<Result<SqlValue, NoValue>, StepError> {
-        let answer = self.session.query(sql).await;
-        if answer.is_ok() && self.readable_after.is_none() {
-            let elapsed = self.context.clock.elapsed().saturating_sub(self.began);
-            self.readable_after = Some(elapsed);
-            let now = self.context.clock.now();
-            self.context.reached(ClockPoint::DataReadable, now, "first answer of a query").await?;
-        }
-        match one_value(answer, self.context.facts.withhold_data) {
-            Ok(value) => Ok(Ok(value)),
-            Err(Ok(no_value)) => Ok(Err(no_value)),
-            Err(Err(lost)) => Err(lost.into()),
-        }
-    }
-
-    async fn newest(
-        &mut self,
-        sql: &str,
-        database: &str,
-        target: &Target,
-    ) -> Result<Option<DateTime<Utc>>, StepError> {
-        const NAME: &str = "newest data";
-        const EXPECTED: &str = "a committed time";
-        let value = self.value(sql).await?;
-        match value.and_then(|value| watermark(&value, self.context.clock.now())) {
-            Ok(at) => {
-                let observed = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-                self.context.check(Check::made(NAME, EXPECTED, observed, true)).await?;
-                let point = RecoveryPoint {
-                    at,
-                    source: sql.to_owned(),
-                    measure: Measure::Data,
-                    identity: format!("{database} at {}", target.shown),
-                    worst_case: None,
-                };
-                self.context.recovery_point(point).await?;
-                Ok(Some(at))
-            }
-            Err(no_value) => {
-                self.context.check(no_value.check(NAME, EXPECTED)).await?;
-                Ok(None)
-            }
-        }
-    }
-
-    async fn judge(
-        &mut self,
-        query: &QueryInput,
-        expected: &Expectation,
-    ) -> Result<Check, StepError> {
-        let value = match self.value(&query.sql).await? {
-            Ok(value) => value,
-            Err(no_value) => return Ok(no_value.check(&query.name, &expected.to_string())),
-        };
-        let observed = self.context.data(&shown(&value));
-        let check = expected.judge(&query.name, &json(&value), observed);
-        let Some(sql) = &query.population else {
-            return Ok(match vacuous(&query.sql, &value) && check.outcome == Outcome::Passed {
-                true => Check::not_made(&query.name, &check.expected, NEEDS_POPULATION),
-                false => check,
-            });
-        };
-        match self.value(sql).await?.and_then(|value| population(&value)) {
-            Ok(count) => Ok(check.over(count)),
-            // What was seen to be wrong stays wrong; what seemed right is not known to be.
-            Err(_) if check.outcome == Outcome::Failed => Ok(check),
-            Err(no_value) => {
-                let why = format!("population: {}", no_value.why);
-                Ok(NoValue { why, ..no_value }.check(&query.name, &expected.to_string()))
-            }
-        }
-    }
+fn expectation(place: &str, value: &Value) -> Result<Expectation, StepError> {
+    Expectation::parse(value, ValueKind::Any)
+        .map_err(|e| StepError::broken(format!("{place}: {e}")))
 }

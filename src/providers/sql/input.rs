@@ -1,51 +1,95 @@
+use super::checksums::ChecksumsInput;
+use super::connection::input_with_connection;
 use super::credentials::Credentials;
-use crate::action::StepError;
-use crate::outside::{DatabaseEngine, Tls};
-use crate::time::HumanDuration;
+use super::reference::ReferenceInput;
+use super::rows::RowsInput;
+use super::schema::SchemaInput;
+use super::soundness::InspectInput;
+use crate::ids::SiteName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-/// What a step of `sql.check` is given.
+input_with_connection! {
+    /// What a step of `sql.check` is given.
+    pub struct Input {
+        /// Further credentials that are tried, each a check: which of them work in a restored database, and from which
+        /// region's secret, is known only then.
+        #[serde(default)]
+        pub logins: Vec<LoginInput>,
+        /// What the server's version must be: `"~ ^16"`.
+        #[serde(default)]
+        pub version: Option<Value>,
+        /// What settings of the server must be, by their names: `{ data_checksums: "= on" }`.
+        #[serde(default)]
+        pub settings: BTreeMap<String, Value>,
+        /// What the database is compared with: a file that `redrill sql fingerprint` has written, or what a step of
+        /// `sql.capture_reference` gives. `schema`, `rows` and `checksums` need it, or `source`.
+        #[serde(default)]
+        pub reference: Option<ReferenceInput>,
+        /// A database that is still there to compare with, in place of `reference`. It is not asked once its site is lost.
+        #[serde(default)]
+        pub source: Option<SourceInput>,
+        /// Compares every table, column, index, constraint, view, function and trigger. `{}` ignores nothing.
+        #[serde(default)]
+        pub schema: Option<SchemaInput>,
+        /// Compares the numbers of rows. `{}` compares all tables exactly.
+        #[serde(default)]
+        pub rows: Option<RowsInput>,
+        /// Compares rows by ordered checksums of ranges of keys. `{}` reads all tables as a whole.
+        #[serde(default)]
+        pub checksums: Option<ChecksumsInput>,
+        /// Checks that no sequence (or `auto_increment`) is behind the column that it numbers (default false).
+        #[serde(default)]
+        pub sequences: bool,
+        /// Lets the server inspect tables and indexes for damage: PostgreSQL by the extension amcheck, MySQL by `check
+        /// table`. `{}` inspects all tables. It reads everything, so give it time: `statement_timeout`.
+        #[serde(default)]
+        pub inspect: Option<InspectInput>,
+        /// Rows on both sides of the point in time that was recovered to.
+        #[serde(default)]
+        pub point_in_time: Option<PointInput>,
+        /// SQL that gives the newest committed time in the data, such as `select max(committed_at) from heartbeat`: one row
+        /// with one column. Times without an offset are taken as UTC.
+        #[serde(default)]
+        pub watermark: Option<String>,
+        /// Queries whose one value is checked.
+        #[serde(default)]
+        pub queries: Vec<QueryInput>,
+    }
+}
+
+input_with_connection! {
+    /// A database to compare with.
+    pub struct SourceInput {
+        /// The site where it is. Once this site is lost, comparing with it is refused.
+        #[schemars(extend("format" = "redrill-site"))]
+        pub at: SiteName,
+    }
+}
+
+/// Credentials that are tried.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Input {
-    /// The host name of the restored database, usually from an earlier step: `"{{steps.restore.endpoint}}"`.
-    pub endpoint: String,
-    /// The port; 5432 for postgres and 3306 for mysql when left out.
-    #[serde(default)]
-    pub port: Option<u16>,
-    /// The kind of server: `postgres` (also Aurora PostgreSQL) or `mysql` (also MariaDB and Aurora MySQL).
-    #[serde(default = "postgres")]
-    pub engine: DatabaseEngine,
-    /// The database in the server.
-    pub database: String,
-    /// The user, where the credentials do not name one. It should have rights to read only.
-    #[serde(default)]
-    pub user: Option<String>,
-    /// Where the password comes from. It is never written down.
+pub struct LoginInput {
+    /// Whose login it is, in a few words: `the application`.
+    pub name: String,
+    /// The credentials. Without `user`, that of the secret.
     pub credentials: Credentials,
-    /// How the connection is protected: `verify` (default), `{ca: FILE}`, `encrypt` or `off`.
+    /// True when the database must refuse them: those that were taken away (default false).
     #[serde(default)]
-    pub tls: TlsInput,
-    /// Connect here instead of the endpoint, `host:port`: the near end of a tunnel. The report shows both. A certificate
-    /// for the endpoint does not fit another name: with `tls: verify` the connection will be refused.
-    #[serde(default)]
-    pub connect: Option<String>,
-    /// How long the database may take until it answers a query, counted from the beginning of the step (default 5m).
-    #[serde(default = "five_minutes")]
-    pub ready_within: HumanDuration,
-    /// SQL that gives the newest committed time in the data, such as `select max(committed_at) from heartbeat`: one row
-    /// with one column. Times without an offset are taken as UTC.
-    #[serde(default)]
-    pub watermark: Option<String>,
-    /// Queries whose one value is checked.
-    #[serde(default)]
-    pub queries: Vec<QueryInput>,
-    /// How long one statement may take, set in the server as well (default 60s).
-    #[serde(default = "one_minute")]
-    pub statement_timeout: HumanDuration,
+    pub refused: bool,
+}
+
+/// Rows on both sides of a point in time.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PointInput {
+    /// SQL that counts rows written just before the point: at least one must be there.
+    pub before: String,
+    /// SQL that counts rows written after the point: none may be there.
+    pub after: String,
 }
 
 /// A query and what is expected of its value.
@@ -64,73 +108,9 @@ pub struct QueryInput {
     pub population: Option<String>,
 }
 
-/// How the connection is protected.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TlsInput {
-    /// Encrypted; certificate and host name are verified by the public certificate authorities.
-    #[default]
-    Verify,
-    /// As `verify`, also by the certificate authorities in this PEM file. RDS needs it: its certificates come from
-    /// Amazon's own authorities, found in `global-bundle.pem`.
-    Ca(String),
-    /// Encrypted; the certificate is not verified, so that anyone could answer.
-    Encrypt,
-    /// Not encrypted: for loopback addresses and tunnels only.
-    Off,
-}
-
-fn postgres() -> DatabaseEngine {
-    DatabaseEngine::Postgres
-}
-
-fn five_minutes() -> HumanDuration {
-    Duration::from_secs(300).into()
-}
-
-fn one_minute() -> HumanDuration {
-    Duration::from_secs(60).into()
-}
-
-/// Where the database is said to be, and where we connect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) host: String,
-    pub(super) port: u16,
-    /// As the report shows it.
-    pub(super) shown: String,
-}
-
 impl Input {
-    pub(super) fn target(&self) -> Result<Target, StepError> {
-        let usual = match self.engine {
-            DatabaseEngine::Postgres => 5432,
-            DatabaseEngine::Mysql => 3306,
-        };
-        let (host, port) = (self.endpoint.clone(), self.port.unwrap_or(usual));
-        let endpoint = format!("{host}:{port}");
-        let Some(connect) = &self.connect else {
-            return Ok(Target { host, port, shown: endpoint });
-        };
-        let parts = connect.rsplit_once(':').and_then(|(host, port)| {
-            let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-            Some((host.to_owned(), port.parse().ok()?)).filter(|(host, _)| !host.is_empty())
-        });
-        let (host, port) = parts.ok_or_else(|| {
-            let text = format!("connect: {connect:?} is not an address such as 127.0.0.1:5433");
-            StepError::broken(text)
-        })?;
-        Ok(Target { host, port, shown: format!("{connect} (for {endpoint})") })
-    }
-}
-
-impl From<&TlsInput> for Tls {
-    fn from(input: &TlsInput) -> Self {
-        match input {
-            TlsInput::Verify => Self::Verify,
-            TlsInput::Ca(file) => Self::VerifyWith(file.clone()),
-            TlsInput::Encrypt => Self::Encrypt,
-            TlsInput::Off => Self::Off,
-        }
+    /// True when a rung compares with another database.
+    pub(super) fn compares(&self) -> bool {
+        self.schema.is_some() || self.rows.is_some() || self.checksums.is_some()
     }
 }

@@ -8,20 +8,6 @@ use serde_json::Value;
 /// Clocks differ a little; data from farther ahead was not committed yet.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
 
-/// Codes by which a server says that what it stores is damaged: PostgreSQL data_corrupted and index_corrupted; MySQL
-/// ER_NOT_KEYFILE, ER_CRASHED_ON_USAGE, ER_CRASHED_ON_REPAIR, ER_INDEX_CORRUPT, ER_TABLE_CORRUPT, and MariaDB's
-/// HA_ERR_CRASHED. The texts are those of [`crate::outside::real`].
-const DAMAGE: [&str; 8] = [
-    "SQLSTATE XX001:",
-    "SQLSTATE XX002:",
-    ", error 126:",
-    ", error 1034:",
-    ", error 1194:",
-    ", error 1195:",
-    ", error 1712:",
-    ", error 1877:",
-];
-
 /// Why a query gave no value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoValue {
@@ -50,17 +36,7 @@ pub(super) fn one_value(
     answer: Result<Rows, OutsideError>,
     withhold: bool,
 ) -> Result<SqlValue, Result<NoValue, OutsideError>> {
-    let rows = match answer {
-        Ok(rows) => rows,
-        Err(OutsideError::Failed(text) | OutsideError::Denied(text)) => {
-            let damaged = DAMAGE.iter().any(|code| {
-                let head = text.split_once(": ").map_or(text.as_str(), |(head, _)| head);
-                text.starts_with("SQLSTATE ") && format!("{head}:").ends_with(code)
-            });
-            return Err(Ok(NoValue { why: shown_error(text, withhold), damaged }));
-        }
-        Err(lost) => return Err(Err(lost)),
-    };
+    let rows = answer.map_err(|error| no_value(error, withhold))?;
     match rows.rows.as_slice() {
         [] => Err(Ok(NoValue::because("the query gave no row"))),
         [row] => match row.as_slice() {
@@ -75,6 +51,17 @@ pub(super) fn one_value(
             "the query gave {} rows; one value is needed",
             rows.len()
         )))),
+    }
+}
+
+/// What an error means for the check that was asking: `Err` when the database was lost.
+pub(super) fn no_value(error: OutsideError, withhold: bool) -> Result<NoValue, OutsideError> {
+    let damaged = error.says_damaged();
+    match error {
+        OutsideError::Failed(text) | OutsideError::Denied(text) => {
+            Ok(NoValue { why: shown_error(text, withhold), damaged })
+        }
+        lost => Err(lost),
     }
 }
 
@@ -183,7 +170,7 @@ mod tests {
         Ok(Rows { columns: vec![], rows })
     }
 
-    fn no_value(answer: Result<Rows, OutsideError>) -> NoValue {
+    fn without_value(answer: Result<Rows, OutsideError>) -> NoValue {
         one_value(answer, false).unwrap_err().unwrap()
     }
 
@@ -199,7 +186,7 @@ mod tests {
             (rows(vec![vec![SqlValue::Integer(1), SqlValue::Integer(2)]]), "2 columns"),
             (rows(vec![vec![SqlValue::Integer(1)], vec![SqlValue::Integer(1)]]), "2 rows"),
         ] {
-            let no_value = no_value(answer);
+            let no_value = without_value(answer);
             assert!(no_value.why.contains(why), "{no_value:?}");
             assert_eq!(no_value.check("x", "= 1").outcome, Outcome::Inconclusive);
         }
@@ -207,7 +194,7 @@ mod tests {
 
     #[test]
     fn damage_fails_a_check_and_other_errors_leave_it_open() {
-        let said = |text: &str| no_value(Err(OutsideError::Failed(text.to_owned())));
+        let said = |text: &str| without_value(Err(OutsideError::Failed(text.to_owned())));
         let outcome = |text: &str| said(text).check("x", "= 0").outcome;
         assert_eq!(outcome("SQLSTATE XX001: invalid page in block 3"), Outcome::Failed);
         assert_eq!(

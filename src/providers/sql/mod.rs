@@ -1,24 +1,57 @@
 //! Databases, asked in SQL: whether they answer, what they hold, and up to which moment.
 //!
-//! Main type: [`SqlCheck`]. It changes nothing. Connections are made by [`crate::outside`]; nothing of a driver
-//! belongs here.
+//! Main type: [`SqlCheck`]. Connections are made by [`crate::outside`], which answers the rungs of a check for each kind
+//! of server; nothing of a driver belongs here.
 
+mod asking;
 mod before;
 mod by_hand;
+mod by_hand_ladder;
+mod capture_reference;
 mod check;
+mod checksums;
+mod comparing;
+mod connection;
 mod credentials;
+mod hydrate;
 mod input;
 mod judge;
+mod own_schema;
+mod percent;
+mod reference;
+mod rows;
+mod schema;
+mod soundness;
+mod tables;
 #[cfg(test)]
 mod tests;
+mod try_write;
 
+pub use capture_reference::{CaptureReference, CaptureReferenceInput, CaptureReferenceOutput};
 pub use check::{Output, SqlCheck};
+pub use checksums::ChecksumsInput;
+pub use connection::TlsInput;
 pub use credentials::Credentials;
-pub use input::{Input, QueryInput, TlsInput};
+pub use hydrate::{Hydrate, HydrateInput, HydrateOutput, Latency};
+pub use input::{Input, LoginInput, PointInput, QueryInput, SourceInput};
+pub use own_schema::OwnSchemaKind;
+pub use percent::Percent;
+pub use reference::{
+    RangeReference, Reference, ReferenceInput, TableReference, Wanted, take as take_reference,
+};
+pub use rows::RowsInput;
+pub use schema::SchemaInput;
+pub use soundness::InspectInput;
+pub use tables::Tables;
+pub use try_write::{TryWrite, TryWriteInput, TryWriteOutput};
 
 use crate::action::Registry;
 
 /// Adds what this provider knows.
 pub(super) fn register(registry: &mut Registry) {
+    registry.action(CaptureReference);
+    registry.action(Hydrate);
     registry.action(SqlCheck);
+    registry.action(TryWrite);
+    registry.resource(OwnSchemaKind);
 }

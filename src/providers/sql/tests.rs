@@ -279,6 +279,128 @@ async fn a_password_is_read_from_the_secret_of_the_site() {
     assert!(!recorder.written().contains("hunter2"));
 }
 
+fn signing() -> SdkConfig {
+    let keys = AwsCredentials::new("AKIDEXAMPLE", "key", None, None, "test");
+    let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_795_316_400);
+    let clock = aws_smithy_async::time::StaticTimeSource::new(now);
+    SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .region(aws_config::Region::new("ap-northeast-3"))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .time_source(aws_smithy_async::time::SharedTimeSource::new(clock))
+        .build()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_iam_is_signed_for_the_endpoint_without_a_call_and_is_not_written_down() {
+    let (context, outside, recorder) = context_with(world().with_database(&[]), signing());
+    let more = json!({
+        "credentials": {"iam": true, "user": "app", "at": "dr"}, "connect": "127.0.0.1:5433",
+    });
+    SqlCheck.run(&context, input(more)).await.unwrap();
+    let login = outside.logins_seen.lock().unwrap()[0].clone();
+    let token = login.password.reveal();
+    let beginning = "db.test:5432/?Action=connect&DBUser=app&X-Amz-Algorithm=AWS4-HMAC-SHA256\
+                     &X-Amz-Credential=AKIDEXAMPLE%2F20261122%2Fap-northeast-3%2Frds-db%2Faws4_request\
+                     &X-Amz-Date=20261122T030000Z&X-Amz-Expires=900";
+    assert!(token.starts_with(beginning), "{token}");
+    assert_eq!((login.user.as_str(), login.host.as_str()), ("app", "127.0.0.1"));
+    assert!(context.calls.seen().is_empty());
+    assert!(!recorder.written().contains("X-Amz-Signature"));
+    let check = recorder.checks().into_iter().find(|check| check.name == "database answers");
+    assert_eq!(check.unwrap().note.as_deref(), Some("logged in with a token of IAM at dr"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_site_gives_neither_a_token_nor_a_source_to_compare_with() {
+    use crate::aws::{GuardPolicy, Place, SiteSession};
+    use crate::ids::SiteName;
+    let (mut context, outside, _) = context_with(world().with_database(&[]), signing());
+    let site = SiteName::new("dr");
+    let place = Place { site: site.clone(), account: None, region: "ap-northeast-3".to_owned() };
+    let policy = std::sync::Arc::new(GuardPolicy::default());
+    policy.set_lost(std::slice::from_ref(&site));
+    let session = SiteSession::new(place, &signing(), policy);
+    context.sessions = std::sync::Arc::new(BTreeMap::from([(site, session)]));
+    let source = json!({
+        "at": "dr", "endpoint": "source.test", "database": "orders",
+        "credentials": {"password_from_env": "PASSWORD", "user": "ro"},
+    });
+    for more in [
+        json!({"credentials": {"iam": true, "user": "app", "at": "dr"}}),
+        json!({"source": source, "schema": {}}),
+    ] {
+        let error = SqlCheck.run(&context, input(more)).await.unwrap_err();
+        assert!(error.to_string().contains("lost"), "{error}");
+    }
+    assert!(outside.logins_seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_comparison_without_anything_to_compare_with_is_an_error_before_anything_is_asked() {
+    let (context, outside, _) = context(world());
+    for rung in ["schema", "rows", "checksums"] {
+        let error = SqlCheck.run(&context, input(json!({rung: {}}))).await.unwrap_err();
+        assert!(error.to_string().contains("exactly one of reference and source"), "{error}");
+    }
+    assert!(outside.logins_seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_should_be_refused_and_are_let_in_fail() {
+    let login = |refused: bool| {
+        json!({"logins": [{
+            "name": "of last year", "refused": refused,
+            "credentials": {"password_from_env": "PASSWORD", "user": "old"},
+        }]})
+    };
+    let denied = || OutsideError::Denied("SQLSTATE 28P01: no".into());
+    for (refused, answer, outcome) in [
+        (true, Some(denied()), Outcome::Passed),
+        (true, None, Outcome::Failed),
+        (false, Some(denied()), Outcome::Failed),
+        (false, None, Outcome::Passed),
+    ] {
+        let outside = world().with_database(&[]);
+        let outside = match answer {
+            Some(error) => failing(outside, error),
+            None => outside.with_database(&[]),
+        };
+        let (context, _, recorder) = context(outside);
+        SqlCheck.run(&context, input(login(refused))).await.unwrap();
+        assert_eq!(recorder.outcome("login of last year"), outcome);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rung_that_the_estate_does_not_know_is_not_rehearsed_and_never_passed() {
+    for rung in [json!({"sequences": true}), json!({"inspect": {}})] {
+        let (context, _, recorder) = context(world().with_database(&[]));
+        let error = SqlCheck.run(&context, input(rung)).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::NotRehearsed);
+        assert_eq!(recorder.checks().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_sides_of_a_point_in_time_are_needed() {
+    let sides = json!({"point_in_time": {"before": "before", "after": "after"}});
+    for (before, after, outcomes) in [
+        (2, 0, (Outcome::Passed, Outcome::Passed)),
+        (0, 0, (Outcome::Failed, Outcome::Inconclusive)),
+        (2, 1, (Outcome::Passed, Outcome::Failed)),
+    ] {
+        let answers = [("before", count(before)), ("after", count(after))];
+        let (context, _, recorder) = context(world().with_database(&answers));
+        SqlCheck.run(&context, input(sides.clone())).await.unwrap();
+        let found = (
+            recorder.outcome("row from before the point"),
+            recorder.outcome("no row from after the point"),
+        );
+        assert_eq!(found, outcomes);
+    }
+}
+
 #[test]
 fn by_hand_a_responder_gets_the_same_queries() {
     let with = json!({

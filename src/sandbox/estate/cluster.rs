@@ -229,6 +229,7 @@ impl ClusterEstate {
             copy_takes: HumanDuration::default(),
             schedule: self.schedule.as_ref().map(as_schedule),
             snapshots: self.snapshots.clone(),
+            hydration: None,
             replicated_backups: None,
             deleted: None,
             replica_of: None,

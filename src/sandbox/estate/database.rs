@@ -86,6 +86,9 @@ pub struct DatabaseEstate {
     /// How long a copy made by CopyDBSnapshot takes.
     #[serde(default = "default_copy")]
     pub copy_takes: HumanDuration,
+    /// How the storage of instances restored from its snapshots loads; as if it were loaded at once when left out.
+    #[serde(default)]
+    pub hydration: Option<Hydration>,
     /// Automated snapshots.
     #[serde(default)]
     pub schedule: Option<SnapshotSchedule>,
@@ -141,6 +144,19 @@ fn default_restore() -> HumanDuration {
 }
 fn default_copy() -> HumanDuration {
     Duration::from_secs(10 * 60).into()
+}
+
+/// Restored storage loads its blocks in the background, in their order, from the request on; blocks that are read before are
+/// loaded at once, slowly.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hydration {
+    /// How long loading everything takes in the background.
+    pub takes: HumanDuration,
+    /// How long the first read of a block takes that is not loaded.
+    pub cold: HumanDuration,
+    /// How long reading a table as a whole takes.
+    pub warm_up: HumanDuration,
 }
 
 /// When automated snapshots are taken, and where they are copied.

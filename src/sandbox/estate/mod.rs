@@ -15,8 +15,8 @@ pub use cluster::{
     ClusterEstate, ClusterSnapshotCopies, ClusterSnapshotSchedule, MemberEstate, ServerlessEstate,
 };
 pub use database::{
-    CannedAnswer, DatabaseData, DatabaseEstate, Heartbeat, ManualSnapshot, ReplicaSource,
-    ReplicatedBackups, ReplicatedSnapshots, SnapshotSchedule, TakenBy,
+    CannedAnswer, DatabaseData, DatabaseEstate, Heartbeat, Hydration, ManualSnapshot,
+    ReplicaSource, ReplicatedBackups, ReplicatedSnapshots, SnapshotSchedule, TakenBy,
 };
 pub use place::{
     AccountEstate, KmsKeyEstate, KmsKeyState, ParameterGroupEstate, PlaceEstate, SecretEstate,

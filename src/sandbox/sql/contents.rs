@@ -18,6 +18,8 @@ pub(crate) struct Databases {
     opened: BTreeMap<String, Opened>,
     /// By the home of the database: what was written, and when. Later snapshots hold it.
     writes: BTreeMap<String, Vec<(DateTime<Utc>, String)>>,
+    /// By instance and table: how much of it was read as a whole, in millionths.
+    warmed: BTreeMap<String, BTreeMap<String, u32>>,
 }
 
 struct Opened {
@@ -62,6 +64,18 @@ impl Databases {
             opened.beat = add_beats(&opened.connection, data, opened.beat, now)?;
         }
         Ok(&opened.connection)
+    }
+
+    /// How much of the tables of an instance was read as a whole, in millionths.
+    pub(super) fn warmed(&self, instance: &str) -> BTreeMap<String, u32> {
+        self.warmed.get(instance).cloned().unwrap_or_default()
+    }
+
+    /// Remembers that a table was read up to there.
+    pub(super) fn note_warmed(&mut self, instance: &str, table: &str, end: u32) {
+        let tables = self.warmed.entry(instance.to_owned()).or_default();
+        let known = tables.entry(table.to_owned()).or_default();
+        *known = end.max(*known);
     }
 
     /// Remembers what was written to a living database.

@@ -5,7 +5,12 @@
 
 mod contents;
 mod dialect;
+mod hydration;
+mod ladder;
+mod own_schema;
 mod query;
+mod structure;
 
 pub(crate) use contents::{Databases, try_out};
+pub(crate) use query::Contents;
 pub use query::{DatabaseLogin, QueryRefused, Rows, SqlValue};

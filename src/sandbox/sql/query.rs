@@ -5,8 +5,9 @@ use crate::sandbox::estate::CannedAnswer;
 use crate::sandbox::rds::Instance;
 use crate::sandbox::state::{PlaceKey, State};
 use crate::sandbox::world::World;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::types::ValueRef;
+use std::collections::BTreeMap;
 
 /// Where and as whom to connect to a simulated database.
 #[derive(Clone, PartialEq, Eq)]
@@ -78,6 +79,17 @@ pub enum QueryRefused {
     Sql(String),
 }
 
+/// The content of a simulated database, open to be looked at.
+pub(crate) struct Contents<'s> {
+    pub(super) connection: &'s rusqlite::Connection,
+    pub(super) instance: &'s Instance,
+    /// How much of its tables was read as a whole, in millionths.
+    pub(super) warmed: BTreeMap<String, u32>,
+    /// What its parameter group sets.
+    pub(super) parameters: BTreeMap<String, String>,
+    pub(super) now: DateTime<Utc>,
+}
+
 impl World {
     /// Runs one SQL statement in a simulated database, as one who logs in at its endpoint does. What is written to a
     /// database of the estate is in its later snapshots.
@@ -94,6 +106,22 @@ impl World {
     /// See [`QueryRefused`].
     pub fn read(&self, login: &DatabaseLogin, sql: &str) -> Result<Rows, QueryRefused> {
         self.run_sql(login, sql, true)
+    }
+
+    /// Looks at the content of a simulated database, as one who logs in at its endpoint.
+    pub(crate) fn with_contents<T>(
+        &self,
+        login: &DatabaseLogin,
+        look: impl FnOnce(&Contents<'_>) -> Result<T, QueryRefused>,
+    ) -> Result<T, QueryRefused> {
+        let now = self.clock().now();
+        let mut state = self.state();
+        state.advance(now);
+        let instance = state.log_in(login, now)?;
+        let parameters = state.parameters_of(&login.host, &instance);
+        let warmed = state.databases.warmed(&instance.resource_id);
+        let connection = state.databases.open(&instance, now).map_err(QueryRefused::Sql)?;
+        look(&Contents { connection, instance: &instance, warmed, parameters, now })
     }
 
     fn run_sql(
@@ -143,7 +171,10 @@ impl State {
         if settings.port != login.port {
             return Err(QueryRefused::Refused(format!("{}:{}", login.host, login.port)));
         }
-        if settings.users.get(&login.user) != Some(&login.password) {
+        let has_token = settings.iam_authentication
+            && settings.users.contains_key(&login.user)
+            && is_token(login, now);
+        if settings.users.get(&login.user) != Some(&login.password) && !has_token {
             return Err(QueryRefused::Authentication(login.user.clone()));
         }
         let always = ["", "postgres", "mysql", login.user.as_str()];
@@ -155,6 +186,15 @@ impl State {
         Ok(self.with_storage(place, instance))
     }
 
+    /// What the parameter group of an instance sets.
+    fn parameters_of(&self, host: &str, instance: &Instance) -> BTreeMap<String, String> {
+        let place = self.at_host(host).and_then(|(key, _)| self.places.get(key));
+        let groups = place.and_then(|place| place.spec.as_ref()).map(|spec| &spec.parameter_groups);
+        let named = |name: &str| name == instance.settings.parameter_group;
+        let group = groups.and_then(|groups| groups.iter().find(|group| named(&group.name)));
+        group.map(|group| group.parameters.clone()).unwrap_or_default()
+    }
+
     fn at_host(&self, host: &str) -> Option<(&PlaceKey, &Instance)> {
         let all = self
             .places
@@ -162,6 +202,26 @@ impl State {
             .flat_map(|(key, place)| place.instances.values().map(move |instance| (key, instance)));
         all.into_iter().find(|(key, instance)| instance.host(&key.region) == host)
     }
+}
+
+/// Whether the password is a token of IAM for this login that is still good. Its signature is not verified.
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.Connecting.html>
+fn is_token(login: &DatabaseLogin, now: DateTime<Utc>) -> bool {
+    let place = format!("{}:{}/?", login.host, login.port);
+    let Some(query) = login.password.strip_prefix(&place) else { return false };
+    let field = |name: &str| {
+        let mut fields = query.split('&').filter_map(|field| field.split_once('='));
+        fields.find(|(found, _)| *found == name).map(|(_, value)| value)
+    };
+    let signed = field("X-Amz-Date")
+        .and_then(|date| chrono::NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ").ok());
+    let age = signed.map(|signed| now - signed.and_utc());
+    let is_fresh =
+        age.is_some_and(|age| age <= TimeDelta::minutes(15) && age >= -TimeDelta::minutes(5));
+    field("Action") == Some("connect")
+        && field("DBUser") == Some(login.user.as_str())
+        && field("X-Amz-Signature").is_some()
+        && is_fresh
 }
 
 impl From<rusqlite::Error> for QueryRefused {

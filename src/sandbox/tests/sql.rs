@@ -145,3 +145,28 @@ async fn a_login_does_not_show_its_password() {
     let living = login(&rig, PRIMARY, "orders-db").await;
     assert!(!format!("{living:?}").contains("canary"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_iam_opens_what_allows_it_for_its_user_and_a_quarter_of_an_hour() {
+    let rig = Rig::open();
+    let mut login = restored(&rig, DR, "orders-db-2026-11-21-03-05-copy").await;
+    let token = |login: &DatabaseLogin, user: &str| {
+        let signed = rig.world.clock().now().format("%Y%m%dT%H%M%SZ");
+        format!(
+            "{}:{}/?Action=connect&DBUser={user}&X-Amz-Date={signed}&X-Amz-Expires=900&X-Amz-Signature=ab",
+            login.host, login.port
+        )
+    };
+    login.password = token(&login, "reader");
+    assert!(rig.world.query(&login, COUNT).is_err(), "IAM authentication is not switched on");
+    let change = rig.rds(DR).modify_db_instance().db_instance_identifier("drill-1");
+    change.enable_iam_database_authentication(true).apply_immediately(true).send().await.unwrap();
+    rig.wait("6m").await;
+    login.password = token(&login, "reader");
+    assert!(rig.world.query(&login, COUNT).is_ok());
+    login.password = token(&login, "postgres");
+    assert!(rig.world.query(&login, COUNT).is_err(), "it is another user's");
+    login.password = token(&login, "reader");
+    rig.wait("16m").await;
+    assert!(rig.world.query(&login, COUNT).is_err(), "it is too old");
+}

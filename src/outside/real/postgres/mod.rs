@@ -1,7 +1,11 @@
+mod catalog;
+mod ladder;
+
 use super::database::{
     Stop, answering, certificates, closed, meaning, milliseconds, opening, push,
 };
 use super::values::{TextKind, from_bytes, from_text};
+use crate::outside::ladder::{Inspection, Reading, RowsOf, RowsSum, Sequence, Structure, Table};
 use crate::outside::{Answer, DatabaseLogin, DatabaseSession, OutsideError, Rows, SqlValue, Tls};
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
@@ -31,7 +35,7 @@ pub(super) async fn open(login: &DatabaseLogin) -> Result<Box<dyn DatabaseSessio
 
 /// sqlx adds the certificates of a file to the public ones that it brings along (Mozilla's), and reads variables such
 /// as `PGSSLROOTCERT` and `PGPASSWORD` by itself: everything that matters is set here.
-fn options(login: &DatabaseLogin) -> Result<PgConnectOptions, OutsideError> {
+pub(super) fn options(login: &DatabaseLogin) -> Result<PgConnectOptions, OutsideError> {
     if login.host.is_empty() || login.host.starts_with('/') {
         // sqlx would use a socket file, where certificates mean nothing.
         return Err(OutsideError::Failed(format!("{:?} is not a host name", login.host)));
@@ -72,15 +76,30 @@ impl PostgresSession {
     /// by which a query could leave the transaction. After its first query (`SELECT 1`) a transaction cannot be made
     /// read-write any more, not even from within a function. The simple protocol then gives every type as text.
     async fn one(&mut self, sql: &str) -> Result<Rows, OutsideError> {
-        // Taken, so that a failure or a cancelled future cannot leave a half-used connection behind.
+        let mut connection = self.begin("").await?;
+        let answer = read(&mut connection, sql).await;
+        self.end(connection, answer).await
+    }
+
+    /// Begins a read-only transaction, with further settings for it. The connection is taken, so that a failure or a
+    /// cancelled future cannot leave a half-used one behind.
+    async fn begin(&mut self, settings: &str) -> Result<PgConnection, OutsideError> {
         let mut connection = self.connection.take().ok_or_else(closed)?;
         let limit = milliseconds(self.limit);
         let begin = format!(
             "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL timezone = 'UTC'; \
-             SET LOCAL datestyle = 'ISO, MDY'; SELECT 1"
+             SET LOCAL datestyle = 'ISO, MDY'; {settings} SELECT 1"
         );
         command(&mut connection, &begin).await?;
-        let answer = read(&mut connection, sql).await;
+        Ok(connection)
+    }
+
+    /// Ends the transaction, and keeps the connection if it can be used again.
+    async fn end<T>(
+        &mut self,
+        mut connection: PgConnection,
+        answer: Result<T, Stop>,
+    ) -> Result<T, OutsideError> {
         let over = matches!(&answer, Err(Stop::Session(_)));
         if !over && command(&mut connection, "ROLLBACK").await.is_ok() {
             self.connection = Some(connection);
@@ -92,6 +111,42 @@ impl PostgresSession {
 impl DatabaseSession for PostgresSession {
     fn query<'a>(&'a mut self, sql: &'a str) -> Answer<'a, Rows> {
         Box::pin(async move { answering(self.limit, self.one(sql)).await })
+    }
+
+    fn structure(&mut self) -> Answer<'_, Structure> {
+        Box::pin(self.read_structure())
+    }
+
+    fn setting<'a>(&'a mut self, name: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(self.read_setting(name))
+    }
+
+    fn count<'a>(&'a mut self, table: &'a Table) -> Answer<'a, u64> {
+        Box::pin(self.count_rows(table))
+    }
+
+    fn boundaries<'a>(&'a mut self, table: &'a Table, parts: u32) -> Answer<'a, Vec<String>> {
+        Box::pin(self.find_boundaries(table, parts))
+    }
+
+    fn checksum<'a>(&'a mut self, rows: &'a RowsOf<'a>) -> Answer<'a, RowsSum> {
+        Box::pin(async move { answering(self.limit, self.sum(rows)).await })
+    }
+
+    fn sequences(&mut self) -> Answer<'_, Vec<Sequence>> {
+        Box::pin(self.read_sequences())
+    }
+
+    fn latencies<'a>(&'a mut self, reading: &'a Reading<'a>) -> Answer<'a, Vec<Duration>> {
+        Box::pin(self.time_reads(reading))
+    }
+
+    fn warm<'a>(&'a mut self, table: &'a Table, part: u32, parts: u32) -> Answer<'a, ()> {
+        Box::pin(self.read_part(table, part, parts))
+    }
+
+    fn inspect<'a>(&'a mut self, tables: &'a [Table]) -> Answer<'a, Inspection> {
+        Box::pin(self.inspect_tables(tables))
     }
 }
 

@@ -1,7 +1,11 @@
+mod catalog;
+mod ladder;
+
 use super::database::{
     Stop, answering, certificates, closed, meaning, milliseconds, opening, push,
 };
 use super::values::{TextKind, from_bytes, from_text};
+use crate::outside::ladder::{Inspection, Reading, RowsOf, RowsSum, Sequence, Structure, Table};
 use crate::outside::{Answer, DatabaseLogin, DatabaseSession, OutsideError, Rows, SqlValue, Tls};
 use futures_util::TryStreamExt;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
@@ -36,7 +40,7 @@ pub(super) async fn open(login: &DatabaseLogin) -> Result<Box<dyn DatabaseSessio
 
 /// sqlx adds the certificates of a file to the public ones that it brings along (Mozilla's). It sets the session's time
 /// zone to UTC and the character set to utf8mb4.
-fn options(login: &DatabaseLogin) -> Result<MySqlConnectOptions, OutsideError> {
+pub(super) fn options(login: &DatabaseLogin) -> Result<MySqlConnectOptions, OutsideError> {
     if login.host.is_empty() || login.host.starts_with('/') {
         return Err(OutsideError::Failed(format!("{:?} is not a host name", login.host)));
     }
@@ -50,10 +54,13 @@ fn options(login: &DatabaseLogin) -> Result<MySqlConnectOptions, OutsideError> {
         .no_engine_substitution(false)
         .disable_statement_logging();
     Ok(match &login.tls {
-        Tls::Verify => options.ssl_mode(MySqlSslMode::VerifyIdentity),
-        Tls::VerifyWith(file) => {
-            options.ssl_mode(MySqlSslMode::VerifyIdentity).ssl_ca_from_pem(certificates(file)?)
-        }
+        // Tokens of IAM are sent as they are, so only to who is known.
+        // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.Connecting.AWSCLI.html
+        Tls::Verify => options.ssl_mode(MySqlSslMode::VerifyIdentity).enable_cleartext_plugin(true),
+        Tls::VerifyWith(file) => options
+            .ssl_mode(MySqlSslMode::VerifyIdentity)
+            .enable_cleartext_plugin(true)
+            .ssl_ca_from_pem(certificates(file)?),
         Tls::Encrypt => options.ssl_mode(MySqlSslMode::Required),
         Tls::Off => options.ssl_mode(MySqlSslMode::Disabled),
     })
@@ -92,11 +99,26 @@ impl MysqlSession {
             let text = format!("only statements that read may be sent to this server: {words}");
             return Err(OutsideError::Failed(text));
         }
-        // Taken, so that a failure or a cancelled future cannot leave a half-used connection behind.
+        let mut connection = self.begin().await?;
+        let answer = read(&mut connection, sql).await;
+        self.end(connection, answer).await
+    }
+
+    /// Begins a read-only transaction. The connection is taken, so that a failure or a cancelled future cannot leave a
+    /// half-used one behind.
+    async fn begin(&mut self) -> Result<MySqlConnection, OutsideError> {
         let mut connection = self.connection.take().ok_or_else(closed)?;
         command(&mut connection, &self.set_limit).await?;
         command(&mut connection, "START TRANSACTION READ ONLY").await?;
-        let answer = read(&mut connection, sql).await;
+        Ok(connection)
+    }
+
+    /// Ends the transaction, and keeps the connection if it can be used again.
+    async fn end<T>(
+        &mut self,
+        mut connection: MySqlConnection,
+        answer: Result<T, Stop>,
+    ) -> Result<T, OutsideError> {
         let over = matches!(&answer, Err(Stop::Session(_)));
         if !over && command(&mut connection, "ROLLBACK").await.is_ok() {
             self.connection = Some(connection);
@@ -108,6 +130,42 @@ impl MysqlSession {
 impl DatabaseSession for MysqlSession {
     fn query<'a>(&'a mut self, sql: &'a str) -> Answer<'a, Rows> {
         Box::pin(async move { answering(self.limit, self.one(sql)).await })
+    }
+
+    fn structure(&mut self) -> Answer<'_, Structure> {
+        Box::pin(self.read_structure())
+    }
+
+    fn setting<'a>(&'a mut self, name: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(self.read_setting(name))
+    }
+
+    fn count<'a>(&'a mut self, table: &'a Table) -> Answer<'a, u64> {
+        Box::pin(self.count_rows(table))
+    }
+
+    fn boundaries<'a>(&'a mut self, table: &'a Table, parts: u32) -> Answer<'a, Vec<String>> {
+        Box::pin(self.find_boundaries(table, parts))
+    }
+
+    fn checksum<'a>(&'a mut self, rows: &'a RowsOf<'a>) -> Answer<'a, RowsSum> {
+        Box::pin(async move { answering(self.limit, self.sum(rows)).await })
+    }
+
+    fn sequences(&mut self) -> Answer<'_, Vec<Sequence>> {
+        Box::pin(self.read_sequences())
+    }
+
+    fn latencies<'a>(&'a mut self, reading: &'a Reading<'a>) -> Answer<'a, Vec<Duration>> {
+        Box::pin(self.time_reads(reading))
+    }
+
+    fn warm<'a>(&'a mut self, table: &'a Table, part: u32, parts: u32) -> Answer<'a, ()> {
+        Box::pin(self.read_part(table, part, parts))
+    }
+
+    fn inspect<'a>(&'a mut self, tables: &'a [Table]) -> Answer<'a, Inspection> {
+        Box::pin(self.inspect_tables(tables))
     }
 }
 

@@ -1,0 +1,369 @@
+//! The rungs of a data check, from `information_schema` of MySQL and MariaDB.
+
+use super::super::database::{Stop, answering, push_object};
+use super::MysqlSession;
+use super::catalog::{
+    CHECKS_OF_MARIADB, CHECKS_OF_MYSQL, COLUMNS, COUNTERS, FOREIGN_KEYS, INDEXES, KEYS, OTHERS,
+};
+use crate::ids::Digest;
+use crate::outside::OutsideError;
+use crate::outside::ladder::{
+    Inspected, Inspection, Reading, RowsOf, RowsSum, Sequence, Structure, Table, TableName,
+    copy_text, grid, hashed, quoted_list,
+};
+use futures_util::TryStreamExt;
+use sha2::Digest as _;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::{AssertSqlSafe, Executor, Row, SqlSafeStr, ValueRef, raw_sql};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+type Texts = Vec<Vec<Option<String>>>;
+
+/// A name as MySQL reads it.
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// A column of a row, as text; empty for null.
+fn text(row: &[Option<String>], index: usize) -> &str {
+    row.get(index).and_then(Option::as_deref).unwrap_or_default()
+}
+
+impl MysqlSession {
+    /// All rows of a query of our own, as text.
+    async fn catalog(&mut self, sql: &str) -> Result<Texts, OutsideError> {
+        let limit = self.limit;
+        answering(limit, async {
+            let mut connection = self.begin().await?;
+            let answer = texts(&mut connection, sql).await;
+            self.end(connection, answer).await
+        })
+        .await
+    }
+
+    pub(super) async fn read_setting(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<String>, OutsideError> {
+        let sql = format!("SHOW SESSION VARIABLES WHERE Variable_name = {}", literal(name));
+        Ok(self.catalog(&sql).await?.first().map(|row| text(row, 1).to_owned()))
+    }
+
+    pub(super) async fn count_rows(&mut self, table: &Table) -> Result<u64, OutsideError> {
+        let sql = format!("SELECT count(*) FROM {}", quoted(&table.name.name));
+        let rows = self.catalog(&sql).await?;
+        let count = rows.first().and_then(|row| text(row, 0).parse().ok());
+        count.ok_or_else(|| OutsideError::Failed(format!("{} was not counted", table.name)))
+    }
+
+    pub(super) async fn read_structure(&mut self) -> Result<Structure, OutsideError> {
+        let version = self.catalog("SELECT version()").await?;
+        let mut structure = Structure {
+            version: version.first().map(|row| text(row, 0).to_owned()).unwrap_or_default(),
+            ..Structure::default()
+        };
+        let columns = self.catalog(COLUMNS).await?;
+        let keys = self.catalog(KEYS).await?;
+        add_columns(&mut structure, &columns, &keys);
+        let checks = match self.catalog(CHECKS_OF_MARIADB).await {
+            Err(OutsideError::Failed(_)) => self.catalog(CHECKS_OF_MYSQL).await,
+            answer => answer,
+        };
+        // Before MySQL 8.0.16 there are none.
+        let mut rows = match checks {
+            Err(OutsideError::Failed(_)) => Texts::new(),
+            answer => answer?,
+        };
+        for sql in [INDEXES, FOREIGN_KEYS, OTHERS] {
+            rows.extend(self.catalog(sql).await?);
+        }
+        for row in &rows {
+            let (kind, definition) = (text(row, 0), text(row, 2));
+            let long = ["view", "trigger", "function", "procedure"].contains(&kind);
+            let definition = if long { hashed(definition) } else { definition.to_owned() };
+            structure.objects.insert(format!("{kind} {}", text(row, 1)), definition);
+        }
+        Ok(structure)
+    }
+
+    pub(super) async fn find_boundaries(
+        &mut self,
+        table: &Table,
+        parts: u32,
+    ) -> Result<Vec<String>, OutsideError> {
+        let Some(first) = table.key.first().filter(|_| parts > 1) else { return Ok(Vec::new()) };
+        let (key, from) = (quoted(first), quoted(&table.name.name));
+        if table.whole_number_key {
+            let rows = self.catalog(&format!("SELECT min({key}), max({key}) FROM {from}")).await?;
+            let ends = rows.first().map(|row| (text(row, 0).parse(), text(row, 1).parse()));
+            return Ok(match ends {
+                Some((Ok(least), Ok(most))) => grid(least, most, parts),
+                _ => Vec::new(),
+            });
+        }
+        let binary = format!(
+            "SELECT count(*) FROM information_schema.columns WHERE table_schema = database() AND table_name = {} \
+             AND column_name = {} AND data_type IN ('binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'longblob', 'bit')",
+            literal(&table.name.name),
+            literal(first)
+        );
+        let binary = self.catalog(&binary).await?;
+        if binary.first().is_none_or(|row| text(row, 0) != "0") {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT min(k) FROM (SELECT {key} k, ntile({parts}) OVER (ORDER BY {key}) part FROM {from}) x \
+             GROUP BY part HAVING part > 1 ORDER BY min(k)"
+        );
+        let mut found: Vec<_> =
+            self.catalog(&sql).await?.iter().map(|row| text(row, 0).to_owned()).collect();
+        found.dedup();
+        Ok(found)
+    }
+
+    pub(super) async fn sum(&mut self, rows: &RowsOf<'_>) -> Result<RowsSum, OutsideError> {
+        let select = select(rows);
+        let mut connection = self.begin().await?;
+        let answer = stream_sum(&mut connection, &select).await;
+        self.end(connection, answer).await
+    }
+
+    pub(super) async fn read_sequences(&mut self) -> Result<Vec<Sequence>, OutsideError> {
+        // MySQL 8 would answer from statistics of up to a day ago:
+        // https://dev.mysql.com/doc/refman/8.0/en/information-schema-optimization.html
+        if let Some(connection) = self.connection.as_mut() {
+            let fresh = "SET SESSION information_schema_stats_expiry = 0";
+            let _unknown_to_mariadb = super::command(connection, fresh).await;
+        }
+        let mut found = Vec::new();
+        for row in self.catalog(COUNTERS).await? {
+            let (table, column) = (text(&row, 0), text(&row, 1));
+            let sql = format!("SELECT max({}) FROM {}", quoted(column), quoted(table));
+            let farthest = self.catalog(&sql).await?;
+            let next: Option<i128> = text(&row, 2).parse().ok();
+            found.push(Sequence {
+                name: format!("auto_increment of {table}"),
+                column: format!("{table}.{column}"),
+                last: next.map(|next| next - 1),
+                farthest: farthest.first().and_then(|row| text(row, 0).parse().ok()),
+                down: false,
+            });
+        }
+        Ok(found)
+    }
+
+    /// A row by its key: the page of the table that holds it is read.
+    pub(super) async fn time_reads(
+        &mut self,
+        reading: &Reading<'_>,
+    ) -> Result<Vec<Duration>, OutsideError> {
+        let table = reading.table;
+        let Some((key, least, most)) = self.ends(table).await? else { return Ok(Vec::new()) };
+        let from = quoted(&table.name.name);
+        let limit = self.limit;
+        let mut connection = self.begin().await?;
+        let mut took = Vec::with_capacity(reading.places.len());
+        let mut answer = Ok(());
+        for place in reading.places {
+            let value = least + (most - least) * i128::from(*place) / 1_000_000;
+            let sql = format!("SELECT * FROM {from} WHERE {key} >= {value} ORDER BY {key} LIMIT 1");
+            let began = reading.clock.elapsed();
+            let reads = async {
+                let read = raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
+                Ok(read.map(drop).map_err(|error| Stop::from(&error)))
+            };
+            answer = answering(limit, reads).await.unwrap_or_else(|late| Err(Stop::Session(late)));
+            if answer.is_err() {
+                break;
+            }
+            took.push(reading.clock.elapsed().saturating_sub(began));
+        }
+        self.end(connection, answer.map(|()| took)).await
+    }
+
+    pub(super) async fn read_part(
+        &mut self,
+        table: &Table,
+        part: u32,
+        parts: u32,
+    ) -> Result<(), OutsideError> {
+        let Some((key, least, most)) = self.ends(table).await? else { return Ok(()) };
+        let span = most - least + 1;
+        let bound = |part: u32| least + span * i128::from(part) / i128::from(parts.max(1));
+        let sql = format!(
+            "SELECT count(*) FROM {} FORCE INDEX (PRIMARY) WHERE {key} >= {} AND {key} < {}",
+            quoted(&table.name.name),
+            bound(part),
+            bound(part + 1)
+        );
+        self.catalog(&sql).await.map(drop)
+    }
+
+    /// The key of a table, quoted, and its ends. `None` for an empty table.
+    async fn ends(&mut self, table: &Table) -> Result<Option<(String, i128, i128)>, OutsideError> {
+        let Some(key) = table.key.first().filter(|_| table.whole_number_key) else {
+            return Err(OutsideError::Failed(format!(
+                "{} has no key of whole numbers, by which pages could be chosen",
+                table.name
+            )));
+        };
+        let key = quoted(key);
+        let sql = format!("SELECT min({key}), max({key}) FROM {}", quoted(&table.name.name));
+        let rows = self.catalog(&sql).await?;
+        let ends = rows.first().map(|row| (text(row, 0).parse(), text(row, 1).parse()));
+        Ok(match ends {
+            Some((Ok(least), Ok(most))) => Some((key, least, most)),
+            _ => None,
+        })
+    }
+
+    pub(super) async fn inspect_tables(
+        &mut self,
+        tables: &[Table],
+    ) -> Result<Inspection, OutsideError> {
+        let mut inspection = Inspection::default();
+        for table in tables {
+            let what = format!("table {}", table.name);
+            let sql = format!("CHECK TABLE {} EXTENDED", quoted(&table.name.name));
+            match self.catalog(&sql).await {
+                Ok(rows) => note(&mut inspection, what, &rows),
+                Err(error) if error.says_damaged() => {
+                    inspection.seen.push(Inspected { what, damage: Some(error.to_string()) });
+                }
+                Err(OutsideError::Failed(why) | OutsideError::Denied(why)) => {
+                    inspection.not_seen.push(format!("{what}: {why}"));
+                }
+                Err(lost) => return Err(lost),
+            }
+        }
+        Ok(inspection)
+    }
+}
+
+/// The last row says how it went; those before, what was found.
+/// <https://dev.mysql.com/doc/refman/8.0/en/check-table.html>
+fn note(inspection: &mut Inspection, what: String, rows: &Texts) {
+    let said = |row: &[Option<String>]| format!("{}: {}", text(row, 2), text(row, 3));
+    match rows.last() {
+        Some(last) if text(last, 2) == "status" && text(last, 3) == "OK" => {
+            inspection.seen.push(Inspected { what, damage: None });
+        }
+        Some(last) if text(last, 2) == "note" => {
+            inspection.not_seen.push(format!("{what}: {}", text(last, 3)));
+        }
+        Some(_) => {
+            let damage = rows.iter().map(|row| said(row)).collect::<Vec<_>>().join("; ");
+            inspection.seen.push(Inspected { what, damage: Some(damage) });
+        }
+        None => inspection.not_seen.push(format!("{what}: the server said nothing")),
+    }
+}
+
+fn select(rows: &RowsOf<'_>) -> String {
+    let table = rows.table;
+    let mut conditions = Vec::new();
+    if let Some(key) = table.key.first().map(|key| quoted(key)) {
+        conditions.extend(rows.range.from.iter().map(|from| format!("{key} >= {}", literal(from))));
+        conditions.extend(rows.range.to.iter().map(|to| format!("{key} < {}", literal(to))));
+    }
+    // On lines of its own: a comment at its end hides nothing of ours.
+    conditions.extend(rows.only.map(|only| format!("(\n{only}\n)")));
+    let condition = match conditions.as_slice() {
+        [] => String::new(),
+        some => format!(" WHERE {}", some.join(" AND ")),
+    };
+    let order = if table.key.is_empty() { &table.columns } else { &table.key };
+    format!(
+        "SELECT {} FROM {}{condition} ORDER BY {}",
+        quoted_list(&table.columns, quoted),
+        quoted(&table.name.name),
+        quoted_list(order, quoted)
+    )
+}
+
+async fn stream_sum(connection: &mut MySqlConnection, select: &str) -> Result<RowsSum, Stop> {
+    // Preparing refuses several statements.
+    let statement = AssertSqlSafe(select).into_sql_str();
+    (&mut *connection).prepare(statement).await.map_err(|e| Stop::from(&e))?;
+    let mut answer = raw_sql(AssertSqlSafe(select)).fetch(connection);
+    let (mut hasher, mut rows, mut line) = (sha2::Sha256::new(), 0, Vec::new());
+    while let Some(row) = answer.try_next().await.map_err(|e| Stop::from(&e))? {
+        line.clear();
+        for index in 0..row.len() {
+            if index > 0 {
+                line.push(b'\t');
+            }
+            copy_text(&mut line, bytes(&row, index).map_err(|e| Stop::from(&e))?);
+        }
+        line.push(b'\n');
+        hasher.update(&line);
+        rows += 1;
+    }
+    Ok(RowsSum { rows, digest: Digest::finish(hasher) })
+}
+
+fn bytes(row: &MySqlRow, index: usize) -> Result<Option<&[u8]>, sqlx::Error> {
+    if row.try_get_raw(index)?.is_null() {
+        return Ok(None);
+    }
+    row.try_get_unchecked::<&[u8], _>(index).map(Some)
+}
+
+async fn texts(connection: &mut MySqlConnection, sql: &str) -> Result<Texts, Stop> {
+    let mut rows = Vec::new();
+    let mut answer = raw_sql(AssertSqlSafe(sql)).fetch(connection);
+    while let Some(row) = answer.try_next().await.map_err(|e| Stop::from(&e))? {
+        let values = (0..row.len()).map(|index| {
+            let bytes = bytes(&row, index)?;
+            Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+        });
+        let values: Result<Vec<_>, sqlx::Error> = values.collect();
+        let values = values.map_err(|e| Stop::from(&e))?;
+        push_object(&mut rows, values).map_err(Stop::Session)?;
+    }
+    Ok(rows)
+}
+
+fn add_columns(structure: &mut Structure, columns: &Texts, keys: &Texts) {
+    let mut key_of: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for row in keys {
+        key_of.entry(text(row, 0)).or_default().push(text(row, 1).to_owned());
+    }
+    for (table, key) in &key_of {
+        let definition = format!("({})", key.join(", "));
+        structure.objects.insert(format!("primary key {table}"), definition);
+    }
+    for row in columns {
+        let (name, column) = (text(row, 0), text(row, 2));
+        let mut definition = text(row, 3).to_owned();
+        if text(row, 4) == "NO" {
+            definition.push_str(" not null");
+        }
+        if let Some(default) = row.get(5).and_then(Option::as_deref) {
+            definition.push_str(&format!(" default {default}"));
+        }
+        if !text(row, 6).is_empty() {
+            definition.push_str(&format!(" {}", text(row, 6).to_ascii_lowercase()));
+        }
+        structure.objects.insert(format!("column {name}.{column}"), definition);
+        if text(row, 1) != "BASE TABLE" {
+            continue;
+        }
+        if structure.tables.last().is_none_or(|last| last.name.name != name) {
+            let key = key_of.remove(name).unwrap_or_default();
+            let name = TableName::plain(name);
+            let table = Table { name, columns: Vec::new(), key, whole_number_key: false };
+            structure.tables.push(table);
+        }
+        if let Some(table) = structure.tables.last_mut() {
+            let whole = text(row, 3).contains("int");
+            table.whole_number_key |= whole && table.key.first().is_some_and(|key| key == column);
+            table.columns.push(column.to_owned());
+        }
+    }
+}

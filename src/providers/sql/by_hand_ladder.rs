@@ -1,0 +1,166 @@
+//! The further rungs of a check, as a person climbs them.
+
+use crate::action::{ByHand, HandInput};
+use serde_json::Value;
+
+/// What the rungs add to the commands of a step.
+#[derive(Default)]
+pub(super) struct Rungs {
+    pub(super) commands: Vec<String>,
+    pub(super) expected: Vec<String>,
+    pub(super) if_it_fails: Vec<String>,
+}
+
+impl Rungs {
+    fn command(&mut self, command: impl Into<String>) {
+        self.commands.push(command.into());
+    }
+
+    fn expect(&mut self, text: impl Into<String>) {
+        self.expected.push(text.into());
+    }
+}
+
+/// How every row of every table is counted, in one query.
+const COUNT_POSTGRES: &str = "select table_schema || '.' || table_name, (xpath('/row/c/text()', query_to_xml(format('select \
+     count(*) as c from %I.%I', table_schema, table_name), false, true, '')))[1] from information_schema.tables where \
+     table_type = 'BASE TABLE' and table_schema not in ('pg_catalog', 'information_schema') order by 1";
+
+const COUNT_MYSQL: &str = "select concat('select ''', table_name, ''', count(*) from `', table_name, '`;') from \
+     information_schema.tables where table_schema = database() and table_type = 'BASE TABLE' order by table_name";
+
+const SEQUENCES: &str =
+    "select schemaname || '.' || sequencename, last_value from pg_sequences order by 1";
+
+const INDEXES: &str = "select c.oid::regclass, bt_index_check(c.oid, true) from pg_class c join pg_am a on a.oid = c.relam \
+     where a.amname = 'btree' and c.relkind = 'i' and c.relnamespace::regnamespace::text !~ '^pg_'";
+
+pub(super) fn rungs(input: &HandInput, ask: &str, is_mysql: bool) -> Rungs {
+    let mut rungs = Rungs::default();
+    let word = HandInput::quote;
+    if let Some(version) = input.value("version") {
+        let sql = if is_mysql { "select version()" } else { "show server_version" };
+        rungs.command(format!("{ask} {}", word(sql)));
+        rungs.expect(format!("The version: {}.", shown(version)));
+    }
+    for (name, expected) in input.value("settings").and_then(Value::as_object).into_iter().flatten()
+    {
+        let show = if is_mysql { "show variables like " } else { "show " };
+        let name_in_sql = if is_mysql { format!("'{name}'") } else { name.clone() };
+        rungs.command(format!("{ask} {}", word(&format!("{show}{name_in_sql}"))));
+        rungs.expect(format!("The setting {name}: {}.", shown(expected)));
+    }
+    let file = input.value("reference").and_then(Value::as_str).filter(|text| !text.is_empty());
+    let file = file.filter(|text| text.ends_with(".json"));
+    if input.value("schema").is_some() {
+        let dump =
+            if is_mysql { "mysqldump --no-data" } else { "pg_dump --schema-only --no-owner" };
+        match file {
+            Some(file) => rungs.command(format!(
+                "jq -r '.schema | to_entries[] | \"\\(.key): \\(.value)\"' {}    # what must be there, an object a line",
+                word(file)
+            )),
+            None => rungs.command(format!("{dump} > after.sql    # compare it with that of the source")),
+        }
+        rungs.expect("Every object is defined as it was in the source.");
+    }
+    if input.value("rows").is_some() {
+        let (sql, more) = match is_mysql {
+            true => (COUNT_MYSQL, format!(" | {}", ask.trim_end_matches(" --execute"))),
+            false => (COUNT_POSTGRES, String::new()),
+        };
+        rungs.command(format!("{ask} {}{more}    # rows of each table", word(sql)));
+        let tolerance = input.value("rows").and_then(|rows| rows.get("tolerance")?.as_str());
+        rungs.expect(format!("Each table has its rows, ± {}.", tolerance.unwrap_or("0%")));
+    }
+    checksums(input, &mut rungs, ask, is_mysql);
+    point(input, &mut rungs, ask);
+    soundness(input, &mut rungs, ask, is_mysql);
+    rungs
+}
+
+fn checksums(input: &HandInput, rungs: &mut Rungs, ask: &str, is_mysql: bool) {
+    let Some(checksums) = input.value("checksums") else { return };
+    let tables = checksums.get("tables").and_then(Value::as_array);
+    let tables = tables.into_iter().flatten().filter_map(Value::as_str);
+    for table in tables {
+        let only = checksums.get("only").and_then(|only| only.get(table)?.as_str());
+        let only = only.map(|only| format!(" where {only}")).unwrap_or_default();
+        rungs.command(match is_mysql {
+            true => format!("{ask} {}", HandInput::quote(&format!("checksum table {table}"))),
+            false => format!(
+                "{ask} {} | sha256sum    # of {table}, in the order of its key",
+                HandInput::quote(&format!(
+                    "copy (select * from {table}{only} order by 1) to stdout"
+                ))
+            ),
+        });
+    }
+    rungs.expect("Checksums are those of the source, where the rows had not changed any more.");
+}
+
+fn point(input: &HandInput, rungs: &mut Rungs, ask: &str) {
+    let word = |path: &str| input.word(path);
+    if let (Some(before), Some(after)) = (word("point_in_time.before"), word("point_in_time.after"))
+    {
+        rungs.command(format!("{ask} {before}    # rows from before the point: must not be 0"));
+        rungs.command(format!("{ask} {after}    # rows from after the point: must be 0"));
+        rungs.expect("Rows from before the point in time are there, and none from after it.");
+    }
+}
+
+fn soundness(input: &HandInput, rungs: &mut Rungs, ask: &str, is_mysql: bool) {
+    if input.value("sequences").and_then(Value::as_bool) == Some(true) && !is_mysql {
+        let sequences = HandInput::quote(SEQUENCES);
+        rungs.command(format!("{ask} {sequences}    # compare with max(…) of the columns"));
+        rungs.expect("No sequence is behind its column.");
+    }
+    if input.value("inspect").is_none() {
+        return;
+    }
+    if is_mysql {
+        let check = "mysqlcheck --check --extended";
+        let connect = ask.split(" --batch").next().unwrap_or_default();
+        let connect = connect.trim_start_matches("mysql ").replace("--database=", "--databases ");
+        rungs.command(format!("{check} {connect}    # each table must say OK"));
+    } else {
+        rungs.command(format!("{ask} {}    # no error", HandInput::quote(INDEXES)));
+        rungs.if_it_fails.push(
+            "The function bt_index_check does not exist: the extension amcheck is not in this database. Make a copy that \
+             you may change, and create extension amcheck there."
+                .to_owned(),
+        );
+    }
+    rungs.expect("The server finds no damage.");
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Takes down by hand what a step of `sql.capture_reference` does.
+pub(super) fn capture_reference(input: &HandInput) -> ByHand {
+    let is_mysql = input.value("engine").and_then(Value::as_str) == Some("mysql");
+    let (mut commands, ask) = super::by_hand::asking(input);
+    let ask_for = |sql: &str| format!("{ask} {}", HandInput::quote(sql));
+    if is_mysql {
+        let connect = ask.split(" --database").next().unwrap_or_default();
+        let connect = connect.trim_start_matches("mysql ");
+        let database = input.word("database").unwrap_or_default();
+        commands.push(format!("mysqldump {connect} --no-data {database} > before.sql"));
+    } else {
+        commands.push("pg_dump --schema-only --no-owner > before.sql".to_owned());
+    }
+    if input.value("rows").is_some() {
+        let sql = if is_mysql { COUNT_MYSQL } else { COUNT_POSTGRES };
+        commands.push(format!("{} > before.rows", ask_for(sql)));
+    }
+    ByHand {
+        commands,
+        expected: "Files that say how the database is built and what it holds.".to_owned(),
+        verify: vec!["Neither of the files is empty.".to_owned()],
+        if_it_fails: vec![
+            "The source cannot be reached any more: use what was taken down for the last drill, and say so.".to_owned(),
+        ],
+    }
+}

@@ -1,0 +1,127 @@
+use super::connection::Connection;
+use crate::action::{
+    Found, HandInput, Listing, Permission, ResourceContext, ResourceKind, StepError,
+};
+use crate::ids::RunId;
+use crate::journal::ResourceKey;
+use crate::limits::EFFECT_NAME_BYTES;
+use crate::outside::DatabaseEngine;
+use crate::outside::ladder::{OwnSchema, SchemaState, SchemaWork};
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+/// A schema that a run has made in a restored database to write into (for MySQL, a database). There is no service that knows
+/// of it: the ledger keeps in its name how the database is reached; the password stays where it was.
+pub struct OwnSchemaKind;
+
+/// What stands in the ledger, as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SchemaName {
+    pub(super) run: RunId,
+    pub(super) schema: String,
+    pub(super) connection: Connection,
+}
+
+impl SchemaName {
+    /// As in the ledger.
+    pub(super) fn written(&self) -> Result<String, StepError> {
+        let text = serde_json::to_string(self).map_err(|e| StepError::broken(e.to_string()))?;
+        if text.len() > EFFECT_NAME_BYTES {
+            let text =
+                format!("the connection takes more than {EFFECT_NAME_BYTES} bytes to write down");
+            return Err(StepError::broken(text));
+        }
+        Ok(text)
+    }
+
+    fn read(key: &ResourceKey) -> Result<Self, StepError> {
+        serde_json::from_str(&key.name)
+            .map_err(|e| StepError::broken(format!("the ledger's entry cannot be read: {e}")))
+    }
+
+    /// Does something with the schema.
+    pub(super) async fn work(
+        &self,
+        context: &ResourceContext,
+        work: SchemaWork,
+    ) -> Result<SchemaState, StepError> {
+        let target = self.connection.target()?;
+        let login = self.connection.login(context, &target).await?;
+        let schema = OwnSchema::of(&self.schema, &self.run);
+        let done = context.outside.own_schema(&login, &schema, work).await;
+        done.map_err(|error| super::connection::explained(error, &login))
+    }
+}
+
+impl ResourceKind for OwnSchemaKind {
+    fn kind(&self) -> &'static str {
+        "sql.schema"
+    }
+
+    fn find<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        _id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Found, StepError>> {
+        Box::pin(async move {
+            let name = SchemaName::read(key)?;
+            Ok(match name.work(context, SchemaWork::Find).await? {
+                SchemaState::Gone => Found::Gone,
+                SchemaState::Ours => Found::Ours { id: name.schema, state: "there".to_owned() },
+                SchemaState::Foreign(why) => Found::Foreign { why },
+            })
+        })
+    }
+
+    fn remove<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        _id: &'a str,
+    ) -> BoxFuture<'a, Result<(), StepError>> {
+        Box::pin(async move {
+            let name = SchemaName::read(key)?;
+            match name.work(context, SchemaWork::Remove).await? {
+                SchemaState::Foreign(why) => {
+                    Err(StepError::broken(format!("the schema is not of this run: {why}")))
+                }
+                SchemaState::Ours | SchemaState::Gone => Ok(()),
+            }
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        _context: &'a ResourceContext,
+        _place: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Listing, StepError>> {
+        let why = "schemas in databases carry no tags: only the journal of their run knows them";
+        Box::pin(std::future::ready(Ok(Listing::Impossible(why))))
+    }
+
+    fn command(&self, key: &ResourceKey, _id: Option<&str>, _region: &str) -> String {
+        let Ok(name) = SchemaName::read(key) else {
+            return format!("# drop the schema of the step, as the journal names it: {}", key.name);
+        };
+        let (host, port) = name.connection.place();
+        let (host, database) =
+            (HandInput::quote(&host), HandInput::quote(&name.connection.database));
+        let user = name.connection.user.or(name.connection.credentials.user);
+        let user = user.map_or_else(|| "\"$DB_USER\"".to_owned(), |user| HandInput::quote(&user));
+        match name.connection.engine {
+            DatabaseEngine::Postgres => format!(
+                "psql --host {host} --port {port} --username {user} --dbname {database} --command {}",
+                HandInput::quote(&format!("drop schema \"{}\" cascade", name.schema))
+            ),
+            DatabaseEngine::Mysql => format!(
+                "mysql --host={host} --port={port} --user={user} --execute {}",
+                HandInput::quote(&format!("drop database `{}`", name.schema))
+            ),
+        }
+    }
+
+    fn permissions(&self) -> &'static [Permission] {
+        super::check::PERMISSIONS
+    }
+}

@@ -1,0 +1,218 @@
+//! What a database is compared with: how it was built and what it held, taken down at one time.
+
+use super::checksums::{self, ChecksumsInput};
+use super::rows::RowsInput;
+use crate::action::{StepContext, StepError};
+use crate::ids::Digest;
+use crate::limits;
+use crate::outside::ladder::{KeyRange, RowsOf, Structure, Table, fingerprint};
+use crate::outside::{DatabaseSession, OutsideError};
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of the format of references.
+const FORMAT: u32 = 1;
+
+/// A database as it was at one time: `redrill sql fingerprint` and `sql.capture_reference` take it down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The version of this format: 1.
+    pub redrill_sql_reference: u32,
+    /// The server's own version.
+    pub version: String,
+    /// When it was taken (UTC).
+    pub taken: DateTime<Utc>,
+    /// Digest of `schema`.
+    pub fingerprint: Digest,
+    /// Every object and its definition.
+    pub schema: BTreeMap<String, String>,
+    /// The rows of tables, by table.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tables: BTreeMap<String, TableReference>,
+}
+
+/// The rows of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TableReference {
+    /// How many there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// The condition that the checksums were taken under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
+    /// Checksums by ranges of keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<RangeReference>,
+}
+
+/// The checksum of a range of keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RangeReference {
+    /// Which keys.
+    #[serde(default)]
+    pub keys: KeyRange,
+    /// How many rows there were.
+    pub rows: u64,
+    /// SHA-256 over their text, as `copy (select … order by key) to stdout` of PostgreSQL writes it.
+    pub digest: Digest,
+}
+
+/// What is taken down besides the structure.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The numbers of rows, of these tables.
+    pub rows: Option<RowsInput>,
+    /// Checksums, of these tables.
+    pub checksums: Option<ChecksumsInput>,
+    /// Keys must not be written down: ranges stand on round numbers, or there is one.
+    pub without_keys: bool,
+}
+
+/// A reference that a scenario gives: the path of a file, or what a step has taken down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ReferenceInput {
+    /// A file that `redrill sql fingerprint` has written.
+    File(String),
+    /// What a step of `sql.capture_reference` has given: `"{{steps.baseline.reference}}"`.
+    Taken(Box<Reference>),
+}
+
+impl ReferenceInput {
+    /// Reads the file, if it is one.
+    pub(super) fn read(&self, context: &StepContext) -> Result<Reference, StepError> {
+        let reference = match self {
+            Self::Taken(reference) => (**reference).clone(),
+            Self::File(path) => {
+                let bytes = context.outside.file(path, limits::SQL_REFERENCE_BYTES)?;
+                Reference::parse(&bytes)
+                    .map_err(|why| StepError::broken(format!("reference: {path}: {why}")))?
+            }
+        };
+        reference.verified().map_err(|why| StepError::broken(format!("reference: {why}")))
+    }
+}
+
+impl Reference {
+    /// Reads a reference from the text of a file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice::<Self>(bytes)
+            .map_err(|e| format!("it is not a reference as redrill sql fingerprint writes it: {e}"))
+    }
+
+    /// A file that was edited by hand may say one thing and mean another.
+    fn verified(self) -> Result<Self, String> {
+        if self.redrill_sql_reference != FORMAT {
+            let format = self.redrill_sql_reference;
+            return Err(format!("it has format {format}; this program reads format {FORMAT}"));
+        }
+        let computed = fingerprint(&self.schema);
+        if computed != self.fingerprint {
+            return Err(format!(
+                "its fingerprint is {}, but that of its schema is {computed}: it was edited, take it again",
+                self.fingerprint
+            ));
+        }
+        Ok(self)
+    }
+
+    fn of(structure: &Structure, taken: DateTime<Utc>) -> Self {
+        Self {
+            redrill_sql_reference: FORMAT,
+            version: structure.version.clone(),
+            taken,
+            fingerprint: structure.fingerprint(),
+            schema: structure.objects.clone(),
+            tables: BTreeMap::new(),
+        }
+    }
+}
+
+/// Takes a reference of a database.
+///
+/// # Errors
+/// The first thing that could not be read: a reference has no gaps.
+pub async fn take(
+    session: &mut dyn DatabaseSession,
+    wanted: &Wanted,
+    now: DateTime<Utc>,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<Reference, OutsideError> {
+    let structure = session.structure().await?;
+    let mut reference = Reference::of(&structure, now);
+    for table in &structure.tables {
+        let rows = wanted.rows.as_ref().filter(|rows| rows.tables.mean(&table.name));
+        if rows.is_some() {
+            progress(&format!("counting {}", table.name));
+            let entry = reference.tables.entry(table.name.to_string()).or_default();
+            entry.rows = Some(session.count(table).await?);
+        }
+        let sums = wanted.checksums.as_ref().filter(|sums| sums.tables.mean(&table.name));
+        if let Some(sums) = sums {
+            progress(&format!("reading {}", table.name));
+            let (only, ranges) = sums_of(session, table, sums, wanted.without_keys).await?;
+            let entry = reference.tables.entry(table.name.to_string()).or_default();
+            (entry.only, entry.ranges) = (only, ranges);
+        }
+    }
+    Ok(reference)
+}
+
+async fn sums_of(
+    session: &mut dyn DatabaseSession,
+    table: &Table,
+    wanted: &ChecksumsInput,
+    without_keys: bool,
+) -> Result<(Option<String>, Vec<RangeReference>), OutsideError> {
+    let only = wanted.only_of(&table.name);
+    let ranges = checksums::ranges(session, table, wanted.ranges, without_keys).await?;
+    let mut found = Vec::with_capacity(ranges.len());
+    for keys in ranges {
+        let sum = session.checksum(&RowsOf { table, range: &keys, only }).await?;
+        found.push(RangeReference { keys, rows: sum.rows, digest: sum.digest });
+    }
+    Ok((only.map(str::to_owned), found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outside::{fake, real};
+
+    #[test]
+    fn a_reference_that_was_edited_is_not_believed() {
+        let structure = Structure {
+            objects: BTreeMap::from([("column t.a".into(), "integer".into())]),
+            ..Structure::default()
+        };
+        let good = Reference::of(&structure, DateTime::UNIX_EPOCH);
+        let text = serde_json::to_string(&good).unwrap();
+        assert_eq!(Reference::parse(text.as_bytes()).unwrap().verified(), Ok(good));
+        let edited = text.replace("\"integer\"", "\"bigint\"");
+        let why = Reference::parse(edited.as_bytes()).unwrap().verified().unwrap_err();
+        assert!(why.contains("it was edited"), "{why}");
+        let newer = text.replace("\"redrill_sql_reference\":1", "\"redrill_sql_reference\":2");
+        let why = Reference::parse(newer.as_bytes()).unwrap().verified().unwrap_err();
+        assert!(why.contains("format 2"), "{why}");
+        assert!(Reference::parse(b"{}").unwrap_err().contains("redrill sql fingerprint"));
+    }
+
+    #[test]
+    fn a_reference_that_is_too_large_is_refused() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file_mut().set_len(limits::SQL_REFERENCE_BYTES + 1).unwrap();
+        let (mut context, ..) = fake::context(fake::FakeOutside::default());
+        context.outside = std::sync::Arc::new(real::RealOutside::new("unused"));
+        let path = file.path().to_str().unwrap().to_owned();
+        let error = ReferenceInput::File(path).read(&context).unwrap_err();
+        assert!(error.to_string().contains("larger than 16777216 bytes"), "{error}");
+    }
+}

@@ -1,0 +1,125 @@
+//! Whether two databases are built in the same way. Pure.
+
+use crate::journal::Check;
+use crate::outside::ladder::fingerprint;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// How many differences are written down.
+const SHOWN: usize = 12;
+
+/// How the schema is compared.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SchemaInput {
+    /// Objects that may differ, by name; `*` at the end stands for any rest: `extension *`, `column public.audit.*`.
+    #[serde(default)]
+    pub ignore: Vec<String>,
+}
+
+impl SchemaInput {
+    fn counts(&self, object: &str) -> bool {
+        !self.ignore.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(beginning) => object.starts_with(beginning),
+            None => object == pattern,
+        })
+    }
+
+    fn of<'o>(&self, objects: &'o BTreeMap<String, String>) -> BTreeMap<&'o str, &'o str> {
+        let counted = objects.iter().filter(|(name, _)| self.counts(name));
+        counted.map(|(name, definition)| (name.as_str(), definition.as_str())).collect()
+    }
+}
+
+/// Compares every object with the reference.
+pub(super) fn judge(
+    input: &SchemaInput,
+    reference: &BTreeMap<String, String>,
+    found: &BTreeMap<String, String>,
+) -> Check {
+    const NAME: &str = "schema";
+    let (wanted, here) = (input.of(reference), input.of(found));
+    let digest = |objects: &BTreeMap<&str, &str>| {
+        let owned = objects.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        fingerprint(&owned.collect()).short(16)
+    };
+    let expected = format!("as in the reference, fingerprint {}", digest(&wanted));
+    let differences = differences(&wanted, &here);
+    let observed = match differences.len() {
+        0 => format!("the same, fingerprint {}", digest(&here)),
+        1 => format!("1 difference: {}", differences.join("")),
+        count => {
+            let shown = differences[..count.min(SHOWN)].join("; ");
+            let more = count.saturating_sub(SHOWN);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            format!("{count} differences: {shown}{more}")
+        }
+    };
+    let population = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
+    Check::made(NAME, expected, observed, differences.is_empty()).over(population)
+}
+
+fn differences(wanted: &BTreeMap<&str, &str>, here: &BTreeMap<&str, &str>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, definition) in wanted {
+        match here.get(name) {
+            None => found.push(format!("{name} is missing")),
+            Some(other) if other != definition => found.push(changed(name, definition, other)),
+            Some(_) => {}
+        }
+    }
+    let extra = here.iter().filter(|(name, _)| !wanted.contains_key(*name));
+    found.extend(extra.map(|(name, _)| format!("{name} is not in the reference")));
+    found
+}
+
+fn changed(name: &str, wanted: &str, found: &str) -> String {
+    if wanted.starts_with("sha256:") {
+        format!("{name} has another definition")
+    } else {
+        format!("{name} is {found:?}, not {wanted:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Outcome;
+
+    fn objects(list: &[(&str, &str)]) -> BTreeMap<String, String> {
+        list.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect()
+    }
+
+    #[test]
+    fn the_same_schema_passes_and_every_kind_of_difference_is_named() {
+        let all = SchemaInput::default();
+        let reference = objects(&[("column t.a", "integer"), ("index t i", "btree (a)")]);
+        let same = judge(&all, &reference, &reference);
+        assert_eq!((same.outcome, same.population), (Outcome::Passed, Some(2)));
+        let other = objects(&[("column t.a", "bigint"), ("column t.b", "text")]);
+        let check = judge(&all, &reference, &other);
+        assert_eq!(check.outcome, Outcome::Failed);
+        assert_eq!(
+            check.observed,
+            "3 differences: column t.a is \"bigint\", not \"integer\"; index t i is missing; \
+             column t.b is not in the reference"
+        );
+    }
+
+    #[test]
+    fn what_is_ignored_counts_on_neither_side_and_ignoring_everything_proves_nothing() {
+        let reference = objects(&[("column t.a", "integer"), ("extension x", "1.0")]);
+        let found = objects(&[("column t.a", "integer"), ("extension y", "1.0")]);
+        let but_extensions = SchemaInput { ignore: vec!["extension *".into()] };
+        assert_eq!(judge(&but_extensions, &reference, &found).outcome, Outcome::Passed);
+        let nothing = SchemaInput { ignore: vec!["*".into()] };
+        assert_eq!(judge(&nothing, &reference, &found).outcome, Outcome::Inconclusive);
+    }
+
+    #[test]
+    fn a_database_without_objects_is_no_match_for_an_empty_reference() {
+        let none = objects(&[]);
+        assert_eq!(judge(&SchemaInput::default(), &none, &none).outcome, Outcome::Inconclusive);
+    }
+}

@@ -1,0 +1,115 @@
+//! Whether sequences are behind the columns that they number, and what servers found wrong in tables and indexes. Pure.
+
+use super::rows::shortened;
+use super::tables::Tables;
+use crate::journal::Check;
+use crate::outside::ladder::{Inspection, Sequence};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Which tables the server inspects for damage.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InspectInput {
+    /// The tables, with their indexes; all when left out.
+    #[serde(default)]
+    pub tables: Tables,
+}
+
+/// A number that is given twice is refused, or worse, overwrites. `shown` writes numbers of the data down as far as they
+/// may be.
+pub(super) fn judge_sequences(all: &[Sequence], shown: impl Fn(&str) -> String) -> Check {
+    const NAME: &str = "sequences";
+    const EXPECTED: &str = "none behind its column";
+    let used: Vec<_> = all.iter().filter(|sequence| sequence.farthest.is_some()).collect();
+    let behind: Vec<_> = used.iter().filter(|sequence| sequence.is_behind()).collect();
+    let number = |number: Option<i128>| number.map_or("none".into(), |n| shown(&n.to_string()));
+    let texts: Vec<_> = behind
+        .iter()
+        .map(|sequence| {
+            let (last, farthest) = (number(sequence.last), number(sequence.farthest));
+            format!("{} gave {last} last, but {} holds {farthest}", sequence.name, sequence.column)
+        })
+        .collect();
+    let observed = match texts.as_slice() {
+        [] => format!("{} sequences, none behind", used.len()),
+        texts => shortened(texts),
+    };
+    let population = u64::try_from(used.len()).unwrap_or(u64::MAX);
+    Check::made(NAME, EXPECTED, observed, texts.is_empty()).over(population)
+}
+
+/// What could not be inspected leaves the check open, unless damage was seen.
+pub(super) fn judge_inspection(missing: &[&str], inspection: &Inspection) -> Check {
+    const NAME: &str = "tables and indexes";
+    const EXPECTED: &str = "no damage that the server can see";
+    let damaged = inspection.seen.iter().filter_map(|one| {
+        let damage = one.damage.as_ref()?;
+        Some(format!("{}: {damage}", one.what))
+    });
+    let gone = missing.iter().map(|name| format!("table {name} is not there"));
+    let wrong: Vec<_> = damaged.chain(gone).collect();
+    if wrong.is_empty() && !inspection.not_seen.is_empty() {
+        return Check::not_made(NAME, EXPECTED, shortened(&inspection.not_seen));
+    }
+    let observed = match wrong.as_slice() {
+        [] => format!("{} inspected, no damage", inspection.seen.len()),
+        wrong => shortened(wrong),
+    };
+    let population = u64::try_from(inspection.seen.len()).unwrap_or(u64::MAX);
+    Check::made(NAME, EXPECTED, observed, wrong.is_empty()).over(population)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Outcome;
+    use crate::outside::ladder::Inspected;
+
+    fn sequence(last: Option<i128>, farthest: Option<i128>) -> Sequence {
+        let (name, column) = ("orders_id_seq".into(), "orders.id".into());
+        Sequence { name, column, last, farthest, down: false }
+    }
+
+    #[test]
+    fn a_sequence_that_was_set_back_fails() {
+        let good = judge_sequences(&[sequence(Some(9), Some(9))], str::to_owned);
+        assert_eq!((good.outcome, good.population), (Outcome::Passed, Some(1)));
+        let bad = judge_sequences(
+            &[sequence(Some(9), Some(9)), sequence(Some(1), Some(9)), sequence(None, Some(2))],
+            str::to_owned,
+        );
+        assert_eq!(bad.outcome, Outcome::Failed);
+        assert_eq!(
+            bad.observed,
+            "orders_id_seq gave 1 last, but orders.id holds 9; orders_id_seq gave none last, but orders.id holds 2"
+        );
+    }
+
+    #[test]
+    fn sequences_of_empty_tables_prove_nothing() {
+        let none = judge_sequences(&[sequence(None, None)], str::to_owned);
+        assert_eq!(none.outcome, Outcome::Inconclusive);
+        assert_eq!(judge_sequences(&[], str::to_owned).outcome, Outcome::Inconclusive);
+    }
+
+    fn seen(damage: Option<&str>) -> Inspected {
+        Inspected { what: "index i".into(), damage: damage.map(str::to_owned) }
+    }
+
+    #[test]
+    fn damage_fails_and_what_could_not_be_inspected_is_never_a_pass() {
+        let of = |seen: Vec<Inspected>, not_seen: &[&str]| Inspection {
+            seen,
+            not_seen: not_seen.iter().map(|text| (*text).to_owned()).collect(),
+        };
+        let outcome = |inspection: Inspection| judge_inspection(&[], &inspection).outcome;
+        assert_eq!(outcome(of(vec![seen(None)], &[])), Outcome::Passed);
+        assert_eq!(outcome(of(vec![seen(None), seen(Some("broken"))], &[])), Outcome::Failed);
+        assert_eq!(outcome(of(vec![seen(None)], &["no amcheck"])), Outcome::Inconclusive);
+        assert_eq!(outcome(of(vec![seen(Some("broken"))], &["late"])), Outcome::Failed);
+        assert_eq!(outcome(of(vec![], &[])), Outcome::Inconclusive);
+        let gone = judge_inspection(&["t"], &of(vec![seen(None)], &[]));
+        assert_eq!(gone.outcome, Outcome::Failed);
+    }
+}

@@ -1,0 +1,178 @@
+//! The rungs of `sql.check` in rehearsals of the shipped orders-db: every kind of damage turns its check red.
+
+use crate::program::Program;
+use crate::rehearsals::{assert_nothing_left, red};
+use serde_json::{Value, json};
+
+/// What is red in the shipped estate, with this damage in the copies.
+fn rehearsed(damage: &str, answers: &str) -> Vec<String> {
+    red(&report(damage, answers))
+}
+
+fn report(damage: &str, answers: &str) -> Value {
+    let program = Program::new();
+    let estate = program.read("scenarios/estates/orders-db.yaml");
+    let copies = "lag: 50m }";
+    assert_eq!(estate.matches(copies).count(), 1);
+    let estate = estate.replace(copies, &format!("lag: 50m, damage: [{damage:?}] }}"));
+    let heartbeat = "          heartbeat:";
+    assert_eq!(estate.matches(heartbeat).count(), 1);
+    let estate = estate.replace(heartbeat, &format!("{answers}{heartbeat}"));
+    program.write("estate.yaml", estate);
+    program.rehearse("orders-db", &["--estate", "estate.yaml"]).1
+}
+
+#[test]
+fn damage_of_every_kind_is_named_by_its_check() {
+    for (damage, named_by) in [
+        (
+            "delete from ledger where id in (1, 2)",
+            &[
+                "check content: checksums failed",
+                "check content: row counts failed",
+                "step content failed",
+            ][..],
+        ),
+        (
+            "update customers set name = 'Babe' where id = 2",
+            &["check content: checksums failed", "step content failed"],
+        ),
+        (
+            "alter table orders add column extra text",
+            &[
+                "check content: checksums failed",
+                "check content: schema failed",
+                "step content failed",
+            ],
+        ),
+        (
+            "update sqlite_sequence set seq = 1 where name = 'orders'",
+            &["check data: sequences failed", "step data failed"],
+        ),
+        ("drop index ledger_order", &["check content: schema failed", "step content failed"]),
+    ] {
+        assert_eq!(rehearsed(damage, ""), named_by, "{damage}");
+    }
+}
+
+#[test]
+fn a_corrupted_index_is_damage_and_a_missing_extension_is_nothing_seen() {
+    let answer = |error: &str| {
+        format!(
+            "          answers:\n            - sql: select bt_index_check('public.ledger_order')\n              error: {error:?}\n"
+        )
+    };
+    let corrupted =
+        answer("SQLSTATE XX002: item order invariant violated for index \"ledger_order\"");
+    let red = rehearsed("select 1", &corrupted);
+    assert_eq!(red, ["check content: tables and indexes failed", "step content failed"]);
+    let missing = answer("SQLSTATE 42883: function bt_index_check(unknown) does not exist");
+    let red = rehearsed("select 1", &missing);
+    assert_eq!(
+        red,
+        ["check content: tables and indexes inconclusive", "step content inconclusive"]
+    );
+}
+
+#[test]
+fn a_watermark_that_is_too_old_misses_the_objective_and_none_at_all_is_no_answer() {
+    let objective = |damage: &str| {
+        let report = report(damage, "");
+        report["objectives"]["rpo"]["outcome"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(objective("select 1"), "met");
+    assert_eq!(objective("update heartbeat set committed_at = '2026-11-18T00:00:00Z'"), "missed");
+    let red = rehearsed("delete from heartbeat", "");
+    assert_eq!(red, ["check data: newest data inconclusive", "step data inconclusive"]);
+}
+
+const DEEPER: &str = r#"
+  - id: write
+    phase: verify
+    gate: assurance
+    at: dr
+    uses: sql.try_write
+    with:
+      endpoint: "{{steps.restore.endpoint}}"
+      port: "{{steps.restore.port}}"
+      database: orders
+      credentials: { secret: orders/readonly, at: dr }
+      effect: own
+
+  - id: fast
+    phase: verify
+    gate: assurance
+    uses: sql.hydrate
+    timeout: 4h
+    with:
+      endpoint: "{{steps.restore.endpoint}}"
+      port: "{{steps.restore.port}}"
+      database: orders
+      credentials: { secret: orders/readonly, at: dr }
+      within: 3h
+"#;
+
+/// The shipped scenario with a write and a wait for fast reads, in storage that loads within two hours.
+fn deeper(change: (&str, &str)) -> (Program, Value) {
+    let program = Program::new();
+    let scenario = program.read("scenarios/orders-db.yaml");
+    let scenario = scenario.replace("max_resources: 2", "max_resources: 3");
+    let scenario = format!("{scenario}{DEEPER}");
+    assert!(change.0.is_empty() || scenario.contains(change.0));
+    program.write("orders-db.yaml", scenario.replace(change.0, change.1));
+    let estate = program.read("scenarios/estates/orders-db.yaml");
+    let hydration = "        hydration: { takes: 2h, cold: 40ms, warm_up: 10m }\n        schedule:";
+    program.write("estate.yaml", estate.replacen("        schedule:", hydration, 1));
+    let arguments = ["--sandbox", "--format", "json", "--quiet", "--estate", "estate.yaml"];
+    let ran = program.run(&[&["run", "orders-db.yaml"][..], &arguments].concat());
+    assert!(ran.stdout.starts_with('{'), "{}", ran.stderr);
+    let report = ran.json()["runs"][0]["report"].clone();
+    (program, report)
+}
+
+#[test]
+fn reads_are_slow_until_the_storage_is_loaded_and_a_write_leaves_nothing() {
+    let (program, report) = deeper(("within: 3h", "within: 3h"));
+    assert_eq!(red(&report), Vec::<String>::new());
+    assert_nothing_left(&report);
+    let journal = program.read("runs/orders-db-0001/journal.jsonl");
+    let events: Vec<Value> =
+        journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let found = |kind: &str, field: &str, value: &str| {
+        let is = |record: &&Value| {
+            record["event"]["type"] == kind && record["event"][field].as_str() == Some(value)
+        };
+        events.iter().find(is).unwrap_or_else(|| panic!("no {kind} with {field} {value}"))
+    };
+    found("reached", "point", "hydrated");
+    let output = &found("step_finished", "step", "fast")["event"]["result"]["output"];
+    assert_eq!(
+        (&output["first"]["p95_us"], &output["last"]["p95_us"]),
+        (&json!(40_000), &json!(1_000))
+    );
+    // Of the two hours, the restore takes 24 minutes, and the last twentieth may be slow.
+    assert!(output["rounds"].as_u64().unwrap() > 60, "{output}");
+    let released: Vec<_> =
+        events.iter().filter(|record| record["event"]["type"] == "resource_released").collect();
+    assert_eq!(released.len(), 2);
+    assert_eq!(released[0]["event"]["key"]["kind"], "sql.schema");
+}
+
+#[test]
+fn reading_everything_makes_reads_fast_earlier() {
+    let (program, report) = deeper(("within: 3h", "within: 3h\n      warm_up: true"));
+    assert_eq!(red(&report), Vec::<String>::new());
+    let journal = program.read("runs/orders-db-0001/journal.jsonl");
+    assert!(journal.contains("\"point\":\"hydrated\""));
+    assert!(journal.contains("\"rounds\":9"), "nine rounds: one before each part, and the last");
+}
+
+#[test]
+fn reads_that_stay_slow_fail_and_a_login_that_is_refused_writes_nothing() {
+    let (_, report) = deeper(("within: 3h", "within: 10m"));
+    assert_eq!(red(&report), ["check fast: read latency failed", "step fast failed"]);
+    assert_nothing_left(&report);
+    let (_, report) = deeper(("      effect: own", "      user: nobody\n      effect: own"));
+    assert_eq!(red(&report), ["step write inconclusive"]);
+    assert_nothing_left(&report);
+}
