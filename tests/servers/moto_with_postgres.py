@@ -21,7 +21,9 @@ as RDS publishes its own.
 moto has no past and follows no replication rules. additions.py lets a test ask for both.
 
 Not simulated, and refused: point-in-time restores and read replicas of these instances. Aurora
-clusters and other engines stay as moto has them, without a database.
+clusters and other engines stay as moto has them, without a database: a cluster is available at the
+first look and its instances at once, a cluster snapshot is not restored by its ARN, a copy of one
+names no source, and the latest restorable time is the present.
 
 The server must be moto 5.2.5: the classes here extend its internals. All files are under --root,
 and everything has stopped when the program ends, on SIGTERM or SIGINT. PostgreSQL refuses to run
