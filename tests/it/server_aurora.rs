@@ -18,10 +18,12 @@ struct Source {
 impl Source {
     fn create(cluster: &str) -> Self {
         let aws = Aws::assume(ACCOUNT, HOME);
+        let key = aws.json("kms create-key")["KeyMetadata"]["Arn"].as_str().unwrap().to_owned();
         let password = "not-a-real-password";
         aws.json(&format!(
             "rds create-db-cluster --db-cluster-identifier {cluster} --engine aurora-postgresql --engine-version 16.4 \
-             --master-username keeper --master-user-password {password} --database-name payments"
+             --master-username keeper --master-user-password {password} --database-name payments --storage-encrypted \
+             --kms-key-id {key}"
         ));
         aws.json(&format!(
             "rds create-db-instance --db-instance-identifier {cluster}-1 --db-cluster-identifier {cluster} \
@@ -89,6 +91,7 @@ fn server_a_cluster_is_restored_with_its_members_from_a_snapshot_and_to_a_time_a
     let drills = Drills::new();
     let drill = source.drill(&drills);
     drill.expect(0, "passed");
+    assert_eq!(drill.check("point", "encryption key"), ("passed".into(), "enabled".into()));
     let (outcome, time) = drill.check("point", "time of the data");
     assert_eq!((outcome.as_str(), time.contains("tag data-time")), ("passed", true), "{time}");
     for (check, observed) in [
@@ -105,6 +108,7 @@ fn server_a_cluster_is_restored_with_its_members_from_a_snapshot_and_to_a_time_a
         ("deletion_protection", "true"),
         ("publicly_accessible", "false"),
         ("engine version", "16.4"),
+        ("encrypted", "true"),
     ] {
         let found = drill.check("restore", check);
         assert_eq!(found, ("passed".to_owned(), observed.to_owned()), "{check}");

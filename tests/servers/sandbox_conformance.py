@@ -335,7 +335,7 @@ class Databases(Conformance):
         copies = [
             s
             for s in self.snapshots(client("rds", OSAKA))
-            if s["DBInstanceIdentifier"] == "orders-db"
+            if s["DBInstanceIdentifier"] == "orders-db" and s["Status"] == "available"
         ]
         self.assertGreater(len(copies), 20)
         originals = {

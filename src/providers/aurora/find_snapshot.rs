@@ -136,7 +136,11 @@ impl Action for FindSnapshot {
                 ("worst_case", "usable_snapshots"),
             ],
             proves: &[Proof::RecoveryPointOfBackup],
-            exercised: Exercised { sandbox: true, servers: &["moto 5.2.5"], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5, without databases"],
+                aws: None,
+            },
         }
     }
 

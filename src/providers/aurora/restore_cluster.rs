@@ -68,7 +68,11 @@ impl Action for RestoreCluster {
             checks: CHECKS,
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: true, servers: &["moto 5.2.5"], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5, without databases"],
+                aws: None,
+            },
         }
     }
 

@@ -95,7 +95,11 @@ impl Action for RestoreClusterPointInTime {
             checks: PITR_CHECKS,
             populations: &[],
             proves: &[Proof::RecoveryPointOfBackup],
-            exercised: Exercised { sandbox: true, servers: &["moto 5.2.5"], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5, without databases"],
+                aws: None,
+            },
         }
     }
 

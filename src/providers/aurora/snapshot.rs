@@ -70,7 +70,8 @@ impl Snapshot {
             engine: text(answer.engine()),
             engine_version: text(answer.engine_version()),
             encrypted: answer.storage_encrypted(),
-            key: text(answer.kms_key_id()),
+            // Only what is encrypted has one, whatever an answer says.
+            key: text(answer.kms_key_id()).filter(|_| answer.storage_encrypted() != Some(false)),
             created: answer.snapshot_create_time().and_then(time_of),
             names_its_source: text(answer.source_db_cluster_snapshot_arn()).is_some(),
             tags: tags.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
@@ -335,5 +336,12 @@ mod tests {
         let read = Snapshot::read(&answer.build()).unwrap();
         assert_eq!((read.arn.as_str(), read.names_its_source), ("a", false));
         assert_eq!((read.encrypted, read.tags.len()), (None, 1));
+        let key = |encrypted| {
+            let answer = DbClusterSnapshot::builder().db_cluster_snapshot_identifier("a");
+            let answer = answer.kms_key_id("key").set_storage_encrypted(encrypted).build();
+            Snapshot::read(&answer).unwrap().key
+        };
+        assert_eq!((key(Some(true)), key(None)), (Some("key".into()), Some("key".into())));
+        assert_eq!(key(Some(false)), None, "there is nothing to decrypt");
     }
 }
