@@ -26,7 +26,8 @@ OPERATIONS = {
         DescribeDBParameterGroups DescribeDBSubnetGroups DescribeAccountAttributes
         DescribeDBClusters DescribeDBClusterSnapshots DescribeDBClusterParameterGroups
         RestoreDBClusterFromSnapshot RestoreDBClusterToPointInTime CreateDBInstance ModifyDBCluster
-        DeleteDBCluster""",
+        DeleteDBCluster DescribeDBEngineVersions RestoreDBInstanceToPointInTime
+        PromoteReadReplica""",
     "ec2": """DescribeSnapshots DescribeVolumes CreateVolume DeleteVolume CreateTags DescribeTags
         CopySnapshot DeleteSnapshot DescribeSecurityGroups DescribeAvailabilityZones""",
     "kms": "DescribeKey",
@@ -535,6 +536,48 @@ class Databases(Conformance):
         self.assertEqual(backup["Status"], "active")
         window = backup["RestoreWindow"]
         self.assertGreater(window["LatestTime"] - window["EarliestTime"], timedelta(days=6))
+
+    def test_a_point_in_time_is_restored_from_backups_that_were_replicated(self):
+        osaka = client("rds", OSAKA)
+        answer = osaka.describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"]
+        backup = next(one for one in answer if one["DBInstanceIdentifier"] == "orders-db")
+        self.assertEqual((backup["Status"], backup["Region"]), ("replicating", TOKYO))
+        self.assertTrue(backup["KmsKeyId"].endswith(OSAKA_KEY))
+        source = {
+            "SourceDBInstanceAutomatedBackupsArn": backup["DBInstanceAutomatedBackupsArn"],
+            "TargetDBInstanceIdentifier": "orders-then",
+        }
+        restore = osaka.restore_db_instance_to_point_in_time
+        early = backup["RestoreWindow"]["EarliestTime"] - timedelta(days=30)
+        self.refuses("InvalidParameterValue", 400, restore, RestoreTime=early, **source)
+        self.refuses("InvalidParameterCombination", 400, restore, **source)
+        restored = restore(UseLatestRestorableTime=True, **source)["DBInstance"]
+        self.assertEqual((restored["MultiAZ"], restored["StorageEncrypted"]), (False, True))
+        osaka.delete_db_instance(DBInstanceIdentifier="orders-then", SkipFinalSnapshot=True)
+
+    def test_versions_that_are_gone_are_not_listed(self):
+        osaka = client("rds", OSAKA)
+
+        def listed(rds, version):
+            answer = rds.describe_db_engine_versions(Engine="postgres", EngineVersion=version)
+            return [one["EngineVersion"] for one in answer["DBEngineVersions"]]
+
+        self.assertEqual(listed(osaka, "13.3"), [])
+        self.assertEqual(listed(self.rds, "13.3"), ["13.3"])
+        self.assertEqual(listed(osaka, "16.4"), ["16.4"])
+
+    def test_a_replica_is_promoted_to_an_instance_of_its_own(self):
+        osaka = client("rds", OSAKA)
+
+        def source():
+            found = osaka.describe_db_instances(DBInstanceIdentifier="orders-replica")
+            return found["DBInstances"][0].get("ReadReplicaSourceDBInstanceIdentifier")
+
+        self.assertEqual(source(), f"arn:aws:rds:{TOKYO}:{HOME}:db:orders-db")
+        osaka.promote_read_replica(DBInstanceIdentifier="orders-replica")
+        wait_for(lambda: source() is None)
+        again = osaka.promote_read_replica
+        self.refuses("InvalidDBInstanceState", 400, again, DBInstanceIdentifier="orders-replica")
 
 
 class Volumes(Conformance):

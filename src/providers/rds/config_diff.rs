@@ -325,7 +325,7 @@ fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 fn said(value: Option<&Value>) -> String {
-    value.map_or_else(|| "none set".to_owned(), text)
+    value.map_or_else(|| "none".to_owned(), text)
 }
 
 /// A value as a person writes it.
