@@ -1,9 +1,9 @@
 //! Answers from another process: `redrill approve` and `redrill reject`.
 
 use super::files::{Files, Response};
+use super::request::{Answered, Request};
 use super::signature::{self, Unverified};
 use super::sts::SignedRequest;
-use super::{Answered, Request};
 use crate::error::Error;
 use crate::ids::StepId;
 use crate::journal::Approval;

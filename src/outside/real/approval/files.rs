@@ -1,6 +1,6 @@
 //! The two files of a question: the open question, and the one answer to it.
 
-use super::Request;
+use super::request::Request;
 use super::sts::SignedRequest;
 use crate::ids::{Digest, StepId};
 use crate::journal::Approval;

@@ -1,6 +1,6 @@
 //! Signed answers: SSH signatures, made and verified by OpenSSH itself, whose rules for allowed signers people know.
 
-use super::Request;
+use super::request::Request;
 use crate::journal::ApprovalProof;
 use crate::outside::real::command;
 use crate::outside::{CommandRequest, OutsideError};

@@ -1,7 +1,10 @@
 mod with_aws;
 
 use super::*;
+use crate::ids::{RunId, StepId};
+use crate::journal::{ApprovalProof, ApproverIdentity};
 use crate::limits;
+use crate::outside::is_same_person;
 use std::fs;
 use std::future::Future;
 
