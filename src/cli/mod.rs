@@ -4,7 +4,7 @@ mod args;
 
 pub use args::{
     AbortArgs, ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs,
-    Format, IamArgs, IamDocument, PlanArgs, PreflightArgs, ReapArgs, ReportArgs, ReportFormat,
-    ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand, ScenarioArgs, SchemaArgs,
-    ServeArgs, ShowArgs, SteerArgs, TargetArgs, TrustKind,
+    Format, IamArgs, IamDocument, OperationsArgs, PlanArgs, PreflightArgs, ReapArgs, ReportArgs,
+    ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand, ScenarioArgs,
+    SchemaArgs, ServeArgs, ShowArgs, SteerArgs, TargetArgs, TrustKind,
 };

@@ -10,9 +10,12 @@ mod http;
 mod mysql;
 mod postgres;
 mod terminal;
+mod user;
 mod values;
 
 pub use approval::{GivenAnswer, answer_approval};
+pub use mysql::reads;
+pub use user::this_user;
 
 use super::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseEngine, DatabaseLogin,

@@ -1,7 +1,7 @@
 use super::db_instance::describe_instance;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, SiteUse, StepContext, StepError,
 };
 use crate::client;
 use crate::journal::{Check, FailureClass, Finding, Severity};
@@ -144,6 +144,10 @@ impl Action for CaptureConfig {
             cx.finding(no_backups(&input.instance)).await?;
         }
         Ok(captured)
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        InputProblem::empty(given, "instance").into_iter().collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

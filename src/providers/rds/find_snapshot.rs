@@ -4,8 +4,8 @@ use super::choice::{
 };
 use super::snapshot::snapshots_of;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, Proof, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::journal::{Check, Measure, RecoveryPoint};
 use crate::providers::backups::{
@@ -169,6 +169,12 @@ impl Action for FindSnapshot {
             cx.recovery_point(point).await?;
         }
         Ok(output)
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let times =
+            ["schedule", "max_age"].into_iter().filter_map(|p| InputProblem::no_time(given, p));
+        InputProblem::empty(given, "of").into_iter().chain(times).collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

@@ -2,8 +2,8 @@ use super::db_instance::{DbInstanceKind, INSTANCES};
 use super::fidelity::{Progress, compare, progress_of};
 use super::snapshot::{Snapshot, describe_snapshot};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Look, Permission,
-    Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem, Look,
+    Permission, Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
 };
 use crate::client;
 use crate::journal::{ClockPoint, Finding, Severity};
@@ -179,6 +179,11 @@ impl Action for RestoreSnapshot {
         Ok(told(name, &ready.instance, available_after))
     }
 
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let empty = ["snapshot", "class"].into_iter().filter_map(|p| InputProblem::empty(given, p));
+        empty.chain(InputProblem::reserved_tags(given)).collect()
+    }
+
     fn grants(&self, given: &Given) -> Vec<Grant> {
         super::grants::restore_snapshot(given, self.facts().permissions)
     }
@@ -270,17 +275,13 @@ fn restore_request(
         .set_iops(input.iops)
         .set_port(input.port.map(i32::from))
         .set_enable_iam_database_authentication(input.iam_auth)
-        .set_tags(Some(tags(cx, &input.tags)?)))
+        .set_tags(Some(tags(cx, &input.tags))))
 }
 
-fn tags(cx: &StepContext, wanted: &BTreeMap<String, String>) -> Result<Vec<Tag>, StepError> {
-    let reserved = |name: &&String| name.starts_with("redrill:") || name.starts_with("aws:");
-    if let Some(name) = wanted.keys().find(reserved) {
-        return Err(StepError::broken(format!("the tag name {name} is reserved: choose another")));
-    }
+fn tags(cx: &StepContext, wanted: &BTreeMap<String, String>) -> Vec<Tag> {
     let wanted = wanted.iter().map(|(name, value)| (name.clone(), value.clone()));
     let all = cx.tags().into_iter().chain(wanted);
-    Ok(all.map(|(name, value)| Tag::builder().key(name).value(value).build()).collect())
+    all.map(|(name, value)| Tag::builder().key(name).value(value).build()).collect()
 }
 
 /// An instance that is ready, and the bracket of looks in which it became so (UTC).

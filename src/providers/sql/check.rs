@@ -1,8 +1,8 @@
 use super::input::{Input, QueryInput, Target};
 use super::judge::{NoValue, json, one_value, population, shown, vacuous, watermark};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Look, Permission,
-    Phase, Probe, Proof, SiteUse, StepContext, StepError, WaitPlan,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem, Look,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError, WaitPlan,
 };
 use crate::expectation::{Expectation, ValueKind};
 use crate::journal::{Check, ClockPoint, Measure, Outcome, RecoveryPoint};
@@ -125,6 +125,10 @@ impl Action for SqlCheck {
             connected_to: target.shown,
             readable_after: asking.readable_after.map(HumanDuration),
         })
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        super::problems::problems(given)
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

@@ -9,6 +9,8 @@ mod check;
 mod credentials;
 mod input;
 mod judge;
+mod problems;
+mod statement;
 #[cfg(test)]
 mod tests;
 
