@@ -1,5 +1,6 @@
 use super::{
-    ActionFacts, ByHand, Given, Grant, HandInput, Probe, ResourceKind, StepContext, StepError,
+    ActionFacts, ByHand, Given, Grant, HandInput, InputProblem, Probe, ResourceKind, StepContext,
+    StepError,
 };
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
@@ -37,6 +38,13 @@ pub trait Action: Send + Sync + 'static {
     /// How a person does the same.
     fn by_hand(&self, input: &HandInput) -> ByHand;
 
+    /// What is wrong with an input beyond what its schema says, as far as the input is known: a pure function, nobody is
+    /// asked. It decides before the run, when the scenario is checked, and again when the step starts.
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let _ = given;
+        Vec::new()
+    }
+
     /// What a step needs of IAM, where and on what: permissions of the facts and of what it makes. What an input does not
     /// ask for is left out.
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -70,6 +78,7 @@ trait ErasedAction: Send + Sync {
         input: Value,
     ) -> BoxFuture<'a, Result<Value, StepError>>;
     fn by_hand(&self, input: &HandInput) -> ByHand;
+    fn check_input(&self, given: &Given) -> Vec<InputProblem>;
     fn grants(&self, given: &Given) -> Vec<Grant>;
     fn preflight_grants(&self, given: &Given) -> Vec<Grant>;
     fn preflight<'a>(
@@ -86,6 +95,12 @@ impl<A: Action> ErasedAction for A {
         input: Value,
     ) -> BoxFuture<'a, Result<Value, StepError>> {
         Box::pin(async move {
+            let scenario = &context.facts.scenario;
+            let (step, at) = (context.step.clone(), context.at.clone());
+            let given = Given::new(scenario, step, at, input.clone());
+            if let Some(problem) = Action::check_input(self, &given).into_iter().next() {
+                return Err(problem.into());
+            }
             let input = serde_json::from_value(input)
                 .map_err(|e| StepError::broken(format!("the resolved input does not fit: {e}")))?;
             let output = Action::run(self, context, input).await?;
@@ -96,6 +111,10 @@ impl<A: Action> ErasedAction for A {
 
     fn by_hand(&self, input: &HandInput) -> ByHand {
         Action::by_hand(self, input)
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        Action::check_input(self, given)
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -131,7 +150,7 @@ impl ActionEntry {
     /// Runs it with an input whose references are resolved.
     ///
     /// # Errors
-    /// Those of the action; [`crate::journal::FailureClass::Broken`] when the input does not fit its schema.
+    /// Those of the action; [`crate::journal::FailureClass::Broken`] when the input does not fit its schema, or cannot work.
     pub async fn run(&self, context: &StepContext, input: Value) -> Result<Value, StepError> {
         self.erased.run(context, input).await
     }
@@ -139,6 +158,11 @@ impl ActionEntry {
     /// How a person does the same.
     pub fn by_hand(&self, input: &HandInput) -> ByHand {
         self.erased.by_hand(input)
+    }
+
+    /// What is wrong with an input, as far as it is known.
+    pub fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        self.erased.check_input(given)
     }
 
     /// What a step needs of IAM, where and on what.

@@ -138,6 +138,10 @@ impl Progress {
                 plan.what
             )));
         }
+        if plan.limit.is_zero() {
+            let text = format!("{} did not come at the one attempt: {state}", plan.what);
+            return Err(StepError::timed_out(text));
+        }
         if elapsed >= plan.limit {
             return Err(StepError::timed_out(format!(
                 "{} took longer than {}; last seen: {state}",

@@ -252,7 +252,7 @@ impl Observer for Progress {
                 self.line(at, &format!("{word} {step}: {why}"));
             }
             Event::ResourceOwned { key, id } => self.line(at, &format!("made         {key}: {id}")),
-            Event::ResourceReleased { key, how } => {
+            Event::ResourceReleased { key, how, .. } => {
                 self.line(at, &format!("released     {key}: {how}"))
             }
             Event::ResourceLeft { key, why, .. } => {

@@ -32,7 +32,8 @@ pub(super) fn show(ended: &Ended, format: Format, output: &Output) -> Result<Exi
         Format::Json => output.json(&ended.report)?,
         Format::Text => output.print(&ended.summary(output))?,
     }
-    Ok(ended.report.exit_code())
+    ended.complain(output);
+    Ok(ended.exit_code())
 }
 
 /// Goes on with a run whose process ended early; with an order, that comes before everything else.

@@ -9,7 +9,7 @@ use super::world::{self, Target};
 use crate::action::{Registry, RunFacts};
 use crate::client;
 use crate::engine::{self, Drive, DriveError, Keep, Message, Orders, World};
-use crate::error::{Error, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::ids::{RunId, SiteName};
 use crate::journal::{Event, FORMAT, Journal, Moment, RunState};
 use crate::plan::Plan;
@@ -42,6 +42,8 @@ pub(super) struct NewRun<'a> {
 pub(super) struct Ended {
     pub(super) report: Report,
     pub(super) html: PathBuf,
+    /// Why the reports could not be written, if so. The journal holds everything that they are made of.
+    pub(super) unwritten: Option<Error>,
     /// Hooks that could not tell anybody of the end.
     pub(super) untold: Vec<String>,
 }
@@ -49,11 +51,27 @@ pub(super) struct Ended {
 impl Ended {
     /// What the terminal shows at the end.
     pub(super) fn summary(&self, output: &Output) -> String {
-        let mut text = render::terminal(&self.report, output.color, &self.html);
+        let place = self.unwritten.is_none().then_some(&*self.html);
+        let mut text = render::terminal(&self.report, output.color, place);
         for line in &self.untold {
             text.push_str(&format!("\n{line}"));
         }
         text
+    }
+
+    /// How the process should end: a run whose reports could not be written leaves less behind than it should.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        let unwritten = self.unwritten.as_ref().map(Error::exit_code);
+        ExitCode::worst(std::iter::once(self.report.exit_code()).chain(unwritten))
+    }
+
+    /// Says what could not be written, behind the verdict, which is not lost with it.
+    pub(super) fn complain(&self, output: &Output) {
+        let Some(error) = &self.unwritten else { return };
+        output.note(&format!("error: {error}"));
+        if let Some(help) = error.help_text() {
+            output.note(&format!("help: {help}"));
+        }
     }
 }
 
@@ -313,11 +331,21 @@ pub(super) fn write_reports(
     earlier: &[EarlierRun],
 ) -> Result<Ended> {
     let report = report_of(folder, registry, earlier)?;
-    let html = folder.write("report.html", &render::html(&report)?)?;
-    folder.write("report.md", &render::markdown(&report)?)?;
-    folder.write("report.json", &render::json(&report)?)?;
-    folder.write("junit.xml", &render::junit(&report)?)?;
-    Ok(Ended { report, html, untold: Vec::new() })
+    let written = write_all(folder, &report).map_err(|error| {
+        let again =
+            format!("the verdict stands; free some space, then: redrill report {}", folder.name());
+        error.help(again)
+    });
+    let html = folder.path.join("report.html");
+    Ok(Ended { report, html, unwritten: written.err(), untold: Vec::new() })
+}
+
+fn write_all(folder: &RunFolder, report: &Report) -> Result<()> {
+    folder.write("report.html", &render::html(report)?)?;
+    folder.write("report.md", &render::markdown(report)?)?;
+    folder.write("report.json", &render::json(report)?)?;
+    folder.write("junit.xml", &render::junit(report)?)?;
+    Ok(())
 }
 
 /// What a run means, from its journal alone.

@@ -218,6 +218,24 @@ impl RunFolder {
         Ok(Stored { folder: self.clone(), plan, contents, state })
     }
 
+    /// What is said when the scenario beside the journal is not the one of the run: it is no part of the evidence then.
+    pub(super) fn scenario_differs(&self, plan: &Plan) -> Option<String> {
+        let path = self.path.join("scenario.yaml");
+        let what = match limits::read_file(&path, limits::FILE_BYTES) {
+            Ok(text) if Digest::of(&text) == plan.scenario_digest => return None,
+            Ok(_) => {
+                "was changed after the run: its digest is not the one in the journal".to_owned()
+            }
+            Err(error) => format!(
+                "cannot be read ({error}), so it cannot be compared with the digest in the journal"
+            ),
+        };
+        Some(format!(
+            "warning: {} {what}; the plan and the report are those of the run all the same",
+            path.display()
+        ))
+    }
+
     pub(super) fn fold(&self, records: &[Record]) -> Result<RunState> {
         RunState::of(records).map_err(|e| self.refused(&e))
     }

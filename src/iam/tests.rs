@@ -16,7 +16,7 @@ const SCENARIOS: [&str; 6] = [
 fn plan_of(scenario: &str) -> Plan {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scenarios/{scenario}.yaml"));
     let registry = providers::registry();
-    let loaded = scenario::load(&path, &registry).unwrap();
+    let loaded = scenario::load(&path, &registry);
     let options = Options { mode: RunMode::Drill, ..Options::default() };
     plan::compile(&loaded.scenario.unwrap(), loaded.source.digest(), &registry, options).unwrap()
 }

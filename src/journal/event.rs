@@ -1,6 +1,6 @@
 use super::facts::{
-    Approval, Check, ClockPoint, Failure, Finding, Inventory, InventoryTime, Moment, Outcome,
-    RecoveryPoint, ResourceKey, StepResult, Wait, WorldKind,
+    Approval, CallSeen, Check, ClockPoint, Failure, Finding, Inventory, InventoryTime, Moment,
+    Outcome, RecoveryPoint, ResourceKey, StepResult, Wait, WorldKind,
 };
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::time::HumanDuration;
@@ -180,6 +180,9 @@ pub enum Event {
         key: ResourceKey,
         /// `deleted`, `never made`, `already gone`.
         how: String,
+        /// The calls that were made to find that out, and to remove it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        calls: Vec<CallSeen>,
     },
     /// A resource could not be removed, or is kept on purpose.
     ResourceLeft {
@@ -191,6 +194,9 @@ pub enum Event {
         kept: bool,
         /// The command that deletes it by hand.
         command: String,
+        /// The calls that were made for it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        calls: Vec<CallSeen>,
     },
     /// What the run can make was listed where it can make it: before the first step, and after everything was released.
     InventoryTaken {

@@ -1,6 +1,7 @@
+use super::grants::marked;
 use super::inputs::inputs;
 use super::{Plan, PlannedStep};
-use crate::action::{Phase, Registry};
+use crate::action::{Given, Phase, Registry};
 use crate::error::{Error, Result};
 use crate::expectation::{Expectation, ValueKind};
 use crate::ids::{Digest, SiteName, StepId};
@@ -118,7 +119,8 @@ pub fn compile(
     }
     let names = outside.with("vars", object(&vars));
     let actions = scenario.steps.iter().map(|step| step.uses.clone()).collect::<BTreeSet<_>>();
-    let planner = Planner { registry, names, validators: Validators::of(registry, actions) };
+    let validators = Validators::of(registry, actions);
+    let planner = Planner { registry, names, validators, canaries: &scenario.guard.canaries };
     let mut steps = Vec::new();
     for step in &scenario.steps {
         match planner.step(step) {
@@ -167,6 +169,7 @@ struct Planner<'a> {
     registry: &'a Registry,
     names: Names,
     validators: Validators,
+    canaries: &'a [String],
 }
 
 impl Planner<'_> {
@@ -187,6 +190,17 @@ impl Planner<'_> {
             let lines = problems.into_iter().map(|problem| {
                 let expected = problem.expected.map(|e| format!("; expected {e}"));
                 format!("step {id}: {}{}", problem.message, expected.unwrap_or_default())
+            });
+            return Err(lines.collect());
+        }
+        let timeout = step.timeout.unwrap_or_else(|| action.facts.timeout.into());
+        let given = Given::new("", id.clone(), step.at.clone(), marked(&with));
+        let given = given.in_time(timeout).with_canaries(self.canaries.iter().cloned());
+        let problems = action.check_input(&given);
+        if !problems.is_empty() {
+            let lines = problems.iter().map(|problem| {
+                let help = problem.help.as_ref().map(|help| format!(" ({help})"));
+                format!("[RD223] step {id}: {problem}{}", help.unwrap_or_default())
             });
             return Err(lines.collect());
         }
@@ -230,7 +244,7 @@ impl Planner<'_> {
             gate: step
                 .gate
                 .or((phase == Phase::Verify && step.watch.is_none()).then_some(Gate::Assurance)),
-            timeout: step.timeout.unwrap_or_else(|| facts.timeout.into()),
+            timeout,
             retry: step.retry.clone().unwrap_or_else(RetryPolicy::once),
             on_failure: step.on_failure,
             when,

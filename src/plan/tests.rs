@@ -136,6 +136,8 @@ fn the_outline_shows_what_will_happen_where() {
         "asks a person: ask",
         "permissions at primary: db:Describe",
         "∥ deeper",
+        "with instance: orders-db",
+        "named redrill-orders-db-…-restore",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }

@@ -88,6 +88,7 @@ pub fn report(
         }
     }
     deviations.extend(rules::resource_deviations(&resources));
+    rules::of_an_incident(plan, &fold, &resources, &mut deviations);
     let rules = rules::rules(plan, &fold, &objectives, (&resources, &inventory));
     let verdict = rules.iter().map(|rule| rule.effect).max().unwrap_or(Verdict::Inconclusive);
     let mut history: Vec<_> =
@@ -244,6 +245,7 @@ fn exit_report(
         verdict,
         left_behind,
         cancelled_by,
+        incident: fold.incident.is_some(),
         unfinished: fold.finished.is_none(),
         refused: refused.into_iter().map(|(_, text)| text).collect(),
     }

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod after_a_run;
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod bad_input;
@@ -25,6 +27,8 @@ mod hostile_limits;
 mod hostile_secrets;
 #[cfg(test)]
 mod hostile_targets;
+#[cfg(test)]
+mod inputs;
 #[cfg(test)]
 mod ladder;
 #[cfg(test)]

@@ -287,7 +287,11 @@ async fn an_instance_is_restored_changed_and_deleted_only_under_the_name_of_the_
     passes!(rig, delete().skip_final_snapshot(true).delete_automated_backups(true));
     // Once a look-up has said that it is gone, the name is not the run's any more.
     let how = "deleted".to_owned();
-    let gone = Event::ResourceReleased { key: key("rds.db_instance", "redrill-orders"), how };
+    let gone = Event::ResourceReleased {
+        key: key("rds.db_instance", "redrill-orders"),
+        how,
+        calls: Vec::new(),
+    };
     rig.on_disk(&[gone]);
     let said = refused!(rig, delete().skip_final_snapshot(true));
     assert!(said.contains("its ledger says deleted"), "{said}");

@@ -83,12 +83,22 @@ fn events(model: &Model) -> Vec<Event> {
             Stage::Owned => events.push(Event::ResourceOwned { key, id }),
             Stage::Released => {
                 events.push(Event::ResourceOwned { key: key.clone(), id });
-                events.push(Event::ResourceReleased { key, how: "deleted".to_owned() });
+                events.push(Event::ResourceReleased {
+                    key,
+                    how: "deleted".to_owned(),
+                    calls: Vec::new(),
+                });
             }
             Stage::Left => {
                 events.push(Event::ResourceOwned { key: key.clone(), id });
                 let (why, command) = (String::new(), String::new());
-                events.push(Event::ResourceLeft { key, why, kept: true, command });
+                events.push(Event::ResourceLeft {
+                    key,
+                    why,
+                    kept: true,
+                    command,
+                    calls: Vec::new(),
+                });
             }
         }
     }

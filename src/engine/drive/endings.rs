@@ -47,12 +47,13 @@ impl Loop<'_> {
             Holding::Released { .. } | Holding::Left { .. } => return false,
         };
         let kind = self.registry.resource_kind(&key.kind).cloned();
-        let context = self.context(step, Some(key.site.clone()), CallLog::default());
+        let calls = CallLog::default();
+        let context = self.context(step, Some(key.site.clone()), calls.clone());
         let keep = if incident { self.keep.in_an_incident() } else { self.keep };
         self.under_way.push(UnderWay::Release(key.clone()));
         self.tasks.spawn(async move {
             let released = release(&context, kind.as_deref(), &key, &holding, keep).await;
-            Ended::Release(key, released)
+            Ended::Release(key, released, calls)
         });
         true
     }
@@ -84,12 +85,15 @@ impl Loop<'_> {
                 self.under_way.retain(|u| *u != UnderWay::Step(step.clone()));
                 self.step_ended(step, attempt, &calls)
             }
-            Ended::Release(key, released) => {
+            Ended::Release(key, released, calls) => {
                 self.under_way.retain(|u| *u != UnderWay::Release(key.clone()));
+                let calls = calls.seen();
                 let event = match released {
-                    Released::Gone(how) => Event::ResourceReleased { key, how: how.to_owned() },
+                    Released::Gone(how) => {
+                        Event::ResourceReleased { key, how: how.to_owned(), calls }
+                    }
                     Released::Left { why, kept, command, .. } => {
-                        Event::ResourceLeft { key, why, kept, command }
+                        Event::ResourceLeft { key, why, kept, command, calls }
                     }
                 };
                 self.stage(event)

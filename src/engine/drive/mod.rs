@@ -169,7 +169,7 @@ enum UnderWay {
 
 enum Ended {
     Step(StepId, Attempt, CallLog),
-    Release(ResourceKey, Released),
+    Release(ResourceKey, Released, CallLog),
     Inventory(InventoryTime, Vec<Inventory>),
 }
 

@@ -12,9 +12,12 @@ mod mysql;
 mod own_schema;
 mod postgres;
 mod terminal;
+mod user;
 mod values;
 
 pub use approval::{GivenAnswer, RunIdentity, ShownBy, answer_approval};
+pub use mysql::reads;
+pub use user::this_user;
 
 use super::ladder::{OwnSchema, SchemaState, SchemaWork};
 use super::{

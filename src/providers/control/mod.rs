@@ -3,8 +3,8 @@
 //! Main type: [`Approve`]. How a person is reached belongs to [`crate::outside`].
 
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Phase, Registry, SiteUse,
-    StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, HandInput, InputProblem, Phase,
+    Registry, SiteUse, StepContext, StepError,
 };
 use crate::journal::{Approval, Event};
 use crate::outside::{
@@ -153,6 +153,12 @@ impl Action for Approve {
         }
         let waited = context.clock.elapsed().saturating_sub(began).into();
         Ok(Output { approved_by: approval.by, waited })
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let within = InputProblem::no_time(given, "within");
+        let within = within.or_else(|| InputProblem::beyond_the_step(given, "within"));
+        InputProblem::empty(given, "ask").into_iter().chain(within).collect()
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

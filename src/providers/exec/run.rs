@@ -1,8 +1,8 @@
 use super::effect::{EffectName, ExecEffect, ending, said};
-use super::input::{Input, Parse, by_hand};
+use super::input::{Input, Parse, by_hand, problems};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Phase, ResourceKind, SiteUse,
-    StepContext, StepError, own,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, HandInput, InputProblem, Phase,
+    ResourceKind, SiteUse, StepContext, StepError, own,
 };
 use crate::journal::{Check, Outcome, ResourceKey};
 use crate::limits::PROGRAM_OUTPUT_BYTES;
@@ -104,6 +104,10 @@ impl Action for ExecRun {
             truncated: reply.truncated,
             json,
         })
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        problems(given)
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

@@ -142,15 +142,20 @@ async fn wrong_input_is_refused_before_anything_runs() {
     for (wrong, why) in [
         (json!({"argv": [], "effect": "none"}), "a program is needed"),
         (json!({"argv": ["a"], "effect": "own", "undo": ["b"]}), "find: effect: own needs it"),
+        (json!({"argv": ["a"], "effect": "own", "find": ["f"], "undo": []}), "undo: a program"),
         (json!({"argv": ["a"], "effect": "none", "stdout_matches": "("}), "stdout_matches"),
         (json!({"argv": ["a"], "effect": "external", "hold": "required"}), "for effect: none"),
+        (json!({"argv": ["a"], "effect": "none", "stdout_matches": ""}), "would check nothing"),
         (
             json!({"argv": ["a"], "effect": "own", "find": ["f"], "undo": ["u", "x".repeat(5000)]}),
             "longer than 4096 bytes",
         ),
     ] {
         let (context, outside, recorder) = context(FakeOutside::default());
-        let error = ExecRun.run(&context, input(wrong)).await.unwrap_err();
+        let mut registry = Registry::default();
+        registry.action(ExecRun);
+        let action = registry.get("exec.run").unwrap();
+        let error = action.run(&context, wrong).await.unwrap_err();
         assert!(error.to_string().contains(why), "{error}");
         assert!(outside.commands_seen.lock().unwrap().is_empty());
         assert!(recorder.events().is_empty());

@@ -1,8 +1,8 @@
 use super::config::{DbConfig, changed_parameters, sorted};
 use super::db_instance::describe_instance;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, SiteUse, StepContext, StepError,
 };
 use crate::journal::{Check, Finding, Severity};
 use crate::time::{ByteSize, HumanDuration};
@@ -150,6 +150,10 @@ impl Action for CaptureConfig {
             cx.finding(no_backups(&input.instance)).await?;
         }
         Ok(captured)
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        InputProblem::empty(given, "instance").into_iter().collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

@@ -5,8 +5,8 @@ use super::choice::{
 use super::engine_versions::{Offer, named, offer_of};
 use super::snapshot::{Sought, snapshots};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, Proof, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::journal::{Check, Measure, RecoveryPoint};
 use crate::providers::backups::{
@@ -212,6 +212,12 @@ impl Action for FindSnapshot {
             cx.recovery_point(point).await?;
         }
         Ok(output)
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let times =
+            ["schedule", "max_age"].into_iter().filter_map(|p| InputProblem::no_time(given, p));
+        InputProblem::empty(given, "of").into_iter().chain(times).collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

@@ -2,8 +2,8 @@ use super::restoring::{Restored, checks_of_a_restore, restore};
 use super::snapshot::{Snapshot, describe_snapshot};
 use super::wishes::{Wishes, ask_for};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, SiteUse, StepContext, StepError,
 };
 use crate::client;
 use aws_sdk_rds::types::DbInstance;
@@ -85,6 +85,11 @@ impl Action for RestoreSnapshot {
             Ok(arn.map(str::to_owned))
         };
         restore(cx, &input.wishes, &origin, create).await
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let empty = ["snapshot", "class"].into_iter().filter_map(|p| InputProblem::empty(given, p));
+        empty.chain(InputProblem::reserved_tags(given)).collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

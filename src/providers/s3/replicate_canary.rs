@@ -3,9 +3,10 @@ use super::by_hand;
 use super::canary_object::{CanaryObjectKind, KIND, RUN_MARK, arn, resource_name};
 use super::judge::SourceStatus;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Look, Permission,
-    Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem, Look,
+    Permission, Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
 };
+use crate::aws::lies_in;
 use crate::ids::{Digest, SiteName};
 use crate::journal::{Check, Event, FailureClass, Finding, ResourceKey, Severity};
 use crate::time::{ByteSize, HumanDuration};
@@ -133,6 +134,13 @@ impl Action for ReplicateCanary {
         canary.output(arrived).await
     }
 
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let empty = ["source", "replica"].into_iter().filter_map(|p| InputProblem::empty(given, p));
+        let within = InputProblem::no_time(given, "within");
+        let within = within.or_else(|| InputProblem::beyond_the_step(given, "within"));
+        empty.chain(within).chain(outside_of_the_guard(given)).collect()
+    }
+
     fn grants(&self, given: &Given) -> Vec<Grant> {
         super::grants::replicate_canary(given, self.facts().permissions)
     }
@@ -144,6 +152,28 @@ impl Action for ReplicateCanary {
     fn by_hand(&self, input: &HandInput) -> ByHand {
         by_hand::replicate_canary(input)
     }
+}
+
+/// Buckets in which the guard lets no canary be written.
+fn outside_of_the_guard(given: &Given) -> Vec<InputProblem> {
+    let Some(places) = &given.canaries else { return Vec::new() };
+    let usual = canary_prefix();
+    let prefix = match given.text("prefix") {
+        Some(prefix) => prefix,
+        None if given.has("prefix") => return Vec::new(),
+        None => &usual,
+    };
+    let is_outside = |path: &&str| {
+        // Any name will do: only its place is looked at.
+        let name = given.text(path).map(|bucket| format!("{bucket}/{prefix}canary"));
+        name.is_some_and(|name| !places.iter().any(|place| lies_in(&name, place)))
+    };
+    let problem = |path: &str| {
+        let place = format!("{}/{prefix}", given.text(path).unwrap_or_default());
+        InputProblem::at(path, format!("{path}: guard.canaries does not name {place}"))
+            .help(format!("if a canary may be written there, add {place} to guard.canaries"))
+    };
+    ["source", "replica"].into_iter().filter(is_outside).map(problem).collect()
 }
 
 const ABOUT: &str = "\

@@ -115,7 +115,8 @@ impl Action for TryWrite {
         context.check(Check::made(NAME, EXPECTED, "the row that was written", true)).await?;
         OwnSchemaKind.remove(context, &key, &id).await?;
         if OwnSchemaKind.find(context, &key, Some(&id)).await? == Found::Gone {
-            let released = Event::ResourceReleased { key, how: "deleted".to_owned() };
+            let (how, calls) = ("deleted".to_owned(), Vec::new());
+            let released = Event::ResourceReleased { key, how, calls };
             context.recorder.record(released).await?;
         }
         Ok(TryWriteOutput { schema })

@@ -171,6 +171,10 @@ impl Shape<'_> {
             diagnostic.expected = words.expected;
         }
         diagnostic.help = words.help;
+        if pointer == "/redrill" {
+            let help = "this program reads version 1 of the language: write redrill: 1, or take a newer program";
+            diagnostic.help = Some(help.to_owned());
+        }
         diagnostic
     }
 

@@ -283,17 +283,8 @@ fn decision(line: &str) -> Option<Approval> {
     Some(Approval { approved, by: user(), identified_by, comment, proof: None, identity: None })
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "who sits at the terminal is known to the system only"
-)]
-fn known_user() -> Option<String> {
-    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    named.filter(|name| !name.is_empty())
-}
-
 fn user() -> String {
-    known_user().unwrap_or_else(|| UNKNOWN_USER.to_owned())
+    super::this_user().unwrap_or_else(|| UNKNOWN_USER.to_owned())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ fn mistakes_of_shape_are_found_at_their_place() {
     );
     one("name: orders-db\n", "name: Orders\n", "RD008", "Orders", "matches");
     one("redrill: 1", "redrill: 2", "RD009", "2", "at most 1");
+    one("redrill: 1", "redrill: 2", "RD009", "2", "reads version 1 of the language");
     one("\"111111111111\"", "111111111111", "RD005", "111111111111", "quote it");
     one("attempts: 2", "attempts: 0", "RD009", "0", "at least 1");
     one("measure: data", "measure: [data]", "RD005", "measure", "text");
