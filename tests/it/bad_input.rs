@@ -40,12 +40,14 @@ fn a_file_that_is_not_there_is_named() {
     let program = Program::new();
     for verb in [
         &["run", "nothing.yaml", "--sandbox"][..],
-        &["check", "nothing.yaml"],
         &["plan", "nothing.yaml"],
         &["runbook", "nothing.yaml"],
     ] {
         program.run(verb).says(3, &["nothing.yaml cannot be read", "No such file"]);
     }
+    let checked = program.run(&["check", "nothing.yaml"]);
+    assert_eq!(checked.code, 3);
+    assert!(checked.stdout.contains("No such file"), "{}", checked.stdout);
     std::fs::create_dir(program.path("empty")).unwrap();
     program.run(&["run", "empty", "--sandbox"]).says(3, &["there is no scenario in empty"]);
     assert!(!program.path("runs").exists());

@@ -16,7 +16,7 @@ guard: { write: [dr, primary], canaries: [uploads/canary/] }
 /// What is found in a scenario with a gate and one step more, which is written as the inside of a flow mapping.
 fn found(step: &str) -> Vec<Diagnostic> {
     let gate = "{ id: g, uses: http.check, gate: acceptance, with: { url: \"http://x/\" } }";
-    let text = format!("{HEAD}steps:\n  - {gate}\n  - {{ id: x, {step} }}\n");
+    let text = format!("{HEAD}steps:\n  - {gate}\n  - {{ id: x, required: false, {step} }}\n");
     load_text(Source::new("one.yaml", text), &redrill::providers::registry()).diagnostics
 }
 
@@ -29,7 +29,7 @@ fn one(step: &str, code: &str, place: &str, words: &str) {
     let said = said.into_iter().flatten().cloned().collect::<Vec<_>>().join(" | ");
     assert_eq!(only.code, code, "{step}: {said}");
     assert!(said.contains(words), "{step}: {said}");
-    let line = format!("  - {{ id: x, {step} }}");
+    let line = format!("  - {{ id: x, required: false, {step} }}");
     let column = line.find(place).map(|at| line[..at].chars().count() + 1);
     assert_eq!((only.line, Some(only.column)), (11, column), "{step}: {said}");
 }
@@ -72,7 +72,7 @@ fn regression_wrong_inputs_of_http_check_are_found() {
     one(long, "RD223", "1h", "the step ends after 1m");
     sound("uses: http.check, timeout: 2h, with: { url: 'http://x', within: 1h }");
     // What comes from an earlier step is known only on the day.
-    sound("uses: http.check, with: { url: '{{steps.g.status}}' }");
+    sound("uses: http.check, with: { url: '{{str steps.g.status}}' }");
 }
 
 #[test]

@@ -359,7 +359,7 @@ impl Workshop {
             "canary".to_owned(),
             "s3.replicate_canary",
             "prepare",
-            format!("{{ {both}, within: 40m }}"),
+            format!("{{ {both}, within: 25m }}"),
         );
         canary.at = Some("primary");
         canary.design = if wrong { Design::Fails } else { Design::Passes };

@@ -204,7 +204,9 @@ fn judge(known: &Known, intended: Option<Value>, found: Option<Value>, terms: &T
         (Some(intended), None) if !may_be_nothing => {
             return unverified(text(intended), "RDS does not say it of the instance");
         }
-        (intended, found) => (said(intended.as_ref()), said(found.as_ref())),
+        (intended, found) => {
+            (said(known.item, intended.as_ref()), said(known.item, found.as_ref()))
+        }
     };
     let difference = difference(known, intended.as_ref(), found.as_ref(), terms);
     let Some(observed) = difference.map(|words| words.unwrap_or_else(|| observed.clone())) else {
@@ -324,8 +326,14 @@ fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }
 
-fn said(value: Option<&Value>) -> String {
-    value.map_or_else(|| "none".to_owned(), text)
+fn said(item: Item, value: Option<&Value>) -> String {
+    match value {
+        None => "none".to_owned(),
+        Some(value) => match value.as_u64().filter(|_| item == Storage) {
+            Some(bytes) => ByteSize(bytes).to_string(),
+            None => text(value),
+        },
+    }
 }
 
 /// A value as a person writes it.
