@@ -125,12 +125,18 @@ fn server_identity_only_another_person_who_may_answer_does_and_no_signature_stay
 #[test]
 fn server_identity_a_session_of_a_role_answers_and_its_token_is_not_written_down() {
     let waiting = Waiting::start();
-    let profile = "[profile commander]\nrole_arn = arn:aws:iam::123456789012:role/commander\n\
-                   role_session_name = hanako\ncredential_source = Environment\nregion = eu-west-3\n";
+    let [key, secret] = &waiting.moto.keys["approver"];
+    let profiles = format!(
+        "[profile approver]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n\
+         [profile commander]\nrole_arn = arn:aws:iam::123456789012:role/commander\n\
+         role_session_name = hanako\nsource_profile = approver\nregion = eu-west-3\n"
+    );
     let file = waiting.drills.path("aws-config");
-    std::fs::write(&file, profile).unwrap();
+    std::fs::write(&file, profiles).unwrap();
     let sts = waiting.moto.address.clone();
     let answer = waiting.answer("approver", |command| {
+        // Keys in the environment would come first.
+        command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
         command.env("AWS_CONFIG_FILE", &file).env("AWS_PROFILE", "commander");
         command.env("AWS_ENDPOINT_URL_STS", sts);
     });
