@@ -20,7 +20,7 @@ steps:
     uses: control.approve
     with:
       ask: "Cut over?"
-      within: 60s
+      within: 10m
       second_person: true
       identified_by:
         principals:
@@ -40,7 +40,16 @@ steps:
 struct Waiting {
     drills: Drills,
     moto: Enforced,
-    run: Child,
+    run: Option<Child>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(mut run) = self.run.take() {
+            let _gone = run.kill();
+            let _reaped = run.wait();
+        }
+    }
 }
 
 impl Waiting {
@@ -60,7 +69,7 @@ impl Waiting {
         command.arg("run").arg(drills.path("decided.yaml"));
         command.args(["--quiet", "--format", "json", "--endpoint-url", &moto.address]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let run = command.spawn().unwrap();
+        let run = Some(command.spawn().unwrap());
         let waiting = Self { drills, moto, run };
         poll("the question is open", Duration::from_secs(60), || {
             let runs = std::fs::read_dir(waiting.drills.path("runs")).ok()?;
@@ -79,8 +88,8 @@ impl Waiting {
     }
 
     /// The journal as text, and the approval in it, once the run has ended with this code.
-    fn ended(self, code: i32) -> (String, Value) {
-        let output = self.run.wait_with_output().unwrap();
+    fn ended(mut self, code: i32) -> (String, Value) {
+        let output = self.run.take().unwrap().wait_with_output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(
             output.status.code(),
@@ -125,12 +134,18 @@ fn server_identity_only_another_person_who_may_answer_does_and_no_signature_stay
 #[test]
 fn server_identity_a_session_of_a_role_answers_and_its_token_is_not_written_down() {
     let waiting = Waiting::start();
-    let profile = "[profile commander]\nrole_arn = arn:aws:iam::123456789012:role/commander\n\
-                   role_session_name = hanako\ncredential_source = Environment\nregion = eu-west-3\n";
+    let [key, secret] = &waiting.moto.keys["approver"];
+    let profiles = format!(
+        "[profile approver]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n\
+         [profile commander]\nrole_arn = arn:aws:iam::123456789012:role/commander\n\
+         role_session_name = hanako\nsource_profile = approver\nregion = eu-west-3\n"
+    );
     let file = waiting.drills.path("aws-config");
-    std::fs::write(&file, profile).unwrap();
+    std::fs::write(&file, profiles).unwrap();
     let sts = waiting.moto.address.clone();
     let answer = waiting.answer("approver", |command| {
+        // Keys in the environment would come first.
+        command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
         command.env("AWS_CONFIG_FILE", &file).env("AWS_PROFILE", "commander");
         command.env("AWS_ENDPOINT_URL_STS", sts);
     });
