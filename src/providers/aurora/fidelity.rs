@@ -178,7 +178,7 @@ pub(super) fn missing(names: &[String], cluster: &DbCluster) -> Vec<String> {
     let roles = roles(cluster);
     let joined = |name: &&String| {
         let same = |member: &&str| member.eq_ignore_ascii_case(name);
-        roles.writers.iter().chain(&roles.readers).any(|member| same(member))
+        roles.writers.iter().chain(&roles.readers).any(same)
     };
     names.iter().filter(|name| !joined(name)).cloned().collect()
 }
