@@ -2,15 +2,27 @@
 
 use super::credentials::Credentials;
 use crate::action::{Given, Grant, Limit, Permission, Probe, ProbeVerdict, StepContext};
+use serde_json::Value;
 
+/// On what the credentials of the step, of its source and of further logins use their permissions.
 pub(super) fn grants(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let logins = given.known("logins").and_then(Value::as_array).into_iter().flatten();
+    let others = given.known("source").into_iter().chain(logins).map(|with| {
+        Given::new(&given.scenario, given.step.clone(), given.at.clone(), with.clone())
+    });
+    let mut all = grants_of(given, permissions);
+    all.extend(others.flat_map(|other| grants_of(&other, permissions)));
+    all
+}
+
+fn grants_of(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     let site = given.site("credentials.at");
     let grant = |action| given.grant_at(site.clone(), permissions, action);
     if given.has("credentials.iam") {
         // The id of the instance is not known before it is there.
-        let user = given.text("user").or_else(|| given.text("credentials.user")).unwrap_or("*");
-        let connect = grant("rds-db:connect").map(|g| g.on("db-user", format!("*/{user}")));
-        return connect.into_iter().collect();
+        let user = if given.has("user") { "user" } else { "credentials.user" };
+        let on = format!("*/{}", given.pattern(user));
+        return grant("rds-db:connect").map(|g| g.on("db-user", on)).into_iter().collect();
     }
     if !given.has("credentials.secret") {
         return Vec::new();

@@ -409,6 +409,31 @@ async fn both_sides_of_a_point_in_time_are_needed() {
 }
 
 #[test]
+fn permissions_are_asked_for_every_credential_of_a_step() {
+    let with = json!({
+        "credentials": {"iam": true, "at": "dr"}, "user": "app",
+        "source": {"credentials": {"secret": "orders/source", "at": "primary"}},
+        "logins": [{"name": "old", "credentials": {"secret": "orders/old"}}],
+    });
+    let at = Some(crate::ids::SiteName::new("dr"));
+    let given = crate::action::Given::new("orders", crate::ids::StepId::new("data"), at, with);
+    let grants = SqlCheck.grants(&given);
+    let wanted: Vec<_> = grants
+        .iter()
+        .filter(|grant| grant.action != "kms:Decrypt")
+        .map(|grant| (grant.action, grant.site.as_str(), grant.on[0].name.as_str()))
+        .collect();
+    assert_eq!(
+        wanted,
+        [
+            ("rds-db:connect", "dr", "*/app"),
+            ("secretsmanager:GetSecretValue", "primary", "orders/source"),
+            ("secretsmanager:GetSecretValue", "dr", "orders/old"),
+        ]
+    );
+}
+
+#[test]
 fn by_hand_a_responder_gets_the_same_queries() {
     let with = json!({
         "endpoint": HandInput::variable_mark("restore", "endpoint"), "database": "orders",
