@@ -555,7 +555,7 @@ pub enum SqlCommand {
                         redrill sql fingerprint --url mysql://ro@127.0.0.1:3306/orders --tls off --password-file secret \\\n    \
                         --rows --checksums --table orders --table ledger")]
 pub struct FingerprintArgs {
-    /// The database: postgres://USER@HOST[:PORT]/DATABASE, or mysql://… for MySQL and MariaDB.
+    /// The database: `postgres://USER@HOST:PORT/DATABASE`, or `mysql://…` for MySQL and MariaDB; the port may be left out.
     #[arg(long, value_name = "URL")]
     pub url: String,
     /// The environment variable that holds the password.

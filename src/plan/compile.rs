@@ -1,13 +1,13 @@
 use super::grants::marked;
 use super::inputs::inputs;
 use super::{Plan, PlannedStep};
-use crate::action::{Given, Phase, Registry};
+use crate::action::{ActionEntry, Given, Phase, Registry};
 use crate::error::{Error, Result};
 use crate::expectation::{Expectation, ValueKind};
 use crate::ids::{Digest, SiteName, StepId};
 use crate::scenario::expression::{Names, references, resolve, resolve_known};
 use crate::scenario::{Disaster, Gate, Scenario, Site, Step, Validators};
-use crate::time::RetryPolicy;
+use crate::time::{HumanDuration, RetryPolicy};
 use petgraph::Direction;
 use petgraph::graph::DiGraph;
 use serde_json::{Map, Value};
@@ -185,38 +185,10 @@ impl Planner<'_> {
         // A step that gives nothing gives no input, not nothing as its input.
         let written = if step.with.is_null() { &Value::Object(Map::new()) } else { &step.with };
         let with = known(written)?;
-        let problems = self.validators.check(&step.uses, &with);
-        if !problems.is_empty() {
-            let lines = problems.into_iter().map(|problem| {
-                let expected = problem.expected.map(|e| format!("; expected {e}"));
-                format!("step {id}: {}{}", problem.message, expected.unwrap_or_default())
-            });
-            return Err(lines.collect());
-        }
         let timeout = step.timeout.unwrap_or_else(|| action.facts.timeout.into());
-        let given = Given::new("", id.clone(), step.at.clone(), marked(&with));
-        let given = given.in_time(timeout).with_canaries(self.canaries.iter().cloned());
-        let problems = action.check_input(&given);
-        if !problems.is_empty() {
-            let lines = problems.iter().map(|problem| {
-                let help = problem.help.as_ref().map(|help| format!(" ({help})"));
-                format!("[RD223] step {id}: {problem}{}", help.unwrap_or_default())
-            });
-            return Err(lines.collect());
-        }
+        self.check_input(step, action, &with, timeout)?;
         let when = step.when.as_ref().map(known).transpose()?;
-        let mut expect = BTreeMap::new();
-        for (output, value) in &step.expect {
-            // What is expected is known before the run.
-            let value =
-                resolve(value, &self.names).map_err(|error| vec![format!("step {id}: {error}")])?;
-            // Inputs that the checker did not know yet are known now.
-            let kind = action.output_field(output).map_or(ValueKind::Any, ValueKind::of_schema);
-            if let Err(why) = Expectation::parse(&value, kind) {
-                return Err(vec![format!("step {id}: expectation of {output}: {why}")]);
-            }
-            expect.insert(output.clone(), value);
-        }
+        let expect = self.expectations(step, action)?;
         let (mut needs, mut may_be_skipped) =
             (step.needs.iter().cloned().collect::<BTreeSet<StepId>>(), BTreeSet::new());
         for value in [&with].into_iter().chain(&when) {
@@ -254,6 +226,57 @@ impl Planner<'_> {
             creates,
             watch: step.watch,
         })
+    }
+
+    /// What is wrong with an input once variables and inputs are put in.
+    fn check_input(
+        &self,
+        step: &Step,
+        action: &ActionEntry,
+        with: &Value,
+        timeout: HumanDuration,
+    ) -> Result<(), Vec<String>> {
+        let id = &step.id;
+        let problems = self.validators.check(&step.uses, with);
+        if !problems.is_empty() {
+            let lines = problems.into_iter().map(|problem| {
+                let expected = problem.expected.map(|e| format!("; expected {e}"));
+                format!("step {id}: {}{}", problem.message, expected.unwrap_or_default())
+            });
+            return Err(lines.collect());
+        }
+        let given = Given::new("", id.clone(), step.at.clone(), marked(with));
+        let given = given.in_time(timeout).with_canaries(self.canaries.iter().cloned());
+        let lines: Vec<String> = action
+            .check_input(&given)
+            .iter()
+            .map(|problem| {
+                let help = problem.help.as_ref().map(|help| format!(" ({help})"));
+                format!("[RD223] step {id}: {problem}{}", help.unwrap_or_default())
+            })
+            .collect();
+        if lines.is_empty() { Ok(()) } else { Err(lines) }
+    }
+
+    /// What is expected is known before the run.
+    fn expectations(
+        &self,
+        step: &Step,
+        action: &ActionEntry,
+    ) -> Result<BTreeMap<String, Value>, Vec<String>> {
+        let id = &step.id;
+        let mut expect = BTreeMap::new();
+        for (output, value) in &step.expect {
+            let value =
+                resolve(value, &self.names).map_err(|error| vec![format!("step {id}: {error}")])?;
+            // Inputs that the checker did not know yet are known now.
+            let kind = action.output_field(output).map_or(ValueKind::Any, ValueKind::of_schema);
+            if let Err(why) = Expectation::parse(&value, kind) {
+                return Err(vec![format!("step {id}: expectation of {output}: {why}")]);
+            }
+            expect.insert(output.clone(), value);
+        }
+        Ok(expect)
     }
 }
 

@@ -128,7 +128,8 @@ impl Plan {
         let mut open: Vec<&StepId> = of.into_iter().collect();
         while let Some(id) = open.pop() {
             if let Some(step) = self.step(id).filter(|step| all.insert(&step.id)) {
-                open.extend(&step.needs);
+                // What may be skipped proves nothing of what it waited for.
+                open.extend(step.needs.difference(&step.may_be_skipped));
             }
         }
         all

@@ -52,7 +52,7 @@ fn prove_the_recovery(
     let held = |step: &&StepId| {
         fold.last_checks(step).any(|(_, check)| effective(check) == Outcome::Passed)
     };
-    if !proofs.iter().any(|step| held(step)) {
+    if !proofs.iter().any(held) {
         return Err(format!("no {what} made a check that held: nothing was looked at"));
     }
     Ok(())

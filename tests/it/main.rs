@@ -59,6 +59,7 @@ mod server_databases;
 mod server_iam;
 #[cfg(test)]
 mod server_identity;
+#[cfg(test)]
 mod server_ladder;
 #[cfg(test)]
 mod server_moto;

@@ -102,7 +102,9 @@ impl Waiting {
         let run = run.find(|run| run.join("journal.jsonl").exists()).unwrap();
         let journal = std::fs::read_to_string(run.join("journal.jsonl")).unwrap();
         let given = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let given = given.filter(|record| record.to_string().contains("approval_given")).last();
+        let given: Vec<Value> =
+            given.filter(|record| record.to_string().contains("approval_given")).collect();
+        let given = given.last().cloned();
         let answer = std::fs::read_to_string(run.join("approvals/decide.answer.json")).unwrap();
         (format!("{journal}{answer}{}", String::from_utf8_lossy(&output.stdout)), given.unwrap())
     }

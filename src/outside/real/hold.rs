@@ -57,7 +57,7 @@ pub(super) fn start(
     let started = std::thread::scope(|scope| scope.spawn(start).join());
     let gone = |_| OutsideError::Failed("the program could not be started".to_owned());
     let (child, held) = started.map_err(gone)??;
-    Ok(Started { child, held, scratch: scratch })
+    Ok(Started { child, held, scratch })
 }
 
 /// A path, with the home folder for `~/` at its beginning.
