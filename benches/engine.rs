@@ -154,6 +154,7 @@ fn run(plan: &Plan, registry: &Registry, journal: Journal) {
             operator: "operator".to_owned(),
             withhold_data: false,
             is_drill: true,
+            expected: Default::default(),
         };
         let (_sender, orders) = tokio::sync::watch::channel(None);
         drive(Drive {

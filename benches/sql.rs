@@ -184,6 +184,7 @@ async fn check(server: &Server, name: &str, rungs: Value) -> Vec<Check> {
         operator: "bench".to_owned(),
         withhold_data: false,
         is_drill: true,
+        expected: Default::default(),
     };
     let home = SiteName::new("home");
     let place = Place { site: home.clone(), account: None, region: "eu-west-3".to_owned() };

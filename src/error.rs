@@ -3,6 +3,7 @@
 //! Main types: [`Error`], [`ExitCode`]. A bad backup is not an error but a finding: it lives in the journal and in the
 //! report.
 
+use serde_json::{Value, json};
 use std::fmt;
 
 /// How the process ends. Where several apply, the order of precedence is refused, bad input, cancelled, failed,
@@ -61,22 +62,28 @@ pub struct Error {
     code: ExitCode,
     message: String,
     help: Option<String>,
+    found: Vec<Value>,
 }
 
 impl Error {
     /// The scenario, another file or the command line is wrong.
     pub fn bad_input(message: impl Into<String>) -> Self {
-        Self { code: ExitCode::BadInput, message: message.into(), help: None }
+        Self { code: ExitCode::BadInput, message: message.into(), help: None, found: Vec::new() }
     }
 
     /// The tool could not do its work: the disk is full, a service cannot be reached.
     pub fn broken(message: impl Into<String>) -> Self {
-        Self { code: ExitCode::Inconclusive, message: message.into(), help: None }
+        Self {
+            code: ExitCode::Inconclusive,
+            message: message.into(),
+            help: None,
+            found: Vec::new(),
+        }
     }
 
     /// A rule of safety forbids it.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self { code: ExitCode::Refused, message: message.into(), help: None }
+        Self { code: ExitCode::Refused, message: message.into(), help: None, found: Vec::new() }
     }
 
     /// Adds what the person can do about it.
@@ -84,6 +91,26 @@ impl Error {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Adds what was found one by one, for programs.
+    #[must_use]
+    pub fn because_of(mut self, found: Vec<Value>) -> Self {
+        self.found = found;
+        self
+    }
+
+    /// As programs read it: message, help, exit code, and what was found one by one.
+    pub fn as_json(&self) -> Value {
+        let Self { message, help, found, code } = self;
+        let mut error = json!({ "message": message, "exit_code": code.number() });
+        if let Some(help) = help {
+            error["help"] = json!(help);
+        }
+        if !found.is_empty() {
+            error["diagnostics"] = json!(found);
+        }
+        error
     }
 
     /// How the process should end because of it.
@@ -120,6 +147,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[cfg(test)]
 mod tests {
     use super::ExitCode::{self, *};
+    use serde_json::json;
+
+    #[test]
+    fn an_error_has_a_form_for_programs() {
+        let error = super::Error::bad_input("no run").help("redrill runs");
+        let wanted = json!({ "message": "no run", "help": "redrill runs", "exit_code": 3 });
+        assert_eq!(error.as_json(), wanted);
+    }
 
     #[test]
     fn the_gravest_exit_code_wins() {

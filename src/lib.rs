@@ -23,6 +23,7 @@ pub mod ids;
 pub mod journal;
 pub mod limits;
 pub mod outside;
+pub mod partition;
 pub mod plan;
 pub mod preflight;
 pub mod providers;

@@ -1,6 +1,6 @@
-use super::StepError;
 use super::resource::{EXPIRES_TAG, Expiry, NEVER, RUN_TAG};
 use super::retry::{FailedCall, with_retries};
+use super::{ExpectedTimes, StepError};
 use crate::aws::{CallLog, SiteSession, failure_of, site_of};
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{Check, ClockPoint, Event, Finding, RecoveryPoint, ResourceKey};
@@ -52,6 +52,8 @@ pub struct RunFacts {
     pub withhold_data: bool,
     /// True for mode `drill`.
     pub is_drill: bool,
+    /// How long its waits took in earlier runs.
+    pub expected: ExpectedTimes,
 }
 
 /// The sessions of a run's sites.
@@ -115,6 +117,7 @@ impl StepContext {
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
         let attempt = || {
+            self.calls.asks(self.clock.elapsed());
             let sent = send();
             async {
                 sent.await.map_err(|error| FailedCall {

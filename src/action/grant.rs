@@ -1,5 +1,6 @@
 use super::Permission;
 use crate::ids::{SiteName, StepId};
+use crate::time::HumanDuration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -32,6 +33,8 @@ pub struct Target {
 pub enum Limit {
     /// Only where this service uses the permission on behalf of the role: `rds`, `ec2`, `s3`.
     Via(&'static str),
+    /// Only where the role is passed to this service: `monitoring.rds.amazonaws.com`.
+    To(&'static str),
     /// Only listings of keys that begin so.
     Prefix(String),
 }
@@ -61,11 +64,23 @@ pub struct Given {
     pub step: StepId,
     /// Its site.
     pub at: Option<SiteName>,
+    /// How long the step may take, where that is known.
+    pub timeout: Option<HumanDuration>,
+    /// Where the guard lets canaries be written, where that is known.
+    pub canaries: Option<Vec<String>>,
     with: Value,
 }
 
 /// What stands for text that is known only on the day.
 const LATER: &str = "\u{1}";
+
+/// A field of a mapping, or an item of a list.
+fn part<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    match value {
+        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        other => other.get(name),
+    }
+}
 
 fn holds_later(value: &Value) -> bool {
     match value {
@@ -79,7 +94,21 @@ fn holds_later(value: &Value) -> bool {
 impl Given {
     /// `with` has every text that refers to an earlier step, or to the run, replaced by [`Given::later_mark`].
     pub fn new(scenario: &str, step: StepId, at: Option<SiteName>, with: Value) -> Self {
-        Self { scenario: scenario.to_owned(), step, at, with }
+        Self { scenario: scenario.to_owned(), step, at, timeout: None, canaries: None, with }
+    }
+
+    /// Says how long the step may take.
+    #[must_use]
+    pub fn in_time(mut self, timeout: HumanDuration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Says where the guard lets canaries be written: `guard.canaries`.
+    #[must_use]
+    pub fn with_canaries(mut self, places: impl IntoIterator<Item = String>) -> Self {
+        self.canaries = Some(places.into_iter().collect());
+        self
     }
 
     /// See [`Given::new`].
@@ -87,7 +116,7 @@ impl Given {
         Value::String(LATER.to_owned())
     }
 
-    /// An input by a path of names with dots; `None` when it is not given, or known only on the day.
+    /// An input by a path of names, and of numbers of items in lists, with dots; `None` when it is not given, or known only on the day.
     pub fn known(&self, path: &str) -> Option<&Value> {
         self.value(path).filter(|value| value.as_str() != Some(LATER))
     }
@@ -95,6 +124,16 @@ impl Given {
     /// A text input that is known.
     pub fn text(&self, path: &str) -> Option<&str> {
         self.known(path).and_then(Value::as_str)
+    }
+
+    /// A duration that is known.
+    pub fn duration(&self, path: &str) -> Option<HumanDuration> {
+        self.text(path)?.parse().ok()
+    }
+
+    /// How many items a list input has; none when it is not given, or known only on the day.
+    pub fn count(&self, path: &str) -> usize {
+        self.known(path).and_then(Value::as_array).map_or(0, Vec::len)
     }
 
     /// The texts of a list input that are known.
@@ -122,7 +161,7 @@ impl Given {
     }
 
     fn value(&self, path: &str) -> Option<&Value> {
-        let found = path.split('.').try_fold(&self.with, |value, name| value.get(name))?;
+        let found = path.split('.').try_fold(&self.with, part)?;
         (!found.is_null()).then_some(found)
     }
 

@@ -6,8 +6,10 @@
 
 mod context;
 mod error;
+mod expected;
 mod facts;
 mod grant;
+mod input_problem;
 mod poll;
 mod preflight;
 mod registry;
@@ -18,13 +20,16 @@ mod wait;
 
 pub use context::{Recorder, RunFacts, Sessions, StepContext};
 pub use error::StepError;
+pub use expected::ExpectedTimes;
 pub use facts::{ActionFacts, Effect, Exercised, Permission, Phase, Proof, SiteUse};
 pub use grant::{Given, Grant, Limit, Target};
+pub use input_problem::InputProblem;
 pub use poll::{Fetched, SharedLook};
 pub use preflight::{Probe, ProbeVerdict};
 pub use registry::{Action, ActionEntry, Registry};
 pub use resource::{
-    EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, ResourceContext, ResourceKind, own,
+    EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, ResourceContext, ResourceKind,
+    own, removal,
 };
 pub use runbook::{ByHand, HandInput};
 pub use wait::{Look, WaitPlan};

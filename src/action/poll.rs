@@ -53,6 +53,7 @@ impl StepContext {
         let desk = self.site()?.one_of::<Desk<T>>(shared.operation).ok_or_else(|| {
             StepError::broken(format!("{} is shared by waits of two kinds", shared.operation))
         })?;
+        let plan = &self.as_remembered(plan);
         let mut place = desk.queue(id);
         let mut progress = Progress::begin(self);
         let mut due = desk.first_look(self, plan, place.ticket);

@@ -1,5 +1,6 @@
 use super::{
-    ActionFacts, ByHand, Given, Grant, HandInput, Probe, ResourceKind, StepContext, StepError,
+    ActionFacts, ByHand, Given, Grant, HandInput, InputProblem, Probe, ResourceKind, StepContext,
+    StepError,
 };
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
@@ -7,9 +8,10 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A kind of step, as a provider implements it. One type says all that is known about it, so that execution,
 /// documentation, permissions and runbook cannot disagree.
@@ -35,6 +37,13 @@ pub trait Action: Send + Sync + 'static {
 
     /// How a person does the same.
     fn by_hand(&self, input: &HandInput) -> ByHand;
+
+    /// What is wrong with an input beyond what its schema says, as far as the input is known: a pure function, nobody is
+    /// asked. It decides before the run, when the scenario is checked, and again when the step starts.
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let _ = given;
+        Vec::new()
+    }
 
     /// What a step needs of IAM, where and on what: permissions of the facts and of what it makes. What an input does not
     /// ask for is left out.
@@ -69,6 +78,7 @@ trait ErasedAction: Send + Sync {
         input: Value,
     ) -> BoxFuture<'a, Result<Value, StepError>>;
     fn by_hand(&self, input: &HandInput) -> ByHand;
+    fn check_input(&self, given: &Given) -> Vec<InputProblem>;
     fn grants(&self, given: &Given) -> Vec<Grant>;
     fn preflight_grants(&self, given: &Given) -> Vec<Grant>;
     fn preflight<'a>(
@@ -85,6 +95,12 @@ impl<A: Action> ErasedAction for A {
         input: Value,
     ) -> BoxFuture<'a, Result<Value, StepError>> {
         Box::pin(async move {
+            let scenario = &context.facts.scenario;
+            let (step, at) = (context.step.clone(), context.at.clone());
+            let given = Given::new(scenario, step, at, input.clone());
+            if let Some(problem) = Action::check_input(self, &given).into_iter().next() {
+                return Err(problem.into());
+            }
             let input = serde_json::from_value(input)
                 .map_err(|e| StepError::broken(format!("the resolved input does not fit: {e}")))?;
             let output = Action::run(self, context, input).await?;
@@ -95,6 +111,10 @@ impl<A: Action> ErasedAction for A {
 
     fn by_hand(&self, input: &HandInput) -> ByHand {
         Action::by_hand(self, input)
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        Action::check_input(self, given)
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -130,7 +150,7 @@ impl ActionEntry {
     /// Runs it with an input whose references are resolved.
     ///
     /// # Errors
-    /// Those of the action; [`crate::journal::FailureClass::Broken`] when the input does not fit its schema.
+    /// Those of the action; [`crate::journal::FailureClass::Broken`] when the input does not fit its schema, or cannot work.
     pub async fn run(&self, context: &StepContext, input: Value) -> Result<Value, StepError> {
         self.erased.run(context, input).await
     }
@@ -138,6 +158,11 @@ impl ActionEntry {
     /// How a person does the same.
     pub fn by_hand(&self, input: &HandInput) -> ByHand {
         self.erased.by_hand(input)
+    }
+
+    /// What is wrong with an input, as far as it is known.
+    pub fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        self.erased.check_input(given)
     }
 
     /// What a step needs of IAM, where and on what.
@@ -166,7 +191,11 @@ impl ActionEntry {
 pub struct Registry {
     actions: BTreeMap<&'static str, ActionEntry>,
     resources: BTreeMap<&'static str, Arc<dyn ResourceKind>>,
+    derived: Derived,
 }
+
+/// What was worked out of the actions, by type.
+type Derived = Arc<Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>>;
 
 impl Registry {
     /// Adds an action.
@@ -175,6 +204,19 @@ impl Registry {
         let (input, output) = (schema_of::<A::Input>(), schema_of::<A::Output>());
         let entry = ActionEntry { input, output, erased: Arc::new(action), facts };
         self.actions.insert(entry.facts.name, entry);
+        self.derived = Derived::default();
+    }
+
+    /// What `make` works out of the actions, once for each type: schemas and their validators are dear.
+    pub(crate) fn derived<T: Any + Send + Sync>(&self, make: impl FnOnce(&Self) -> T) -> Arc<T> {
+        let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = derived.get(&TypeId::of::<T>()).cloned();
+        if let Some(Ok(known)) = known.map(Arc::downcast::<T>) {
+            return known;
+        }
+        let made = Arc::new(make(self));
+        derived.insert(TypeId::of::<T>(), made.clone());
+        made
     }
 
     /// Adds a kind of resource.

@@ -3,6 +3,7 @@ use crate::ids::RunId;
 use crate::journal::{Event, FailureClass, ResourceKey};
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -26,6 +27,58 @@ pub enum Found {
         /// What makes it foreign: the tags that it has.
         why: String,
     },
+}
+
+impl Found {
+    /// Whose something is, by its tags (key and value): ours when it carries all that are `expected`.
+    pub fn by_tags<'t>(
+        tags: impl IntoIterator<Item = (&'t str, &'t str)>,
+        expected: &[(&str, &str)],
+        id: String,
+        state: String,
+    ) -> Self {
+        let tags: BTreeMap<&str, &str> = tags.into_iter().collect();
+        for (tag, wanted) in expected {
+            match tags.get(tag) {
+                Some(value) if value == wanted => {}
+                Some(value) => {
+                    return Self::Foreign { why: format!("{id} has the tag {tag}={value}") };
+                }
+                None => return Self::Foreign { why: format!("{id} has no tag {tag}") },
+            }
+        }
+        Self::Ours { id, state }
+    }
+
+    /// Whether its removal is still to be asked for: not when it is gone, or is going.
+    ///
+    /// # Errors
+    /// When it is not of this run.
+    pub fn is_to_be_removed(&self) -> Result<bool, StepError> {
+        match self {
+            Self::Gone => Ok(false),
+            Self::Ours { state, .. } => Ok(state != "deleting"),
+            Self::Foreign { why } => {
+                Err(StepError::broken(format!("it is not of this run: {why}")))
+            }
+        }
+    }
+}
+
+/// What the answer to asking for a removal means: what is not there need not be removed, and what is `busy` (the code by
+/// which its service says so) may be removed later.
+///
+/// # Errors
+/// The error of the call.
+pub fn removal<T>(answer: Result<T, StepError>, busy: &str) -> Result<(), StepError> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if error.class() == FailureClass::NotFound => Ok(()),
+        Err(error) if error.code() == Some(busy) => {
+            Err(StepError::transient(format!("it is busy: {error}")))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The tag by which everything that this program makes names its run.
@@ -183,6 +236,10 @@ pub trait ResourceKind: Send + Sync {
     fn is_canary(&self) -> bool {
         false
     }
+    /// True for what can be removed only when nothing of other kinds is in it any more: a cluster and its members.
+    fn holds_others(&self) -> bool {
+        false
+    }
     /// IAM actions that finding and removing it needs.
     fn permissions(&self) -> &'static [super::Permission];
 }
@@ -273,5 +330,39 @@ async fn adopt(
         Found::Foreign { why } => {
             Err(StepError::broken(format!("{key} exists already and is not of this run: {why}")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_carries_every_expected_tag_is_ours() {
+        let expected = [(RUN_TAG, "run-1"), ("redrill:name", "name-1")];
+        let found = |tags: &[(&'static str, &'static str)]| {
+            Found::by_tags(tags.iter().copied(), &expected, "id-1".into(), "available".into())
+        };
+        let ours = found(&[("a", "b"), (RUN_TAG, "run-1"), ("redrill:name", "name-1")]);
+        assert!(ours.is_to_be_removed().unwrap());
+        for tags in [
+            &[(RUN_TAG, "run-2"), ("redrill:name", "name-1")][..],
+            &[(RUN_TAG, "run-1"), ("redrill:name", "name-2")],
+            &[("run", "run-1"), ("redrill:name", "name-1")],
+            &[(RUN_TAG, "run-1")],
+            &[],
+        ] {
+            let foreign = found(tags);
+            assert!(foreign.is_to_be_removed().is_err(), "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_gone_or_going_is_not_removed_again_and_what_is_busy_later() {
+        let going = Found::Ours { id: "id-1".into(), state: "deleting".into() };
+        assert!(!going.is_to_be_removed().unwrap() && !Found::Gone.is_to_be_removed().unwrap());
+        assert!(removal(Ok(()), "Busy").is_ok());
+        let class = |error: StepError| removal::<()>(Err(error), "Busy").unwrap_err().class();
+        assert_eq!(class(StepError::broken("odd")), StepError::broken("odd").class());
     }
 }

@@ -49,6 +49,13 @@ impl WaitPlan {
 }
 
 impl StepContext {
+    /// A wait with the time that it took in earlier runs of the scenario, if it has taken place: that is this database, with
+    /// this much data, and not what the action or the scenario can guess.
+    pub(super) fn as_remembered(&self, plan: &WaitPlan) -> WaitPlan {
+        let remembered = self.facts.expected.time(&self.step, &plan.what);
+        WaitPlan { expected: remembered.unwrap_or(plan.expected), ..plan.clone() }
+    }
+
     /// Looks again and again until `look` says that it is ready, an error comes, or the limit is reached. An error is
     /// never taken for "not yet". The bracket between the last look that found it not ready and the first that found
     /// it ready is written to the journal.
@@ -63,6 +70,7 @@ impl StepContext {
     where
         F: Future<Output = Result<Look<T>, StepError>>,
     {
+        let plan = &self.as_remembered(plan);
         let mut progress = Progress::begin(self);
         loop {
             // The moment before the call: what it reports was true no earlier and no later than the call itself.
@@ -130,6 +138,10 @@ impl Progress {
                 plan.what
             )));
         }
+        if plan.limit.is_zero() {
+            let text = format!("{} did not come at the one attempt: {state}", plan.what);
+            return Err(StepError::timed_out(text));
+        }
         if elapsed >= plan.limit {
             return Err(StepError::timed_out(format!(
                 "{} took longer than {}; last seen: {state}",
@@ -155,5 +167,43 @@ mod tests {
         assert_eq!(plan.pause(19 * minute), Duration::from_secs(6));
         assert_eq!(plan.pause(20 * minute), Duration::from_secs(2));
         assert_eq!(plan.pause(50 * minute), Duration::from_secs(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_took_twenty_minutes_before_is_looked_at_closely_after_twenty_minutes() {
+        let (context, ..) =
+            crate::outside::fake::context(crate::outside::fake::FakeOutside::default());
+        let minute = Duration::from_secs(60);
+        let guess = WaitPlan::new("instance available", 5 * minute, 60 * minute);
+        assert_eq!(context.as_remembered(&guess).expected, 5 * minute, "without earlier runs");
+        let waits = [crate::journal::StepWait {
+            step: context.step.clone(),
+            what: "instance available".into(),
+            took: 20 * minute,
+        }];
+        let mut facts = (*context.facts).clone();
+        facts.expected = super::super::ExpectedTimes::of(waits);
+        let context = StepContext { facts: std::sync::Arc::new(facts), ..context };
+        let asked = |plan: WaitPlan| {
+            let (context, clock) = (context.clone(), context.clock.clone());
+            async move {
+                let (began, mut looks) = (clock.elapsed(), Vec::new());
+                let look = || {
+                    let elapsed = clock.elapsed() - began;
+                    looks.push(elapsed);
+                    let ready = elapsed >= 20 * minute;
+                    let seen =
+                        if ready { Look::Ready(()) } else { Look::NotYet("creating".into()) };
+                    std::future::ready(Ok(seen))
+                };
+                context.wait(&plan, look).await.unwrap();
+                looks
+            }
+        };
+        let late = |looks: Vec<Duration>| looks[looks.len() - 1] - 20 * minute;
+        let remembered = asked(guess.clone()).await;
+        let guessed = asked(WaitPlan { what: "another thing".into(), ..guess }).await;
+        assert!(late(remembered.clone()) <= Duration::from_secs(2), "{remembered:?}");
+        assert!(late(guessed) > Duration::from_secs(2), "the guess alone finds it later");
     }
 }

@@ -12,8 +12,10 @@ pub(super) fn actions(args: &ActionsArgs, output: &Output) -> Result<ExitCode> {
         match args.format {
             Format::Json => output.json(&render::actions_json(&registry))?,
             Format::Text => {
+                let longest = registry.actions().map(|entry| entry.facts.name.len()).max();
+                let width = longest.unwrap_or_default();
                 for entry in registry.actions() {
-                    output.print(&format!("{:<24} {}", entry.facts.name, entry.facts.title))?;
+                    output.print(&format!("{:<width$} {}", entry.facts.name, entry.facts.title))?;
                 }
             }
         }

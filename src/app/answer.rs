@@ -1,10 +1,11 @@
 use super::output::Output;
 use super::run::operator;
 use super::runs::Store;
+use super::world;
 use crate::cli::AnswerArgs;
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::StepId;
-use crate::outside::real::{GivenAnswer, answer_approval};
+use crate::outside::real::{GivenAnswer, ShownBy, answer_approval};
 
 /// `redrill approve`, `redrill reject`
 pub(super) fn answer(
@@ -16,12 +17,22 @@ pub(super) fn answer(
     let folder = store.find(&args.run)?;
     let step = StepId::new(&args.step);
     let by = operator();
-    let (comment, key) = (args.comment.clone(), args.sign_with.as_deref());
-    let given = GivenAnswer { approved, comment, by: &by, key };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Error::broken(format!("no runtime: {e}")))?;
-    runtime.block_on(answer_approval(&folder.path, &step, given))?;
+    let by = runtime.block_on(async {
+        let shown_by = match &args.sign_with {
+            Some(key) => ShownBy::Key(key),
+            None if args.with_aws_identity => ShownBy::Aws {
+                credentials: world::own_credentials(args.endpoint_url.clone()).await?,
+                endpoint: args.endpoint_url.as_deref(),
+            },
+            None => ShownBy::Name,
+        };
+        let comment = args.comment.clone();
+        let given = GivenAnswer { approved, comment, by: &by, shown_by };
+        answer_approval(&folder.path, &step, given).await
+    })?;
     let word = if approved { "approved" } else { "rejected" };
-    output.print(&format!("{word}: step {step} of {}", folder.name()))?;
+    output.print(&format!("{word}: step {step} of {}, by {by}", folder.name()))?;
     Ok(ExitCode::Passed)
 }

@@ -12,7 +12,7 @@ pub(super) fn check(args: &CheckArgs, output: &Output) -> Result<ExitCode> {
     let mut all = Vec::new();
     let mut files = 0;
     for path in load::scenario_files(&args.scenarios)? {
-        let loaded = scenario::load(&path, &registry)?;
+        let loaded = scenario::load(&path, &registry);
         files += 1;
         if args.format == Format::Text && !loaded.diagnostics.is_empty() {
             output.print(&loaded.render(output.color))?;

@@ -4,6 +4,7 @@ use crate::engine::{Order, Orders};
 use crate::time::Clock;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// What runs are told while they are under way: ^C and the signal to terminate tell all runs of this process to release
@@ -58,8 +59,9 @@ impl Interrupts {
 
     /// Listens until `done` is told; `true` when a second signal came first.
     pub(super) async fn listen(&self, mut done: watch::Receiver<bool>) -> bool {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+        let mut terminate = signal(SignalKind::terminate()).ok();
+        // A terminal that was closed, a connection that was lost.
+        let mut hang_up = signal(SignalKind::hangup()).ok();
         let clock = Clock::system();
         let mut signals = 0;
         loop {
@@ -69,6 +71,7 @@ impl Interrupts {
                 _ = tokio::signal::ctrl_c() => "^C at the terminal",
                 // Without the handler the signal ends the process, and the run can be resumed.
                 Some(()) = async { terminate.as_mut()?.recv().await } => "the signal to terminate",
+                Some(()) = async { hang_up.as_mut()?.recv().await } => "the terminal, which was closed",
                 () = clock.sleep(orders::LOOK) => {
                     self.look_for_orders();
                     continue;

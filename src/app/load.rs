@@ -55,7 +55,7 @@ pub(super) fn plans(
     let mut wrong: Vec<Diagnostic> = Vec::new();
     let mut shown = String::new();
     for path in scenario_files(paths)? {
-        let loaded = scenario::load(&path, registry)?;
+        let loaded = scenario::load(&path, registry);
         shown.push_str(&loaded.render(output.color_errors));
         wrong.extend(loaded.diagnostics.iter().filter(|d| d.is_error()).cloned());
         let Some(scenario) = loaded.scenario.filter(|_| wrong.is_empty()) else { continue };
@@ -71,11 +71,13 @@ pub(super) fn plans(
     if !shown.is_empty() {
         output.note(&shown);
     }
-    match wrong.len() {
-        0 => Ok(ready),
-        1 => Err(Error::bad_input("there is 1 error; nothing was run")),
-        n => Err(Error::bad_input(format!("there are {n} errors; nothing was run"))),
-    }
+    let said = match wrong.len() {
+        0 => return Ok(ready),
+        1 => "there is 1 error; nothing was run".to_owned(),
+        n => format!("there are {n} errors; nothing was run"),
+    };
+    let found = wrong.iter().filter_map(|one| serde_json::to_value(one).ok()).collect();
+    Err(Error::bad_input(said).because_of(found))
 }
 
 /// The error of a compilation, with the file before it.

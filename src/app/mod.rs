@@ -8,6 +8,7 @@ mod answer;
 mod check;
 mod credentials;
 mod estate;
+mod history;
 mod iam;
 mod interrupt;
 mod journal_store;
@@ -36,6 +37,7 @@ mod world;
 use crate::cli::{Cli, Command};
 use crate::error::{ExitCode, Result};
 use output::Output;
+use serde_json::json;
 
 pub use world::sandboxed;
 
@@ -45,6 +47,16 @@ pub use world::sandboxed;
 /// What went wrong, with the exit code that it means.
 pub fn main(cli: Cli) -> Result<ExitCode> {
     let output = Output::new(cli.color);
+    let in_json = cli.command.answers_in_json();
+    let ended = carry_out(cli, output);
+    if let (Err(error), true) = (&ended, in_json) {
+        // Whoever reads JSON gets JSON; that it could not be written changes nothing about the error.
+        let _ = output.json(&json!({ "format": 1, "error": error.as_json() }));
+    }
+    ended
+}
+
+fn carry_out(cli: Cli, output: Output) -> Result<ExitCode> {
     let store = runs::Store::new(cli.runs_dir);
     match cli.command {
         Command::Run(args) => run::run(&args, &store, &output),

@@ -1,14 +1,14 @@
 use super::output::Output;
 use crate::engine::Observer;
 use crate::ids::StepId;
-use crate::journal::{Check, Event, Outcome, Record, StepResult};
+use crate::journal::{Check, Event, Outcome, Record, RunState, StepResult};
 use crate::plan::Plan;
 use crate::scenario::{Gate, RtoFrom};
 use crate::time::{Clock, HumanDuration};
 use chrono::{DateTime, TimeDelta, Utc};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Shows a run while it happens: a line for each step, and on terminals the RTO's budget running down.
@@ -18,15 +18,45 @@ pub(super) struct Progress {
     /// Stands before each line when several scenarios run at the same time.
     prefix: String,
     titles: BTreeMap<StepId, String>,
-    budget: Option<Budget>,
     clock: Option<Clock>,
     started: Option<DateTime<Utc>>,
-    declared: Option<DateTime<Utc>>,
     /// Acceptance gates that have not passed yet.
     gates: BTreeSet<StepId>,
-    recovered: bool,
     bar: ProgressBar,
+    live: Arc<Mutex<Live>>,
+}
+
+/// The line that is drawn again every second: what is left of the RTO, and what is being done.
+struct Live {
+    budget: Option<Budget>,
+    declared: Option<DateTime<Utc>>,
+    recovered: bool,
     doing: BTreeMap<StepId, String>,
+    /// The time of a simulated clock, which moves with events only; the system's clock is asked for at each drawing.
+    now: Option<DateTime<Utc>>,
+}
+
+impl Live {
+    /// What of the RTO is spent: assumed and measured time together.
+    fn spent(&self, now: DateTime<Utc>) -> Option<Duration> {
+        Some(self.budget?.assumed + (now - self.declared?).to_std().unwrap_or_default())
+    }
+
+    fn text(&self) -> String {
+        let now = self.now.unwrap_or_else(|| Clock::system().now());
+        let doing: Vec<String> =
+            self.doing.iter().map(|(step, text)| format!("{step}: {text}")).collect();
+        let budget = match (self.budget, self.spent(now)) {
+            (Some(budget), Some(spent)) if !self.recovered => {
+                match budget.target.checked_sub(spent) {
+                    Some(left) => format!("RTO {} left of {}  ", whole(left), whole(budget.target)),
+                    None => format!("RTO missed by {}  ", whole(spent - budget.target)),
+                }
+            }
+            _ => String::new(),
+        };
+        format!("{budget}{}", doing.join(" · "))
+    }
 }
 
 /// The RTO's target, and what of it is assumed to be spent when the disaster is declared.
@@ -46,12 +76,21 @@ impl Progress {
             };
             Budget { target: rto.target.0, assumed }
         });
+        let (doing, now) = (BTreeMap::new(), None);
+        let live = Live { budget, declared: None, recovered: false, doing, now };
+        let live = Arc::new(Mutex::new(live));
         let drawn = output.live && !quiet && !several;
         let bar = if drawn {
-            let style = ProgressStyle::with_template("{spinner} {msg}")
+            let style = ProgressStyle::with_template("{spinner} {live}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let shown = live.clone();
+            let text = move |_: &ProgressState, to: &mut dyn std::fmt::Write| {
+                let live = shown.lock().unwrap_or_else(PoisonError::into_inner);
+                // Where it cannot be drawn, nothing is lost.
+                let _ = to.write_str(&live.text());
+            };
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-            bar.set_style(style);
+            bar.set_style(style.with_key("live", text));
             bar
         } else {
             ProgressBar::hidden()
@@ -61,14 +100,11 @@ impl Progress {
             quiet,
             prefix: if several { format!("{}: ", plan.name) } else { String::new() },
             titles: plan.steps.iter().map(|s| (s.id.clone(), s.title.clone())).collect(),
-            budget,
             clock: None,
             started: None,
-            declared: None,
             gates: gates_of(plan),
-            recovered: false,
             bar,
-            doing: BTreeMap::new(),
+            live,
         }
     }
 
@@ -78,9 +114,22 @@ impl Progress {
         Arc::new(move |text| bar.suspend(|| output.note(&format!("{prefix}{text}"))))
     }
 
-    /// The world is open.
-    pub(super) fn begin(&mut self, clock: &Clock) {
+    /// The world is open; `state` is what an earlier process has done of the run.
+    pub(super) fn begin(&mut self, clock: &Clock, state: &RunState) {
         self.clock = Some(clock.clone());
+        self.started = state.head.as_ref().map(|head| head.started);
+        self.gates.retain(|gate| state.outcome(gate) != Some(Outcome::Passed));
+        let mut live = self.live();
+        live.declared = state.disaster;
+        live.recovered = state.releasing || (self.gates.is_empty() && state.disaster.is_some());
+        drop(live);
+        if !clock.is_simulated() {
+            self.bar.enable_steady_tick(Duration::from_secs(1));
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The run is over.
@@ -117,25 +166,24 @@ impl Progress {
     }
 
     fn finished(&mut self, at: DateTime<Utc>, step: &StepId, result: &StepResult) {
-        self.doing.remove(step);
+        self.live().doing.remove(step);
         let failure = result.failure.as_ref().map_or(String::new(), |f| format!(": {}", f.message));
         let word = self.paint(result.outcome, &format!("{:<12}", result.outcome.to_string()));
         self.line(at, &format!("{word} {step}{failure}"));
         let last =
             result.outcome == Outcome::Passed && self.gates.remove(step) && self.gates.is_empty();
-        if let (true, Some(spent), Some(budget)) = (last, self.spent(at), self.budget) {
-            self.recovered = true;
+        let (spent, budget) = {
+            let live = self.live();
+            (live.spent(at), live.budget)
+        };
+        if let (true, Some(spent), Some(budget)) = (last, spent, budget) {
+            self.live().recovered = true;
             let (spent, target) = (whole(spent), whole(budget.target));
             self.line(
                 at,
                 &format!("accepted     the clock of the RTO stops at {spent} of {target}"),
             );
         }
-    }
-
-    /// What of the RTO is spent: assumed and measured time together.
-    fn spent(&self, now: DateTime<Utc>) -> Option<Duration> {
-        Some(self.budget?.assumed + (now - self.declared?).to_std().unwrap_or_default())
     }
 
     fn checked(&self, at: DateTime<Utc>, step: &StepId, check: &Check) {
@@ -151,20 +199,10 @@ impl Progress {
         );
     }
 
-    /// What is being done, and what is left of the RTO.
+    /// Draws the line again, at the time of the run.
     fn draw(&self, now: DateTime<Utc>) {
-        let doing: Vec<String> =
-            self.doing.iter().map(|(step, text)| format!("{step}: {text}")).collect();
-        let budget = match (self.budget, self.spent(now)) {
-            (Some(budget), Some(spent)) if !self.recovered => {
-                match budget.target.checked_sub(spent) {
-                    Some(left) => format!("RTO {} left of {}  ", whole(left), whole(budget.target)),
-                    None => format!("RTO missed by {}  ", whole(spent - budget.target)),
-                }
-            }
-            _ => String::new(),
-        };
-        self.bar.set_message(format!("{budget}{}", doing.join(" · ")));
+        let simulated = self.clock.as_ref().is_some_and(Clock::is_simulated);
+        self.live().now = simulated.then_some(now);
         self.bar.tick();
     }
 }
@@ -188,7 +226,7 @@ impl Observer for Progress {
                 self.line(at, &format!("run {run}"));
             }
             Event::DisasterDeclared { kind, lost } => {
-                self.declared = Some(at);
+                self.live().declared = Some(at);
                 let lost: Vec<&str> = lost.iter().map(|site| site.as_str()).collect();
                 let lost = if lost.is_empty() {
                     String::new()
@@ -198,7 +236,7 @@ impl Observer for Progress {
                 self.line(at, &format!("disaster     {kind}{lost}: the clock of the RTO runs"));
             }
             Event::StepStarted { step, attempt, .. } => {
-                self.doing.insert(step.clone(), "started".to_owned());
+                self.live().doing.insert(step.clone(), "started".to_owned());
                 let title = self.titles.get(step).map_or("", String::as_str);
                 let again =
                     if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
@@ -214,7 +252,7 @@ impl Observer for Progress {
                 self.line(at, &format!("{word} {step}: {why}"));
             }
             Event::ResourceOwned { key, id } => self.line(at, &format!("made         {key}: {id}")),
-            Event::ResourceReleased { key, how } => {
+            Event::ResourceReleased { key, how, .. } => {
                 self.line(at, &format!("released     {key}: {how}"))
             }
             Event::ResourceLeft { key, why, .. } => {
@@ -242,14 +280,14 @@ impl Observer for Progress {
                 self.line(at, &format!("paused       by {by}: nothing more is started"))
             }
             Event::RunContinued { by } => self.line(at, &format!("goes on      by {by}")),
-            Event::ReleaseStarted => self.recovered = true,
+            Event::ReleaseStarted => self.live().recovered = true,
             _ => {}
         }
         self.draw(at);
     }
 
     fn progress(&mut self, step: &StepId, text: &str) {
-        self.doing.insert(step.clone(), text.to_owned());
+        self.live().doing.insert(step.clone(), text.to_owned());
         if let Some(clock) = &self.clock {
             self.draw(clock.now());
         }

@@ -146,7 +146,7 @@ struct Places {
 impl Places {
     fn of_scenarios(&mut self, args: &ReapArgs, registry: &Registry) -> Result<()> {
         for path in scenario_files(&args.scenarios)? {
-            let loaded = scenario::load(&path, registry)?;
+            let loaded = scenario::load(&path, registry);
             let Some(scenario) = loaded.scenario else {
                 let wrong = format!("{} has errors, so its sites are not known", path.display());
                 let check = format!("redrill check {} lists them", path.display());

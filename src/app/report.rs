@@ -13,10 +13,14 @@ pub(super) fn report(args: &ReportArgs, store: &Store, output: &Output) -> Resul
     let plan = folder.plan()?;
     let number = folder.load()?.state.head.map_or(0, |head| head.number);
     let earlier = earlier_runs(store, &plan.name, number)?;
+    if let Some(said) = folder.scenario_differs(&plan) {
+        output.note(&said);
+    }
     let Some(format) = args.format else {
         let ended = write_reports(&folder, &providers::registry(), &earlier)?;
         output.print(&ended.summary(output))?;
-        return Ok(ended.report.exit_code());
+        ended.complain(output);
+        return Ok(ended.exit_code());
     };
     let report = report_of(&folder, &providers::registry(), &earlier)?;
     let text = match format {

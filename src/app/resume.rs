@@ -1,8 +1,8 @@
+use super::history::History;
 use super::interrupt::Interrupts;
 use super::journal_store::{self, Objects, StoreUrl, Stored};
 use super::output::Output;
 use super::progress::Progress;
-use super::report::earlier_runs;
 use super::run_one::{self, Ended};
 use super::runs::{RunFolder, Store};
 use super::world::{self, Target};
@@ -32,7 +32,8 @@ pub(super) fn show(ended: &Ended, format: Format, output: &Output) -> Result<Exi
         Format::Json => output.json(&ended.report)?,
         Format::Text => output.print(&ended.summary(output))?,
     }
-    Ok(ended.report.exit_code())
+    ended.complain(output);
+    Ok(ended.exit_code())
 }
 
 /// Goes on with a run whose process ended early; with an order, that comes before everything else.
@@ -59,14 +60,14 @@ pub(super) fn go_on_with(
     }
     let plan = folder.plan()?;
     let mut progress = Progress::new(&plan, *output, false, false);
-    let earlier = earlier_runs(store, &plan.name, head.number)?;
+    let history = History::before(store, &plan, head.number, &head.world)?;
     let interrupts = Interrupts::default();
     let (done, watching) = watch::channel(false);
     let orders = interrupts.subscribe(folder, order);
     std::thread::scope(|scope| {
         scope.spawn(|| super::run::listen_until(&interrupts, watching, store, output));
         let registry = providers::registry();
-        let ended = run_one::resume(folder, &registry, target, &mut progress, orders, &earlier);
+        let ended = run_one::resume(folder, &registry, target, &mut progress, orders, &history);
         done.send_replace(true);
         ended
     })

@@ -1,17 +1,17 @@
 use super::estate;
+use super::history::History;
 use super::interrupt::Interrupts;
 use super::journal_store::StoreUrl;
 use super::load::{self, Ready};
 use super::output::Output;
 use super::progress::Progress;
-use super::report::earlier_runs;
 use super::run_one::{self, Ended, NewRun};
 use super::runs::Store;
 use super::world::Target;
 use crate::action::Registry;
 use crate::cli::{Format, RunArgs};
 use crate::error::{Error, ExitCode, Result};
-use crate::outside::UNKNOWN_USER;
+use crate::outside::{UNKNOWN_USER, real::this_user};
 use crate::providers;
 use crate::time::Clock;
 use serde_json::{Value, json};
@@ -36,7 +36,10 @@ pub(super) fn run(args: &RunArgs, store: &Store, output: &Output) -> Result<Exit
 fn deviations(args: &RunArgs) -> Vec<String> {
     let set = args.scenario.set.iter().map(|(name, value)| format!("--set {name}={value}"));
     let inputs = args.scenario.inputs.iter().map(|file| format!("--inputs {}", file.display()));
-    let keep = args.keep.iter().map(|keep| format!("--keep {keep}: resources are not removed"));
+    let keep = args
+        .keep
+        .iter()
+        .map(|keep| format!("--keep {keep}: what was made is to stay for that long"));
     set.chain(inputs).chain(keep).collect()
 }
 
@@ -171,10 +174,10 @@ fn run_in(
     let plan = serde_json::to_vec_pretty(&ready.plan)
         .map_err(|e| Error::broken(format!("the plan cannot be written: {e}")))?;
     new.folder.write("plan.json", &plan)?;
-    let earlier = earlier_runs(store, &ready.plan.name, new.number)?;
+    let history = History::before(store, &ready.plan, new.number, &new.target.kind())?;
     let several = args.scenarios.len() > 1 || args.scenarios.iter().any(|path| path.is_dir());
     let mut progress = Progress::new(&ready.plan, *output, args.quiet, several);
-    run_one::run(new, &mut progress, &earlier)
+    run_one::run(new, &mut progress, &history)
 }
 
 fn seed_of_the_moment() -> u64 {
@@ -188,10 +191,8 @@ fn seed_of_the_moment() -> u64 {
 }
 
 /// The user as the system knows them.
-#[expect(clippy::disallowed_methods, reason = "the environment is read in app/ and outside/ only")]
 pub(super) fn operator() -> String {
-    let name = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| UNKNOWN_USER.to_owned())
+    this_user().unwrap_or_else(|| UNKNOWN_USER.to_owned())
 }
 
 fn summarise(
@@ -206,7 +207,7 @@ fn summarise(
             .map_or(Ok(ExitCode::Inconclusive), |result| result.map(|_| ExitCode::Inconclusive));
     }
     let codes = results.iter().map(|result| match result {
-        Ok(ended) => ended.report.exit_code(),
+        Ok(ended) => ended.exit_code(),
         Err(error) => error.exit_code(),
     });
     let code = ExitCode::worst(codes);
@@ -228,6 +229,7 @@ fn summarise(
             }
         }
     }
+    results.iter().flatten().for_each(|ended| ended.complain(output));
     Ok(code)
 }
 
@@ -237,10 +239,11 @@ fn as_json(ready: &Ready, result: &Result<Ended>) -> Value {
             "scenario": ready.plan.name,
             "report_html": ended.html,
             "report": ended.report,
+            "not_written": ended.unwritten.as_ref().map(Error::as_json),
         }),
         Err(error) => json!({
             "scenario": ready.plan.name,
-            "error": { "message": error.to_string(), "help": error.help_text(), "exit_code": error.exit_code().number() },
+            "error": error.as_json(),
         }),
     }
 }

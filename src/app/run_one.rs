@@ -1,5 +1,6 @@
 //! One run from its first to its last record, and its reports.
 
+use super::history::History;
 use super::journal_store::{self, JournalStore, Objects, Owner, StoreUrl, Stored};
 use super::output::Output;
 use super::progress::Progress;
@@ -8,7 +9,7 @@ use super::world::{self, Target};
 use crate::action::{Registry, RunFacts};
 use crate::client;
 use crate::engine::{self, Drive, DriveError, Keep, Message, Orders, World};
-use crate::error::{Error, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::ids::{RunId, SiteName};
 use crate::journal::{Event, FORMAT, Journal, Moment, RunState};
 use crate::plan::Plan;
@@ -41,6 +42,8 @@ pub(super) struct NewRun<'a> {
 pub(super) struct Ended {
     pub(super) report: Report,
     pub(super) html: PathBuf,
+    /// Why the reports could not be written, if so. The journal holds everything that they are made of.
+    pub(super) unwritten: Option<Error>,
     /// Hooks that could not tell anybody of the end.
     pub(super) untold: Vec<String>,
 }
@@ -48,20 +51,32 @@ pub(super) struct Ended {
 impl Ended {
     /// What the terminal shows at the end.
     pub(super) fn summary(&self, output: &Output) -> String {
-        let mut text = render::terminal(&self.report, output.color, &self.html);
+        let place = self.unwritten.is_none().then_some(&*self.html);
+        let mut text = render::terminal(&self.report, output.color, place);
         for line in &self.untold {
             text.push_str(&format!("\n{line}"));
         }
         text
     }
+
+    /// How the process should end: a run whose reports could not be written leaves less behind than it should.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        let unwritten = self.unwritten.as_ref().map(Error::exit_code);
+        ExitCode::worst(std::iter::once(self.report.exit_code()).chain(unwritten))
+    }
+
+    /// Says what could not be written, behind the verdict, which is not lost with it.
+    pub(super) fn complain(&self, output: &Output) {
+        let Some(error) = &self.unwritten else { return };
+        output.note(&format!("error: {error}"));
+        if let Some(help) = error.help_text() {
+            output.note(&format!("help: {help}"));
+        }
+    }
 }
 
 /// Runs a plan. Blocks until it has ended.
-pub(super) fn run(
-    new: NewRun<'_>,
-    progress: &mut Progress,
-    earlier: &[EarlierRun],
-) -> Result<Ended> {
+pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -> Result<Ended> {
     let runtime = new.target.runtime()?;
     let folder = new.folder.clone();
     let (plan, registry) = (new.plan, new.registry);
@@ -80,11 +95,12 @@ pub(super) fn run(
         // The people of a rehearsal are the estate's, whoever rehearses.
         let operator =
             if new.target.kind().is_rehearsal() { "the operator" } else { &new.operator };
-        let facts = facts(plan, &new.run, new.seed, started, operator);
+        let mut facts = facts(plan, &new.run, new.seed, started, operator);
+        facts.expected = history.expected.clone();
         let told = facts.clone();
         let mut opening = vec![first_event(&new, &facts)];
         opening.extend(identified);
-        observer.begin(&world.clock);
+        observer.begin(&world.clock, &RunState::default());
         let drive = Drive {
             plan,
             registry: new.registry,
@@ -98,7 +114,7 @@ pub(super) fn run(
             observer,
         };
         engine::drive(drive).await.map_err(|e| drive_error(&new.folder, &e))?;
-        end(&world, plan, &told, (&folder, registry, earlier)).await
+        end(&world, plan, &told, (&folder, registry, &history.earlier)).await
     });
     progress.end();
     ended
@@ -217,6 +233,7 @@ pub(super) fn facts(
         operator: operator.to_owned(),
         withhold_data: plan.data.withholds(),
         is_drill: plan.is_drill(),
+        expected: Default::default(),
     }
 }
 
@@ -246,7 +263,7 @@ pub(super) fn resume(
     target: Target,
     progress: &mut Progress,
     orders: Orders,
-    earlier: &[EarlierRun],
+    history: &History,
 ) -> Result<Ended> {
     let (journal, contents) = Journal::reopen(&folder.journal()).map_err(|e| folder.refused(&e))?;
     let state = folder.fold(&contents.records)?;
@@ -255,7 +272,7 @@ pub(super) fn resume(
     let Some(head) = state.head.clone() else { return Err(folder.refused(&"it does not start")) };
     if state.finished.is_some() {
         drop(journal);
-        return write_reports(folder, registry, earlier);
+        return write_reports(folder, registry, &history.earlier);
     }
     let runtime = target.runtime()?;
     let observer = &mut *progress;
@@ -270,8 +287,9 @@ pub(super) fn resume(
         let opening = vec![Event::RunResumed { torn_bytes: contents.torn_bytes, gap_ms }];
         let mut facts = facts(&plan, &head.run, head.seed, head.started, &head.operator);
         facts.expires = head.expires;
+        facts.expected = history.expected.clone();
         let told = facts.clone();
-        observer.begin(&world.clock);
+        observer.begin(&world.clock, &state);
         let drive = Drive {
             plan: &plan,
             registry,
@@ -285,7 +303,7 @@ pub(super) fn resume(
             observer,
         };
         engine::drive(drive).await.map_err(|e| drive_error(folder, &e))?;
-        end(&world, &plan, &told, (folder, registry, earlier)).await
+        end(&world, &plan, &told, (folder, registry, &history.earlier)).await
     });
     progress.end();
     ended
@@ -313,11 +331,21 @@ pub(super) fn write_reports(
     earlier: &[EarlierRun],
 ) -> Result<Ended> {
     let report = report_of(folder, registry, earlier)?;
-    let html = folder.write("report.html", &render::html(&report)?)?;
-    folder.write("report.md", &render::markdown(&report)?)?;
-    folder.write("report.json", &render::json(&report)?)?;
-    folder.write("junit.xml", &render::junit(&report)?)?;
-    Ok(Ended { report, html, untold: Vec::new() })
+    let written = write_all(folder, &report).map_err(|error| {
+        let again =
+            format!("the verdict stands; free some space, then: redrill report {}", folder.name());
+        error.help(again)
+    });
+    let html = folder.path.join("report.html");
+    Ok(Ended { report, html, unwritten: written.err(), untold: Vec::new() })
+}
+
+fn write_all(folder: &RunFolder, report: &Report) -> Result<()> {
+    folder.write("report.html", &render::html(report)?)?;
+    folder.write("report.md", &render::markdown(report)?)?;
+    folder.write("report.json", &render::json(report)?)?;
+    folder.write("junit.xml", &render::junit(report)?)?;
+    Ok(())
 }
 
 /// What a run means, from its journal alone.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::ids::{Digest, RunId};
-use crate::journal::{self, Contents, Record, RunState};
+use crate::journal::{self, Contents, Event, Record, RunState};
 use crate::limits;
 use crate::plan::Plan;
 use std::fs;
@@ -118,11 +118,24 @@ impl Store {
                 Error::bad_input(format!("there is no run under {}", self.root.display()))
             });
         }
-        let without_digits = name.rsplit_once('-').map_or(name, |(folder, _)| folder);
-        let candidates =
-            [self.root.join(name), self.root.join(without_digits), PathBuf::from(name)];
-        let found = candidates.into_iter().find(|path| path.join("journal.jsonl").is_file());
-        found.map(|path| RunFolder { path }).ok_or_else(|| {
+        let there =
+            |path: PathBuf| Some(RunFolder { path }).filter(|folder| folder.journal().is_file());
+        if let Some(folder) = there(self.root.join(name)) {
+            return Ok(folder);
+        }
+        let numbered = name.rsplit_once('-').and_then(|(folder, _)| there(self.root.join(folder)));
+        if let Some(folder) = numbered {
+            // Another machine, or a folder that was cleared since, may have had a run of the same number.
+            return match folder.run() {
+                Some(run) if run.as_str() != name => Err(Error::bad_input(format!(
+                    "the run in {} is {run}, not {name}",
+                    folder.path.display()
+                ))
+                .help("redrill runs lists the runs that are here")),
+                _ => Ok(folder),
+            };
+        }
+        there(PathBuf::from(name)).ok_or_else(|| {
             Error::bad_input(format!("there is no run {name:?} under {}", self.root.display()))
                 .help(
                     "redrill runs lists them; a run can also be named by its folder, or as `last`",
@@ -152,6 +165,15 @@ impl RunFolder {
         if !self.journal().exists() {
             // An empty folder that stays is only untidy.
             let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+
+    /// The run that the first record names; `None` when it cannot be read, which whoever reads the journal is told.
+    fn run(&self) -> Option<RunId> {
+        let contents = journal::read(&self.journal()).ok()?;
+        match &contents.records.first()?.event {
+            Event::RunStarted { run, .. } => Some(run.clone()),
+            _ => None,
         }
     }
 
@@ -194,6 +216,24 @@ impl RunFolder {
         let state = self.fold(&contents.records)?;
         self.same_plan(&plan, &state)?;
         Ok(Stored { folder: self.clone(), plan, contents, state })
+    }
+
+    /// What is said when the scenario beside the journal is not the one of the run: it is no part of the evidence then.
+    pub(super) fn scenario_differs(&self, plan: &Plan) -> Option<String> {
+        let path = self.path.join("scenario.yaml");
+        let what = match limits::read_file(&path, limits::FILE_BYTES) {
+            Ok(text) if Digest::of(&text) == plan.scenario_digest => return None,
+            Ok(_) => {
+                "was changed after the run: its digest is not the one in the journal".to_owned()
+            }
+            Err(error) => format!(
+                "cannot be read ({error}), so it cannot be compared with the digest in the journal"
+            ),
+        };
+        Some(format!(
+            "warning: {} {what}; the plan and the report are those of the run all the same",
+            path.display()
+        ))
     }
 
     pub(super) fn fold(&self, records: &[Record]) -> Result<RunState> {
@@ -243,5 +283,36 @@ mod tests {
         );
         assert_eq!(store.earlier("orders-db", 3).unwrap().len(), 2);
         assert!(store.find("nothing").is_err());
+    }
+
+    #[test]
+    fn a_run_is_found_by_its_whole_id_and_another_one_of_that_number_is_not_taken_for_it() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        let (run, number, folder) = store.begin("orders-db", 7).unwrap();
+        let mut journal = journal::Journal::create(&folder.journal()).unwrap();
+        let started = Event::RunStarted {
+            format: journal::FORMAT,
+            run: run.clone(),
+            number,
+            scenario: "orders-db".to_owned(),
+            plan: Digest::ZERO,
+            scenario_digest: Digest::ZERO,
+            mode: "drill".to_owned(),
+            world: journal::WorldKind::Real,
+            tool: "test".to_owned(),
+            operator: "operator".to_owned(),
+            seed: 7,
+            expires: chrono::DateTime::UNIX_EPOCH,
+            keep: None,
+            deviations: Vec::new(),
+        };
+        journal.stage(chrono::DateTime::UNIX_EPOCH, std::time::Duration::ZERO, started).unwrap();
+        journal.commit().unwrap();
+        for name in [run.as_str(), "orders-db-0001", "last"] {
+            assert_eq!(store.find(name).unwrap().path, folder.path, "{name}");
+        }
+        let error = store.find("orders-db-0001-000000").map(|folder| folder.path).unwrap_err();
+        assert!(error.to_string().contains(run.as_str()), "{error}");
     }
 }

@@ -1,15 +1,27 @@
 use super::estate;
 use super::output::Output;
-use crate::cli::{SandboxCommand, ServeArgs};
+use crate::cli::{Format, SandboxCommand, ServeArgs};
 use crate::error::{Error, ExitCode, Result};
 use crate::sandbox::{self, World};
 use crate::time::Clock;
+use serde_json::json;
 
 /// `redrill sandbox …`
 pub(super) fn sandbox(command: SandboxCommand, output: &Output) -> Result<ExitCode> {
     match command {
         SandboxCommand::Serve(args) => serve(&args, output),
-        SandboxCommand::Operations => {
+        SandboxCommand::Operations(args) if args.format == Format::Json => {
+            let row = |operation: &sandbox::Operation| {
+                json!({
+                    "service": operation.service, "operation": operation.name,
+                    "fidelity": operation.fidelity,
+                })
+            };
+            let rows: Vec<_> = sandbox::operations().map(row).collect();
+            output.json(&json!({ "format": 1, "operations": rows }))?;
+            Ok(ExitCode::Passed)
+        }
+        SandboxCommand::Operations(_) => {
             for operation in sandbox::operations() {
                 output.print(&format!(
                     "{:<16} {:<40} {}",

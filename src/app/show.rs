@@ -79,6 +79,9 @@ pub(super) fn show(args: &ShowArgs, store: &Store, output: &Output) -> Result<Ex
             stored.contents.torn_bytes
         ))?;
     }
+    if let Some(said) = folder.scenario_differs(&stored.plan) {
+        output.note(&said);
+    }
     if stored.state.finished.is_none() {
         output.print(&format!("the run has not ended: redrill resume {}", stored.folder.name()))?;
     } else {

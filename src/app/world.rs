@@ -9,19 +9,23 @@ use crate::engine::World;
 use crate::error::{Error, Result};
 use crate::ids::{RunId, SiteName};
 use crate::journal::WorldKind;
-use crate::outside::real::RealOutside;
+use crate::outside::real::{RealOutside, RunIdentity};
 use crate::outside::{Outside, Secret, Secrets};
+use crate::partition::Partition;
 use crate::plan::Plan;
 use crate::sandbox::{self, Estate, EstateOutside, Fault};
 use crate::scenario::Site;
 use crate::time::Clock;
 use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource, TimeSource};
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use futures_util::future::BoxFuture;
@@ -219,13 +223,14 @@ async fn real(
     policy: Arc<GuardPolicy>,
 ) -> Result<World> {
     let clock = Clock::system();
-    let outside = Arc::new(RealOutside::with_clock(folder, clock.clone()));
+    let identity = run_identity(sites, endpoint.clone())?;
+    let outside = Arc::new(RealOutside::with_clock(folder, clock.clone()).identified(identity));
     let mut sessions = BTreeMap::new();
     for (name, site) in sites {
         let role = match &site.role {
             None => None,
             Some(role) => Some(Role {
-                arn: role_arn(role, site.account.as_deref())?,
+                arn: role_arn(role, site)?,
                 session_name: session_name.to_owned(),
                 length: None,
             }),
@@ -278,13 +283,11 @@ pub(super) async fn real_session(
     policy: &Arc<GuardPolicy>,
     secrets: &Secrets,
 ) -> Result<SiteSession> {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https();
+    let http = https();
     let region = place.region.clone();
     let of_aws = endpoint.is_none();
     let load = move || -> BoxFuture<'static, SdkConfig> {
-        Box::pin(load_config(endpoint.clone(), region.clone(), http.clone()))
+        Box::pin(load_config(endpoint.clone(), Some(region.clone()), http.clone()))
     };
     let config = load().await;
     if of_aws && config.endpoint_url().is_some() {
@@ -304,7 +307,7 @@ pub(super) async fn real_session(
 /// What environment and files say now.
 async fn load_config(
     endpoint: Option<String>,
-    region: String,
+    region: Option<String>,
     http: SharedHttpClient,
 ) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
@@ -313,10 +316,12 @@ async fn load_config(
         .operation_attempt_timeout(Duration::from_secs(120))
         .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(region))
         .http_client(aws::limited(http))
         .timeout_config(timeouts)
         .retry_config(RetryConfig::disabled());
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region));
+    }
     if let Some(url) = endpoint {
         loader = loader.endpoint_url(url);
     }
@@ -331,14 +336,56 @@ fn endpoint_from_elsewhere() -> Error {
     )
 }
 
-fn role_arn(role: &str, account: Option<&str>) -> Result<String> {
+/// Who the run is before it assumes any role.
+fn run_identity(sites: &BTreeMap<SiteName, Site>, endpoint: Option<String>) -> Result<RunIdentity> {
+    let with_role = sites.values().filter_map(|site| Some((site.role.as_deref()?, site)));
+    let roles = with_role.map(|(role, site)| role_arn(role, site)).collect::<Result<_>>()?;
+    let own = OwnCredentials { endpoint: endpoint.clone() };
+    Ok(RunIdentity { credentials: SharedCredentialsProvider::new(own), roles, endpoint })
+}
+
+/// Those of whoever runs this process, read when they are asked for.
+#[derive(Debug)]
+struct OwnCredentials {
+    endpoint: Option<String>,
+}
+
+impl ProvideCredentials for OwnCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let loaded = load_config(self.endpoint.clone(), None, https()).await;
+            let none =
+                || CredentialsError::not_loaded("the environment and the profiles name none");
+            loaded.credentials_provider().ok_or_else(none)?.provide_credentials().await
+        })
+    }
+}
+
+/// The credentials of whoever runs this process, to show who that is.
+pub(super) async fn own_credentials(endpoint: Option<String>) -> Result<Credentials> {
+    OwnCredentials { endpoint }.provide_credentials().await.map_err(|e| {
+        let text = format!("you have no AWS credentials here: {}", DisplayErrorContext(&e));
+        Error::broken(text).help("aws sts get-caller-identity says whether you have some")
+    })
+}
+
+fn https() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https()
+}
+
+fn role_arn(role: &str, site: &Site) -> Result<String> {
     if role.starts_with("arn:") {
         return Ok(role.to_owned());
     }
-    let account = account.ok_or_else(|| {
+    let account = site.account.as_deref().ok_or_else(|| {
         Error::bad_input(format!("the role {role:?} needs the site's account, or its whole ARN"))
     })?;
-    Ok(format!("arn:aws:iam::{account}:role/{role}"))
+    Ok(format!("arn:{}:iam::{account}:role/{role}", Partition::of(&site.region).name))
 }
 
 /// Run and plan in the session's name: CloudTrail then holds them independently of this program. At most 64 characters.
@@ -347,4 +394,23 @@ fn session_name(run: &RunId, plan: &Plan) -> String {
     let mut name = format!("redrill-{run}");
     name.truncate(64 - digest.len() - 1);
     format!("{name}-{digest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arn_of_a_role_is_one_of_the_partition_of_its_region() {
+        for (region, arn) in [
+            ("eu-west-1", "arn:aws:iam::111111111111:role/drill"),
+            ("cn-north-1", "arn:aws-cn:iam::111111111111:role/drill"),
+            ("us-gov-west-1", "arn:aws-us-gov:iam::111111111111:role/drill"),
+        ] {
+            let account = Some("111111111111".to_owned());
+            let site = Site { account, region: region.to_owned(), role: Some("drill".to_owned()) };
+            assert_eq!(role_arn("drill", &site).unwrap(), arn);
+            assert_eq!(role_arn("arn:aws:iam::2:role/x", &site).unwrap(), "arn:aws:iam::2:role/x");
+        }
+    }
 }

@@ -1,5 +1,5 @@
 use super::refused::Refused;
-use super::rules::kinds::CANARY;
+use super::rules::kinds::{self, CANARY};
 use super::rules::{Claim, EXPIRES_TAG, RUN_TAG, STEP_TAG};
 use crate::ids::{RunId, SiteName, StepId};
 use crate::journal::{Event, Holding, Ledger, ResourceKey};
@@ -166,7 +166,10 @@ fn of_run(
         held_by(ledger.get(&key))
     };
     match claim {
-        Claim::Named { kind, name } => named(kind, name).map(drop),
+        Claim::Named { kind, name } => {
+            let other = kinds::also(kind).and_then(|other| named(other, name).ok());
+            other.map_or_else(|| named(kind, name), Ok).map(drop)
+        }
         Claim::Made { kind, name, tags } => owned_by(tags, &limits.run, named(kind, name)?),
         Claim::Identified { kind, id } => identified(ledger, site, kind, id).map(drop),
         Claim::Tagged { kind, id, tags } => {
@@ -205,13 +208,18 @@ fn identified<'l>(
 ) -> Result<&'l StepId, String> {
     let bound = ledger.outstanding().into_iter().find_map(|(key, holding)| match holding {
         Holding::Owned { step, id: owned }
-            if owned == id && key.kind == kind && key.site == *site =>
+            if owned == id && is_of_kind(key, kind) && key.site == *site =>
         {
             Some(step)
         }
         _ => None,
     });
     bound.ok_or_else(|| "is not in the ledger of the run: no intent is bound to it".to_owned())
+}
+
+/// True also for a kind that AWS does not tell from this one.
+fn is_of_kind(key: &ResourceKey, kind: &str) -> bool {
+    key.kind == kind || kinds::also(kind) == Some(key.kind.as_str())
 }
 
 /// What is made must be found again by its tags, without the journal.
@@ -258,9 +266,11 @@ fn of_removal(
         these.contains_key(&key)
     };
     let allowed = match claim {
-        Claim::Named { kind, name } => listed(kind, name),
+        Claim::Named { kind, name } => {
+            listed(kind, name) || kinds::also(kind).is_some_and(|other| listed(other, name))
+        }
         Claim::Identified { kind, id } => these.iter().any(|(key, known)| {
-            key.kind == *kind && key.site == *site && known.as_deref() == Some(id.as_str())
+            is_of_kind(key, kind) && key.site == *site && known.as_deref() == Some(id.as_str())
         }),
         Claim::Object { name, written: None } => listed(CANARY, name),
         Claim::Made { .. } | Claim::Tagged { .. } | Claim::Object { .. } => {

@@ -12,6 +12,7 @@ use aws_types::SdkConfig;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A site, as far as AWS is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +132,8 @@ impl SiteSession {
 #[derive(Clone, Default)]
 pub struct CallLog {
     seen: Arc<Mutex<BTreeMap<(SiteName, String), CallSeen>>>,
+    /// Since when, on the run's clock, nothing was answered although something was asked.
+    unanswered: Arc<Mutex<Option<Duration>>>,
     /// The site's own book-keeping: that its credentials work, and that its service answers.
     heard_by: Option<Arc<Shared>>,
 }
@@ -147,6 +150,7 @@ impl CallLog {
             shared.credentials.note_success();
             shared.budget.reward(operation);
         }
+        *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let call = seen.entry((site.clone(), operation.to_owned())).or_insert_with(|| CallSeen {
             operation: operation.to_owned(),
@@ -160,6 +164,17 @@ impl CallLog {
         if let Some(id) = request_id {
             call.last_request_id = Some(id.to_owned());
         }
+    }
+
+    /// Something is asked at this time of the run's clock.
+    pub(crate) fn asks(&self, now: Duration) {
+        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        unanswered.get_or_insert(now);
+    }
+
+    /// Since when nothing was answered, on the run's clock; `None` when the last call was.
+    pub(crate) fn unanswered_since(&self) -> Option<Duration> {
+        *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True when a call to the site was answered.

@@ -95,10 +95,36 @@ pub enum Command {
     #[command(subcommand)]
     Sql(SqlCommand),
     /// The simulated estate behind rehearsals.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  redrill sandbox serve --estate scenarios/estates/orders-db.yaml\n  redrill sandbox operations"
+    )]
     Sandbox(SandboxCommand),
     /// Print completions for a shell.
     Completions(CompletionsArgs),
+}
+
+impl Command {
+    /// True when what it prints on standard output is JSON.
+    pub fn answers_in_json(&self) -> bool {
+        let format = match self {
+            Self::Run(args) => args.format,
+            Self::Resume(args) => args.format,
+            Self::Abort(args) => args.format,
+            Self::Reap(args) => args.format,
+            Self::Check(args) => args.format,
+            Self::Plan(args) => args.format,
+            Self::Iam(args) => args.format,
+            Self::Preflight(args) => args.format,
+            Self::Runs(args) => args.format,
+            Self::Show(args) => args.format,
+            Self::Actions(args) => args.format,
+            Self::Sandbox(SandboxCommand::Operations(args)) => args.format,
+            Self::Report(args) => return args.format == Some(ReportFormat::Json),
+            _ => return false,
+        };
+        format == Format::Json
+    }
 }
 
 /// A scenario, made ready with values.
@@ -195,6 +221,10 @@ pub struct RunArgs {
 
 /// `redrill resume`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  redrill resume last\n  redrill resume orders-db-0003 --format json\n  \
+                  redrill resume s3://drills/journals/orders-db-0003-1f2e3d --take-over"
+)]
 pub struct ResumeArgs {
     /// The run: its id, its folder, `last`, or its address in a store: s3://BUCKET/PREFIX/RUN.
     pub run: String,
@@ -237,7 +267,7 @@ pub struct AbortArgs {
     #[arg(long)]
     pub incident: bool,
     /// Sends every AWS call to this address when this process takes over: a test server on this machine.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub endpoint_url: Option<String>,
     /// How the end is written.
     #[arg(long, value_enum, default_value_t)]
@@ -288,6 +318,9 @@ pub struct ReapArgs {
 
 /// `redrill check`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  redrill check scenarios\n  redrill check drills/orders-db.yaml --format json"
+)]
 pub struct CheckArgs {
     /// Scenario files, or folders of them.
     #[arg(required = true, value_name = "SCENARIO")]
@@ -299,6 +332,8 @@ pub struct CheckArgs {
 
 /// `redrill plan`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  redrill plan scenarios/orders-db.yaml\n  \
+                  redrill plan scenarios/orders-db.yaml --mode recovery --format json")]
 pub struct PlanArgs {
     /// The scenario file.
     pub scenario: PathBuf,
@@ -397,6 +432,7 @@ pub struct PreflightArgs {
 
 /// `redrill runs`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  redrill runs\n  redrill runs orders-db --format json")]
 pub struct RunsArgs {
     /// Only runs of this scenario.
     pub scenario: Option<String>,
@@ -407,6 +443,9 @@ pub struct RunsArgs {
 
 /// `redrill show`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  redrill show last\n  redrill show orders-db-0003 --format json"
+)]
 pub struct ShowArgs {
     /// The run: its id, its folder, or `last`.
     pub run: String,
@@ -430,6 +469,9 @@ pub enum ReportFormat {
 
 /// `redrill report`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  redrill report last\n  redrill report orders-db-0003 --format markdown"
+)]
 pub struct ReportArgs {
     /// The run: its id, its folder, or `last`.
     pub run: String,
@@ -440,6 +482,8 @@ pub struct ReportArgs {
 
 /// `redrill runbook`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  redrill runbook scenarios/orders-db.yaml\n  \
+                  redrill runbook scenarios/orders-db.yaml --output runbooks/orders-db.md")]
 pub struct RunbookArgs {
     /// The scenario file.
     pub scenario: PathBuf,
@@ -453,6 +497,10 @@ pub struct RunbookArgs {
 
 /// `redrill approve`, `redrill reject`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  redrill approve orders-db-0003 cut-over --comment 'agreed with the owner'\n  \
+                  redrill reject last cut-over\n  redrill approve last cut-over --sign-with ~/.ssh/id_ed25519.pub"
+)]
 pub struct AnswerArgs {
     /// The run: its id, its folder, or `last`.
     pub run: String,
@@ -464,10 +512,20 @@ pub struct AnswerArgs {
     /// Signs the answer with this SSH key: a private key, or the public one of a key that your agent holds.
     #[arg(long, value_name = "KEY")]
     pub sign_with: Option<PathBuf>,
+    /// Shows by your AWS credentials (environment, profile, SSO) who you are: a request to STS is signed for this answer, and the
+    /// run asks STS whose it is.
+    #[arg(long, conflicts_with = "sign_with")]
+    pub with_aws_identity: bool,
+    /// Asks STS at this address, which is that of the run: a test server on this machine.
+    #[arg(long, value_name = "URL", requires = "with_aws_identity", value_parser = endpoint)]
+    pub endpoint_url: Option<String>,
 }
 
 /// `redrill actions`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  redrill actions\n  redrill actions rds.restore_snapshot\n  redrill actions --format json"
+)]
 pub struct ActionsArgs {
     /// One action, such as `rds.restore_snapshot`; without it, all in a list.
     pub name: Option<String>,
@@ -478,6 +536,8 @@ pub struct ActionsArgs {
 
 /// `redrill schema`
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  redrill schema > scenario.schema.json\n\n\
+                  A scenario then begins with: # yaml-language-server: $schema=scenario.schema.json")]
 pub struct SchemaArgs {}
 
 /// `redrill sql …`
@@ -495,7 +555,7 @@ pub enum SqlCommand {
                         redrill sql fingerprint --url mysql://ro@127.0.0.1:3306/orders --tls off --password-file secret \\\n    \
                         --rows --checksums --table orders --table ledger")]
 pub struct FingerprintArgs {
-    /// The database: postgres://USER@HOST[:PORT]/DATABASE, or mysql://… for MySQL and MariaDB.
+    /// The database: `postgres://USER@HOST:PORT/DATABASE`, or `mysql://…` for MySQL and MariaDB; the port may be left out.
     #[arg(long, value_name = "URL")]
     pub url: String,
     /// The environment variable that holds the password.
@@ -539,7 +599,18 @@ pub enum SandboxCommand {
     /// Serve an estate over HTTP, for the AWS CLI, boto3 and Terraform.
     Serve(ServeArgs),
     /// List the operations that the sandbox simulates, and how faithfully.
-    Operations,
+    Operations(OperationsArgs),
+}
+
+/// `redrill sandbox operations`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  redrill sandbox operations\n  redrill sandbox operations --format json"
+)]
+pub struct OperationsArgs {
+    /// How the list is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// `redrill sandbox serve`
@@ -566,6 +637,9 @@ pub struct ServeArgs {
 
 /// `redrill completions`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  redrill completions bash > ~/.local/share/bash-completion/completions/redrill"
+)]
 pub struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]
@@ -582,5 +656,10 @@ fn endpoint(text: &str) -> Result<String, String> {
                 .into(),
         );
     }
-    Ok(text.to_owned())
+    let is_address = reqwest::Url::parse(text)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    match is_address {
+        true => Ok(text.to_owned()),
+        false => Err("that is not an address: write http://HOST:PORT or https://HOST".into()),
+    }
 }

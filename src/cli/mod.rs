@@ -4,7 +4,7 @@ mod args;
 
 pub use args::{
     AbortArgs, ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs,
-    FingerprintArgs, Format, IamArgs, IamDocument, PlanArgs, PreflightArgs, ReapArgs, ReportArgs,
-    ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand, ScenarioArgs,
-    SchemaArgs, ServeArgs, ShowArgs, SqlCommand, SteerArgs, TargetArgs, TrustKind,
+    FingerprintArgs, Format, IamArgs, IamDocument, OperationsArgs, PlanArgs, PreflightArgs,
+    ReapArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand,
+    ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs, SqlCommand, SteerArgs, TargetArgs, TrustKind,
 };

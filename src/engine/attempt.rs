@@ -1,6 +1,6 @@
 use super::expect::judge_outputs;
 use crate::action::{ActionEntry, StepContext, StepError};
-use crate::journal::{Check, Outcome, StepResult};
+use crate::journal::{Check, Finding, Outcome, Severity, StepResult};
 use crate::limits;
 use crate::plan::PlannedStep;
 use crate::time::HumanDuration;
@@ -31,6 +31,10 @@ pub(super) async fn run_once(
             Err(over(&context, step.timeout.0, before))
         }
     };
+    if context.outside.secrets().tell_of_short() {
+        // That it could not be written down ends the run elsewhere.
+        let _not_written = context.finding(short_secret()).await;
+    }
     match ended {
         Ok(output) => match within_limit(&output) {
             Ok(()) => {
@@ -43,9 +47,33 @@ pub(super) async fn run_once(
     }
 }
 
-/// The step's limit is over. Where part of the time went into waiting for credentials, that says nothing about the
-/// recovery.
+/// A secret of a few characters stands anywhere by chance, and without its letters nothing could be read.
+fn short_secret() -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        code: "secrets.too_short".to_owned(),
+        what: "A secret that the run uses has fewer than four characters".to_owned(),
+        why: "It protects nothing, and it is not taken out of what is written down: it may stand in journal and reports"
+            .to_owned(),
+        action: "Use a longer one".to_owned(),
+    }
+}
+
+/// After so long without an answer, a step that ends at its limit says nothing about what it asked for.
+const NO_ANSWER: Duration = Duration::from_secs(60);
+
+/// The step's limit is over. Where no call was answered any more, nothing was seen. Where part of the time went into
+/// waiting for credentials, that says nothing about the recovery.
 fn over(context: &StepContext, limit: Duration, waited_before: Duration) -> StepError {
+    let now = context.clock.elapsed();
+    let silence = context.calls.unanswered_since().map(|since| now.saturating_sub(since));
+    if let Some(silence) = silence.filter(|silence| *silence >= NO_ANSWER.min(limit / 2)) {
+        let (limit, silence) =
+            (HumanDuration(limit), HumanDuration(Duration::from_secs(silence.as_secs())));
+        return StepError::transient(format!(
+            "the step's limit of {limit} is over, and for {silence} no call was answered"
+        ));
+    }
     let limit = HumanDuration(limit);
     let waited = context.waited_for_credentials().saturating_sub(waited_before);
     if waited.is_zero() {

@@ -1,4 +1,4 @@
-use crate::journal::{Check, Event, Failure, Finding, StepResult};
+use crate::journal::{CallSeen, Check, Event, Failure, Finding, StepResult};
 use crate::limits;
 use crate::outside::Secrets;
 
@@ -21,9 +21,13 @@ pub(super) fn conceal(secrets: &Secrets, mut event: Event) -> Event {
             text(&mut point.identity);
         }
         Event::Reached { source, .. } => text(source),
-        Event::ResourceReleased { how, .. } => text(how),
-        Event::ResourceLeft { why, command, .. } => {
+        Event::ResourceReleased { how, calls: seen, .. } => {
+            text(how);
+            calls(seen, &text);
+        }
+        Event::ResourceLeft { why, command, calls: seen, .. } => {
             text(why);
+            calls(seen, &text);
             *command = secrets.conceal(command);
         }
         Event::ApprovalRequested { text: asked, .. } => text(asked),
@@ -74,7 +78,9 @@ fn finished(result: &mut StepResult, secrets: &Secrets, text: &impl Fn(&mut Stri
     if let Some(one) = &mut result.failure {
         failure(one, text);
     }
-    for call in &mut result.calls {
-        call.last_request_id.iter_mut().for_each(text);
-    }
+    calls(&mut result.calls, text);
+}
+
+fn calls(seen: &mut [CallSeen], text: &impl Fn(&mut String)) {
+    seen.iter_mut().filter_map(|call| call.last_request_id.as_mut()).for_each(text);
 }

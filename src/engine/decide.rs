@@ -196,6 +196,9 @@ fn needs_of(plan: &Plan, state: &RunState, step: &PlannedStep) -> Needs {
                 let why = format!("it needs {need}, which {}", ended_as(result.outcome));
                 return Needs::NeverMet(Outcome::NotRun, why);
             }
+            // The step says what to take instead of the output of one that is left out on purpose.
+            Some(StepState::LeftOut { outcome: Outcome::Skipped, .. })
+                if step.may_be_skipped.contains(need) => {}
             Some(StepState::LeftOut { outcome, .. }) => {
                 let why = format!("it needs {need}, which {}", ended_as(*outcome));
                 return Needs::NeverMet(*outcome, why);

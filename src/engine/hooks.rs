@@ -106,6 +106,7 @@ async fn run(
         stdin: Some(body),
         timeout: LIMIT,
         output_limit: 1024,
+        hold: None,
     };
     match outside.command(&request).await {
         Ok(reply) if reply.status == Some(0) => Ok(()),

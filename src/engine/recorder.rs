@@ -1,6 +1,6 @@
 use crate::action::{Recorder, StepError};
 use crate::ids::StepId;
-use crate::journal::{Event, ResourceKey, RunState};
+use crate::journal::{Event, ResourceKey, RunState, StepState};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,7 +46,11 @@ impl Recorder for ToLoop {
     }
 
     fn late_from(&self, step: &StepId) -> Option<DateTime<Utc>> {
-        let made = look(&self.state, |state| state.made.get(step).copied())?;
+        let made = look(&self.state, |state| {
+            // Removing what it made afterwards has limits of its own.
+            let runs = matches!(state.steps.get(step), Some(StepState::Running { .. }));
+            state.made.get(step).copied().filter(|_| runs)
+        })?;
         made.checked_add_signed(TimeDelta::from_std(self.limit).ok()?)
     }
 

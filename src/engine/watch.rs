@@ -3,7 +3,7 @@
 use super::attempt::{Attempt, run_once};
 use crate::action::{ActionEntry, Recorder, StepContext, StepError};
 use crate::ids::StepId;
-use crate::journal::{Event, FailureClass, Outcome, ResourceKey};
+use crate::journal::{Check, Event, FailureClass, Outcome, ResourceKey};
 use crate::plan::PlannedStep;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -27,7 +27,7 @@ pub(super) async fn keep_watch(
 ) -> Attempt {
     let held = Arc::new(HeldBack::new(context.recorder.clone()));
     let looking = StepContext { recorder: held.clone(), ..context.clone() };
-    let (mut looks, mut failures) = (0_u64, 0);
+    let (mut looks, mut failures, mut checked) = (0_u64, 0, Vec::<Check>::new());
     loop {
         let is_last = *over.borrow_and_update();
         let limit = step.timeout.0;
@@ -48,6 +48,13 @@ pub(super) async fn keep_watch(
                     for_good || failures >= step.retry.attempts
                 }
             };
+        if let (true, Attempt::Failed(error)) = (ends, &attempt) {
+            held.not_made(&step.id, &checked, &format!("look {looks}: {error}"));
+        }
+        let seen = held.checks();
+        if !seen.is_empty() {
+            checked = seen;
+        }
         if (ends || looks == 1)
             && let Err(error) = held.write_down().await
         {
@@ -99,6 +106,27 @@ impl HeldBack {
 
     fn has_checked(&self) -> bool {
         self.events().iter().any(|event| matches!(event, Event::Checked { .. }))
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let check = |event: &Event| match event {
+            Event::Checked { check, .. } => Some(check.clone()),
+            _ => None,
+        };
+        self.events().iter().filter_map(check).collect()
+    }
+
+    /// A look that ended the watch without an answer: what earlier looks have checked could not be checked any more. Without
+    /// this only the first look, which was as expected, would stand among the checks.
+    fn not_made(&self, step: &StepId, earlier: &[Check], why: &str) {
+        if self.has_checked() {
+            return;
+        }
+        let event = |check: &Check| Event::Checked {
+            step: step.clone(),
+            check: Check::not_made(&check.name, &check.expected, why),
+        };
+        self.events().extend(earlier.iter().map(event));
     }
 
     fn forget(&self) {

@@ -6,4 +6,4 @@ mod decimal;
 mod parse;
 
 pub use decimal::Decimal;
-pub use parse::{Expectation, ValueKind};
+pub use parse::{Expectation, ValueKind, pattern};

@@ -20,6 +20,8 @@ pub enum ValueKind {
     Bool,
     /// Text.
     Text,
+    /// A list or a mapping, which has no order and is no single value.
+    Many,
     /// Not known before the value is there (answers of queries): numbers as numbers, everything else as text.
     Any,
 }
@@ -41,6 +43,7 @@ impl ValueKind {
             (_, Some("integer" | "number")) => Self::Number,
             (_, Some("boolean")) => Self::Bool,
             (_, Some("string")) => Self::Text,
+            (_, Some("array" | "object")) => Self::Many,
             _ => Self::Any,
         }
     }
@@ -55,6 +58,20 @@ fn only_type(schema: &Value) -> Option<&str> {
         }
         one => one.as_str(),
     }
+}
+
+/// A pattern by which something is checked, compiled within [`limits::PATTERN_BYTES`].
+///
+/// # Errors
+/// When it is none, and when it is found in an empty text, too: then what was seen need not hold anything of it.
+pub fn pattern(written: &str) -> Result<Regex, String> {
+    let pattern = limits::pattern(written).map_err(|e| format!("not a pattern: {e}"))?;
+    if pattern.is_match("") {
+        return Err(format!(
+            "the pattern {written:?} is found in an empty text as well, so it would check nothing"
+        ));
+    }
+    Ok(pattern)
 }
 
 /// An expectation of one value.
@@ -81,6 +98,10 @@ enum Comparison {
     Greater,
     AtLeast,
 }
+
+/// What is said of an expectation that could never be made.
+const NOT_OF_MANY: &str = "it is a list or a mapping, which is no single value: write \"~ pattern\", which is looked for in it \
+                           as JSON, or the whole of it as JSON after =";
 
 /// Longest first, so that `<=` is not read as `<`.
 const COMPARISONS: [(&str, Comparison); 7] = [
@@ -124,18 +145,16 @@ impl Expectation {
     }
 
     fn parse_test(text: &str, kind: ValueKind) -> Result<Test, String> {
-        if let Some(pattern) = text.strip_prefix('~') {
-            if matches!(pattern.trim(), "" | ".*") {
-                return Err(format!("{text:?} holds for everything, so it would check nothing"));
-            }
-            let pattern =
-                limits::pattern(pattern.trim()).map_err(|e| format!("not a pattern: {e}"))?;
-            return Ok(Test::Matches(pattern));
+        if let Some(written) = text.strip_prefix('~') {
+            return pattern(written.trim()).map(Test::Matches);
         }
         if let Some((comparison, operand)) =
             COMPARISONS.iter().find_map(|(sign, c)| Some((*c, text.strip_prefix(sign)?)))
         {
             let operand = Operand::parse(operand.trim(), kind)?;
+            if kind == ValueKind::Many && comparison != Comparison::Equal {
+                return Err(NOT_OF_MANY.to_owned());
+            }
             let ordered = !matches!(comparison, Comparison::Equal | Comparison::NotEqual);
             if ordered && matches!(operand, Operand::Bool(_) | Operand::Text(_)) {
                 return Err(format!("{text:?} orders values that have no order: use = or !="));
@@ -143,7 +162,7 @@ impl Expectation {
             return Ok(Test::Compare(comparison, operand));
         }
         if let Some((low, high)) = text.split_once("..")
-            && kind != ValueKind::Text
+            && !matches!(kind, ValueKind::Text | ValueKind::Many)
         {
             let (low, high) =
                 (Operand::parse(low.trim(), kind)?, Operand::parse(high.trim(), kind)?);
@@ -161,6 +180,18 @@ impl Expectation {
         Ok(Test::Compare(Comparison::Equal, Operand::parse(text, kind)?))
     }
 
+    /// The longest duration that it allows; `None` when it sets no upper limit, or is of another kind.
+    pub fn longest(&self) -> Option<HumanDuration> {
+        match &self.test {
+            Test::Between(_, Operand::Duration(most))
+            | Test::Compare(
+                Comparison::Less | Comparison::AtMost | Comparison::Equal,
+                Operand::Duration(most),
+            ) => Some(*most),
+            _ => None,
+        }
+    }
+
     /// Judges a value. A value of another kind than expected, or no value, makes the check inconclusive.
     pub fn judge(&self, name: &str, observed: &Value, shown: impl Into<String>) -> Check {
         if observed.is_null() {
@@ -168,11 +199,15 @@ impl Expectation {
         }
         match self.holds(observed) {
             Some(holds) => Check::made(name, &self.text, shown, holds),
-            None => Check::not_made(
-                name,
-                &self.text,
-                "the value cannot be compared with the expectation",
-            ),
+            // There was a value: it is shown, so that somebody can see why it is none to compare with.
+            None => Check {
+                observed: shown.into(),
+                ..Check::not_made(
+                    name,
+                    &self.text,
+                    "the value cannot be compared with the expectation",
+                )
+            },
         }
     }
 
@@ -235,6 +270,8 @@ impl Operand {
             ValueKind::Number => number().map_err(|()| not("a number")),
             ValueKind::Bool => text.parse().map(Self::Bool).map_err(|_| not("true or false")),
             ValueKind::Text => Ok(Self::Text(text.to_owned())),
+            ValueKind::Many if text.starts_with(['[', '{']) => Ok(Self::Text(text.to_owned())),
+            ValueKind::Many => Err(NOT_OF_MANY.to_owned()),
             ValueKind::Any => Ok(number().unwrap_or_else(|()| Self::Text(text.to_owned()))),
         }
     }
@@ -297,6 +334,13 @@ mod tests {
     }
 
     #[test]
+    fn regression_a_value_that_cannot_be_compared_is_shown() {
+        let expectation = Expectation::parse(&json!("= 0"), ValueKind::Any).unwrap();
+        let check = expectation.judge("x", &json!("none"), "none");
+        assert_eq!((check.outcome, check.observed.as_str()), (Inconclusive, "none"));
+    }
+
+    #[test]
     fn regression_an_output_that_may_be_missing_keeps_its_kind() {
         let kind = |schema: Value| ValueKind::of_schema(&schema);
         assert_eq!(kind(json!({ "type": ["boolean", "null"] })), ValueKind::Bool);
@@ -335,10 +379,34 @@ mod tests {
 
     #[test]
     fn regression_a_pattern_that_holds_for_everything_is_refused() {
-        for written in ["~", "~ ", "~ .*"] {
+        for written in ["~", "~ ", "~ .*", "~ x*", "~ ^", "~ (a|)"] {
             let error = Expectation::parse(&json!(written), ValueKind::Text).unwrap_err();
             assert!(error.contains("check nothing"), "{error}");
         }
+    }
+
+    #[test]
+    fn regression_what_can_never_be_made_of_a_list_is_refused() {
+        let parse = |written: &str| Expectation::parse(&json!(written), ValueKind::Many);
+        for written in ["!= x", "x", "= 3", "> 1", "1..3"] {
+            assert!(parse(written).unwrap_err().contains("a list or a mapping"), "{written}");
+        }
+        let judge = |written: &str| parse(written).unwrap().judge("x", &json!(["a"]), "").outcome;
+        assert_eq!((judge("~ \"a\""), judge("= [\"a\"]"), judge("[]")), (Passed, Passed, Failed));
+        let list = json!({ "type": "array", "items": { "type": "string" } });
+        assert_eq!(ValueKind::of_schema(&list), ValueKind::Many);
+    }
+
+    #[test]
+    fn the_upper_limit_of_a_duration_is_known() {
+        let longest = |written: &str| {
+            let longest =
+                Expectation::parse(&json!(written), ValueKind::Duration).unwrap().longest();
+            longest.map(|longest| longest.to_string())
+        };
+        assert_eq!(longest("<= 26h"), longest("1h..26h"));
+        assert_eq!(longest("<= 26h"), Some("1d 2h".to_owned()));
+        assert_eq!(longest(">= 26h"), None);
     }
 
     #[test]

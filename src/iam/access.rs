@@ -3,6 +3,7 @@ use super::trust::Trust;
 use crate::action::{Limit, Target};
 use crate::error::{Error, Result};
 use crate::ids::{Digest, SiteName, StepId};
+use crate::partition::Partition;
 use crate::plan::{Plan, StepGrant};
 use crate::scenario::Site;
 use serde::Serialize;
@@ -155,11 +156,8 @@ pub fn access(
 fn runner_home(runner: Option<&str>, roles: &[RoleAccess]) -> (&'static str, String) {
     let arn = runner.or_else(|| roles.iter().find_map(|role| role.role.as_deref()));
     let mut parts = arn.unwrap_or_default().split(':').skip(1);
-    let partition = match parts.next() {
-        Some("aws-cn") => "aws-cn",
-        Some("aws-us-gov") => "aws-us-gov",
-        _ => "aws",
-    };
+    let partition = parts.next().and_then(Partition::named);
+    let partition = partition.map_or("aws", |partition| partition.name);
     let account = parts.nth(2).filter(|account| !account.is_empty());
     let account = account.map(str::to_owned);
     let of_site = || roles.iter().find_map(|role| role.account.clone());
@@ -183,17 +181,6 @@ fn document(statements: &[Statement]) -> Value {
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
-/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>: the partitions, by the names of their regions.
-fn partition_of(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "aws-cn"
-    } else if region.starts_with("us-gov-") {
-        "aws-us-gov"
-    } else {
-        "aws"
-    }
-}
-
 fn role_arn(role: &str, name: &SiteName, site: &Site) -> Result<String> {
     if role.starts_with("arn:") {
         return Ok(role.to_owned());
@@ -202,7 +189,7 @@ fn role_arn(role: &str, name: &SiteName, site: &Site) -> Result<String> {
         let what = format!("the role {role:?} of the site {name} has no account");
         Error::bad_input(what).help("add account: to the site, or write the whole ARN of the role")
     })?;
-    Ok(format!("arn:{}:iam::{account}:role/{role}", partition_of(&site.region)))
+    Ok(format!("arn:{}:iam::{account}:role/{role}", Partition::of(&site.region).name))
 }
 
 /// An action under a condition, before statements are put together. The condition is its JSON text, for its order.
@@ -297,6 +284,7 @@ fn statements(pieces: BTreeMap<Piece, BTreeSet<String>>) -> Vec<Statement> {
 fn sid(service: &str, level: Level) -> String {
     let service = match service {
         "ec2" => "Ec2",
+        "iam" => "Iam",
         "kms" => "Kms",
         "rds" => "Rds",
         "rds-db" => "RdsDb",
@@ -330,6 +318,10 @@ fn narrowed(
             Limit::Via(service) => {
                 let host = format!("{service}.{}.{}", site.region, dns_suffix(&site.region));
                 add(&mut common, "StringEquals", "kms:ViaService", host.into());
+            }
+            Limit::To(service) => {
+                let service = (*service).into();
+                add(&mut common, "StringEquals", "iam:PassedToService", service);
             }
             Limit::Prefix(prefix) => {
                 let pattern = format!("{}*", prefix.trim_end_matches('*'));
@@ -390,7 +382,7 @@ fn dns_suffix(region: &str) -> &'static str {
 /// The ARNs of a resource, by the formats of the Service Authorization Reference.
 fn arns(service: &str, kind: &str, name: &str, site: &Site) -> Vec<String> {
     let account = site.account.as_deref().unwrap_or("*");
-    let (partition, region) = (partition_of(&site.region), &site.region);
+    let (partition, region) = (Partition::of(&site.region).name, &site.region);
     let at = format!("arn:{partition}:{service}:{region}");
     if name.starts_with("arn:") {
         // A secret's ARN may be written without the six characters that Secrets Manager adds.
@@ -398,6 +390,7 @@ fn arns(service: &str, kind: &str, name: &str, site: &Site) -> Vec<String> {
         return [name.to_owned()].into_iter().chain(suffixed).collect();
     }
     vec![match (service, kind) {
+        ("iam", _) => format!("arn:{partition}:iam::{account}:{kind}/{name}"),
         ("s3", _) => format!("arn:{partition}:s3:::{name}"),
         // EC2's snapshots belong to no account in their ARN.
         ("ec2", "snapshot") => format!("{at}::snapshot/{name}"),

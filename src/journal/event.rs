@@ -1,6 +1,6 @@
 use super::facts::{
-    Approval, Check, ClockPoint, Failure, Finding, Inventory, InventoryTime, Moment, Outcome,
-    RecoveryPoint, ResourceKey, StepResult, Wait, WorldKind,
+    Approval, CallSeen, Check, ClockPoint, Failure, Finding, Inventory, InventoryTime, Moment,
+    Outcome, RecoveryPoint, ResourceKey, StepResult, Wait, WorldKind,
 };
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::time::HumanDuration;
@@ -180,6 +180,9 @@ pub enum Event {
         key: ResourceKey,
         /// `deleted`, `never made`, `already gone`.
         how: String,
+        /// The calls that were made to find that out, and to remove it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        calls: Vec<CallSeen>,
     },
     /// A resource could not be removed, or is kept on purpose.
     ResourceLeft {
@@ -191,6 +194,9 @@ pub enum Event {
         kept: bool,
         /// The command that deletes it by hand.
         command: String,
+        /// The calls that were made for it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        calls: Vec<CallSeen>,
     },
     /// What the run can make was listed where it can make it: before the first step, and after everything was released.
     InventoryTaken {
@@ -276,4 +282,26 @@ pub enum Event {
         /// The outcome of the steps; objectives and leftovers are judged in the report.
         outcome: Outcome,
     },
+}
+
+impl Event {
+    /// The step that a record is about. Credentials are also waited for by inventories and while resources are removed, which
+    /// are no steps of the plan.
+    pub fn step(&self) -> Option<&StepId> {
+        match self {
+            Self::StepStarted { step, .. }
+            | Self::AttemptFailed { step, .. }
+            | Self::Checked { step, .. }
+            | Self::Found { step, .. }
+            | Self::Waited { step, .. }
+            | Self::RecoveryPointSeen { step, .. }
+            | Self::Reached { step, .. }
+            | Self::ResourceIntended { step, .. }
+            | Self::ApprovalRequested { step, .. }
+            | Self::ApprovalGiven { step, .. }
+            | Self::StepFinished { step, .. }
+            | Self::StepLeftOut { step, .. } => Some(step),
+            _ => None,
+        }
+    }
 }

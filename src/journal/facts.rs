@@ -438,6 +438,9 @@ pub struct Approval {
     /// The signature that was verified, when one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<ApprovalProof>,
+    /// What STS said about who answered, when that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<ApproverIdentity>,
 }
 
 /// A signed decision: anyone can verify it again with `ssh-keygen -Y verify -n approval@redrill`.
@@ -447,6 +450,30 @@ pub struct ApprovalProof {
     pub statement: String,
     /// The signature, as `ssh-keygen -Y sign` writes it.
     pub signature: String,
+}
+
+/// Who approved, as STS has said when it verified the approver's signature over the decision. The signed request itself is
+/// not kept: for some minutes, whoever has it could say to be the approver. The request's id, the access key and the
+/// digest in the user agent stand in the CloudTrail of the approver's account, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApproverIdentity {
+    /// The text whose SHA-256 digest was in the signed request, to the byte.
+    pub statement: String,
+    /// The ARN of `sts:GetCallerIdentity`.
+    pub arn: String,
+    /// The account of the approver.
+    pub account: String,
+    /// The unique id of the approver.
+    pub user_id: String,
+    /// The access key that signed. Not secret.
+    pub access_key_id: String,
+    /// When it was signed, by the approver's clock (UTC). STS refuses what is older than some minutes.
+    pub signed_at: DateTime<Utc>,
+    /// The region whose STS was asked.
+    pub region: String,
+    /// STS's id of the request in which the run asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 #[cfg(test)]

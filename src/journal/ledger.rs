@@ -57,10 +57,10 @@ impl Ledger {
                 }
                 _ => None,
             }),
-            Event::ResourceReleased { key, how } => {
+            Event::ResourceReleased { key, how, .. } => {
                 self.change(key, |_| Some(Holding::Released { how: how.clone() }))
             }
-            Event::ResourceLeft { key, why, kept, command } => self.change(key, |_| {
+            Event::ResourceLeft { key, why, kept, command, .. } => self.change(key, |_| {
                 Some(Holding::Left { why: why.clone(), kept: *kept, command: command.clone() })
             }),
             _ => Ok(()),

@@ -9,14 +9,16 @@ mod ledger;
 mod log;
 mod read;
 mod state;
+mod waits;
 
 pub use event::{Event, FORMAT, Record};
 pub use facts::{
-    Approval, ApprovalProof, CallSeen, Check, ClockPoint, Failure, FailureClass, Finding,
-    Inventory, InventoryItem, InventoryTime, Measure, Moment, Outcome, RecoveryPoint, ResourceKey,
-    Severity, StepResult, Wait, WorldKind,
+    Approval, ApprovalProof, ApproverIdentity, CallSeen, Check, ClockPoint, Failure, FailureClass,
+    Finding, Inventory, InventoryItem, InventoryTime, Measure, Moment, Outcome, RecoveryPoint,
+    ResourceKey, Severity, StepResult, Wait, WorldKind,
 };
 pub use ledger::{Holding, Ledger};
 pub use log::{Hold, Journal, SegmentStore, Sink, digest_of};
 pub use read::{Contents, ReadError, read, read_bytes};
 pub use state::{Impossible, RunHead, RunState, StepState};
+pub use waits::{StepWait, waits};

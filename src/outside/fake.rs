@@ -44,6 +44,7 @@ impl FakeOutside {
             stdout: stdout.to_owned(),
             stderr: String::new(),
             truncated: false,
+            held: None,
         }));
         self
     }
@@ -192,6 +193,7 @@ pub(crate) fn context_with(
         operator: "operator".to_owned(),
         withhold_data: false,
         is_drill: true,
+        expected: Default::default(),
     };
     let context = StepContext {
         facts: Arc::new(facts),

@@ -19,12 +19,15 @@ mod concealing;
 pub(crate) mod fake;
 mod given;
 pub mod ladder;
+mod principal;
 pub mod real;
 mod secret;
 mod secrets;
 
 pub use concealing::Concealing;
 pub use given::{Given, conceal};
+pub(crate) use principal::why_the_same_person;
+pub use principal::{AllowedPrincipals, Principal, RunBy, is_same_person};
 pub use secret::Secret;
 pub use secrets::Secrets;
 
@@ -127,6 +130,26 @@ pub struct CommandRequest {
     pub timeout: Duration,
     /// How many bytes of each output stream are kept.
     pub output_limit: usize,
+    /// Set when it must not write.
+    pub hold: Option<Holding>,
+}
+
+/// A program that must not write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// It is not run when the system cannot keep it from writing.
+    pub required: bool,
+    /// Files and folders that it may write to all the same; `~/` at the beginning is the home folder.
+    pub may_write: Vec<String>,
+}
+
+/// Whether a program was kept from writing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// It was, by this.
+    By(String),
+    /// It was not, and why.
+    Not(String),
 }
 
 /// How a program ended.
@@ -140,6 +163,8 @@ pub struct CommandReply {
     pub stderr: String,
     /// True when output was cut at the limit.
     pub truncated: bool,
+    /// Whether it was kept from writing, when that was asked for and it was really run.
+    pub held: Option<Held>,
 }
 
 /// An HTTP request.
@@ -309,12 +334,6 @@ pub enum SqlValue {
 /// Stands for the user of the system when it cannot be known.
 pub const UNKNOWN_USER: &str = "unknown user";
 
-/// Whether somebody who approves, by a name such as `anna` or `anna@example.com`, is the user `anna` of the system.
-pub fn is_same_person(user: &str, principal: &str) -> bool {
-    let name = principal.split('@').next().unwrap_or_default();
-    user.eq_ignore_ascii_case(name) || user.eq_ignore_ascii_case(principal)
-}
-
 impl SqlValue {
     /// What it takes in memory, in bytes, beside its own fixed size.
     pub(crate) fn bytes(&self) -> usize {
@@ -340,6 +359,8 @@ pub struct ApprovalRequest {
     pub timeout: Duration,
     /// Set when the answer must be signed: the file of allowed signers, as `man ssh-keygen` describes it.
     pub signed_by: Option<String>,
+    /// Set when whoever answers may show by their AWS credentials who they are. With `signed_by`, too, one of both is enough.
+    pub identified_by: Option<AllowedPrincipals>,
     /// Who may not be the one who answers: the operator of the run.
     pub not: Option<String>,
 }

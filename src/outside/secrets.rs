@@ -19,16 +19,36 @@ const SHORTEST_SECRET: usize = 4;
 /// A secret is recognised as it is, in base64 (both alphabets, wherever it begins in what was encoded), in hexadecimal
 /// digits, and in all of these with any mixture of escapes between its characters: percent encoding, JSON, HTML, shell.
 #[derive(Clone, Debug, Default)]
-pub struct Secrets(Arc<RwLock<Vec<Form>>>);
+pub struct Secrets {
+    forms: Arc<RwLock<Vec<Form>>>,
+    short: Arc<RwLock<Short>>,
+}
+
+/// Whether a secret was too short to be taken out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Short {
+    /// None was.
+    #[default]
+    None,
+    /// One was, and nobody has been told.
+    Untold,
+    /// One was, and that has been said.
+    Told,
+}
 
 impl Secrets {
     /// From now on this one is known. Texts from before are not looked at again.
     pub fn learn(&self, secret: &Secret) {
         let text = secret.reveal();
         if text.chars().count() < SHORTEST_SECRET {
+            let mut short = self.short.write().unwrap_or_else(PoisonError::into_inner);
+            // An empty one is none.
+            if *short == Short::None && !text.is_empty() {
+                *short = Short::Untold;
+            }
             return;
         }
-        let mut forms = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut forms = self.forms.write().unwrap_or_else(PoisonError::into_inner);
         let mut add = |form: Form| {
             if !form.expected.is_empty() && !forms.contains(&form) {
                 forms.push(form);
@@ -44,9 +64,19 @@ impl Secrets {
         forms.sort_by_key(|form| std::cmp::Reverse(form.expected.len()));
     }
 
+    /// True once, when a secret was too short to be taken out: somebody should hear of it.
+    pub fn tell_of_short(&self) -> bool {
+        let mut short = self.short.write().unwrap_or_else(PoisonError::into_inner);
+        let untold = *short == Short::Untold;
+        if untold {
+            *short = Short::Told;
+        }
+        untold
+    }
+
     /// True when nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.forms.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// A text without the secrets.
@@ -86,7 +116,7 @@ impl Secrets {
     }
 
     fn replace(&self, text: &str, shortest: usize, is_beginning: bool) -> String {
-        let forms = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let forms = self.forms.read().unwrap_or_else(PoisonError::into_inner);
         let mut text = text.to_owned();
         for form in forms.iter().filter(|form| form.expected.len() >= shortest) {
             if let Some(replaced) = form.replace(&text, is_beginning) {
@@ -457,5 +487,17 @@ mod tests {
             "<secret>": ["<secret>", "x<secret>", true], "host": "db.example",
         });
         assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn a_secret_that_is_too_short_to_be_taken_out_is_told_of_once() {
+        let secrets = Secrets::default();
+        secrets.learn(&Secret::new("long enough"));
+        secrets.learn(&Secret::new(""));
+        assert!(!secrets.tell_of_short());
+        secrets.learn(&Secret::new("abc"));
+        assert!(secrets.clone().tell_of_short());
+        secrets.learn(&Secret::new("def"));
+        assert!(!secrets.tell_of_short());
     }
 }

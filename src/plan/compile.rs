@@ -1,12 +1,13 @@
+use super::grants::marked;
 use super::inputs::inputs;
 use super::{Plan, PlannedStep};
-use crate::action::{Phase, Registry};
+use crate::action::{ActionEntry, Given, Phase, Registry};
 use crate::error::{Error, Result};
 use crate::expectation::{Expectation, ValueKind};
-use crate::ids::{Digest, StepId};
+use crate::ids::{Digest, SiteName, StepId};
 use crate::scenario::expression::{Names, references, resolve, resolve_known};
-use crate::scenario::{Gate, Scenario, Step, Validators};
-use crate::time::RetryPolicy;
+use crate::scenario::{Disaster, Gate, Scenario, Site, Step, Validators};
+use crate::time::{HumanDuration, RetryPolicy};
 use petgraph::Direction;
 use petgraph::graph::DiGraph;
 use serde_json::{Map, Value};
@@ -67,6 +68,21 @@ pub struct Options {
     pub deviations: Vec<String>,
 }
 
+/// The disaster, with every site at a place that is lost: what is lost has no second name.
+fn disaster(scenario: &Scenario) -> Disaster {
+    let mut disaster = scenario.disaster.clone();
+    let by_place = |(name, site): (&SiteName, &Site)| {
+        let is_there = |lost: &SiteName| {
+            let lost = scenario.sites.get(lost);
+            lost.is_some_and(|lost| lost.is_lost_with(site, disaster.kind))
+        };
+        (!disaster.lost.contains(name) && disaster.lost.iter().any(is_there)).then(|| name.clone())
+    };
+    let more: Vec<SiteName> = scenario.sites.iter().filter_map(by_place).collect();
+    disaster.lost.extend(more);
+    disaster
+}
+
 /// Makes a plan of a checked scenario: every default filled in, variables, inputs and sites put in, steps in an order in which
 /// each comes after those that it needs (else by phase, else as written).
 ///
@@ -103,7 +119,8 @@ pub fn compile(
     }
     let names = outside.with("vars", object(&vars));
     let actions = scenario.steps.iter().map(|step| step.uses.clone()).collect::<BTreeSet<_>>();
-    let planner = Planner { registry, names, validators: Validators::of(registry, actions) };
+    let validators = Validators::of(registry, actions);
+    let planner = Planner { registry, names, validators, canaries: &scenario.guard.canaries };
     let mut steps = Vec::new();
     for step in &scenario.steps {
         match planner.step(step) {
@@ -125,7 +142,7 @@ pub fn compile(
         contacts: scenario.contacts.clone(),
         scenario_digest: source_digest,
         mode: mode.as_str().to_owned(),
-        disaster: scenario.disaster.clone(),
+        disaster: disaster(scenario),
         sites: scenario.sites.clone(),
         objectives: scenario.objectives.clone(),
         data: scenario.data.clone(),
@@ -152,6 +169,7 @@ struct Planner<'a> {
     registry: &'a Registry,
     names: Names,
     validators: Validators,
+    canaries: &'a [String],
 }
 
 impl Planner<'_> {
@@ -167,32 +185,21 @@ impl Planner<'_> {
         // A step that gives nothing gives no input, not nothing as its input.
         let written = if step.with.is_null() { &Value::Object(Map::new()) } else { &step.with };
         let with = known(written)?;
-        let problems = self.validators.check(&step.uses, &with);
-        if !problems.is_empty() {
-            let lines = problems.into_iter().map(|problem| {
-                let expected = problem.expected.map(|e| format!("; expected {e}"));
-                format!("step {id}: {}{}", problem.message, expected.unwrap_or_default())
-            });
-            return Err(lines.collect());
-        }
+        let timeout = step.timeout.unwrap_or_else(|| action.facts.timeout.into());
+        self.check_input(step, action, &with, timeout)?;
         let when = step.when.as_ref().map(known).transpose()?;
-        let mut expect = BTreeMap::new();
-        for (output, value) in &step.expect {
-            // What is expected is known before the run.
-            let value =
-                resolve(value, &self.names).map_err(|error| vec![format!("step {id}: {error}")])?;
-            // Inputs that the checker did not know yet are known now.
-            let kind = action.output_field(output).map_or(ValueKind::Any, ValueKind::of_schema);
-            if let Err(why) = Expectation::parse(&value, kind) {
-                return Err(vec![format!("step {id}: expectation of {output}: {why}")]);
-            }
-            expect.insert(output.clone(), value);
-        }
-        let mut needs: BTreeSet<StepId> = step.needs.iter().cloned().collect();
+        let expect = self.expectations(step, action)?;
+        let (mut needs, mut may_be_skipped) =
+            (step.needs.iter().cloned().collect::<BTreeSet<StepId>>(), BTreeSet::new());
         for value in [&with].into_iter().chain(&when) {
-            let steps = references(value);
-            needs.extend(steps.iter().filter_map(|r| r.step()).map(StepId::new));
+            for reference in references(value) {
+                let Some(needed) = reference.step().map(StepId::new) else { continue };
+                let group = if reference.may_be_missing { &mut may_be_skipped } else { &mut needs };
+                group.insert(needed);
+            }
         }
+        may_be_skipped.retain(|step| !needs.contains(step));
+        needs.extend(may_be_skipped.iter().cloned());
         let facts = &action.facts;
         let phase = step.phase.unwrap_or(facts.phase);
         let creates = facts.creates_of(with.get("effect").and_then(Value::as_str));
@@ -204,11 +211,12 @@ impl Planner<'_> {
             uses: step.uses.clone(),
             with,
             needs,
+            may_be_skipped,
             phase,
             gate: step
                 .gate
                 .or((phase == Phase::Verify && step.watch.is_none()).then_some(Gate::Assurance)),
-            timeout: step.timeout.unwrap_or_else(|| facts.timeout.into()),
+            timeout,
             retry: step.retry.clone().unwrap_or_else(RetryPolicy::once),
             on_failure: step.on_failure,
             when,
@@ -218,6 +226,57 @@ impl Planner<'_> {
             creates,
             watch: step.watch,
         })
+    }
+
+    /// What is wrong with an input once variables and inputs are put in.
+    fn check_input(
+        &self,
+        step: &Step,
+        action: &ActionEntry,
+        with: &Value,
+        timeout: HumanDuration,
+    ) -> Result<(), Vec<String>> {
+        let id = &step.id;
+        let problems = self.validators.check(&step.uses, with);
+        if !problems.is_empty() {
+            let lines = problems.into_iter().map(|problem| {
+                let expected = problem.expected.map(|e| format!("; expected {e}"));
+                format!("step {id}: {}{}", problem.message, expected.unwrap_or_default())
+            });
+            return Err(lines.collect());
+        }
+        let given = Given::new("", id.clone(), step.at.clone(), marked(with));
+        let given = given.in_time(timeout).with_canaries(self.canaries.iter().cloned());
+        let lines: Vec<String> = action
+            .check_input(&given)
+            .iter()
+            .map(|problem| {
+                let help = problem.help.as_ref().map(|help| format!(" ({help})"));
+                format!("[RD223] step {id}: {problem}{}", help.unwrap_or_default())
+            })
+            .collect();
+        if lines.is_empty() { Ok(()) } else { Err(lines) }
+    }
+
+    /// What is expected is known before the run.
+    fn expectations(
+        &self,
+        step: &Step,
+        action: &ActionEntry,
+    ) -> Result<BTreeMap<String, Value>, Vec<String>> {
+        let id = &step.id;
+        let mut expect = BTreeMap::new();
+        for (output, value) in &step.expect {
+            let value =
+                resolve(value, &self.names).map_err(|error| vec![format!("step {id}: {error}")])?;
+            // Inputs that the checker did not know yet are known now.
+            let kind = action.output_field(output).map_or(ValueKind::Any, ValueKind::of_schema);
+            if let Err(why) = Expectation::parse(&value, kind) {
+                return Err(vec![format!("step {id}: expectation of {output}: {why}")]);
+            }
+            expect.insert(output.clone(), value);
+        }
+        Ok(expect)
     }
 }
 

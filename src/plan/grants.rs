@@ -18,7 +18,8 @@ pub fn given(plan: &Plan, step: &PlannedStep) -> Given {
     Given::new(&plan.name, step.id.clone(), step.at.clone(), marked(&step.with))
 }
 
-fn marked(value: &Value) -> Value {
+/// An input in which everything that is known only on the day is marked so.
+pub(super) fn marked(value: &Value) -> Value {
     match value {
         Value::String(_) if !references(value).is_empty() => Given::later_mark(),
         Value::Array(items) => items.iter().map(marked).collect(),

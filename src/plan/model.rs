@@ -69,6 +69,9 @@ pub struct PlannedStep {
     pub with: Value,
     /// Steps that must have passed before: written ones and those that references imply.
     pub needs: BTreeSet<StepId>,
+    /// Those of them that may be left out on purpose: only `default` refers to them, which says what to take then.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub may_be_skipped: BTreeSet<StepId>,
     /// The part of the drill.
     pub phase: Phase,
     /// What it decides.
@@ -114,6 +117,40 @@ impl Plan {
     /// A step by name.
     pub fn step(&self, id: &StepId) -> Option<&PlannedStep> {
         self.steps.iter().find(|step| step.id == *id)
+    }
+
+    /// Steps and everything that they wait for, directly or through others.
+    pub fn upstream<'a>(
+        &'a self,
+        of: impl IntoIterator<Item = &'a StepId>,
+    ) -> BTreeSet<&'a StepId> {
+        let mut all = BTreeSet::new();
+        let mut open: Vec<&StepId> = of.into_iter().collect();
+        while let Some(id) = open.pop() {
+            if let Some(step) = self.step(id).filter(|step| all.insert(&step.id)) {
+                // What may be skipped proves nothing of what it waited for.
+                open.extend(step.needs.difference(&step.may_be_skipped));
+            }
+        }
+        all
+    }
+
+    /// Required parts of the recovery that none of some steps waits for, and that do not wait for one of them: these steps
+    /// say nothing about them.
+    pub fn recovery_apart_from(&self, proofs: &[&StepId]) -> Vec<&PlannedStep> {
+        let before = self.upstream(proofs.iter().copied());
+        let apart = |step: &&PlannedStep| {
+            let follows = || {
+                let upstream = self.upstream([&step.id]);
+                proofs.iter().any(|proof| upstream.contains(*proof))
+            };
+            step.required
+                && step.phase == Phase::Recover
+                && step.watch.is_none()
+                && !before.contains(&step.id)
+                && !follows()
+        };
+        self.steps.iter().filter(apart).collect()
     }
 
     /// What expressions in it can refer to besides steps and the run: variables, inputs, sites. Whoever resolves the

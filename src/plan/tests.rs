@@ -51,6 +51,21 @@ fn defaults_are_filled_in_and_what_is_known_is_put_in() {
 }
 
 #[test]
+fn what_only_a_default_refers_to_may_be_skipped() {
+    let plan = good();
+    assert!(plan.steps.iter().all(|step| step.may_be_skipped.is_empty()));
+    let instead = "snapshot: \"{{default steps.point.arn \\\"none\\\"}}\"";
+    let text = GOOD.replacen("snapshot: \"{{steps.point.arn}}\"", instead, 1);
+    assert_ne!(text, GOOD);
+    let plan = planned(&text, RunMode::Drill, &[]).unwrap();
+    let restore = step(&plan, "restore");
+    assert!(restore.needs.contains(&StepId::new("point")), "it waits all the same");
+    let may = |id: &str| restore.may_be_skipped.contains(&StepId::new(id));
+    assert!(may("point"));
+    assert!(!may("ask"), "a written need is one");
+}
+
+#[test]
 fn references_are_needs_and_order_follows_needs_then_phase_then_file() {
     let plan = good();
     let needs: Vec<&str> = step(&plan, "restore").needs.iter().map(StepId::as_str).collect();
@@ -121,6 +136,8 @@ fn the_outline_shows_what_will_happen_where() {
         "asks a person: ask",
         "permissions at primary: db:Describe",
         "∥ deeper",
+        "with instance: orders-db",
+        "named redrill-orders-db-…-restore",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }

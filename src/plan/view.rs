@@ -1,6 +1,7 @@
 use super::{Plan, PlannedStep, StepGrant, grants};
 use crate::action::{Effect, Phase, Registry};
 use crate::ids::{Digest, SiteName, StepId};
+use crate::limits;
 use crate::scenario::{Gate, input_field};
 use crate::time::HumanDuration;
 use schemars::JsonSchema;
@@ -70,6 +71,13 @@ pub struct StepOutline {
     pub at: Option<SiteName>,
     /// What it needs.
     pub needs: BTreeSet<StepId>,
+    /// Its input, as far as it is known before the run: which instance, bucket or key is read. What comes from an earlier step
+    /// stands there as it is written.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub with: Value,
+    /// What it makes will be called so; `…` stands for the number of the run and six digits. Long names are shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<String>,
     /// The longest it may take.
     pub timeout: HumanDuration,
     /// Set for a watch: how often it looks while the others are under way.
@@ -92,7 +100,7 @@ pub struct StepOutline {
 /// What a plan comes to.
 pub fn outline(plan: &Plan, registry: &Registry) -> Outline {
     let steps: BTreeMap<&StepId, StepOutline> =
-        plan.steps.iter().map(|step| (&step.id, step_outline(step, registry))).collect();
+        plan.steps.iter().map(|step| (&step.id, step_outline(plan, step, registry))).collect();
     let mut creates = BTreeMap::new();
     for step in &plan.steps {
         let places = registry.get(&step.uses).map_or(1, |action| {
@@ -132,7 +140,17 @@ pub fn outline(plan: &Plan, registry: &Registry) -> Outline {
     }
 }
 
-fn step_outline(step: &PlannedStep, registry: &Registry) -> StepOutline {
+/// How what a step makes at a service is called, see [`crate::action::StepContext::name_of_mine`].
+fn names(plan: &Plan, step: &PlannedStep, registry: &Registry) -> Option<String> {
+    // What no service holds (the effect of a program) has no such name.
+    let is_of_a_service = |kind: &String| {
+        registry.resource_kind(kind).is_none_or(|kind| !kind.permissions().is_empty())
+    };
+    let name = || format!("redrill-{}-…-{}", plan.name, step.id).replace('_', "-");
+    step.creates.iter().any(is_of_a_service).then(name)
+}
+
+fn step_outline(plan: &Plan, step: &PlannedStep, registry: &Registry) -> StepOutline {
     let facts = registry.get(&step.uses).map(|action| &action.facts);
     StepOutline {
         id: step.id.clone(),
@@ -140,6 +158,8 @@ fn step_outline(step: &PlannedStep, registry: &Registry) -> StepOutline {
         uses: step.uses.clone(),
         at: step.at.clone(),
         needs: step.needs.clone(),
+        with: step.with.clone(),
+        names: names(plan, step, registry),
         timeout: step.timeout,
         watch: step.watch,
         gate: step.gate,
@@ -341,5 +361,23 @@ impl StepOutline {
             words.push(format!("after {}", needs.join(", ")));
         }
         let _ = writeln!(text, "      {}", words.join("; "));
+        let fields = self.with.as_object().into_iter().flatten();
+        let fields: Vec<String> =
+            fields.map(|(name, value)| format!("{name}: {}", brief(value))).collect();
+        if !fields.is_empty() {
+            let _ = writeln!(text, "      with {}", fields.join("; "));
+        }
+        if let Some(names) = &self.names {
+            let _ = writeln!(text, "      named {names}");
+        }
     }
+}
+
+/// How much of a value is shown in a line.
+const BRIEF: usize = 100;
+
+/// A value on one line, and not all of a long one.
+fn brief(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    limits::cut(text.split_whitespace().collect::<Vec<_>>().join(" "), BRIEF)
 }

@@ -2,6 +2,7 @@
 //!
 //! Providers never use each other, nor the engine.
 
+pub mod aurora;
 mod backups;
 pub mod control;
 pub mod ebs;
@@ -12,6 +13,8 @@ pub mod rds;
 pub mod s3;
 pub mod sql;
 #[cfg(test)]
+mod stand;
+#[cfg(test)]
 mod trial;
 
 use crate::action::Registry;
@@ -19,6 +22,7 @@ use crate::action::Registry;
 /// All that there is.
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
+    aurora::register(&mut registry);
     control::register(&mut registry);
     ebs::register(&mut registry);
     etcd::register(&mut registry);

@@ -1,21 +1,15 @@
 //! For tests of providers: one step against an estate, with what it recorded.
 
-use crate::action::{Found, Recorder, RunFacts, StepContext, StepError};
-use crate::aws::{CallLog, GuardPolicy, Place, RunLimits, SiteSession};
-use crate::ids::{Digest, RunId, SiteName, StepId};
+use super::stand::{Memory, facts, session};
+use crate::action::{Found, StepContext, StepError};
+use crate::aws::{CallLog, GuardPolicy, RunLimits, SiteSession};
+use crate::ids::{RunId, SiteName, StepId};
 use crate::journal::{Check, Event, Ledger, Outcome, RecoveryPoint, ResourceKey};
-use crate::sandbox::{Estate, EstateOutside, World, endpoint};
+use crate::sandbox::{Estate, EstateOutside, World};
 use crate::time::Clock;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_async::time::{SharedTimeSource, TimeSource};
-use aws_smithy_types::retry::RetryConfig;
-use futures_util::future::BoxFuture;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 /// The accounts and regions of the sites `primary` and `dr`.
 pub(super) const SITES: [(&str, &str, &str); 2] =
@@ -25,34 +19,8 @@ pub(super) const SITES: [(&str, &str, &str); 2] =
 pub(super) struct Trial {
     pub(super) world: World,
     pub(super) context: StepContext,
-    recorder: Arc<InMemory>,
+    memory: Arc<Memory>,
     policy: Arc<GuardPolicy>,
-}
-
-struct InMemory(Mutex<Vec<Event>>, Arc<GuardPolicy>);
-
-impl Recorder for InMemory {
-    fn record(&self, event: Event) -> BoxFuture<'_, Result<(), StepError>> {
-        self.1.on_disk(&event);
-        self.0.lock().unwrap().push(event);
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn holds(&self, wanted: &ResourceKey) -> bool {
-        let events = self.0.lock().unwrap();
-        events.iter().any(|e| matches!(e, Event::ResourceIntended { key, .. } if key == wanted))
-    }
-
-    fn progress(&self, _: &StepId, _: &str) {}
-}
-
-#[derive(Debug)]
-struct VirtualTime(Clock);
-
-impl TimeSource for VirtualTime {
-    fn now(&self) -> SystemTime {
-        self.0.now().into()
-    }
 }
 
 impl Trial {
@@ -85,29 +53,18 @@ impl Trial {
         let policy = Arc::new(GuardPolicy::of_run(limits, Ledger::default()));
         let sessions: BTreeMap<SiteName, SiteSession> =
             SITES.iter().map(|site| session(&world, &clock, &policy, *site)).collect();
-        let facts = RunFacts {
-            run: RunId::new("uploads-0001-3fa9"),
-            scenario: "uploads".into(),
-            plan: Digest::of(b"plan"),
-            seed: 7,
-            expires: clock.now(),
-            started: clock.now(),
-            operator: "operator".to_owned(),
-            withhold_data: false,
-            is_drill: true,
-        };
-        let recorder = Arc::new(InMemory(Mutex::default(), policy.clone()));
+        let memory = Arc::new(Memory::new(policy.clone()));
         let context = StepContext {
-            facts: Arc::new(facts),
+            facts: Arc::new(facts("uploads-0001-3fa9", "uploads", &clock)),
             step: StepId::new("probe"),
             at: Some(SiteName::new(at)),
             clock,
             outside: Arc::new(EstateOutside::new(world.clone())),
             sessions: Arc::new(sessions),
-            recorder: recorder.clone(),
+            recorder: memory.clone(),
             calls: CallLog::default(),
         };
-        Self { world, context, recorder, policy }
+        Self { world, context, memory, policy }
     }
 
     /// Runs an action as the engine does.
@@ -122,16 +79,13 @@ impl Trial {
     }
 
     pub(super) fn events(&self) -> Vec<Event> {
-        self.recorder.0.lock().unwrap().clone()
+        self.memory.events()
     }
 
     /// The checks, by name.
     pub(super) fn checks(&self) -> BTreeMap<String, Check> {
-        let checks = self.events().into_iter().filter_map(|event| match event {
-            Event::Checked { check, .. } => Some((check.name.clone(), check)),
-            _ => None,
-        });
-        checks.collect()
+        let checks = self.memory.checks().into_iter();
+        checks.map(|check| (check.name.clone(), check)).collect()
     }
 
     /// Names of the checks that did not pass, with their outcome.
@@ -142,11 +96,7 @@ impl Trial {
 
     /// The codes of the findings.
     pub(super) fn findings(&self) -> Vec<String> {
-        let found = self.events().into_iter().filter_map(|event| match event {
-            Event::Found { finding, .. } => Some(finding.code),
-            _ => None,
-        });
-        found.collect()
+        self.memory.findings()
     }
 
     /// The recovery point, if one was recorded.
@@ -159,11 +109,7 @@ impl Trial {
 
     /// What was intended, in that order.
     pub(super) fn intended(&self) -> Vec<ResourceKey> {
-        let keys = self.events().into_iter().filter_map(|event| match event {
-            Event::ResourceIntended { key, .. } => Some(key),
-            _ => None,
-        });
-        keys.collect()
+        self.memory.intended()
     }
 
     /// Looks a resource up.
@@ -184,28 +130,4 @@ impl Trial {
             assert_eq!(self.find(key).await, Found::Gone, "{key}");
         }
     }
-}
-
-fn session(
-    world: &World,
-    clock: &Clock,
-    policy: &Arc<GuardPolicy>,
-    (site, account, region): (&str, &str, &str),
-) -> (SiteName, SiteSession) {
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(region.to_owned()))
-        .credentials_provider(SharedCredentialsProvider::new(world.credentials(account)))
-        .endpoint_url(endpoint("s3", region))
-        .http_client(world.connector())
-        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-        .time_source(SharedTimeSource::new(VirtualTime(clock.clone())))
-        .retry_config(RetryConfig::disabled())
-        .build();
-    let place = Place {
-        site: SiteName::new(site),
-        account: Some(account.to_owned()),
-        region: region.to_owned(),
-    };
-    (place.site.clone(), SiteSession::new(place, &config, policy.clone()))
 }

@@ -140,7 +140,12 @@ pub async fn gather(lookout: &Lookout, past: &[PastRun]) -> Gathered {
         }
     }
     // The newest first, as a run releases them; the order is that of the listing where nobody knows.
-    gathered.leftovers.sort_by_key(|leftover| std::cmp::Reverse(leftover.made));
+    let holds_others = |leftover: &Leftover| {
+        lookout.registry.resource_kind(&leftover.key.kind).is_some_and(|kind| kind.holds_others())
+    };
+    gathered
+        .leftovers
+        .sort_by_key(|leftover| (holds_others(leftover), std::cmp::Reverse(leftover.made)));
     gathered
 }
 
@@ -354,6 +359,7 @@ impl Lookout {
             started: now,
             withhold_data: past.is_none_or(|past| past.withholds_data),
             is_drill: true,
+            expected: Default::default(),
         };
         StepContext {
             facts: Arc::new(facts),

@@ -26,9 +26,9 @@ impl Paint {
     }
 }
 
-/// The summary after a run. `place` says where the whole report lies. Colour only when asked for; control characters in
+/// The summary after a run. `place` says where the whole report lies; `None` when it could not be written. Colour only when asked for; control characters in
 /// observed values are made visible, so that data cannot write to the terminal.
-pub fn terminal(report: &Report, colour: bool, place: &Path) -> String {
+pub fn terminal(report: &Report, colour: bool, place: Option<&Path>) -> String {
     let paint = Paint { colour };
     let mut text = String::new();
     headline(report, &paint, &mut text);
@@ -49,8 +49,10 @@ pub fn terminal(report: &Report, colour: bool, place: &Path) -> String {
             if missing == 1 { "thing was" } else { "things were" }
         );
     }
-    let _ =
-        writeln!(text, "\nReport: {} (open it in a browser)", visible(&place.to_string_lossy()));
+    if let Some(place) = place {
+        let place = visible(&place.to_string_lossy());
+        let _ = writeln!(text, "\nReport: {place} (open it in a browser)");
+    }
     text
 }
 
@@ -65,7 +67,8 @@ fn headline(report: &Report, paint: &Paint, text: &mut String) {
     let run = &report.run;
     let _ = writeln!(text, "{}", paint.class(class, &visible(&verdict)));
     if let Some(by) = &report.exit.cancelled_by {
-        let _ = writeln!(text, "Cancelled by {}", visible(by));
+        let why = if report.exit.incident { ": a real incident needed the capacity" } else { "" };
+        let _ = writeln!(text, "Cancelled by {}{why}", visible(by));
     }
     if report.exit.unfinished {
         let _ = writeln!(text, "The journal does not end: redrill resume goes on with the run");

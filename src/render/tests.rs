@@ -1,10 +1,12 @@
 use super::RenderError;
 use super::{LastDrill, runbook, runbook_after};
 use crate::ids::Digest;
-use crate::report::{Report, samples};
+use crate::report::{DecidedBy, Report, Verdict, samples};
+use crate::time::HumanDuration;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 fn text(bytes: Result<Vec<u8>, RenderError>) -> String {
     String::from_utf8(bytes.unwrap()).unwrap()
@@ -27,7 +29,7 @@ fn markdown(report: &Report) -> String {
 }
 
 fn terminal(report: &Report, colour: bool) -> String {
-    super::terminal(report, colour, Path::new("runs/orders-db-0007-3fa9/report.html"))
+    super::terminal(report, colour, Some(Path::new("runs/orders-db-0007-3fa9/report.html")))
 }
 
 /// Writes the pages into the folder that `REDRILL_SAMPLES` names, for looking at them.
@@ -47,6 +49,36 @@ fn every_kind_of_report_reads_as_the_golden_files_do() {
         insta::assert_snapshot!(format!("{name}.txt"), shown);
     }
     insta::assert_snapshot!("failed.json", json(&samples::failed().report()));
+}
+
+#[test]
+fn regression_only_a_run_that_passed_leaves_nothing_to_act_on() {
+    const NOTHING: &str = "Nothing was found that a person should act on.";
+    for (name, sample) in samples::all() {
+        let mut report = sample.report();
+        report.findings.clear();
+        for page in [html(&report), markdown(&report)] {
+            let passed = report.verdict.outcome == Verdict::Passed;
+            assert_eq!(page.contains(NOTHING), passed, "{name}");
+            assert_eq!(page.contains("No step reported a finding"), !passed, "{name}");
+        }
+    }
+    let mut failed = samples::failed().report();
+    failed.findings.clear();
+    assert!(markdown(&failed).contains("Act on: check "), "the checks that failed are named");
+}
+
+#[test]
+fn regression_the_recovery_point_whose_worst_case_decided_is_said_to_count() {
+    let mut report = samples::passed().report();
+    let rpo = report.objectives.rpo.as_mut().unwrap();
+    rpo.decided_by = Some(DecidedBy::Schedule);
+    rpo.worst_case = Some(HumanDuration(Duration::from_secs(90_000)));
+    let seen = report.recovery_points.first_mut().unwrap();
+    seen.point.worst_case = rpo.worst_case;
+    seen.does_not_count = Some("a backup's own description".to_owned());
+    let page = markdown(&report);
+    assert!(page.contains("its worst case decides; its time does not count: a backup"), "{page}");
 }
 
 #[test]
@@ -264,7 +296,7 @@ fn the_runbooks_of_the_shipped_scenarios_are_valid_shell_and_leave_no_expression
         if path.extension().is_none_or(|extension| extension != "yaml") {
             continue;
         }
-        let loaded = crate::scenario::load(&path, &registry).unwrap();
+        let loaded = crate::scenario::load(&path, &registry);
         let scenario =
             loaded.scenario.as_ref().unwrap_or_else(|| panic!("{}", loaded.render(false)));
         let options = Options { mode: RunMode::Recovery, ..Options::default() };

@@ -7,8 +7,8 @@ use super::format::{
 use crate::journal::{Measure, Outcome, WorldKind};
 use crate::report::{
     CheckReport, DecidedBy, EarlierRun, InventoryLine, InventoryReport, LevelReport,
-    ObjectiveOutcome, PointReport, Report, ResourceReport, Standstill, StepReport, TimeReport,
-    Verdict,
+    ObjectiveOutcome, PointReport, PointSeen, Report, ResourceReport, Standstill, StepReport,
+    TimeReport, Verdict,
 };
 use crate::scenario::Gate;
 use chrono::{DateTime, Utc};
@@ -37,7 +37,7 @@ fn formatted(report: &Report) -> Value {
         "verdict": verdict(report),
         "rules": rules(report),
         "exit": { "code": report.exit.code, "left_behind": report.exit.left_behind,
-            "cancelled_by": report.exit.cancelled_by, "unfinished": report.exit.unfinished,
+            "cancelled_by": report.exit.cancelled_by, "incident": report.exit.incident, "unfinished": report.exit.unfinished,
             "refused": report.exit.refused },
         "run": { "id": run.id, "number": run.number, "mode": run.mode, "world": world(&run.world),
             "tool": run.tool, "operator": run.operator, "seed": run.seed.to_string(),
@@ -55,6 +55,7 @@ fn formatted(report: &Report) -> Value {
         "critical_path": report.timeline.critical_path,
         "checks": report.checks.iter().map(|entry| check(entry, started)).collect::<Vec<_>>(),
         "findings": findings(report),
+        "without_findings": without_findings(report),
         "inventory": inventory(&report.inventory),
         "resources": report.resources.iter().map(resource).collect::<Vec<_>>(),
         "approvals": approvals(report),
@@ -271,10 +272,25 @@ fn points(report: &Report) -> Vec<Value> {
         json!({ "step": seen.step, "at": moment(seen.point.at), "source": seen.point.source,
             "measure": measure(seen.point.measure), "identity": seen.point.identity,
             "worst_case": seen.point.worst_case.map(duration), "outcome": outcome(seen.outcome),
-            "counts": seen.does_not_count.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}")),
+            "counts": counts(report, seen),
             "evidence": evidence(&seen.evidence) })
     });
     seen.collect()
+}
+
+/// Whether a recovery point counts, and for what: its time, and the worst case of its schedule.
+fn counts(report: &Report, seen: &PointSeen) -> String {
+    let decides = report.objectives.rpo.as_ref().is_some_and(|rpo| {
+        let is_the_worst =
+            seen.point.worst_case.is_some() && seen.point.worst_case == rpo.worst_case;
+        rpo.decided_by == Some(DecidedBy::Schedule) && is_the_worst
+    });
+    match (&seen.does_not_count, decides) {
+        (None, false) => "yes".to_owned(),
+        (None, true) => "yes, and its worst case decides".to_owned(),
+        (Some(why), false) => format!("no: {why}"),
+        (Some(why), true) => format!("its worst case decides; its time does not count: {why}"),
+    }
 }
 
 fn outcome(outcome: Outcome) -> Value {
@@ -349,6 +365,34 @@ fn findings(report: &Report) -> Vec<Value> {
     entry.collect()
 }
 
+/// How many checks are named where there is no finding.
+const NAMED: usize = 10;
+
+/// What is said where no step reported a finding: that there is nothing to do, only of a run that passed.
+fn without_findings(report: &Report) -> String {
+    if report.verdict.outcome == Verdict::Passed {
+        return "Nothing was found that a person should act on.".to_owned();
+    }
+    let open = report.checks.iter().filter(|check| {
+        let held = matches!(check.check.outcome, Outcome::Passed | Outcome::Skipped);
+        check.required && !check.superseded && !held
+    });
+    let name = |check: &CheckReport| {
+        format!("check {} of step {} ({})", check.check.name, check.step, check.check.outcome)
+    };
+    let mut open: Vec<String> = open.map(name).collect();
+    if open.is_empty() {
+        open = report.verdict.reasons().into_iter().map(str::to_owned).collect();
+    }
+    let more = open.len().saturating_sub(NAMED);
+    open.truncate(NAMED);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!(
+        "No step reported a finding, but the run did not pass. Act on: {}{more}.",
+        open.join("; ")
+    )
+}
+
 fn inventory(inventory: &InventoryReport) -> Value {
     let number = |count: Option<u64>| count.map(|count| count.to_string());
     let line = |line: &InventoryLine| {
@@ -386,6 +430,7 @@ fn calls(report: &Report) -> Vec<Value> {
         let steps: Vec<_> = call.steps.iter().map(ToString::to_string).collect();
         json!({ "operation": call.operation, "site": call.site, "count": count(call.count),
             "failed": count(call.failed), "request_id": call.last_request_id,
+            "removing": (call.removing > 0).then(|| count(call.removing)),
             "steps": steps.join(", ") })
     });
     call.collect()

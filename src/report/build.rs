@@ -80,7 +80,7 @@ pub fn report(
     let critical_path = critical_path(plan, &fold);
     let objectives = objectives(plan, &fold, &critical_path);
     let resources = tables::resources(&fold);
-    let inventory = inventory::inventory(plan, &fold, &resources);
+    let inventory = inventory::inventory(plan, registry, &fold, &resources);
     let mut deviations = stated_deviations(&fold);
     for deviation in &plan.deviations {
         if !deviations.contains(deviation) {
@@ -88,6 +88,7 @@ pub fn report(
         }
     }
     deviations.extend(rules::resource_deviations(&resources));
+    rules::of_an_incident(plan, &fold, &resources, &mut deviations);
     let rules = rules::rules(plan, &fold, &objectives, (&resources, &inventory));
     let verdict = rules.iter().map(|rule| rule.effect).max().unwrap_or(Verdict::Inconclusive);
     let mut history: Vec<_> =
@@ -244,6 +245,7 @@ fn exit_report(
         verdict,
         left_behind,
         cancelled_by,
+        incident: fold.incident.is_some(),
         unfinished: fold.finished.is_none(),
         refused: refused.into_iter().map(|(_, text)| text).collect(),
     }

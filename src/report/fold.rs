@@ -3,8 +3,8 @@
 use super::build::ReportError;
 use crate::ids::{SiteName, StepId};
 use crate::journal::{
-    Approval, Check, ClockPoint, Event, Failure, Finding, Inventory, InventoryTime, Outcome,
-    Record, RecoveryPoint, ResourceKey, StepResult, Wait,
+    Approval, CallSeen, Check, ClockPoint, Event, Failure, Finding, Inventory, InventoryTime,
+    Outcome, Record, RecoveryPoint, ResourceKey, StepResult, Wait,
 };
 use crate::plan::Plan;
 use crate::time::HumanDuration;
@@ -75,6 +75,8 @@ pub(super) struct ResourceFold<'a> {
     /// Why, whether on purpose, and the command that deletes it.
     pub(super) left: Option<(&'a str, bool, &'a str)>,
     pub(super) marks: Vec<u64>,
+    /// The calls by which it was removed, or looked for.
+    pub(super) calls: Vec<(Mark, &'a [CallSeen])>,
 }
 
 /// All records, gathered.
@@ -99,6 +101,8 @@ pub(super) struct Fold<'a> {
     pub(super) questions: Vec<Question<'a>>,
     pub(super) credential_waits: Vec<CredentialWait<'a>>,
     pub(super) cancelled: Vec<(Mark, &'a str)>,
+    /// Who said that a real incident needs the capacity.
+    pub(super) incident: Option<(Mark, &'a str)>,
     /// Stretches in which no process ran: the last record before, and the one of the process that took over.
     pub(super) absences: Vec<(Mark, Mark)>,
     /// Stretches in which the run was halted: when, by whom, and when it went on.
@@ -132,7 +136,7 @@ impl<'a> Fold<'a> {
             });
             before = record;
             let mark = Mark { seq: record.seq, ms, at: record.at };
-            if let Some(step) = step_of(&record.event)
+            if let Some(step) = record.event.step()
                 && plan.step(step).is_none()
             {
                 return Err(ReportError::UnknownStep { step: step.clone(), seq: record.seq });
@@ -160,6 +164,7 @@ impl<'a> Fold<'a> {
             questions: Vec::new(),
             credential_waits: Vec::new(),
             cancelled: Vec::new(),
+            incident: None,
             absences: Vec::new(),
             pauses: Vec::new(),
             untold: Vec::new(),
@@ -182,7 +187,12 @@ impl<'a> Fold<'a> {
                     return Err(ReportError::contradiction(mark.seq, twice));
                 }
             }
-            Event::CancelRequested { by, .. } => self.cancelled.push((mark, by)),
+            Event::CancelRequested { by, incident } => {
+                self.cancelled.push((mark, by));
+                if *incident {
+                    self.incident.get_or_insert((mark, by));
+                }
+            }
             Event::RunPaused { by } => self.pauses.push((mark, by, None)),
             Event::RunContinued { .. } => {
                 if let Some((.., until @ None)) = self.pauses.last_mut() {
@@ -317,8 +327,12 @@ impl<'a> Fold<'a> {
                 fold.left = None;
             }
             Event::ResourceOwned { id, .. } => fold.id = Some(id),
-            Event::ResourceReleased { how, .. } => fold.released = Some((mark, how)),
-            Event::ResourceLeft { why, kept, command, .. } => {
+            Event::ResourceReleased { how, calls, .. } => {
+                fold.released = Some((mark, how));
+                fold.calls.push((mark, calls));
+            }
+            Event::ResourceLeft { why, kept, command, calls, .. } => {
+                fold.calls.push((mark, calls));
                 fold.released = None;
                 fold.left = Some((why, *kept, command));
             }
@@ -374,25 +388,5 @@ pub(super) fn effective(check: &Check) -> Outcome {
         Outcome::Inconclusive
     } else {
         check.outcome
-    }
-}
-
-/// The step that a record is about. Credentials are also waited for by inventories and while resources are removed, which
-/// are no steps of the plan.
-fn step_of(event: &Event) -> Option<&StepId> {
-    match event {
-        Event::StepStarted { step, .. }
-        | Event::AttemptFailed { step, .. }
-        | Event::Checked { step, .. }
-        | Event::Found { step, .. }
-        | Event::Waited { step, .. }
-        | Event::RecoveryPointSeen { step, .. }
-        | Event::Reached { step, .. }
-        | Event::ResourceIntended { step, .. }
-        | Event::ApprovalRequested { step, .. }
-        | Event::ApprovalGiven { step, .. }
-        | Event::StepFinished { step, .. }
-        | Event::StepLeftOut { step, .. } => Some(step),
-        _ => None,
     }
 }

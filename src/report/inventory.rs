@@ -2,6 +2,7 @@
 
 use super::fold::Fold;
 use super::parts::{InventoryLine, InventoryReport, ResourceReport, ResourceState};
+use crate::action::Registry;
 use crate::ids::SiteName;
 use crate::journal::{Inventory, InventoryTime, Outcome, ResourceKey};
 use crate::plan::Plan;
@@ -13,6 +14,7 @@ type Target<'a> = (&'a str, &'a SiteName, Option<&'a str>);
 /// The inventories of a run, compared with each other and with its ledger.
 pub(super) fn inventory(
     plan: &Plan,
+    registry: &Registry,
     fold: &Fold<'_>,
     resources: &[ResourceReport],
 ) -> InventoryReport {
@@ -23,7 +25,9 @@ pub(super) fn inventory(
         let claim = "No step makes anything, so nothing had to be listed.".to_owned();
         return InventoryReport { claim, verified: true, lines: Vec::new() };
     }
-    let targets: BTreeSet<Target<'_>> = before.keys().chain(after.keys()).copied().collect();
+    let seen: BTreeSet<Target<'_>> = before.keys().chain(after.keys()).copied().collect();
+    let missing = not_listed(plan, registry, &seen);
+    let targets: BTreeSet<Target<'_>> = seen.into_iter().chain(missing).collect();
     let lines: Vec<InventoryLine> = targets
         .into_iter()
         .map(|target| {
@@ -34,6 +38,33 @@ pub(super) fn inventory(
     let verified =
         taken && !lines.is_empty() && lines.iter().all(|line| line.outcome == Outcome::Passed);
     InventoryReport { claim: claim(&lines, taken), verified, lines }
+}
+
+/// Where the plan's steps can make something and no inventory looked. A canary's place is at whichever site it is.
+fn not_listed<'a>(
+    plan: &'a Plan,
+    registry: &Registry,
+    seen: &BTreeSet<Target<'_>>,
+) -> Vec<Target<'a>> {
+    let mut missing = Vec::new();
+    for step in &plan.steps {
+        for kind in &step.creates {
+            if registry.resource_kind(kind).is_some_and(|known| known.is_canary()) {
+                let site = plan.guard.write.first().or(step.at.as_ref());
+                let was_listed =
+                    |place: &str| seen.iter().any(|(of, _, at)| of == kind && *at == Some(place));
+                let places = plan.guard.canaries.iter().filter(|place| !was_listed(place));
+                missing.extend(
+                    places.filter_map(|place| Some((kind.as_str(), site?, Some(place.as_str())))),
+                );
+            } else if let Some(site) = &step.at
+                && !seen.contains(&(kind.as_str(), site, None))
+            {
+                missing.push((kind.as_str(), site, None));
+            }
+        }
+    }
+    missing
 }
 
 /// Things that an inventory shows and that the ledger takes to be gone: left behind, and nobody knew. Each once, also when
@@ -132,4 +163,38 @@ fn claim(lines: &[InventoryLine], taken: bool) -> String {
         return format!("Nothing of this run is left: {all}.");
     }
     format!("Of this run only what it is known to have left is there: {}.", known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn what_the_plan_can_make_and_no_inventory_has_listed_is_named() {
+        let plan = samples::plan();
+        let dr = SiteName::new("dr");
+        let seen = BTreeSet::from([("rds.db_instance", &dr, None)]);
+        let registry = samples::registry();
+        assert_eq!(not_listed(&plan, &registry, &seen), []);
+        let missing = not_listed(&plan, &registry, &BTreeSet::new());
+        assert_eq!(missing, [("rds.db_instance", &dr, None)]);
+        let unseen = line(missing[0], None, None, &[]);
+        assert_eq!(unseen.outcome, Outcome::Inconclusive);
+        assert!(!claim(&[unseen], true).contains("every kind that it can make was listed"));
+    }
+
+    #[test]
+    fn a_canary_must_be_listed_in_every_place_where_it_may_be() {
+        let mut plan = samples::plan();
+        plan.steps[2].creates = vec!["s3.canary_object".to_owned()];
+        plan.steps[3].creates.clear();
+        plan.guard.canaries = vec!["a/x/".to_owned(), "b/x/".to_owned()];
+        let (dr, primary) = (SiteName::new("dr"), SiteName::new("primary"));
+        plan.guard.write = vec![dr.clone()];
+        let registry = crate::providers::registry();
+        let seen = BTreeSet::from([("s3.canary_object", &primary, Some("a/x/"))]);
+        let missing = not_listed(&plan, &registry, &seen);
+        assert_eq!(missing, [("s3.canary_object", &dr, Some("b/x/"))]);
+    }
 }

@@ -153,6 +153,9 @@ pub struct ExitReport {
     /// Who or what ended the run early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_by: Option<String>,
+    /// True when somebody said that a real incident needs the capacity: `redrill abort --incident`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incident: bool,
     /// True when the journal has no last record: the process ended, or is still at work.
     pub unfinished: bool,
     /// Calls that the guard refused: step and message.

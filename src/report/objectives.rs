@@ -1,6 +1,6 @@
 //! Targets and what was measured against them.
 
-use super::fold::{Fold, Mark};
+use super::fold::{Fold, Mark, effective};
 use super::outcome::{
     Assumed, DecidedBy, LevelReport, Margin, ObjectiveOutcome, ObjectivesReport, PointReport,
     StepOutcome, TimeReport,
@@ -22,7 +22,7 @@ pub(super) fn objectives(plan: &Plan, fold: &Fold<'_>, path: &[StepId]) -> Objec
     ObjectivesReport {
         rto: declared.rto.as_ref().map(|rto| recovery_time(plan, fold, rto, path)),
         rpo: declared.rpo.as_ref().map(|rpo| recovery_point(plan, fold, rpo)),
-        rlo: declared.rlo.as_ref().map(|rlo| recovery_level(fold, rlo)),
+        rlo: declared.rlo.as_ref().map(|rlo| recovery_level(plan, fold, rlo)),
     }
 }
 
@@ -31,7 +31,31 @@ pub(super) fn objectives(plan: &Plan, fold: &Fold<'_>, path: &[StepId]) -> Objec
 /// # Errors
 /// Why that moment does not exist.
 pub(super) fn accepted(plan: &Plan, fold: &Fold<'_>) -> Result<Mark, String> {
-    passed_gates(plan, fold, Gate::Acceptance)
+    let passed = passed_gates(plan, fold, Gate::Acceptance)?;
+    let gates = plan.steps.iter().filter(|step| step.gate == Some(Gate::Acceptance));
+    let gates: Vec<_> = gates.map(|step| &step.id).collect();
+    prove_the_recovery(plan, fold, "acceptance gate", &gates)?;
+    Ok(passed)
+}
+
+/// Steps that passed prove the recovery when they waited for all of it and looked at something.
+fn prove_the_recovery(
+    plan: &Plan,
+    fold: &Fold<'_>,
+    what: &str,
+    proofs: &[&StepId],
+) -> Result<(), String> {
+    let apart = plan.recovery_apart_from(proofs);
+    if let Some(step) = apart.first() {
+        return Err(format!("no {what} waits for {}, a part of the recovery", step.id));
+    }
+    let held = |step: &&StepId| {
+        fold.last_checks(step).any(|(_, check)| effective(check) == Outcome::Passed)
+    };
+    if !proofs.iter().any(held) {
+        return Err(format!("no {what} made a check that held: nothing was looked at"));
+    }
+    Ok(())
 }
 
 /// When the last gate of a kind passed, provided that there is one and all did.
@@ -286,6 +310,18 @@ fn recovery_point(plan: &Plan, fold: &Fold<'_>, rpo: &RecoveryPointObjective) ->
     match (fold.declared, decisive) {
         (None, _) => report.why = Some("the disaster was never declared".to_owned()),
         (_, None) => report.why = Some(nothing_proven(fold, rpo.measure)),
+        (Some(declared), Some((mark, point)))
+            if is_from_the_future(fold, declared, mark, point) =>
+        {
+            let ahead = HumanDuration::from(point.at - declared.at);
+            report.newest = Some(point.at);
+            report.source = Some(point.source.clone());
+            report.evidence = vec![declared.seq, mark.seq];
+            report.why = Some(format!(
+                "the newest data is {ahead} younger than the declaration, so it was not read from what was recovered, or the \
+                 source was still being copied, and the step that read it does not know how far the copy may be behind"
+            ));
+        }
         (Some(declared), Some((mark, point))) => {
             // The schedule's worst case also counts where its step failed: it can only make the result worse.
             let worst = fold.points.iter();
@@ -295,6 +331,15 @@ fn recovery_point(plan: &Plan, fold: &Fold<'_>, rpo: &RecoveryPointObjective) ->
         }
     }
     report
+}
+
+/// True for data that cannot come from before the disaster. A step that compares a living copy with its source may see such
+/// data: it knows how far the copy may be behind, and that decides.
+fn is_from_the_future(fold: &Fold<'_>, declared: Mark, mark: Mark, point: &RecoveryPoint) -> bool {
+    let step = fold.points.iter().find(|(.., seen, _)| seen.seq == mark.seq).map(|found| found.0);
+    let knows_the_lag =
+        fold.points.iter().any(|(of, .., point)| Some(*of) == step && point.worst_case.is_some());
+    point.at > declared.at && !knows_the_lag
 }
 
 /// Per step the newest point of the measure, of these the oldest. A point read from the data itself is better than the
@@ -371,7 +416,8 @@ fn measure_point(
     report.evidence.extend(worst.map(|(_, mark)| mark.seq).filter(|seq| *seq != seen.seq));
 }
 
-fn recovery_level(fold: &Fold<'_>, rlo: &RecoveryLevelObjective) -> LevelReport {
+fn recovery_level(plan: &Plan, fold: &Fold<'_>, rlo: &RecoveryLevelObjective) -> LevelReport {
+    let named: Vec<&StepId> = rlo.proven_by.iter().collect();
     let outcome_of =
         |step: &StepId| StepOutcome { step: step.clone(), outcome: fold.outcome(step) };
     let proven_by: Vec<_> = rlo.proven_by.iter().map(outcome_of).collect();
@@ -387,6 +433,8 @@ fn recovery_level(fold: &Fold<'_>, rlo: &RecoveryLevelObjective) -> LevelReport 
         (ObjectiveOutcome::Missed, Some(format!("failed: {failed}")))
     } else if !open.is_empty() {
         (ObjectiveOutcome::NotMeasured, Some(format!("not proven by: {open}")))
+    } else if let Err(why) = prove_the_recovery(plan, fold, "step of proven_by", &named) {
+        (ObjectiveOutcome::NotMeasured, Some(why))
     } else {
         (ObjectiveOutcome::Met, None)
     };
@@ -394,7 +442,8 @@ fn recovery_level(fold: &Fold<'_>, rlo: &RecoveryLevelObjective) -> LevelReport 
     LevelReport {
         target: rlo.target.clone(),
         authority: rlo.authority.clone(),
-        definition: "Every step that is named as its proof has passed.".to_owned(),
+        definition: "Every step that is named as its proof has passed; together they waited for all of the recovery, and at \
+                     least one made a check that held.".to_owned(),
         evidence: marks.map(|(mark, _)| mark.seq).collect(),
         proven_by,
         outcome,

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// Everything that is missing from the proof, the run as a whole first.
 pub(super) fn omissions(plan: &Plan, report: &Report, registry: &Registry) -> Vec<Omission> {
     let mut found = Vec::new();
-    whole_run(report, &mut found);
+    whole_run(plan, report, &mut found);
     objectives(plan, report, &mut found);
     steps(report, &mut found);
     checks(report, &mut found);
@@ -42,13 +42,17 @@ fn add(
     found.push(Omission { kind, what: what.into(), why: why.into() });
 }
 
-fn whole_run(report: &Report, found: &mut Vec<Omission>) {
+fn whole_run(plan: &Plan, report: &Report, found: &mut Vec<Omission>) {
     if let Some(notice) = &report.verdict.notice {
         add(found, OmissionKind::Run, "recovery on real AWS", notice.clone());
     }
     if !report.inventory.verified {
         let (what, why) = ("that nothing is left over", report.inventory.claim.clone());
         add(found, OmissionKind::Run, what, why);
+    }
+    if plan.disaster.lost.is_empty() {
+        let why = "disaster.lost names no site: the drill could have used anything of the sources";
+        add(found, OmissionKind::Run, "that the recovery works without what is lost", why);
     }
     if report.exit.unfinished {
         let why = "the journal has no last record: what happened afterwards is not known";

@@ -360,11 +360,19 @@ pub struct CallReport {
     pub count: u64,
     /// How many of these did not succeed.
     pub failed: u64,
+    /// How many of these were made to remove what the run had made.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub removing: u64,
     /// The request id of the last call, where the service gave one: CloudTrail finds it by this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_request_id: Option<String>,
     /// The steps that called it.
     pub steps: Vec<StepId>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Why something is missing from the proof.

@@ -197,7 +197,12 @@ fn finished(fold: &Fold<'_>, steps: Verdict) -> Rule {
         "The run came to its own end, and says nothing worse of itself than its steps.",
     );
     for (mark, by) in &fold.cancelled {
-        judge.broken(Verdict::Inconclusive, format!("the run was cancelled by {by}"), [mark.seq]);
+        let because = match fold.incident {
+            Some((incident, _)) if incident == *mark => ": a real incident needed the capacity",
+            _ => "",
+        };
+        let text = format!("the run was cancelled by {by}{because}");
+        judge.broken(Verdict::Inconclusive, text, [mark.seq]);
     }
     match fold.finished {
         None => {
@@ -239,4 +244,24 @@ pub(super) fn failures(fold: &Fold<'_>, class: FailureClass) -> Vec<(u64, String
 pub(super) fn resource_deviations(resources: &[ResourceReport]) -> Vec<String> {
     let kept = resources.iter().filter(|resource| resource.state == ResourceState::Kept);
     kept.map(|resource| format!("kept on purpose: {}", resource.key)).collect()
+}
+
+/// A real incident ends what a drill was allowed to keep: the deviations say what became of it.
+pub(super) fn of_an_incident(
+    plan: &Plan,
+    fold: &Fold<'_>,
+    resources: &[ResourceReport],
+    deviations: &mut Vec<String>,
+) {
+    let Some((_, by)) = fold.incident else { return };
+    let is_kept = resources.iter().any(|resource| resource.state == ResourceState::Kept);
+    if plan.is_drill() && !is_kept {
+        for deviation in deviations.iter_mut().filter(|said| said.starts_with("--keep ")) {
+            let option = deviation.split(':').next().unwrap_or_default();
+            *deviation = format!("{option}: given up, since a real incident needed the capacity");
+        }
+    }
+    deviations.push(format!(
+        "--incident by {by}: a real incident needed the capacity; what the run had made was removed all at once"
+    ));
 }

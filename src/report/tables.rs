@@ -8,7 +8,7 @@ use super::parts::{
     PointSeen, ResourceReport, ResourceState, SiteReport, StepReport,
 };
 use crate::ids::{SiteName, StepId};
-use crate::journal::{ClockPoint, Outcome, ResourceKey};
+use crate::journal::{CallSeen, ClockPoint, Outcome, ResourceKey};
 use crate::plan::{Plan, PlannedStep};
 use crate::scenario::Gate;
 use std::cmp::Reverse;
@@ -213,24 +213,21 @@ pub(super) fn approvals(fold: &Fold<'_>) -> Vec<ApprovalReport> {
 
 pub(super) fn calls(plan: &Plan, fold: &Fold<'_>) -> Vec<CallReport> {
     let mut calls: BTreeMap<(String, SiteName), (Mark, CallReport)> = BTreeMap::new();
-    for step in &plan.steps {
-        let Some((mark, result)) = fold.steps.get(&step.id).and_then(|seen| seen.finished) else {
-            continue;
-        };
-        for call in &result.calls {
+    let finished = |step: &PlannedStep| fold.steps.get(&step.id).and_then(|seen| seen.finished);
+    let by_steps = plan.steps.iter().filter_map(|step| Some((&step.id, finished(step)?)));
+    let by_steps = by_steps.map(|(step, (mark, result))| (Some(step), mark, &*result.calls, false));
+    let removals = fold
+        .resources
+        .values()
+        .flat_map(|seen| seen.calls.iter().map(|(mark, calls)| (seen.step, *mark, *calls, true)));
+    for (step, mark, seen, removing) in by_steps.chain(removals) {
+        for call in seen {
             let key = (call.operation.clone(), call.site.clone());
-            let new = || CallReport {
-                operation: call.operation.clone(),
-                site: call.site.clone(),
-                count: 0,
-                failed: 0,
-                last_request_id: None,
-                steps: Vec::new(),
-            };
-            let (last, report) = calls.entry(key).or_insert_with(|| (fold.first, new()));
+            let (last, report) = calls.entry(key).or_insert_with(|| (fold.first, none_yet(call)));
             report.count += u64::from(call.count);
             report.failed += u64::from(call.failed);
-            report.steps.push(step.id.clone());
+            report.removing += if removing { u64::from(call.count) } else { 0 };
+            report.steps.extend(step.filter(|step| !report.steps.contains(step)).cloned());
             if mark >= *last && call.last_request_id.is_some() {
                 *last = mark;
                 report.last_request_id.clone_from(&call.last_request_id);
@@ -238,6 +235,18 @@ pub(super) fn calls(plan: &Plan, fold: &Fold<'_>) -> Vec<CallReport> {
         }
     }
     calls.into_values().map(|(_, report)| report).collect()
+}
+
+fn none_yet(call: &CallSeen) -> CallReport {
+    CallReport {
+        operation: call.operation.clone(),
+        site: call.site.clone(),
+        count: 0,
+        failed: 0,
+        removing: 0,
+        last_request_id: None,
+        steps: Vec::new(),
+    }
 }
 
 pub(super) fn clock(plan: &Plan, fold: &Fold<'_>) -> Vec<ClockMoment> {

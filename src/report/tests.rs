@@ -3,8 +3,8 @@ use super::{
     DecidedBy, EarlierRun, Moment, ObjectiveOutcome, OmissionKind, Report, ReportError,
     ResourceState, Verdict, journal_digest, report, schema,
 };
-use crate::ids::StepId;
-use crate::journal::{Check, Event, Failure, FailureClass, Journal, Outcome};
+use crate::ids::{SiteName, StepId};
+use crate::journal::{CallSeen, Check, Event, Failure, FailureClass, Journal, Outcome};
 use proptest::prelude::*;
 
 #[test]
@@ -148,12 +148,56 @@ fn what_is_kept_on_purpose_is_a_deviation_and_not_left_behind() {
         if let Event::ResourceReleased { key, .. } = &record.event {
             let (key, why) = (key.clone(), "--keep".to_owned());
             let command = "aws rds delete-db-instance".to_owned();
-            record.event = Event::ResourceLeft { key, why, kept: true, command };
+            record.event = Event::ResourceLeft { key, why, kept: true, command, calls: Vec::new() };
         }
     }
     let report = sample.report();
     assert_eq!((report.exit.code, report.exit.left_behind), (0, 0));
     assert!(report.deviations.iter().any(|text| text.contains("kept on purpose")));
+}
+
+#[test]
+fn regression_an_incident_stands_in_the_report() {
+    let mut sample = samples::cancelled();
+    for record in &mut sample.tape.records {
+        match &mut record.event {
+            Event::CancelRequested { incident, .. } => *incident = true,
+            Event::RunStarted { deviations, .. } => {
+                deviations.push("--keep 2h: what was made is to stay for that long".to_owned());
+            }
+            _ => {}
+        }
+    }
+    let report = sample.report();
+    assert!(report.exit.incident);
+    let said = report.deviations.join("\n");
+    assert!(said.contains("--keep 2h: given up, since a real incident"), "{said}");
+    assert!(said.contains("--incident by sre@bastion"), "{said}");
+    assert!(report.verdict.reasons().join("\n").contains("a real incident needed the capacity"));
+    assert!(!samples::cancelled().report().exit.incident);
+}
+
+#[test]
+fn regression_calls_that_remove_are_among_the_calls() {
+    let mut sample = samples::passed();
+    let before = sample.report().calls.len();
+    let seen = CallSeen {
+        operation: "rds:DeleteDBInstance".to_owned(),
+        site: SiteName::new("dr"),
+        count: 2,
+        failed: 1,
+        last_request_id: Some("req-of-the-deletion".to_owned()),
+    };
+    for record in &mut sample.tape.records {
+        if let Event::ResourceReleased { calls, .. } = &mut record.event {
+            calls.push(seen.clone());
+        }
+    }
+    let calls = sample.report().calls;
+    let found = calls.iter().find(|call| call.operation == seen.operation).unwrap();
+    assert_eq!((calls.len(), found.count, found.failed, found.removing), (before + 1, 2, 1, 2));
+    assert_eq!(found.last_request_id, seen.last_request_id);
+    assert_eq!(found.steps, [StepId::new("restore")]);
 }
 
 #[test]
@@ -506,4 +550,47 @@ proptest! {
         prop_assert!(report.verdict.outcome != Verdict::Passed && report.exit.code != 0);
         prop_assert!(report.exit.unfinished);
     }
+}
+
+#[test]
+fn regression_a_gate_that_waits_for_nothing_stops_no_clock() {
+    let mut sample = samples::passed();
+    for step in sample.plan.steps.iter_mut().filter(|step| step.id.as_str() == "data") {
+        step.needs.clear();
+    }
+    let report = replanned(sample);
+    let rto = report.objectives.rto.unwrap();
+    assert_eq!(rto.outcome, ObjectiveOutcome::NotMeasured);
+    assert!(rto.why.unwrap().contains("no acceptance gate waits for"));
+    assert_ne!(report.verdict.outcome, Verdict::Passed);
+}
+
+#[test]
+fn regression_a_gate_that_looked_at_nothing_proves_nothing() {
+    let mut sample = samples::passed();
+    sample.tape.records.retain(|record| {
+        !matches!(&record.event, Event::Checked { step, .. } if ["data", "deep"].contains(&step.as_str()))
+    });
+    renumber(&mut sample);
+    let report = sample.report();
+    assert_eq!(report.objectives.rto.unwrap().outcome, ObjectiveOutcome::NotMeasured);
+    assert_eq!(report.objectives.rlo.unwrap().outcome, ObjectiveOutcome::NotMeasured);
+}
+
+#[test]
+fn regression_data_from_after_the_disaster_was_not_recovered() {
+    let mut sample = samples::passed();
+    let declared = sample.tape.records.iter().find_map(|record| {
+        matches!(record.event, Event::DisasterDeclared { .. }).then_some(record.at)
+    });
+    for record in &mut sample.tape.records {
+        if let Event::RecoveryPointSeen { step, point } = &mut record.event
+            && step.as_str() == "data"
+        {
+            point.at = declared.unwrap() + chrono::TimeDelta::minutes(5);
+        }
+    }
+    let rpo = sample.report().objectives.rpo.unwrap();
+    assert_eq!(rpo.outcome, ObjectiveOutcome::NotMeasured);
+    assert!(rpo.why.unwrap().contains("5m younger than the declaration"));
 }

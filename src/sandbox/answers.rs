@@ -130,6 +130,7 @@ impl Outside for EstateOutside {
                 stdout,
                 stderr,
                 truncated: cut_out || cut_err,
+                held: None,
             })
         })
     }
@@ -191,6 +192,7 @@ impl Outside for EstateOutside {
                 identified_by: "answers of the estate".to_owned(),
                 comment: answer.comment,
                 proof: None,
+                identity: None,
             })
         })
     }

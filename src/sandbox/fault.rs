@@ -42,7 +42,7 @@ pub enum FaultEffect {
     LostReply,
     /// The answer takes this much longer.
     Slow(HumanDuration),
-    /// The answer to a look-up of DB instances or volumes does not show yet what was made within this time: EC2 and RDS
+    /// The answer to a look-up of DB instances, clusters or volumes does not show yet what was made within this time: EC2 and RDS
     /// are eventually consistent (<https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>).
     Stale(HumanDuration),
     /// The service refuses with this error. Nothing happens.

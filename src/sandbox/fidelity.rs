@@ -30,17 +30,32 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "DescribeDBSnapshots",
-        "By id, ARN, instance, type and filters; shared snapshots; pages. A copy carries its own SnapshotCreateTime, and the original's OriginalSnapshotCreateTime and SnapshotDatabaseTime. Times are absent while creating. No public snapshots and none of AWS Backup.",
+        "By id, ARN, instance, type and filters; shared snapshots; pages. A copy carries its own SnapshotCreateTime, and the original's OriginalSnapshotCreateTime and SnapshotDatabaseTime. Times are absent while creating. No public snapshots and of AWS Backup those that the estate lists.",
     ),
     operation(
         "rds",
         "DescribeDBInstanceAutomatedBackups",
-        "Active backups and their restore window. No retained and no replicated ones.",
+        "Active backups, those that the estate replicates here, and those retained of deleted instances, with their restore windows. The window of an active one ends at the last full five minutes, that of a replicated one `lag` earlier, and no later than the loss or the deletion of its instance. Replication itself is not started or stopped by calls.",
     ),
     operation(
         "rds",
         "RestoreDBInstanceFromDBSnapshot",
         "Single-AZ, default parameter group, default security group and no deletion protection unless the call says otherwise. Checks snapshot, key, subnet group, security groups, parameter group and its family. Ends `available` after `restore_takes`, the last fifth of it `backing-up`. Not: further automated snapshots after the first, capacity and quotas (use faults), option groups, licences, domains; a snapshot shared by another account is readable only with a key of this place.",
+    ),
+    operation(
+        "rds",
+        "RestoreDBInstanceToPointInTime",
+        "From an instance here, by its DbiResourceId (retained backups too), or from an automated backup by ARN; to a time in the restore window or to its end. The rest as in RestoreDBInstanceFromDBSnapshot, `restore_takes` included: replaying logs takes no time of its own. The codes of refusals of a time and of a version that is gone are guesses.",
+    ),
+    operation(
+        "rds",
+        "DescribeDBEngineVersions",
+        "Every version of postgres, mysql and mariadb that is asked for by name, except those in `engine_versions_gone`; without a version, those in use here. No upgrade targets.",
+    ),
+    operation(
+        "rds",
+        "PromoteReadReplica",
+        "Says `available` for 20 seconds more, then `modifying` for four minutes; then it is no replica any more, and holds what it had received. Read replicas are those of the estate, also of a source in another region; none are created by calls.",
     ),
     operation(
         "rds",
@@ -50,7 +65,47 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "DeleteDBInstance",
-        "Four minutes of `deleting`, more with a final snapshot; the rules of SkipFinalSnapshot; deletion protection; automated snapshots go with it. Without a final snapshot an instance can be deleted in any state.",
+        "Four minutes of `deleting`, more with a final snapshot; the rules of SkipFinalSnapshot; deletion protection; automated snapshots go with it. Without a final snapshot an instance can be deleted in any state. A member of a cluster has no final snapshot; another one writes then.",
+    ),
+    operation(
+        "rds",
+        "DescribeDBClusters",
+        "Clusters of Aurora, by id, ARN and filters; pages. Members are listed from when they are asked for. EarliestRestorableTime and LatestRestorableTime while available. No Multi-AZ DB clusters, no global databases, no custom endpoints, no failover.",
+    ),
+    operation(
+        "rds",
+        "DescribeDBClusterSnapshots",
+        "By id, ARN, cluster, type and filters; shared snapshots; pages. A copy carries its own SnapshotCreateTime and names its source; the time of the original is not told. Times are absent while creating. None of AWS Backup, none public.",
+    ),
+    operation(
+        "rds",
+        "DescribeDBClusterParameterGroups",
+        "The estate's groups and the default groups in use.",
+    ),
+    operation(
+        "rds",
+        "RestoreDBClusterFromSnapshot",
+        "A cluster without members. Default subnet group, security group and cluster parameter group, no deletion protection, no IAM authentication and no log exports unless the call says otherwise; the port is the snapshot's. Checks snapshot, key, engine, subnet group, security groups, cluster parameter group and its family. `available` after `restore_takes`. Not: without EngineVersion AWS takes the default version of the engine, the sandbox that of the snapshot; upgrades; restoring a DB snapshot; capacity and quotas (use faults).",
+    ),
+    operation(
+        "rds",
+        "RestoreDBClusterToPointInTime",
+        "Of a cluster that is there, to a time, to the latest one, or as a clone of now; the rules of RestoreType and RestoreToTime. Else as from a snapshot, and the port is the default of the engine. Not: retained backups of deleted clusters, clones in other accounts, the sharing of storage.",
+    ),
+    operation(
+        "rds",
+        "CreateDBInstance",
+        "Members of clusters only: the cluster must be available and of the same engine; parameter group and family; `db.serverless` needs a scaling configuration. The first member that was asked for writes. `available` after `instance_takes`, all members at the same time. Not: orderable classes, zones without subnets, capacity (use faults).",
+    ),
+    operation(
+        "rds",
+        "ModifyDBCluster",
+        "Deletion protection only, at once; the cluster must be available.",
+    ),
+    operation(
+        "rds",
+        "DeleteDBCluster",
+        "Refused while a member is not being deleted, and under deletion protection; only with SkipFinalSnapshot. Goes two minutes after its last member; automated snapshots go with it. In any other state it can be deleted.",
     ),
     operation(
         "rds",
@@ -61,13 +116,13 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "AddTagsToResource",
-        "Instances and snapshots. No limit on the number of tags.",
+        "Instances, clusters and snapshots. No limit on the number of tags.",
     ),
-    operation("rds", "ListTagsForResource", "Instances and snapshots."),
+    operation("rds", "ListTagsForResource", "Instances, clusters and snapshots."),
     operation(
         "rds",
         "DescribeAccountAttributes",
-        "The quota DBInstances only, with AWS's default of 40. It does not limit restores (use faults).",
+        "The quotas DBInstances and DBClusters only, with AWS's default of 40. They do not limit restores (use faults).",
     ),
     operation(
         "rds",

@@ -4,7 +4,7 @@
 //! alone, not on how often anybody looked.
 
 use super::ec2::{EbsSnapshot, Volume};
-use super::estate::{Cadence, DatabaseEstate, VolumeEstate};
+use super::estate::{Cadence, ClusterEstate, DatabaseEstate, VolumeEstate};
 use super::rds::{Content, DbSnapshot, Instance, Settings};
 use super::state::{PlaceKey, State, Timeline, later};
 use crate::time::HumanDuration;
@@ -28,13 +28,20 @@ struct Schedule {
 }
 
 #[derive(Clone, Debug)]
-enum Of {
+pub(super) enum Of {
+    Cluster(Arc<ClusterEstate>),
     Database(Arc<DatabaseEstate>),
     Volume(Arc<VolumeEstate>),
 }
 
+/// What a read replica is a replica of.
+struct Source {
+    name: String,
+    content: Content,
+}
+
 /// The time at which estates say that things which are always there were made.
-const LONG_AGO: TimeDelta = TimeDelta::days(400);
+pub(super) const LONG_AGO: TimeDelta = TimeDelta::days(400);
 
 impl State {
     /// Makes what exists when the simulation starts.
@@ -44,6 +51,9 @@ impl State {
             let key = PlaceKey::new(place.account.as_str(), &place.region);
             for database in &place.databases {
                 self.begin_database(&key, &Arc::new(database.clone()));
+            }
+            for cluster in &place.clusters {
+                self.begin_cluster(&key, &Arc::new(cluster.clone()));
             }
             for volume in &place.volumes {
                 self.begin_volume(&key, &Arc::new(volume.clone()));
@@ -66,24 +76,33 @@ impl State {
             resource_id: format!("db-{}", self.digits(&name, 26).to_uppercase()),
             endpoint_code,
             tags: database.tags.clone(),
-            content: Content {
-                origin: Arc::clone(database),
-                home: key.clone(),
-                as_of: None,
-                damage: Vec::new(),
-            },
+            replica_of: self.source_of(key, database).map(|source| source.name),
+            promoted: None,
+            content: self.source_of(key, database).map_or_else(
+                || Content {
+                    origin: Arc::clone(database),
+                    home: key.clone(),
+                    as_of: None,
+                    damage: Vec::new(),
+                },
+                |source| source.content,
+            ),
+            member: None,
         };
         for manual in &database.snapshots {
             let taken = earlier(start, manual.age);
             let mut snapshot = self.snapshot_of(key, &instance, manual.id.clone(), taken);
-            snapshot.kind = "manual";
+            snapshot.kind = manual.taken_by.wire();
             snapshot.tags = manual.tags.clone();
             snapshot.shared_with = manual.shared_with.iter().map(ToString::to_string).collect();
             snapshot.timeline = Timeline::begin(taken, "available");
             snapshot.content.damage = manual.damage.clone();
             self.place(key).db_snapshots.insert(snapshot.id.clone(), snapshot);
         }
-        self.place(key).instances.insert(instance.id.clone(), instance);
+        self.begin_automated_backups(key, &instance);
+        if database.deleted.is_none() {
+            self.place(key).instances.insert(instance.id.clone(), instance);
+        }
         if let Some(s) = &database.schedule {
             let keep = s.copies.as_ref().and_then(|c| c.keep).map_or(s.keep, |k| k.max(s.keep));
             let lag = s.copies.as_ref().map_or(HumanDuration::default(), |c| c.lag);
@@ -91,6 +110,30 @@ impl State {
             let cadence = Cadence::new(s.every, s.at);
             self.add_schedule(key, cadence, reach, Of::Database(Arc::clone(database)));
         }
+    }
+
+    /// What a database is a replica of, if it is one.
+    fn source_of(&self, key: &PlaceKey, database: &DatabaseEstate) -> Option<Source> {
+        let of = database.replica_of.as_ref()?;
+        let region = of.region.as_ref().unwrap_or(&key.region);
+        let home = PlaceKey::new(&key.account, region);
+        let is_home = |place: &&super::estate::PlaceEstate| {
+            place.account.as_str() == home.account && place.region == home.region
+        };
+        let place = self.estate.places.iter().find(is_home)?;
+        let origin = place.databases.iter().find(|source| source.id == of.id)?;
+        let content = Content {
+            origin: Arc::new(origin.clone()),
+            home: home.clone(),
+            as_of: None,
+            damage: Vec::new(),
+        };
+        // A source in another region is named by its ARN.
+        let name = match home == *key {
+            true => of.id.clone(),
+            false => home.arn("rds", &format!("db:{}", of.id)),
+        };
+        Some(Source { name, content })
     }
 
     fn begin_volume(&mut self, key: &PlaceKey, volume: &Arc<VolumeEstate>) {
@@ -139,7 +182,13 @@ impl State {
         }
     }
 
-    fn add_schedule(&mut self, key: &PlaceKey, cadence: Cadence, reach: HumanDuration, of: Of) {
+    pub(super) fn add_schedule(
+        &mut self,
+        key: &PlaceKey,
+        cadence: Cadence,
+        reach: HumanDuration,
+        of: Of,
+    ) {
         let start = self.estate.now;
         self.history.0.push(Schedule {
             home: key.clone(),
@@ -161,6 +210,7 @@ impl State {
                 schedule.next += 1;
                 if lost.is_none_or(|lost| time <= lost) {
                     match &schedule.of {
+                        Of::Cluster(c) => self.take_cluster_snapshot(&schedule.home, c, time, nth),
                         Of::Database(d) => self.take_db_snapshot(&schedule.home, d, time, nth),
                         Of::Volume(v) => self.take_ebs_snapshot(&schedule.home, v, time, nth),
                     }
@@ -173,10 +223,15 @@ impl State {
             place
                 .db_snapshots
                 .retain(|_, s| !over(s.expires) && !s.timeline.is(now, Timeline::GONE));
+            place.cluster_snapshots.retain(|_, s| !over(s.expires));
+            place.clusters.retain(|_, c| !c.timeline.is(now, Timeline::GONE));
             place.ebs_snapshots.retain(|_, s| !over(s.expires));
             place.volumes.retain(|_, v| !v.timeline.is(now, Timeline::GONE));
             place.instances.retain(|_, i| !i.timeline.is(now, Timeline::GONE));
             for instance in place.instances.values_mut() {
+                if instance.promoted.take_if(|at| *at <= now).is_some() {
+                    instance.replica_of = None;
+                }
                 if let Some((_, settings)) = instance.pending.take_if(|(at, _)| *at <= now) {
                     instance.settings = settings;
                 }
@@ -318,7 +373,7 @@ impl State {
     }
 }
 
-fn earlier(time: DateTime<Utc>, before: HumanDuration) -> DateTime<Utc> {
+pub(super) fn earlier(time: DateTime<Utc>, before: HumanDuration) -> DateTime<Utc> {
     let delta = TimeDelta::from_std(before.0).unwrap_or(TimeDelta::MAX);
     time.checked_sub_signed(delta).unwrap_or(DateTime::UNIX_EPOCH)
 }

@@ -7,7 +7,7 @@ use super::ec2::{EbsSnapshot, Volume};
 use super::estate::{Estate, PlaceEstate};
 use super::fault::{Fault, FaultTable};
 use super::history::History;
-use super::rds::{DbSnapshot, Instance, RdsEvent};
+use super::rds::{AutomatedBackup, Cluster, ClusterSnapshot, DbSnapshot, Instance, RdsEvent};
 use super::sql::Databases;
 use crate::ids::Digest;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -122,7 +122,11 @@ pub(crate) struct Place {
     pub(crate) spec: Option<Arc<PlaceEstate>>,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) db_snapshots: BTreeMap<String, DbSnapshot>,
+    pub(crate) clusters: BTreeMap<String, Cluster>,
+    pub(crate) cluster_snapshots: BTreeMap<String, ClusterSnapshot>,
     pub(crate) rds_events: Vec<RdsEvent>,
+    /// Automated backups that are not those of an instance that is here: replicated and retained ones.
+    pub(crate) automated_backups: BTreeMap<String, AutomatedBackup>,
     pub(crate) volumes: BTreeMap<String, Volume>,
     pub(crate) ebs_snapshots: BTreeMap<String, EbsSnapshot>,
     /// The ids that creating calls with a client token gave, by operation and token, with the parameters.
@@ -185,9 +189,18 @@ impl State {
                 .db_snapshots
                 .retain(|_, s| s.source_place.as_ref() != Some(&place) || s.timeline.freeze(now));
             elsewhere
+                .cluster_snapshots
+                .retain(|_, s| s.source_place.as_ref() != Some(&place) || s.timeline.freeze(now));
+            elsewhere
                 .ebs_snapshots
                 .retain(|_, s| s.source_place.as_ref() != Some(&place) || s.timeline.freeze(now));
+            for backup in elsewhere.automated_backups.values_mut() {
+                if backup.source == place {
+                    backup.stop(now);
+                }
+            }
         }
+        self.cut_off_replicas(&place, now);
         self.lost.insert(place, now);
     }
 
@@ -221,6 +234,7 @@ impl State {
         let mut all = BTreeMap::new();
         for (key, place) in &self.places {
             super::rds::inventory(key, place, now, &mut all);
+            super::rds::inventory_of_clusters(key, place, now, &mut all);
             super::ec2::inventory(key, place, now, &mut all);
         }
         all

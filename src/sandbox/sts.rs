@@ -4,6 +4,7 @@ use super::estate::AccountId;
 use super::services::{Call, TOKEN, denied, token_session, unknown_action};
 use super::state::later;
 use super::wire::{AwsError, Params, Service, Xml, timestamp};
+use crate::partition::Partition;
 use std::time::Duration;
 
 /// Answers a call to STS.
@@ -16,14 +17,14 @@ pub(crate) fn answer(call: Call<'_>) -> Result<Xml, AwsError> {
 }
 
 fn caller_identity(call: &Call<'_>) -> Xml {
-    let account = &call.place.account;
+    let (account, partition) = (&call.place.account, Partition::of(&call.place.region).name);
     let session = token_session(call.asked.token.as_deref());
     let (arn, id) = match session {
         Some((role, session)) => (
-            format!("arn:aws:sts::{account}:assumed-role/{role}/{session}"),
+            format!("arn:{partition}:sts::{account}:assumed-role/{role}/{session}"),
             format!("{}:{session}", role_id(call, account, role)),
         ),
-        None => (format!("arn:aws:iam::{account}:user/sandbox"), "AIDASANDBOX".to_owned()),
+        None => (format!("arn:{partition}:iam::{account}:user/sandbox"), "AIDASANDBOX".to_owned()),
     };
     let mut x = Xml::new();
     x.text("Arn", arn).text("UserId", id).text("Account", account);
@@ -87,6 +88,8 @@ pub(crate) fn account_of(action: &str, params: &Params) -> Option<String> {
 
 /// The account and the name of a role's ARN.
 fn read_role(arn: &str) -> Option<(&str, &str)> {
-    let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
+    let (partition, rest) = arn.strip_prefix("arn:")?.split_once(':')?;
+    Partition::named(partition)?;
+    let (account, path) = rest.strip_prefix("iam::")?.split_once(":role/")?;
     Some((account, path.rsplit('/').next()?))
 }

@@ -78,7 +78,7 @@ pub struct Disaster {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DisasterKind {
-    /// A whole region, or a site in it, cannot be reached.
+    /// A whole region cannot be reached: every site in it is lost.
     RegionLoss,
     /// Data is there and wrong.
     Corruption,
@@ -113,6 +113,18 @@ pub struct Site {
     /// Name or ARN of the role that is assumed. Without it the credentials of the environment are used as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+}
+
+impl Site {
+    /// True when a disaster of this kind at this site takes the other one with it: the same account and region under another
+    /// name or role, and in the loss of a region everything in it. A site without an account may be in any.
+    pub fn is_lost_with(&self, other: &Self, kind: DisasterKind) -> bool {
+        let same_account = match (&self.account, &other.account) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        };
+        self.region == other.region && (same_account || kind == DisasterKind::RegionLoss)
+    }
 }
 
 /// The targets that a run is judged by.

@@ -119,7 +119,7 @@ fn a_folder_of_scenarios_gives_one_summary_and_the_worst_exit_code() {
     assert!(text.stdout.contains("All together:"), "{}", text.stdout);
     assert_eq!(
         program.run(&["runs", "--format", "json"]).json()["runs"].as_array().unwrap().len(),
-        12
+        3 * yaml_files("scenarios").len()
     );
 }
 

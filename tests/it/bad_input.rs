@@ -40,12 +40,14 @@ fn a_file_that_is_not_there_is_named() {
     let program = Program::new();
     for verb in [
         &["run", "nothing.yaml", "--sandbox"][..],
-        &["check", "nothing.yaml"],
         &["plan", "nothing.yaml"],
         &["runbook", "nothing.yaml"],
     ] {
         program.run(verb).says(3, &["nothing.yaml cannot be read", "No such file"]);
     }
+    let checked = program.run(&["check", "nothing.yaml"]);
+    assert_eq!(checked.code, 3);
+    assert!(checked.stdout.contains("No such file"), "{}", checked.stdout);
     std::fs::create_dir(program.path("empty")).unwrap();
     program.run(&["run", "empty", "--sandbox"]).says(3, &["there is no scenario in empty"]);
     assert!(!program.path("runs").exists());
@@ -327,25 +329,38 @@ fn a_folder_of_runs_that_cannot_be_made_is_said_before_anything_happens() {
 }
 
 /// Runs the orders-db rehearsal with no file allowed to grow beyond so many blocks of 512 bytes, as on a full disk.
-fn run_with_full_disk(program: &Program, blocks: u32) -> Ran {
+fn run_with_full_disk(program: &Program, scenario: &str, blocks: u32) -> Ran {
     // Without the trap, the signal would end the process before the program sees the error.
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
-    let run = ["run", "scenarios/orders-db.yaml", "--sandbox", "--quiet"];
+    let file = format!("scenarios/{scenario}.yaml");
+    let run = ["run", &file, "--sandbox", "--quiet"];
     let arguments = [&["-c", &script, env!("CARGO_BIN_EXE_redrill")][..], &run].concat();
     Ran::of(program.wrapped("sh", &arguments).output().unwrap())
+}
+
+/// How many blocks of 512 bytes a file of a whole run takes.
+fn blocks_of(scenario: &str, file: &str) -> u32 {
+    let program = Program::new();
+    assert_eq!(program.rehearse(scenario, &[]).0, 0);
+    u32::try_from(program.bytes(&format!("runs/{scenario}-0001/{file}")).len() / 512).unwrap()
 }
 
 #[test]
 fn a_disk_that_is_full_at_the_start_ends_the_run_before_it_begins() {
     let program = Program::new();
-    run_with_full_disk(&program, 4).says(2, &["cannot be written", "runs/orders-db-0001"]);
+    run_with_full_disk(&program, "orders-db", 4)
+        .says(2, &["cannot be written", "runs/orders-db-0001"]);
     assert_no_run(&program);
 }
 
 #[test]
 fn a_disk_that_fills_up_stops_the_run_and_says_how_to_go_on() {
     let program = Program::new();
-    let ran = run_with_full_disk(&program, 16);
+    // The plan fits, the journal does not.
+    let (plan, journal) =
+        (blocks_of("orders-db", "plan.json"), blocks_of("orders-db", "journal.jsonl"));
+    assert!(plan + 4 < journal);
+    let ran = run_with_full_disk(&program, "orders-db", plan.midpoint(journal));
     ran.says(2, &["the journal cannot be written", "redrill resume orders-db-0001"]);
     let shown = program.run(&["show", "last"]);
     assert_eq!(shown.code, 0, "{}", shown.stderr);
@@ -358,7 +373,13 @@ fn a_disk_that_fills_up_stops_the_run_and_says_how_to_go_on() {
 #[test]
 fn a_disk_that_is_too_full_for_the_report_leaves_the_journal_whole() {
     let program = Program::new();
-    run_with_full_disk(&program, 76).says(2, &["report", "cannot be written"]);
+    // The journal fits, the report does not.
+    let scenario = "ledger-volume";
+    let (journal, report) =
+        (blocks_of(scenario, "journal.jsonl"), blocks_of(scenario, "report.html"));
+    assert!(journal + 4 < report);
+    let blocks = journal.midpoint(report);
+    run_with_full_disk(&program, scenario, blocks).says(2, &["report", "cannot be written"]);
     let ran = program.run(&["report", "last", "--format", "json"]);
     assert_eq!((ran.code, &ran.json()["verdict"]["outcome"]), (0, &"passed".into()));
 }

@@ -133,10 +133,13 @@ table expects. `guard.write` must name the site of every change.
 Before the first record and after the last one, only reading passes. `CopySnapshot` of EC2 has no client token: a copy whose
 answer was lost is found by its tags.
 
+Past the guard goes one call: when somebody answers an approval with their AWS identity, `sts:GetCallerIdentity` is sent with
+their signature (`docs/security.md`).
+
 What the guard cannot see: what AWS does on its own behalf (a replication rule copies what is written), and what programs,
 databases and web servers do that `exec.run`, `sql.check` and `http.check` talk to. Those declare their effect, and are held to it
 where that is possible: `http.check` sends GET and HEAD only, `sql.check` opens a session that the server confirms to be
-read-only, `exec.run` with `effect: own` must bring `undo` and `find`, and with `effect: external` an entry in `guard.external` and
+read-only, `exec.run` with `effect: none` cannot write files where Linux offers Landlock, with `effect: own` it must bring `undo` and `find`, and with `effect: external` an entry in `guard.external` and
 the approval of a second person.
 
 ## Operations

@@ -8,7 +8,7 @@ redrill: 1
 name: switch
 title: Traffic, switched to the DR region
 owner: tests
-disaster: { kind: region_loss }
+disaster: { kind: corruption }
 sites: { dr: { account: "222222222222", region: ap-northeast-3 } }
 objectives: { rto: { target: 1h, from: declared } }
 guard: { external: [switch] }

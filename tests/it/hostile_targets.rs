@@ -99,7 +99,8 @@ pub(crate) fn journal(bytes: &[u8]) {
     let earlier = vec![EarlierRun::of(&PLAN, &contents.records)];
     let Ok(report) = report::report(&PLAN, &contents.records, &earlier, &REGISTRY) else { return };
     let _written = (render::html(&report), render::markdown(&report), render::junit(&report));
-    let _written = (render::json(&report), render::terminal(&report, true, Path::new("r.html")));
+    let _written =
+        (render::json(&report), render::terminal(&report, true, Some(Path::new("r.html"))));
     let _code = report.exit_code();
 }
 

@@ -91,6 +91,7 @@ const DEEPER: &str = r#"
     phase: verify
     gate: assurance
     at: dr
+    needs: [content]
     uses: sql.try_write
     with:
       endpoint: "{{steps.restore.endpoint}}"

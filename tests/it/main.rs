@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod after_a_run;
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod bad_input;
@@ -26,6 +28,8 @@ mod hostile_secrets;
 #[cfg(test)]
 mod hostile_targets;
 #[cfg(test)]
+mod inputs;
+#[cfg(test)]
 mod ladder;
 #[cfg(test)]
 mod loopback;
@@ -36,11 +40,15 @@ mod preflight;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod promotion;
+#[cfg(test)]
 mod reap;
 #[cfg(test)]
 mod rehearsals;
 #[cfg(test)]
 mod server_approvals;
+#[cfg(test)]
+mod server_aurora;
 #[cfg(test)]
 mod server_browser;
 #[cfg(test)]
@@ -50,11 +58,15 @@ mod server_databases;
 #[cfg(test)]
 mod server_iam;
 #[cfg(test)]
+mod server_identity;
+#[cfg(test)]
 mod server_ladder;
 #[cfg(test)]
 mod server_moto;
 #[cfg(test)]
 mod server_outside;
+#[cfg(test)]
+mod server_point_in_time;
 #[cfg(test)]
 mod server_restore;
 #[cfg(test)]
@@ -73,6 +85,8 @@ mod sim;
 mod steering;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod values;
 #[cfg(test)]
 mod waits;
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl TimeSource for VirtualTime {
 fn plan_of(scenario: &str, mode: RunMode) -> Plan {
     let registry = providers::registry();
     let path = repository(&format!("scenarios/{scenario}.yaml"));
-    let loaded = redrill::scenario::load(&path, &registry).unwrap();
+    let loaded = redrill::scenario::load(&path, &registry);
     let options = Options { mode, ..Options::default() };
     plan::compile(&loaded.scenario.unwrap(), loaded.source.digest(), &registry, options).unwrap()
 }
@@ -162,6 +162,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
             started,
             withhold_data: false,
             is_drill: true,
+            expected: Default::default(),
         };
         let opening = Event::RunStarted {
             format: FORMAT,

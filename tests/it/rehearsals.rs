@@ -39,6 +39,7 @@ const CASES: &[Case] = &[
             "finding point: rds.no_usable_recovery_point",
             "step content not_run",
             "step data not_run",
+            "step fidelity not_run",
             "step point failed",
             "step restore not_run",
         ],
@@ -51,6 +52,7 @@ const CASES: &[Case] = &[
             "finding point: rds.no_usable_recovery_point",
             "step content not_run",
             "step data not_run",
+            "step fidelity not_run",
             "step point failed",
             "step restore not_run",
         ],
@@ -68,7 +70,12 @@ const CASES: &[Case] = &[
     case(
         "orders-db.stuck",
         1,
-        &["step content not_run", "step data not_run", "step restore failed"],
+        &[
+            "step content not_run",
+            "step data not_run",
+            "step fidelity not_run",
+            "step restore failed",
+        ],
     ),
     case(
         "orders-db.unbalanced",
@@ -78,6 +85,96 @@ const CASES: &[Case] = &[
             "check data: ledger balances failed",
             "step content failed",
             "step data failed",
+        ],
+    ),
+    case("orders-db-point-in-time", 0, &[]),
+    case(
+        "orders-db-point-in-time.drifted",
+        1,
+        &[
+            "check fidelity: parameters failed",
+            "finding fidelity: rds.config_differs",
+            "step fidelity failed",
+        ],
+    ),
+    case(
+        "orders-db-point-in-time.engine-gone",
+        1,
+        &[
+            "check backup: engine version offered failed",
+            "check backup: version_offered failed",
+            "step backup failed",
+            "step data not_run",
+            "step fidelity not_run",
+            "step restore failed",
+        ],
+    ),
+    case(
+        "orders-db-point-in-time.key-disabled",
+        1,
+        &[
+            "check backup: usable recovery point failed",
+            "finding backup: rds.no_usable_automated_backup",
+            "step backup failed",
+            "step data not_run",
+            "step fidelity not_run",
+            "step restore not_run",
+        ],
+    ),
+    case(
+        "orders-db-point-in-time.no-capacity",
+        1,
+        &["step data not_run", "step fidelity not_run", "step restore failed"],
+    ),
+    case(
+        "orders-db-point-in-time.no-parameter-group",
+        1,
+        &["step data not_run", "step fidelity not_run", "step restore failed"],
+    ),
+    case(
+        "orders-db-point-in-time.no-replication",
+        1,
+        &[
+            "check backup: usable recovery point failed",
+            "finding backup: rds.no_usable_automated_backup",
+            "step backup failed",
+            "step data not_run",
+            "step fidelity not_run",
+            "step restore not_run",
+        ],
+    ),
+    case(
+        "orders-db-point-in-time.short-retention",
+        1,
+        &["check backup: retention failed", "step backup failed"],
+    ),
+    case(
+        "orders-db-point-in-time.stalled",
+        1,
+        &[
+            "check backup: age failed",
+            "finding backup: rds.transaction_logs_behind",
+            "step backup failed",
+        ],
+    ),
+    case(
+        "orders-db-point-in-time.stuck",
+        1,
+        &["step data not_run", "step fidelity not_run", "step restore failed"],
+    ),
+    case(
+        "orders-db-point-in-time.unbalanced",
+        1,
+        &["check data: ledger balances failed", "step data failed"],
+    ),
+    case(
+        "orders-db-point-in-time.wrong-network",
+        1,
+        &[
+            "check restore: vpc failed",
+            "step data not_run",
+            "step fidelity not_run",
+            "step restore failed",
         ],
     ),
     case("uploads-replication", 0, &[]),
@@ -144,6 +241,69 @@ const CASES: &[Case] = &[
             "finding replicas: s3.replication_failed",
             "step canary failed",
             "step replicas failed",
+        ],
+    ),
+    case("payments-aurora", 0, &[]),
+    case(
+        "payments-aurora.incompatible",
+        1,
+        &["step data not_run", "step reader not_run", "step restore failed"],
+    ),
+    case(
+        "payments-aurora.key-disabled",
+        1,
+        &[
+            "check point: usable recovery point failed",
+            "finding point: aurora.no_usable_recovery_point",
+            "step data not_run",
+            "step point failed",
+            "step reader not_run",
+            "step restore not_run",
+        ],
+    ),
+    case(
+        "payments-aurora.never-joins",
+        1,
+        &["step data not_run", "step reader not_run", "step restore failed"],
+    ),
+    case(
+        "payments-aurora.no-copies",
+        1,
+        &[
+            "check point: usable recovery point failed",
+            "finding point: aurora.no_usable_recovery_point",
+            "step data not_run",
+            "step point failed",
+            "step reader not_run",
+            "step restore not_run",
+        ],
+    ),
+    // Every check is green, and the newest row is four days old: only the objective is missed.
+    case("payments-aurora.old-data", 1, &[]),
+    case(
+        "payments-aurora.stale",
+        1,
+        &[
+            "check point: worst_gap failed",
+            "finding point: aurora.schedule_missed",
+            "step point failed",
+        ],
+    ),
+    case(
+        "payments-aurora.unbalanced",
+        1,
+        &["check data: ledger balances failed", "step data failed"],
+    ),
+    case(
+        "payments-aurora.untagged",
+        2,
+        &[
+            "check point: retention inconclusive",
+            "check point: time of the data inconclusive",
+            "check point: usable recovery point inconclusive",
+            "check point: worst_gap inconclusive",
+            "finding point: aurora.time_of_data_unknown",
+            "step point inconclusive",
         ],
     ),
     case("ledger-volume", 0, &[]),
@@ -330,8 +490,45 @@ fn orders_db_is_red_exactly_where_its_estates_are_wrong() {
 }
 
 #[test]
+fn orders_db_point_in_time_is_red_exactly_where_its_estates_are_wrong() {
+    assert_table_of("orders-db-point-in-time");
+}
+
+#[test]
 fn uploads_replication_is_red_exactly_where_its_estates_are_wrong() {
     assert_table_of("uploads-replication");
+}
+
+#[test]
+fn payments_aurora_is_red_exactly_where_its_estates_are_wrong() {
+    assert_table_of("payments-aurora");
+}
+
+#[test]
+fn data_that_stands_still_misses_the_objective_although_every_check_is_green() {
+    let (_, report) = Program::new().rehearse("payments-aurora", &["--estate", "old-data"]);
+    let rpo = &report["objectives"]["rpo"];
+    assert_eq!(
+        (&rpo["outcome"], &rpo["measured_from"]),
+        (&json!("missed"), &json!("data")),
+        "{rpo}"
+    );
+    let (_, report) = Program::new().rehearse("payments-aurora", &[]);
+    assert_eq!(report["objectives"]["rpo"]["outcome"], "met");
+}
+
+#[test]
+fn an_instance_that_does_not_join_is_named_in_the_report() {
+    for (estate, words) in [("never-joins", "-2 did not join"), ("incompatible", "-1 did not join")]
+    {
+        let (_, report) = Program::new().rehearse("payments-aurora", &["--estate", estate]);
+        let steps = report["timeline"]["steps"].as_array().unwrap();
+        let restore = steps.iter().find(|step| step["id"] == "restore").unwrap().to_string();
+        assert!(
+            restore.contains(words) && restore.contains("redrill-payments-aurora"),
+            "{restore}"
+        );
+    }
 }
 
 #[test]
@@ -411,4 +608,31 @@ fn hours_of_waiting_are_simulated() {
     let took = clock.elapsed();
     assert!(report["run"]["duration"].as_str().unwrap().starts_with("3h"), "{}", report["run"]);
     assert!(took < Duration::from_secs(120), "{took:?} of real time");
+}
+
+#[test]
+fn regression_a_service_that_never_answers_says_nothing_about_the_backup() {
+    let program = Program::new();
+    let scenario = repository("scenarios/orders-db.yaml").display().to_string();
+    let silent = "--fault=rds:DescribeDBInstances@ap-northeast-1=lost_reply";
+    let ran = program.run(&["run", &scenario, "--sandbox", silent, "--quiet"]);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stdout.contains("no call was answered"), "{}", ran.stdout);
+}
+
+#[test]
+fn regression_a_lost_region_cannot_be_read_under_another_name() {
+    let program = Program::new();
+    let text = std::fs::read_to_string(repository("scenarios/orders-db.yaml")).unwrap();
+    let site = "  primary: ";
+    assert!(text.contains(site) && text.contains("    at: dr\n    uses: rds.find_snapshot"));
+    let line = text.lines().find(|line| line.starts_with(site)).unwrap();
+    let alias = line.replacen("primary:", "alias:", 1);
+    let text = text.replacen(line, &format!("{line}\n{alias}"), 1);
+    let text =
+        text.replacen("    at: dr\n    uses: rds.find", "    at: alias\n    uses: rds.find", 1);
+    program.write("alias.yaml", text);
+    let ran = program.run(&["check", "alias.yaml"]);
+    assert_eq!(ran.code, 3, "{}", ran.stdout);
+    assert!(ran.stdout.contains("RD210"), "{}", ran.stdout);
 }

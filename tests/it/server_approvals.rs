@@ -3,7 +3,7 @@
 use redrill::error::Result;
 use redrill::ids::{Digest, RunId, StepId};
 use redrill::journal::Approval;
-use redrill::outside::real::{GivenAnswer, RealOutside, answer_approval};
+use redrill::outside::real::{GivenAnswer, RealOutside, ShownBy, answer_approval};
 use redrill::outside::{ApprovalRequest, Outside, OutsideError};
 use std::fs;
 use std::io::Write;
@@ -45,6 +45,7 @@ fn question(keys: &Keys, not: Option<&str>) -> ApprovalRequest {
         text: "Cut over?".to_owned(),
         timeout: Duration::from_secs(3),
         signed_by: Some(keys.path("signers").display().to_string()),
+        identified_by: None,
         not: not.map(str::to_owned),
     }
 }
@@ -65,8 +66,9 @@ async fn answered(
         let mut told = Vec::new();
         for who in who {
             let key = who.map(|who| keys.path(who));
-            let given = GivenAnswer { approved: true, comment: None, by: "x", key: key.as_deref() };
-            told.push(answer_approval(folder.path(), &request.step, given).await);
+            let shown_by = key.as_deref().map_or(ShownBy::Name, ShownBy::Key);
+            let given = GivenAnswer { approved: true, comment: None, by: "x", shown_by };
+            told.push(answer_approval(folder.path(), &request.step, given).await.map(|_| ()));
         }
         told
     };

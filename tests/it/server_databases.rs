@@ -253,6 +253,7 @@ pub(crate) fn context(folder: &Path, recorder: Arc<Events>) -> StepContext {
         operator: "operator".to_owned(),
         withhold_data: false,
         is_drill: true,
+        expected: Default::default(),
     };
     let home = SiteName::new("home");
     let place = Place { site: home.clone(), account: None, region: "eu-west-3".to_owned() };

@@ -48,14 +48,14 @@ fn without(policy: &Value, action: &str) -> Value {
 }
 
 /// moto with IAM enforced, and the keys of its users.
-struct Enforced {
-    address: String,
-    keys: BTreeMap<String, [String; 2]>,
+pub(crate) struct Enforced {
+    pub(crate) address: String,
+    pub(crate) keys: BTreeMap<String, [String; 2]>,
     _server: Started,
 }
 
 impl Enforced {
-    fn start(drills: &Drills, users: &BTreeMap<String, Value>, roles: &Value) -> Self {
+    pub(crate) fn start(drills: &Drills, users: &BTreeMap<String, Value>, roles: &Value) -> Self {
         let python = variable("REDRILL_TEST_PYTHON");
         let file = drills.path("moto.address");
         let mut command = Command::new(&python);
@@ -78,7 +78,7 @@ impl Enforced {
     }
 
     /// The program as a user.
-    fn program(&self, drills: &Drills, user: &str) -> Command {
+    pub(crate) fn program(&self, drills: &Drills, user: &str) -> Command {
         let [key, secret] = &self.keys[user];
         let mut command = drills.program();
         command.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret);

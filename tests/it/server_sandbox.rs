@@ -147,3 +147,52 @@ fn server_the_commands_of_the_runbook_restore_the_database() {
     let found: Vec<_> = found.split_whitespace().collect();
     assert_eq!(found, ["available", endpoint, "db.r6g.4xlarge", "True", "prod-dr", "sg-orders"]);
 }
+
+#[test]
+fn server_the_commands_of_the_runbook_restore_the_cluster_and_its_instances() {
+    let sandbox = Sandbox::serve("scenarios/estates/payments-aurora.yaml");
+    let responder = Responder::new(&sandbox);
+    let mut generate = responder.drills.program();
+    let runbook =
+        succeed(generate.arg("runbook").arg(repository("scenarios/payments-aurora.yaml")));
+    let commands = script(&runbook, &["point", "restore"]);
+    assert!(commands.contains("restore-db-cluster-from-snapshot"), "{commands}");
+    let said = responder.shell(&format!(
+        "{commands}\nprintf 'NAMES %s %s %s %s\\n' \"$RESTORE_ID\" \"$RESTORE_ENDPOINT\" \"$RESTORE_WRITER\" \
+         \"$RESTORE_MEMBERS\""
+    ));
+    let names = said.lines().find_map(|line| line.strip_prefix("NAMES ")).unwrap();
+    let [name, endpoint, writer, members] = names.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{names}");
+    };
+    assert_eq!((writer, members), (&*format!("{name}-1"), "2"));
+    let ask = |question: &str| {
+        let answer = responder.shell(&format!(
+            "AWS_ACCESS_KEY_ID=SANDBOX222222222222 aws rds {question} --region ap-northeast-3 --output text"
+        ));
+        answer.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let cluster = ask(&format!(
+        "describe-db-clusters --db-cluster-identifier {name} --query 'DBClusters[0].[Status,Endpoint,DBSubnetGroup,\
+         VpcSecurityGroups[0].VpcSecurityGroupId,DBClusterParameterGroup,DeletionProtection,\
+         IAMDatabaseAuthenticationEnabled,EnabledCloudwatchLogsExports[0]]'"
+    ));
+    let wanted = [
+        "available",
+        endpoint,
+        "prod-dr",
+        "sg-payments",
+        "payments-cluster",
+        "True",
+        "True",
+        "postgresql",
+    ];
+    assert_eq!(cluster, wanted);
+    let instances = ask(&format!(
+        "describe-db-instances --filters Name=db-cluster-id,Values={name} --query \
+         'DBInstances[].[DBInstanceStatus,DBInstanceClass,PromotionTier,DBParameterGroups[0].DBParameterGroupName]'"
+    ));
+    let member =
+        |tier: &str| ["available", "db.r6g.4xlarge", tier, "payments-instance"].map(str::to_owned);
+    assert_eq!(instances, [member("0"), member("1")].concat());
+}

@@ -72,3 +72,29 @@ fn every_estate_of_every_shipped_scenario_satisfies_the_oracle() {
         assert_eq!(passed, subject.name == subject.plan.name, "{}", subject.name);
     }
 }
+
+/// The values of a key in the list of planted bugs, in order: its strings are written as JSON writes them.
+fn planted(bug: &str, key: &str) -> Vec<String> {
+    let lines = bug.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+    let read = |text: &str| {
+        let one = serde_json::from_str::<String>(text).map(|one| vec![one]);
+        one.or_else(|_| serde_json::from_str(text)).expect("a string or a list of strings")
+    };
+    lines.flat_map(read).collect()
+}
+
+#[test]
+fn every_planted_bug_has_its_place_in_the_sources() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = std::fs::read_to_string(root.join("tests/planted/bugs.toml")).unwrap();
+    let bugs: Vec<&str> = list.split("[[bug]]").skip(1).collect();
+    assert!(bugs.len() >= 30);
+    for bug in bugs {
+        let (name, file) = (planted(bug, "name"), planted(bug, "file"));
+        let source = std::fs::read_to_string(root.join(&file[0])).expect(&file[0]);
+        let also = planted(bug, "also").into_iter().take(1);
+        for search in planted(bug, "search").into_iter().chain(also) {
+            assert_eq!(source.matches(&search).count(), 1, "{}: {search}", name[0]);
+        }
+    }
+}

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from moto.iam.access_control import IAMPolicyStatement
 from moto.rds import models as rds
+from moto.rds.responses import RDSResponse
 from moto.s3 import responses as s3
 from additions import get_bucket_versioning
-from moto_with_postgres import serve
+from moto_with_postgres import describe_db_engine_versions, serve
 
 check_element = IAMPolicyStatement._check_element_matches
 
@@ -38,6 +39,7 @@ class Instance(rds.DBInstance):
 
 def enforce() -> None:
     rds.DBInstance = Instance
+    RDSResponse.describe_db_engine_versions = describe_db_engine_versions
     IAMPolicyStatement._check_element_matches = check_element_matches
     s3.S3Response.get_bucket_versioning = get_bucket_versioning
     # moto takes these for other actions than S3 does.

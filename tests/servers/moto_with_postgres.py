@@ -20,8 +20,11 @@ as RDS publishes its own.
 
 moto has no past and follows no replication rules. additions.py lets a test ask for both.
 
-Not simulated, and refused: point-in-time restores and read replicas of these instances. Aurora
-clusters and other engines stay as moto has them, without a database.
+A point-in-time restore to the latest time is a backup of that moment, restored. Not simulated, and
+refused: restores to an earlier time, and read replicas, of these instances. Aurora clusters and
+other engines stay as moto has them, without a database: a cluster is available at the first look
+and its instances at once, a cluster snapshot is not restored by its ARN, a copy of one names no
+source, and the latest restorable time is the present.
 
 The server must be moto 5.2.5: the classes here extend its internals. All files are under --root,
 and everything has stopped when the program ends, on SIGTERM or SIGINT. PostgreSQL refuses to run
@@ -47,6 +50,7 @@ from pathlib import Path
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 from additions import age_of, extend_others, permits  # noqa: E402
+from moto.core.responses import ActionResult  # noqa: E402
 from moto.core.utils import utcnow  # noqa: E402
 from moto.moto_server.werkzeug_app import (  # noqa: E402
     DomainDispatcherApplication,
@@ -55,6 +59,7 @@ from moto.moto_server.werkzeug_app import (  # noqa: E402
 )
 from moto.rds import models  # noqa: E402
 from moto.rds.exceptions import RDSClientError  # noqa: E402
+from moto.rds.responses import RDSResponse  # noqa: E402
 from postgres_servers import PostgresHost, PostgresServer  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 
@@ -216,6 +221,45 @@ class PostgresSnapshot(models.DBSnapshot):
             )
 
 
+class AutomatedBackup(models.DBInstanceAutomatedBackup):
+    """As RDS describes them: moto tells name and status only."""
+
+    @property
+    def instance(self):
+        return self.backend.databases.get(self.db_instance_identifier)
+
+    def __getattr__(self, name):
+        """The rest is the instance's."""
+        told = ("dbi_resource_id", "db_instance_arn", "engine", "engine_version", "port",
+                "backup_retention_period", "kms_key_id", "storage_type", "allocated_storage")
+        if name in told and self.instance:
+            return getattr(self.instance, name)
+        raise AttributeError(name)
+
+    @property
+    def encrypted(self):
+        return self.instance and bool(self.instance.storage_encrypted)
+
+    @property
+    def restore_window(self):
+        """Until now, where RDS would say up to five minutes ago."""
+        if self.instance is None:
+            return None
+        now = utcnow().replace(microsecond=0)
+        return {"EarliestTime": min(self.instance.created, now), "LatestTime": now}
+
+
+def must_lie_within(window, overrides) -> None:
+    """moto takes any time, and both ways of naming one."""
+    wanted = overrides.get("RestoreTime")
+    if bool(wanted) == bool(overrides.get("UseLatestRestorableTime")):
+        raise RDSClientError("InvalidParameterCombination", "Name one time, or the latest.")
+    if wanted:
+        wanted = wanted.replace(tzinfo=None)
+        if not window["EarliestTime"].replace(tzinfo=None) <= wanted <= window["LatestTime"].replace(tzinfo=None):
+            raise RDSClientError("InvalidParameterValue", "The time lies outside of the window.")
+
+
 class PostgresBackend(models.RDSBackend):
     """RDS of one account and region."""
 
@@ -239,13 +283,14 @@ class PostgresBackend(models.RDSBackend):
         return snapshot
 
     def get_db_snapshot(self, identifier):
-        """Also one of another account, when that shares it; moto knows its own only."""
-        owner = identifier.split(":")[4] if identifier.startswith("arn:") else self.account_id
-        if owner == self.account_id:
+        """Also one of another region, or of an account that shares it; moto knows its own only."""
+        if not identifier.startswith("arn:"):
             return super().get_db_snapshot(identifier)
-        region = identifier.split(":")[3]
+        region, owner = identifier.split(":")[3:5]
+        if (owner, region) == (self.account_id, self.region_name):
+            return super().get_db_snapshot(identifier)
         snapshot = models.rds_backends[owner][region].get_db_snapshot(identifier)
-        if not permits(snapshot, self.account_id):
+        if owner != self.account_id and not permits(snapshot, self.account_id):
             raise models.DBSnapshotNotFoundFault(identifier)
         return snapshot
 
@@ -274,10 +319,37 @@ class PostgresBackend(models.RDSBackend):
         instance.deletion_protection = bool(overrides.get("deletion_protection"))
         return instance
 
-    def restore_db_instance_to_point_in_time(self, source_db_identifier, *args, **kwargs):
+    def restore_db_instance_to_point_in_time(self, source_db_identifier, target, overrides):
+        if source := self.databases.get(source_db_identifier):
+            window = AutomatedBackup(self, source_db_identifier, []).restore_window
+            must_lie_within(window, overrides)
         if self._server_of(source_db_identifier):
-            raise RDSClientError("InvalidAction", "Point-in-time restore is not simulated.")
-        return super().restore_db_instance_to_point_in_time(source_db_identifier, *args, **kwargs)
+            if not overrides.get("UseLatestRestorableTime"):
+                raise RDSClientError("InvalidAction", "Only the latest time is simulated.")
+            snapshot = self.create_db_snapshot(
+                source_db_identifier, f"rds:{target}", snapshot_type="automated"
+            )
+            # The instance's server works in the order of what it was told.
+            source.server.later(lambda: None).result(timeout=60)
+            snapshot.must_be_available()
+            source.become("available", after=("backing-up",))
+            overrides["restored_from"] = snapshot
+        instance = super().restore_db_instance_to_point_in_time(
+            source_db_identifier, target, overrides
+        )
+        # moto takes it for a replica of its source.
+        instance.source_db_instance_identifier = None
+        # RDS does not take them over from the source; moto does unless told `true`.
+        instance.multi_az = bool(overrides.get("multi_az"))
+        instance.deletion_protection = bool(overrides.get("deletion_protection"))
+        return instance
+
+    def describe_db_instance_automated_backups(self, *args, **kwargs):
+        backups = super().describe_db_instance_automated_backups(*args, **kwargs)
+        return [
+            AutomatedBackup(self, backup.db_instance_identifier, backup.automated_snapshots)
+            for backup in backups
+        ]
 
     def create_db_instance_read_replica(self, db_kwargs):
         if getattr(self.find_db_from_id(db_kwargs["source_db_instance_identifier"]), "server", 0):
@@ -346,6 +418,16 @@ def extend_moto() -> None:
     models.DBInstance = PostgresInstance
     models.DBSnapshot = PostgresSnapshot
     models.rds_backends.backend = PostgresBackend
+    RDSResponse.describe_db_engine_versions = describe_db_engine_versions
+
+
+def describe_db_engine_versions(self) -> ActionResult:
+    """moto does not know it: every version that is asked for by name is offered."""
+    engine, version = self.params.get("Engine"), self.params.get("EngineVersion")
+    versions = []
+    if engine and version:
+        versions = [{"Engine": engine, "EngineVersion": version, "Status": "available"}]
+    return ActionResult({"DBEngineVersions": versions})
 
 
 def serve(port: int, address_file: Path | None) -> None:

@@ -23,7 +23,11 @@ OPERATIONS = {
     "rds": """DescribeDBInstances DescribeDBSnapshots DescribeDBInstanceAutomatedBackups
         RestoreDBInstanceFromDBSnapshot ModifyDBInstance DeleteDBInstance CopyDBSnapshot
         DeleteDBSnapshot AddTagsToResource ListTagsForResource DescribeEvents DescribeDBParameters
-        DescribeDBParameterGroups DescribeDBSubnetGroups DescribeAccountAttributes""",
+        DescribeDBParameterGroups DescribeDBSubnetGroups DescribeAccountAttributes
+        DescribeDBClusters DescribeDBClusterSnapshots DescribeDBClusterParameterGroups
+        RestoreDBClusterFromSnapshot RestoreDBClusterToPointInTime CreateDBInstance ModifyDBCluster
+        DeleteDBCluster DescribeDBEngineVersions RestoreDBInstanceToPointInTime
+        PromoteReadReplica""",
     "ec2": """DescribeSnapshots DescribeVolumes CreateVolume DeleteVolume CreateTags DescribeTags
         CopySnapshot DeleteSnapshot DescribeSecurityGroups DescribeAvailabilityZones""",
     "kms": "DescribeKey",
@@ -115,7 +119,153 @@ class Identity(Conformance):
         self.refuses("InvalidClientTokenId", 403, nobody.get_caller_identity)
 
     def test_what_is_not_simulated_is_an_invalid_action(self):
-        self.refuses("InvalidAction", 400, client("rds").describe_db_clusters)
+        self.refuses("InvalidAction", 400, client("rds").describe_db_proxies)
+
+
+class Clusters(Conformance):
+    def setUp(self):
+        self.rds = client("rds")
+
+    def cluster(self, name):
+        return self.rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
+
+    def wait_for_cluster(self, name):
+        wait_for(lambda: self.cluster(name)["Status"] == "available")
+
+    def add_member(self, cluster, name, **more):
+        return self.rds.create_db_instance(
+            DBInstanceIdentifier=name,
+            DBClusterIdentifier=cluster,
+            Engine="aurora-postgresql",
+            DBInstanceClass="db.r6g.large",
+            **more,
+        )["DBInstance"]
+
+    def status(self, name):
+        answer = self.rds.describe_db_instances(DBInstanceIdentifier=name)
+        return answer["DBInstances"][0]["DBInstanceStatus"]
+
+    def remove(self, cluster, members):
+        for member in members:
+            self.rds.delete_db_instance(DBInstanceIdentifier=member, SkipFinalSnapshot=True)
+        self.rds.delete_db_cluster(DBClusterIdentifier=cluster, SkipFinalSnapshot=True)
+        filters = [{"Name": "db-cluster-id", "Values": [cluster]}]
+        wait_for(lambda: not self.rds.describe_db_clusters(Filters=filters)["DBClusters"])
+        self.refuses(
+            *("DBClusterNotFoundFault", 404, self.rds.describe_db_clusters),
+            DBClusterIdentifier=cluster,
+        )
+
+    def test_a_cluster_is_described_as_the_estate_has_it(self):
+        payments = self.cluster("payments")
+        expected = {
+            "Status": "available",
+            "Engine": "aurora-postgresql",
+            "Port": 5433,
+            "DBClusterParameterGroup": "payments-cluster",
+            "DeletionProtection": True,
+            "StorageEncrypted": True,
+            "DatabaseName": "payments",
+            "EnabledCloudwatchLogsExports": ["postgresql"],
+            "DBClusterArn": f"arn:aws:rds:{TOKYO}:{HOME}:cluster:payments",
+        }
+        self.assertEqual({key: payments[key] for key in expected}, expected)
+        roles = {m["DBInstanceIdentifier"]: m["IsClusterWriter"] for m in payments["DBClusterMembers"]}
+        self.assertEqual(roles, {"payments-1": True, "payments-2": False})
+        self.assertIn(".cluster-ro-", payments["ReaderEndpoint"])
+        self.assertLess(payments["EarliestRestorableTime"], payments["LatestRestorableTime"])
+        groups = self.rds.describe_db_cluster_parameter_groups(
+            DBClusterParameterGroupName="payments-cluster"
+        )["DBClusterParameterGroups"]
+        self.assertEqual(groups[0]["DBParameterGroupFamily"], "aurora-postgresql16")
+
+    def test_a_copy_of_a_snapshot_has_its_own_time_and_names_its_source(self):
+        osaka = client("rds", OSAKA)
+        pages = osaka.get_paginator("describe_db_cluster_snapshots")
+        pages = pages.paginate(DBClusterIdentifier="payments", PaginationConfig={"PageSize": 20})
+        copies = [s for page in pages for s in page["DBClusterSnapshots"]]
+        copies = [s for s in copies if s["Status"] == "available"]
+        self.assertGreater(len(copies), 20)
+        for copy in copies:
+            self.assertEqual(copy["SnapshotType"], "manual")
+            self.assertIn(":cluster-snapshot:rds:payments-", copy["SourceDBClusterSnapshotArn"])
+            tags = {tag["Key"]: tag["Value"] for tag in copy["TagList"]}
+            self.assertLess(
+                datetime.fromisoformat(tags["data-time"].replace("Z", "+00:00")),
+                copy["SnapshotCreateTime"],
+            )
+        self.refuses(
+            *("DBClusterSnapshotNotFoundFault", 404, osaka.describe_db_cluster_snapshots),
+            DBClusterSnapshotIdentifier="nothing",
+        )
+
+    def test_a_restored_cluster_is_empty_gets_members_and_goes(self):
+        request = {
+            "DBClusterIdentifier": "payments-drill",
+            "SnapshotIdentifier": "payments-before",
+            "Engine": "aurora-postgresql",
+            "DeletionProtection": True,
+            "Tags": [{"Key": "redrill:run", "Value": "7"}],
+        }
+        answer = self.rds.restore_db_cluster_from_snapshot(**request)["DBCluster"]
+        self.assertEqual((answer["Status"], answer["DBClusterMembers"]), ("creating", []))
+        self.refuses(
+            *("DBClusterAlreadyExistsFault", 400, self.rds.restore_db_cluster_from_snapshot),
+            **request,
+        )
+        member = {"cluster": "payments-drill", "name": "payments-drill-1"}
+        self.refuses("InvalidDBClusterStateFault", 400, self.add_member, **member)
+        self.wait_for_cluster("payments-drill")
+        drill = self.cluster("payments-drill")
+        # What the call does not say has the service's defaults, not those of the original.
+        self.assertEqual(drill["DBSubnetGroup"], "default")
+        self.assertEqual(drill["DBClusterParameterGroup"], "default.aurora-postgresql16")
+        self.assertEqual(drill["EnabledCloudwatchLogsExports"], [])
+        made = self.add_member(**member, PromotionTier=3)
+        self.assertEqual(made["DBInstanceStatus"], "creating")
+        self.assertEqual(self.cluster("payments-drill")["Status"], "available")
+        wait_for(lambda: self.status("payments-drill-1") == "available")
+        joined = self.cluster("payments-drill")["DBClusterMembers"]
+        self.assertEqual(
+            [(m["DBInstanceIdentifier"], m["IsClusterWriter"], m["PromotionTier"]) for m in joined],
+            [("payments-drill-1", True, 3)],
+        )
+        arn = drill["DBClusterArn"]
+        self.rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "team", "Value": "a"}])
+        tags = self.rds.list_tags_for_resource(ResourceName=arn)["TagList"]
+        self.assertEqual({t["Key"] for t in tags}, {"redrill:run", "team"})
+        delete = self.rds.delete_db_cluster
+        gone = {"DBClusterIdentifier": "payments-drill", "SkipFinalSnapshot": True}
+        self.refuses("InvalidParameterCombination", 400, delete, **gone)
+        self.rds.modify_db_cluster(
+            DBClusterIdentifier="payments-drill", DeletionProtection=False, ApplyImmediately=True
+        )
+        self.refuses("InvalidDBClusterStateFault", 400, delete, **gone)
+        self.refuses(
+            *("InvalidParameterCombination", 400, self.rds.delete_db_instance),
+            DBInstanceIdentifier="payments-drill-1",
+            FinalDBSnapshotIdentifier="last",
+        )
+        self.remove("payments-drill", ["payments-drill-1"])
+
+    def test_a_cluster_is_restored_to_a_time_of_its_window_only(self):
+        payments = self.cluster("payments")
+        restore = self.rds.restore_db_cluster_to_point_in_time
+        base = {"DBClusterIdentifier": "payments-then", "SourceDBClusterIdentifier": "payments"}
+        time = payments["LatestRestorableTime"] - timedelta(hours=5)
+        early = payments["EarliestRestorableTime"] - timedelta(days=1)
+        for change, code in [
+            ({}, "InvalidParameterCombination"),
+            ({"RestoreToTime": time, "RestoreType": "copy-on-write"}, "InvalidParameterCombination"),
+            ({"RestoreToTime": early}, "InvalidRestoreFault"),
+        ]:
+            with self.subTest(code):
+                self.refuses(code, 400, restore, **base, **change)
+        answer = restore(**base, RestoreToTime=time)["DBCluster"]
+        # The port is the engine's, not that of the source.
+        self.assertEqual(answer["Port"], 5432)
+        self.wait_for_cluster("payments-then")
+        self.remove("payments-then", [])
 
 
 class Databases(Conformance):
@@ -186,7 +336,7 @@ class Databases(Conformance):
         copies = [
             s
             for s in self.snapshots(client("rds", OSAKA))
-            if s["DBInstanceIdentifier"] == "orders-db"
+            if s["DBInstanceIdentifier"] == "orders-db" and s["Status"] == "available"
         ]
         self.assertGreater(len(copies), 20)
         originals = {
@@ -386,6 +536,48 @@ class Databases(Conformance):
         self.assertEqual(backup["Status"], "active")
         window = backup["RestoreWindow"]
         self.assertGreater(window["LatestTime"] - window["EarliestTime"], timedelta(days=6))
+
+    def test_a_point_in_time_is_restored_from_backups_that_were_replicated(self):
+        osaka = client("rds", OSAKA)
+        answer = osaka.describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"]
+        backup = next(one for one in answer if one["DBInstanceIdentifier"] == "orders-db")
+        self.assertEqual((backup["Status"], backup["Region"]), ("replicating", TOKYO))
+        self.assertTrue(backup["KmsKeyId"].endswith(OSAKA_KEY))
+        source = {
+            "SourceDBInstanceAutomatedBackupsArn": backup["DBInstanceAutomatedBackupsArn"],
+            "TargetDBInstanceIdentifier": "orders-then",
+        }
+        restore = osaka.restore_db_instance_to_point_in_time
+        early = backup["RestoreWindow"]["EarliestTime"] - timedelta(days=30)
+        self.refuses("InvalidParameterValue", 400, restore, RestoreTime=early, **source)
+        self.refuses("InvalidParameterCombination", 400, restore, **source)
+        restored = restore(UseLatestRestorableTime=True, **source)["DBInstance"]
+        self.assertEqual((restored["MultiAZ"], restored["StorageEncrypted"]), (False, True))
+        osaka.delete_db_instance(DBInstanceIdentifier="orders-then", SkipFinalSnapshot=True)
+
+    def test_versions_that_are_gone_are_not_listed(self):
+        osaka = client("rds", OSAKA)
+
+        def listed(rds, version):
+            answer = rds.describe_db_engine_versions(Engine="postgres", EngineVersion=version)
+            return [one["EngineVersion"] for one in answer["DBEngineVersions"]]
+
+        self.assertEqual(listed(osaka, "13.3"), [])
+        self.assertEqual(listed(self.rds, "13.3"), ["13.3"])
+        self.assertEqual(listed(osaka, "16.4"), ["16.4"])
+
+    def test_a_replica_is_promoted_to_an_instance_of_its_own(self):
+        osaka = client("rds", OSAKA)
+
+        def source():
+            found = osaka.describe_db_instances(DBInstanceIdentifier="orders-replica")
+            return found["DBInstances"][0].get("ReadReplicaSourceDBInstanceIdentifier")
+
+        self.assertEqual(source(), f"arn:aws:rds:{TOKYO}:{HOME}:db:orders-db")
+        osaka.promote_read_replica(DBInstanceIdentifier="orders-replica")
+        wait_for(lambda: source() is None)
+        again = osaka.promote_read_replica
+        self.refuses("InvalidDBInstanceState", 400, again, DBInstanceIdentifier="orders-replica")
 
 
 class Volumes(Conformance):

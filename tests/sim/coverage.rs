@@ -44,6 +44,8 @@ pub(crate) struct Coverage {
     faults: BTreeMap<String, u64>,
     runs: u64,
     processes: u64,
+    /// Requests by operation, of all runs together.
+    asked: BTreeMap<String, u64>,
 }
 
 /// The effect of a fault, without its parameters.
@@ -58,6 +60,9 @@ impl Coverage {
     pub(crate) fn note(&mut self, disturbance: &Disturbance, ran: &Ran) {
         self.runs += 1;
         self.processes += 1 + ran.deaths.len() as u64;
+        for request in &ran.requests {
+            *self.asked.entry(request.operation.clone()).or_default() += 1;
+        }
         for kind in kinds_of_events(&ran.bytes) {
             *self.events.entry(kind).or_default() += 1;
         }
@@ -94,6 +99,7 @@ impl Coverage {
         sum(&mut self.deaths, &other.deaths);
         sum(&mut self.requests, &other.requests);
         sum(&mut self.faults, &other.faults);
+        sum(&mut self.asked, &other.asked);
         self.runs += other.runs;
         self.processes += other.processes;
     }
@@ -112,7 +118,10 @@ impl Coverage {
 
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} runs in {} processes", self.runs, self.processes)?;
+        let asked: u64 = self.asked.values().sum();
+        let each = asked / self.runs.max(1);
+        writeln!(f, "{} runs in {} processes, {each} requests each", self.runs, self.processes)?;
+        writeln!(f, "requests: {:?}", self.asked)?;
         let faults: BTreeSet<&str> = self.deaths.keys().map(|(.., fault)| fault.as_str()).collect();
         writeln!(f, "deaths in a write, by kind of event and fault of the same run:")?;
         for (kind, written) in &self.events {

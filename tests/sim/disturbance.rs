@@ -69,7 +69,7 @@ pub(crate) fn passes(effect: &str, operation: &str) -> bool {
 }
 
 /// The effects that do not pass, and where they make sense.
-const LASTING: [&str; 7] = [
+const LASTING: [&str; 8] = [
     "rds:DeleteDBInstance=error:AccessDenied:403",
     "ec2:DeleteVolume=error:UnauthorizedOperation:403",
     "s3:DeleteObject=error:AccessDenied:403",
@@ -77,6 +77,7 @@ const LASTING: [&str; 7] = [
     "rds:Describe*<30=server_error",
     "*=slow:30s",
     "rds:RestoreDBInstanceFromDBSnapshot=server_error",
+    "rds:RestoreDBInstanceToPointInTime=server_error",
 ];
 
 pub(crate) fn fault(text: &str) -> Fault {

@@ -8,6 +8,7 @@ use super::model::{Design, Draft};
 use super::random::Random;
 use super::subject::Subject;
 use redrill::action::Registry;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// A scenario and its estate under construction.
@@ -358,7 +359,7 @@ impl Workshop {
             "canary".to_owned(),
             "s3.replicate_canary",
             "prepare",
-            format!("{{ {both}, within: 40m }}"),
+            format!("{{ {both}, within: 25m }}"),
         );
         canary.at = Some("primary");
         canary.design = if wrong { Design::Fails } else { Design::Passes };
@@ -440,6 +441,26 @@ impl Workshop {
         if let Some(draft) = self.drafts.iter_mut().rev().find(gate) {
             draft.gate = true;
         }
+        if let Some(place) = self.drafts.iter().position(|draft| draft.gate) {
+            self.let_it_wait(place);
+        }
+    }
+
+    /// The gate proves the recovery: it waits for all of it. What comes later and does not follow from it is optional.
+    fn let_it_wait(&mut self, gate: usize) {
+        let id = self.drafts[gate].id.clone();
+        let recovers = |d: &Draft| d.required && d.phase == "recover";
+        let earlier = self.drafts[..gate].iter().filter(|d| recovers(d));
+        let earlier: Vec<String> = earlier.map(|d| d.id.clone()).collect();
+        self.drafts[gate].needs.extend(earlier);
+        let mut after = BTreeSet::from([id]);
+        for draft in &mut self.drafts[gate + 1..] {
+            if draft.waits_for().any(|need| after.contains(need)) {
+                after.insert(draft.id.clone());
+            } else if recovers(draft) {
+                draft.required = false;
+            }
+        }
     }
 
     fn scenario(&self) -> String {
@@ -449,18 +470,20 @@ impl Workshop {
              sites:\n  primary: { account: \"111111111111\", region: ap-northeast-1, role: redrill-drill }\n  \
              dr: { account: \"222222222222\", region: ap-northeast-3, role: redrill-drill }\n\
              guard: { write: [primary, dr], canaries: [files/redrill-canary/, files-dr/redrill-canary/], \
-             max_duration: 20d, ttl: 21d, max_resources: 30 }\nobjectives:\n",
+             max_duration: 20d, ttl: 21d, max_resources: 30 }\n",
         );
+        let mut objectives = String::new();
         // What runs before the disaster proves nothing that was recovered.
         let counts = |d: &&Draft| d.required && d.phase != "prepare";
-        if let Some(last) = self.drafts.iter().rev().find(counts).map(|d| &d.id) {
-            let _ = writeln!(text, "  rlo: {{ target: it works, proven_by: [{last}] }}");
-        }
-        if self.drafts.iter().any(|d| d.gate) {
-            text.push_str("  rto: { target: 20d, from: declared }\n");
+        if let Some(gate) = self.drafts.iter().find(|d| d.gate).map(|d| &d.id) {
+            let _ = writeln!(objectives, "  rlo: {{ target: it works, proven_by: [{gate}] }}");
+            objectives.push_str("  rto: { target: 20d, from: declared }\n");
         }
         if self.drafts.iter().filter(counts).any(|d| d.uses.ends_with("find_snapshot")) {
-            text.push_str("  rpo: { target: 20d, measure: backup }\n");
+            objectives.push_str("  rpo: { target: 20d, measure: backup }\n");
+        }
+        if !objectives.is_empty() {
+            let _ = write!(text, "objectives:\n{objectives}");
         }
         text.push_str("steps:\n");
         for draft in &self.drafts {

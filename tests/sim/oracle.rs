@@ -351,7 +351,14 @@ fn made_once(ran: &Ran, wrong: &mut Vec<String>) {
             volumes.entry(&seen.target).or_default().insert(id);
         }
         let answered = seen.status == Some(200);
-        if answered && seen.operation == "rds:RestoreDBInstanceFromDBSnapshot" {
+        let makes = [
+            "rds:RestoreDBInstanceFromDBSnapshot",
+            "rds:RestoreDBInstanceToPointInTime",
+            "rds:RestoreDBClusterFromSnapshot",
+            "rds:RestoreDBClusterToPointInTime",
+            "rds:CreateDBInstance",
+        ];
+        if answered && makes.contains(&seen.operation.as_str()) {
             *instances.entry(&seen.target).or_default() += 1;
         }
     }

@@ -309,6 +309,7 @@ fn facts(plan: &Plan, started: chrono::DateTime<chrono::Utc>) -> RunFacts {
         started,
         withhold_data: plan.data.withholds(),
         is_drill: plan.is_drill(),
+        expected: Default::default(),
     }
 }
 

@@ -175,6 +175,11 @@ impl Watch {
             return (!ours).then(|| format!("{operation} of {target}, which is not of the run"));
         }
         let mine = format!("redrill-{RUN}-");
+        if let Some(cluster) = &asked.joins
+            && !cluster.contains(&mine)
+        {
+            return Some(format!("{operation} joins {cluster}, which is not of the run"));
+        }
         let Some(start) = target.find(&mine) else {
             return Some(format!("{operation} names {target}, which is not of the run"));
         };
@@ -190,6 +195,8 @@ impl Watch {
 struct Asked {
     operation: String,
     target: String,
+    /// The cluster that a new instance becomes a member of.
+    joins: Option<String>,
     changes: bool,
     account: String,
     region: String,
@@ -204,6 +211,7 @@ impl Asked {
         let account = part(0).strip_prefix("SANDBOX").unwrap_or_default().to_owned();
         let (region, service) = (part(2).to_owned(), part(3));
         let body = request.body().bytes().unwrap_or_default();
+        let mut joins = None;
         let (action, target, changes) = match service {
             "s3" => {
                 let method = request.method().to_owned();
@@ -220,14 +228,24 @@ impl Asked {
                 let form = form(body);
                 let get = |name: &str| form.get(name).cloned().unwrap_or_default();
                 let action = get("Action");
-                let named = ["DBInstanceIdentifier", "ClientToken", "VolumeId", "ResourceName"];
+                let named = [
+                    "DBInstanceIdentifier",
+                    "TargetDBInstanceIdentifier",
+                    "TargetDBSnapshotIdentifier",
+                    "DBClusterIdentifier",
+                    "ClientToken",
+                    "VolumeId",
+                    "ResourceName",
+                ];
                 let target = named.into_iter().map(get).find(|value| !value.is_empty());
                 let changes = !is_reading(&action);
+                joins = (action == "CreateDBInstance").then(|| get("DBClusterIdentifier"));
                 (action, target.unwrap_or_default(), changes)
             }
         };
         let changes = changes && service != "sts";
-        Self { operation: format!("{service}:{action}"), target, changes, account, region }
+        let operation = format!("{service}:{action}");
+        Self { operation, target, joins, changes, account, region }
     }
 }
 

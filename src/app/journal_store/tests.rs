@@ -120,6 +120,7 @@ impl Scene {
             started: clock.now(),
             withhold_data: false,
             is_drill: true,
+            expected: Default::default(),
         };
         let (journal, state, opening) = if path.exists() {
             let (journal, contents) = Journal::reopen(&path).unwrap();
@@ -217,7 +218,7 @@ async fn another_machine_goes_on_wherever_the_first_one_died() {
         // Disk and store hold the same journal, and it verifies.
         let there = fetch(&scene.objects("ap-northeast-3").await).await.unwrap().lines;
         assert_eq!(there, folder.read("journal.jsonl").unwrap(), "{case}");
-        assert_eq!(RunState::of(&journal::read_bytes(&there).unwrap().records).unwrap().over, 6);
+        assert_eq!(RunState::of(&journal::read_bytes(&there).unwrap().records).unwrap().over, 7);
     }
 }
 

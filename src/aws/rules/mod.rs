@@ -3,10 +3,12 @@
 //!
 //! Main types: [`ChangeRule`], [`Claim`]. Whether a claim holds is for the policy to say; nothing in here looks at a ledger.
 
+mod aurora;
 mod ec2;
 mod rds;
 mod s3;
 
+pub(super) use aurora::*;
 pub(super) use ec2::*;
 pub(super) use rds::*;
 pub(super) use s3::*;
@@ -19,9 +21,18 @@ use std::fmt::Debug;
 pub(super) mod kinds {
     pub(in crate::aws) const DB_INSTANCE: &str = "rds.db_instance";
     pub(in crate::aws) const DB_SNAPSHOT: &str = "rds.db_snapshot";
+    pub(in crate::aws) const PROMOTED_REPLICA: &str = "rds.promoted_replica";
+    pub(in crate::aws) const AURORA_CLUSTER: &str = "aurora.cluster";
+    pub(in crate::aws) const AURORA_INSTANCE: &str = "aurora.instance";
     pub(in crate::aws) const VOLUME: &str = "ebs.volume";
     pub(in crate::aws) const SNAPSHOT: &str = "ebs.snapshot";
     pub(in crate::aws) const CANARY: &str = "s3.canary_object";
+
+    /// The kind whose names AWS does not tell from those of this one: a member of a cluster is a DB instance like any
+    /// other to whoever deletes or tags it.
+    pub(in crate::aws) fn also(kind: &str) -> Option<&'static str> {
+        (kind == DB_INSTANCE).then_some(AURORA_INSTANCE)
+    }
 }
 
 /// The tag by which every resource names the run that made it.

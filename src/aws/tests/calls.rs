@@ -30,6 +30,7 @@ macro_rules! refuse {
         $tried.insert($name);
     };
 }
+pub(super) use refuse;
 
 #[tokio::test(start_paused = true)]
 async fn nothing_of_production_is_changed_by_any_operation_of_the_table() {
@@ -37,7 +38,9 @@ async fn nothing_of_production_is_changed_by_any_operation_of_the_table() {
     let before = rig.world.inventory();
     let mut tried = BTreeSet::new();
     try_instances(&rig, &mut tried).await;
+    try_more_instances(&rig, &mut tried).await;
     try_database_snapshots(&rig, &mut tried).await;
+    aurora::try_clusters(&rig, &mut tried).await;
     try_volumes(&rig, &mut tried).await;
     try_objects(&rig, &mut tried).await;
     assert_eq!(rig.sent(), 0);
@@ -79,6 +82,28 @@ async fn try_instances(rig: &Rig, tried: &mut BTreeSet<&'static str>) {
             .db_snapshot_identifier("before-migration")
             .set_tags(rds_tags(&TAGS)),
         "rds.db_instance orders-db-2 is not in the ledger"
+    );
+}
+
+async fn try_more_instances(rig: &Rig, tried: &mut BTreeSet<&'static str>) {
+    let rds = rig.rds();
+    refuse!(
+        rig,
+        tried,
+        "rds:RestoreDBInstanceToPointInTime",
+        rds.restore_db_instance_to_point_in_time()
+            .target_db_instance_identifier("orders-db-2")
+            .source_db_instance_identifier("orders-db")
+            .use_latest_restorable_time(true)
+            .set_tags(rds_tags(&TAGS)),
+        "rds.db_instance orders-db-2 is not in the ledger"
+    );
+    refuse!(
+        rig,
+        tried,
+        "rds:PromoteReadReplica",
+        rds.promote_read_replica().db_instance_identifier("orders-db"),
+        "rds.promoted_replica orders-db is not in the ledger"
     );
 }
 
@@ -262,7 +287,11 @@ async fn an_instance_is_restored_changed_and_deleted_only_under_the_name_of_the_
     passes!(rig, delete().skip_final_snapshot(true).delete_automated_backups(true));
     // Once a look-up has said that it is gone, the name is not the run's any more.
     let how = "deleted".to_owned();
-    let gone = Event::ResourceReleased { key: key("rds.db_instance", "redrill-orders"), how };
+    let gone = Event::ResourceReleased {
+        key: key("rds.db_instance", "redrill-orders"),
+        how,
+        calls: Vec::new(),
+    };
     rig.on_disk(&[gone]);
     let said = refused!(rig, delete().skip_final_snapshot(true));
     assert!(said.contains("its ledger says deleted"), "{said}");

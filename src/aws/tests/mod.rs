@@ -1,6 +1,7 @@
 //! The guard: its table against the SDK's sources, real calls of the SDK's clients into a sandbox behind a counter, and
 //! properties of the decision.
 
+mod aurora;
 mod calls;
 mod more_calls;
 mod properties;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-/// Production: an instance with a snapshot, a volume with one, and a bucket.
+/// Production: an instance with a snapshot, a cluster and a volume with one, and a bucket.
 const ESTATE: &str = r#"
 estate: 1
 now: 2026-11-22T10:00:00Z
@@ -41,6 +42,11 @@ places:
       - id: orders-db
         deletion_protection: true
         snapshots: [{ id: before-migration, age: 3d }]
+    clusters:
+      - id: payments
+        deletion_protection: true
+        instances: [{ id: payments-1 }]
+        snapshots: [{ id: payments-before, age: 3d }]
     volumes:
       - { id: vol-0prod, size: 8, schedule: { every: 6h, keep: 1d } }
     buckets:

@@ -11,6 +11,7 @@ use aws_sdk_ec2::operation::delete_snapshot::DeleteSnapshotInput;
 use aws_sdk_ec2::operation::delete_volume::DeleteVolumeInput;
 use aws_sdk_ec2::types::ResourceType;
 use aws_sdk_rds::operation::copy_db_snapshot::CopyDbSnapshotInput;
+use aws_sdk_rds::operation::create_db_instance::CreateDbInstanceInput;
 use aws_sdk_rds::operation::delete_db_instance::DeleteDbInstanceInput;
 use aws_sdk_rds::operation::modify_db_instance::ModifyDbInstanceInput;
 use aws_sdk_s3::operation::delete_objects::DeleteObjectsInput;
@@ -19,8 +20,15 @@ use aws_smithy_runtime_api::client::interceptors::context::Input;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-const KINDS: [&str; 5] =
-    ["rds.db_instance", "rds.db_snapshot", "ebs.volume", "ebs.snapshot", "s3.canary_object"];
+const KINDS: [&str; 7] = [
+    "rds.db_instance",
+    "rds.db_snapshot",
+    "ebs.volume",
+    "ebs.snapshot",
+    "s3.canary_object",
+    "aurora.cluster",
+    "aurora.instance",
+];
 const NAMES: [&str; 4] = ["redrill-a", "redrill-b", "orders-db", "backup"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +83,22 @@ fn events(model: &Model) -> Vec<Event> {
             Stage::Owned => events.push(Event::ResourceOwned { key, id }),
             Stage::Released => {
                 events.push(Event::ResourceOwned { key: key.clone(), id });
-                events.push(Event::ResourceReleased { key, how: "deleted".to_owned() });
+                events.push(Event::ResourceReleased {
+                    key,
+                    how: "deleted".to_owned(),
+                    calls: Vec::new(),
+                });
             }
             Stage::Left => {
                 events.push(Event::ResourceOwned { key: key.clone(), id });
                 let (why, command) = (String::new(), String::new());
-                events.push(Event::ResourceLeft { key, why, kept: true, command });
+                events.push(Event::ResourceLeft {
+                    key,
+                    why,
+                    kept: true,
+                    command,
+                    calls: Vec::new(),
+                });
             }
         }
     }
@@ -91,6 +109,7 @@ fn events(model: &Model) -> Vec<Event> {
 enum Call {
     DeleteInstance { name: usize },
     ModifyInstance { name: usize },
+    AddMember { cluster: usize, name: usize, tagged: bool },
     CopySnapshot { source: usize, target: usize, tagged: bool },
     CreateVolume { token: usize, name: usize, tagged: bool },
     DeleteVolume { name: usize },
@@ -107,6 +126,11 @@ fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
         name().prop_map(|name| Call::DeleteInstance { name }),
         name().prop_map(|name| Call::ModifyInstance { name }),
+        (name(), name(), mostly()).prop_map(|(cluster, name, tagged)| Call::AddMember {
+            cluster,
+            name,
+            tagged
+        }),
         (name(), name(), mostly()).prop_map(|(source, target, tagged)| Call::CopySnapshot {
             source,
             target,
@@ -148,6 +172,13 @@ fn asked(call: &Call) -> (&'static str, &'static str, Input) {
         Call::ModifyInstance { name } => {
             let input = ModifyDbInstanceInput::builder().db_instance_identifier(NAMES[*name]);
             ("RDS", "ModifyDBInstance", Input::erase(input.build().unwrap()))
+        }
+        Call::AddMember { cluster, name, tagged } => {
+            let input = CreateDbInstanceInput::builder()
+                .db_instance_identifier(NAMES[*name])
+                .db_cluster_identifier(NAMES[*cluster])
+                .set_tags(rds_tags(tags_if(*tagged)));
+            ("RDS", "CreateDBInstance", Input::erase(input.build().unwrap()))
         }
         Call::CopySnapshot { source, target, tagged } => {
             let input = CopyDbSnapshotInput::builder()
@@ -199,7 +230,11 @@ fn is_ours(model: &Model, call: &Call) -> bool {
     let held = |kind, name| matches!(stage(kind, name), Some(Stage::Intended | Stage::Owned));
     let bound = |kind, name| stage(kind, name) == Some(Stage::Owned);
     match call {
-        Call::DeleteInstance { name } | Call::ModifyInstance { name } => held(0, *name),
+        // A member of a cluster is a DB instance, too.
+        Call::DeleteInstance { name } | Call::ModifyInstance { name } => {
+            held(0, *name) || held(6, *name)
+        }
+        Call::AddMember { cluster, name, tagged } => *tagged && held(6, *name) && held(5, *cluster),
         Call::CopySnapshot { target, tagged, .. } => *tagged && held(1, *target),
         Call::CreateVolume { token, name, tagged } => *tagged && token == name && held(2, *name),
         Call::DeleteVolume { name } => bound(2, *name),

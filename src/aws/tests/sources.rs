@@ -5,6 +5,7 @@ use crate::aws::guard::Guard;
 use crate::aws::hosts::{AWS_SUFFIXES, Hosts};
 use crate::aws::rules::REFUSED_OF_PUT_OBJECT;
 use crate::aws::{CallLog, GuardPolicy, OPERATIONS, OperationKind, Refused};
+use crate::partition::Partition;
 use aws_smithy_runtime_api::client::interceptors::context::Input;
 use regex::Regex;
 use serde_json::Value;
@@ -153,7 +154,7 @@ fn every_field_with_a_role_exists_and_those_without_one_are_refused() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 14);
+    assert_eq!(compared, 21);
 }
 
 #[test]
@@ -164,5 +165,22 @@ fn the_hosts_of_aws_are_those_that_the_sdk_knows() {
         let found: BTreeSet<&str> =
             suffix.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()).collect();
         assert_eq!(found, AWS_SUFFIXES.iter().copied().collect(), "{name}");
+    }
+}
+
+#[test]
+fn the_partitions_of_aws_are_those_that_the_sdk_knows() {
+    let described = r#"\\"dnsSuffix\\":\\"([a-z0-9.-]+)\\",\\"dualStackDnsSuffix\\":\\"[a-z0-9.-]+\\",\\"implicitGlobalRegion\\":\\"([a-z0-9-]+)\\",\\"name\\":\\"([a-z-]+)\\""#;
+    let described = Regex::new(described).unwrap();
+    for (name, folder) in sdk_crates() {
+        let text = std::fs::read_to_string(folder.join("endpoint_lib.rs")).unwrap();
+        let mut partitions = 0;
+        for found in described.captures_iter(&text) {
+            let (_, [suffix, region, partition]) = found.extract();
+            let ours = Partition::of(region);
+            assert_eq!((ours.name, ours.suffix), (partition, suffix), "{name}: {region}");
+            partitions += 1;
+        }
+        assert!(partitions >= 8, "only {partitions} partitions of {name} were found");
     }
 }

@@ -151,6 +151,7 @@ async fn ran(input: serde_json::Value) -> (BTreeMap<String, String>, RunState, A
         operator: "operator".to_owned(),
         withhold_data: false,
         is_drill: true,
+        expected: Default::default(),
     };
     let mut registry = Registry::default();
     registry.action(Restore);

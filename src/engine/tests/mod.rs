@@ -141,6 +141,21 @@ fn a_step_is_skipped_when_its_condition_is_false_and_those_that_need_it_are_not_
 }
 
 #[test]
+fn a_step_that_says_what_to_take_instead_runs_after_a_step_that_is_skipped_and_after_no_other() {
+    let instead = |id: &str| {
+        let mut step = step(id, lasting(1)).needs("a");
+        step.may_be_skipped.insert(StepId::new("a"));
+        step
+    };
+    let ran = rig(vec![step("a", lasting(1)).when(json!(false)), instead("b")]).run();
+    assert_eq!((ran.outcome("a"), ran.outcome("b")), (Outcome::Skipped, Outcome::Passed));
+    let ran = rig(vec![step("a", ending("fail")).going_on(), instead("b")]).run();
+    assert_eq!((ran.outcome("a"), ran.outcome("b")), (Outcome::Failed, Outcome::NotRun));
+    let ran = rig(vec![step("a", lasting(9)), instead("b")]).run();
+    assert_eq!(ran.outcome("b"), Outcome::Passed, "it waits all the same");
+}
+
+#[test]
 fn what_was_made_is_removed_in_reverse_order_whatever_the_end() {
     for end in ["", "fail", "break", "panic"] {
         let steps = vec![

@@ -9,7 +9,8 @@ use crate::aws::{GuardPolicy, Place, SiteSession};
 use crate::engine::{Drive, DriveError, Keep, Order, World, drive};
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{
-    Event, FORMAT, Journal, Outcome, Record, ResourceKey, RunState, Sink, WorldKind, read_bytes,
+    Check, Event, FORMAT, Journal, Outcome, Record, ResourceKey, RunState, Sink, WorldKind,
+    read_bytes,
 };
 use crate::outside::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseLogin, DatabaseSession,
@@ -61,6 +62,9 @@ struct Input {
     /// From then on, in seconds after the start of the process, the work fails.
     #[serde(default)]
     red_after: Option<u64>,
+    /// The name of a check that it makes itself, when nothing fails.
+    #[serde(default)]
+    checks: Option<String>,
     #[serde(default)]
     value: i64,
     #[serde(default)]
@@ -128,6 +132,9 @@ impl Action for Work {
         if let Some(left) = left.filter(|left| *left > 0) {
             self.0.0.lock().unwrap().failures_left.insert(context.step.to_string(), left - 1);
             return Err(StepError::transient("not this time"));
+        }
+        if let Some(name) = &input.checks {
+            context.check(Check::made(name, "seen", "seen", true)).await?;
         }
         match input.end.as_str() {
             "fail" => Err(StepError::recovery("a bad backup")),
@@ -267,6 +274,7 @@ pub(super) fn step(id: &str, with: Value) -> PlannedStep {
         uses: "test.work".to_owned(),
         with,
         needs: BTreeSet::new(),
+        may_be_skipped: BTreeSet::new(),
         phase: Phase::Recover,
         gate: None,
         timeout: Duration::from_secs(3600).into(),
@@ -422,6 +430,7 @@ impl Rig {
             operator: "operator".to_owned(),
             withhold_data: false,
             is_drill: true,
+            expected: Default::default(),
         };
         let opening = match self.state.head {
             None => start(&self.plan, &facts),

@@ -96,6 +96,24 @@ fn regression_a_watch_that_checks_nothing_is_not_green() {
 }
 
 #[test]
+fn regression_the_look_that_ended_a_watch_without_an_answer_stands_among_its_checks() {
+    // The first look is green, all others find nobody.
+    let mut watch = light(json!({ "checks": "answers", "red_after": 50 })).watching(60);
+    watch.retry.attempts = 1;
+    let ran = rig(vec![watch, step("a", lasting(500))]).run();
+    let checks: Vec<_> = ran
+        .records
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::Checked { check, .. } => Some((check.name.as_str(), check.outcome)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(checks, [("answers", Outcome::Passed), ("answers", Outcome::Inconclusive)]);
+    assert!(ran.state().cancelled.is_some());
+}
+
+#[test]
 fn regression_a_look_that_takes_too_long_is_tried_again() {
     let looks = |attempts| {
         let mut slow = light(lasting(30)).watching(60).within(20);

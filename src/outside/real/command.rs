@@ -1,4 +1,5 @@
-use crate::outside::{CommandReply, CommandRequest, OutsideError};
+use super::hold;
+use crate::outside::{CommandReply, CommandRequest, Held, OutsideError};
 use crate::time::HumanDuration;
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,14 +15,14 @@ const AFTER_END: Duration = Duration::from_secs(1);
 /// Runs a program in a process group of its own, which is killed as a whole when it takes too long or is given up.
 pub(super) async fn run(request: &CommandRequest) -> Result<CommandReply, OutsideError> {
     let name = request.argv.first().map_or("", String::as_str).to_owned();
-    let mut child = spawn(request, &name)?;
+    let (mut child, held, _scratch) = spawn(request, &name)?;
     let mut group = Group { leader: child.id() };
     let finished = tokio::time::timeout(request.timeout, finish(&mut child, request)).await;
     match finished {
         Ok(reply) => {
             let reply = reply.map_err(|e| OutsideError::Failed(format!("{name}: {e}")))?;
             group.leader = None;
-            Ok(reply)
+            Ok(CommandReply { held, ..reply })
         }
         Err(_) => {
             drop(group);
@@ -33,8 +34,11 @@ pub(super) async fn run(request: &CommandRequest) -> Result<CommandReply, Outsid
     }
 }
 
+/// The program, whether it is held, and the folder that is its own as long as it runs.
+type Started = (Child, Option<Held>, Option<tempfile::TempDir>);
+
 #[expect(clippy::disallowed_methods, reason = "a few variables are passed on to programs")]
-fn spawn(request: &CommandRequest, name: &str) -> Result<Child, OutsideError> {
+fn spawn(request: &CommandRequest, name: &str) -> Result<Started, OutsideError> {
     let mut command = Command::new(name);
     command.args(request.argv.iter().skip(1)).env_clear().process_group(0).kill_on_drop(true);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -47,15 +51,25 @@ fn spawn(request: &CommandRequest, name: &str) -> Result<Child, OutsideError> {
     for (name, value) in &request.environment {
         command.env(name, value.reveal());
     }
-    command.spawn().map_err(|e| match e.kind() {
+    let Some(holding) = &request.hold else {
+        return Ok((command.spawn().map_err(|e| not_started(name, &e))?, None, None));
+    };
+    let home = std::env::var("HOME").ok();
+    let started = hold::start(command, holding, home.as_deref())?;
+    Ok((started.child, Some(started.held), Some(started.scratch)))
+}
+
+/// What it means that a program could not be started.
+pub(super) fn not_started(name: &str, error: &std::io::Error) -> OutsideError {
+    match error.kind() {
         std::io::ErrorKind::NotFound => {
             OutsideError::Failed(format!("there is no program {name:?} in the PATH"))
         }
         std::io::ErrorKind::PermissionDenied => {
-            OutsideError::Denied(format!("{name:?} may not be run: {e}"))
+            OutsideError::Denied(format!("{name:?} may not be run: {error}"))
         }
-        _ => OutsideError::Failed(format!("{name:?} could not be started: {e}")),
-    })
+        _ => OutsideError::Failed(format!("{name:?} could not be started: {error}")),
+    }
 }
 
 async fn finish(child: &mut Child, request: &CommandRequest) -> std::io::Result<CommandReply> {
@@ -92,6 +106,7 @@ async fn finish(child: &mut Child, request: &CommandRequest) -> std::io::Result<
         stdout: text(stdout),
         stderr: text(stderr),
         truncated,
+        held: None,
     })
 }
 
@@ -164,6 +179,7 @@ mod tests {
             stdin: None,
             timeout: Duration::from_secs(10),
             output_limit: 1000,
+            hold: None,
         }
     }
 

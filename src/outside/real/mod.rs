@@ -6,14 +6,18 @@
 mod approval;
 mod command;
 mod database;
+mod hold;
 mod http;
 mod mysql;
 mod own_schema;
 mod postgres;
 mod terminal;
+mod user;
 mod values;
 
-pub use approval::{GivenAnswer, answer_approval};
+pub use approval::{GivenAnswer, RunIdentity, ShownBy, answer_approval};
+pub use mysql::reads;
+pub use user::this_user;
 
 use super::ladder::{OwnSchema, SchemaState, SchemaWork};
 use super::{
@@ -32,6 +36,7 @@ pub struct RealOutside {
     clock: Clock,
     terminal: Terminal,
     secrets: Secrets,
+    identity: Option<RunIdentity>,
 }
 
 impl RealOutside {
@@ -47,7 +52,15 @@ impl RealOutside {
             clock,
             terminal: Terminal::standard_input(),
             secrets: Secrets::default(),
+            identity: None,
         }
+    }
+
+    /// Says who the run is at AWS: for approvals by those whom AWS knows.
+    #[must_use]
+    pub fn identified(mut self, identity: RunIdentity) -> Self {
+        self.identity = Some(identity);
+        self
     }
 }
 
@@ -77,7 +90,16 @@ impl Outside for RealOutside {
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
-        Box::pin(approval::ask(&self.run_dir, &self.clock, &self.terminal, request))
+        Box::pin(async move {
+            let place = approval::Place {
+                run_dir: &self.run_dir,
+                clock: &self.clock,
+                terminal: &self.terminal,
+                identity: self.identity.as_ref(),
+                secrets: &self.secrets,
+            };
+            approval::ask(&place, request).await
+        })
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where steps read the environment")]

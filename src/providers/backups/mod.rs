@@ -5,10 +5,12 @@
 
 mod checks;
 mod keys;
+mod probes;
 #[cfg(test)]
 pub(super) mod rehearsal;
 mod spacing;
 
 pub(super) use checks::{age_check, lines_in_time, loss};
 pub(super) use keys::{KeyCondition, key_check, key_conditions, key_probe};
+pub(super) use probes::{Newest, later, newest_probes};
 pub(super) use spacing::{Spacing, time_of};

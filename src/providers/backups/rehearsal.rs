@@ -1,51 +1,20 @@
 //! For tests: a step at a site of a sandbox estate, whose events are kept in memory.
 
-use crate::action::{Recorder, Registry, ResourceKind, RunFacts, StepContext, StepError};
-use crate::aws::{CallLog, GuardPolicy, Place, RunLimits, SiteSession};
-use crate::ids::{Digest, RunId, SiteName, StepId};
-use crate::journal::{Check, Event, Ledger, Outcome, ResourceKey};
+use crate::action::{Registry, ResourceKind, RunFacts, StepContext, StepError};
+use crate::aws::{CallLog, GuardPolicy, RunLimits};
+use crate::ids::{RunId, SiteName, StepId};
+use crate::journal::{Event, Ledger, Outcome, ResourceKey};
 use crate::outside::{self, Outside, OutsideError};
+use crate::providers::stand::{Memory, facts, session};
 use crate::sandbox::{Estate, World};
 use crate::time::Clock;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_async::time::{SharedTimeSource, TimeSource};
-use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
-use aws_smithy_types::retry::RetryConfig;
-use aws_types::SdkConfig;
-use aws_types::region::Region;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The site at which the steps of these tests happen.
 const SITE: &str = "dr";
-
-/// Keeps events, and the keys of the ledger.
-struct Memory {
-    policy: Arc<GuardPolicy>,
-    events: Mutex<Vec<Event>>,
-    keys: Mutex<BTreeSet<ResourceKey>>,
-}
-
-impl Recorder for Memory {
-    fn record(&self, event: Event) -> BoxFuture<'_, Result<(), StepError>> {
-        if let Event::ResourceIntended { key, .. } = &event {
-            self.keys.lock().unwrap().insert(key.clone());
-        }
-        self.policy.on_disk(&event);
-        self.events.lock().unwrap().push(event);
-        Box::pin(async { Ok(()) })
-    }
-
-    fn holds(&self, key: &ResourceKey) -> bool {
-        self.keys.lock().unwrap().contains(key)
-    }
-
-    fn progress(&self, _: &StepId, _: &str) {}
-}
 
 /// Nothing is outside.
 struct Nowhere;
@@ -88,16 +57,6 @@ impl Outside for Nowhere {
     }
 }
 
-/// The time at which requests are signed; nobody looks at it.
-#[derive(Debug)]
-struct Epoch;
-
-impl TimeSource for Epoch {
-    fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH
-    }
-}
-
 /// A step in a sandbox.
 pub(in crate::providers) struct Rehearsal {
     pub(in crate::providers) world: World,
@@ -116,45 +75,34 @@ impl Rehearsal {
     ) -> Self {
         let estate = Estate::read("estate.yaml", estate).unwrap();
         let clock = Clock::simulated(estate.now);
-        let started = clock.now();
         let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
         let world = World::open(estate, clock.clone(), faults);
-        let place = Place {
-            site: SiteName::new(SITE),
-            account: Some(account.to_owned()),
-            region: region.to_owned(),
-        };
-        let config = config_of(&world, account, region);
         let limits = RunLimits {
             run: RunId::new("orders-0001-test"),
             write: vec![SiteName::new(SITE)],
             canaries: Vec::new(),
         };
         let policy = Arc::new(GuardPolicy::of_run(limits, Ledger::default()));
-        let session = SiteSession::new(place, &config, policy.clone());
-        let memory = Arc::new(Memory { policy, events: Mutex::default(), keys: Mutex::default() });
-        let facts = RunFacts {
-            run: RunId::new("orders-0001-test"),
-            scenario: "orders".to_owned(),
-            plan: Digest::ZERO,
-            seed: 1,
-            expires: started + chrono::TimeDelta::hours(12),
-            started,
-            operator: "operator".to_owned(),
-            withhold_data: false,
-            is_drill: true,
-        };
+        let session = session(&world, &clock, &policy, (SITE, account, region));
+        let memory = Arc::new(Memory::new(policy));
         let cx = StepContext {
-            facts: Arc::new(facts),
+            facts: Arc::new(facts("orders-0001-test", "orders", &clock)),
             step: StepId::new("restore"),
             at: Some(SiteName::new(SITE)),
             clock,
             outside: Arc::new(Nowhere),
-            sessions: Arc::new(BTreeMap::from([(SiteName::new(SITE), session)])),
+            sessions: Arc::new(BTreeMap::from([session])),
             recorder: memory.clone(),
             calls: CallLog::default(),
         };
         Self { world, cx, memory, registry: crate::providers::registry() }
+    }
+
+    /// The same step in mode `recovery`.
+    pub(in crate::providers) fn in_recovery(mut self) -> Self {
+        let facts = RunFacts { is_drill: false, ..(*self.cx.facts).clone() };
+        self.cx.facts = Arc::new(facts);
+        self
     }
 
     /// Runs an action.
@@ -168,29 +116,17 @@ impl Rehearsal {
 
     /// The outcomes of the checks so far, by name.
     pub(in crate::providers) fn checks(&self) -> BTreeMap<String, Outcome> {
-        self.all_checks().into_iter().map(|check| (check.name, check.outcome)).collect()
-    }
-
-    fn all_checks(&self) -> Vec<Check> {
-        let checks = self.events().into_iter().filter_map(|event| match event {
-            Event::Checked { check, .. } => Some(check),
-            _ => None,
-        });
-        checks.collect()
+        self.memory.checks().into_iter().map(|check| (check.name, check.outcome)).collect()
     }
 
     /// The codes of the findings so far.
     pub(in crate::providers) fn findings(&self) -> Vec<String> {
-        let codes = self.events().into_iter().filter_map(|event| match event {
-            Event::Found { finding, .. } => Some(finding.code),
-            _ => None,
-        });
-        codes.collect()
+        self.memory.findings()
     }
 
     /// Everything that was recorded so far.
     pub(in crate::providers) fn events(&self) -> Vec<Event> {
-        self.memory.events.lock().unwrap().clone()
+        self.memory.events()
     }
 
     /// What the ledger holds: key, and the id where it is known.
@@ -210,17 +146,4 @@ impl Rehearsal {
     pub(in crate::providers) fn kind(&self, kind: &str) -> Arc<dyn ResourceKind> {
         self.registry.resource_kind(kind).unwrap().clone()
     }
-}
-
-fn config_of(world: &World, account: &str, region: &str) -> SdkConfig {
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(region.to_owned()))
-        .credentials_provider(SharedCredentialsProvider::new(world.credentials(account)))
-        .endpoint_url(crate::sandbox::endpoint("aws", region))
-        .http_client(world.connector())
-        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-        .time_source(SharedTimeSource::new(Epoch))
-        .retry_config(RetryConfig::disabled())
-        .build()
 }

@@ -3,11 +3,13 @@
 //! Main type: [`Approve`]. How a person is reached belongs to [`crate::outside`].
 
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Phase, Registry, SiteUse,
-    StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, HandInput, InputProblem, Phase,
+    Registry, SiteUse, StepContext, StepError,
 };
-use crate::journal::Event;
-use crate::outside::{ApprovalRequest, OutsideError, UNKNOWN_USER, is_same_person};
+use crate::journal::{Approval, Event};
+use crate::outside::{
+    AllowedPrincipals, ApprovalRequest, OutsideError, UNKNOWN_USER, is_same_person,
+};
 use crate::time::HumanDuration;
 use chrono::TimeDelta;
 use schemars::JsonSchema;
@@ -38,8 +40,12 @@ pub struct Input {
     /// answer counts only when one of them has signed it: `redrill approve RUN STEP --sign-with KEY`.
     #[serde(default)]
     pub signed_by: Option<String>,
+    /// Those who may answer, as AWS knows them. With it an answer counts only when one of them has given it with their AWS
+    /// credentials: `redrill approve RUN STEP --with-aws-identity`. With `signed_by`, too, either is enough.
+    #[serde(default)]
+    pub identified_by: Option<AllowedPrincipals>,
     /// Another person than the one who started the run must approve (default false). With `signed_by` the signature tells who it
-    /// is; without it the name of the operating system, which keeps only honest people from approving their own doing.
+    /// is, with `identified_by` AWS, which also tells who started the run; without them the name of the operating system, which keeps only honest people from approving their own doing.
     #[serde(default)]
     pub second_person: bool,
 }
@@ -60,14 +66,18 @@ pub struct Output {
 const ABOUT: &str = "\
 Asks a question and waits for a person: at the terminal of the run, or from another one by `redrill approve` and `redrill \
 reject`. Rejected, the step fails. When nobody answers in time it is inconclusive. Who answered, how they are known and what \
-they wrote is in the journal. Without `signed_by` the name is the one of the operating system: it keeps honest people from \
-approving their own doing, and is no proof against others. With it the answer carries an SSH signature over run, plan, question and \
-decision, which stays in the journal and can be verified again by anyone. With `second_person`, a yes of the person who started the \
+they wrote is in the journal. Without `signed_by` and `identified_by` the name is the one of the operating system: it keeps honest people from \
+approving their own doing, and is no proof against others. With `signed_by` the answer carries an SSH signature over run, plan, question and \
+decision, which stays in the journal and can be verified again by anyone. With `identified_by` it carries a request to AWS STS that is \
+signed for the same; the run sends it, and STS says whose it is. With `second_person`, a yes of the person who started the \
 run fails the step.";
 
 /// Fails when the approval is the operator's own, and when that cannot be known.
-fn another_person(by: &str, operator: &str) -> Result<(), StepError> {
+fn another_person(approval: &Approval, operator: &str) -> Result<(), StepError> {
+    let by = &approval.by;
     match operator {
+        // AWS has told the two apart.
+        UNKNOWN_USER if approval.identity.is_some() => Ok(()),
         UNKNOWN_USER => Err(StepError::broken(
             "second_person: who started this run is not known, so nobody can be another person",
         )
@@ -116,6 +126,7 @@ impl Action for Approve {
             run: context.facts.run.clone(),
             plan: context.facts.plan,
             signed_by: input.signed_by.clone(),
+            identified_by: input.identified_by.clone(),
             not: input.second_person.then(|| context.facts.operator.clone()),
             step: context.step.clone(),
             text: input.ask.clone(),
@@ -138,10 +149,16 @@ impl Action for Approve {
             return Err(StepError::rejected(format!("{} rejected it{comment}", approval.by)));
         }
         if input.second_person {
-            another_person(&approval.by, &context.facts.operator)?;
+            another_person(&approval, &context.facts.operator)?;
         }
         let waited = context.clock.elapsed().saturating_sub(began).into();
         Ok(Output { approved_by: approval.by, waited })
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let within = InputProblem::no_time(given, "within");
+        let within = within.or_else(|| InputProblem::beyond_the_step(given, "within"));
+        InputProblem::empty(given, "ask").into_iter().chain(within).collect()
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

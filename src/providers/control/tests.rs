@@ -10,6 +10,7 @@ fn answered(answer: Result<bool, OutsideError>) -> FakeOutside {
         identified_by: "test".into(),
         comment: Some("looked at it".into()),
         proof: None,
+        identity: None,
     });
     outside.approvals.lock().unwrap().push_back(approval);
     outside
@@ -70,4 +71,28 @@ async fn a_second_person_is_not_the_one_who_runs_the_drill() {
     assert!(error.to_string().contains("anna started this run and cannot approve it"));
     let error = run(UNKNOWN_USER).await.unwrap_err();
     assert_eq!(error.class().outcome(), Outcome::Inconclusive, "not known is not another");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_aws_has_told_apart_needs_no_name_of_the_system() {
+    let outside = answered(Ok(true));
+    if let Some(Ok(approval)) = outside.approvals.lock().unwrap().front_mut() {
+        approval.by = "arn:aws:iam::111111111111:user/anna".into();
+        approval.identity = Some(crate::journal::ApproverIdentity {
+            statement: String::new(),
+            arn: approval.by.clone(),
+            account: "111111111111".into(),
+            user_id: "AIDA".into(),
+            access_key_id: "AKIA".into(),
+            signed_at: "2026-11-22T03:00:00Z".parse().unwrap(),
+            region: "eu-west-1".into(),
+            request_id: None,
+        });
+    }
+    let (mut context, ..) = context(outside);
+    let facts =
+        crate::action::RunFacts { operator: UNKNOWN_USER.to_owned(), ..(*context.facts).clone() };
+    context.facts = std::sync::Arc::new(facts);
+    let input = Input { second_person: true, ..input() };
+    assert!(Approve.run(&context, input).await.is_ok());
 }

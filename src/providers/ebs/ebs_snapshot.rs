@@ -1,6 +1,6 @@
 use super::listing;
 use crate::action::{
-    Found, Listing, Permission, RUN_TAG, ResourceContext, ResourceKind, StepError,
+    Found, Listing, Permission, RUN_TAG, ResourceContext, ResourceKind, StepError, removal,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
@@ -27,34 +27,22 @@ async fn describe(cx: &ResourceContext, id: &str) -> Result<Option<Snapshot>, St
 
 async fn find(cx: &ResourceContext, id: &str) -> Result<Found, StepError> {
     let Some(snapshot) = describe(cx, id).await? else { return Ok(Found::Gone) };
-    let tag = snapshot.tags().iter().find(|tag| tag.key() == Some(RUN_TAG));
-    Ok(match tag.and_then(|tag| tag.value()) {
-        Some(run) if run == cx.facts.run.as_str() => Found::Ours {
-            id: id.to_owned(),
-            state: snapshot.state().map_or("no state", SnapshotState::as_str).to_owned(),
-        },
-        Some(run) => Found::Foreign { why: format!("{id} has the tag {RUN_TAG}={run}") },
-        None => Found::Foreign { why: format!("{id} has no tag {RUN_TAG}") },
-    })
+    let state = snapshot.state().map_or("no state", SnapshotState::as_str).to_owned();
+    let expected = [(RUN_TAG, cx.facts.run.as_str())];
+    Ok(Found::by_tags(listing::pairs(snapshot.tags()), &expected, id.to_owned(), state))
 }
 
 async fn remove(cx: &ResourceContext, id: &str) -> Result<(), StepError> {
-    match find(cx, id).await? {
-        Found::Gone => return Ok(()),
-        Found::Ours { .. } => {}
-        Found::Foreign { why } => {
-            return Err(StepError::broken(format!("the snapshot is not of this run: {why}")));
-        }
+    if !find(cx, id).await?.is_to_be_removed()? {
+        return Ok(());
     }
     let client = client!(cx.site()?, aws_sdk_ec2);
     let request = client.delete_snapshot().snapshot_id(id);
     match cx.call("ec2:DeleteSnapshot", || request.clone().send()).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.class() == FailureClass::NotFound => Ok(()),
         Err(error) if error.code() == Some("InvalidSnapshot.InUse") => {
             Err(error.help("an image uses it: deregister the image, then run redrill reap"))
         }
-        Err(error) => Err(error),
+        answer => removal(answer, "IncorrectState"),
     }
 }
 
@@ -97,10 +85,7 @@ impl ResourceKind for SnapshotKind {
         expires: DateTime<Utc>,
     ) -> BoxFuture<'a, Result<bool, StepError>> {
         Box::pin(async move {
-            match find(context, &key.name).await? {
-                Found::Ours { id, .. } => listing::set_expiry(context, &id, expires).await,
-                Found::Gone | Found::Foreign { .. } => Ok(false),
-            }
+            listing::set_expiry(context, find(context, &key.name).await?, expires).await
         })
     }
 

@@ -3,8 +3,8 @@ use super::choice::{
 };
 use super::snapshot::{Selector, snapshots_of};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, Proof, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::journal::{Check, Measure, RecoveryPoint};
 use crate::providers::backups::{
@@ -132,10 +132,6 @@ impl Action for FindSnapshot {
         cx: &StepContext,
         input: FindSnapshotInput,
     ) -> Result<FindSnapshotOutput, StepError> {
-        if input.volume.is_none() && input.tags.is_empty() {
-            return Err(StepError::broken("nothing says which snapshots are meant")
-                .help("give volume: or tags:"));
-        }
         let now = cx.clock.now();
         let until = input.not_after.map_or(now, |limit| limit.min(now));
         let selector =
@@ -165,6 +161,20 @@ impl Action for FindSnapshot {
             cx.recovery_point(point).await?;
         }
         Ok(output)
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let by_tags = match given.known("tags") {
+            Some(tags) => tags.as_object().is_some_and(|tags| !tags.is_empty()),
+            None => given.has("tags"),
+        };
+        let unclear = !given.has("volume") && !by_tags;
+        let problem = InputProblem::new("", "nothing says which snapshots are meant")
+            .help("give volume: or tags:");
+        let times =
+            ["schedule", "max_age"].into_iter().filter_map(|p| InputProblem::no_time(given, p));
+        let empty = InputProblem::empty(given, "volume");
+        unclear.then_some(problem).into_iter().chain(empty).chain(times).collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

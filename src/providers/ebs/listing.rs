@@ -1,7 +1,9 @@
 //! Listing what carries this program's tags, to the last page, and writing the tag that says when it expires.
 
 use super::volume::NAME_TAG;
-use crate::action::{EXPIRES_TAG, Expiry, Listed, Listing, RUN_TAG, ResourceContext, StepError};
+use crate::action::{
+    EXPIRES_TAG, Expiry, Found, Listed, Listing, RUN_TAG, ResourceContext, StepError,
+};
 use crate::client;
 use crate::providers::backups::time_of;
 use aws_sdk_ec2::types::{Filter, SnapshotState, Tag, VolumeState};
@@ -75,9 +77,10 @@ pub(super) async fn snapshots(cx: &ResourceContext) -> Result<Listing, StepError
 /// Those of `ec2:CreateTags`.
 pub(super) async fn set_expiry(
     cx: &ResourceContext,
-    id: &str,
+    found: Found,
     expires: DateTime<Utc>,
 ) -> Result<bool, StepError> {
+    let Found::Ours { id, .. } = found else { return Ok(false) };
     let client = client!(cx.site()?, aws_sdk_ec2);
     let tag = Tag::builder().key(EXPIRES_TAG).value(Expiry::written(expires)).build();
     let request = client.create_tags().resources(id).tags(tag);
@@ -85,7 +88,8 @@ pub(super) async fn set_expiry(
     Ok(true)
 }
 
-fn pairs(tags: &[Tag]) -> impl Iterator<Item = (&str, &str)> {
+/// Tags as key and value.
+pub(super) fn pairs(tags: &[Tag]) -> impl Iterator<Item = (&str, &str)> {
     tags.iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default())))
 }
 

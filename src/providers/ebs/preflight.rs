@@ -1,11 +1,11 @@
 //! What can be looked at in EC2 before the day of a drill. Only calls that read, and a dry run.
 
-use super::find_snapshot::FindSnapshot;
+use super::find_snapshot::{FindSnapshot, FindSnapshotOutput};
 use super::snapshot::{Snapshot, describe_snapshot};
 use super::volume::{NAME_TAG, named};
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
-use crate::providers::backups::key_probe;
+use crate::providers::backups::{Newest, key_probe, later, newest_probes};
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 
 pub(super) async fn find_snapshot(
@@ -19,22 +19,7 @@ pub(super) async fn find_snapshot(
     };
     let Some(input) = given.input() else { return vec![later(what)] };
     let found = action.run(cx, input).await;
-    let key = found.as_ref().ok().and_then(|found| found.kms_key.clone());
-    let mut probes =
-        vec![Probe::of(what, &["ec2:DescribeSnapshots"], found, |found| match found.at {
-            Some(at) => ProbeVerdict::works(format!(
-                "{} of {} can be restored; the newest data is of {at} ({})",
-                found.usable_snapshots, found.snapshots_considered, found.id
-            )),
-            None => ProbeVerdict::Unknown(format!(
-                "{} is there, but the time of its data is not known",
-                found.id
-            )),
-        })];
-    if let Some(key) = key {
-        probes.push(key_probe(cx, &key).await);
-    }
-    probes
+    newest_probes(cx, what, "ec2:DescribeSnapshots", found.map(newest)).await
 }
 
 pub(super) async fn restore_volume(cx: &StepContext, given: &Given) -> Vec<Probe> {
@@ -70,8 +55,9 @@ async fn name_is_free(cx: &StepContext) -> Probe {
     Probe::of("name of the new volume", &["ec2:DescribeVolumes"], answer, judge)
 }
 
-fn later(what: impl Into<String>) -> Probe {
-    Probe::not_before(what, "an earlier step tells it")
+fn newest(found: FindSnapshotOutput) -> Newest {
+    let (usable, considered) = (found.usable_snapshots, found.snapshots_considered);
+    Newest { id: found.id, at: found.at, usable, considered, key: found.kms_key }
 }
 
 fn completed(snapshot: &Snapshot) -> ProbeVerdict {

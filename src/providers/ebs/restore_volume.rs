@@ -2,8 +2,8 @@ use super::fidelity::compare;
 use super::snapshot::{Snapshot, describe_snapshot, gibibytes};
 use super::volume::{NAME_TAG, VOLUMES, VolumeKind};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Look, Permission,
-    Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem, Look,
+    Permission, Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
 };
 use crate::client;
 use crate::journal::ClockPoint;
@@ -174,6 +174,26 @@ impl Action for RestoreVolume {
         Ok(told(id, &volume, available_after))
     }
 
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let texts = ["snapshot", "availability_zone"];
+        let mut found: Vec<_> =
+            texts.into_iter().filter_map(|path| InputProblem::empty(given, path)).collect();
+        let size = given.known("size").cloned();
+        let size = size.and_then(|size| serde_json::from_value::<ByteSize>(size).ok());
+        if let Some(why) = size.and_then(|size| whole_gibibytes(size).err()) {
+            let problem = InputProblem::at("size", why.to_string());
+            found.push(problem.help("write it as size: 20 GiB"));
+        }
+        let kind = given.text("volume_type");
+        if let Some(kind) = kind.filter(|kind| !VolumeType::values().contains(kind)) {
+            let problem =
+                InputProblem::at("volume_type", format!("volume_type: EBS has no {kind}"));
+            found.push(problem.expected(format!("one of: {}", VolumeType::values().join(", "))));
+        }
+        found.extend(InputProblem::reserved_tags(given));
+        found
+    }
+
     fn grants(&self, given: &Given) -> Vec<Grant> {
         super::grants::restore_volume(given, self.facts().permissions)
     }
@@ -230,7 +250,7 @@ fn create_request(
     let client = client!(cx.site()?, aws_sdk_ec2);
     let tags = TagSpecification::builder()
         .resource_type(ResourceType::Volume)
-        .set_tags(Some(tags(cx, name, &input.tags)?))
+        .set_tags(Some(tags(cx, name, &input.tags)))
         .build();
     Ok(client
         .create_volume()
@@ -247,19 +267,11 @@ fn create_request(
         .tag_specifications(tags))
 }
 
-fn tags(
-    cx: &StepContext,
-    name: &str,
-    wanted: &BTreeMap<String, String>,
-) -> Result<Vec<Tag>, StepError> {
-    let reserved = |name: &&String| name.starts_with("redrill:") || name.starts_with("aws:");
-    if let Some(name) = wanted.keys().find(reserved) {
-        return Err(StepError::broken(format!("the tag name {name} is reserved: choose another")));
-    }
+fn tags(cx: &StepContext, name: &str, wanted: &BTreeMap<String, String>) -> Vec<Tag> {
     let wanted = wanted.iter().map(|(name, value)| (name.clone(), value.clone()));
     let ours = cx.tags().into_iter().chain([(NAME_TAG.to_owned(), name.to_owned())]);
     let all = ours.chain(wanted);
-    Ok(all.map(|(name, value)| Tag::builder().key(name).value(value).build()).collect())
+    all.map(|(name, value)| Tag::builder().key(name).value(value).build()).collect()
 }
 
 async fn wait_until_ready(

@@ -1,7 +1,7 @@
 use super::listing;
 use crate::action::{
     Fetched, Found, HandInput, Listing, Permission, RUN_TAG, ResourceContext, ResourceKind,
-    SharedLook, StepError,
+    SharedLook, StepError, removal,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
@@ -105,17 +105,9 @@ fn judged(run: &str, name: &str, volume: &Volume) -> Found {
         return Found::Gone;
     }
     let Some(id) = volume.volume_id() else { return Found::Gone };
-    for (tag, expected) in [(RUN_TAG, run), (NAME_TAG, name)] {
-        match tag_of(volume, tag) {
-            Some(value) if value == expected => {}
-            Some(value) => {
-                return Found::Foreign { why: format!("{id} has the tag {tag}={value}") };
-            }
-            None => return Found::Foreign { why: format!("{id} has no tag {tag}") },
-        }
-    }
     let state = volume.state().map_or("no state", VolumeState::as_str).to_owned();
-    Found::Ours { id: id.to_owned(), state }
+    let expected = [(RUN_TAG, run), (NAME_TAG, name)];
+    Found::by_tags(listing::pairs(volume.tags()), &expected, id.to_owned(), state)
 }
 
 async fn find(cx: &ResourceContext, name: &str, id: Option<&str>) -> Result<Found, StepError> {
@@ -142,26 +134,16 @@ async fn find(cx: &ResourceContext, name: &str, id: Option<&str>) -> Result<Foun
 }
 
 async fn remove(cx: &ResourceContext, name: &str, id: &str) -> Result<(), StepError> {
-    match find(cx, name, Some(id)).await? {
-        Found::Gone => return Ok(()),
-        Found::Ours { state, .. } if state == "deleting" => return Ok(()),
-        Found::Ours { .. } => {}
-        Found::Foreign { why } => {
-            return Err(StepError::broken(format!("the volume is not of this run: {why}")));
-        }
+    if !find(cx, name, Some(id)).await?.is_to_be_removed()? {
+        return Ok(());
     }
     let client = client!(cx.site()?, aws_sdk_ec2);
     let request = client.delete_volume().volume_id(id);
     match cx.call("ec2:DeleteVolume", || request.clone().send()).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.class() == FailureClass::NotFound => Ok(()),
-        Err(error) if error.code() == Some("IncorrectState") => {
-            Err(StepError::transient(format!("the volume {id} is busy: {error}")))
-        }
         Err(error) if error.code() == Some("VolumeInUse") => Err(error.help(
             "something has attached it: detach it (aws ec2 detach-volume), then run redrill reap",
         )),
-        Err(error) => Err(error),
+        answer => removal(answer, "IncorrectState"),
     }
 }
 
@@ -204,10 +186,8 @@ impl ResourceKind for VolumeKind {
         expires: DateTime<Utc>,
     ) -> BoxFuture<'a, Result<bool, StepError>> {
         Box::pin(async move {
-            match find(context, &key.name, Some(id)).await? {
-                Found::Ours { .. } => listing::set_expiry(context, id, expires).await,
-                Found::Gone | Found::Foreign { .. } => Ok(false),
-            }
+            let found = find(context, &key.name, Some(id)).await?;
+            listing::set_expiry(context, found, expires).await
         })
     }
 

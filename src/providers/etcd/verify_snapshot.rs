@@ -2,8 +2,8 @@ use super::by_hand;
 use super::fetch::{ObjectInput, Snapshot, download, open_file};
 use super::judge::{self, Times};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, Proof, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::formats::etcd_snapshot::{Inspection, Soundness, Trailer, inspect};
 use crate::journal::{Finding, Severity};
@@ -137,6 +137,13 @@ impl Action for VerifySnapshot {
         }
         let taken_at = record_point(context, &snapshot, &inspection, input.taken_at).await?;
         Ok(output(context.clock.now(), snapshot, &inspection, taken_at))
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let nowhere = given.has("object") && given.at.is_none();
+        let problem = InputProblem::at("object", "object: no site says where the bucket is")
+            .help("add at: with a site to the step");
+        nowhere.then_some(problem).into_iter().chain(InputProblem::empty(given, "file")).collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

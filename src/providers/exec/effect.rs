@@ -63,6 +63,7 @@ impl EffectName {
             stdin: None,
             timeout,
             output_limit: limits::PROGRAM_OUTPUT_BYTES,
+            hold: None,
         };
         let reply = context.outside.command(&request).await?;
         let secrets = || self.env.iter().filter(|(_, given)| given.variable().is_some());

@@ -1,6 +1,6 @@
-use crate::action::{ByHand, Effect, HandInput, StepError};
-use crate::limits;
-use crate::outside::Given;
+use crate::action::{ByHand, Effect, Given as GivenInput, HandInput, InputProblem, StepError};
+use crate::expectation::pattern;
+use crate::outside::{Given, Holding};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -35,6 +35,14 @@ pub struct Input {
     /// is gone, anything else when that cannot be known.
     #[serde(default)]
     pub find: Option<Vec<String>>,
+    /// With `effect: none`: whether the program is kept from writing files, by the system: `when_possible` (default; the check of
+    /// its exit status says whether it was), `required` (it is not run where the system cannot), or `no`.
+    #[serde(default)]
+    pub hold: Hold,
+    /// With `effect: none`: files and folders that the program may write to all the same: caches, logs. They must be there; `~/`
+    /// at the beginning is the home folder. It may always write to a temporary folder of its own, `TMPDIR`.
+    #[serde(default)]
+    pub may_write: Vec<String>,
     /// The exit status that is expected (default 0).
     #[serde(default)]
     pub expect_exit: i32,
@@ -44,6 +52,19 @@ pub struct Input {
     /// How standard output is read: `text` (default), or `json`, which gives the output `json`.
     #[serde(default)]
     pub parse: Parse,
+}
+
+/// Whether a program is kept from writing files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// Where the system can.
+    #[default]
+    WhenPossible,
+    /// It is not run where the system cannot.
+    Required,
+    /// It is not: it needs more rights than it has by itself (`sudo`, `ping`), which the system then refuses.
+    No,
 }
 
 /// How output is read.
@@ -58,25 +79,50 @@ pub enum Parse {
 }
 
 impl Input {
-    /// The pattern, and everything that is wrong with the input.
+    /// What keeps the program from writing.
+    pub(super) fn holding(&self) -> Option<Holding> {
+        (self.effect == Effect::None && self.hold != Hold::No).then(|| Holding {
+            required: self.hold == Hold::Required,
+            may_write: self.may_write.clone(),
+        })
+    }
+
+    /// The pattern.
     pub(super) fn pattern(&self) -> Result<Option<Regex>, StepError> {
-        let has_program = |argv: &[String]| argv.first().is_some_and(|name| !name.is_empty());
-        if !has_program(&self.argv) {
-            return Err(StepError::broken("argv: a program is needed"));
-        }
-        match self.effect {
-            Effect::None | Effect::External => {}
-            Effect::Own => {
-                for (name, argv) in [("undo", &self.undo), ("find", &self.find)] {
-                    if !argv.as_deref().is_some_and(has_program) {
-                        return Err(StepError::broken(format!("{name}: effect: own needs it")));
-                    }
-                }
-            }
-        }
-        let pattern = self.stdout_matches.as_ref().map(|pattern| limits::pattern(pattern));
+        let pattern = self.stdout_matches.as_ref().map(|written| pattern(written));
         pattern.transpose().map_err(|e| StepError::broken(format!("stdout_matches: {e}")))
     }
+}
+
+/// What is wrong with an input.
+pub(super) fn problems(given: &GivenInput) -> Vec<InputProblem> {
+    let mut found: Vec<InputProblem> = no_program(given, "argv").into_iter().collect();
+    for name in ["undo", "find"] {
+        let needed = given.text("effect") == Some("own") && !given.has(name);
+        let problem = || InputProblem::new("", format!("{name}: effect: own needs it"));
+        found.extend(needed.then(problem).or_else(|| no_program(given, name)));
+    }
+    let about_writing =
+        given.has("may_write") || given.text("hold").is_some_and(|hold| hold != "when_possible");
+    if about_writing && given.text("effect").is_some_and(|effect| effect != "none") {
+        let text = "hold and may_write are for effect: none: any other effect is one of writing";
+        found.push(InputProblem::new("", text));
+    }
+    if let Some(why) = given.text("stdout_matches").and_then(|written| pattern(written).err()) {
+        found.push(InputProblem::at("stdout_matches", format!("stdout_matches: {why}")));
+    }
+    found
+}
+
+/// A list of words that is given, and does not begin with a program.
+fn no_program(given: &GivenInput, name: &str) -> Option<InputProblem> {
+    let words = given.known(name)?.as_array()?;
+    let is_empty = words.first().is_none_or(|word| word.as_str() == Some(""));
+    let problem = || {
+        InputProblem::at(name, format!("{name}: a program is needed"))
+            .expected("the program, then its arguments")
+    };
+    is_empty.then(problem)
 }
 
 /// The program itself.

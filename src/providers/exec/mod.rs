@@ -10,7 +10,7 @@ mod run;
 mod tests;
 
 pub use effect::ExecEffect;
-pub use input::{Input, Parse};
+pub use input::{Hold, Input, Parse};
 pub use run::{ExecRun, Output};
 
 use crate::action::Registry;

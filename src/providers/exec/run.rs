@@ -1,12 +1,12 @@
 use super::effect::{EffectName, ExecEffect, ending, said};
-use super::input::{Input, Parse, by_hand};
+use super::input::{Input, Parse, by_hand, problems};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Phase, ResourceKind, SiteUse,
-    StepContext, StepError, own,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, HandInput, InputProblem, Phase,
+    ResourceKind, SiteUse, StepContext, StepError, own,
 };
 use crate::journal::{Check, Outcome, ResourceKey};
 use crate::limits::PROGRAM_OUTPUT_BYTES;
-use crate::outside::{CommandReply, CommandRequest, conceal};
+use crate::outside::{CommandReply, CommandRequest, Held, conceal};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -40,8 +40,11 @@ from `from_env` are replaced where the program repeats them.
 
 The scenario says what the program changes. With `effect: own`, `find` and `undo` go into the ledger before the program runs: \
 `find` must not see the effect before (it would not be ours to undo) and must see it afterwards, and the run ends with \
-`undo` until `find` says that it is gone. Such a step needs `at:`. Whether `effect: none` is true cannot be verified: it is the \
-word of the scenario's author. With `effect: external` the program changes what cannot be undone: `guard.external` must name \
+`undo` until `find` says that it is gone. Such a step needs `at:`. With `effect: none` the program \
+is kept from writing files where the system can do that (Linux 6.2 and later, by Landlock, without privileges): nothing but a temporary folder of its \
+own (`TMPDIR`) and what `may_write` names; programs that gain rights when they start (`sudo`, `ping`) do not work then, unless with `hold: no`. What it \
+does over the network, to modes, owners and times of files, and through devices and other processes is not held: there, `effect: none` is the word \
+of the scenario's author. The check of the exit status notes whether it was held. With `effect: external` the program changes what cannot be undone: `guard.external` must name \
 the step, it must need a `control.approve` step with `second_person: true`, and it is attempted once, never again after a \
 crash.";
 
@@ -103,6 +106,10 @@ impl Action for ExecRun {
         })
     }
 
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        problems(given)
+    }
+
     fn by_hand(&self, input: &HandInput) -> ByHand {
         by_hand(input)
     }
@@ -120,6 +127,7 @@ async fn run_program(context: &StepContext, input: &Input) -> Result<CommandRepl
         stdin: input.stdin.clone(),
         timeout: LONGER_THAN_ANY_STEP,
         output_limit: PROGRAM_OUTPUT_BYTES,
+        hold: input.holding(),
     };
     let reply = context.outside.command(&request).await?;
     let names = input.env.iter().filter(|(_, given)| given.variable().is_some());
@@ -180,8 +188,12 @@ fn checks(
     let mut exit =
         Check::made("exit status", format!("exit status {}", input.expect_exit), observed, holds);
     let said = said(context, reply);
-    if exit.outcome == Outcome::Failed && !said.is_empty() {
-        exit = exit.note(said.trim_start_matches("; ").to_owned());
+    let said = Some(said.trim_start_matches("; ").to_owned())
+        .filter(|said| exit.outcome == Outcome::Failed && !said.is_empty());
+    let held = reply.held.as_ref().map(|held| held_to_it(input, held, exit.outcome));
+    let notes: Vec<String> = held.into_iter().chain(said).collect();
+    if !notes.is_empty() {
+        exit = exit.note(notes.join("; "));
     }
     let output = pattern.map(|pattern| {
         let holds = pattern.is_match(&reply.stdout);
@@ -196,6 +208,24 @@ fn checks(
         Check::made("output", expected, if holds { "found" } else { "not found" }, holds)
     });
     std::iter::once(exit).chain(output).collect()
+}
+
+/// Whether the program was kept from writing, and when it failed, what that may have to do with it.
+fn held_to_it(input: &Input, held: &Held, outcome: Outcome) -> String {
+    let program = input.argv.first().map_or("", String::as_str);
+    let to_what = match input.may_write.as_slice() {
+        [] => String::new(),
+        paths => format!(" except to {}", paths.join(", ")),
+    };
+    match held {
+        Held::By(what) if outcome == Outcome::Passed => {
+            format!("held to effect: none by {what}: {program} could write no file{to_what}")
+        }
+        Held::By(what) => format!(
+            "held to effect: none by {what}: {program} could write no file{to_what}; if it must, name the place in may_write, or say another effect"
+        ),
+        Held::Not(why) => format!("not held to effect: none: {why}"),
+    }
 }
 
 /// Output that is data does not get into the journal; then later steps cannot refer to it either.

@@ -3,6 +3,7 @@ use crate::action::{Action, Effect, Found, HandInput, Registry, ResourceKind};
 use crate::ids::SiteName;
 use crate::journal::{Event, Outcome, ResourceKey};
 use crate::outside::fake::{FakeOutside, context, withholding};
+use crate::outside::{Held, Holding};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -141,18 +142,53 @@ async fn wrong_input_is_refused_before_anything_runs() {
     for (wrong, why) in [
         (json!({"argv": [], "effect": "none"}), "a program is needed"),
         (json!({"argv": ["a"], "effect": "own", "undo": ["b"]}), "find: effect: own needs it"),
+        (json!({"argv": ["a"], "effect": "own", "find": ["f"], "undo": []}), "undo: a program"),
         (json!({"argv": ["a"], "effect": "none", "stdout_matches": "("}), "stdout_matches"),
+        (json!({"argv": ["a"], "effect": "external", "hold": "required"}), "for effect: none"),
+        (json!({"argv": ["a"], "effect": "none", "stdout_matches": ""}), "would check nothing"),
         (
             json!({"argv": ["a"], "effect": "own", "find": ["f"], "undo": ["u", "x".repeat(5000)]}),
             "longer than 4096 bytes",
         ),
     ] {
         let (context, outside, recorder) = context(FakeOutside::default());
-        let error = ExecRun.run(&context, input(wrong)).await.unwrap_err();
+        let mut registry = Registry::default();
+        registry.action(ExecRun);
+        let action = registry.get("exec.run").unwrap();
+        let error = action.run(&context, wrong).await.unwrap_err();
         assert!(error.to_string().contains(why), "{error}");
         assert!(outside.commands_seen.lock().unwrap().is_empty());
         assert!(recorder.events().is_empty());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_a_program_was_held_to_its_effect_is_in_the_journal() {
+    let run = async |held: Option<Held>, status: i32, with: Value| {
+        let outside = FakeOutside::default().with_command(status, "");
+        if let Some(Ok(reply)) = outside.commands.lock().unwrap().front_mut() {
+            reply.held = held;
+        }
+        let (context, outside, recorder) = context(outside);
+        ExecRun.run(&context, input(with)).await.unwrap();
+        let hold = outside.commands_seen.lock().unwrap()[0].hold.clone();
+        (hold, recorder.checks()[0].note.clone().unwrap_or_default())
+    };
+    let none = json!({"argv": ["tool"], "effect": "none", "may_write": ["~/.cache"]});
+    let (hold, note) = run(Some(Held::By("Landlock".into())), 0, none.clone()).await;
+    assert_eq!(hold, Some(Holding { required: false, may_write: vec!["~/.cache".into()] }));
+    assert_eq!(
+        note,
+        "held to effect: none by Landlock: tool could write no file except to ~/.cache"
+    );
+    let (_, note) = run(Some(Held::By("Landlock".into())), 1, none.clone()).await;
+    assert!(note.contains("tool could write no file") && note.contains("may_write"), "{note}");
+    let (_, note) = run(Some(Held::Not("no Landlock".into())), 0, none).await;
+    assert_eq!(note, "not held to effect: none: no Landlock");
+    let required = json!({"argv": ["tool"], "effect": "none", "hold": "required"});
+    assert!(run(None, 0, required).await.0.is_some_and(|hold| hold.required));
+    let free = json!({"argv": ["tool"], "effect": "none", "hold": "no"});
+    assert_eq!(run(None, 0, free).await, (None, String::new()));
 }
 
 #[test]

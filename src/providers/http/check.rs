@@ -1,7 +1,7 @@
-use super::input::{Input, by_hand};
+use super::input::{Input, by_hand, problems};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, HandInput, Look, Phase, SiteUse, StepContext,
-    StepError, WaitPlan,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, HandInput, InputProblem, Look, Phase,
+    SiteUse, StepContext, StepError, WaitPlan,
 };
 use crate::journal::{Check, FailureClass};
 use crate::limits::{self, HTTP_REDIRECTS};
@@ -92,6 +92,10 @@ impl Action for HttpCheck {
             took: reply.took.into(),
             answered_after: context.clock.elapsed().saturating_sub(began).into(),
         })
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        problems(given)
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

@@ -1,5 +1,5 @@
-use crate::action::{ByHand, HandInput, StepError};
-use crate::limits;
+use crate::action::{ByHand, Given as GivenInput, HandInput, InputProblem, StepError};
+use crate::expectation::pattern;
 use crate::outside::Given;
 use crate::time::HumanDuration;
 use regex::Regex;
@@ -67,26 +67,55 @@ fn ten_seconds() -> HumanDuration {
 }
 
 impl Input {
-    /// The pattern, and everything that is wrong with the input.
+    /// The pattern.
     pub(super) fn pattern(&self) -> Result<Option<Regex>, StepError> {
-        let url = reqwest::Url::parse(&self.url).map_err(|e| {
-            StepError::broken(format!("url: {:?} is not an address: {e}", self.url))
-        })?;
-        if !["http", "https"].contains(&url.scheme()) {
-            return Err(StepError::broken("url: only http and https can be checked"));
-        }
-        if url.password().is_some() || !url.username().is_empty() {
-            return Err(StepError::broken(
-                "url: a user or a password must not stand in the address",
-            )
-            .help("give the header authorization with from_env"));
-        }
-        if self.method == Method::Head && self.body_matches.is_some() {
-            return Err(StepError::broken("body_matches: an answer to HEAD has no body; use GET"));
-        }
-        let pattern = self.body_matches.as_ref().map(|pattern| limits::pattern(pattern));
+        let pattern = self.body_matches.as_ref().map(|written| pattern(written));
         pattern.transpose().map_err(|e| StepError::broken(format!("body_matches: {e}")))
     }
+}
+
+/// What is wrong with an input.
+pub(super) fn problems(given: &GivenInput) -> Vec<InputProblem> {
+    let mut found: Vec<InputProblem> =
+        given.text("url").and_then(wrong_address).into_iter().collect();
+    if let Some(status) = given.known("expect_status").and_then(Value::as_u64)
+        && !(100..=599).contains(&status)
+    {
+        let message = format!("expect_status: no answer has the status {status}");
+        found.push(InputProblem::at("expect_status", message).expected("100 to 599"));
+    }
+    if given.text("method") == Some("HEAD") && given.has("body_matches") {
+        let message = "body_matches: an answer to HEAD has no body";
+        found.push(InputProblem::at("body_matches", message).help("use GET"));
+    }
+    if let Some(why) = given.text("body_matches").and_then(|written| pattern(written).err()) {
+        found.push(InputProblem::at("body_matches", format!("body_matches: {why}")));
+    }
+    found.extend(InputProblem::no_time(given, "attempt_timeout"));
+    found.extend(InputProblem::beyond_the_step(given, "within"));
+    found
+}
+
+/// The address is not repeated where it may hold a password.
+fn wrong_address(written: &str) -> Option<InputProblem> {
+    let at = |message: String| InputProblem::at("url", message);
+    let url = match reqwest::Url::parse(written) {
+        Ok(url) => url,
+        Err(why) => {
+            return Some(
+                at(format!("url: this is not an address: {why}")).expected("http://… or https://…"),
+            );
+        }
+    };
+    if !["http", "https"].contains(&url.scheme()) {
+        return Some(at(format!("url: only http and https can be checked, not {}", url.scheme())));
+    }
+    let names_somebody = url.password().is_some() || !url.username().is_empty();
+    let problem = || {
+        at("url: a user or a password must not stand in the address".to_owned())
+            .help("give the header authorization with from_env")
+    };
+    names_somebody.then(problem)
 }
 
 /// curl.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::action::{Action, HandInput};
+use crate::action::{Action, HandInput, Registry, StepContext, StepError};
 use crate::journal::{FailureClass, Outcome};
 use crate::outside::OutsideError;
 use crate::outside::fake::{FakeOutside, context};
@@ -51,7 +51,7 @@ async fn a_service_that_cannot_be_reached_has_failed() {
     let input = input(json!({"url": "http://a.test/"}));
     let error = HttpCheck.run(&context, input).await.unwrap_err();
     assert_eq!(error.class(), FailureClass::TimedOut);
-    assert!(error.to_string().contains("connection refused"));
+    assert!(error.to_string().contains("at the one attempt: connection refused"), "{error}");
     assert!(recorder.checks().is_empty());
 }
 
@@ -76,6 +76,25 @@ async fn redirects_are_answers_unless_they_are_to_be_followed() {
     assert!(seen[1].headers.is_empty(), "credentials do not go to another host");
 }
 
+/// As the engine runs it.
+async fn run(context: &StepContext, with: Value) -> Result<Value, StepError> {
+    let mut registry = Registry::default();
+    registry.action(HttpCheck);
+    registry.get("http.check").unwrap().run(context, with).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_pattern_that_every_body_matches_is_refused() {
+    for vacuous in ["", ".*", "x*", "^"] {
+        let (context, outside, recorder) =
+            context(FakeOutside::default().with_reply(200, &[], "sorry"));
+        let with = json!({"url": "http://a.test/", "body_matches": vacuous});
+        let error = run(&context, with).await.unwrap_err();
+        assert!(error.to_string().contains("would check nothing"), "{vacuous:?}: {error}");
+        assert!(outside.requests_seen.lock().unwrap().is_empty() && recorder.checks().is_empty());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn wrong_input_is_refused_before_anything_is_sent() {
     for (wrong, why) in [
@@ -83,9 +102,11 @@ async fn wrong_input_is_refused_before_anything_is_sent() {
         (json!({"url": "http://u:p@a.test/"}), "password must not stand"),
         (json!({"url": "http://a.test/", "method": "HEAD", "body_matches": "x"}), "no body"),
         (json!({"url": "http://a.test/", "body_matches": "("}), "body_matches"),
+        (json!({"url": "not a url"}), "not an address"),
+        (json!({"url": "http://a.test/", "expect_status": 999}), "no answer has the status 999"),
     ] {
         let (context, outside, _) = context(FakeOutside::default());
-        let error = HttpCheck.run(&context, input(wrong)).await.unwrap_err();
+        let error = run(&context, wrong).await.unwrap_err();
         assert!(error.to_string().contains(why), "{error}");
         assert!(outside.requests_seen.lock().unwrap().is_empty());
     }

@@ -1,11 +1,10 @@
+use super::config::{DbConfig, changed_parameters, sorted};
 use super::db_instance::describe_instance;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, SiteUse, StepContext, StepError,
 };
-use crate::client;
-use crate::journal::{Check, FailureClass, Finding, Severity};
-use crate::limits::LIST_PAGES;
+use crate::journal::{Check, Finding, Severity};
 use crate::time::{ByteSize, HumanDuration};
 use aws_sdk_rds::types::DbInstance;
 use chrono::{DateTime, Utc};
@@ -84,8 +83,14 @@ pub(super) struct CaptureConfigOutput {
     pub(super) log_exports: Vec<String>,
     /// Its tags.
     pub(super) tags: BTreeMap<String, String>,
+    /// Provisioned throughput of the storage, in MiB per second.
+    pub(super) storage_throughput: Option<i32>,
+    /// The time between two looks of Enhanced Monitoring; zero when it is off.
+    pub(super) monitoring: Option<HumanDuration>,
     /// When this was captured (UTC).
     pub(super) captured_at: DateTime<Utc>,
+    /// All of it that another instance can be compared with, dated: `intended:` of `rds.compare_config`.
+    pub(super) config: DbConfig,
 }
 
 impl Action for CaptureConfig {
@@ -140,10 +145,15 @@ impl Action for CaptureConfig {
             }
             Err(why) => cx.check(Check::not_made(name, "readable", why)).await?,
         }
+        captured.config.parameters.clone_from(&captured.parameters);
         if captured.backup_retention == Some(HumanDuration::default()) {
             cx.finding(no_backups(&input.instance)).await?;
         }
         Ok(captured)
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        InputProblem::empty(given, "instance").into_iter().collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -210,57 +220,15 @@ fn captured(id: &str, instance: &DbInstance, now: DateTime<Utc>) -> CaptureConfi
         ca: text(instance.ca_certificate_identifier()),
         log_exports: sorted(instance.enabled_cloudwatch_logs_exports().iter().map(String::as_str)),
         tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        storage_throughput: instance.storage_throughput(),
+        monitoring: super::config::monitoring(instance),
         captured_at: now,
+        config: DbConfig::of(instance, Some(now)),
     }
-}
-
-fn sorted<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut values: Vec<_> = values.map(str::to_owned).collect();
-    values.sort_unstable();
-    values
-}
-
-/// The parameters of a group that somebody has set (source `user`), or why they cannot be read: the group is not there.
-async fn changed_parameters(
-    cx: &StepContext,
-    group: &str,
-) -> Result<Result<BTreeMap<String, String>, String>, StepError> {
-    let client = client!(cx.site()?, aws_sdk_rds);
-    let first = client
-        .describe_db_parameters()
-        .db_parameter_group_name(group)
-        .source("user")
-        .max_records(100);
-    let mut found = BTreeMap::new();
-    let mut marker = None;
-    for _ in 0..LIST_PAGES {
-        let request = first.clone().set_marker(marker.clone());
-        let answer = cx.call("rds:DescribeDBParameters", || request.clone().send()).await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) if error.class() == FailureClass::NotFound => {
-                return Ok(Err(error.to_string()));
-            }
-            Err(error) => return Err(error),
-        };
-        for parameter in answer.parameters() {
-            if let Some((name, value)) = parameter.parameter_name().zip(parameter.parameter_value())
-            {
-                found.insert(name.to_owned(), value.to_owned());
-            }
-        }
-        match answer.marker().filter(|next| !next.is_empty()) {
-            None => return Ok(Ok(found)),
-            Some(next) => marker = Some(next.to_owned()),
-        }
-    }
-    Err(StepError::broken(format!(
-        "the parameters of {group} did not end after {LIST_PAGES} pages"
-    )))
 }
 
 /// The outputs that one line of the CLI gives, with their paths in its answer.
-const READ: [(&str, &str); 21] = [
+const READ: [(&str, &str); 23] = [
     ("id", "DBInstanceIdentifier"),
     ("arn", "DBInstanceArn"),
     ("resource_id", "DbiResourceId"),
@@ -282,6 +250,9 @@ const READ: [(&str, &str); 21] = [
     ("ca", "CACertificateIdentifier"),
     ("encrypted", "StorageEncrypted"),
     ("publicly_accessible", "PubliclyAccessible"),
+    ("storage_throughput", "StorageThroughput"),
+    // In days, as the calls of RDS take it.
+    ("backup_retention", "BackupRetentionPeriod"),
 ];
 
 fn by_hand(input: &HandInput) -> ByHand {
@@ -331,7 +302,13 @@ mod tests {
     #[test]
     fn what_rds_does_not_say_is_absent_and_never_a_default() {
         let nothing = captured("a", &DbInstance::builder().build(), DateTime::UNIX_EPOCH);
-        assert_eq!(nothing, CaptureConfigOutput { id: "a".into(), ..Default::default() });
+        let config = DbConfig {
+            captured_at: Some(DateTime::UNIX_EPOCH),
+            log_exports: Some(Vec::new()),
+            tags: Some(BTreeMap::new()),
+            ..DbConfig::default()
+        };
+        assert_eq!(nothing, CaptureConfigOutput { id: "a".into(), config, ..Default::default() });
         let json = serde_json::to_value(nothing).unwrap();
         for field in ["multi_az", "backup_retention", "deletion_protection", "parameters_changed"] {
             assert!(json[field].is_null(), "{field}");

@@ -20,16 +20,19 @@ pub(super) enum SnapshotType {
     Awsbackup,
     /// Copied from another snapshot, whatever its type.
     Copied,
+    /// Shared by another account.
+    Shared,
 }
 
 impl SnapshotType {
-    fn fits(self, snapshot: &Snapshot) -> bool {
+    fn fits(self, snapshot: &Snapshot, account: Option<&str>) -> bool {
         let kind = snapshot.kind.as_deref();
         match self {
             Self::Automated => kind == Some("automated"),
             Self::Manual => kind == Some("manual"),
             Self::Awsbackup => kind == Some("awsbackup"),
             Self::Copied => snapshot.is_copy(),
+            Self::Shared => is_foreign(snapshot, account),
         }
     }
 }
@@ -43,6 +46,12 @@ pub(super) struct Wanted {
     pub(super) not_after: DateTime<Utc>,
     /// Only snapshots of the instance with this identity.
     pub(super) resource_id: Option<String>,
+    /// The account of the site: snapshots of others are shared ones.
+    pub(super) account: Option<String>,
+}
+
+fn is_foreign(snapshot: &Snapshot, account: Option<&str>) -> bool {
+    snapshot.owner.as_deref().zip(account).is_some_and(|(owner, account)| owner != account)
 }
 
 /// Whether a snapshot can serve as the recovery point.
@@ -86,8 +95,9 @@ pub(super) fn judge<'a>(
 }
 
 fn standing(snapshot: &Snapshot, key: Option<&KeyCondition>, wanted: &Wanted) -> Standing {
+    let account = wanted.account.as_deref();
     let type_fits =
-        wanted.types.is_empty() || wanted.types.iter().any(|wanted| wanted.fits(snapshot));
+        wanted.types.is_empty() || wanted.types.iter().any(|t| t.fits(snapshot, account));
     let identity_fits = wanted.resource_id.is_none() || wanted.resource_id == snapshot.resource_id;
     if !type_fits || !identity_fits {
         return Standing::NotWanted;
@@ -123,6 +133,12 @@ pub(super) fn usable_times(judged: &[Judged<'_>]) -> Vec<DateTime<Utc>> {
         _ => None,
     });
     times.collect()
+}
+
+/// How many of the usable snapshots are copies.
+pub(super) fn usable_copies(judged: &[Judged<'_>]) -> usize {
+    let usable = judged.iter().filter(|j| matches!(j.standing, Standing::Usable { .. }));
+    usable.filter(|j| j.snapshot.is_copy()).count()
 }
 
 /// The longest lag of the usable snapshots that are copies.
@@ -304,7 +320,7 @@ mod tests {
     }
 
     fn wanted() -> Wanted {
-        Wanted { types: Vec::new(), not_after: at(1000), resource_id: None }
+        Wanted { types: Vec::new(), not_after: at(1000), resource_id: None, account: None }
     }
 
     fn no_keys() -> BTreeMap<String, KeyCondition> {
@@ -388,6 +404,18 @@ mod tests {
         assert!(reason(&[snapshot("n", 1)], &no_keys(), &early).what.contains("newer than"));
         let copies = Wanted { types: vec![SnapshotType::Copied], ..wanted() };
         assert!(reason(&[snapshot("n", 1)], &no_keys(), &copies).action.contains("types:"));
+    }
+
+    #[test]
+    fn what_another_account_owns_is_shared() {
+        let shared = Snapshot { owner: Some("222222222222".into()), ..snapshot("s", 1) };
+        let wanted = |account: &str| Wanted {
+            types: vec![SnapshotType::Shared],
+            account: Some(account.to_owned()),
+            ..wanted()
+        };
+        assert!(chosen(std::slice::from_ref(&shared), &wanted("111111111111")).is_some());
+        assert!(chosen(&[shared], &wanted("222222222222")).is_none());
     }
 
     #[test]

@@ -63,13 +63,27 @@ fn describe_instances(cx: &ResourceContext, names: Vec<String>) -> Fetched<'_, D
     })
 }
 
-/// Whether an instance with these tags is of this run.
-fn judged(run: &str, tags: &[Tag], id: String, state: String) -> Found {
-    match tags.iter().find(|tag| tag.key() == Some(RUN_TAG)).and_then(Tag::value) {
-        Some(of) if of == run => Found::Ours { id, state },
-        Some(of) => Found::Foreign { why: format!("it has the tag {RUN_TAG}={of}") },
-        None => Found::Foreign { why: format!("it has no tag {RUN_TAG}") },
-    }
+/// Whether something of RDS with these tags is of this run.
+pub(super) fn judged(run: &str, tags: &[Tag], arn: String, state: String) -> Found {
+    let tags = tags.iter().filter_map(|tag| tag.key().zip(tag.value()));
+    Found::by_tags(tags, &[(RUN_TAG, run)], arn, state)
+}
+
+/// Writes on something of RDS until when it is kept.
+///
+/// # Errors
+/// Those of `rds:AddTagsToResource`.
+pub(super) async fn write_expiry(
+    cx: &ResourceContext,
+    found: Found,
+    expires: DateTime<Utc>,
+) -> Result<bool, StepError> {
+    let Found::Ours { id, .. } = found else { return Ok(false) };
+    let client = client!(cx.site()?, aws_sdk_rds);
+    let tag = Tag::builder().key(EXPIRES_TAG).value(Expiry::written(expires)).build();
+    let request = client.add_tags_to_resource().resource_name(id).tags(tag);
+    cx.call("rds:AddTagsToResource", || request.clone().send()).await?;
+    Ok(true)
 }
 
 async fn find(cx: &ResourceContext, name: &str) -> Result<(Found, Option<DbInstance>), StepError> {
@@ -87,15 +101,11 @@ async fn find(cx: &ResourceContext, name: &str) -> Result<(Found, Option<DbInsta
 }
 
 async fn remove(cx: &ResourceContext, name: &str) -> Result<(), StepError> {
-    let instance = match find(cx, name).await? {
-        (Found::Ours { state, .. }, Some(instance)) if state != "deleting" => instance,
-        (Found::Foreign { why }, _) => {
-            return Err(StepError::broken(format!(
-                "the instance {name} is not of this run: {why}"
-            )));
-        }
-        _ => return Ok(()),
-    };
+    let (found, instance) = find(cx, name).await?;
+    let Some(instance) = instance.filter(|_| found != Found::Gone) else { return Ok(()) };
+    if !found.is_to_be_removed()? {
+        return Ok(());
+    }
     let client = client!(cx.site()?, aws_sdk_rds);
     if instance.deletion_protection() == Some(true) {
         let request = client
@@ -139,19 +149,6 @@ fn later(name: &str, error: StepError) -> StepError {
     error
 }
 
-async fn set_expiry(
-    cx: &ResourceContext,
-    name: &str,
-    expires: DateTime<Utc>,
-) -> Result<bool, StepError> {
-    let (Found::Ours { id, .. }, _) = find(cx, name).await? else { return Ok(false) };
-    let client = client!(cx.site()?, aws_sdk_rds);
-    let tag = Tag::builder().key(EXPIRES_TAG).value(Expiry::written(expires)).build();
-    let request = client.add_tags_to_resource().resource_name(id).tags(tag);
-    cx.call("rds:AddTagsToResource", || request.clone().send()).await?;
-    Ok(true)
-}
-
 impl ResourceKind for DbInstanceKind {
     fn kind(&self) -> &'static str {
         "rds.db_instance"
@@ -190,7 +187,9 @@ impl ResourceKind for DbInstanceKind {
         _id: &'a str,
         expires: DateTime<Utc>,
     ) -> BoxFuture<'a, Result<bool, StepError>> {
-        Box::pin(set_expiry(context, &key.name, expires))
+        Box::pin(
+            async move { write_expiry(context, find(context, &key.name).await?.0, expires).await },
+        )
     }
 
     fn command(&self, key: &ResourceKey, _id: Option<&str>, region: &str) -> String {
@@ -219,17 +218,15 @@ mod tests {
     use super::*;
     use crate::ids::SiteName;
 
-    fn tag(key: &str, value: &str) -> Tag {
-        Tag::builder().key(key).value(value).build()
-    }
-
     #[test]
     fn only_an_instance_with_the_tag_of_this_run_is_ours() {
-        let found = |tags: &[Tag]| judged("run-1", tags, "arn".into(), "available".into());
-        assert!(matches!(found(&[tag("a", "b"), tag(RUN_TAG, "run-1")]), Found::Ours { .. }));
-        assert!(matches!(found(&[tag(RUN_TAG, "run-2")]), Found::Foreign { .. }));
-        assert!(matches!(found(&[tag("run", "run-1")]), Found::Foreign { .. }));
-        assert!(matches!(found(&[]), Found::Foreign { .. }));
+        let found = |key: &str, value: &str| {
+            let tag = Tag::builder().key(key).value(value).build();
+            judged("run-1", &[tag], "arn".into(), "available".into())
+        };
+        assert!(matches!(found(RUN_TAG, "run-1"), Found::Ours { .. }));
+        assert!(matches!(found(RUN_TAG, "run-2"), Found::Foreign { .. }));
+        assert!(matches!(found("run", "run-1"), Found::Foreign { .. }));
     }
 
     #[test]

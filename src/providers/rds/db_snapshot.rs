@@ -1,10 +1,10 @@
+use super::db_instance::{judged, write_expiry};
 use crate::action::{
-    EXPIRES_TAG, Expiry, Found, Listing, Permission, RUN_TAG, ResourceContext, ResourceKind,
-    StepError,
+    Found, Listing, Permission, ResourceContext, ResourceKind, StepError, removal,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
-use aws_sdk_rds::types::{DbSnapshot, Tag};
+use aws_sdk_rds::types::DbSnapshot;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
@@ -28,52 +28,19 @@ async fn describe(cx: &ResourceContext, name: &str) -> Result<Option<DbSnapshot>
 
 async fn find(cx: &ResourceContext, name: &str) -> Result<Found, StepError> {
     let Some(snapshot) = describe(cx, name).await? else { return Ok(Found::Gone) };
-    let tags = snapshot.tag_list();
-    let run = tags.iter().find(|tag| tag.key() == Some(RUN_TAG)).and_then(Tag::value);
-    Ok(match run {
-        Some(run) if run == cx.facts.run.as_str() => Found::Ours {
-            id: snapshot.db_snapshot_arn().unwrap_or(name).to_owned(),
-            state: snapshot.status().unwrap_or("no status").to_owned(),
-        },
-        Some(run) => Found::Foreign { why: format!("it has the tag {RUN_TAG}={run}") },
-        None => Found::Foreign { why: format!("it has no tag {RUN_TAG}") },
-    })
+    let arn = snapshot.db_snapshot_arn().unwrap_or(name).to_owned();
+    let state = snapshot.status().unwrap_or("no status").to_owned();
+    Ok(judged(cx.facts.run.as_str(), snapshot.tag_list(), arn, state))
 }
 
 async fn remove(cx: &ResourceContext, name: &str) -> Result<(), StepError> {
-    match find(cx, name).await? {
-        Found::Gone => return Ok(()),
-        Found::Ours { state, .. } if state == "deleting" => return Ok(()),
-        Found::Ours { .. } => {}
-        Found::Foreign { why } => {
-            return Err(StepError::broken(format!(
-                "the snapshot {name} is not of this run: {why}"
-            )));
-        }
+    if !find(cx, name).await?.is_to_be_removed()? {
+        return Ok(());
     }
     let client = client!(cx.site()?, aws_sdk_rds);
     let request = client.delete_db_snapshot().db_snapshot_identifier(name);
-    match cx.call("rds:DeleteDBSnapshot", || request.clone().send()).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.class() == FailureClass::NotFound => Ok(()),
-        Err(error) if error.code() == Some("InvalidDBSnapshotState") => {
-            Err(StepError::transient(format!("the snapshot {name} is busy: {error}")))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-async fn set_expiry(
-    cx: &ResourceContext,
-    name: &str,
-    expires: DateTime<Utc>,
-) -> Result<bool, StepError> {
-    let Found::Ours { id, .. } = find(cx, name).await? else { return Ok(false) };
-    let client = client!(cx.site()?, aws_sdk_rds);
-    let tag = Tag::builder().key(EXPIRES_TAG).value(Expiry::written(expires)).build();
-    let request = client.add_tags_to_resource().resource_name(id).tags(tag);
-    cx.call("rds:AddTagsToResource", || request.clone().send()).await?;
-    Ok(true)
+    let answer = cx.call("rds:DeleteDBSnapshot", || request.clone().send()).await;
+    removal(answer, "InvalidDBSnapshotState")
 }
 
 impl ResourceKind for DbSnapshotKind {
@@ -114,7 +81,9 @@ impl ResourceKind for DbSnapshotKind {
         _id: &'a str,
         expires: DateTime<Utc>,
     ) -> BoxFuture<'a, Result<bool, StepError>> {
-        Box::pin(set_expiry(context, &key.name, expires))
+        Box::pin(
+            async move { write_expiry(context, find(context, &key.name).await?, expires).await },
+        )
     }
 
     fn command(&self, key: &ResourceKey, _id: Option<&str>, region: &str) -> String {

@@ -1,7 +1,7 @@
 //! Whether a restored instance is what was asked for: pure.
 
-use super::restore_snapshot::RestoreSnapshotInput;
-use super::snapshot::Snapshot;
+use super::restoring::Origin;
+use super::wishes::Wishes;
 use crate::journal::Check;
 use aws_sdk_rds::types::DbInstance;
 use std::collections::BTreeSet;
@@ -53,13 +53,9 @@ pub(super) fn progress_of(status: &str) -> Progress {
     }
 }
 
-/// Compares what was restored with what was asked for and with the snapshot. What the answer does not say is not
+/// Compares what was restored with what was asked for and with what it comes from. What the answer does not say is not
 /// verified; what was not asked for is not compared.
-pub(super) fn compare(
-    asked: &RestoreSnapshotInput,
-    snapshot: &Snapshot,
-    instance: &DbInstance,
-) -> Vec<Check> {
+pub(super) fn compare(asked: &Wishes, origin: &Origin, instance: &DbInstance) -> Vec<Check> {
     let mut checks = vec![
         same("class", Some(&asked.class.as_str()), instance.db_instance_class()),
         same("multi_az", Some(&asked.multi_az), instance.multi_az()),
@@ -73,14 +69,8 @@ pub(super) fn compare(
             Some(&asked.deletion_protection),
             instance.deletion_protection(),
         ),
-        same("engine as in the snapshot", snapshot.engine.as_deref().as_ref(), instance.engine()),
-        same(
-            "engine version as in the snapshot",
-            snapshot.engine_version.as_deref().as_ref(),
-            instance.engine_version(),
-        ),
-        encrypted(snapshot, instance),
     ];
+    checks.extend(like_the_origin(origin, instance));
     checks.extend(groups(asked, instance));
     checks.extend(wished(asked, instance));
     checks
@@ -97,24 +87,43 @@ fn same<T: PartialEq + Display>(name: &str, expected: Option<&T>, observed: Opti
             Check::not_made(name, expected.to_string(), "RDS does not say it of the instance")
         }
         (None, _) => {
-            Check::not_made(name, "as in the snapshot", "RDS does not say it of the snapshot")
+            Check::not_made(name, "as in the original", "RDS does not say it of the original")
         }
     }
 }
 
-/// Restoring an unencrypted snapshot with a key encrypts the instance; the other way round is not possible.
-fn encrypted(snapshot: &Snapshot, instance: &DbInstance) -> Check {
-    same("encrypted as the snapshot", snapshot.encrypted.as_ref(), instance.storage_encrypted())
+/// What the instance has of its snapshot or backup, whatever is asked for.
+fn like_the_origin(origin: &Origin, instance: &DbInstance) -> [Check; 3] {
+    let what = origin.what;
+    [
+        same(
+            &format!("engine as in the {what}"),
+            origin.engine.as_deref().as_ref(),
+            instance.engine(),
+        ),
+        same(
+            &format!("engine version as in the {what}"),
+            origin.engine_version.as_deref().as_ref(),
+            instance.engine_version(),
+        ),
+        same(
+            &format!("encrypted as the {what}"),
+            origin.encrypted.as_ref(),
+            instance.storage_encrypted(),
+        ),
+    ]
 }
 
-fn groups(asked: &RestoreSnapshotInput, instance: &DbInstance) -> Vec<Check> {
+fn groups(asked: &Wishes, instance: &DbInstance) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Some(group) = &asked.subnet_group {
         let observed = instance.db_subnet_group().and_then(|g| g.db_subnet_group_name());
         checks.push(same_name("subnet_group", group, observed));
     }
     if !asked.security_groups.is_empty() {
-        checks.push(security_groups(asked, instance));
+        let observed = instance.vpc_security_groups().iter();
+        let observed = observed.filter_map(|g| g.vpc_security_group_id());
+        checks.push(same_set("security_groups", &asked.security_groups, observed));
     }
     if let Some(group) = &asked.parameter_group {
         let observed = instance.db_parameter_groups().first();
@@ -138,23 +147,18 @@ fn same_name(check: &str, expected: &str, observed: Option<&str>) -> Check {
     same(check, Some(&expected.to_ascii_lowercase()), observed)
 }
 
-/// Exactly those that were asked for: one more opens the instance, one less closes it.
-fn security_groups(asked: &RestoreSnapshotInput, instance: &DbInstance) -> Check {
-    let wanted: BTreeSet<_> = asked.security_groups.iter().map(String::as_str).collect();
-    let observed: BTreeSet<_> =
-        instance.vpc_security_groups().iter().filter_map(|g| g.vpc_security_group_id()).collect();
+/// Exactly those that were asked for: one more security group opens the instance, one less closes it.
+fn same_set<'a>(check: &str, wanted: &[String], observed: impl Iterator<Item = &'a str>) -> Check {
+    let wanted: BTreeSet<_> = wanted.iter().map(String::as_str).collect();
+    let observed: BTreeSet<_> = observed.collect();
     let text = |set: &BTreeSet<&str>| set.iter().copied().collect::<Vec<_>>().join(", ");
     if observed.is_empty() {
-        return Check::not_made(
-            "security_groups",
-            text(&wanted),
-            "RDS names no security group of the instance",
-        );
+        return Check::not_made(check, text(&wanted), "RDS names none of the instance");
     }
-    Check::made("security_groups", text(&wanted), text(&observed), wanted == observed)
+    Check::made(check, text(&wanted), text(&observed), wanted == observed)
 }
 
-fn wished(asked: &RestoreSnapshotInput, instance: &DbInstance) -> Vec<Check> {
+fn wished(asked: &Wishes, instance: &DbInstance) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Some(storage) = &asked.storage_type {
         checks.push(same("storage_type", Some(&storage.as_str()), instance.storage_type()));
@@ -170,31 +174,62 @@ fn wished(asked: &RestoreSnapshotInput, instance: &DbInstance) -> Vec<Check> {
         let observed = instance.iam_database_authentication_enabled();
         checks.push(same("iam_auth", Some(&iam_auth), observed));
     }
+    if let Some(throughput) = asked.storage_throughput {
+        checks.push(same("storage_throughput", Some(&throughput), instance.storage_throughput()));
+    }
+    if let Some(days) = asked.retention_days() {
+        checks.push(same("backup_retention", Some(&days), instance.backup_retention_period()));
+    }
+    if !asked.log_exports.is_empty() {
+        let observed = instance.enabled_cloudwatch_logs_exports().iter().map(String::as_str);
+        checks.push(logs(&asked.log_exports, observed));
+    }
+    if let Some(ca) = &asked.ca {
+        checks.push(same("ca", Some(&ca.as_str()), instance.ca_certificate_identifier()));
+    }
+    if let Some(monitoring) = &asked.monitoring {
+        let wanted = i32::try_from(monitoring.every.0.as_secs()).unwrap_or(i32::MAX);
+        checks.push(same("monitoring", Some(&wanted), instance.monitoring_interval()));
+    }
     checks
+}
+
+/// RDS leaves the list out where no log is sent: that is an answer, and not the one that was asked for.
+fn logs<'a>(wanted: &[String], observed: impl Iterator<Item = &'a str>) -> Check {
+    let mut observed = observed.peekable();
+    if observed.peek().is_none() {
+        return Check::made("log_exports", wanted.join(", "), "none", false);
+    }
+    same_set("log_exports", wanted, observed)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::restoring::checks_of_a_restore;
+    use super::super::wishes::Monitoring;
     use super::*;
     use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};
-    use aws_sdk_rds::types::{DbSubnetGroup, Endpoint, VpcSecurityGroupMembership};
+    use aws_sdk_rds::types::{
+        DbParameterGroupStatus, DbSubnetGroup, Endpoint, OptionGroupMembership,
+        VpcSecurityGroupMembership,
+    };
     use serde_json::json;
     use std::collections::BTreeMap;
 
-    fn asked() -> RestoreSnapshotInput {
+    fn asked() -> Wishes {
         serde_json::from_value(json!({
-            "snapshot": "s", "class": "db.r6g.large", "subnet_group": "Drill",
+            "class": "db.r6g.large", "subnet_group": "Drill",
             "security_groups": ["sg-2", "sg-1"], "port": 5432,
         }))
         .unwrap()
     }
 
-    fn snapshot() -> Snapshot {
-        Snapshot {
+    fn snapshot() -> Origin {
+        Origin {
+            what: "snapshot",
             engine: Some("postgres".into()),
             engine_version: Some("16.4".into()),
             encrypted: Some(true),
-            ..Snapshot::default()
         }
     }
 
@@ -254,13 +289,44 @@ mod tests {
         asked.subnet_group = Some("prod".into());
         asked.security_groups = vec!["sg-9".into()];
         asked.port = Some(5433);
+        asked.storage_type = Some("io2".into());
+        (asked.iops, asked.storage_throughput) = (Some(3000), Some(500));
+        (asked.iam_auth, asked.ca) = (Some(true), Some("rds-ca-ecc384-g1".into()));
+        asked.backup_retention = Some("7d".parse().unwrap());
+        asked.log_exports = vec!["postgresql".into()];
+        asked.option_group = Some("orders".into());
+        asked.parameter_group = Some("orders".into());
+        asked.monitoring = Some(Monitoring { every: "60s".parse().unwrap(), role: "r".into() });
         let mut snapshot = snapshot();
         snapshot.engine = Some("mysql".into());
         snapshot.engine_version = Some("8.0".into());
         snapshot.encrypted = Some(false);
-        for check in compare(&asked, &snapshot, &restored(&["sg-1"])) {
+        let checks = compare(&asked, &snapshot, &as_rds_likes_it());
+        let names: BTreeSet<_> = checks.iter().map(|check| check.name.clone()).collect();
+        for check in checks {
             assert_eq!(check.outcome, Failed, "{}", check.name);
         }
+        let declared: &[(&str, &str)] = checks_of_a_restore!("snapshot");
+        for (name, _) in declared.iter().filter(|(name, _)| *name != "vpc") {
+            assert!(names.contains(*name), "{name} cannot fail");
+        }
+    }
+
+    /// Everything is said, and everything is a default.
+    fn as_rds_likes_it() -> DbInstance {
+        let parameters = DbParameterGroupStatus::builder()
+            .db_parameter_group_name("default.postgres16")
+            .parameter_apply_status("pending-reboot");
+        let options = OptionGroupMembership::builder().option_group_name("default:postgres-16");
+        let mut instance = restored(&["sg-1"]);
+        instance.db_parameter_groups = Some(vec![parameters.build()]);
+        instance.option_group_memberships = Some(vec![options.build()]);
+        instance.storage_type = Some("gp3".into());
+        (instance.iops, instance.storage_throughput) = (Some(12000), Some(125));
+        instance.iam_database_authentication_enabled = Some(false);
+        instance.ca_certificate_identifier = Some("rds-ca-rsa2048-g1".into());
+        (instance.backup_retention_period, instance.monitoring_interval) = (Some(1), Some(0));
+        instance
     }
 
     #[test]

@@ -1,11 +1,12 @@
 use super::choice::{
     Judged, SnapshotType, Standing, Wanted, blemishes, choose, judge, longest_copy_lag,
-    nothing_usable, usable_times,
+    nothing_usable, usable_copies, usable_times,
 };
-use super::snapshot::snapshots_of;
+use super::engine_versions::{Offer, named, offer_of};
+use super::snapshot::{Sought, snapshots};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, Proof, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::journal::{Check, Measure, RecoveryPoint};
 use crate::providers::backups::{
@@ -25,9 +26,21 @@ pub(super) struct FindSnapshot;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FindSnapshotInput {
-    /// The identifier of the instance whose snapshots are looked for. The instance itself may be gone.
-    pub(super) of: String,
-    /// Types of snapshots that may be used: `automated`, `manual`, `awsbackup`, `copied`. None named means all.
+    /// The identifier of the instance whose snapshots are looked for. The instance itself may be gone. Either this or `tags`,
+    /// or both.
+    #[serde(default)]
+    pub(super) of: Option<String>,
+    /// Tags that the snapshots must carry, all of them. RDS shows no tags of snapshots that other accounts share.
+    #[serde(default)]
+    pub(super) tags: BTreeMap<String, String>,
+    /// Whether snapshots that other accounts share with this one are looked for, too.
+    #[serde(default)]
+    pub(super) shared: bool,
+    /// The tag in which the time of the data was written down before the loss (RFC 3339), for snapshots of which RDS does not
+    /// tell it.
+    #[serde(default)]
+    pub(super) time_tag: Option<String>,
+    /// Types of snapshots that may be used: `automated`, `manual`, `awsbackup`, `copied`, `shared`. None named means all.
     #[serde(default)]
     pub(super) types: Vec<SnapshotType>,
     /// The data must not be newer than this (UTC): the moment before a corruption. Without it, the present.
@@ -75,6 +88,12 @@ pub(super) struct FindSnapshotOutput {
     pub(super) engine_version: Option<String>,
     /// The identity (`DbiResourceId`) of the instance that it was taken of.
     pub(super) resource_id: Option<String>,
+    /// Whether RDS still offers that version here; absent when that could not be found out.
+    pub(super) version_offered: Option<bool>,
+    /// The account that it belongs to.
+    pub(super) owner: Option<String>,
+    /// How many of the usable snapshots are copies.
+    pub(super) copies: u64,
     /// How many snapshots of the instance were found in this region.
     pub(super) snapshots_considered: u64,
     /// How many of these could be restored: available, key not known to be unusable, time of data known.
@@ -102,9 +121,9 @@ impl Action for FindSnapshot {
             about: "Lists every snapshot of the instance in the region of the step's site (automated, manual, AWS Backup's, \
                     copies) and chooses the one with the newest data that is available and whose key is enabled. The \
                     source instance is never asked: it may be gone.\n\nThe time of a snapshot is the time of its data \
-                    (`SnapshotDatabaseTime`, else `OriginalSnapshotCreateTime`), never the time of a copy. Snapshots \
-                    that other accounts share, and Aurora cluster snapshots, are not looked for. That a key is enabled \
-                    does not prove that its policy allows the restore: only restoring does.",
+                    (`SnapshotDatabaseTime`, else `OriginalSnapshotCreateTime`, else what a tag says that was written \
+                    before the loss), never the time of a copy. Aurora cluster snapshots are not looked for. That a key \
+                    is enabled does not prove that its policy allows the restore: only restoring does.",
             phase: Phase::Recover,
             site: SiteUse::Required,
             timeout: Duration::from_secs(300),
@@ -112,15 +131,21 @@ impl Action for FindSnapshot {
             creates: &[],
             permissions: &[
                 Permission { action: "rds:DescribeDBSnapshots", why: "list the snapshots" },
+                Permission {
+                    action: "rds:DescribeDBEngineVersions",
+                    why: "see whether the engine version is still offered",
+                },
                 Permission { action: "kms:DescribeKey", why: "see whether their keys are enabled" },
             ],
             checks: &[
                 ("usable recovery point", "at least one snapshot can be restored here"),
                 ("time of the data", "RDS says how old the data in the chosen snapshot is"),
                 ("encryption key", "the key of the chosen snapshot exists and is enabled here"),
+                ("engine version offered", "RDS still offers the version of the engine here"),
                 ("age", "the data is not older than max_age"),
             ],
             populations: &[
+                ("copies", "usable_snapshots"),
                 ("worst_gap", "usable_snapshots"),
                 ("retention", "usable_snapshots"),
                 ("copy_lag", "usable_snapshots"),
@@ -142,23 +167,41 @@ impl Action for FindSnapshot {
     ) -> Result<FindSnapshotOutput, StepError> {
         let now = cx.clock.now();
         let until = input.not_after.map_or(now, |limit| limit.min(now));
-        let wanted =
-            Wanted { types: input.types.clone(), not_after: until, resource_id: input.resource_id };
-        let snapshots = snapshots_of(cx, &input.of).await?;
+        if input.of.is_none() && input.tags.is_empty() {
+            return Err(StepError::broken("the step says neither of: nor tags:").help(
+                "name the instance whose snapshots are looked for, or the tags that they carry",
+            ));
+        }
+        let wanted = Wanted {
+            types: input.types,
+            not_after: until,
+            resource_id: input.resource_id,
+            account: cx.site()?.place().account.clone(),
+        };
+        let sought = Sought {
+            of: input.of,
+            tags: input.tags,
+            shared: input.shared,
+            time_tag: input.time_tag,
+        };
+        let snapshots = snapshots(cx, &sought).await?;
         let keys = snapshots.iter().filter_map(|s| s.key.clone()).collect();
         let keys = key_conditions(cx, keys).await?;
         let judged = judge(&snapshots, &keys, &wanted);
         let Some(chosen) = choose(&judged) else {
             let check = Check::made("usable recovery point", ">= 1", "0", false);
             cx.check(check.over(count(judged.len()))).await?;
-            let finding = nothing_usable(&judged, &input.of, &wanted);
+            let finding = nothing_usable(&judged, &sought.words(), &wanted);
             let error = StepError::recovery(finding.what.clone()).help(finding.action.clone());
             cx.finding(finding).await?;
             return Err(error);
         };
+        let snapshot = chosen.snapshot;
+        let offer =
+            offer_of(cx, snapshot.engine.as_deref(), snapshot.engine_version.as_deref()).await?;
         let spacing = Spacing::of(usable_times(&judged), until);
-        let output = told(chosen, &judged, &spacing, now);
-        for check in checks(&output, chosen, &keys, input.max_age) {
+        let output = told(chosen, &judged, &spacing, &offer, now);
+        for check in checks(&output, chosen, &keys, &offer, input.max_age) {
             cx.check(check).await?;
         }
         let schedule = TimeDelta::from_std(input.schedule.0).unwrap_or(TimeDelta::MAX);
@@ -169,6 +212,12 @@ impl Action for FindSnapshot {
             cx.recovery_point(point).await?;
         }
         Ok(output)
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let times =
+            ["schedule", "max_age"].into_iter().filter_map(|p| InputProblem::no_time(given, p));
+        InputProblem::empty(given, "of").into_iter().chain(times).collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -192,6 +241,7 @@ fn told(
     chosen: &Judged<'_>,
     judged: &[Judged<'_>],
     spacing: &Spacing,
+    offer: &Offer,
     now: DateTime<Utc>,
 ) -> FindSnapshotOutput {
     let snapshot = chosen.snapshot;
@@ -214,6 +264,9 @@ fn told(
         engine: snapshot.engine.clone(),
         engine_version: snapshot.engine_version.clone(),
         resource_id: snapshot.resource_id.clone(),
+        version_offered: offer.known(),
+        owner: snapshot.owner.clone(),
+        copies: count(usable_copies(judged)),
         snapshots_considered: count(judged.len()),
         usable_snapshots: count(usable_times(judged).len()),
         retention: spacing.oldest().map(|oldest| HumanDuration::from(now - oldest).rounded_down()),
@@ -228,9 +281,11 @@ fn checks(
     output: &FindSnapshotOutput,
     chosen: &Judged<'_>,
     keys: &BTreeMap<String, KeyCondition>,
+    offer: &Offer,
     max_age: Option<HumanDuration>,
 ) -> Vec<Check> {
-    let mut checks = vec![usable_check(output), time_check(output)];
+    let version = named(output.engine.as_deref(), output.engine_version.as_deref());
+    let mut checks = vec![usable_check(output), time_check(output), offer.check(&version)];
     checks.extend(key_check(
         "RDS",
         output.encrypted,
@@ -299,13 +354,18 @@ mod tests {
         key: KeyCondition,
         max_age: Option<HumanDuration>,
     ) -> (FindSnapshotOutput, BTreeMap<String, Outcome>) {
-        let keys = BTreeMap::from([("key".to_owned(), key)]);
-        let wanted = Wanted { types: Vec::new(), not_after: at(100), resource_id: None };
+        let keys = BTreeMap::from([("key".to_owned(), key.clone())]);
+        let wanted =
+            Wanted { types: Vec::new(), not_after: at(100), resource_id: None, account: None };
         let judged = judge(snapshots, &keys, &wanted);
         let chosen = choose(&judged).unwrap();
         let spacing = Spacing::of(usable_times(&judged), at(100));
-        let output = told(chosen, &judged, &spacing, at(100));
-        let checks = checks(&output, chosen, &keys, max_age);
+        let offer = match key {
+            KeyCondition::Unknown(ref why) => Offer::Unknown(why.clone()),
+            _ => Offer::Offered,
+        };
+        let output = told(chosen, &judged, &spacing, &offer, at(100));
+        let checks = checks(&output, chosen, &keys, &offer, max_age);
         (output, checks.into_iter().map(|c| (c.name, c.outcome)).collect())
     }
 
@@ -318,6 +378,7 @@ mod tests {
         assert_eq!((output.worst_gap, output.copy_lag), (hours(46), hours(2)));
         assert_eq!((output.worst_case, output.retention), (hours(48), hours(90)));
         assert_eq!((output.usable_snapshots, output.in_region_since), (3, Some(at(82))));
+        assert_eq!((output.copies, output.version_offered), (3, Some(true)));
         assert!(checks.values().all(|outcome| *outcome == Outcome::Passed), "{checks:?}");
         assert_eq!(recovery_point(&output).unwrap().worst_case, hours(48));
     }
@@ -335,7 +396,7 @@ mod tests {
         let (output, checks) =
             outcome_of(&[undated], KeyCondition::Unknown("denied".into()), limit);
         assert!(checks.values().all(|o| *o == Outcome::Inconclusive), "{checks:?}");
-        assert_eq!(checks.len(), 4);
+        assert_eq!(checks.len(), 5);
         assert_eq!((output.key_usable, output.at), (None, None));
         assert_eq!(recovery_point(&output), None);
     }

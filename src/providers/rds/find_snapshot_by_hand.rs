@@ -23,14 +23,21 @@ const OUTPUTS: [&str; 10] = [
 /// How a person finds the recovery point with the AWS CLI. The CLI pages by itself.
 pub(super) fn by_hand(input: &HandInput) -> ByHand {
     let region = input.region();
-    let of = input.word("of").unwrap_or_else(|| "'<instance>'".to_owned());
+    let of =
+        input.word("of").map_or_else(String::new, |of| format!(" --db-instance-identifier {of}"));
     let list = input.sets("list");
     let query = format!("DBSnapshots[?{}].[{FIELDS}]", wanted(input));
     let describe = |kind: &str| {
         format!(
-            "aws rds describe-db-snapshots --region {region} --db-instance-identifier {of}{kind} \\\n  --query \"{query}\" --output text"
+            "aws rds describe-db-snapshots --region {region}{of}{kind} \\\n  --query \"{query}\" --output text"
         )
     };
+    let mut lists = vec![describe(""), describe(" --snapshot-type awsbackup")];
+    if input.value("shared").and_then(Value::as_bool) == Some(true) {
+        lists.push(format!(
+            "aws rds describe-db-snapshots --region {region} --snapshot-type shared --include-shared \\\n  --query \"{query}\" --output text"
+        ));
+    }
     let in_time = lines_in_time(input);
     let variables: Vec<_> = OUTPUTS.iter().map(|output| input.sets(output)).collect();
     let (arn, at, key) = (input.sets("arn"), input.sets("at"), input.sets("kms_key"));
@@ -38,9 +45,8 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
         commands: vec![
             format!(
                 "# time of the data, ARN, id, encrypted, key, engine, version, instance, type, in this region since; oldest first\n\
-                 {list}=$({{ {}\n{}; }} | sort -u)\nprintf '%s\\n' \"${list}\"",
-                describe(""),
-                describe(" --snapshot-type awsbackup"),
+                 {list}=$({{ {}; }} | sort -u)\nprintf '%s\\n' \"${list}\"",
+                lists.join("\n"),
             ),
             format!(
                 "read -r {} <<EOF\n$(printf '%s\\n' \"${list}\" | {in_time} | tail -n 1)\nEOF\n\
@@ -85,11 +91,27 @@ fn wanted(input: &HandInput) -> String {
     let types = types.filter_map(Value::as_str).map(|kind| match kind {
         // RDS names the source of copies across regions and accounts only.
         "copied" => "SourceDBSnapshotIdentifier".to_owned(),
+        // Which account owns a snapshot stands in its ARN.
+        "shared" => format!(
+            "!contains(DBSnapshotArn,':{}:')",
+            "$(aws sts get-caller-identity --query Account --output text)"
+        ),
         kind => format!("SnapshotType=='{kind}'"),
     });
     let types: Vec<_> = types.collect();
     if !types.is_empty() {
         conditions.push(format!("({})", types.join(" || ")));
+    }
+    if input.value("shared").and_then(Value::as_bool) == Some(true)
+        && let Some(of) = input.word("of")
+    {
+        conditions.push(format!("DBInstanceIdentifier=='{}'", of.trim_matches(['"', '\''])));
+    }
+    let tags = input.value("tags").and_then(Value::as_object);
+    for (name, value) in tags.into_iter().flatten() {
+        let value = HandInput::quote(value.as_str().unwrap_or_default());
+        let value = value.trim_matches(['"', '\'']);
+        conditions.push(format!("TagList[?Key=='{name}' && Value=='{value}']"));
     }
     if let Some(id) = input.word("resource_id") {
         // The shell fills in a variable here as well; identities hold nothing that it would take for something else.
@@ -113,6 +135,17 @@ mod tests {
         assert!(hand.commands[1].starts_with("read -r POINT_AT POINT_ARN POINT_ID "));
         assert!(hand.commands[1].contains("awk -v limit=2026-11-22T00:00:00Z"));
         assert!(hand.commands[2].contains("--key-id \"$POINT_KMS_KEY\""));
+    }
+
+    #[test]
+    fn by_hand_snapshots_are_found_by_tags_and_those_of_other_accounts_too() {
+        let with = json!({ "of": "orders-db", "tags": { "system": "orders" }, "shared": true });
+        let hand = by_hand(&HandInput::new("point", Some("eu-west-1"), with, BTreeMap::new()));
+        let list = &hand.commands[0];
+        assert!(list.contains("--snapshot-type shared --include-shared"), "{list}");
+        let wanted =
+            "DBInstanceIdentifier=='orders-db' && TagList[?Key=='system' && Value=='orders']";
+        assert!(list.contains(wanted), "{list}");
     }
 
     #[test]

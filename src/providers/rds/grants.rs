@@ -3,6 +3,7 @@
 //! (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html>).
 
 use super::db_instance::DbInstanceKind;
+use super::db_snapshot::DbSnapshotKind;
 use crate::action::{Given, Grant, Limit, Permission, ResourceKind as _};
 
 pub(super) fn capture_config(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
@@ -13,31 +14,119 @@ pub(super) fn capture_config(given: &Given, permissions: &[Permission]) -> Vec<G
     describe.into_iter().chain(parameters).collect()
 }
 
+pub(super) fn compare_config(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let grant = |action| given.grant(permissions, action);
+    let all = [
+        grant("rds:DescribeDBInstances").map(|g| g.on("db", given.pattern("instance"))),
+        // The group is known only when the instance has been described.
+        grant("rds:DescribeDBParameters").map(|g| g.on("pg", "*")),
+        // An alias does not tell its key.
+        grant("kms:DescribeKey").map(|g| g.on("key", "*")).filter(|_| given.has("instead.kms_key")),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+pub(super) fn copy_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let own = given.own_names();
+    let grant = |action| given.grant(permissions, action);
+    let copy = grant("rds:CopyDBSnapshot").map(|g| {
+        g.on("snapshot", &own)
+            .on("snapshot", given.pattern("snapshot"))
+            .on("og", given.pattern("option_group"))
+    });
+    let encrypted = given.has("kms_key");
+    let mut all = vec![
+        copy,
+        grant("rds:AddTagsToResource").map(|g| g.on("snapshot", &own)),
+        grant("rds:DescribeDBSnapshots").map(|g| g.on("snapshot", &own)),
+        grant("rds:DescribeEvents"),
+        grant("kms:DescribeKey").map(|g| g.on("key", "*")).filter(|_| encrypted),
+        grant("kms:CreateGrant").map(|g| g.on("key", "*").limited(Limit::Via("rds"))),
+    ];
+    let kind = DbSnapshotKind.permissions();
+    // Inventories ask for all snapshots.
+    let narrowed = |action| if action == "rds:DescribeDBSnapshots" { "*" } else { own.as_str() };
+    let of_kind =
+        |p: &Permission| given.grant(kind, p.action).map(|g| g.on("snapshot", narrowed(p.action)));
+    all.extend(kind.iter().map(of_kind));
+    all.into_iter().flatten().collect()
+}
+
+pub(super) fn promote_replica(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let grant = |action| given.grant(permissions, action);
+    let all = [
+        grant("rds:DescribeDBInstances").map(|g| g.on("db", "*")),
+        grant("rds:PromoteReadReplica").map(|g| g.on("db", given.pattern("instance"))),
+        grant("rds:DescribeEvents"),
+    ];
+    all.into_iter().flatten().collect()
+}
+
 pub(super) fn find_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     let grant = |action| given.grant(permissions, action);
     let snapshots = grant("rds:DescribeDBSnapshots")
         .map(|g| g.on("db", given.pattern("of")).on("snapshot", "*"));
     let keys = grant("kms:DescribeKey").map(|g| g.on("key", "*"));
-    snapshots.into_iter().chain(keys).collect()
+    let versions = grant("rds:DescribeDBEngineVersions");
+    snapshots.into_iter().chain(versions).chain(keys).collect()
+}
+
+pub(super) fn find_automated_backup(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let grant = |action| given.grant(permissions, action);
+    let all = [
+        // Asked by name, RDS answers only for instances that exist: so all are listed.
+        grant("rds:DescribeDBInstanceAutomatedBackups").map(|g| g.on("db", "*")),
+        grant("rds:DescribeDBEngineVersions"),
+        grant("kms:DescribeKey").map(|g| g.on("key", "*")),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 pub(super) fn restore_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
-    let own = given.own_names();
     let snapshot = given.pattern("snapshot");
     let grant = |action| given.grant(permissions, action);
-    // What is not given is RDS's choice: a default group, or that of the snapshot.
-    let restore = grant("rds:RestoreDBInstanceFromDBSnapshot").map(|g| {
-        g.on("db", &own)
-            .on("snapshot", &snapshot)
-            .on("subgrp", given.pattern("subnet_group"))
-            .on("pg", given.pattern("parameter_group"))
-            .on("og", given.pattern("option_group"))
+    let restore = grant("rds:RestoreDBInstanceFromDBSnapshot").map(|g| g.on("snapshot", &snapshot));
+    let describe = grant("rds:DescribeDBSnapshots").map(|g| g.on("snapshot", &snapshot));
+    let own = restore.map(|g| new_instance(given, g));
+    describe.into_iter().chain(own).chain(of_every_restore(given, permissions)).collect()
+}
+
+pub(super) fn restore_point_in_time(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let grant = |action| given.grant(permissions, action);
+    let source = |g: Grant| match (given.has("instance"), given.text("backup")) {
+        (true, _) => g.on("db", given.pattern("instance")),
+        (false, Some(arn)) if arn.starts_with("arn:") => g.on("auto-backup", arn),
+        (false, _) => g.on("auto-backup", "*"),
+    };
+    let restore = grant("rds:RestoreDBInstanceToPointInTime").map(source);
+    let own = restore.map(|g| new_instance(given, g));
+    let describe = grant("rds:DescribeDBInstanceAutomatedBackups").map(|g| g.on("db", "*"));
+    describe.into_iter().chain(own).chain(of_every_restore(given, permissions)).collect()
+}
+
+/// Adds the new instance, and what it uses. What is not given is RDS's choice: a default group, or that of the original.
+fn new_instance(given: &Given, grant: Grant) -> Grant {
+    grant
+        .on("db", given.own_names())
+        .on("subgrp", given.pattern("subnet_group"))
+        .on("pg", given.pattern("parameter_group"))
+        .on("og", given.pattern("option_group"))
+}
+
+fn of_every_restore(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let own = given.own_names();
+    let grant = |action| given.grant(permissions, action);
+    let subnets =
+        grant("rds:DescribeDBSubnetGroups").map(|g| g.on("subgrp", given.pattern("subnet_group")));
+    let role = grant("iam:PassRole").map(|g| {
+        g.on("role", given.pattern("monitoring.role"))
+            .limited(Limit::To("monitoring.rds.amazonaws.com"))
     });
     let mut all = vec![
-        grant("rds:DescribeDBSnapshots").map(|g| g.on("snapshot", &snapshot)),
-        restore,
         grant("rds:AddTagsToResource").map(|g| g.on("db", &own)),
         grant("rds:DescribeDBInstances").map(|g| g.on("db", "*")),
+        subnets.filter(|_| given.has("vpc")),
+        role.filter(|_| given.has("monitoring")),
         grant("rds:DescribeEvents"),
         grant("kms:DescribeKey").map(|g| g.on("key", "*")),
         grant("kms:CreateGrant").map(|g| g.on("key", "*").limited(Limit::Via("rds"))),

@@ -18,7 +18,9 @@ pub(super) async fn instances(cx: &ResourceContext) -> Result<Listing, StepError
     loop {
         let request = client.describe_db_instances().set_marker(marker.clone());
         let answer = cx.call("rds:DescribeDBInstances", || request.clone().send()).await?;
-        for instance in answer.db_instances() {
+        // Members of clusters are another kind of resource.
+        let alone = |i: &&DbInstance| i.db_cluster_identifier().is_none();
+        for instance in answer.db_instances().iter().filter(alone) {
             total += 1;
             ours.extend(own_instance(cx, instance).await?);
         }

@@ -1,37 +1,73 @@
 //! Amazon RDS: capturing what a snapshot does not know, finding a recovery point, restoring it as a new instance.
 //!
-//! Main types: `CaptureConfig`, `FindSnapshot`, `RestoreSnapshot` (actions) and `DbInstanceKind`,
-//! `DbSnapshotKind` (what runs leave behind). Decisions are functions over plain data in `snapshot`, `choice` and `fidelity`. Aurora clusters do
+//! Main types: `CaptureConfig`, `CompareConfig`, `CopySnapshot`, `FindSnapshot`, `FindAutomatedBackup`, `PromoteReplica`, `RestoreSnapshot`, `RestorePointInTime` (actions) and
+//! `DbInstanceKind`, `DbSnapshotKind`, `PromotedReplicaKind` (what runs leave behind). What restores have in common is in `wishes` (parameters) and
+//! `restoring`. Decisions are functions over plain data in `snapshot`, `choice`, `backup_choice` and `fidelity`. Aurora clusters do
 //! not belong in here: their snapshots are another API and restoring one makes no instance.
 
+mod automated_backup;
+mod backup_choice;
 mod capture_config;
 mod choice;
+mod compare_config;
+mod compare_config_by_hand;
+mod config;
+mod config_diff;
+#[cfg(test)]
+mod config_rehearsals;
+mod copy_snapshot;
+mod copy_snapshot_by_hand;
 mod db_instance;
 mod db_snapshot;
+mod engine_versions;
+mod events;
 mod fidelity;
+mod find_automated_backup;
+mod find_automated_backup_by_hand;
 mod find_snapshot;
 mod find_snapshot_by_hand;
 mod grants;
 mod listing;
+mod monitoring;
+mod network;
+#[cfg(test)]
+mod point_in_time_rehearsals;
 mod preflight;
+mod promote_replica;
+mod promoted_replica;
 #[cfg(test)]
 mod rehearsals;
+mod restore_point_in_time;
 mod restore_snapshot;
-mod restore_snapshot_by_hand;
+mod restoring;
+mod restoring_by_hand;
 mod snapshot;
+mod wishes;
 
 use crate::action::Registry;
 use capture_config::CaptureConfig;
+use compare_config::CompareConfig;
+use copy_snapshot::CopySnapshot;
 use db_instance::DbInstanceKind;
 use db_snapshot::DbSnapshotKind;
+use find_automated_backup::FindAutomatedBackup;
 use find_snapshot::FindSnapshot;
+use promote_replica::PromoteReplica;
+use promoted_replica::PromotedReplicaKind;
+use restore_point_in_time::RestorePointInTime;
 use restore_snapshot::RestoreSnapshot;
 
 /// Adds what this program knows about RDS.
 pub fn register(registry: &mut Registry) {
     registry.action(CaptureConfig);
+    registry.action(CompareConfig);
+    registry.action(CopySnapshot);
+    registry.action(FindAutomatedBackup);
     registry.action(FindSnapshot);
+    registry.action(PromoteReplica);
+    registry.action(RestorePointInTime);
     registry.action(RestoreSnapshot);
     registry.resource(DbInstanceKind);
     registry.resource(DbSnapshotKind);
+    registry.resource(PromotedReplicaKind);
 }

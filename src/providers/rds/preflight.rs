@@ -2,11 +2,13 @@
 
 use super::capture_config::CaptureConfig;
 use super::db_instance::describe_instance;
-use super::find_snapshot::FindSnapshot;
+use super::find_automated_backup::FindAutomatedBackup;
+use super::find_snapshot::{FindSnapshot, FindSnapshotOutput};
+use super::restore_point_in_time::{RestorePointInTimeInput, source_of};
 use super::snapshot::describe_snapshot;
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
-use crate::providers::backups::key_probe;
+use crate::providers::backups::{Newest, key_probe, later, newest_probes};
 use aws_sdk_rds::types::AccountQuota;
 
 pub(super) async fn capture_config(
@@ -24,6 +26,25 @@ pub(super) async fn capture_config(
     })]
 }
 
+pub(super) async fn compare_config(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    let mut probes = vec![Probe::not_before("configuration to compare", "nothing is restored yet")];
+    if let Some(key) = given.text("instead.kms_key") {
+        probes.push(key_probe(cx, key).await);
+    }
+    probes
+}
+
+pub(super) async fn copy_snapshot(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    let why = "the original is in another region, and RDS fetches it on the day";
+    let mut probes = vec![Probe::not_before("snapshot to copy", why)];
+    match given.text("kms_key") {
+        Some(key) => probes.push(key_probe(cx, key).await),
+        None if given.has("kms_key") => probes.push(later("KMS key of the copy")),
+        None => {}
+    }
+    probes
+}
+
 pub(super) async fn find_snapshot(
     action: &FindSnapshot,
     cx: &StepContext,
@@ -32,18 +53,30 @@ pub(super) async fn find_snapshot(
     let what = format!("snapshots of {}", given.text("of").unwrap_or("the instance"));
     let Some(input) = given.input() else { return vec![later(what)] };
     let found = action.run(cx, input).await;
+    newest_probes(cx, what, "rds:DescribeDBSnapshots", found.map(newest)).await
+}
+
+pub(super) async fn find_automated_backup(
+    action: &FindAutomatedBackup,
+    cx: &StepContext,
+    given: &Given,
+) -> Vec<Probe> {
+    let what = format!("automated backups of {}", given.text("of").unwrap_or("the instance"));
+    let Some(input) = given.input() else { return vec![later(what)] };
+    let found = action.run(cx, input).await;
     let key = found.as_ref().ok().and_then(|found| found.kms_key.clone());
-    let mut probes =
-        vec![Probe::of(what, &["rds:DescribeDBSnapshots"], found, |found| match found.at {
-            Some(at) => ProbeVerdict::works(format!(
-                "{} of {} can be restored; the newest data is of {at} ({})",
-                found.usable_snapshots, found.snapshots_considered, found.id
-            )),
-            None => ProbeVerdict::Unknown(format!(
-                "{} is there, but the time of its data is not known",
-                found.id
-            )),
-        })];
+    let needs = ["rds:DescribeDBInstanceAutomatedBackups", "rds:DescribeDBEngineVersions"];
+    let mut probes = vec![Probe::of(what, &needs, found, |found| match found.version_offered {
+        Some(true) => ProbeVerdict::works(format!(
+            "{} of {} can be restored, up to {}",
+            found.usable_backups, found.backups_considered, found.at
+        )),
+        Some(false) => ProbeVerdict::fails(
+            "the version of the engine is not offered here any more",
+            "upgrade the source, so that new backups can be restored",
+        ),
+        None => ProbeVerdict::Unknown("whether the engine's version is still offered".to_owned()),
+    })];
     if let Some(key) = key {
         probes.push(key_probe(cx, &key).await);
     }
@@ -56,6 +89,36 @@ pub(super) async fn restore_snapshot(cx: &StepContext, given: &Given) -> Vec<Pro
         None => probes.push(later("snapshot to restore")),
         Some(id) => probes.extend(snapshot(cx, id).await),
     }
+    probes.extend(of_every_restore(cx, given).await);
+    probes
+}
+
+pub(super) async fn restore_point_in_time(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    let mut probes = vec![name_is_free(cx).await];
+    match given.input::<RestorePointInTimeInput>() {
+        None => probes.push(later("automated backup to restore from")),
+        Some(input) => {
+            let needs = ["rds:DescribeDBInstanceAutomatedBackups"];
+            let found = source_of(cx, &input).await;
+            let what = "automated backup to restore from";
+            probes.push(Probe::of(what, &needs, found, |backup| {
+                if backup.can_be_restored() {
+                    ProbeVerdict::works(format!("restorable from {}", backup.window()))
+                } else {
+                    ProbeVerdict::fails(
+                        format!("restore window {}", backup.window()),
+                        "see whether automated backups are on, and complete",
+                    )
+                }
+            }));
+        }
+    }
+    probes.extend(of_every_restore(cx, given).await);
+    probes
+}
+
+async fn of_every_restore(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    let mut probes = Vec::new();
     for (input, kind) in
         [("subnet_group", "DB subnet group"), ("parameter_group", "DB parameter group")]
     {
@@ -93,8 +156,9 @@ async fn name_is_free(cx: &StepContext) -> Probe {
     Probe::of("name of the new instance", &["rds:DescribeDBInstances"], answer, judge)
 }
 
-fn later(what: impl Into<String>) -> Probe {
-    Probe::not_before(what, "an earlier step tells it")
+fn newest(found: FindSnapshotOutput) -> Newest {
+    let (usable, considered) = (found.usable_snapshots, found.snapshots_considered);
+    Newest { id: found.id, at: found.at, usable, considered, key: found.kms_key }
 }
 
 async fn snapshot(cx: &StepContext, id: &str) -> Vec<Probe> {

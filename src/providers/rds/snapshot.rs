@@ -1,3 +1,4 @@
+use super::restoring::Origin;
 use crate::action::{StepContext, StepError};
 use crate::client;
 use crate::limits::LIST_PAGES;
@@ -30,6 +31,12 @@ pub(super) struct Snapshot {
     pub(super) database_time: Option<DateTime<Utc>>,
     /// True when RDS names where it was copied from. It does so for copies across regions and accounts only.
     pub(super) names_its_source: bool,
+    /// The account that it belongs to, by its ARN.
+    pub(super) owner: Option<String>,
+    /// Its tags. RDS does not show those of another account.
+    pub(super) tags: BTreeMap<String, String>,
+    /// The time of the data that a tag tells (UTC), see [`Snapshot::read_time_in`].
+    pub(super) tagged_time: Option<DateTime<Utc>>,
 }
 
 /// A copy made later than this after its original is a copy even where RDS does not name its source.
@@ -40,8 +47,13 @@ impl Snapshot {
     pub(super) fn read(answer: &DbSnapshot) -> Option<Self> {
         let id = answer.db_snapshot_identifier()?.to_owned();
         let text = |value: Option<&str>| value.filter(|v| !v.is_empty()).map(str::to_owned);
+        let tags = answer.tag_list().iter().filter_map(|tag| tag.key().zip(tag.value()));
+        let arn = text(answer.db_snapshot_arn()).unwrap_or_else(|| id.clone());
         Some(Self {
-            arn: text(answer.db_snapshot_arn()).unwrap_or_else(|| id.clone()),
+            owner: arn.strip_prefix("arn:").and_then(|arn| text(arn.split(':').nth(3))),
+            tags: tags.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            tagged_time: None,
+            arn,
             id,
             instance: answer.db_instance_identifier().unwrap_or_default().to_owned(),
             resource_id: text(answer.dbi_resource_id()),
@@ -59,6 +71,13 @@ impl Snapshot {
         })
     }
 
+    /// Takes the time of the data from a tag (RFC 3339), in which it was written down before the loss.
+    pub(super) fn read_time_in(&mut self, tag: Option<&str>) {
+        let written = tag.and_then(|tag| self.tags.get(tag));
+        let time = written.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+        self.tagged_time = time.map(|time| time.to_utc());
+    }
+
     /// The time of the data in it, and where that is read from. `SnapshotCreateTime` is the copy's own time on a copy
     /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBSnapshot.html>), so it serves only for
     /// automated snapshots that name no source: RDS does not mark copies within a region, but those are never `automated`.
@@ -69,11 +88,24 @@ impl Snapshot {
         if let Some(time) = self.original_created {
             return Some((time, "OriginalSnapshotCreateTime"));
         }
+        if let Some(time) = self.tagged_time {
+            return Some((time, "the tag named in time_tag"));
+        }
         if self.kind.as_deref() == Some("automated") && !self.names_its_source {
             let time = self.created?;
             return Some((time, "SnapshotCreateTime of an automated snapshot made here"));
         }
         None
+    }
+
+    /// What an instance that is restored from it must be like.
+    pub(super) fn origin(&self) -> Origin {
+        Origin {
+            what: "snapshot",
+            engine: self.engine.clone(),
+            engine_version: self.engine_version.clone(),
+            encrypted: self.encrypted,
+        }
     }
 
     /// True when it has this identifier or ARN. An ARN names one snapshot in one region: another region may have one of the
@@ -101,17 +133,51 @@ impl Snapshot {
     }
 }
 
-/// Every snapshot of an instance in the region of the step's site, those of AWS Backup included, ordered by ARN. The
+/// Which snapshots are looked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sought {
+    /// Of this instance.
+    pub(super) of: Option<String>,
+    /// With all of these tags.
+    pub(super) tags: BTreeMap<String, String>,
+    /// Also those that other accounts share with this one.
+    pub(super) shared: bool,
+    /// The tag in which the time of the data may stand.
+    pub(super) time_tag: Option<String>,
+}
+
+impl Sought {
+    fn fits(&self, snapshot: &Snapshot) -> bool {
+        let of_it = |name: &String| snapshot.instance.eq_ignore_ascii_case(name);
+        self.of.as_ref().is_none_or(of_it)
+            && self.tags.iter().all(|(name, value)| snapshot.tags.get(name) == Some(value))
+    }
+
+    /// What is looked for, in words.
+    pub(super) fn words(&self) -> String {
+        let tags = self.tags.iter().map(|(name, value)| format!("{name}={value}"));
+        let tags = tags.collect::<Vec<_>>().join(", ");
+        match &self.of {
+            Some(name) if tags.is_empty() => name.clone(),
+            Some(name) => format!("{name} with the tags {tags}"),
+            None => format!("instances with the tags {tags}"),
+        }
+    }
+}
+
+/// Every snapshot that is looked for in the region of the step's site, those of AWS Backup included, ordered by ARN. The
 /// instance itself is not asked: it may be gone.
-pub(super) async fn snapshots_of(
+pub(super) async fn snapshots(
     cx: &StepContext,
-    instance: &str,
+    sought: &Sought,
 ) -> Result<Vec<Snapshot>, StepError> {
     let mut found = BTreeMap::new();
-    // Without a type RDS promises automated and manual ones only; AWS Backup's are a type of their own.
-    for kind in [None, Some("awsbackup")] {
-        for snapshot in page_through(cx, instance, kind).await? {
-            if snapshot.instance.eq_ignore_ascii_case(instance) {
+    // Without a type RDS promises automated and manual ones only; AWS Backup's are a type of their own, and shared ones, too.
+    let shared = sought.shared.then_some(Some("shared"));
+    for kind in [None, Some("awsbackup")].into_iter().chain(shared) {
+        for mut snapshot in page_through(cx, sought.of.as_deref(), kind).await? {
+            snapshot.read_time_in(sought.time_tag.as_deref());
+            if sought.fits(&snapshot) {
                 found.insert(snapshot.arn.clone(), snapshot);
             }
         }
@@ -121,14 +187,17 @@ pub(super) async fn snapshots_of(
 
 async fn page_through(
     cx: &StepContext,
-    instance: &str,
+    instance: Option<&str>,
     kind: Option<&str>,
 ) -> Result<Vec<Snapshot>, StepError> {
     let client = client!(cx.site()?, aws_sdk_rds);
+    let is_shared = kind == Some("shared");
     let first = client
         .describe_db_snapshots()
-        .db_instance_identifier(instance)
+        // Instances of other accounts cannot be asked for: those snapshots are chosen from the answer.
+        .set_db_instance_identifier(instance.filter(|_| !is_shared).map(str::to_owned))
         .set_snapshot_type(kind.map(str::to_owned))
+        .set_include_shared(is_shared.then_some(true))
         .max_records(100);
     let mut found = Vec::new();
     let mut marker = None;
@@ -150,9 +219,7 @@ async fn page_through(
             Some(next) => marker = Some(next.to_owned()),
         }
     }
-    Err(StepError::broken(format!(
-        "the list of snapshots of {instance} did not end after {LIST_PAGES} pages"
-    )))
+    Err(StepError::broken(format!("the list of snapshots did not end after {LIST_PAGES} pages")))
 }
 
 /// One snapshot by id or ARN.
@@ -263,6 +330,50 @@ mod tests {
         assert_eq!(times(24, 24).copy_lag(), None);
         assert!(times(25, 24).is_copy());
         assert_eq!(times(25, 24).copy_lag(), Some(TimeDelta::hours(1)));
+    }
+
+    #[test]
+    fn a_tag_tells_the_time_of_the_data_only_where_rds_does_not() {
+        let tags = BTreeMap::from([("taken".to_owned(), "1970-01-01T05:00:00+01:00".to_owned())]);
+        let mut snapshot = Snapshot { tags, created: at(90), ..Snapshot::default() };
+        snapshot.read_time_in(Some("other"));
+        assert_eq!(snapshot.time_of_data(), None);
+        snapshot.read_time_in(Some("taken"));
+        assert_eq!(snapshot.time_of_data(), at(4).map(|t| (t, "the tag named in time_tag")));
+        snapshot.original_created = at(3);
+        assert_eq!(snapshot.time_of_data().unwrap().1, "OriginalSnapshotCreateTime");
+        snapshot.tags.insert("taken".to_owned(), "yesterday".to_owned());
+        snapshot.read_time_in(Some("taken"));
+        assert_eq!(snapshot.tagged_time, None);
+    }
+
+    #[test]
+    fn a_copy_made_twenty_hours_after_its_original_is_as_old_as_the_original() {
+        let copy = Snapshot {
+            kind: Some("manual".into()),
+            created: at(44),
+            original_created: at(24),
+            names_its_source: true,
+            ..Snapshot::default()
+        };
+        assert_eq!(copy.time_of_data(), at(24).map(|t| (t, "OriginalSnapshotCreateTime")));
+        assert_eq!(copy.copy_lag(), Some(TimeDelta::hours(20)));
+    }
+
+    #[test]
+    fn snapshots_are_sought_by_instance_by_tags_or_by_both() {
+        let tagged = |name: &str| BTreeMap::from([("system".to_owned(), name.to_owned())]);
+        let snapshot = Snapshot {
+            instance: "Orders-db".into(),
+            tags: tagged("orders"),
+            ..Snapshot::default()
+        };
+        let fits = |of: Option<&str>, tags| {
+            Sought { of: of.map(str::to_owned), tags, ..Sought::default() }.fits(&snapshot)
+        };
+        assert!(fits(Some("orders-db"), BTreeMap::new()) && fits(None, tagged("orders")));
+        assert!(fits(Some("orders-db"), tagged("orders")));
+        assert!(!fits(Some("orders"), tagged("orders")) && !fits(None, tagged("ledger")));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::compare::{Comparison, Sample, Seen, Turn, turn};
 use super::judge::{Content, Facts, same_content};
 use super::listing::Lister;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, Proof, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::ids::SiteName;
 use crate::journal::{Measure, RecoveryPoint};
@@ -148,6 +148,13 @@ impl Action for CheckReplication {
         let seen = pair.look_again(comparison, &mut facts).await?;
         pair.report(&facts, seen.oldest_key.as_deref()).await?;
         Ok(output(&facts, seen.newest_same))
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        ["source", "replica"]
+            .into_iter()
+            .filter_map(|path| InputProblem::empty(given, path))
+            .collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

@@ -3,9 +3,10 @@ use super::by_hand;
 use super::canary_object::{CanaryObjectKind, KIND, RUN_MARK, arn, resource_name};
 use super::judge::SourceStatus;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Look, Permission,
-    Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem, Look,
+    Permission, Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
 };
+use crate::aws::lies_in;
 use crate::ids::{Digest, SiteName};
 use crate::journal::{Check, Event, FailureClass, Finding, ResourceKey, Severity};
 use crate::time::{ByteSize, HumanDuration};
@@ -97,6 +98,15 @@ impl Action for ReplicateCanary {
         context: &StepContext,
         input: ReplicateCanaryInput,
     ) -> Result<ReplicateCanaryOutput, StepError> {
+        if input.source == input.replica {
+            let message = format!(
+                "{} is source and replica at once: nothing would be replicated",
+                input.source
+            );
+            return Err(
+                StepError::broken(message).help("name the bucket that the rule replicates to")
+            );
+        }
         let key = format!("{}{}", input.prefix, context.name_of_mine(200));
         let canary = Canary {
             context,
@@ -124,6 +134,13 @@ impl Action for ReplicateCanary {
         canary.output(arrived).await
     }
 
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let empty = ["source", "replica"].into_iter().filter_map(|p| InputProblem::empty(given, p));
+        let within = InputProblem::no_time(given, "within");
+        let within = within.or_else(|| InputProblem::beyond_the_step(given, "within"));
+        empty.chain(within).chain(outside_of_the_guard(given)).collect()
+    }
+
     fn grants(&self, given: &Given) -> Vec<Grant> {
         super::grants::replicate_canary(given, self.facts().permissions)
     }
@@ -135,6 +152,28 @@ impl Action for ReplicateCanary {
     fn by_hand(&self, input: &HandInput) -> ByHand {
         by_hand::replicate_canary(input)
     }
+}
+
+/// Buckets in which the guard lets no canary be written.
+fn outside_of_the_guard(given: &Given) -> Vec<InputProblem> {
+    let Some(places) = &given.canaries else { return Vec::new() };
+    let usual = canary_prefix();
+    let prefix = match given.text("prefix") {
+        Some(prefix) => prefix,
+        None if given.has("prefix") => return Vec::new(),
+        None => &usual,
+    };
+    let is_outside = |path: &&str| {
+        // Any name will do: only its place is looked at.
+        let name = given.text(path).map(|bucket| format!("{bucket}/{prefix}canary"));
+        name.is_some_and(|name| !places.iter().any(|place| lies_in(&name, place)))
+    };
+    let problem = |path: &str| {
+        let place = format!("{}/{prefix}", given.text(path).unwrap_or_default());
+        InputProblem::at(path, format!("{path}: guard.canaries does not name {place}"))
+            .help(format!("if a canary may be written there, add {place} to guard.canaries"))
+    };
+    ["source", "replica"].into_iter().filter(is_outside).map(problem).collect()
 }
 
 const ABOUT: &str = "\
@@ -183,6 +222,9 @@ struct Arrived {
     measured: bool,
 }
 
+/// Of so many looks at the replica, one is followed by a look at the source.
+const ASKS_THE_SOURCE_EVERY: u32 = 4;
+
 const NOBODY_LOOKED: &str = "an earlier process wrote the canary, and nobody looked until";
 
 impl Canary<'_> {
@@ -227,7 +269,12 @@ impl Canary<'_> {
         let expected = format!("the same bytes within {}", input.within);
         let mut plan = WaitPlan::new(NAME, Duration::from_secs(15), input.within.0);
         plan.shortest = Duration::from_secs(1);
-        match context.wait(&plan, || self.look(written)).await {
+        let mut looks = 0_u32;
+        let look = || {
+            looks += 1;
+            self.look(written, looks)
+        };
+        match context.wait(&plan, look).await {
             Ok(arrived) => {
                 let in_time = arrived.lag <= input.within;
                 let observed = format!("after {}", arrived.lag);
@@ -244,6 +291,7 @@ impl Canary<'_> {
                 Ok(Arrived { measured: !unknown, ..arrived })
             }
             Err(error) => {
+                let error = self.at_the_limit(error).await;
                 let check = match error.class() {
                     FailureClass::Recovery | FailureClass::TimedOut => {
                         Check::made(NAME, expected, error.to_string(), false)
@@ -256,8 +304,9 @@ impl Canary<'_> {
         }
     }
 
-    /// One look at the replica, and at what the source says while it is not there.
-    async fn look(&self, written: Moment) -> Result<Look<Arrived>, StepError> {
+    /// The n-th look at the replica, and at what the source says while it is not there: not every time, since only a
+    /// failure, which lasts, is learnt from it.
+    async fn look(&self, written: Moment, nth: u32) -> Result<Look<Arrived>, StepError> {
         let context = self.context;
         if let Some(bytes) = self.read_copy().await? {
             if Digest::of(&bytes) != Digest::of(&self.body) {
@@ -275,16 +324,35 @@ impl Canary<'_> {
                 |copy| Look::Ready(Arrived { lag, copy, measured: true }),
             ));
         }
-        let Some(head) = self.source.head(context, &self.key, None).await? else {
+        if nth % ASKS_THE_SOURCE_EVERY != 1 {
+            return Ok(Look::NotYet("not at the replica".to_owned()));
+        }
+        let status = self.status().await?;
+        Ok(Look::NotYet(format!("not at the replica; the source says {status}")))
+    }
+
+    /// What the source says of the replication, while it has not failed.
+    async fn status(&self) -> Result<String, StepError> {
+        let Some(head) = self.source.head(self.context, &self.key, None).await? else {
             return Err(StepError::broken("the canary is gone from the source"));
         };
         if head.source_status() == SourceStatus::Failed {
-            context.finding(failed()).await?;
+            self.context.finding(failed()).await?;
             return Err(StepError::recovery("the replication status of the canary is FAILED")
                 .help("check the replication role, the rule and the key of KMS at the replica"));
         }
-        let status = head.replication.as_deref().unwrap_or("no replication status");
-        Ok(Look::NotYet(format!("not at the replica; the source says {status}")))
+        Ok(head.replication.unwrap_or_else(|| "no replication status".to_owned()))
+    }
+
+    /// It took too long: the source may say why.
+    async fn at_the_limit(&self, error: StepError) -> StepError {
+        if error.class() != FailureClass::TimedOut {
+            return error;
+        }
+        match self.status().await {
+            Err(failed) if failed.class() == FailureClass::Recovery => failed,
+            _ => error,
+        }
     }
 
     /// The bytes at the replica; `None` when there are none yet.

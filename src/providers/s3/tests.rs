@@ -257,7 +257,7 @@ sites:
   primary: { account: "111111111111", region: ap-northeast-1 }
   dr: { account: "222222222222", region: ap-northeast-3 }
 objectives: { rpo: { target: 1h, measure: backup } }
-guard: { write: [primary, dr], canaries: [uploads/redrill-canary/] }
+guard: { write: [primary, dr], canaries: [uploads/redrill-canary/, uploads-dr/redrill-canary/] }
 steps:
   - id: canary
     at: primary

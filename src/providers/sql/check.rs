@@ -3,8 +3,8 @@ use super::comparing::Original;
 use super::connection::{Connection, Target};
 use super::input::{Input, LoginInput, QueryInput};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, Proof, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::expectation::{Expectation, ValueKind};
 use crate::journal::{Check, Outcome};
@@ -165,6 +165,10 @@ impl Action for SqlCheck {
             connected_to: target.shown,
             readable_after: asking.readable_after.map(HumanDuration),
         })
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        super::problems::problems(given)
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

@@ -142,14 +142,7 @@ impl Connection {
         let Some(connect) = &self.connect else {
             return Ok(Target { host, port, shown: endpoint });
         };
-        let parts = connect.rsplit_once(':').and_then(|(host, port)| {
-            let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-            Some((host.to_owned(), port.parse().ok()?)).filter(|(host, _)| !host.is_empty())
-        });
-        let (host, port) = parts.ok_or_else(|| {
-            let text = format!("connect: {connect:?} is not an address such as 127.0.0.1:5433");
-            StepError::broken(text)
-        })?;
+        let (host, port) = connect_address(connect).map_err(StepError::broken)?;
         Ok(Target { host, port, shown: format!("{connect} (for {endpoint})") })
     }
 
@@ -261,4 +254,13 @@ pub(super) fn explained(error: OutsideError, login: &DatabaseLogin) -> StepError
     } else {
         error
     }
+}
+
+/// Host and port of `connect:`.
+pub(super) fn connect_address(written: &str) -> Result<(String, u16), String> {
+    let parts = written.rsplit_once(':').and_then(|(host, port)| {
+        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        Some((host.to_owned(), port.parse().ok()?)).filter(|(host, _)| !host.is_empty())
+    });
+    parts.ok_or_else(|| format!("connect: {written:?} is not an address such as 127.0.0.1:5433"))
 }

@@ -18,10 +18,12 @@ mod input;
 mod judge;
 mod own_schema;
 mod percent;
+mod problems;
 mod reference;
 mod rows;
 mod schema;
 mod soundness;
+mod statement;
 mod tables;
 #[cfg(test)]
 mod tests;

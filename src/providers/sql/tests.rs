@@ -1,5 +1,5 @@
 use super::*;
-use crate::action::{Action, HandInput, StepError};
+use crate::action::{Action, HandInput, Registry, StepError};
 use crate::journal::{Check, ClockPoint, Event, FailureClass, Measure, Outcome};
 use crate::outside::fake::{FakeOutside, FakeRecorder, context, context_with, withholding};
 use crate::outside::{DatabaseEngine, OutsideError, SqlValue, Tls};
@@ -20,11 +20,15 @@ const SUM: &str = "select sum(debit - credit) from ledger";
 const COUNT: &str = "select count(*) from ledger";
 const NEWEST: &str = "select max(committed_at) from heartbeat";
 
-fn input(more: Value) -> Input {
+fn written(more: Value) -> Value {
     let mut input = json!({"endpoint": "db.test", "database": "orders",
         "credentials": {"password_from_env": "PASSWORD", "user": "ro"}});
     input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    serde_json::from_value(input).unwrap()
+    input
+}
+
+fn input(more: Value) -> Input {
+    serde_json::from_value(written(more)).unwrap()
 }
 
 fn ledger(expect: &str) -> Value {
@@ -215,7 +219,10 @@ async fn the_way_to_the_database_is_shown_whole() {
 async fn wrong_input_is_an_error_before_anything_is_asked() {
     async fn error(more: Value) -> (StepError, usize) {
         let (context, outside, _) = context(world());
-        let error = SqlCheck.run(&context, input(more)).await.unwrap_err();
+        let mut registry = Registry::default();
+        registry.action(SqlCheck);
+        let action = registry.get("sql.check").unwrap();
+        let error = action.run(&context, written(more)).await.unwrap_err();
         (error, outside.logins_seen.lock().unwrap().len())
     }
     for (more, why) in [

@@ -40,7 +40,9 @@ when the application comes back.
 
 The schema has a name of the run and step, and says so in its comment; nothing else in the database is touched, and a schema of \
 this name that says something else is left alone. It stands in the ledger before it is made: after a crash it is looked for and \
-removed with the credentials that the step names. The user needs the right to create schemas.";
+removed with the credentials that the step names. The user needs the right to create schemas.
+
+Let it need the steps that compare the structure of the database: while it is there, its schema is one too many.";
 
 impl Action for TryWrite {
     type Input = TryWriteInput;
@@ -113,7 +115,8 @@ impl Action for TryWrite {
         context.check(Check::made(NAME, EXPECTED, "the row that was written", true)).await?;
         OwnSchemaKind.remove(context, &key, &id).await?;
         if OwnSchemaKind.find(context, &key, Some(&id)).await? == Found::Gone {
-            let released = Event::ResourceReleased { key, how: "deleted".to_owned() };
+            let (how, calls) = ("deleted".to_owned(), Vec::new());
+            let released = Event::ResourceReleased { key, how, calls };
             context.recorder.record(released).await?;
         }
         Ok(TryWriteOutput { schema })

@@ -24,6 +24,7 @@ fn step(id: &str, uses: &str, phase: Phase, needs: &[&str]) -> PlannedStep {
         uses: uses.to_owned(),
         with: json!({}),
         needs: needs.iter().map(|need| StepId::new(*need)).collect::<BTreeSet<_>>(),
+        may_be_skipped: BTreeSet::new(),
         phase,
         gate: None,
         timeout: human("30m"),
@@ -57,7 +58,7 @@ pub(crate) fn steps() -> Vec<PlannedStep> {
     restore.creates = vec!["rds.db_instance".to_owned()];
     restore.with = json!({ "snapshot": "{{steps.point.arn}}", "class": "db.r6g.4xlarge",
         "security_groups": ["sg-orders"], "subnet_group": "prod-dr" });
-    let mut files = step("files", "s3.compare_replica", Phase::Recover, &[]);
+    let mut files = step("files", "s3.compare_replica", Phase::Verify, &[]);
     files.title = "Compare the replica bucket with the manifest".into();
     files.with = json!({ "bucket": "orders-attachments-dr" });
     let mut data = step("data", "sql.check", Phase::Verify, &["restore"]);

@@ -203,6 +203,7 @@ fn restore(tape: &mut Tape) {
             identified_by: "terminal user".into(),
             comment: Some("go <ahead> & hurry".into()),
             proof: None,
+            identity: None,
         },
     });
     tape.finish("approve", Outcome::Passed, &[]);
@@ -278,7 +279,11 @@ fn inventory(when: InventoryTime, total: u64, ours: &[&str]) -> Event {
 
 fn release(tape: &mut Tape, outcome: Outcome) {
     tape.after("1s").add(Event::ReleaseStarted);
-    tape.after("8m").add(Event::ResourceReleased { key: instance(), how: "deleted".into() });
+    tape.after("8m").add(Event::ResourceReleased {
+        key: instance(),
+        how: "deleted".into(),
+        calls: Vec::new(),
+    });
     tape.add(inventory(InventoryTime::After, 12, &[]));
     tape.after("1s").add(Event::RunFinished { outcome });
 }
@@ -380,6 +385,7 @@ pub(crate) fn cancelled() -> Sample {
             identified_by: "terminal user".into(),
             comment: None,
             proof: None,
+            identity: None,
         },
     });
     tape.finish("approve", Outcome::Passed, &[]);
@@ -395,6 +401,7 @@ pub(crate) fn cancelled() -> Sample {
         why: "still creating after 15m: InvalidDBInstanceState".into(),
         kept: false,
         command: "aws rds delete-db-instance --region ap-northeast-3 --db-instance-identifier redrill-orders-db-3fa9 --skip-final-snapshot".into(),
+        calls: Vec::new(),
     });
     tape.add(inventory(InventoryTime::After, 13, &["redrill-orders-db-3fa9"]));
     tape.after("1s").add(Event::RunFinished { outcome: Outcome::Inconclusive });

@@ -29,6 +29,9 @@ pub struct DatabaseEstate {
     /// Provisioned input and output operations a second.
     #[serde(default)]
     pub iops: Option<u32>,
+    /// Provisioned throughput of the storage in MiB a second.
+    #[serde(default)]
+    pub storage_throughput: Option<u32>,
     /// A standby in another zone.
     #[serde(default)]
     pub multi_az: bool,
@@ -56,6 +59,18 @@ pub struct DatabaseEstate {
     /// The parameter group; the default one of the engine when left out.
     #[serde(default)]
     pub parameter_group: Option<String>,
+    /// The logs that are sent to CloudWatch.
+    #[serde(default)]
+    pub log_exports: Vec<String>,
+    /// Whether IAM database authentication is on.
+    #[serde(default)]
+    pub iam_auth: bool,
+    /// The seconds between two looks of Enhanced Monitoring; 0 when it is off.
+    #[serde(default)]
+    pub monitoring_interval: u32,
+    /// The authority of its server certificate.
+    #[serde(default = "default_authority")]
+    pub ca: String,
     /// The instance's tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
@@ -80,6 +95,15 @@ pub struct DatabaseEstate {
     /// Snapshots that someone made by hand.
     #[serde(default)]
     pub snapshots: Vec<ManualSnapshot>,
+    /// Its automated backups, replicated to another region.
+    #[serde(default)]
+    pub replicated_backups: Option<ReplicatedBackups>,
+    /// How long before the estate's `now` the instance was deleted. Its automated backups were retained then.
+    #[serde(default)]
+    pub deleted: Option<HumanDuration>,
+    /// The database of this estate that it is a read replica of; its data are those of that one.
+    #[serde(default)]
+    pub replica_of: Option<ReplicaSource>,
     /// What is in it.
     #[serde(default)]
     pub data: DatabaseData,
@@ -108,6 +132,9 @@ fn default_master() -> String {
 }
 fn default_group() -> String {
     "default".into()
+}
+pub(super) fn default_authority() -> String {
+    "rds-ca-rsa2048-g1".into()
 }
 fn default_retention() -> u32 {
     7
@@ -187,6 +214,50 @@ pub struct ReplicatedSnapshots {
     pub damage: Vec<String>,
 }
 
+/// What a read replica is a replica of.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicaSource {
+    /// The identifier of the source.
+    pub id: String,
+    /// The region of the source in the same account; that of the replica when left out.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// How far the replica is behind.
+    #[serde(default)]
+    pub lag: HumanDuration,
+}
+
+/// Automated backups that RDS replicates: base snapshots and transaction logs, so that a point in time can be restored.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicatedBackups {
+    /// The region to which they are replicated, in the same account.
+    pub region: String,
+    /// The key there that encrypts them. Needed when the database is encrypted.
+    #[serde(default)]
+    pub kms_key: Option<String>,
+    /// How far the replicated transaction logs are behind.
+    #[serde(default = "default_log_lag")]
+    pub lag: HumanDuration,
+    /// How long they are kept.
+    #[serde(default = "default_log_keep")]
+    pub keep: HumanDuration,
+    /// How long before the estate's `now` the replication stopped without a word.
+    #[serde(default)]
+    pub stalled: Option<HumanDuration>,
+    /// What is wrong with the content: SQL that is run after restoring from them.
+    #[serde(default)]
+    pub damage: Vec<String>,
+}
+
+fn default_log_lag() -> HumanDuration {
+    Duration::from_secs(5 * 60).into()
+}
+fn default_log_keep() -> HumanDuration {
+    Duration::from_secs(7 * 86_400).into()
+}
+
 /// A snapshot that someone made by hand.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -195,6 +266,9 @@ pub struct ManualSnapshot {
     pub id: String,
     /// How long before the estate's `now` it was taken.
     pub age: HumanDuration,
+    /// Who took it.
+    #[serde(default)]
+    pub taken_by: TakenBy,
     /// Its tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
@@ -204,6 +278,27 @@ pub struct ManualSnapshot {
     /// What is wrong with its content: SQL that is run after restoring it.
     #[serde(default)]
     pub damage: Vec<String>,
+}
+
+/// Who takes snapshots besides the schedule of the instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TakenBy {
+    /// A person or a program, by a call.
+    #[default]
+    Manual,
+    /// AWS Backup; its identifiers begin with `awsbackup:`.
+    Awsbackup,
+}
+
+impl TakenBy {
+    /// The type of the snapshot as RDS writes it.
+    pub(crate) fn wire(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Awsbackup => "awsbackup",
+        }
+    }
 }
 
 /// What is in a database. It is held in SQLite: SQL that SQLite does not know needs a canned answer.

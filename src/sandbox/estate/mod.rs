@@ -3,15 +3,20 @@
 //! Main type: [`Estate`], read by [`Estate::read`]. Plain data and its checks only: what becomes of it while time
 //! passes belongs to the world.
 
+mod check_clusters;
+mod cluster;
 mod database;
 mod place;
 mod read;
 mod schedule;
 mod volume;
 
+pub use cluster::{
+    ClusterEstate, ClusterSnapshotCopies, ClusterSnapshotSchedule, MemberEstate, ServerlessEstate,
+};
 pub use database::{
     CannedAnswer, DatabaseData, DatabaseEstate, Heartbeat, Hydration, ManualSnapshot,
-    ReplicatedSnapshots, SnapshotSchedule,
+    ReplicaSource, ReplicatedBackups, ReplicatedSnapshots, SnapshotSchedule, TakenBy,
 };
 pub use place::{
     AccountEstate, KmsKeyEstate, KmsKeyState, ParameterGroupEstate, PlaceEstate, SecretEstate,

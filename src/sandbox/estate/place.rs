@@ -1,4 +1,4 @@
-use super::{AccountId, DatabaseEstate, VolumeEstate};
+use super::{AccountId, ClusterEstate, DatabaseEstate, VolumeEstate};
 use crate::sandbox::s3::BucketEstate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,15 @@ pub struct PlaceEstate {
     /// Parameter groups of RDS. The default ones exist by themselves.
     #[serde(default)]
     pub parameter_groups: Vec<ParameterGroupEstate>,
+    /// Versions of database engines that RDS does not offer here any more: `postgres 13.3`.
+    #[serde(default)]
+    pub engine_versions_gone: Vec<String>,
+    /// Cluster parameter groups of Aurora. The default ones exist by themselves.
+    #[serde(default)]
+    pub cluster_parameter_groups: Vec<ParameterGroupEstate>,
+    /// Clusters of Aurora.
+    #[serde(default)]
+    pub clusters: Vec<ClusterEstate>,
     /// Database instances.
     #[serde(default)]
     pub databases: Vec<DatabaseEstate>,

@@ -1,4 +1,5 @@
-use super::{AccountId, Estate, PlaceEstate};
+use super::check_clusters::check_clusters;
+use super::{AccountId, DatabaseEstate, Estate, PlaceEstate};
 use crate::error::{Error, Result};
 use crate::limits::{self, ESTATE_SNAPSHOTS};
 use crate::sandbox::fault::can_be_met;
@@ -63,12 +64,12 @@ fn located(name: &str, error: &serde_saphyr::Error) -> Error {
 }
 
 /// A mistake that the types alone do not find, and the path to it: keys and positions.
-struct Wrong {
+pub(super) struct Wrong {
     path: Vec<String>,
     what: String,
 }
 
-fn wrong(path: &[&str], what: impl Into<String>) -> Wrong {
+pub(super) fn wrong(path: &[&str], what: impl Into<String>) -> Wrong {
     Wrong { path: path.iter().map(|s| (*s).to_owned()).collect(), what: what.into() }
 }
 
@@ -91,6 +92,7 @@ fn check(estate: &Estate) -> Result<(), Wrong> {
             return Err(wrong(&at, what));
         }
         check_databases(estate, place, &at)?;
+        check_clusters(estate, place, &at)?;
         check_volumes(estate, place, &at)?;
         check_secrets(place, &at)?;
     }
@@ -162,8 +164,30 @@ fn check_databases(estate: &Estate, place: &PlaceEstate, at: &[&str]) -> Result<
             let encrypted = database.kms_key.is_some();
             check_copies(estate, place, to, (encrypted, copies.kms_key.as_ref()), &path)?;
         }
+        if let Some(backups) = &database.replicated_backups {
+            let encryption = (database.kms_key.is_some(), backups.kms_key.as_ref());
+            let to = (None, backups.region.as_str());
+            check_copies(estate, place, to, encryption, &below("replicated_backups"))?;
+        }
+        check_replica(estate, place, database).map_err(|what| wrong(&below("replica_of"), what))?;
     }
     Ok(())
+}
+
+/// A replica is one of another database of the same account that is no replica itself.
+fn check_replica(
+    estate: &Estate,
+    place: &PlaceEstate,
+    database: &DatabaseEstate,
+) -> Result<(), String> {
+    let Some(of) = &database.replica_of else { return Ok(()) };
+    let region = of.region.as_ref().unwrap_or(&place.region);
+    let there = estate.places.iter().find(|p| p.account == place.account && &p.region == region);
+    let is_source = |d: &DatabaseEstate| d.id == of.id && d.replica_of.is_none();
+    match there.is_some_and(|p| p.databases.iter().any(is_source)) {
+        true => Ok(()),
+        false => Err(format!("there is no database {:?} in {region} to replicate", of.id)),
+    }
 }
 
 fn check_volumes(estate: &Estate, place: &PlaceEstate, at: &[&str]) -> Result<(), Wrong> {
@@ -192,7 +216,11 @@ fn check_volumes(estate: &Estate, place: &PlaceEstate, at: &[&str]) -> Result<()
 }
 
 /// A schedule that would fill the memory is a mistake.
-fn check_length(every: HumanDuration, keep: HumanDuration, at: &[&str]) -> Result<(), Wrong> {
+pub(super) fn check_length(
+    every: HumanDuration,
+    keep: HumanDuration,
+    at: &[&str],
+) -> Result<(), Wrong> {
     let kept = keep.0.as_secs() / every.0.as_secs().max(1);
     if every.0.as_secs() == 0 || kept > ESTATE_SNAPSHOTS {
         let what = format!(
@@ -203,7 +231,7 @@ fn check_length(every: HumanDuration, keep: HumanDuration, at: &[&str]) -> Resul
     Ok(())
 }
 
-fn check_copies(
+pub(super) fn check_copies(
     estate: &Estate,
     from: &PlaceEstate,
     to: (Option<&AccountId>, &str),
@@ -227,7 +255,11 @@ fn check_copies(
     }
 }
 
-fn key_exists(place: Option<&PlaceEstate>, key: Option<&String>, at: &[&str]) -> Result<(), Wrong> {
+pub(super) fn key_exists(
+    place: Option<&PlaceEstate>,
+    key: Option<&String>,
+    at: &[&str],
+) -> Result<(), Wrong> {
     let Some(key) = key else { return Ok(()) };
     let known = place.is_some_and(|p| p.kms_keys.iter().any(|k| &k.id == key));
     if known || key.starts_with("alias/aws/") {
@@ -236,7 +268,7 @@ fn key_exists(place: Option<&PlaceEstate>, key: Option<&String>, at: &[&str]) ->
     Err(wrong(at, missing("KMS key", key)))
 }
 
-fn missing(what: &str, name: &str) -> String {
+pub(super) fn missing(what: &str, name: &str) -> String {
     format!("there is no {what} {name:?} in this place of the estate")
 }
 

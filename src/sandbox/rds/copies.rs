@@ -1,7 +1,7 @@
 //! Copying and deleting snapshots.
 
 use super::ask::{check_identifier, invalid, key_not_accessible, snapshot_not_found, tags};
-use super::model::DbSnapshot;
+use super::model::{DbSnapshot, RdsEvent};
 use super::snapshots;
 use super::xml::View;
 use crate::sandbox::services::Call;
@@ -53,6 +53,16 @@ pub(super) fn copy(mut call: Call<'_>) -> Result<Xml, AwsError> {
         scheduled: false,
         ..source
     };
+    if let Some(date) = copy.timeline.enters("available") {
+        let from = copy.source_place.as_ref().map_or_else(String::new, |p| p.region.clone());
+        call.here().rds_events.push(RdsEvent {
+            date,
+            source_type: "db-snapshot",
+            source: copy.id.clone(),
+            category: "notification",
+            message: format!("Finished copy of snapshot {} from region {from}", copy.id),
+        });
+    }
     call.here().db_snapshots.insert(copy.id.clone(), copy.clone());
     Ok(one_snapshot(&call, &copy))
 }

@@ -8,7 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 pub(super) fn instances(call: Call<'_>) -> Result<Xml, AwsError> {
     let params = call.params();
-    let filters = filters(params, &["db-instance-id", "dbi-resource-id", "engine", "domain"])?;
+    let known = ["db-cluster-id", "db-instance-id", "dbi-resource-id", "engine", "domain"];
+    let filters = filters(params, &known)?;
     let wanted = params.get("DBInstanceIdentifier").map(|name| instance_id(&call, name));
     let view = View { state: call.state, place: &call.place, now: call.now };
     let place = view.state.places.get(&call.place);
@@ -21,6 +22,10 @@ pub(super) fn instances(call: Call<'_>) -> Result<Xml, AwsError> {
         .filter(|i| passes(&filters, "dbi-resource-id", &i.resource_id))
         .filter(|i| passes(&filters, "engine", &i.settings.engine))
         .filter(|_| !filters.contains_key("domain"))
+        .filter(|i| match &i.member {
+            None => !filters.contains_key("db-cluster-id"),
+            Some(member) => passes(&filters, "db-cluster-id", &member.cluster),
+        })
         .map(|i| (i.id.clone(), i))
         .collect();
     if let (Some(wanted), true) = (&wanted, found.is_empty()) {
@@ -38,66 +43,20 @@ fn instance_id(call: &Call<'_>, name: &str) -> String {
     name.strip_prefix(&call.place.arn("rds", "db:")).unwrap_or(name).to_owned()
 }
 
-pub(super) fn automated_backups(call: Call<'_>) -> Result<Xml, AwsError> {
-    let params = call.params();
-    let filters = filters(params, &["status", "db-instance-id", "dbi-resource-id"])?;
-    let wanted = params.get("DBInstanceIdentifier");
-    let resource = params.get("DbiResourceId");
-    let view = View { state: call.state, place: &call.place, now: call.now };
-    let place = view.state.places.get(&call.place);
-    let found: Vec<_> = place
-        .iter()
-        .flat_map(|p| p.instances.values())
-        .filter(|i| i.settings.backup_retention > 0 && !i.timeline.is(call.now, "creating"))
-        .filter(|i| wanted.is_none_or(|w| w == i.id))
-        .filter(|i| resource.is_none_or(|w| w == i.resource_id))
-        .filter(|_| passes(&filters, "status", "active"))
-        .filter(|i| passes(&filters, "db-instance-id", &i.id))
-        .filter(|i| passes(&filters, "dbi-resource-id", &i.resource_id))
-        .map(|i| (i.id.clone(), i))
-        .collect();
-    let page = paged(params, found)?;
-    let mut x = Xml::new();
-    x.maybe("Marker", page.next);
-    x.list("DBInstanceAutomatedBackups", "DBInstanceAutomatedBackup", page.items, |x, i| {
-        let settings = &i.settings;
-        x.text("DBInstanceArn", call.place.arn("rds", &format!("db:{}", i.id)))
-            .text("DbiResourceId", &i.resource_id)
-            .text("Region", &call.place.region)
-            .text("DBInstanceIdentifier", &i.id)
-            .nest("RestoreWindow", |x| {
-                if let Some((earliest, latest)) = view.restore_window(i) {
-                    x.text("EarliestTime", timestamp(earliest))
-                        .text("LatestTime", timestamp(latest));
-                }
-            })
-            .text("AllocatedStorage", settings.storage)
-            .text("Status", "active")
-            .text("Port", settings.port)
-            .text("InstanceCreateTime", timestamp(i.created))
-            .text("MasterUsername", &settings.master)
-            .text("Engine", &settings.engine)
-            .text("EngineVersion", &settings.version)
-            .text("Encrypted", i.kms_key.is_some())
-            .text("StorageType", &settings.storage_type)
-            .maybe("KmsKeyId", i.kms_key.as_ref())
-            .text("BackupRetentionPeriod", settings.backup_retention)
-            .text("BackupTarget", "region");
-    });
-    Ok(x)
-}
-
-/// How many DB instances an account may have in a region unless it has asked for more
+/// How many DB instances, and how many clusters, an account may have in a region unless it has asked for more
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html>).
-const MOST_INSTANCES: usize = 40;
+const MOST: usize = 40;
 
 pub(super) fn account_attributes(call: Call<'_>) -> Result<Xml, AwsError> {
     let place = call.state.places.get(&call.place);
     let instances = place.iter().flat_map(|p| p.instances.values());
     let used = instances.filter(|i| i.timeline.state(call.now).is_some()).count();
+    let clusters = place.iter().flat_map(|p| p.clusters.values());
+    let clusters = clusters.filter(|c| c.timeline.state(call.now).is_some()).count();
+    let quotas = [("DBInstances", used), ("DBClusters", clusters)];
     let mut x = Xml::new();
-    x.list("AccountQuotas", "AccountQuota", [used], |x, used| {
-        x.text("AccountQuotaName", "DBInstances").text("Used", used).text("Max", MOST_INSTANCES);
+    x.list("AccountQuotas", "AccountQuota", quotas, |x, (name, used)| {
+        x.text("AccountQuotaName", name).text("Used", used).text("Max", MOST);
     });
     Ok(x)
 }
@@ -134,7 +93,11 @@ pub(super) fn events(call: Call<'_>) -> Result<Xml, AwsError> {
     let mut x = Xml::new();
     x.maybe("Marker", page.next);
     x.list("Events", "Event", page.items, |x, e| {
-        let kind = if e.source_type == "db-snapshot" { "snapshot" } else { "db" };
+        let kind = match e.source_type {
+            "db-snapshot" => "snapshot",
+            "db-cluster" => "cluster",
+            _ => "db",
+        };
         x.text("SourceIdentifier", &e.source)
             .text("SourceType", e.source_type)
             .text("Message", &e.message)
@@ -147,7 +110,7 @@ pub(super) fn events(call: Call<'_>) -> Result<Xml, AwsError> {
     Ok(x)
 }
 
-fn time(params: &Params, name: &str) -> Result<Option<DateTime<Utc>>, AwsError> {
+pub(super) fn time(params: &Params, name: &str) -> Result<Option<DateTime<Utc>>, AwsError> {
     let Some(text) = params.get(name) else { return Ok(None) };
     let read = DateTime::parse_from_rfc3339(text);
     read.map(|t| Some(t.to_utc())).map_err(|_| invalid(format!("Invalid value {text} for {name}.")))

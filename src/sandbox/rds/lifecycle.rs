@@ -3,11 +3,11 @@
 use super::ask::{check_identifier, combination, instance_not_found, invalid, snapshot_not_found};
 use super::groups::{parameter_group, subnet_group_vpc};
 use super::model::{
-    DEFAULT_SECURITY_GROUP, DbSnapshot, Instance, RdsEvent, Settings, default_option_group,
+    Content, DEFAULT_SECURITY_GROUP, Instance, RdsEvent, Settings, default_option_group,
     default_parameter_group, family,
 };
-use super::snapshots;
 use super::xml::View;
+use super::{engine_versions, snapshots};
 use crate::sandbox::services::Call;
 use crate::sandbox::state::{PlaceKey, State, Timeline};
 use crate::sandbox::wire::{AwsError, Params, Xml};
@@ -44,23 +44,45 @@ pub(super) fn restore(mut call: Call<'_>) -> Result<Xml, AwsError> {
             return Err(super::ask::key_not_accessible("source snapshot", key));
         }
     }
-    let settings = restored_settings(call.state, &call.place, params, &snapshot)?;
+    let origin = Origin {
+        settings: snapshot.settings,
+        kms_key: snapshot.kms_key,
+        content: snapshot.content,
+        announced: format!("Restored from snapshot {}", snapshot.id),
+    };
+    bring_back(call, id, origin)
+}
+
+/// What an instance is restored from.
+pub(super) struct Origin {
+    pub(super) settings: Settings,
+    pub(super) kms_key: Option<String>,
+    pub(super) content: Content,
+    /// The message of the event that tells the end of the restore.
+    pub(super) announced: String,
+}
+
+/// Makes the instance that a restore asks for.
+pub(super) fn bring_back(mut call: Call<'_>, id: String, origin: Origin) -> Result<Xml, AwsError> {
+    let params = call.params();
+    engine_versions::offered(&call, &origin.settings)?;
+    let settings = restored_settings(call.state, &call.place, params, &origin.settings)?;
     let tags = super::ask::tags(params)?;
-    let instance = Instance { tags, ..new_instance(&mut call, id, settings, &snapshot) };
-    announce(&mut call, &instance, &snapshot);
+    let instance = Instance { tags, ..new_instance(&mut call, id, settings, &origin) };
+    announce(&mut call, &instance, origin.announced);
     call.here().instances.insert(instance.id.clone(), instance.clone());
     Ok(one_instance(&call, &instance))
 }
 
-/// What the restored instance is like: as the snapshot, except for what the call says; and what neither says has the
+/// What the restored instance is like: as the original, except for what the call says; and what neither says has the
 /// defaults of the service, not those of the lost original.
 fn restored_settings(
     state: &State,
     place: &PlaceKey,
     params: &Params,
-    snapshot: &DbSnapshot,
+    original: &Settings,
 ) -> Result<Settings, AwsError> {
-    let (engine, version) = (&snapshot.settings.engine, &snapshot.settings.version);
+    let (engine, version) = (&original.engine, &original.version);
     let subnet_group = params.get("DBSubnetGroupName").unwrap_or("default").to_owned();
     let mut settings = Settings {
         subnet_group,
@@ -74,7 +96,9 @@ fn restored_settings(
         log_exports: Vec::new(),
         copy_tags_to_snapshot: false,
         publicly_accessible: false,
-        ..snapshot.settings.clone()
+        monitoring_interval: 0,
+        monitoring_role: None,
+        ..original.clone()
     };
     if let Some(zone) = params.get("AvailabilityZone") {
         if params.flag("MultiAZ") == Some(true) {
@@ -119,6 +143,9 @@ fn choose(
         settings.port = params.number(name)?.unwrap_or(settings.port);
     }
     settings.iops = params.number("Iops")?.or(settings.iops);
+    settings.storage_throughput =
+        params.number("StorageThroughput")?.or(settings.storage_throughput);
+    monitoring(params, settings)?;
     settings.backup_retention =
         params.number("BackupRetentionPeriod")?.unwrap_or(settings.backup_retention);
     if settings.backup_retention > 35 {
@@ -146,7 +173,27 @@ fn choose(
     Ok(())
 }
 
-fn check_network(state: &State, place: &PlaceKey, settings: &Settings) -> Result<(), AwsError> {
+/// Enhanced Monitoring needs a role: "If MonitoringInterval is set to a value other than 0, then you must also supply a
+/// MonitoringRoleArn value" (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html>).
+fn monitoring(params: &Params, settings: &mut Settings) -> Result<(), AwsError> {
+    settings.monitoring_interval =
+        params.number("MonitoringInterval")?.unwrap_or(settings.monitoring_interval);
+    if let Some(role) = params.get("MonitoringRoleArn") {
+        settings.monitoring_role = Some(role.to_owned());
+    }
+    if settings.monitoring_interval > 0 && settings.monitoring_role.is_none() {
+        return Err(combination(
+            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.",
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn check_network(
+    state: &State,
+    place: &PlaceKey,
+    settings: &Settings,
+) -> Result<(), AwsError> {
     let vpc = subnet_group_vpc(state, place, &settings.subnet_group)?;
     let spec = state.places.get(place).and_then(|p| p.spec.as_ref());
     for group in &settings.security_groups {
@@ -166,13 +213,8 @@ fn check_network(state: &State, place: &PlaceKey, settings: &Settings) -> Result
     Ok(())
 }
 
-fn new_instance(
-    call: &mut Call<'_>,
-    id: String,
-    settings: Settings,
-    snapshot: &DbSnapshot,
-) -> Instance {
-    let takes = snapshot.content.origin.restore_takes.0;
+fn new_instance(call: &mut Call<'_>, id: String, settings: Settings, origin: &Origin) -> Instance {
+    let takes = origin.content.origin.restore_takes.0;
     let begin = Timeline::begin(call.now, "creating");
     // The first automated backup is part of the time until the instance can be used.
     let timeline = match settings.backup_retention {
@@ -186,16 +228,19 @@ fn new_instance(
         timeline: call.marked(timeline, "incompatible-restore"),
         settings,
         pending: None,
-        kms_key: snapshot.kms_key.clone(),
+        kms_key: origin.kms_key.clone(),
         resource_id: format!("db-{}", call.state.fresh_digits("db", 26).to_uppercase()),
         endpoint_code: call.state.digits(&name, 12),
         tags: BTreeMap::new(),
-        content: snapshot.content.clone(),
+        replica_of: None,
+        promoted: None,
+        content: origin.content.clone(),
+        member: None,
     }
 }
 
 /// What follows from a restore in time: events, and the first automated snapshot.
-fn announce(call: &mut Call<'_>, instance: &Instance, snapshot: &DbSnapshot) {
+fn announce(call: &mut Call<'_>, instance: &Instance, announced: String) {
     let event = |date, category, message: String| RdsEvent {
         date,
         source_type: "db-instance",
@@ -204,8 +249,7 @@ fn announce(call: &mut Call<'_>, instance: &Instance, snapshot: &DbSnapshot) {
         message,
     };
     if let Some(date) = instance.timeline.enters("available") {
-        let message = format!("Restored from snapshot {}", snapshot.id);
-        call.here().rds_events.push(event(date, "restoration", message));
+        call.here().rds_events.push(event(date, "restoration", announced));
     }
     let (Some(begun), Some(done)) =
         (instance.timeline.enters("backing-up"), instance.timeline.enters("available"))
@@ -223,21 +267,21 @@ fn announce(call: &mut Call<'_>, instance: &Instance, snapshot: &DbSnapshot) {
     call.here().db_snapshots.insert(first.id.clone(), first);
 }
 
-fn one_instance(call: &Call<'_>, instance: &Instance) -> Xml {
+pub(super) fn one_instance(call: &Call<'_>, instance: &Instance) -> Xml {
     let view = View { state: call.state, place: &call.place, now: call.now };
     let mut x = Xml::new();
     x.nest("DBInstance", |x| view.instance(x, instance));
     x
 }
 
-fn existing(call: &mut Call<'_>) -> Result<Instance, AwsError> {
+pub(super) fn existing(call: &mut Call<'_>) -> Result<Instance, AwsError> {
     let id = call.params().need("DBInstanceIdentifier")?.to_lowercase();
     let now = call.now;
     let found = call.here().instances.get(&id).filter(|i| i.timeline.state(now).is_some());
     found.cloned().ok_or_else(|| instance_not_found(&id))
 }
 
-fn wrong_state(what: impl Into<String>) -> AwsError {
+pub(super) fn wrong_state(what: impl Into<String>) -> AwsError {
     AwsError::new(400, "InvalidDBInstanceState", what)
 }
 
@@ -306,7 +350,12 @@ pub(super) fn delete(mut call: Call<'_>) -> Result<Xml, AwsError> {
         let what = "Cannot delete protected DB Instance, please disable deletion protection and try again.";
         return Err(combination(what));
     }
-    let skip = params.flag("SkipFinalSnapshot") == Some(true);
+    if instance.member.is_some() && params.get("FinalDBSnapshotIdentifier").is_some() {
+        let what =
+            "FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance.";
+        return Err(combination(what));
+    }
+    let skip = params.flag("SkipFinalSnapshot") == Some(true) || instance.member.is_some();
     let mut takes = DELETE_TAKES;
     match params.get("FinalDBSnapshotIdentifier") {
         None if !skip => {
@@ -336,6 +385,7 @@ pub(super) fn delete(mut call: Call<'_>) -> Result<Xml, AwsError> {
     let now = call.now;
     let resource = instance.resource_id.clone();
     let keep_backups = params.flag("DeleteAutomatedBackups") == Some(false);
+    call.state.instance_deleted(&call.place, &instance, keep_backups, now);
     let here = call.here();
     here.rds_events.retain(|e| e.source != id || e.date <= now);
     here.db_snapshots.retain(|_, s| s.resource_id != resource || s.timeline.state(now).is_some());

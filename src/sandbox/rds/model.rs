@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) storage: u32,
     pub(crate) storage_type: String,
     pub(crate) iops: Option<u32>,
+    /// MiB a second.
+    pub(crate) storage_throughput: Option<u32>,
     pub(crate) multi_az: bool,
     pub(crate) port: u16,
     pub(crate) database: Option<String>,
@@ -44,6 +46,9 @@ pub(crate) struct Settings {
     pub(crate) publicly_accessible: bool,
     pub(crate) auto_minor_version_upgrade: bool,
     pub(crate) certificate: String,
+    /// The seconds between two looks of Enhanced Monitoring; 0 when it is off.
+    pub(crate) monitoring_interval: u32,
+    pub(crate) monitoring_role: Option<String>,
 }
 
 impl Settings {
@@ -63,6 +68,7 @@ impl Settings {
             storage: database.storage,
             storage_type: database.storage_type.clone(),
             iops: database.iops,
+            storage_throughput: database.storage_throughput,
             multi_az: database.multi_az,
             port: database.port,
             database: database.database.clone(),
@@ -75,12 +81,15 @@ impl Settings {
             option_group: default_option_group(&database.engine, &database.version),
             backup_retention: database.backup_retention,
             deletion_protection: database.deletion_protection,
-            iam_authentication: false,
-            log_exports: Vec::new(),
+            iam_authentication: database.iam_auth,
+            log_exports: database.log_exports.clone(),
             copy_tags_to_snapshot: false,
             publicly_accessible: false,
             auto_minor_version_upgrade: true,
-            certificate: "rds-ca-rsa2048-g1".to_owned(),
+            certificate: database.ca.clone(),
+            monitoring_interval: database.monitoring_interval,
+            monitoring_role: (database.monitoring_interval > 0)
+                .then(|| format!("arn:aws:iam::{}:role/rds-monitoring", place.account)),
         }
     }
 }
@@ -96,7 +105,9 @@ pub(crate) fn family(engine: &str, version: &str) -> String {
     let parts: Vec<&str> = version.split('.').collect();
     match (engine, &parts[..]) {
         ("postgres" | "aurora-postgresql", [major, ..]) => format!("{engine}{major}"),
-        ("mysql" | "mariadb", [major, minor, ..]) => format!("{engine}{major}.{minor}"),
+        ("mysql" | "mariadb" | "aurora-mysql", [major, minor, ..]) => {
+            format!("{engine}{major}.{minor}")
+        }
         (_, [major, ..]) if engine.starts_with("oracle") => format!("{engine}-{major}"),
         (_, [major, ..]) if engine.starts_with("sqlserver") => format!("{engine}-{major}.0"),
         _ => format!("{engine}{version}"),
@@ -110,7 +121,9 @@ pub(crate) fn default_parameter_group(engine: &str, version: &str) -> String {
 pub(crate) fn default_option_group(engine: &str, version: &str) -> String {
     let parts: Vec<&str> = version.split('.').collect();
     match (engine, &parts[..]) {
-        ("mysql" | "mariadb", [major, minor, ..]) => format!("default:{engine}-{major}-{minor}"),
+        ("mysql" | "mariadb" | "aurora-mysql", [major, minor, ..]) => {
+            format!("default:{engine}-{major}-{minor}")
+        }
         (_, [major, ..]) => format!("default:{engine}-{major}"),
         _ => format!("default:{engine}"),
     }
@@ -130,10 +143,30 @@ pub(crate) struct Instance {
     /// The twelve digits in the host name of its endpoint.
     pub(crate) endpoint_code: String,
     pub(crate) tags: BTreeMap<String, String>,
+    /// The instance that it is a read replica of: its identifier, in another region its ARN.
+    pub(crate) replica_of: Option<String>,
+    /// When its promotion is done: it is a replica no more.
+    pub(crate) promoted: Option<DateTime<Utc>>,
     pub(crate) content: Content,
+    /// Of which cluster it is a member. Its data is the cluster's.
+    pub(crate) member: Option<Membership>,
+}
+
+/// An instance's place in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Membership {
+    pub(crate) cluster: String,
+    pub(crate) tier: u32,
 }
 
 impl Instance {
+    /// A replica receives nothing any more: it holds what had come until then.
+    pub(crate) fn cut_off(&mut self, lag: std::time::Duration, now: DateTime<Utc>) {
+        let behind = chrono::TimeDelta::from_std(lag).unwrap_or_default();
+        let until = now - behind;
+        self.content.as_of = Some(self.content.as_of.map_or(until, |as_of| as_of.min(until)));
+    }
+
     /// The host name of the endpoint.
     pub(crate) fn host(&self, region: &str) -> String {
         format!("{}.{}.{region}.rds.sandbox.invalid", self.id, self.endpoint_code)
@@ -144,7 +177,7 @@ impl Instance {
 #[derive(Clone, Debug)]
 pub(crate) struct DbSnapshot {
     pub(crate) id: String,
-    /// `automated` or `manual`.
+    /// `automated`, `manual` or `awsbackup`.
     pub(crate) kind: &'static str,
     pub(crate) instance: String,
     pub(crate) resource_id: String,
@@ -179,7 +212,7 @@ impl DbSnapshot {
 #[derive(Clone, Debug)]
 pub(crate) struct RdsEvent {
     pub(crate) date: DateTime<Utc>,
-    /// `db-instance` or `db-snapshot`.
+    /// `db-instance`, `db-cluster` or `db-snapshot`.
     pub(crate) source_type: &'static str,
     pub(crate) source: String,
     pub(crate) category: &'static str,

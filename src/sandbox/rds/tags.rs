@@ -1,6 +1,7 @@
-//! Tags of instances and snapshots.
+//! Tags of instances, clusters and their snapshots.
 
 use super::ask::{instance_not_found, invalid, snapshot_not_found, tags};
+use super::aurora::{cluster_not_found, cluster_snapshot_not_found};
 use super::xml::tag_list;
 use crate::sandbox::services::Call;
 use crate::sandbox::wire::{AwsError, Xml};
@@ -18,6 +19,15 @@ fn tags_of<'a>(call: &'a mut Call<'_>) -> Result<&'a mut BTreeMap<String, String
     if let Some(id) = resource.strip_prefix("db:") {
         let found = here.instances.get_mut(id).filter(|i| i.timeline.state(now).is_some());
         return found.map(|i| &mut i.tags).ok_or_else(|| instance_not_found(id));
+    }
+    if let Some(id) = resource.strip_prefix("cluster:") {
+        let found = here.clusters.get_mut(id).filter(|c| c.timeline.state(now).is_some());
+        return found.map(|c| &mut c.tags).ok_or_else(|| cluster_not_found(id));
+    }
+    if let Some(id) = resource.strip_prefix("cluster-snapshot:") {
+        let found = here.cluster_snapshots.get_mut(id);
+        let found = found.filter(|s| s.timeline.state(now).is_some());
+        return found.map(|s| &mut s.tags).ok_or_else(|| cluster_snapshot_not_found(id));
     }
     if let Some(id) = resource.strip_prefix("snapshot:") {
         let found = here.db_snapshots.get_mut(id).filter(|s| s.timeline.state(now).is_some());

@@ -31,7 +31,10 @@ impl View<'_> {
             .text("DBInstanceStatus", status)
             .text("MasterUsername", &settings.master)
             .maybe("DBName", settings.database.as_ref());
-        if !matches!(status, "creating" | "incompatible-restore") {
+        if let Some(member) = &instance.member {
+            x.text("DBClusterIdentifier", &member.cluster).text("PromotionTier", member.tier);
+        }
+        if !matches!(status, "creating" | "incompatible-restore" | "incompatible-network") {
             x.nest("Endpoint", |x| {
                 x.text("Address", instance.host(&self.place.region)).text("Port", settings.port);
             });
@@ -43,6 +46,7 @@ impl View<'_> {
         self.attachments(x, settings);
         x.text("PreferredMaintenanceWindow", "sun:18:00-sun:18:30");
         pending(x, instance);
+        x.maybe("ReadReplicaSourceDBInstanceIdentifier", instance.replica_of.as_ref());
         if let Some(time) = self.latest_restorable(instance) {
             x.text("LatestRestorableTime", timestamp(time));
         }
@@ -72,7 +76,8 @@ impl View<'_> {
             .text("EngineVersion", &settings.version)
             .text("AutoMinorVersionUpgrade", settings.auto_minor_version_upgrade)
             .text("LicenseModel", license(&settings.engine))
-            .maybe("Iops", settings.iops);
+            .maybe("Iops", settings.iops)
+            .maybe("StorageThroughput", settings.storage_throughput);
         let group = [&settings.option_group];
         x.list("OptionGroupMemberships", "OptionGroupMembership", group, |x, group| {
             x.text("OptionGroupName", group).text("Status", "in-sync");
@@ -81,7 +86,8 @@ impl View<'_> {
             .text("StorageType", &settings.storage_type)
             .text("CACertificateIdentifier", &settings.certificate)
             .text("CopyTagsToSnapshot", settings.copy_tags_to_snapshot)
-            .text("MonitoringInterval", 0)
+            .text("MonitoringInterval", settings.monitoring_interval)
+            .maybe("MonitoringRoleArn", settings.monitoring_role.as_ref())
             .text("IAMDatabaseAuthenticationEnabled", settings.iam_authentication)
             .text("PerformanceInsightsEnabled", false)
             .text("DeletionProtection", settings.deletion_protection);
@@ -150,6 +156,7 @@ impl View<'_> {
             .text("LicenseModel", license(&settings.engine))
             .text("SnapshotType", snapshot.kind)
             .maybe("Iops", settings.iops)
+            .maybe("StorageThroughput", settings.storage_throughput)
             .text("OptionGroupName", &settings.option_group)
             .text("PercentProgress", snapshot.timeline.percent(self.now))
             .maybe("SourceRegion", source_region)
@@ -210,7 +217,7 @@ fn changed<'a, T: PartialEq>(now: &T, next: &'a T) -> Option<&'a T> {
 /// The licence model of an engine.
 pub(super) fn license(engine: &str) -> &'static str {
     match engine {
-        "postgres" => "postgresql-license",
+        "postgres" | "aurora-postgresql" => "postgresql-license",
         "mysql" | "mariadb" => "general-public-license",
         _ => "license-included",
     }

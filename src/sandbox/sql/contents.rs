@@ -153,6 +153,9 @@ pub(crate) fn try_out(
             damages.push((at(&["schedule", "copies", "damage"]), &copies.damage));
         }
     }
+    if let Some(backups) = &database.replicated_backups {
+        damages.push((at(&["replicated_backups", "damage"]), &backups.damage));
+    }
     for (index, snapshot) in database.snapshots.iter().enumerate() {
         damages.push((at(&["snapshots", &index.to_string(), "damage"]), &snapshot.damage));
     }

@@ -153,13 +153,14 @@ impl State {
     fn log_in(&self, login: &DatabaseLogin, now: DateTime<Utc>) -> Result<Instance, QueryRefused> {
         let (place, instance) = self
             .at_host(&login.host)
+            .or_else(|| self.behind_endpoint(&login.host, now))
             .ok_or_else(|| QueryRefused::UnknownHost(login.host.clone()))?;
         if self.lost.contains_key(place) {
             return Err(QueryRefused::TimedOut(login.host.clone()));
         }
         match instance.timeline.state(now) {
             Some("available" | "backing-up" | "modifying") => {}
-            None | Some("creating" | "incompatible-restore") => {
+            None | Some("creating" | "incompatible-restore" | "incompatible-network") => {
                 return Err(QueryRefused::UnknownHost(login.host.clone()));
             }
             Some(state) => {
@@ -182,7 +183,7 @@ impl State {
             let what = format!("database {:?} does not exist", login.database);
             return Err(QueryRefused::Sql(what));
         }
-        Ok(instance.clone())
+        Ok(self.with_storage(place, instance))
     }
 
     /// What the parameter group of an instance sets.

@@ -1,10 +1,12 @@
 //! The sandbox as the real SDK clients see it.
 
+mod aurora;
 mod ec2;
 mod faults;
 mod other_services;
 mod rds;
 mod rds_errors;
+mod rds_point_in_time;
 mod requests;
 mod sql;
 

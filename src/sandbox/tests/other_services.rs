@@ -123,6 +123,6 @@ async fn strangers_and_the_caller_himself_have_nothing() {
     assert_eq!(code(stranger), "InvalidClientTokenId");
     let caller = rig.rds(("000000000000", PRIMARY.1)).describe_db_instances().send().await;
     assert_eq!(code(caller), "AccessDenied");
-    let unknown = rig.rds(PRIMARY).describe_db_clusters().send().await;
+    let unknown = rig.rds(PRIMARY).describe_db_proxies().send().await;
     assert_eq!(code(unknown), "InvalidAction");
 }

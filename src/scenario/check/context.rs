@@ -1,10 +1,11 @@
 use crate::action::{ActionEntry, Phase, Registry};
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::expression::{ExpressionError, Template};
-use crate::scenario::model::InputKind;
+use crate::scenario::model::{DisasterKind, InputKind, Site};
 use crate::scenario::source::{Entry, Kind, Node, Source};
 use crate::time::HumanDuration;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// A text and where it stands.
@@ -119,8 +120,45 @@ impl<'a> Context<'a> {
         words(self.root.get("disaster").and_then(|disaster| disaster.get("lost")))
     }
 
+    /// True for a lost site, and for another name of its place, see [`Site::is_lost_with`].
     pub(super) fn is_lost(&self, site: &str) -> bool {
-        self.lost().iter().any(|lost| lost.text == site)
+        let kind = self.root.get("disaster").and_then(|disaster| disaster.get("kind"));
+        let kind = if kind.and_then(Node::text) == Some("region_loss") {
+            DisasterKind::RegionLoss
+        } else {
+            DisasterKind::Deletion
+        };
+        let place = |name: &str| {
+            let node = self.site(name)?;
+            let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
+            Some(Site { account: text("account"), region: text("region")?, role: None })
+        };
+        let here = place(site);
+        let goes_too = |lost: &str| {
+            let there = place(lost).zip(here.as_ref());
+            there.is_some_and(|(lost, here)| lost.is_lost_with(here, kind))
+        };
+        self.lost().iter().any(|lost| lost.text == site || goes_too(lost.text))
+    }
+
+    /// Steps and everything that they wait for, directly or through others: by `needs` and by references that must have a value.
+    pub(super) fn upstream(&self, of: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
+        let (mut all, mut open) = (BTreeSet::new(), of.into_iter().collect::<Vec<_>>());
+        while let Some(index) = open.pop() {
+            let Some(view) = self.steps.get(index).filter(|_| all.insert(index)) else { continue };
+            let needs = view.needs.iter().map(|need| need.text.to_owned());
+            let places = self.places.iter().filter(|place| place.step == index);
+            let references = places.filter_map(|place| place.template.as_ref().ok());
+            // What a step can do without may be skipped.
+            let references = references
+                .flat_map(Template::references)
+                .filter(|reference| !reference.may_be_missing);
+            let references = references.filter_map(|reference| reference.step().map(str::to_owned));
+            for id in needs.chain(references) {
+                open.extend(self.step(&id).map(|(index, _)| index));
+            }
+        }
+        all
     }
 
     fn section(&self, name: &str) -> &'a [Entry] {

@@ -13,6 +13,16 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     for site in &lost {
         check_named_site(context, site.text, &site.span, "RD603", found);
     }
+    let disaster = context.root.entry("disaster");
+    let kind = disaster.and_then(|disaster| disaster.value.get("kind")).and_then(Node::text);
+    let named = disaster.and_then(|disaster| disaster.value.get("lost"));
+    let none = named.is_none_or(|node| matches!(&node.kind, Kind::List(items) if items.is_empty()));
+    if let Some(disaster) = disaster.filter(|_| kind == Some("region_loss") && none) {
+        let message =
+            "a region is lost, and no site is: nothing would be refused after the disaster";
+        let diagnostic = context.at("RD610", disaster.key_span.clone(), message);
+        found.push(diagnostic.help("name the sites in it: lost: [primary]"));
+    }
     let sites = context.sites();
     if !sites.is_empty()
         && sites.iter().all(|entry| context.is_lost(&entry.key))
@@ -92,22 +102,7 @@ fn check_external(context: &Context<'_>, guard: Option<&Node>, found: &mut Vec<D
 
 /// True when a second person's approval is among everything that the step waits for.
 fn is_approved(context: &Context<'_>, step: usize) -> bool {
-    let (mut seen, mut open) = (BTreeSet::new(), vec![step]);
-    while let Some(index) = open.pop() {
-        let Some(view) = context.steps.get(index).filter(|_| seen.insert(index)) else { continue };
-        if asks_a_second_person(view) {
-            return true;
-        }
-        let needs = view.needs.iter().map(|need| need.text.to_owned());
-        let places = context.places.iter().filter(|place| place.step == index);
-        let references = places.filter_map(|place| place.template.as_ref().ok());
-        let references = references.flat_map(Template::references);
-        let references = references.filter_map(|reference| reference.step().map(str::to_owned));
-        for id in needs.chain(references) {
-            open.extend(context.step(&id).map(|(index, _)| index));
-        }
-    }
-    false
+    context.upstream([step]).iter().any(|index| asks_a_second_person(&context.steps[*index]))
 }
 
 fn asks_a_second_person(step: &StepView<'_>) -> bool {

@@ -7,6 +7,7 @@
 mod context;
 mod expectations;
 mod guard;
+mod inputs;
 mod needs;
 mod objectives;
 mod references;
@@ -25,7 +26,6 @@ use super::diagnostic::Diagnostic;
 use super::model::Scenario;
 use super::source::{Kind, Node, Source};
 use crate::action::Registry;
-use crate::error::{Error, Result};
 use crate::limits;
 use context::Context;
 use serde::Deserialize;
@@ -54,18 +54,23 @@ impl Loaded {
     }
 }
 
-/// Reads and checks a file.
-///
-/// # Errors
-/// When the file cannot be read at all. What is wrong with its contents stands in [`Loaded::diagnostics`].
-pub fn load(path: &Path, registry: &Registry) -> Result<Loaded> {
+/// Reads and checks a file. That it cannot be read is found like everything else, so that one file does not hide others.
+pub fn load(path: &Path, registry: &Registry) -> Loaded {
     let shown = path.display().to_string();
     // One byte more is enough to see that it is too large: that is a finding with a code and a place.
-    let bytes = limits::read_file(path, limits::FILE_BYTES)
-        .map_err(|error| Error::bad_input(format!("{shown} cannot be read: {error}")))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::bad_input(format!("{shown} is not UTF-8 text")))?;
-    Ok(load_text(Source::new(shown, text), registry))
+    let read = limits::read_file(path, limits::FILE_BYTES);
+    let read = read.map_err(|error| format!("{shown} cannot be read: {error}")).and_then(|bytes| {
+        String::from_utf8(bytes)
+            .map_err(|_| format!("{shown} cannot be read: it is not UTF-8 text"))
+    });
+    match read {
+        Ok(text) => load_text(Source::new(shown, text), registry),
+        Err(why) => {
+            let source = Source::new(shown, String::new());
+            let diagnostics = vec![Diagnostic::new("RD012", &source, 0..0, why)];
+            Loaded { source, scenario: None, diagnostics }
+        }
+    }
 }
 
 /// Checks a text.
@@ -93,6 +98,7 @@ pub fn load_text(source: Source, registry: &Registry) -> Loaded {
     references::check(&context, &mut diagnostics);
     needs::check(&context, &mut diagnostics);
     values::check(&context, &mut diagnostics);
+    inputs::check(&context, &mut diagnostics);
     expectations::check(&context, &mut diagnostics);
     objectives::check(&context, &mut diagnostics);
     guard::check(&context, &mut diagnostics);

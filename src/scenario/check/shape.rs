@@ -12,16 +12,29 @@ use std::ops::Range;
 
 /// Checks a document against the schema of the language: all errors, in the language of the scenario.
 pub(super) fn check(source: &Source, root: &Node, registry: &Registry) -> Vec<Diagnostic> {
-    let schema = language(registry);
-    let validator = match validator(&schema) {
+    let language = registry.derived(Language::of);
+    let validator = match &language.validator {
         Ok(validator) => validator,
-        Err(why) => return vec![Diagnostic::new("RD011", source, 0..0, why)],
+        Err(why) => return vec![Diagnostic::new("RD011", source, 0..0, why.clone())],
     };
     let json = root.to_value();
-    let shape = Shape { source, root, json: &json, schema: &schema };
+    let shape = Shape { source, root, json: &json, schema: &language.schema };
     let all = validator.iter_errors(&json).flat_map(|error| shape.describe(&error));
     // One more than is shown, so that it is seen that there are more.
     all.take(limits::SCENARIO_ERRORS + 1).collect()
+}
+
+/// The schema of the language with all actions, ready to check with.
+struct Language {
+    schema: Value,
+    validator: Result<Validator, String>,
+}
+
+impl Language {
+    fn of(registry: &Registry) -> Self {
+        let schema = language(registry);
+        Self { validator: validator(&schema), schema }
+    }
 }
 
 /// A validator that knows our units.
@@ -158,6 +171,10 @@ impl Shape<'_> {
             diagnostic.expected = words.expected;
         }
         diagnostic.help = words.help;
+        if pointer == "/redrill" {
+            let help = "this program reads version 1 of the language: write redrill: 1, or take a newer program";
+            diagnostic.help = Some(help.to_owned());
+        }
         diagnostic
     }
 

@@ -14,6 +14,7 @@ use crate::time::HumanDuration;
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The modes of a scenario.
 pub(super) const MODES: [&str; 2] = ["drill", "recovery"];
@@ -240,7 +241,23 @@ fn check_when(
 
 /// Checks the inputs of actions after variables and inputs have been put in.
 pub(crate) struct Validators {
-    by_action: BTreeMap<String, Validator>,
+    by_action: BTreeMap<String, Arc<Validator>>,
+}
+
+/// The validators of inputs that were needed so far.
+#[derive(Default)]
+struct Known(Mutex<BTreeMap<String, Arc<Validator>>>);
+
+impl Known {
+    fn validator(&self, entry: &ActionEntry) -> Option<Arc<Validator>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(validator) = known.get(entry.facts.name) {
+            return Some(validator.clone());
+        }
+        let made = Arc::new(validator(&written_input(entry)).ok()?);
+        known.insert(entry.facts.name.to_owned(), made.clone());
+        Some(made)
+    }
 }
 
 /// A value that does not fit.
@@ -256,9 +273,10 @@ pub(crate) struct Problem {
 impl Validators {
     /// For some actions of a registry.
     pub(crate) fn of(registry: &Registry, actions: impl IntoIterator<Item = String>) -> Self {
+        let known = registry.derived(|_| Known::default());
         let build = |name: String| {
-            let entry: &ActionEntry = registry.get(&name)?;
-            Some((name, validator(&written_input(entry)).ok()?))
+            let validator = known.validator(registry.get(&name)?)?;
+            Some((name, validator))
         };
         Self { by_action: actions.into_iter().filter_map(build).collect() }
     }

@@ -42,7 +42,7 @@ pub const HELPERS: &[HelperFacts] = &[
     HelperFacts {
         name: "default",
         usage: "{{default steps.config.port 5432}}",
-        about: "The first value, or the second when the first is missing: its step was left out, or gave nothing.",
+        about: "The first value, or the second when the first is missing: its step was skipped (`when:`), or gave nothing.",
         gives: None,
         takes: (2, 2),
         apply: |values| {

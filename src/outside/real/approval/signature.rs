@@ -1,6 +1,6 @@
 //! Signed answers: SSH signatures, made and verified by OpenSSH itself, whose rules for allowed signers people know.
 
-use super::Request;
+use super::request::Request;
 use crate::journal::ApprovalProof;
 use crate::outside::real::command;
 use crate::outside::{CommandRequest, OutsideError};
@@ -27,6 +27,8 @@ pub(super) struct Signer {
 pub(super) enum Unverified {
     /// It is not signed by somebody who may answer. Another answer may be.
     Invalid(String),
+    /// Nobody can tell now, and perhaps in a while: STS does not answer.
+    NotNow(String),
     /// Nobody can tell: no OpenSSH, no file of allowed signers.
     Unknown(OutsideError),
 }
@@ -118,6 +120,7 @@ async fn ssh_keygen(
         stdin,
         timeout: Duration::from_secs(30),
         output_limit: 16 * 1024,
+        hold: None,
     };
     let reply = command::run(&command).await.map_err(Unverified::Unknown)?;
     Ok((reply.status == Some(0), format!("{}{}", reply.stdout, reply.stderr)))

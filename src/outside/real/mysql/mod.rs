@@ -175,8 +175,9 @@ const READING: [&str; 10] = [
     "SELECT", "WITH", "TABLE", "VALUES", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "CHECK", "CHECKSUM",
 ];
 
-/// Whether the first word, behind comments and parentheses, is one of those.
-fn reads(sql: &str) -> bool {
+/// Whether a statement only reads, as far as its beginning tells: the first word, behind comments and parentheses. Others are
+/// not sent to MySQL and MariaDB.
+pub fn reads(sql: &str) -> bool {
     let mut rest = sql;
     loop {
         rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '(');

@@ -1,4 +1,11 @@
+mod with_aws;
+
 use super::*;
+use crate::ids::{RunId, StepId};
+use crate::journal::{ApprovalProof, ApproverIdentity};
+use crate::limits;
+use crate::outside::is_same_person;
+use std::fs;
 use std::future::Future;
 
 fn request(minutes: u64) -> ApprovalRequest {
@@ -6,6 +13,7 @@ fn request(minutes: u64) -> ApprovalRequest {
         run: RunId::new("orders-0001-abcdef"),
         plan: Digest::of(b"plan"),
         signed_by: None,
+        identified_by: None,
         not: None,
         step: StepId::new("cut-over"),
         text: "Cut over?".to_owned(),
@@ -14,7 +22,8 @@ fn request(minutes: u64) -> ApprovalRequest {
 }
 
 fn approval(approved: bool, by: &str) -> Approval {
-    Approval { approved, by: by.into(), identified_by: "test".into(), comment: None, proof: None }
+    let identified_by = "test".into();
+    Approval { approved, by: by.into(), identified_by, comment: None, proof: None, identity: None }
 }
 
 /// Asks, while `meanwhile` happens beside it.
@@ -26,7 +35,29 @@ async fn asked_while<T>(
 ) -> (Result<Approval, OutsideError>, T) {
     let terminal = Terminal::scripted(lines);
     let request = request(30);
-    tokio::join!(ask(folder, clock, &terminal, &request), meanwhile)
+    tokio::join!(asked(folder, clock, &terminal, &request), meanwhile)
+}
+
+/// An answer that nothing proves.
+fn given(
+    path: &Path,
+    step: &StepId,
+    approval: Approval,
+    now: DateTime<Utc>,
+) -> crate::error::Result<()> {
+    answer::answer_at(path, step, Answered { approval, signed: None }, now)
+}
+
+/// Asks as a run that has no AWS.
+async fn asked(
+    folder: &Path,
+    clock: &Clock,
+    terminal: &Terminal,
+    request: &ApprovalRequest,
+) -> Result<Approval, OutsideError> {
+    let secrets = Secrets::default();
+    ask(&Place { run_dir: folder, clock, terminal, identity: None, secrets: &secrets }, request)
+        .await
 }
 
 fn clock() -> Clock {
@@ -37,12 +68,12 @@ fn clock() -> Clock {
 async fn another_terminal_can_answer_once() {
     let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
     let path = folder.path();
-    let early = answer_at(path, &step, approval(true, "early"), clock.now()).unwrap_err();
+    let early = given(path, &step, approval(true, "early"), clock.now()).unwrap_err();
     assert!(early.to_string().contains("asks for no approval"));
     let (answer, ()) = asked_while(path, &clock, None, async {
         clock.sleep(Duration::from_secs(60)).await;
-        answer_at(path, &step, approval(false, "anna"), clock.now()).unwrap();
-        let second = answer_at(path, &step, approval(true, "bert"), clock.now()).unwrap_err();
+        given(path, &step, approval(false, "anna"), clock.now()).unwrap();
+        let second = given(path, &step, approval(true, "bert"), clock.now()).unwrap_err();
         assert!(second.to_string().contains("rejected already, by anna"), "{second}");
     })
     .await;
@@ -56,14 +87,15 @@ async fn an_answer_to_an_earlier_question_does_not_stand_in_the_way() {
     let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
     let path = folder.path();
     let leave_old_answer = || {
-        let old = Response { request: Digest::of(b"old"), at: clock.now(), approval: None };
+        let old =
+            Response { request: Digest::of(b"old"), at: clock.now(), approval: None, signed: None };
         let content = serde_json::to_vec(&old).unwrap();
         fs::write(path.join("approvals").join("cut-over.answer.json"), content).unwrap();
     };
     let (answer, ()) = asked_while(path, &clock, None, async {
         clock.sleep(Duration::from_secs(60)).await;
         leave_old_answer();
-        answer_at(path, &step, approval(true, "anna"), clock.now()).unwrap();
+        given(path, &step, approval(true, "anna"), clock.now()).unwrap();
     })
     .await;
     assert_eq!(answer.unwrap(), approval(true, "anna"));
@@ -82,11 +114,11 @@ async fn after_the_deadline_nobody_can_answer() {
     let (answer, ()) = asked_while(folder.path(), &clock, None, async {}).await;
     assert_eq!(answer, Err(OutsideError::NoAnswer));
     assert!(clock.elapsed() >= Duration::from_secs(1800));
-    let late = answer_at(folder.path(), &step, approval(true, "late"), clock.now()).unwrap_err();
+    let late = given(folder.path(), &step, approval(true, "late"), clock.now()).unwrap_err();
     assert!(late.to_string().contains("until"), "{late}");
     // Even with a clock that is behind: the run has taken the place of the answer.
     let early_clock = "2026-11-22T00:00:01Z".parse().unwrap();
-    assert!(answer_at(folder.path(), &step, approval(true, "late"), early_clock).is_err());
+    assert!(given(folder.path(), &step, approval(true, "late"), early_clock).is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,11 +129,11 @@ async fn a_resumed_run_finds_the_answer_that_came_meanwhile() {
     // The first process dies while it waits.
     let first = tokio::time::timeout(
         Duration::from_secs(5),
-        ask(folder.path(), &clock, &terminal, &request),
+        asked(folder.path(), &clock, &terminal, &request),
     );
     assert!(first.await.is_err());
-    answer_at(folder.path(), &step, approval(true, "anna"), clock.now()).unwrap();
-    let second = ask(folder.path(), &clock, &terminal, &request).await.unwrap();
+    given(folder.path(), &step, approval(true, "anna"), clock.now()).unwrap();
+    let second = asked(folder.path(), &clock, &terminal, &request).await.unwrap();
     assert_eq!(second.by, "anna");
 }
 
@@ -111,13 +143,13 @@ async fn an_old_answer_does_not_count_for_a_new_question() {
     let terminal = Terminal::scripted(None);
     let (answer, ()) = asked_while(folder.path(), &clock, None, async {
         clock.sleep(Duration::from_secs(1)).await;
-        answer_at(folder.path(), &step, approval(true, "anna"), clock.now()).unwrap();
+        given(folder.path(), &step, approval(true, "anna"), clock.now()).unwrap();
     })
     .await;
     assert!(answer.unwrap().approved);
     let mut other = request(30);
     other.text = "Delete the old database?".to_owned();
-    let unanswered = ask(folder.path(), &clock, &terminal, &other).await;
+    let unanswered = asked(folder.path(), &clock, &terminal, &other).await;
     assert_eq!(unanswered, Err(OutsideError::NoAnswer));
 }
 
@@ -155,7 +187,9 @@ fn a_signature_is_for_its_own_run_plan_question_decision_and_comment_only() {
         text: "Cut over?".to_owned(),
         deadline: "2026-11-22T00:30:00Z".parse().unwrap(),
         signed_by: Some("signers".to_owned()),
+        identified_by: None,
         not: None,
+        run_by: None,
     };
     let proof = ApprovalProof {
         statement: signature::statement(&asked, true, Some("looked at it")),
@@ -192,6 +226,6 @@ fn an_answer_above_the_limit_is_not_read() {
     let path = folder.path().join("answer.json");
     let bytes = usize::try_from(limits::APPROVAL_BYTES).unwrap() + 1;
     fs::write(&path, " ".repeat(bytes)).unwrap();
-    let error = read::<Response>(&path).unwrap_err();
+    let error = files::read::<Response>(&path).unwrap_err();
     assert!(error.to_string().contains("larger than 64 KiB"), "{error}");
 }

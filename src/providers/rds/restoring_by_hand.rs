@@ -1,5 +1,6 @@
 use super::fidelity::{READY, UNDER_WAY};
 use crate::action::{ByHand, HandInput};
+use crate::time::HumanDuration;
 use serde_json::Value;
 
 /// The fields that are read at the end, in the order in which the shell reads them.
@@ -21,10 +22,54 @@ const OUTPUTS: [&str; 10] = [
 ];
 
 /// How a person restores the snapshot with the AWS CLI.
-pub(super) fn by_hand(input: &HandInput) -> ByHand {
+pub(super) fn of_snapshot(input: &HandInput) -> ByHand {
+    let mut words = vec![
+        format!("aws rds restore-db-instance-from-db-snapshot --region {}", input.region()),
+        format!("--db-instance-identifier \"${}\"", input.sets("id")),
+    ];
+    words.extend(input.word("snapshot").map(|word| format!("--db-snapshot-identifier {word}")));
+    by_hand(input, words)
+}
+
+/// How a person restores to a point in time with the AWS CLI.
+pub(super) fn to_a_time(input: &HandInput) -> ByHand {
+    let mut words = vec![
+        format!("aws rds restore-db-instance-to-point-in-time --region {}", input.region()),
+        format!("--target-db-instance-identifier \"${}\"", input.sets("id")),
+    ];
+    words.extend(
+        input.word("instance").map(|word| format!("--source-db-instance-identifier {word}")),
+    );
+    words.extend(input.word("backup").map(|word| {
+        let (arn, id) = ("--source-db-instance-automated-backups-arn", "--source-dbi-resource-id");
+        match input.value("backup").and_then(Value::as_str) {
+            Some(text) if text.starts_with("arn:") => format!("{arn} {word}"),
+            Some(text) if text.starts_with("db-") => format!("{id} {word}"),
+            _ => format!("$(case {word} in arn:*) echo {arn};; *) echo {id};; esac) {word}"),
+        }
+    }));
+    words.push(input.word("to").map_or_else(
+        || "--use-latest-restorable-time".to_owned(),
+        |word| format!("--restore-time {word}"),
+    ));
+    let mut hand = by_hand(input, words);
+    hand.if_it_fails.insert(
+        0,
+        "The time cannot be restored: take one between EarliestTime and LatestTime of the restore window, or an older \
+         snapshot."
+            .to_owned(),
+    );
+    hand
+}
+
+fn by_hand(input: &HandInput, call: Vec<String>) -> ByHand {
     let (id, status, endpoint) = (input.sets("id"), input.sets("status"), input.sets("endpoint"));
+    let first = [vpc_command(input), Some(name_command(input))];
+    let then = [restore_command(input, call), wait_command(input)];
+    let last = [monitoring_command(input), Some(read_command(input))];
+    let commands = first.into_iter().flatten().chain(then).chain(last.into_iter().flatten());
     ByHand {
-        commands: vec![name_command(input), restore_command(input), wait_command(input), read_command(input)],
+        commands: commands.collect(),
         expected: format!(
             "The status goes from creating over backing-up to available, and ${endpoint} holds a host name. It is a new \
              name: clients must be pointed at it."
@@ -65,20 +110,53 @@ fn name_command(input: &HandInput) -> String {
     )
 }
 
-fn restore_command(input: &HandInput) -> String {
-    let id = input.sets("id");
-    let mut words = vec![
-        format!("aws rds restore-db-instance-from-db-snapshot --region {}", input.region()),
-        format!("--db-instance-identifier \"${id}\""),
-    ];
+/// In which VPC the subnet group is, where the step names one.
+fn vpc_command(input: &HandInput) -> Option<String> {
+    let (vpc, group) = (input.word("vpc")?, input.word("subnet_group")?);
+    Some(format!(
+        "[ \"$(aws rds describe-db-subnet-groups --region {} --db-subnet-group-name {group} \\\n  \
+         --query 'DBSubnetGroups[0].VpcId' --output text)\" = {vpc} ] || echo 'the subnet group is in another VPC: stop' >&2",
+        input.region()
+    ))
+}
+
+/// No restore can ask for monitoring.
+fn monitoring_command(input: &HandInput) -> Option<String> {
+    let role = input.word("monitoring.role")?;
+    let every = input.value("monitoring.every")?;
+    let seconds = duration(every).map_or_else(
+        || input.word("monitoring.every").unwrap_or_default(),
+        |every| every.0.as_secs().to_string(),
+    );
+    Some(format!(
+        "aws rds modify-db-instance --region {} --db-instance-identifier \"${}\" --apply-immediately \\\n  \
+         --monitoring-interval {seconds} --monitoring-role-arn {role} --query DBInstance.DBInstanceStatus --output text",
+        input.region(),
+        input.sets("id")
+    ))
+}
+
+fn duration(value: &Value) -> Option<HumanDuration> {
+    value.as_str()?.parse().ok()
+}
+
+/// RDS counts the retention in days; a variable of an earlier step holds them already.
+fn retention(input: &HandInput) -> Option<String> {
+    let days = |value: &Value| Some((duration(value)?.0.as_secs() / 86_400).to_string());
+    let days = days(input.value("backup_retention")?).or_else(|| input.word("backup_retention"))?;
+    Some(format!("--backup-retention-period {days}"))
+}
+
+fn restore_command(input: &HandInput, mut words: Vec<String>) -> String {
     let options = [
-        ("snapshot", "--db-snapshot-identifier"),
         ("class", "--db-instance-class"),
         ("subnet_group", "--db-subnet-group-name"),
         ("parameter_group", "--db-parameter-group-name"),
         ("option_group", "--option-group-name"),
         ("storage_type", "--storage-type"),
         ("iops", "--iops"),
+        ("storage_throughput", "--storage-throughput"),
+        ("ca", "--ca-certificate-identifier"),
         ("port", "--port"),
     ];
     for (name, option) in options {
@@ -86,6 +164,9 @@ fn restore_command(input: &HandInput) -> String {
     }
     let groups = input.words("security_groups").filter(|words| !words.is_empty());
     words.extend(groups.map(|groups| format!("--vpc-security-group-ids {groups}")));
+    let logs = input.words("log_exports").filter(|words| !words.is_empty());
+    words.extend(logs.map(|logs| format!("--enable-cloudwatch-logs-exports {logs}")));
+    words.extend(retention(input));
     words.push(flag(input, "multi_az", "multi-az"));
     words.push(flag(input, "publicly_accessible", "publicly-accessible"));
     words.push(flag(input, "deletion_protection", "deletion-protection"));
@@ -159,7 +240,11 @@ mod tests {
             "tags": { "team": "a b" },
         });
         let input = HandInput::new("restore", Some("eu-west-1"), with, BTreeMap::new());
-        let command = restore_command(&input);
+        let of_snapshot = |input: &HandInput| {
+            let commands = of_snapshot(input).commands;
+            commands.into_iter().find(|c| c.starts_with("aws rds restore-")).unwrap()
+        };
+        let command = of_snapshot(&input);
         for part in [
             "--db-instance-identifier \"$RESTORE_ID\"",
             "--db-snapshot-identifier \"${POINT_ARN}\"",
@@ -176,7 +261,7 @@ mod tests {
         let of_a_step =
             json!({ "security_groups": HandInput::variable_mark("config", "security_groups") });
         let input_of_a_step = HandInput::new("restore", None, of_a_step, BTreeMap::new());
-        let command = restore_command(&input_of_a_step);
+        let command = of_snapshot(&input_of_a_step);
         assert!(
             command.contains("--vpc-security-group-ids ${CONFIG_SECURITY_GROUPS} "),
             "{command}"
@@ -184,5 +269,40 @@ mod tests {
         assert_eq!(FIELDS.split(',').count(), OUTPUTS.len());
         assert!(read_command(&input).contains("read -r RESTORE_ARN RESTORE_ENDPOINT RESTORE_PORT"));
         assert!(wait_command(&input).contains("-lt 480"));
+    }
+
+    #[test]
+    fn a_point_in_time_is_restored_by_hand_as_by_the_step() {
+        let command = |with| {
+            let input = HandInput::new("restore", Some("eu-west-1"), with, BTreeMap::new());
+            to_a_time(&input).commands.join("\n")
+        };
+        let arn = "arn:aws:rds:eu-west-1:111111111111:auto-backup:ab-1";
+        let replicated = command(json!({
+            "backup": arn, "vpc": "vpc-drill", "subnet_group": "drill", "backup_retention": "7d",
+            "log_exports": ["postgresql", "upgrade"], "ca": "rds-ca-rsa2048-g1", "storage_throughput": 500,
+            "monitoring": { "every": "1m", "role": "arn:aws:iam::111111111111:role/m" },
+        }));
+        for part in [
+            "[ \"$(aws rds describe-db-subnet-groups --region eu-west-1 --db-subnet-group-name drill",
+            "= vpc-drill ]",
+            "--target-db-instance-identifier \"$RESTORE_ID\"",
+            "--source-db-instance-automated-backups-arn arn:aws:rds:eu-west-1:111111111111:auto-backup:ab-1",
+            "--use-latest-restorable-time",
+            "--backup-retention-period 7",
+            "--enable-cloudwatch-logs-exports postgresql upgrade",
+            "--storage-throughput 500",
+            "--monitoring-interval 60 --monitoring-role-arn arn:aws:iam::111111111111:role/m",
+        ] {
+            assert!(replicated.contains(part), "{part} is missing in\n{replicated}");
+        }
+        let to = json!({ "instance": "orders-db", "to": "2026-11-20T01:00:00Z" });
+        let living = command(to);
+        assert!(living.contains("--source-db-instance-identifier orders-db"), "{living}");
+        assert!(living.contains("--restore-time 2026-11-20T01:00:00Z"), "{living}");
+        let found = command(json!({ "backup": HandInput::variable_mark("backup", "backup") }));
+        let by_shell = "$(case \"${BACKUP_BACKUP}\" in arn:*) echo --source-db-instance-automated-backups-arn;; \
+                        *) echo --source-dbi-resource-id;; esac) \"${BACKUP_BACKUP}\"";
+        assert!(found.contains(by_shell), "{found}");
     }
 }

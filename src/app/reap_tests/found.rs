@@ -1,0 +1,222 @@
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_run_left_is_found_by_its_journal_alone_and_removed_once_it_has_expired() {
+    let mut trial = Trial::new("orders-db", &[]).await;
+    trial.run(End::Killed(owned), None).await;
+    let listed = trial.registry.resource_kind("rds.db_instance").unwrap().clone();
+    trial.registry.resource(Unlisted(listed));
+    let past = trial.past(false);
+
+    let (before, removals) = trial.reap(&past).await;
+    assert_eq!(before.leftovers.len(), 1, "{before:?}");
+    assert_eq!(before.leftovers[0].told_by, ToldBy::Journal);
+    let resumable = |d: &Decision| matches!(d, Decision::Stay(why) if why.contains("resume"));
+    assert!(resumable(&before.leftovers[0].decision) && removals.is_empty());
+    assert!(before.notes.iter().any(|note| note.contains("rds.db_instance: this version cannot")));
+
+    trial.wait(13 * HOUR).await;
+    let (found, removals) = trial.reap(&past).await;
+    assert_eq!((found.leftovers.len(), removals), (1, vec![gone("deleted")]));
+    let (again, removals) = trial.reap(&past).await;
+    assert!(again.leftovers.is_empty() && removals.is_empty(), "{again:?}");
+}
+
+fn second_member_owned(event: &Event) -> bool {
+    let is_second = |key: &ResourceKey| key.kind == "aurora.instance" && key.name.ends_with("-2");
+    matches!(event, Event::ResourceOwned { key, .. } if is_second(key))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_is_removed_after_its_members_however_it_is_found() {
+    // An instance that never leaves `creating` has no time at which it was made.
+    for fault in ["rds:CreateDBInstance#2=slow:1s", "rds:CreateDBInstance=stuck"] {
+        for journal in [true, false] {
+            let trial = Trial::new("payments-aurora", &[fault]).await;
+            trial.run(End::Killed(second_member_owned), None).await;
+            let past = if journal { trial.past(false) } else { Vec::new() };
+            trial.wait(13 * HOUR).await;
+            let (found, removals) = trial.reap(&past).await;
+            let kinds: Vec<_> = found.leftovers.iter().map(|l| l.key.kind.as_str()).collect();
+            assert_eq!(kinds, ["aurora.instance", "aurora.instance", "aurora.cluster"]);
+            assert_eq!(removals, [gone("deleted"), gone("deleted"), gone("deleted")]);
+            assert_eq!(trial.listing("aurora.instance", "dr").await, (Some(0), 0));
+            assert_eq!(trial.listing("aurora.cluster", "dr").await, (Some(0), 0));
+            assert_eq!(trial.listing("aurora.cluster", "primary").await, (Some(1), 0));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_run_left_is_found_by_its_tags_when_the_journal_is_lost() {
+    let trial = Trial::new("ledger-volume", &[]).await;
+    trial.run(End::Killed(owned), None).await;
+    let (early, removals) = trial.reap(&[]).await;
+    assert_eq!(early.leftovers[0].decision, Decision::Stay("not expired".into()));
+    assert!(removals.is_empty());
+    trial.wait(7 * HOUR).await;
+    let before = trial.listing("ebs.volume", "dr").await;
+    let (found, removals) = trial.reap(&[]).await;
+    let leftover = &found.leftovers[0];
+    assert_eq!((leftover.told_by, leftover.key.kind.as_str()), (ToldBy::Tags, "ebs.volume"));
+    assert_eq!(leftover.scenario.as_deref(), Some("ledger-volume"));
+    assert_eq!(leftover.run, trial.run_id());
+    assert_eq!(removals, [gone("deleted")]);
+    let after = trial.listing("ebs.volume", "dr").await;
+    assert_eq!((before.1, after.1), (1, 0));
+    assert_eq!(before.0, after.0.map(|total| total + 1), "one volume, and no other");
+    assert!(trial.reap(&[]).await.0.leftovers.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn things_of_others_are_not_even_listed_whatever_they_are_called() {
+    let things = [
+        database("redrill-orders-db-0001-abcdef-restore", "owner: somebody"),
+        database("redrill-orders-db-0002-abcdef-restore", &format!("run: r, {EXPIRED}")),
+        database("orders-db-2", "\"redrill:scenario\": orders-db"),
+        database("expired", &format!("\"redrill:run\": other-0003-aaaaaa, {EXPIRED}")),
+    ];
+    let estate = |text| in_dr(text, "databases:", &things.concat());
+    let trial = Trial::edited("orders-db", |s| s, estate, &[]).await;
+    let (found, removals) = trial.reap(&[]).await;
+    assert_eq!(names(&found), BTreeSet::from(["expired"]));
+    assert_eq!(removals, [gone("deleted")]);
+    assert_eq!(trial.listing("rds.db_instance", "dr").await, (Some(3), 0));
+    assert_eq!(trial.listing("rds.db_instance", "primary").await, (Some(1), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_a_run_at_work_is_touched_even_when_it_has_expired() {
+    let trial = Trial::new("orders-db", &[]).await;
+    trial.run(End::Killed(owned), None).await;
+    trial.wait(13 * HOUR).await;
+    let past = trial.past(true);
+    let (found, removals) = trial.reap(&past).await;
+    assert_eq!(found.leftovers[0].told_by, ToldBy::Both);
+    let at_work = |d: &Decision| matches!(d, Decision::Stay(why) if why.contains("working"));
+    assert!(at_work(&found.leftovers[0].decision) && removals.is_empty(), "{found:?}");
+    // A process that takes the run over while others are being removed is noticed, too.
+    let past = trial.past(false);
+    let lookout = trial.lookout();
+    let found = reap::gather(&lookout, &past).await;
+    let taken = reap::remove(&lookout, &past, &found.leftovers[0], &|_| RunLock::AtWork).await;
+    assert_eq!(taken, Removal::RunAtWork);
+    assert_eq!(trial.listing("rds.db_instance", "dr").await.1, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_cannot_be_asked_is_said_and_stops_nobody() {
+    let expired = database("expired", &format!("\"redrill:run\": other-0003-aaaaaa, {EXPIRED}"));
+    let estate = |text| in_dr(text, "databases:", &expired);
+    let faults = ["rds:*@ap-northeast-1=error:AccessDenied:403"];
+    let trial = Trial::edited("orders-db", |s| s, estate, &faults).await;
+    let (found, removals) = trial.reap(&[]).await;
+    let said: Vec<_> =
+        found.not_asked.iter().map(|n| (n.place.as_str(), n.what.as_str())).collect();
+    let kinds = ["aurora.cluster", "aurora.instance", "rds.db_instance", "rds.db_snapshot"];
+    assert_eq!(said, kinds.map(|kind| ("primary", kind)));
+    assert_eq!(removals, [gone("deleted")]);
+
+    let faults = ["sts:GetCallerIdentity@ap-northeast-3=error:ExpiredToken:403"];
+    let trial = Trial::edited("orders-db", |s| s, |e| e, &faults).await;
+    let (found, _) = trial.reap(&[]).await;
+    assert_eq!(found.not_asked.len(), 1, "{found:?}");
+    assert_eq!(found.not_asked[0].place, "dr");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_page_is_read() {
+    let mut databases = String::new();
+    let mut volumes = String::new();
+    for n in 0..130 {
+        let tags = match n % 50 {
+            49 => format!("\"redrill:run\": r-0001-aaaaaa, {EXPIRED}"),
+            _ => "app: x".to_owned(),
+        };
+        databases.push_str(&database(&format!("db-{n:03}"), &tags));
+    }
+    for n in 0..1100 {
+        let tags = match n % 500 {
+            499 => format!("\"redrill:run\": r-0001-aaaaaa, \"redrill:name\": v-{n}, {EXPIRED}"),
+            _ => "app: x".to_owned(),
+        };
+        volumes.push_str(&format!(
+            "      - {{ id: vol-{n:017}, size: 1, zone: ap-northeast-3a, tags: {{ {tags} }} }}\n"
+        ));
+    }
+    let estate = |text| in_dr(in_dr(text, "databases:", &databases), "volumes:", &volumes);
+    let trial = Trial::edited("orders-db", |s| s, estate, &[]).await;
+    assert_eq!(trial.listing("rds.db_instance", "dr").await, (Some(130), 2));
+    assert_eq!(trial.listing("ebs.volume", "dr").await, (Some(1100), 2));
+    let (found, removals) = trial.reap(&[]).await;
+    assert_eq!(names(&found), BTreeSet::from(["db-049", "db-099", "v-499", "v-999"]));
+    assert!(removals.iter().all(|removal| *removal == gone("deleted")), "{removals:?}");
+    assert_eq!(trial.listing("rds.db_instance", "dr").await, (Some(128), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn canaries_of_a_killed_run_are_found_in_the_named_places_and_removed_with_all_versions() {
+    let trial = Trial::new("uploads-replication", &[]).await;
+    trial.run(End::Killed(owned), None).await;
+    trial.wait(13 * HOUR).await;
+    let (found, removals) = trial.reap(&[]).await;
+    assert!(found.not_asked.is_empty(), "{:?}", found.not_asked);
+    let buckets: BTreeSet<&str> =
+        names(&found).iter().map(|name| name.split('/').next().unwrap()).collect();
+    assert_eq!(buckets, BTreeSet::from(["uploads-prod", "uploads-prod-dr"]), "and its replica");
+    assert!(!removals.is_empty() && removals.iter().all(|removal| *removal == gone("deleted")));
+    assert!(trial.reap(&trial.past(false)).await.0.leftovers.is_empty());
+
+    let elsewhere = Lookout { canaries: vec!["no-such-bucket/x/".into()], ..trial.lookout() };
+    let found = reap::gather(&elsewhere, &[]).await;
+    assert_eq!(found.not_asked.len(), 1);
+    assert_eq!(found.not_asked[0].place, "no-such-bucket/x/");
+}
+
+#[tokio::test(start_paused = true)]
+async fn effects_of_programs_are_found_and_undone_by_the_journal_alone() {
+    let trial = Trial::new("orders-db", &[]).await;
+    let run = trial.run_id();
+    let name = serde_json::json!({
+        "run": run, "step": "load", "find": ["find-it"], "undo": ["undo-it"],
+    });
+    let thing = reap::PastThing {
+        kind: "exec.effect".into(),
+        name: name.to_string(),
+        account: Some("222222222222".into()),
+        region: "ap-northeast-3".into(),
+        id: Some("load".into()),
+        kept_until: None,
+    };
+    let past = [PastRun {
+        run,
+        scenario: "orders-db".into(),
+        expires: trial.world.clock.now(),
+        recovery: false,
+        life: reap::Life::Finished,
+        withholds_data: false,
+        things: vec![thing.clone()],
+    }];
+    // Looking, looking again before undoing, undoing, and looking whether it is gone.
+    let outside = FakeOutside::default()
+        .with_command(0, "")
+        .with_command(0, "")
+        .with_command(0, "")
+        .with_command(1, "");
+    let outside = Arc::new(outside);
+    let lookout = Lookout { outside: outside.clone(), ..trial.lookout() };
+    let found = reap::gather(&lookout, &past).await;
+    assert_eq!(found.leftovers.len(), 1, "{found:?}");
+    let removed = reap::remove(&lookout, &past, &found.leftovers[0], &|_| RunLock::NoJournal).await;
+    assert_eq!(removed, gone("deleted"));
+    let programs: Vec<String> =
+        outside.commands_seen.lock().unwrap().iter().map(|c| c.argv[0].clone()).collect();
+    assert_eq!(programs, ["find-it", "find-it", "undo-it", "find-it"]);
+
+    // At a place that nobody named it is not looked for, and that is said.
+    let mut elsewhere = past.to_vec();
+    elsewhere[0].things = vec![reap::PastThing { region: "eu-west-1".into(), ..thing }];
+    let found = reap::gather(&trial.lookout(), &elsewhere).await;
+    assert!(found.leftovers.is_empty());
+    assert!(found.notes.iter().any(|note| note.contains("222222222222/eu-west-1")), "{found:?}");
+}

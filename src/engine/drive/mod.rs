@@ -1,0 +1,338 @@
+//! The loop that makes it happen.
+//!
+//! Main entry: [`drive`]. It is the only writer of the journal: it stages events, commits them in one go, and only then
+//! carries out what follows. What to do next is not decided here (`decide`).
+
+mod endings;
+mod orders;
+mod requests;
+mod steps;
+
+use super::attempt::Attempt;
+use super::conceal::conceal;
+use super::decide::{Move, decide, only_watches_are_left};
+use super::hooks::{Message, tell};
+use super::recorder::{Request, SharedState, look};
+use super::release::Released;
+use super::world::{Keep, Observer, Orders, World};
+use crate::action::{Registry, RunFacts, StepError};
+use crate::aws::{CallLog, RunLimits};
+use crate::ids::StepId;
+use crate::journal::{
+    Event, Impossible, Inventory, InventoryTime, Journal, Record, ResourceKey, RunState,
+};
+use crate::outside::{Concealing, Outside, Secrets};
+use crate::plan::{Plan, PlannedStep};
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// Everything that a run needs.
+pub struct Drive<'a> {
+    /// What will happen.
+    pub plan: &'a Plan,
+    /// The actions.
+    pub registry: &'a Registry,
+    /// Where it happens.
+    pub world: &'a World,
+    /// What steps may know about the run.
+    pub facts: RunFacts,
+    /// Where it is written down.
+    pub journal: Journal,
+    /// What has happened already; the default for a new run.
+    pub state: RunState,
+    /// The first events to write: the start of the run, or its resumption.
+    pub opening: Vec<Event>,
+    /// What happens to resources at the end.
+    pub keep: Keep,
+    /// What people and signals tell it.
+    pub orders: Orders,
+    /// Sees it.
+    pub observer: &'a mut dyn Observer,
+}
+
+/// Why a run could not go on. Nothing was done after the last record.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The journal cannot be written, so nothing may be done.
+    #[error("the journal cannot be written: {0}")]
+    Journal(#[from] std::io::Error),
+    /// Nothing is under way and nothing follows: a bug.
+    #[error("nothing is under way and nothing follows: this is a bug of redrill")]
+    Stuck,
+    /// An event cannot follow those before it: a bug, or a journal that was put together by hand.
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
+}
+
+/// Runs a plan to its end, or goes on with a run. Returns the final state.
+///
+/// # Errors
+/// When the journal cannot be written. The run can be resumed.
+pub async fn drive(drive: Drive<'_>) -> Result<RunState, DriveError> {
+    let policy = drive.world.policy.clone();
+    let limits = RunLimits {
+        run: drive.facts.run.clone(),
+        write: drive.plan.guard.write.clone(),
+        canaries: drive.plan.guard.canaries.clone(),
+    };
+    // What an earlier process wrote is on disk.
+    policy.begin_run(limits, drive.state.ledger.clone());
+    let ended = run_to_its_end(drive).await;
+    policy.end_run();
+    ended
+}
+
+async fn run_to_its_end(drive: Drive<'_>) -> Result<RunState, DriveError> {
+    let (requests, incoming) = mpsc::unbounded_channel();
+    let outside = Arc::new(Concealing::new(drive.world.outside.clone()));
+    let mut run = Loop {
+        plan: drive.plan,
+        registry: drive.registry,
+        world: drive.world,
+        secrets: outside.secrets(),
+        outside,
+        facts: Arc::new(drive.facts),
+        journal: drive.journal,
+        state: Arc::new(Mutex::new(drive.state)),
+        keep: drive.keep,
+        observer: drive.observer,
+        requests,
+        incoming,
+        tasks: JoinSet::new(),
+        notices: JoinSet::new(),
+        under_way: Vec::new(),
+        watches_over: watch::Sender::new(false),
+        calls: BTreeMap::new(),
+        written: Vec::new(),
+        acknowledge: Vec::new(),
+    };
+    let mut orders = drive.orders;
+    run.reopen();
+    for event in drive.opening {
+        run.stage(event)?;
+    }
+    // An order that is there already comes before anything is started.
+    if orders.has_changed().unwrap_or(false)
+        && let Some(order) = orders.borrow_and_update().clone()
+    {
+        run.obey(order)?;
+    }
+    loop {
+        let wake = run.turn().await?;
+        if look(&run.state, |state| state.finished.is_some()) {
+            return Ok(look(&run.state, Clone::clone));
+        }
+        if wake.is_none() && run.under_way.is_empty() && run.notices.is_empty() {
+            return Err(DriveError::Stuck);
+        }
+        run.wait(&mut orders, wake).await?;
+    }
+}
+
+struct Loop<'a> {
+    plan: &'a Plan,
+    registry: &'a Registry,
+    world: &'a World,
+    outside: Arc<dyn Outside>,
+    secrets: Secrets,
+    facts: Arc<RunFacts>,
+    journal: Journal,
+    state: SharedState,
+    keep: Keep,
+    observer: &'a mut dyn Observer,
+    requests: mpsc::UnboundedSender<Request>,
+    incoming: mpsc::UnboundedReceiver<Request>,
+    tasks: JoinSet<Ended>,
+    /// Messages on their way to people; they outlive a cancelled step. Each ends with its record.
+    notices: JoinSet<Event>,
+    /// Steps and releases that have a task in this process.
+    under_way: Vec<UnderWay>,
+    /// Told when nothing but watches is left.
+    watches_over: watch::Sender<bool>,
+    /// The calls of each step, all its attempts together.
+    calls: BTreeMap<StepId, CallLog>,
+    /// Records that are staged and not yet on disk.
+    written: Vec<Record>,
+    acknowledge: Vec<oneshot::Sender<Result<(), StepError>>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum UnderWay {
+    Step(StepId),
+    Release(ResourceKey),
+    Inventory,
+}
+
+enum Ended {
+    Step(StepId, Attempt, CallLog),
+    Release(ResourceKey, Released, CallLog),
+    Inventory(InventoryTime, Vec<Inventory>),
+}
+
+/// Something to do once everything staged is on disk.
+enum Effect {
+    Run { step: Box<PlannedStep>, input: serde_json::Value, since: DateTime<Utc> },
+    Lose,
+    Regain,
+}
+
+impl Loop<'_> {
+    /// After a resumption: what is lost is lost.
+    fn reopen(&mut self) {
+        let (declared, releasing) =
+            look(&self.state, |state| (state.disaster.is_some(), state.releasing));
+        if declared {
+            self.lose(!releasing);
+        }
+    }
+
+    /// Decides until nothing follows any more, makes it durable in one go, and then carries it out. Returns when to look again
+    /// at the latest.
+    async fn turn(&mut self) -> Result<Option<DateTime<Utc>>, DriveError> {
+        let mut effects = Vec::new();
+        let mut wake;
+        self.restart_orphans(&mut effects)?;
+        loop {
+            wake = None;
+            let now = self.world.clock.now();
+            let moves = look(&self.state, |state| decide(self.plan, state, now));
+            let mut changed = false;
+            for next in moves {
+                match next {
+                    // After the last record nothing can be written down, so messages are waited for.
+                    Move::Finish { .. } if !self.notices.is_empty() => {}
+                    Move::WaitUntil(time) => {
+                        wake = Some(wake.map_or(time, |w: DateTime<Utc>| w.min(time)))
+                    }
+                    other => {
+                        self.take(other, &mut effects)?;
+                        changed = true;
+                    }
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+        self.commit().await?;
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        if look(&self.state, |state| only_watches_are_left(self.plan, state)) {
+            self.watches_over.send_replace(true);
+        }
+        while self.release_next() {}
+        self.take_inventory();
+        Ok(wake)
+    }
+
+    fn take(&mut self, next: Move, effects: &mut Vec<Effect>) -> Result<(), DriveError> {
+        match next {
+            Move::Start { step, attempt } => self.start(&step, attempt, effects),
+            Move::LeaveOut { step, outcome, why } => {
+                self.stage(Event::StepLeftOut { step, outcome, why })
+            }
+            Move::DeclareDisaster => {
+                effects.push(Effect::Lose);
+                let disaster = &self.plan.disaster;
+                let kind = disaster.kind.as_str().to_owned();
+                self.stage(Event::DisasterDeclared { kind, lost: disaster.lost.clone() })
+            }
+            Move::Cancel { why } => self.cancel(why, false),
+            Move::Release => {
+                effects.push(Effect::Regain);
+                self.stage(Event::ReleaseStarted)
+            }
+            Move::Finish { outcome } => self.stage(Event::RunFinished { outcome }),
+            Move::WaitUntil(_) => Ok(()),
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Lose => self.lose(true),
+            Effect::Regain => self.lose(false),
+            Effect::Run { step, input, since } => self.spawn_step(*step, input, since),
+        }
+    }
+
+    /// Waits until a step asks for something, a task ends, an order comes, or it is time to look again.
+    async fn wait(
+        &mut self,
+        orders: &mut Orders,
+        wake: Option<DateTime<Utc>>,
+    ) -> Result<(), DriveError> {
+        let clock = &self.world.clock;
+        let pause = wake.map(|time| (time - clock.now()).to_std().unwrap_or(Duration::ZERO));
+        let order = tokio::select! {
+            biased;
+            Some(request) = self.incoming.recv() => { self.answer(request)?; None }
+            Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                if let Ok(ended) = ended { self.ended(ended)?; }
+                None
+            }
+            Ok(()) = orders.changed() => orders.borrow_and_update().clone(),
+            Some(told) = self.notices.join_next(), if !self.notices.is_empty() => {
+                if let Ok(event) = told { self.stage(event)?; }
+                None
+            }
+            () = clock.sleep(pause.unwrap_or_default()), if pause.is_some() => None,
+        };
+        if let Some(order) = order {
+            self.obey(order)?;
+        }
+        // Everything else that is asked for at this moment goes into the same write.
+        while let Ok(request) = self.incoming.try_recv() {
+            self.answer(request)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what people want to hear of on its way.
+    fn tell_people(&mut self, event: &Event) {
+        if self.plan.hooks.is_empty() {
+            return;
+        }
+        let Some(message) = Message::of(event, &self.facts) else { return };
+        for hook in self.plan.hooks.iter().filter(|hook| hook.on.contains(&message.moment)) {
+            let (hook, message) = (hook.clone(), message.clone());
+            let (outside, facts) = (self.world.outside.clone(), self.facts.clone());
+            self.notices.spawn(async move {
+                let problem = tell(&*outside, &hook, &message, &facts).await.err();
+                let Message { moment, step, .. } = message;
+                Event::Notified { moment, step, how: hook.describe(), problem }
+            });
+        }
+    }
+
+    /// Numbers, chains and applies an event. It is not on disk before the next commit, and nothing is done before that.
+    fn stage(&mut self, event: Event) -> Result<(), DriveError> {
+        let event = conceal(&self.secrets, event);
+        let clock = &self.world.clock;
+        let record = self.journal.stage(clock.now(), clock.elapsed(), event)?;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).apply(&record)?;
+        self.written.push(record);
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), DriveError> {
+        self.journal.commit_everywhere().await?;
+        // Only now may the guard count what was intended.
+        for record in &self.written {
+            self.world.policy.on_disk(&record.event);
+        }
+        for on_disk in self.acknowledge.drain(..) {
+            // The step may have been cancelled meanwhile.
+            let _ = on_disk.send(Ok(()));
+        }
+        for record in std::mem::take(&mut self.written) {
+            self.observer.recorded(&record);
+            self.tell_people(&record.event);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! What people and signals order.
+
+use super::{DriveError, Loop, UnderWay};
+use crate::action::StepError;
+use crate::engine::attempt::result_of_failure;
+use crate::engine::recorder::look;
+use crate::engine::world::Order;
+use crate::ids::StepId;
+use crate::journal::{Event, Outcome, StepResult, StepState};
+
+impl Loop<'_> {
+    /// Does as told, as far as it still means anything.
+    pub(super) fn obey(&mut self, order: Order) -> Result<(), DriveError> {
+        let (over, urgent, paused) = look(&self.state, |state| {
+            (state.cancelled.is_some() || state.releasing, state.incident, state.paused.is_some())
+        });
+        match order {
+            Order::Cancel { by, incident } if !over => self.cancel(by, incident),
+            Order::Cancel { by, incident: true } if !urgent => {
+                self.stage(Event::CancelRequested { by, incident: true })
+            }
+            Order::Pause { by } if !over && !paused => self.stage(Event::RunPaused { by }),
+            Order::Continue { by } if paused => self.stage(Event::RunContinued { by }),
+            Order::Cancel { .. } | Order::Pause { .. } | Order::Continue { .. } => Ok(()),
+        }
+    }
+
+    /// Ends the run early: what runs is stopped, releasing follows.
+    pub(super) fn cancel(&mut self, by: String, incident: bool) -> Result<(), DriveError> {
+        self.tasks.abort_all();
+        self.under_way.retain(|u| matches!(u, UnderWay::Release(_)));
+        self.stage(Event::CancelRequested { by: by.clone(), incident })?;
+        let running: Vec<StepId> = look(&self.state, |state| {
+            let running = state.steps.iter();
+            let running = running.filter(|(_, s)| matches!(s, StepState::Running { .. }));
+            running.map(|(id, _)| id.clone()).collect()
+        });
+        for step in running {
+            let error = StepError::broken(format!("the run was cancelled: {by}"));
+            let result =
+                StepResult { outcome: Outcome::Inconclusive, ..result_of_failure(error, &[]) };
+            self.stage(Event::StepFinished { step, result })?;
+        }
+        Ok(())
+    }
+}

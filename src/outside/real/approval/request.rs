@@ -1,0 +1,147 @@
+//! The open question, and what makes an answer to it count.
+
+use super::signature::{self, Unverified};
+use super::sts::{self, SignedRequest, Sts};
+use crate::ids::{Digest, RunId, StepId};
+use crate::journal::{Approval, ApprovalProof, ApproverIdentity};
+use crate::outside::{AllowedPrincipals, RunBy, is_same_person, why_the_same_person};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The open question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Request {
+    pub(super) run: RunId,
+    pub(super) plan: Digest,
+    pub(super) step: StepId,
+    pub(super) text: String,
+    /// Until when it can be answered (UTC).
+    pub(super) deadline: DateTime<Utc>,
+    /// The file of allowed signers, absolute, when the answer must be signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) signed_by: Option<String>,
+    /// Those who may show by their AWS credentials who they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) identified_by: Option<AllowedPrincipals>,
+    /// Who may not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) not: Option<String>,
+    /// The same, as AWS knows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) run_by: Option<RunBy>,
+}
+
+/// An answer, and what STS tells by who gave it.
+pub(super) struct Answered {
+    pub(super) approval: Approval,
+    pub(super) signed: Option<SignedRequest>,
+}
+
+impl Request {
+    /// Binds an answer to this question, so that an old answer cannot count for a new one.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// The same question, perhaps with another deadline.
+    pub(super) fn asks_the_same(&self, other: &Self) -> bool {
+        *self == Self { deadline: self.deadline, ..other.clone() }
+    }
+
+    /// Whether a name alone is not enough.
+    pub(super) fn wants_proof(&self) -> bool {
+        self.signed_by.is_some() || self.identified_by.is_some()
+    }
+
+    pub(super) fn statement_of(&self, approval: &Approval) -> String {
+        signature::statement(self, approval.approved, approval.comment.as_deref())
+    }
+
+    /// What a request to STS is bound to: everything that the decision is about.
+    pub(super) fn bound_to(&self, approval: &Approval) -> Digest {
+        Digest::of(self.statement_of(approval).as_bytes())
+    }
+
+    /// Where STS is asked who answered.
+    pub(super) fn sts(&self, endpoint: Option<&str>) -> Result<Sts, String> {
+        let allowed = self.identified_by.as_ref().ok_or("the step does not ask for them")?;
+        Sts::at(&allowed.region, endpoint)
+    }
+
+    /// What was signed, which must be this very answer to this very question.
+    pub(super) fn proof_of<'a>(&self, approval: &'a Approval) -> Result<&'a ApprovalProof, String> {
+        let proof = approval.proof.as_ref().ok_or("it is not signed")?;
+        if proof.statement == self.statement_of(approval) {
+            Ok(proof)
+        } else {
+            Err("something else was signed".to_owned())
+        }
+    }
+
+    /// An answer as it counts: who it is from, verified where the question asks for it.
+    pub(super) async fn verified(
+        &self,
+        answered: &Answered,
+        endpoint: Option<&str>,
+    ) -> Result<Approval, Unverified> {
+        // Only what is verified here counts for verified.
+        let approval = Approval { identity: None, ..answered.approval.clone() };
+        if let Some(signed) = &answered.signed {
+            return self.identified(approval, signed, endpoint).await;
+        }
+        if !self.wants_proof() {
+            return Ok(approval);
+        }
+        let proof = self.proof_of(&approval).map_err(Unverified::Invalid)?;
+        let Some(allowed) = &self.signed_by else {
+            let text = "it is signed by an SSH key, and must be by AWS credentials".to_owned();
+            return Err(Unverified::Invalid(text));
+        };
+        let signer = signature::verify(self, allowed, proof).await?;
+        self.is_by_another(&signer.principal)?;
+        let identified_by = format!("SSH key {} of the allowed signers in {allowed}", signer.key);
+        Ok(Approval { by: signer.principal, identified_by, ..approval })
+    }
+
+    /// An answer of somebody whom STS knows, who is allowed to give it.
+    async fn identified(
+        &self,
+        approval: Approval,
+        signed: &SignedRequest,
+        endpoint: Option<&str>,
+    ) -> Result<Approval, Unverified> {
+        let sts = self.sts(endpoint).map_err(Unverified::Invalid)?;
+        let verified = sts::who_signed(&sts, &self.step, &self.bound_to(&approval), signed).await?;
+        let principal = verified.principal;
+        if !self.identified_by.as_ref().is_some_and(|allowed| allowed.admit(&principal.arn)) {
+            let text = format!("{} is none of the principals who may answer", principal.arn);
+            return Err(Unverified::Invalid(text));
+        }
+        self.is_by_another(&principal.arn)?;
+        let same = self.run_by.as_ref().and_then(|run| why_the_same_person(run, &principal));
+        if let Some(why) = same {
+            return Err(Unverified::Invalid(format!("{why}, who may not answer")));
+        }
+        let signed_at = signed.signed_at().unwrap_or_default();
+        let identity = ApproverIdentity {
+            statement: self.statement_of(&approval),
+            arn: principal.arn.clone(),
+            account: principal.account,
+            user_id: principal.user_id,
+            access_key_id: signed.access_key_id.clone(),
+            signed_at,
+            region: sts.region().to_owned(),
+            request_id: verified.request_id,
+        };
+        let identified_by = format!("AWS STS in {}", sts.region());
+        Ok(Approval { by: principal.arn, identified_by, identity: Some(identity), ..approval })
+    }
+
+    fn is_by_another(&self, principal: &str) -> Result<(), Unverified> {
+        if self.not.as_deref().is_some_and(|not| is_same_person(not, principal)) {
+            let text = format!("{principal} is the operator of the run, who may not answer");
+            return Err(Unverified::Invalid(text));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,300 @@
+//! What both ways of restoring a cluster are given. Nothing of it is read from the source: everything that RDS would choose
+//! badly by itself can be said.
+
+use crate::action::StepError;
+use crate::time::HumanDuration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A member of the cluster.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Member {
+    /// The instance class: `db.r6g.large`, or `db.serverless` where `serverless` is given.
+    pub(super) class: String,
+    /// Its place in the order in which members take over the writing: 0 comes first, 15 last. RDS takes 1.
+    #[serde(default)]
+    #[schemars(range(max = 15))]
+    pub(super) tier: Option<u8>,
+    /// The availability zone. Without it RDS chooses one.
+    #[serde(default)]
+    pub(super) zone: Option<String>,
+}
+
+/// The limits of Aurora Serverless v2, in capacity units.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Serverless {
+    /// The fewest: 0, 0.5, 1, …
+    pub(super) min: f64,
+    /// The most: up to 256.
+    pub(super) max: f64,
+}
+
+/// The class of members whose size follows their load.
+pub(super) const SERVERLESS_CLASS: &str = "db.serverless";
+
+/// Makes the input of an action: fields of its own, and those of every cluster that is restored.
+macro_rules! cluster_input {
+    (
+        $(#[$meta:meta])*
+        $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }
+        of every cluster { $($(#[$common_meta:meta])* $common:ident: $common_type:ty,)* }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $name {
+            $($(#[$field_meta])* pub(super) $field: $type,)*
+            $($(#[$common_meta])* pub(super) $common: $common_type,)*
+        }
+    };
+    ($(#[$meta:meta])* $name:ident { $($own:tt)* }) => {
+        $crate::providers::aurora::input::cluster_input! {
+            $(#[$meta])*
+            $name { $($own)* }
+            of every cluster {
+                /// The member that writes. Restoring makes a cluster without members: this one is made after it.
+                writer: $crate::providers::aurora::input::Member,
+                /// The members that only read. None named means none.
+                #[serde(default)]
+                readers: Vec<$crate::providers::aurora::input::Member>,
+                /// The DB subnet group. Without it RDS takes the default VPC.
+                #[serde(default)]
+                subnet_group: Option<String>,
+                /// The VPC security groups, exactly these. Without any RDS takes the default group of the VPC, which is a
+                /// finding.
+                #[serde(default)]
+                security_groups: Vec<String>,
+                /// The cluster parameter group. Without it RDS takes the default group of the engine.
+                #[serde(default)]
+                cluster_parameter_group: Option<String>,
+                /// The DB parameter group of every member. Without it RDS takes the default group of the engine.
+                #[serde(default)]
+                instance_parameter_group: Option<String>,
+                /// Whether the cluster is protected from deletion. Releasing turns it off again.
+                #[serde(default)]
+                deletion_protection: bool,
+                /// The port. Without it that of the snapshot, or, to a point in time, the default of the engine.
+                #[serde(default)]
+                port: Option<u16>,
+                /// Whether IAM database authentication is on. RDS turns it off unless asked.
+                #[serde(default)]
+                iam_auth: Option<bool>,
+                /// The logs that are sent to CloudWatch: `postgresql`, `audit`, … RDS sends none unless asked.
+                #[serde(default)]
+                log_exports: Vec<String>,
+                /// The KMS key of the storage: id, ARN or alias. Without it the one of the backup.
+                #[serde(default)]
+                kms_key: Option<String>,
+                /// The engine mode: `provisioned`, also for Aurora Serverless v2.
+                #[serde(default)]
+                engine_mode: Option<String>,
+                /// The limits of Aurora Serverless v2; members of the class `db.serverless` need them.
+                #[serde(default)]
+                serverless: Option<$crate::providers::aurora::input::Serverless>,
+                /// The storage type: `aurora`, or `aurora-iopt1` for I/O-Optimized.
+                #[serde(default)]
+                storage_type: Option<String>,
+                /// Whether members have an address that can be reached from outside their VPC.
+                #[serde(default)]
+                publicly_accessible: bool,
+                /// Tags besides those that this program sets. Names must not begin with `redrill:` or `aws:`.
+                #[serde(default)]
+                tags: std::collections::BTreeMap<String, String>,
+                /// How long the cluster, and then its members, are expected to take together: looks are rare until then.
+                #[serde(default = "crate::providers::aurora::input::forty_minutes")]
+                expected_duration: $crate::time::HumanDuration,
+                /// How long each instance may take until it has joined, counted from when all were asked for. Then the step
+                /// fails and names those that have not, instead of waiting until its own limit.
+                #[serde(default = "crate::providers::aurora::input::ninety_minutes")]
+                joins_within: $crate::time::HumanDuration,
+            }
+        }
+
+        impl $name {
+            /// What is asked for, however the cluster is made.
+            pub(super) fn settings(&self) -> $crate::providers::aurora::input::Settings {
+                $crate::providers::aurora::input::Settings {
+                    writer: self.writer.clone(),
+                    readers: self.readers.clone(),
+                    subnet_group: self.subnet_group.clone(),
+                    security_groups: self.security_groups.clone(),
+                    cluster_parameter_group: self.cluster_parameter_group.clone(),
+                    instance_parameter_group: self.instance_parameter_group.clone(),
+                    deletion_protection: self.deletion_protection,
+                    port: self.port,
+                    iam_auth: self.iam_auth,
+                    log_exports: self.log_exports.clone(),
+                    kms_key: self.kms_key.clone(),
+                    engine_mode: self.engine_mode.clone(),
+                    serverless: self.serverless,
+                    storage_type: self.storage_type.clone(),
+                    publicly_accessible: self.publicly_accessible,
+                    tags: self.tags.clone(),
+                    expected_duration: self.expected_duration,
+                    joins_within: self.joins_within,
+                }
+            }
+        }
+    };
+}
+pub(super) use cluster_input;
+
+pub(super) fn forty_minutes() -> HumanDuration {
+    HumanDuration(Duration::from_secs(2400))
+}
+
+/// Instances have been seen to take forty minutes more than their cluster
+/// (<https://github.com/aws/aws-cli/issues/9046>).
+pub(super) fn ninety_minutes() -> HumanDuration {
+    HumanDuration(Duration::from_secs(5400))
+}
+
+/// What is asked for, however the cluster is made.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Settings {
+    pub(super) writer: Member,
+    pub(super) readers: Vec<Member>,
+    pub(super) subnet_group: Option<String>,
+    pub(super) security_groups: Vec<String>,
+    pub(super) cluster_parameter_group: Option<String>,
+    pub(super) instance_parameter_group: Option<String>,
+    pub(super) deletion_protection: bool,
+    pub(super) port: Option<u16>,
+    pub(super) iam_auth: Option<bool>,
+    pub(super) log_exports: Vec<String>,
+    pub(super) kms_key: Option<String>,
+    pub(super) engine_mode: Option<String>,
+    pub(super) serverless: Option<Serverless>,
+    pub(super) storage_type: Option<String>,
+    pub(super) publicly_accessible: bool,
+    pub(super) tags: BTreeMap<String, String>,
+    pub(super) expected_duration: HumanDuration,
+    pub(super) joins_within: HumanDuration,
+}
+
+/// Members of one cluster, at most: a writer and fifteen readers
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/CHAP_Limits.html>).
+const MOST_READERS: usize = 15;
+
+impl Settings {
+    /// The members in the order in which they are asked for: RDS makes the first one of a cluster its writer.
+    pub(super) fn members(&self) -> impl Iterator<Item = &Member> {
+        std::iter::once(&self.writer).chain(&self.readers)
+    }
+
+    /// What can be said to be wrong before anything is made.
+    ///
+    /// # Errors
+    /// Too many readers, reserved names of tags, and what Aurora Serverless v2 needs.
+    pub(super) fn check(&self) -> Result<(), StepError> {
+        let reserved = |name: &&String| name.starts_with("redrill:") || name.starts_with("aws:");
+        if let Some(name) = self.tags.keys().find(reserved) {
+            let what = format!("the tag name {name} is reserved: choose another");
+            return Err(StepError::broken(what));
+        }
+        if self.readers.len() > MOST_READERS {
+            let what = format!("a cluster has at most {MOST_READERS} readers");
+            return Err(StepError::broken(what));
+        }
+        if self.serverless.is_none() && self.members().any(|m| m.class == SERVERLESS_CLASS) {
+            let what =
+                format!("members of the class {SERVERLESS_CLASS} need the limits in serverless:");
+            return Err(StepError::broken(what));
+        }
+        Ok(())
+    }
+}
+
+/// What restoring a cluster tells.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub(super) struct ClusterOutput {
+    /// The identifier of the new cluster.
+    pub(super) id: String,
+    /// Its ARN.
+    pub(super) arn: Option<String>,
+    /// The host name of the member that writes, whichever that is: the cluster endpoint.
+    pub(super) endpoint: Option<String>,
+    /// The host name at which the readers answer.
+    pub(super) reader_endpoint: Option<String>,
+    /// The port.
+    pub(super) port: Option<i32>,
+    /// The database engine.
+    pub(super) engine: Option<String>,
+    /// Its version.
+    pub(super) engine_version: Option<String>,
+    /// The identifier of the member that writes.
+    pub(super) writer: Option<String>,
+    /// The identifiers of the members that read.
+    pub(super) readers: Vec<String>,
+    /// How many members have joined.
+    pub(super) members: u64,
+    /// Whether its storage is encrypted.
+    pub(super) encrypted: Option<bool>,
+    /// The KMS key of its storage.
+    pub(super) kms_key: Option<String>,
+    /// The name of the first database in it.
+    pub(super) database: Option<String>,
+    /// The name of the master user.
+    pub(super) master_user: Option<String>,
+    /// From asking for it until the cluster was available, still without members. Absent when an earlier attempt or
+    /// process had asked for it.
+    pub(super) cluster_after: Option<HumanDuration>,
+    /// From asking for it until all members were available, too. Absent as above.
+    pub(super) available_after: Option<HumanDuration>,
+    /// Its status at the end.
+    pub(super) status: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    cluster_input! {
+        /// Of a test.
+        TestInput {
+            /// Its own.
+            own: String,
+        }
+    }
+
+    fn settings(with: serde_json::Value) -> Settings {
+        let mut all = json!({ "own": "x", "writer": { "class": "db.r6g.large" } });
+        all.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
+        let input: TestInput = serde_json::from_value(all).unwrap();
+        assert_eq!(input.own, "x");
+        input.settings()
+    }
+
+    #[test]
+    fn drills_are_private_unprotected_and_without_readers_unless_the_scenario_says_otherwise() {
+        let settings = settings(json!({}));
+        assert!(!settings.publicly_accessible && !settings.deletion_protection);
+        assert!(settings.readers.is_empty() && settings.check().is_ok());
+        let unknown = json!({ "own": "x", "writer": { "class": "c" }, "reader": [] });
+        assert!(serde_json::from_value::<TestInput>(unknown).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_said_before_anything_is() {
+        let wrong = |with| settings(with).check().unwrap_err().to_string();
+        let many = vec![json!({ "class": "db.r6g.large" }); 16];
+        assert!(wrong(json!({ "readers": many })).contains("at most 15 readers"));
+        assert!(wrong(json!({ "tags": { "redrill:run": "x" } })).contains("is reserved"));
+        let serverless = json!({ "readers": [{ "class": "db.serverless" }] });
+        assert!(wrong(serverless).contains("serverless:"));
+        let limits = json!({ "writer": { "class": "db.serverless" }, "serverless": { "min": 0.5, "max": 8.0 } });
+        assert!(settings(limits).check().is_ok());
+    }
+
+    #[test]
+    fn the_writer_is_asked_for_first() {
+        let settings = settings(json!({ "readers": [{ "class": "db.r6g.xlarge", "tier": 3 }] }));
+        let classes: Vec<_> = settings.members().map(|m| m.class.as_str()).collect();
+        assert_eq!(classes, ["db.r6g.large", "db.r6g.xlarge"]);
+    }
+}

@@ -1,0 +1,39 @@
+//! Amazon Aurora: finding a recovery point of a cluster, and restoring it as a new cluster with the members that it needs.
+//!
+//! Main types: `FindSnapshot`, `RestoreCluster`, `RestoreClusterPointInTime` (actions) and `ClusterKind`, `InstanceKind`
+//! (what runs leave behind). Decisions are functions over plain data in `snapshot`, `choice` and `fidelity`. DB instances
+//! that belong to no cluster are another provider's.
+
+mod bring_up;
+mod choice;
+mod cluster;
+mod fidelity;
+mod find_snapshot;
+mod find_snapshot_by_hand;
+mod grants;
+mod input;
+mod instance;
+mod listing;
+mod preflight;
+#[cfg(test)]
+mod rehearsals;
+mod restore_by_hand;
+mod restore_cluster;
+mod restore_cluster_point_in_time;
+mod snapshot;
+
+use crate::action::Registry;
+use cluster::ClusterKind;
+use find_snapshot::FindSnapshot;
+use instance::InstanceKind;
+use restore_cluster::RestoreCluster;
+use restore_cluster_point_in_time::RestoreClusterPointInTime;
+
+/// Adds what this program knows about Aurora.
+pub fn register(registry: &mut Registry) {
+    registry.action(FindSnapshot);
+    registry.action(RestoreCluster);
+    registry.action(RestoreClusterPointInTime);
+    registry.resource(ClusterKind);
+    registry.resource(InstanceKind);
+}

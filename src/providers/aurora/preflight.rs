@@ -1,0 +1,270 @@
+//! What can be looked at in Aurora before the day of a drill. Only calls that read.
+
+use super::cluster::describe_cluster;
+use super::find_snapshot::FindSnapshot;
+use super::snapshot::{Snapshot, describe_snapshot};
+use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
+use crate::client;
+use crate::providers::backups::key_probe;
+use aws_sdk_rds::types::{AccountQuota, DbCluster};
+
+pub(super) async fn find_snapshot(
+    action: &FindSnapshot,
+    cx: &StepContext,
+    given: &Given,
+) -> Vec<Probe> {
+    let what = format!("snapshots of {}", given.text("of").unwrap_or("the cluster"));
+    let Some(input) = given.input() else { return vec![later(what)] };
+    let found = action.run(cx, input).await;
+    let key = found.as_ref().ok().and_then(|found| found.kms_key.clone());
+    let needs = ["rds:DescribeDBClusterSnapshots"];
+    let mut probes = vec![Probe::of(what, &needs, found, |found| match found.at {
+        Some(at) => ProbeVerdict::works(format!(
+            "{} of {} can be restored; the newest data is of {at} ({})",
+            found.usable_snapshots, found.snapshots_considered, found.id
+        )),
+        None => ProbeVerdict::Unknown(format!(
+            "{} is there, but the time of its data is not known",
+            found.id
+        )),
+    })];
+    if let Some(key) = key {
+        probes.push(key_probe(cx, &key).await);
+    }
+    probes
+}
+
+pub(super) async fn restore_cluster(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    let mut probes = vec![name_is_free(cx).await];
+    match given.text("snapshot") {
+        None => probes.push(later("cluster snapshot to restore")),
+        Some(id) => probes.extend(snapshot(cx, id).await),
+    }
+    probes.extend(of_every_cluster(cx, given).await);
+    probes
+}
+
+pub(super) async fn restore_point_in_time(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    let mut probes = vec![name_is_free(cx).await];
+    match given.text("of") {
+        None => probes.push(later("cluster to restore from")),
+        Some(name) => {
+            let answer = describe_cluster(cx, name).await;
+            let what = format!("cluster {name} to restore from");
+            probes.push(Probe::of(what, &["rds:DescribeDBClusters"], answer, restorable));
+        }
+    }
+    probes.extend(of_every_cluster(cx, given).await);
+    probes
+}
+
+fn restorable(found: Option<DbCluster>) -> ProbeVerdict {
+    let Some(cluster) = found else {
+        return ProbeVerdict::fails(
+            "it is not there",
+            "correct its name, account or region; a cluster that is gone is restored from a snapshot",
+        );
+    };
+    match cluster.latest_restorable_time() {
+        Some(latest) => ProbeVerdict::works(format!("can be restored up to {latest}")),
+        None => {
+            ProbeVerdict::Unknown("RDS does not say to which times it can be restored".to_owned())
+        }
+    }
+}
+
+async fn of_every_cluster(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    for (input, group) in [
+        ("subnet_group", Group::Subnets),
+        ("cluster_parameter_group", Group::ClusterParameters),
+        ("instance_parameter_group", Group::InstanceParameters),
+    ] {
+        match given.text(input) {
+            Some(name) => probes.push(group.probe(cx, name).await),
+            None if given.has(input) => probes.push(later(group.words())),
+            None => {}
+        }
+    }
+    for id in given.texts("security_groups") {
+        probes.push(security_group(cx, id).await);
+    }
+    if given.comes_later("security_groups") {
+        probes.push(later("security groups"));
+    }
+    if let Some(key) = given.text("kms_key") {
+        probes.push(key_probe(cx, key).await);
+    }
+    let readers = given.known("readers").and_then(|list| list.as_array()).map_or(0, Vec::len);
+    probes.push(quotas(cx, 1 + i64::try_from(readers).unwrap_or(i64::MAX - 1)).await);
+    probes
+}
+
+/// Looks for a cluster of the name that a run would give: there is none, and asking for it is allowed.
+async fn name_is_free(cx: &StepContext) -> Probe {
+    let name = cx.name_of_mine(63);
+    let answer = describe_cluster(cx, &name).await;
+    let judge = |found: Option<_>| match found {
+        None => ProbeVerdict::works("free, and may be asked for"),
+        Some(_) => ProbeVerdict::fails(
+            format!("there is a cluster {name} already"),
+            "see whose it is, and remove it",
+        ),
+    };
+    Probe::of("name of the new cluster", &["rds:DescribeDBClusters"], answer, judge)
+}
+
+fn later(what: impl Into<String>) -> Probe {
+    Probe::not_before(what, "an earlier step tells it")
+}
+
+async fn snapshot(cx: &StepContext, id: &str) -> Vec<Probe> {
+    let answer = describe_snapshot(cx, id).await;
+    let key = answer.as_ref().ok().and_then(|snapshot| snapshot.key.clone());
+    let judge = |snapshot: Snapshot| match snapshot.status.as_deref() {
+        Some("available") => ProbeVerdict::works("available"),
+        other => ProbeVerdict::fails(
+            format!("it is {}", other.unwrap_or("in no status that RDS tells")),
+            "name another one, or wait until it is available",
+        ),
+    };
+    let needs = ["rds:DescribeDBClusterSnapshots"];
+    let mut probes = vec![Probe::of(format!("cluster snapshot {id}"), &needs, answer, judge)];
+    if let Some(key) = key {
+        probes.push(key_probe(cx, &key).await);
+    }
+    probes
+}
+
+/// A kind of group that a cluster refers to.
+#[derive(Clone, Copy)]
+enum Group {
+    Subnets,
+    ClusterParameters,
+    InstanceParameters,
+}
+
+impl Group {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Subnets => "DB subnet group",
+            Self::ClusterParameters => "cluster parameter group",
+            Self::InstanceParameters => "DB parameter group",
+        }
+    }
+
+    fn operation(self) -> &'static str {
+        match self {
+            Self::Subnets => "rds:DescribeDBSubnetGroups",
+            Self::ClusterParameters => "rds:DescribeDBClusterParameterGroups",
+            Self::InstanceParameters => "rds:DescribeDBParameterGroups",
+        }
+    }
+
+    async fn probe(self, cx: &StepContext, name: &str) -> Probe {
+        let answer = self.count(cx, name).await;
+        Probe::of(format!("{} {name}", self.words()), &[self.operation()], answer, there)
+    }
+
+    async fn count(self, cx: &StepContext, name: &str) -> Result<usize, StepError> {
+        let client = client!(cx.site()?, aws_sdk_rds);
+        let operation = self.operation();
+        Ok(match self {
+            Self::Subnets => {
+                let request = client.describe_db_subnet_groups().db_subnet_group_name(name);
+                cx.call(operation, || request.clone().send()).await?.db_subnet_groups().len()
+            }
+            Self::ClusterParameters => {
+                let request = client.describe_db_cluster_parameter_groups();
+                let request = request.db_cluster_parameter_group_name(name);
+                let answer = cx.call(operation, || request.clone().send()).await?;
+                answer.db_cluster_parameter_groups().len()
+            }
+            Self::InstanceParameters => {
+                let request = client.describe_db_parameter_groups().db_parameter_group_name(name);
+                cx.call(operation, || request.clone().send()).await?.db_parameter_groups().len()
+            }
+        })
+    }
+}
+
+async fn security_group(cx: &StepContext, id: &str) -> Probe {
+    let answer = async {
+        let client = client!(cx.site()?, aws_sdk_ec2);
+        let request = client.describe_security_groups().group_ids(id);
+        let answer = cx.call("ec2:DescribeSecurityGroups", || request.clone().send()).await?;
+        Ok::<_, StepError>(answer.security_groups().len())
+    };
+    let needs = ["ec2:DescribeSecurityGroups"];
+    Probe::of(format!("security group {id}"), &needs, answer.await, there)
+}
+
+fn there(count: usize) -> ProbeVerdict {
+    match count {
+        0 => ProbeVerdict::fails(
+            "it is not there",
+            "make it, or correct its name, account or region in the scenario",
+        ),
+        _ => ProbeVerdict::works("there"),
+    }
+}
+
+/// Whether one more cluster and its members fit into the quotas of the account in the region
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_AccountQuota.html>).
+async fn quotas(cx: &StepContext, members: i64) -> Probe {
+    let answer = async {
+        let client = client!(cx.site()?, aws_sdk_rds);
+        let request = client.describe_account_attributes();
+        let answer = cx.call("rds:DescribeAccountAttributes", || request.clone().send()).await?;
+        Ok::<_, StepError>(answer.account_quotas.unwrap_or_default())
+    };
+    let needs = ["rds:DescribeAccountAttributes"];
+    let judge = |quotas: Vec<AccountQuota>| room(&quotas, members);
+    Probe::of("quotas of DB clusters and instances", &needs, answer.await, judge)
+}
+
+fn room(quotas: &[AccountQuota], members: i64) -> ProbeVerdict {
+    let mut seen = Vec::new();
+    for (name, needed) in [("DBClusters", 1), ("DBInstances", members)] {
+        let quota = quotas.iter().find(|quota| quota.account_quota_name() == Some(name));
+        let Some((used, max)) = quota.and_then(|quota| quota.used().zip(quota.max())) else {
+            return ProbeVerdict::Unknown(format!("RDS does not tell the quota {name}"));
+        };
+        if used.saturating_add(needed) > max {
+            return ProbeVerdict::fails(
+                format!("{name}: {used} of {max} are used, and {needed} more are needed"),
+                "ask AWS for a higher quota in this region, or delete some",
+            );
+        }
+        seen.push(format!("{name}: {used} of {max} are used"));
+    }
+    ProbeVerdict::works(seen.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_that_is_used_up_fails_and_one_that_is_not_told_is_unknown() {
+        let quota = |name: &str, used, max| {
+            AccountQuota::builder().account_quota_name(name).used(used).max(max).build()
+        };
+        let both = |instances| [quota("DBClusters", 1, 40), quota("DBInstances", instances, 40)];
+        assert!(matches!(room(&both(38), 2), ProbeVerdict::Works(_)));
+        assert!(matches!(room(&both(39), 2), ProbeVerdict::Fails { .. }));
+        let clusters = [quota("DBClusters", 40, 40), quota("DBInstances", 0, 40)];
+        assert!(matches!(room(&clusters, 1), ProbeVerdict::Fails { .. }));
+        assert!(matches!(room(&[quota("DBClusters", 0, 40)], 1), ProbeVerdict::Unknown(_)));
+    }
+
+    #[test]
+    fn a_source_that_is_not_there_fails_and_one_without_times_is_unknown() {
+        assert!(matches!(restorable(None), ProbeVerdict::Fails { .. }));
+        let cluster = DbCluster::builder();
+        assert!(matches!(restorable(Some(cluster.clone().build())), ProbeVerdict::Unknown(_)));
+        let time = aws_smithy_types::DateTime::from_secs(0);
+        let cluster = cluster.latest_restorable_time(time).build();
+        assert!(matches!(restorable(Some(cluster)), ProbeVerdict::Works(_)));
+    }
+}

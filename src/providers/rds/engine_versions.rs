@@ -1,0 +1,86 @@
+//! Whether RDS still offers the version of an engine here: a backup of one that is gone cannot be restored as it is.
+
+use crate::action::{StepContext, StepError};
+use crate::client;
+use crate::journal::{Check, FailureClass};
+
+/// What is known of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    Offered,
+    /// RDS lists no such version here.
+    Gone,
+    /// That could not be found out; the text says why.
+    Unknown(String),
+}
+
+impl Offer {
+    /// Whether it is offered; `None` when that is not known.
+    pub(super) fn known(&self) -> Option<bool> {
+        match self {
+            Self::Offered => Some(true),
+            Self::Gone => Some(false),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    /// The check of it.
+    pub(super) fn check(&self, version: &str) -> Check {
+        let (name, expected) = ("engine version offered", "offered here");
+        match self {
+            Self::Offered => Check::made(name, expected, format!("{version} is offered"), true),
+            Self::Gone => {
+                Check::made(name, expected, format!("{version} is not offered here"), false)
+            }
+            Self::Unknown(why) => Check::not_made(name, expected, why),
+        }
+    }
+}
+
+/// Asks whether a version is offered in the region of the step's site. Without `IncludeAll` RDS lists only what is available
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBEngineVersions.html>).
+///
+/// # Errors
+/// Those of the call, except that it is not allowed or not understood: then it is unknown.
+pub(super) async fn offer_of(
+    cx: &StepContext,
+    engine: Option<&str>,
+    version: Option<&str>,
+) -> Result<Offer, StepError> {
+    let Some((engine, version)) = engine.zip(version) else {
+        return Ok(Offer::Unknown("RDS does not say of which engine and version it is".to_owned()));
+    };
+    let client = client!(cx.site()?, aws_sdk_rds);
+    let request = client.describe_db_engine_versions().engine(engine).engine_version(version);
+    match cx.call("rds:DescribeDBEngineVersions", || request.clone().send()).await {
+        Ok(answer) => {
+            let listed = answer
+                .db_engine_versions()
+                .iter()
+                .any(|one| one.engine() == Some(engine) && one.engine_version() == Some(version));
+            Ok(if listed { Offer::Offered } else { Offer::Gone })
+        }
+        Err(error) if error.class() == FailureClass::Denied => {
+            Ok(Offer::Unknown(error.to_string()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Engine and version in a few words.
+pub(super) fn named(engine: Option<&str>, version: Option<&str>) -> String {
+    format!("{} {}", engine.unwrap_or("unknown engine"), version.unwrap_or("of unknown version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Outcome;
+
+    #[test]
+    fn a_version_that_is_gone_fails_and_one_that_is_not_known_verifies_nothing() {
+        assert_eq!(Offer::Offered.check("postgres 16.4").outcome, Outcome::Passed);
+        assert_eq!(Offer::Gone.check("postgres 13.3").outcome, Outcome::Failed);
+        assert_eq!(Offer::Unknown("denied".into()).check("x").outcome, Outcome::Inconclusive);
+    }
+}

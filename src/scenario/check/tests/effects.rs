@@ -1,0 +1,168 @@
+use super::*;
+
+#[test]
+fn the_guard_is_kept() {
+    one("write: [dr]", "write: []", "RD601", "dr", "add dr to guard.write");
+    one("max_resources: 2", "max_resources: 0", "RD602", "0", "make 1 resources");
+    one("lost: [primary]", "lost: [primry]", "RD603", "primry", "did you mean primary?");
+    one("write: [dr]", "write: [dr, rd]", "RD605", "rd", "did you mean dr?");
+    let all = changed("lost: [primary]", "lost: [primary, dr]");
+    assert!(all.iter().any(|(code, ..)| *code == "RD604"), "{all:?}");
+}
+
+const DATA: &str = "  - id: data\n";
+const GUARD: &str = "max_resources: 2 }";
+const ASK: &str = "{{sites.dr.region}}?\" }";
+
+/// The good scenario with a step `switch` of this effect.
+fn with_effect(effect: &str, needs: &str, guard: &str, second_person: bool) -> String {
+    let step = format!(
+        "  - id: switch\n    uses: exec.run\n    required: false\n    with: {{ effect: {effect} }}\n    needs: [{needs}]\n{DATA}"
+    );
+    let guard = format!("max_resources: 2{guard} }}");
+    let ask = format!("{{{{sites.dr.region}}}}?\", second_person: {second_person} }}");
+    assert!([DATA, GUARD, ASK].iter().all(|part| GOOD.contains(part)));
+    GOOD.replacen(DATA, &step, 1).replacen(GUARD, &guard, 1).replacen(ASK, &ask, 1)
+}
+
+fn codes_and_help(text: &str) -> Vec<(&'static str, String)> {
+    let found = check(text);
+    found
+        .into_iter()
+        .map(|d| (d.code, [d.message, d.help.unwrap_or_default()].join(" | ")))
+        .collect()
+}
+
+#[test]
+fn an_external_effect_is_named_by_the_guard_and_approved_by_a_second_person() {
+    let named = ", external: [switch]";
+    assert_eq!(codes_and_help(&with_effect("external", "ask", named, true)), []);
+    // Through another step: restore needs ask.
+    assert_eq!(codes_and_help(&with_effect("external", "restore", named, true)), []);
+    assert_eq!(codes_and_help(&with_effect("none", "", "", false)), []);
+    for (effect, needs, guard, second_person, code, words) in [
+        (
+            "external",
+            "ask",
+            "",
+            true,
+            "RD606",
+            "guard.external does not name switch | if it may, add switch",
+        ),
+        ("external", "ask", named, false, "RD607", "second_person: true"),
+        ("external", "config", named, true, "RD607", "switch needs no approval of a second person"),
+        (
+            "none",
+            "ask",
+            named,
+            true,
+            "RD608",
+            "switch is no step with effect: external | remove it",
+        ),
+        ("external", "ask", ", external: [switch, swich]", true, "RD608", "did you mean switch?"),
+        ("\"{{inputs.suffix}}\"", "ask", "", true, "RD609", "write none, own or external"),
+    ] {
+        let text = with_effect(effect, needs, guard, second_person);
+        let found = codes_and_help(&text);
+        assert_eq!(found[0].0, code, "{found:?}");
+        assert!(found[0].1.contains(words), "{found:?}");
+    }
+}
+
+/// The good scenario with a watch before the last step, and something changed in it.
+fn watched(from: &str, to: &str) -> Vec<(&'static str, String)> {
+    let watch = "  - id: light\n    uses: sql.check\n    watch: 1m\n    \
+                 with: { endpoint: orders.example, credentials: { from_env: PASSWORD } }\n    \
+                 expect: { rows: \">= 1\" }\n  - id: deeper\n";
+    let text = GOOD.replacen("  - id: deeper\n", watch, 1);
+    assert!(text.contains(from), "{from:?} is not in the scenario");
+    let text = text.replacen(from, to, 1);
+    check(&text).into_iter().map(|d| (d.code, text[d.span].to_owned())).collect()
+}
+
+#[test]
+fn a_watch_only_looks_at_something_that_can_turn_red_and_nothing_waits_for_it() {
+    assert_eq!(watched("1m", "30s"), []);
+    assert_eq!(watched("    expect: { rows: \">= 1\" }\n", ""), [("RD214", "1m".to_owned())]);
+    let needed = watched("needs: [ask]", "needs: [ask, light]");
+    assert!(needed.contains(&("RD215", "light".to_owned())), "{needed:?}");
+    let used =
+        watched("endpoint: \"{{steps.restore.endpoint}}\"", "endpoint: \"{{steps.light.rows}}\"");
+    assert!(used.iter().any(|(code, _)| *code == "RD215"), "{used:?}");
+    let gate = watched("    watch: 1m\n", "    watch: 1m\n    gate: assurance\n");
+    assert_eq!(gate, [("RD208", "assurance".to_owned())]);
+    let changing = watched("    timeout: 3h\n", "    watch: 3m\n");
+    assert!(changing.contains(&("RD213", "3m".to_owned())), "{changing:?}");
+    let lost = watched(
+        "    at: primary\n    uses: db.capture\n",
+        "    at: primary\n    uses: db.capture\n    watch: 3m\n    expect: { port: 5432 }\n",
+    );
+    assert!(lost.contains(&("RD210", "primary".to_owned())), "{lost:?}");
+}
+
+#[test]
+fn regression_a_canary_is_made_at_both_of_its_sites() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/uploads-replication.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let codes = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        let source = Source::new("x.yaml", text.replacen(from, to, 1));
+        let found = load_text(source, &crate::providers::registry()).diagnostics;
+        found.iter().filter(|d| d.is_error()).map(|d| d.code).collect::<Vec<_>>()
+    };
+    assert!(codes("redrill: 1", "redrill: 1").is_empty());
+    assert_eq!(codes("write: [primary, dr]", "write: [primary]"), ["RD601"]);
+    assert_eq!(codes("max_resources: 2", "max_resources: 1"), ["RD602"]);
+}
+
+#[test]
+fn an_approval_that_may_be_skipped_is_none() {
+    let named = ", external: [switch]";
+    let text = with_effect("external", "", named, true);
+    let when = |condition: &str| {
+        let with = format!("uses: exec.run\n    when: '{{{{eq {condition} \"anna\"}}}}'");
+        text.replacen("uses: exec.run", &with, 1)
+    };
+    assert_eq!(codes_and_help(&when("steps.ask.by")), []);
+    let found = codes_and_help(&when("(default steps.ask.by \"nobody\")"));
+    assert!(found.iter().any(|(code, _)| *code == "RD607"), "{found:?}");
+}
+
+#[test]
+fn regression_a_proof_waits_for_all_of_the_recovery() {
+    // A page that is always there needs nothing, and would stop the clock before the restore begins.
+    let alone = GOOD.replacen(
+        "  - id: data\n",
+        "  - id: other\n    uses: exec.run\n    with: { effect: none }\n  - id: data\n",
+        1,
+    );
+    let found = codes_and_help(&alone);
+    assert!(
+        found.iter().any(|(code, text)| *code == "RD406" && text.contains("waits for other")),
+        "{found:?}"
+    );
+    let optional =
+        alone.replacen("with: { effect: none }", "with: { effect: none }\n    required: false", 1);
+    assert!(!codes_and_help(&optional).iter().any(|(code, _)| *code == "RD406"));
+    // What comes after the proof, such as moving traffic, need not be proven by it.
+    let after =
+        alone.replacen("with: { effect: none }", "with: { effect: none }\n    needs: [data]", 1);
+    assert!(!codes_and_help(&after).iter().any(|(code, _)| *code == "RD406"));
+}
+
+#[test]
+fn regression_a_lost_place_has_no_second_name() {
+    let sites = "sites:\n";
+    assert!(GOOD.contains(sites));
+    let alias = GOOD.replacen(
+        sites,
+        "sites:\n  alias: { account: \"111111111111\", region: ap-northeast-1, role: another }\n",
+        1,
+    );
+    let at = alias.replacen("    at: dr\n", "    at: alias\n", 1);
+    let found = codes_and_help(&at);
+    assert!(
+        found.iter().any(|(code, text)| *code == "RD210" && text.contains("alias")),
+        "{found:?}"
+    );
+}
