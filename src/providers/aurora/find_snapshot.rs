@@ -1,18 +1,14 @@
-use super::choice::{
-    Judged, SnapshotType, Standing, Wanted, blemishes, choose, judge, longest_copy_lag,
-    nothing_usable, usable_times,
-};
-use super::snapshot::{Selector, snapshots_of};
+use super::choice::{SnapshotType, Wanted, words};
+use super::snapshot::{Selector, Snapshot, snapshots_of};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, Proof, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
-use crate::journal::{Check, Measure, RecoveryPoint};
 use crate::providers::backups::{
-    KeyCondition, Spacing, age_check, key_check, key_conditions, loss,
+    Candidates, KeyCondition, Summary, Wish, keys_of, search_problems,
 };
 use crate::time::HumanDuration;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -149,43 +145,28 @@ impl Action for FindSnapshot {
         cx: &StepContext,
         input: FindSnapshotInput,
     ) -> Result<FindSnapshotOutput, StepError> {
-        if input.of.is_none() && input.tags.is_empty() {
-            return Err(StepError::broken("neither of: nor tags: says which snapshots are meant"));
-        }
         let now = cx.clock.now();
-        let until = input.not_after.map_or(now, |limit| limit.min(now));
+        let wish =
+            Wish { not_after: input.not_after, max_age: input.max_age, schedule: input.schedule };
         let selector = Selector { cluster: input.of, tags: input.tags, time_tag: input.time_tag };
         let snapshots = snapshots_of(cx, &selector).await?;
         let wanted = Wanted {
             types: input.types,
-            not_after: until,
             resource_id: input.resource_id,
             time_tag: selector.time_tag,
         };
-        let keys = snapshots.iter().filter_map(|s| s.key.clone()).collect();
-        let keys = key_conditions(cx, keys).await?;
-        let judged = judge(&snapshots, &keys, &wanted);
-        let Some(chosen) = choose(&judged) else {
-            let check = Check::made("usable recovery point", ">= 1", "0", false);
-            cx.check(check.over(count(judged.len()))).await?;
-            let finding = nothing_usable(&judged, until);
-            let error = StepError::recovery(finding.what.clone()).help(finding.action.clone());
-            cx.finding(finding).await?;
-            return Err(error);
-        };
-        let spacing = Spacing::of(usable_times(&judged), until);
-        let output = told(chosen, &judged, &spacing, now);
-        for check in checks(&output, chosen, &keys, input.max_age) {
-            cx.check(check).await?;
-        }
-        let schedule = TimeDelta::from_std(input.schedule.0).unwrap_or(TimeDelta::MAX);
-        for finding in blemishes(&judged, &spacing, schedule) {
-            cx.finding(finding).await?;
-        }
-        if let Some(point) = recovery_point(&output) {
-            cx.recovery_point(point).await?;
-        }
-        Ok(output)
+        let words = words();
+        let keys = keys_of(cx, &snapshots).await?;
+        let candidates = Candidates::judge(&snapshots, &keys, wish.until(now), |s| wanted.look(s));
+        let chosen = candidates.chosen(cx, &words).await?;
+        let summary = candidates.summary(chosen, now);
+        let identity = (chosen.backup.arn.as_str(), Vec::new());
+        candidates.write_down(cx, &words, &wish, (chosen, &summary), identity).await?;
+        Ok(told(chosen.backup, chosen.key.and_then(KeyCondition::usable), summary))
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        search_problems(given, "of")
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -201,165 +182,26 @@ impl Action for FindSnapshot {
     }
 }
 
-fn count(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-fn told(
-    chosen: &Judged<'_>,
-    judged: &[Judged<'_>],
-    spacing: &Spacing,
-    now: DateTime<Utc>,
-) -> FindSnapshotOutput {
-    let snapshot = chosen.snapshot;
-    let (at, source) = match &chosen.standing {
-        Standing::Usable { at, source } => (Some(*at), Some(source.clone())),
-        _ => (None, None),
-    };
-    let worst_gap = spacing.worst_gap().map(|gap| gap.length());
-    let copy_lag = longest_copy_lag(judged);
+fn told(snapshot: &Snapshot, key_usable: Option<bool>, summary: Summary) -> FindSnapshotOutput {
     FindSnapshotOutput {
         arn: snapshot.arn.clone(),
         id: snapshot.id.clone(),
-        at,
-        source,
-        age: at.map(|at| loss(now - at)),
+        at: summary.at,
+        source: summary.source,
+        age: summary.age,
         kind: snapshot.kind.clone(),
         encrypted: snapshot.encrypted,
-        key_usable: chosen.key_usable,
+        key_usable,
         kms_key: snapshot.key.clone(),
         engine: snapshot.engine.clone(),
         engine_version: snapshot.engine_version.clone(),
         resource_id: snapshot.resource_id.clone(),
-        snapshots_considered: count(judged.len()),
-        usable_snapshots: count(usable_times(judged).len()),
-        retention: spacing.oldest().map(|oldest| HumanDuration::from(now - oldest).rounded_down()),
-        worst_gap: worst_gap.map(loss),
-        copy_lag: copy_lag.map(loss),
-        worst_case: worst_gap.map(|gap| loss(gap + copy_lag.unwrap_or_default())),
+        snapshots_considered: summary.considered,
+        usable_snapshots: summary.usable,
+        retention: summary.retention,
+        worst_gap: summary.worst_gap,
+        copy_lag: summary.copy_lag,
+        worst_case: summary.worst_case,
         in_region_since: snapshot.created,
-    }
-}
-
-fn checks(
-    output: &FindSnapshotOutput,
-    chosen: &Judged<'_>,
-    keys: &BTreeMap<String, KeyCondition>,
-    max_age: Option<HumanDuration>,
-) -> Vec<Check> {
-    let mut checks = vec![usable_check(output), time_check(output)];
-    let key = chosen.snapshot.key.as_ref().and_then(|key| keys.get(key));
-    checks.extend(key_check("RDS", output.encrypted, key));
-    checks.extend(age_check(max_age, output.age));
-    checks
-}
-
-fn usable_check(output: &FindSnapshotOutput) -> Check {
-    let (usable, considered) = (output.usable_snapshots, output.snapshots_considered);
-    if usable == 0 {
-        let why = "snapshots are available, but the time of their data is not known";
-        return Check::not_made("usable recovery point", ">= 1", why).over(considered);
-    }
-    Check::made("usable recovery point", ">= 1", usable.to_string(), true).over(considered)
-}
-
-fn time_check(output: &FindSnapshotOutput) -> Check {
-    let name = "time of the data";
-    match (output.at, &output.source) {
-        (Some(at), Some(source)) => {
-            Check::made(name, "known", format!("{} ({source})", at.to_rfc3339()), true)
-        }
-        _ => {
-            Check::not_made(name, "known", "a copy has its own time only, and no tag tells another")
-        }
-    }
-}
-
-fn recovery_point(output: &FindSnapshotOutput) -> Option<RecoveryPoint> {
-    Some(RecoveryPoint {
-        at: output.at?,
-        source: output.source.clone()?,
-        measure: Measure::Backup,
-        identity: output.arn.clone(),
-        worst_case: output.worst_case,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::snapshot::Snapshot;
-    use super::*;
-    use crate::journal::Outcome;
-
-    fn at(hours: i64) -> DateTime<Utc> {
-        DateTime::UNIX_EPOCH + TimeDelta::hours(hours)
-    }
-
-    fn copy(hours: i64) -> Snapshot {
-        Snapshot {
-            arn: format!("arn:{hours}"),
-            id: format!("s{hours}"),
-            status: Some("available".to_owned()),
-            kind: Some("manual".to_owned()),
-            created: Some(at(hours + 2)),
-            names_its_source: true,
-            encrypted: Some(true),
-            key: Some("key".to_owned()),
-            tags: BTreeMap::from([("data-time".to_owned(), at(hours).to_rfc3339())]),
-            ..Snapshot::default()
-        }
-    }
-
-    fn outcome_of(
-        snapshots: &[Snapshot],
-        key: KeyCondition,
-        max_age: Option<HumanDuration>,
-    ) -> (FindSnapshotOutput, BTreeMap<String, Outcome>) {
-        let keys = BTreeMap::from([("key".to_owned(), key)]);
-        let time_tag = Some("data-time".to_owned());
-        let wanted = Wanted { types: Vec::new(), not_after: at(100), resource_id: None, time_tag };
-        let judged = judge(snapshots, &keys, &wanted);
-        let chosen = choose(&judged).unwrap();
-        let spacing = Spacing::of(usable_times(&judged), at(100));
-        let output = told(chosen, &judged, &spacing, at(100));
-        let checks = checks(&output, chosen, &keys, max_age);
-        (output, checks.into_iter().map(|c| (c.name, c.outcome)).collect())
-    }
-
-    #[test]
-    fn gap_lag_and_worst_case_are_those_of_the_copies_here() {
-        let (output, checks) =
-            outcome_of(&[copy(10), copy(34), copy(80)], KeyCondition::Usable, None);
-        let hours = |hours: u64| Some(HumanDuration(Duration::from_secs(hours * 3600)));
-        assert_eq!((output.at, output.age), (Some(at(80)), hours(20)));
-        assert_eq!((output.worst_gap, output.copy_lag), (hours(46), hours(2)));
-        assert_eq!((output.worst_case, output.retention), (hours(48), hours(90)));
-        assert_eq!((output.usable_snapshots, output.in_region_since), (3, Some(at(82))));
-        assert!(checks.values().all(|outcome| *outcome == Outcome::Passed), "{checks:?}");
-        assert_eq!(recovery_point(&output).unwrap().worst_case, hours(48));
-    }
-
-    #[test]
-    fn one_recovery_point_has_no_worst_gap() {
-        let (output, _) = outcome_of(&[copy(10)], KeyCondition::Usable, None);
-        assert_eq!((output.worst_gap, output.worst_case), (None, None));
-    }
-
-    #[test]
-    fn what_is_not_known_is_inconclusive_and_gives_no_recovery_point() {
-        let undated = Snapshot { tags: BTreeMap::new(), ..copy(10) };
-        let limit = Some(a_day());
-        let (output, checks) =
-            outcome_of(&[undated], KeyCondition::Unknown("denied".into()), limit);
-        assert!(checks.values().all(|o| *o == Outcome::Inconclusive), "{checks:?}");
-        assert_eq!(checks.len(), 4);
-        assert_eq!((output.key_usable, output.at), (None, None));
-        assert_eq!(recovery_point(&output), None);
-    }
-
-    #[test]
-    fn data_older_than_allowed_and_a_key_that_is_off_fail() {
-        let (_, checks) = outcome_of(&[copy(10)], KeyCondition::Usable, Some(a_day()));
-        assert_eq!(checks["age"], Outcome::Failed);
     }
 }

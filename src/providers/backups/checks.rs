@@ -1,4 +1,4 @@
-use crate::action::HandInput;
+use crate::action::{Given, HandInput, InputProblem};
 use crate::journal::Check;
 use crate::time::HumanDuration;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -21,6 +21,20 @@ pub(in crate::providers) fn age_check(
 /// How much data a recovery point loses, in whole seconds, rounded up.
 pub(in crate::providers) fn loss(length: TimeDelta) -> HumanDuration {
     HumanDuration::from(length).rounded_up()
+}
+
+/// What is wrong with the input of a search for backups, which are meant by the name of their source or by `tags`.
+pub(in crate::providers) fn search_problems(given: &Given, name: &str) -> Vec<InputProblem> {
+    let by_tags = match given.known("tags") {
+        Some(tags) => tags.as_object().is_some_and(|tags| !tags.is_empty()),
+        None => given.has("tags"),
+    };
+    let unclear = !given.has(name) && !by_tags;
+    let problem = InputProblem::new("", "nothing says which snapshots are meant")
+        .help(format!("give {name}: or tags:"));
+    let times = ["schedule", "max_age"].into_iter().filter_map(|p| InputProblem::no_time(given, p));
+    let empty = InputProblem::empty(given, name);
+    unclear.then_some(problem).into_iter().chain(empty).chain(times).collect()
 }
 
 /// For a shell: keeps the lines whose first field is a time (UTC, ISO 8601), not later than the step's `not_after`.

@@ -1,17 +1,14 @@
-use super::choice::{
-    Judged, Standing, blemishes, choose, judge, longest_copy_lag, nothing_usable, usable_times,
-};
-use super::snapshot::{Selector, snapshots_of};
+use super::choice::{look, words};
+use super::snapshot::{Selector, Snapshot, snapshots_of};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
     Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
-use crate::journal::{Check, Measure, RecoveryPoint};
 use crate::providers::backups::{
-    KeyCondition, Spacing, age_check, key_check, key_conditions, loss,
+    Candidates, KeyCondition, Summary, Wish, keys_of, search_problems,
 };
 use crate::time::{ByteSize, HumanDuration};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -133,48 +130,24 @@ impl Action for FindSnapshot {
         input: FindSnapshotInput,
     ) -> Result<FindSnapshotOutput, StepError> {
         let now = cx.clock.now();
-        let until = input.not_after.map_or(now, |limit| limit.min(now));
+        let wish =
+            Wish { not_after: input.not_after, max_age: input.max_age, schedule: input.schedule };
         let selector =
             Selector { volume: input.volume, tags: input.tags, time_tag: input.time_tag };
+        let words = words();
         let snapshots = snapshots_of(cx, &selector).await?;
-        let keys = snapshots.iter().filter_map(|s| s.key.clone()).collect();
-        let keys = key_conditions(cx, keys).await?;
-        let judged = judge(&snapshots, &keys, &selector, until);
-        let Some(chosen) = choose(&judged) else {
-            let check = Check::made("usable recovery point", ">= 1", "0", false);
-            cx.check(check.over(count(judged.len()))).await?;
-            let finding = nothing_usable(&judged, until);
-            let error = StepError::recovery(finding.what.clone()).help(finding.action.clone());
-            cx.finding(finding).await?;
-            return Err(error);
-        };
-        let spacing = Spacing::of(usable_times(&judged), until);
-        let output = told(chosen, &judged, &spacing, now);
-        for check in checks(&output, chosen, &keys, input.max_age) {
-            cx.check(check).await?;
-        }
-        let schedule = TimeDelta::from_std(input.schedule.0).unwrap_or(TimeDelta::MAX);
-        for finding in blemishes(&judged, &spacing, schedule) {
-            cx.finding(finding).await?;
-        }
-        if let Some(point) = recovery_point(&output) {
-            cx.recovery_point(point).await?;
-        }
-        Ok(output)
+        let keys = keys_of(cx, &snapshots).await?;
+        let candidates =
+            Candidates::judge(&snapshots, &keys, wish.until(now), |s| look(s, &selector));
+        let chosen = candidates.chosen(cx, &words).await?;
+        let summary = candidates.summary(chosen, now);
+        let identity = (chosen.backup.id.as_str(), Vec::new());
+        candidates.write_down(cx, &words, &wish, (chosen, &summary), identity).await?;
+        Ok(told(chosen.backup, chosen.key.and_then(KeyCondition::usable), summary))
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
-        let by_tags = match given.known("tags") {
-            Some(tags) => tags.as_object().is_some_and(|tags| !tags.is_empty()),
-            None => given.has("tags"),
-        };
-        let unclear = !given.has("volume") && !by_tags;
-        let problem = InputProblem::new("", "nothing says which snapshots are meant")
-            .help("give volume: or tags:");
-        let times =
-            ["schedule", "max_age"].into_iter().filter_map(|p| InputProblem::no_time(given, p));
-        let empty = InputProblem::empty(given, "volume");
-        unclear.then_some(problem).into_iter().chain(empty).chain(times).collect()
+        search_problems(given, "volume")
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -190,140 +163,23 @@ impl Action for FindSnapshot {
     }
 }
 
-fn count(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-fn told(
-    chosen: &Judged<'_>,
-    judged: &[Judged<'_>],
-    spacing: &Spacing,
-    now: DateTime<Utc>,
-) -> FindSnapshotOutput {
-    let snapshot = chosen.snapshot;
-    let (at, source) = match &chosen.standing {
-        Standing::Usable { at, source } => (Some(*at), Some(source.clone())),
-        _ => (None, None),
-    };
-    let worst_gap = spacing.worst_gap().map(|gap| gap.length());
-    let copy_lag = longest_copy_lag(judged);
+fn told(snapshot: &Snapshot, key_usable: Option<bool>, summary: Summary) -> FindSnapshotOutput {
     FindSnapshotOutput {
         id: snapshot.id.clone(),
-        at,
-        source,
-        age: at.map(|at| loss(now - at)),
+        at: summary.at,
+        source: summary.source,
+        age: summary.age,
         volume: snapshot.volume.clone(),
         size: snapshot.size,
         encrypted: snapshot.encrypted,
-        key_usable: chosen.key_usable,
+        key_usable,
         kms_key: snapshot.key.clone(),
-        snapshots_considered: count(judged.len()),
-        usable_snapshots: count(usable_times(judged).len()),
-        retention: spacing.oldest().map(|oldest| HumanDuration::from(now - oldest).rounded_down()),
-        worst_gap: worst_gap.map(loss),
-        copy_lag: copy_lag.map(loss),
-        worst_case: worst_gap.map(|gap| loss(gap + copy_lag.unwrap_or_default())),
+        snapshots_considered: summary.considered,
+        usable_snapshots: summary.usable,
+        retention: summary.retention,
+        worst_gap: summary.worst_gap,
+        copy_lag: summary.copy_lag,
+        worst_case: summary.worst_case,
         in_region_since: snapshot.completed,
-    }
-}
-
-fn checks(
-    output: &FindSnapshotOutput,
-    chosen: &Judged<'_>,
-    keys: &BTreeMap<String, KeyCondition>,
-    max_age: Option<HumanDuration>,
-) -> Vec<Check> {
-    let (name, usable) = ("usable recovery point", output.usable_snapshots);
-    let usable = match usable {
-        0 => Check::not_made(name, ">= 1", "the time of the data is not known of any snapshot"),
-        _ => Check::made(name, ">= 1", usable.to_string(), true),
-    };
-    let (name, expected) = ("time of the data", "known");
-    let time = match (output.at, &output.source) {
-        (Some(at), Some(source)) => {
-            Check::made(name, expected, format!("{} ({source})", at.to_rfc3339()), true)
-        }
-        _ => Check::not_made(name, expected, "neither StartTime nor a tag tells it"),
-    };
-    let mut checks = vec![usable.over(output.snapshots_considered), time];
-    checks.extend(key_check(
-        "EC2",
-        output.encrypted,
-        chosen.snapshot.key.as_ref().and_then(|key| keys.get(key)),
-    ));
-    checks.extend(age_check(max_age, output.age));
-    checks
-}
-
-fn recovery_point(output: &FindSnapshotOutput) -> Option<RecoveryPoint> {
-    Some(RecoveryPoint {
-        at: output.at?,
-        source: output.source.clone()?,
-        measure: Measure::Backup,
-        identity: output.id.clone(),
-        worst_case: output.worst_case,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::snapshot::Snapshot;
-    use super::*;
-    use crate::journal::Outcome;
-
-    fn at(hours: i64) -> DateTime<Utc> {
-        DateTime::UNIX_EPOCH + TimeDelta::hours(hours)
-    }
-
-    /// A copy whose original was begun at `hours`, complete here three hours later.
-    fn copy(hours: i64) -> Snapshot {
-        Snapshot {
-            id: format!("snap-{hours}"),
-            volume: Some("vol-ffffffffffffffff".to_owned()),
-            state: Some("completed".to_owned()),
-            started: Some(at(hours + 1)),
-            completed: Some(at(hours + 3)),
-            encrypted: Some(false),
-            tags: BTreeMap::from([("data-time".to_owned(), at(hours).to_rfc3339())]),
-            ..Snapshot::default()
-        }
-    }
-
-    fn outcome_of(
-        snapshots: &[Snapshot],
-        time_tag: Option<&str>,
-    ) -> (FindSnapshotOutput, BTreeMap<String, Outcome>) {
-        let selector = Selector { time_tag: time_tag.map(str::to_owned), ..Selector::default() };
-        let judged = judge(snapshots, &BTreeMap::new(), &selector, at(100));
-        let chosen = choose(&judged).unwrap();
-        let spacing = Spacing::of(usable_times(&judged), at(100));
-        let output = told(chosen, &judged, &spacing, at(100));
-        let checks = checks(&output, chosen, &BTreeMap::new(), Some(a_day()));
-        (output, checks.into_iter().map(|c| (c.name, c.outcome)).collect())
-    }
-
-    #[test]
-    fn copies_are_as_old_as_their_tag_says() {
-        let hours = |hours: u64| Some(HumanDuration(Duration::from_secs(hours * 3600)));
-        let (output, checks) = outcome_of(&[copy(30), copy(80)], Some("data-time"));
-        assert_eq!((output.at, output.age), (Some(at(80)), hours(20)));
-        assert_eq!((output.worst_gap, output.copy_lag), (hours(50), hours(3)));
-        assert_eq!((output.worst_case, output.in_region_since), (hours(53), Some(at(83))));
-        assert!(checks.values().all(|outcome| *outcome == Outcome::Passed), "{checks:?}");
-        assert_eq!(recovery_point(&output).unwrap().source, "tag data-time");
-    }
-
-    #[test]
-    fn copies_without_the_tag_are_inconclusive_and_give_no_recovery_point() {
-        let (output, checks) = outcome_of(&[copy(80)], None);
-        assert!(checks.values().all(|o| *o == Outcome::Inconclusive), "{checks:?}");
-        assert_eq!((checks.len(), output.usable_snapshots), (3, 0));
-        assert_eq!(recovery_point(&output), None);
-    }
-
-    #[test]
-    fn data_older_than_allowed_fails() {
-        let (_, checks) = outcome_of(&[copy(10)], Some("data-time"));
-        assert_eq!(checks["age"], Outcome::Failed);
     }
 }

@@ -46,6 +46,7 @@ mod wishes;
 
 use crate::action::Registry;
 use capture_config::CaptureConfig;
+pub(super) use choice::not_available;
 use compare_config::CompareConfig;
 use copy_snapshot::CopySnapshot;
 use db_instance::DbInstanceKind;

@@ -284,7 +284,7 @@ async fn snapshots_of_aws_backup_are_found_and_so_are_those_with_certain_tags() 
     let point = drill.run("rds.find_snapshot", tagged).await.unwrap();
     assert_eq!((&point["kind"], &point["snapshots_considered"]), (&json!("awsbackup"), &json!(1)));
     let neither = drill.run("rds.find_snapshot", json!({})).await.unwrap_err();
-    assert!(neither.to_string().contains("neither of: nor tags:"));
+    assert!(neither.to_string().contains("nothing says which snapshots are meant"));
 }
 
 #[tokio::test(start_paused = true)]

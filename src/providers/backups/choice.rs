@@ -1,0 +1,204 @@
+use super::{KeyCondition, Spacing, loss};
+use crate::time::HumanDuration;
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeMap;
+
+/// A backup as its service shows it.
+pub(in crate::providers) trait Backup {
+    /// What people call it.
+    fn id(&self) -> &str;
+    /// The KMS key that it needs.
+    fn key(&self) -> Option<&str>;
+    /// When the service made it here (UTC), whatever the age of its data.
+    fn made(&self) -> Option<DateTime<Utc>>;
+    /// Whether the service says that it is encrypted.
+    fn encrypted(&self) -> Option<bool>;
+    /// The identity of what it was taken of, where names can be given again.
+    fn taken_of(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// What a service's own rules say of a backup, apart from keys and wanted times.
+#[derive(Clone, Debug, Default)]
+pub(in crate::providers) struct Seen {
+    /// Why it cannot serve.
+    pub(in crate::providers) obstacle: Option<Obstacle>,
+    /// The time of its data (UTC) and where that comes from; `None` when nobody knows.
+    pub(in crate::providers) time: Option<(DateTime<Utc>, String)>,
+    /// From the time of the data until its copy was here; `None` when it is no copy.
+    pub(in crate::providers) copy_lag: Option<TimeDelta>,
+}
+
+/// Why a backup cannot serve, as its service says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::providers) enum Obstacle {
+    /// Of another type or origin than wanted.
+    NotWanted,
+    /// It has to be brought back first.
+    Archived,
+    /// It is not ready.
+    NotReady {
+        /// The service's word for its state, and why.
+        state: String,
+        /// Every backup passes through that state: it needs nobody's attention.
+        passing: bool,
+    },
+}
+
+/// Whether a backup can serve as the recovery point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::providers) enum Standing {
+    /// It can; the time of its data (UTC) and where that comes from.
+    Usable { at: DateTime<Utc>, source: String },
+    /// It can, but nobody knows how old its data is.
+    Undated,
+    /// Its data is newer than wanted.
+    TooNew,
+    /// Its key cannot be used here.
+    KeyUnusable(String),
+    /// Its service says why not.
+    Hindered(Obstacle),
+}
+
+/// A backup and what it is good for.
+#[derive(Debug)]
+pub(in crate::providers) struct Judged<'a, B> {
+    pub(in crate::providers) backup: &'a B,
+    pub(in crate::providers) standing: Standing,
+    /// What is known of its key: `None` when it names none.
+    pub(in crate::providers) key: Option<&'a KeyCondition>,
+    copy_lag: Option<TimeDelta>,
+}
+
+impl<B> Judged<'_, B> {
+    pub(in crate::providers) fn is_usable(&self) -> bool {
+        matches!(self.standing, Standing::Usable { .. })
+    }
+}
+
+/// All backups that were found, each with what it is good for.
+#[derive(Debug)]
+pub(in crate::providers) struct Candidates<'a, B> {
+    judged: Vec<Judged<'a, B>>,
+    /// Newer data is not wanted (UTC).
+    not_after: DateTime<Utc>,
+}
+
+impl<'a, B: Backup> Candidates<'a, B> {
+    /// Judges every backup by its key, the time that is wanted (UTC), and the rules of its service.
+    pub(in crate::providers) fn judge(
+        backups: &'a [B],
+        keys: &'a BTreeMap<String, KeyCondition>,
+        not_after: DateTime<Utc>,
+        look: impl Fn(&B) -> Seen,
+    ) -> Self {
+        let one = |backup: &'a B| {
+            let key = backup.key().and_then(|key| keys.get(key));
+            let seen = look(backup);
+            let copy_lag = seen.copy_lag;
+            Judged { backup, standing: standing(seen, key, not_after), key, copy_lag }
+        };
+        Self { judged: backups.iter().map(one).collect(), not_after }
+    }
+
+    /// The newest usable backup; without one, the latest made of those whose data has no known time.
+    pub(in crate::providers) fn choose(&self) -> Option<&Judged<'a, B>> {
+        let rank = |candidate: &&Judged<'a, B>| match candidate.standing {
+            Standing::Usable { at, .. } => Some((true, Some(at), candidate.backup.made())),
+            Standing::Undated => Some((false, None, candidate.backup.made())),
+            _ => None,
+        };
+        self.judged.iter().filter(|candidate| rank(candidate).is_some()).max_by_key(rank)
+    }
+
+    /// How the usable ones lie in time.
+    pub(in crate::providers) fn spacing(&self) -> Spacing {
+        let times = self.usable().filter_map(|judged| match judged.standing {
+            Standing::Usable { at, .. } => Some(at),
+            _ => None,
+        });
+        Spacing::of(times, self.not_after)
+    }
+
+    pub(in crate::providers) fn usable(&self) -> impl Iterator<Item = &Judged<'a, B>> {
+        self.judged.iter().filter(|judged| judged.is_usable())
+    }
+
+    pub(super) fn all(&self) -> &[Judged<'a, B>] {
+        &self.judged
+    }
+
+    pub(super) fn not_after(&self) -> DateTime<Utc> {
+        self.not_after
+    }
+
+    /// What the chosen one and the others come to, at this time (UTC).
+    pub(in crate::providers) fn summary(
+        &self,
+        chosen: &Judged<'a, B>,
+        now: DateTime<Utc>,
+    ) -> Summary {
+        let (at, source) = match &chosen.standing {
+            Standing::Usable { at, source } => (Some(*at), Some(source.clone())),
+            _ => (None, None),
+        };
+        let spacing = self.spacing();
+        let worst_gap = spacing.worst_gap().map(|gap| gap.length());
+        let copy_lag = self.usable().filter_map(|judged| judged.copy_lag).max();
+        Summary {
+            at,
+            source,
+            age: at.map(|at| loss(now - at)),
+            considered: count(self.judged.len()),
+            usable: count(self.usable().count()),
+            retention: spacing
+                .oldest()
+                .map(|oldest| HumanDuration::from(now - oldest).rounded_down()),
+            worst_gap: worst_gap.map(loss),
+            copy_lag: copy_lag.map(loss),
+            worst_case: worst_gap.map(|gap| loss(gap + copy_lag.unwrap_or_default())),
+        }
+    }
+}
+
+fn standing(seen: Seen, key: Option<&KeyCondition>, not_after: DateTime<Utc>) -> Standing {
+    if let Some(obstacle) = seen.obstacle {
+        return Standing::Hindered(obstacle);
+    }
+    if let Some(KeyCondition::Unusable(why)) = key {
+        return Standing::KeyUnusable(why.clone());
+    }
+    match seen.time {
+        None => Standing::Undated,
+        Some((at, _)) if at > not_after => Standing::TooNew,
+        Some((at, source)) => Standing::Usable { at, source },
+    }
+}
+
+/// What is told of a recovery point, whatever the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::providers) struct Summary {
+    /// The time of the newest data in it (UTC); absent when nobody knows.
+    pub(in crate::providers) at: Option<DateTime<Utc>>,
+    /// Where that time comes from.
+    pub(in crate::providers) source: Option<String>,
+    /// How old the data is now.
+    pub(in crate::providers) age: Option<HumanDuration>,
+    /// How many backups were looked at.
+    pub(in crate::providers) considered: u64,
+    /// How many of these could be restored, and their data has a known time.
+    pub(in crate::providers) usable: u64,
+    /// The age of the oldest usable one.
+    pub(in crate::providers) retention: Option<HumanDuration>,
+    /// The longest time without a recovery point.
+    pub(in crate::providers) worst_gap: Option<HumanDuration>,
+    /// The longest time from the data until its copy was here.
+    pub(in crate::providers) copy_lag: Option<HumanDuration>,
+    /// Both together: the longest loss that they allow.
+    pub(in crate::providers) worst_case: Option<HumanDuration>,
+}
+
+pub(in crate::providers) fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,319 @@
+//! What a search for the recovery point writes down: checks, findings, and the recovery point itself.
+
+use super::choice::{Backup, Candidates, Judged, Obstacle, Standing, Summary};
+use super::{age_check, key_check, key_conditions};
+use crate::action::{StepContext, StepError};
+use crate::journal::{Check, Finding, Measure, RecoveryPoint, Severity};
+use crate::providers::backups::{KeyCondition, choice::count};
+use crate::time::HumanDuration;
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[cfg(test)]
+mod tests;
+
+/// How a service's backups are called, and what helps with them.
+pub(in crate::providers) struct Words {
+    /// Codes of findings begin with it.
+    pub(in crate::providers) code: &'static str,
+    /// The service whose calls tell of keys and times.
+    pub(in crate::providers) service: &'static str,
+    /// One of the backups that are looked for.
+    pub(in crate::providers) thing: String,
+    /// The same in the plural.
+    pub(in crate::providers) things: String,
+    /// Their state when they can be restored.
+    pub(in crate::providers) ready: &'static str,
+    /// What to do about those that failed.
+    pub(in crate::providers) failed: &'static str,
+    /// What to do so that there are any here.
+    pub(in crate::providers) none_here: &'static str,
+    /// Why the time of the data is not known.
+    pub(in crate::providers) no_time: &'static str,
+    /// What to do about that.
+    pub(in crate::providers) tell_time: &'static str,
+    /// What they are taken of, in the plural, and the field that tells one from another.
+    pub(in crate::providers) sources: Option<(&'static str, &'static str)>,
+}
+
+/// What the steps of all services ask for.
+pub(in crate::providers) struct Wish {
+    /// The data must not be newer than this (UTC).
+    pub(in crate::providers) not_after: Option<DateTime<Utc>>,
+    /// The oldest that the data may be.
+    pub(in crate::providers) max_age: Option<HumanDuration>,
+    /// How often a recovery point is due.
+    pub(in crate::providers) schedule: HumanDuration,
+}
+
+impl Wish {
+    /// The newest time that is wanted (UTC).
+    pub(in crate::providers) fn until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.not_after.map_or(now, |limit| limit.min(now))
+    }
+}
+
+/// What is known of the keys of these backups.
+///
+/// # Errors
+/// When KMS does not answer.
+pub(in crate::providers) async fn keys_of(
+    cx: &StepContext,
+    backups: &[impl Backup],
+) -> Result<BTreeMap<String, KeyCondition>, StepError> {
+    let keys = backups.iter().filter_map(|backup| backup.key().map(str::to_owned)).collect();
+    key_conditions(cx, keys).await
+}
+
+impl<'a, B: Backup> Candidates<'a, B> {
+    /// The recovery point. Without one, that is written down.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(in crate::providers) async fn chosen(
+        &self,
+        cx: &StepContext,
+        words: &Words,
+    ) -> Result<&Judged<'a, B>, StepError> {
+        if let Some(chosen) = self.choose() {
+            return Ok(chosen);
+        }
+        let check = Check::made(USABLE, ">= 1", "0", false);
+        cx.check(check.over(count(self.all().len()))).await?;
+        let finding = self.nothing_usable(words);
+        let error = StepError::recovery(finding.what.clone()).help(finding.action.clone());
+        cx.finding(finding).await?;
+        Err(error)
+    }
+
+    /// Writes down what was found: checks (these, too), findings, and the recovery point under this identity.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub(in crate::providers) async fn write_down(
+        &self,
+        cx: &StepContext,
+        words: &Words,
+        wish: &Wish,
+        (chosen, summary): (&Judged<'a, B>, &Summary),
+        (identity, further): (&str, Vec<Check>),
+    ) -> Result<(), StepError> {
+        let checks = summary.checks(words, chosen.backup.encrypted(), chosen.key, wish.max_age);
+        for check in checks.into_iter().chain(further) {
+            cx.check(check).await?;
+        }
+        let schedule = TimeDelta::from_std(wish.schedule.0).unwrap_or(TimeDelta::MAX);
+        for finding in self.blemishes(words, schedule) {
+            cx.finding(finding).await?;
+        }
+        match summary.recovery_point(identity) {
+            Some(point) => cx.recovery_point(point).await,
+            None => Ok(()),
+        }
+    }
+
+    fn with(&self, fits: impl Fn(&Standing) -> bool) -> Vec<&str> {
+        let those = self.all().iter().filter(|judged| fits(&judged.standing));
+        those.map(|judged| judged.backup.id()).collect()
+    }
+
+    /// Why there is no recovery point, and what to do about it.
+    fn nothing_usable(&self, words: &Words) -> Finding {
+        let Words { code, things, ready, .. } = words;
+        let count = |fits: fn(&Standing) -> bool| self.with(fits).len();
+        let nothing = |what: String, action: &str| Finding {
+            severity: Severity::Critical,
+            code: format!("{code}.no_usable_recovery_point"),
+            what,
+            why: "nothing could be restored from here".to_owned(),
+            action: action.to_owned(),
+        };
+        let locked = count(is_locked);
+        if locked > 0 {
+            return nothing(
+                format!("{locked} {things} cannot be decrypted: {}", self.broken_keys()),
+                "keep the key of the copies enabled in this region; name a key of this region when copying (KmsKeyId)",
+            );
+        }
+        let archived = count(is_archived);
+        if archived > 0 {
+            return nothing(
+                format!("all {archived} {ready} {things} are in the archive"),
+                "keep the newest ones in the standard tier; restore-snapshot-tier takes up to 72 hours",
+            );
+        }
+        let too_new = count(|s| *s == Standing::TooNew);
+        if too_new > 0 {
+            return nothing(
+                format!("all {too_new} usable {things} are newer than {}", self.not_after()),
+                "keep recovery points longer, so that one from before the damage exists",
+            );
+        }
+        let unfinished = count(is_not_ready);
+        if unfinished > 0 {
+            return nothing(
+                format!("none of {unfinished} {things} is {ready}: {}", self.states()),
+                &format!("wait for those being created or copied; {}", words.failed),
+            );
+        }
+        if !self.all().is_empty() {
+            return nothing(
+                format!("{} {things} exist here, none of the wanted types", self.all().len()),
+                "check types: and resource_id: of the step",
+            );
+        }
+        nothing(format!("there is no {} in this region", words.thing), words.none_here)
+    }
+
+    /// What a person should look at although there is a recovery point.
+    fn blemishes(&self, words: &Words, schedule: TimeDelta) -> Vec<Finding> {
+        let finding = |severity, code: &str, what: String, why: &str, action: &str| Finding {
+            severity,
+            code: format!("{}.{code}", words.code),
+            what,
+            why: why.to_owned(),
+            action: action.to_owned(),
+        };
+        let mut found = Vec::new();
+        let locked = self.with(is_locked);
+        if !locked.is_empty() {
+            found.push(finding(
+                Severity::Serious,
+                "snapshot_without_key",
+                format!("{} cannot be decrypted: {}", locked.join(", "), self.broken_keys()),
+                "these recovery points are lost, however many there seem to be",
+                "enable the key, or copy the snapshots with a key that is usable here",
+            ));
+        }
+        let archived = self.with(is_archived);
+        if !archived.is_empty() {
+            found.push(finding(
+                Severity::Warning,
+                "snapshot_archived",
+                format!("in the archive: {}", archived.join(", ")),
+                "bringing a snapshot back from the archive takes 24 to 72 hours",
+                "do not count on archived snapshots for recovery within a day",
+            ));
+        }
+        let failed = self.with(|standing| is_not_ready(standing) && !is_passing(standing));
+        if !failed.is_empty() {
+            found.push(finding(
+                Severity::Warning,
+                &format!("snapshot_not_{}", words.ready),
+                format!("not {} ({}): {}", words.ready, self.states(), failed.join(", ")),
+                "they cannot be restored",
+                words.failed,
+            ));
+        }
+        let undated = self.with(|standing| *standing == Standing::Undated);
+        if !undated.is_empty() {
+            found.push(finding(
+                Severity::Warning,
+                "time_of_data_unknown",
+                format!(
+                    "{} does not say how old the data is in {}",
+                    words.service,
+                    undated.join(", ")
+                ),
+                words.no_time,
+                words.tell_time,
+            ));
+        }
+        let missed = format!("{}.schedule_missed", words.code);
+        found.extend(self.spacing().missed(schedule, &missed));
+        found.extend(self.several_sources(words));
+        found
+    }
+
+    fn several_sources(&self, words: &Words) -> Option<Finding> {
+        let (sources, field) = words.sources?;
+        let wanted = self.all().iter();
+        let wanted = wanted.filter(|j| j.standing != Standing::Hindered(Obstacle::NotWanted));
+        let ids: BTreeSet<_> = wanted.filter_map(|judged| judged.backup.taken_of()).collect();
+        (ids.len() > 1).then(|| {
+            let ids: Vec<_> = ids.into_iter().collect();
+            Finding {
+                severity: Severity::Warning,
+                code: format!("{}.several_{sources}", words.code),
+                what: format!("the snapshots come from different {sources}: {}", ids.join(", ")),
+                why: "what was made again under an old name has other data than the old snapshots"
+                    .to_owned(),
+                action: format!("name the one that counts with resource_id: ({field})"),
+            }
+        })
+    }
+
+    fn broken_keys(&self) -> String {
+        let keys = self.all().iter().filter_map(|judged| match &judged.standing {
+            Standing::KeyUnusable(why) => {
+                Some(format!("key {} {why}", judged.backup.key().unwrap_or("unknown")))
+            }
+            _ => None,
+        });
+        keys.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ")
+    }
+
+    fn states(&self) -> String {
+        let states = self.all().iter().filter_map(|judged| match &judged.standing {
+            Standing::Hindered(Obstacle::NotReady { state, .. }) => Some(state.as_str()),
+            _ => None,
+        });
+        states.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn is_locked(standing: &Standing) -> bool {
+    matches!(standing, Standing::KeyUnusable(_))
+}
+
+fn is_archived(standing: &Standing) -> bool {
+    *standing == Standing::Hindered(Obstacle::Archived)
+}
+
+fn is_not_ready(standing: &Standing) -> bool {
+    matches!(standing, Standing::Hindered(Obstacle::NotReady { .. }))
+}
+
+fn is_passing(standing: &Standing) -> bool {
+    matches!(standing, Standing::Hindered(Obstacle::NotReady { passing: true, .. }))
+}
+
+const USABLE: &str = "usable recovery point";
+
+impl Summary {
+    fn checks(
+        &self,
+        words: &Words,
+        encrypted: Option<bool>,
+        key: Option<&KeyCondition>,
+        max_age: Option<HumanDuration>,
+    ) -> Vec<Check> {
+        let usable = match self.usable {
+            0 => {
+                Check::not_made(USABLE, ">= 1", "the time of the data is not known of any snapshot")
+            }
+            usable => Check::made(USABLE, ">= 1", usable.to_string(), true),
+        };
+        let (name, expected) = ("time of the data", "known");
+        let time = match (self.at, &self.source) {
+            (Some(at), Some(source)) => {
+                Check::made(name, expected, format!("{} ({source})", at.to_rfc3339()), true)
+            }
+            _ => Check::not_made(name, expected, words.no_time),
+        };
+        let mut checks = vec![usable.over(self.considered), time];
+        checks.extend(key_check(words.service, encrypted, key));
+        checks.extend(age_check(max_age, self.age));
+        checks
+    }
+
+    fn recovery_point(&self, identity: &str) -> Option<RecoveryPoint> {
+        Some(RecoveryPoint {
+            at: self.at?,
+            source: self.source.clone()?,
+            measure: Measure::Backup,
+            identity: identity.to_owned(),
+            worst_case: self.worst_case,
+        })
+    }
+}

@@ -1,0 +1,223 @@
+use super::*;
+use crate::journal::Outcome;
+use crate::providers::backups::Seen;
+use std::time::Duration;
+
+#[derive(Clone, Debug, Default)]
+struct Tape {
+    id: &'static str,
+    key: Option<&'static str>,
+    made: i64,
+    of: Option<&'static str>,
+    seen: Seen,
+}
+
+impl Backup for Tape {
+    fn id(&self) -> &str {
+        self.id
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.key
+    }
+
+    fn made(&self) -> Option<DateTime<Utc>> {
+        Some(at(self.made))
+    }
+
+    fn encrypted(&self) -> Option<bool> {
+        Some(self.key.is_some())
+    }
+
+    fn taken_of(&self) -> Option<&str> {
+        self.of
+    }
+}
+
+fn at(hours: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::hours(hours)
+}
+
+fn hours(hours: u64) -> Option<HumanDuration> {
+    Some(HumanDuration(Duration::from_secs(hours * 3600)))
+}
+
+/// With data of that hour, made in the same hour.
+fn tape(id: &'static str, hour: i64) -> Tape {
+    let time = Some((at(hour), "the label".to_owned()));
+    Tape { id, made: hour, seen: Seen { time, ..Seen::default() }, ..Tape::default() }
+}
+
+fn undated(id: &'static str, made: i64) -> Tape {
+    Tape { seen: Seen::default(), ..tape(id, made) }
+}
+
+fn hindered(id: &'static str, obstacle: Obstacle) -> Tape {
+    let mut tape = tape(id, 90);
+    tape.seen.obstacle = Some(obstacle);
+    tape
+}
+
+fn in_state(id: &'static str, state: &str, passing: bool) -> Tape {
+    hindered(id, Obstacle::NotReady { state: state.to_owned(), passing })
+}
+
+fn words() -> Words {
+    Words {
+        code: "tape",
+        service: "The archive",
+        thing: "tape of orders".to_owned(),
+        things: "tapes of orders".to_owned(),
+        ready: "available",
+        failed: "look at the drive",
+        none_here: "tapes stay in their house",
+        no_time: "there is no label",
+        tell_time: "write labels",
+        sources: Some(("drives", "serial number")),
+    }
+}
+
+/// What comes of these backups at hour 100, where the key `gone` cannot be used and nobody knows of the key `dark`.
+fn with<T>(tapes: &[Tape], then: impl FnOnce(&Candidates<'_, Tape>) -> T) -> T {
+    let keys = BTreeMap::from([
+        ("gone".to_owned(), KeyCondition::Unusable("is off".into())),
+        ("dark".to_owned(), KeyCondition::Unknown("denied".into())),
+    ]);
+    then(&Candidates::judge(tapes, &keys, at(100), |tape| tape.seen.clone()))
+}
+
+fn chosen(tapes: &[Tape]) -> Option<&'static str> {
+    with(tapes, |candidates| candidates.choose().map(|chosen| chosen.backup.id))
+}
+
+#[test]
+fn the_newest_data_wins_however_late_another_was_copied() {
+    let copy = Tape { made: 95, ..tape("copy", 10) };
+    assert_eq!(chosen(&[tape("old", 9), tape("new", 50), copy]), Some("new"));
+    assert_eq!(chosen(&[tape("old", 9), tape("after the end", 101)]), Some("old"));
+}
+
+#[test]
+fn a_dated_backup_is_preferred_and_an_undated_one_is_better_than_none() {
+    let two = [undated("undated", 90), undated("latest undated", 91)];
+    assert_eq!(chosen(&two), Some("latest undated"));
+    assert_eq!(chosen(&[&two[..], &[tape("dated", 1)]].concat()), Some("dated"));
+}
+
+#[test]
+fn what_is_hindered_or_locked_is_never_chosen() {
+    let all = [
+        Tape { key: Some("gone"), ..tape("locked", 99) },
+        hindered("archived", Obstacle::Archived),
+        hindered("other", Obstacle::NotWanted),
+        in_state("on its way", "copying", true),
+    ];
+    assert_eq!(chosen(&all), None);
+}
+
+#[test]
+fn a_key_that_nobody_knows_makes_a_backup_neither_unusable_nor_its_key_usable() {
+    let dark = [Tape { key: Some("dark"), ..tape("dark", 1) }];
+    with(&dark, |candidates| {
+        let chosen = candidates.choose().unwrap();
+        assert!(chosen.is_usable());
+        assert_eq!(chosen.key.and_then(KeyCondition::usable), None);
+    });
+}
+
+#[test]
+fn each_reason_for_having_nothing_has_its_own_words_and_fix() {
+    let reason = |tapes: &[Tape]| {
+        with(tapes, |candidates| {
+            assert!(candidates.choose().is_none());
+            let finding = candidates.nothing_usable(&words());
+            assert_eq!(finding.code, "tape.no_usable_recovery_point");
+            (finding.what, finding.action)
+        })
+    };
+    let locked = [Tape { key: Some("gone"), ..tape("locked", 1) }];
+    assert_eq!(reason(&locked).0, "1 tapes of orders cannot be decrypted: key gone is off");
+    let archived = reason(&[hindered("archived", Obstacle::Archived)]);
+    assert!(archived.0.contains("are in the archive"), "{}", archived.0);
+    assert!(reason(&[tape("late", 101)]).0.contains("newer than"));
+    let failed = reason(&[in_state("failed", "failed", false)]);
+    assert_eq!(failed.0, "none of 1 tapes of orders is available: failed");
+    assert!(failed.1.ends_with("look at the drive"), "{}", failed.1);
+    assert!(reason(&[hindered("other", Obstacle::NotWanted)]).1.contains("types:"));
+    let nothing = ("there is no tape of orders in this region", "tapes stay in their house");
+    assert_eq!(reason(&[]), (nothing.0.to_owned(), nothing.1.to_owned()));
+}
+
+#[test]
+fn what_is_wrong_beside_the_recovery_point_is_pointed_out() {
+    let all = [
+        Tape { key: Some("gone"), ..tape("locked", 99) },
+        hindered("archived", Obstacle::Archived),
+        in_state("failed", "failed", false),
+        in_state("on its way", "copying", true),
+        undated("undated", 1),
+        Tape { of: Some("drive-1"), ..tape("first", 2) },
+        Tape { of: Some("drive-2"), ..tape("second", 3) },
+    ];
+    let found = with(&all, |candidates| candidates.blemishes(&words(), TimeDelta::hours(24)));
+    let codes: Vec<_> = found.iter().map(|finding| finding.code.as_str()).collect();
+    assert_eq!(
+        codes,
+        [
+            "tape.snapshot_without_key",
+            "tape.snapshot_archived",
+            "tape.snapshot_not_available",
+            "tape.time_of_data_unknown",
+            "tape.schedule_missed",
+            "tape.several_drives",
+        ]
+    );
+    assert!(found[2].what.ends_with(": failed"), "{}", found[2].what);
+    let fine = [tape("first", 80), tape("second", 99)];
+    let found = with(&fine, |candidates| candidates.blemishes(&words(), TimeDelta::hours(24)));
+    assert_eq!(found, []);
+}
+
+fn outcomes(tapes: &[Tape], limit: Option<HumanDuration>) -> (Summary, BTreeMap<String, Outcome>) {
+    with(tapes, |candidates| {
+        let chosen = candidates.choose().unwrap();
+        let summary = candidates.summary(chosen, at(100));
+        let encrypted = chosen.backup.encrypted();
+        let checks = summary.checks(&words(), encrypted, chosen.key, limit);
+        (summary, checks.into_iter().map(|check| (check.name, check.outcome)).collect())
+    })
+}
+
+#[test]
+fn gap_lag_and_worst_case_are_those_of_the_copies_here() {
+    let copy = |id, hour| {
+        let mut copy = tape(id, hour);
+        copy.seen.copy_lag = Some(TimeDelta::hours(2));
+        copy
+    };
+    let copies = [copy("a", 10), copy("b", 34), copy("c", 80)];
+    let (summary, checks) = outcomes(&copies, hours(24));
+    assert_eq!((summary.at, summary.age), (Some(at(80)), hours(20)));
+    assert_eq!((summary.worst_gap, summary.copy_lag), (hours(46), hours(2)));
+    assert_eq!((summary.worst_case, summary.retention), (hours(48), hours(90)));
+    assert_eq!((summary.considered, summary.usable), (3, 3));
+    assert!(checks.values().all(|outcome| *outcome == Outcome::Passed), "{checks:?}");
+    let point = summary.recovery_point("c").unwrap();
+    assert_eq!((point.at, point.worst_case), (at(80), hours(48)));
+    let (alone, _) = outcomes(&copies[..1], None);
+    assert_eq!((alone.worst_gap, alone.worst_case), (None, None), "one says nothing of a schedule");
+}
+
+#[test]
+fn what_is_not_known_is_inconclusive_and_gives_no_recovery_point() {
+    let dark = Tape { key: Some("dark"), ..undated("undated", 10) };
+    let (summary, checks) = outcomes(&[dark], hours(24));
+    assert_eq!(checks.len(), 4);
+    assert!(checks.values().all(|o| *o == Outcome::Inconclusive), "{checks:?}");
+    assert_eq!((summary.usable, summary.recovery_point("undated")), (0, None));
+}
+
+#[test]
+fn data_older_than_allowed_fails() {
+    assert_eq!(outcomes(&[tape("old", 10)], hours(24)).1["age"], Outcome::Failed);
+}
