@@ -1,0 +1,113 @@
+//! Tools that need no scenario: databases, the sandbox, completions.
+
+use super::{Format, name_and_value};
+use crate::time::HumanDuration;
+use clap::{Args, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// `redrill sql …`
+#[derive(Debug, Subcommand)]
+pub enum SqlCommand {
+    /// Take down how a database is built and, if asked for, what it holds, as a file that `sql.check` compares with.
+    Fingerprint(FingerprintArgs),
+}
+
+/// `redrill sql fingerprint`
+#[derive(Debug, Args)]
+#[command(after_help = "It only reads. The password is never given on the command line.\n\n\
+                        Examples:\n  redrill sql fingerprint --url postgres://ro@db.example.com/orders --ca global-bundle.pem \\\n    \
+                        --password-env DB_PASSWORD > references/orders.json\n  \
+                        redrill sql fingerprint --url mysql://ro@127.0.0.1:3306/orders --tls off --password-file secret \\\n    \
+                        --rows --checksums --table orders --table ledger")]
+pub struct FingerprintArgs {
+    /// The database: `postgres://USER@HOST:PORT/DATABASE`, or `mysql://…` for MySQL and MariaDB; the port may be left out.
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// The environment variable that holds the password.
+    #[arg(long, value_name = "NAME", required_unless_present = "password_file")]
+    pub password_env: Option<String>,
+    /// The file that holds the password and nothing else.
+    #[arg(long, value_name = "FILE", conflicts_with = "password_env")]
+    pub password_file: Option<String>,
+    /// How the connection is protected. `encrypt` does not verify who answers; `off` is for loopback and tunnels.
+    #[arg(long, value_parser = ["verify", "encrypt", "off"], default_value = "verify")]
+    pub tls: String,
+    /// Certificate authorities besides the public ones, as a PEM file. RDS needs it: global-bundle.pem.
+    #[arg(long, value_name = "FILE", conflicts_with = "tls")]
+    pub ca: Option<String>,
+    /// Counts the rows of tables.
+    #[arg(long)]
+    pub rows: bool,
+    /// Takes ordered checksums of ranges of keys.
+    #[arg(long)]
+    pub checksums: bool,
+    /// A table for --rows and --checksums; may be repeated. All tables without it.
+    #[arg(long = "table", value_name = "TABLE")]
+    pub tables: Vec<String>,
+    /// A condition in SQL on the rows of a table whose checksums are taken; may be repeated.
+    #[arg(long = "only", value_name = "TABLE=CONDITION", value_parser = name_and_value)]
+    pub only: Vec<(String, String)>,
+    /// Into how many ranges of keys a table is cut at most.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub ranges: u32,
+    /// Leaves keys out of the file: ranges stand on round numbers, or there is one.
+    #[arg(long)]
+    pub without_keys: bool,
+    /// How long one statement may take.
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    pub statement_timeout: HumanDuration,
+}
+
+/// `redrill sandbox …`
+#[derive(Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// Serve an estate over HTTP, for the AWS CLI, boto3 and Terraform.
+    Serve(ServeArgs),
+    /// List the operations that the sandbox simulates, and how faithfully.
+    Operations(OperationsArgs),
+}
+
+/// `redrill sandbox operations`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  redrill sandbox operations\n  redrill sandbox operations --format json"
+)]
+pub struct OperationsArgs {
+    /// How the list is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `redrill sandbox serve`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  redrill sandbox serve --estate scenarios/estates/orders-db.yaml --listen 127.0.0.1:4600\n  \
+                        AWS_ACCESS_KEY_ID=SANDBOX222222222222 AWS_SECRET_ACCESS_KEY=sandbox \\\n    \
+                        aws --endpoint-url http://127.0.0.1:4600 --region ap-northeast-3 rds describe-db-snapshots"
+)]
+pub struct ServeArgs {
+    /// The estate file.
+    #[arg(long, value_name = "FILE")]
+    pub estate: PathBuf,
+    /// The address to listen on: loopback only. Port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:4600")]
+    pub listen: SocketAddr,
+    /// How many times faster than real time the estate's clock runs.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub speed: u32,
+    /// Adds a fault to the estate; may be repeated.
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub faults: Vec<String>,
+}
+
+/// `redrill completions`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  redrill completions bash > ~/.local/share/bash-completion/completions/redrill"
+)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
