@@ -70,6 +70,15 @@ impl StepContext {
     }
 }
 
+impl StepContext {
+    fn heard<T>(&self, seen: Seen<T>) -> Seen<T> {
+        if seen.found.is_ok() {
+            self.calls.answered();
+        }
+        seen
+    }
+}
+
 /// Where the waits of one kind at one site queue.
 struct Desk<T> {
     queue: Mutex<Queue<T>>,
@@ -188,7 +197,7 @@ impl<T: Clone + Send + 'static> Place<'_, T> {
             let pause = due.saturating_sub(context.clock.elapsed());
             tokio::select! {
                 biased;
-                Some(seen) = self.answers.recv() => return seen,
+                Some(seen) = self.answers.recv() => return context.heard(seen),
                 () = context.clock.sleep(pause) => {}
             }
             let mut idle = pin!(self.desk.idle.notified());
@@ -196,11 +205,16 @@ impl<T: Clone + Send + 'static> Place<'_, T> {
             match self.desk.lead() {
                 // One's own answer is among those that it gives.
                 Some(leading) => leading.ask(context, shared).await,
-                None => tokio::select! {
-                    biased;
-                    Some(seen) = self.answers.recv() => return seen,
-                    () = idle => {}
-                },
+                None => {
+                    // The call is another step's. That it hangs must be known here, too: at the step's limit, nothing was
+                    // seen then.
+                    context.calls.asks(context.clock.elapsed());
+                    tokio::select! {
+                        biased;
+                        Some(seen) = self.answers.recv() => return context.heard(seen),
+                        () = idle => {}
+                    }
+                }
             }
         }
     }
@@ -264,16 +278,21 @@ impl<T: Clone + Send + 'static> Leading<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::CallLog;
     use crate::ids::StepId;
     use crate::journal::{Event, FailureClass};
     use crate::outside::fake::{FakeOutside, context};
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    /// Each thing is ready at the second that its id names; `never` makes every look of its page fail.
+    /// Each thing is ready at the second that its id names; `never` makes every look of its page fail, `hang` leaves it without an
+    /// answer.
     fn fetch(context: &StepContext, ids: Vec<String>) -> Fetched<'_, bool> {
         Box::pin(async move {
             CALLS.with(|calls| calls.fetch_add(1, Ordering::SeqCst));
             context.clock.sleep(Duration::from_millis(100)).await;
+            if ids.iter().any(|id| id == "hang") {
+                std::future::pending::<()>().await;
+            }
             if ids.iter().any(|id| id == "never") {
                 return Err(StepError::denied("no permission"));
             }
@@ -382,6 +401,23 @@ mod tests {
         asking.abort();
         other.await.unwrap().unwrap();
         assert!(context.clock.elapsed() < Duration::from_secs(70));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_who_follows_a_look_that_hangs_knows_that_nothing_is_answered() {
+        let (context, _, _) = context(FakeOutside::default());
+        let asking = tokio::spawn(wait(of_step(&context, "leader"), "hang".to_owned(), 60));
+        context.clock.sleep(Duration::from_secs(1)).await;
+        let follower = StepContext { calls: CallLog::default(), ..of_step(&context, "follower") };
+        let calls = follower.calls.clone();
+        let following = tokio::spawn(wait(follower, "b-60".to_owned(), 60));
+        context.clock.sleep(Duration::from_secs(300)).await;
+        let silent_since = calls.unanswered_since().unwrap();
+        assert!(context.clock.elapsed() - silent_since > Duration::from_secs(200));
+        // Once somebody is answered, so is the other.
+        asking.abort();
+        following.await.unwrap().unwrap();
+        assert_eq!(calls.unanswered_since(), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -140,9 +140,9 @@ pub struct ActionEntry {
     /// What is known about it.
     pub facts: ActionFacts,
     /// JSON Schema (draft 7) of its input, plain types.
-    pub input: Value,
+    pub input: Arc<Value>,
     /// JSON Schema (draft 7) of its output.
-    pub output: Value,
+    pub output: Arc<Value>,
     erased: Arc<dyn ErasedAction>,
 }
 
@@ -201,7 +201,8 @@ impl Registry {
     /// Adds an action.
     pub fn action<A: Action>(&mut self, action: A) {
         let facts = action.facts();
-        let (input, output) = (schema_of::<A::Input>(), schema_of::<A::Output>());
+        let input = Arc::new(schema_of::<A::Input>());
+        let output = Arc::new(schema_of::<A::Output>());
         let entry = ActionEntry { input, output, erased: Arc::new(action), facts };
         self.actions.insert(entry.facts.name, entry);
         self.derived = Derived::default();

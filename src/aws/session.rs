@@ -150,7 +150,7 @@ impl CallLog {
             shared.credentials.note_success();
             shared.budget.reward(operation);
         }
-        *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.answered();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let call = seen.entry((site.clone(), operation.to_owned())).or_insert_with(|| CallSeen {
             operation: operation.to_owned(),
@@ -170,6 +170,11 @@ impl CallLog {
     pub(crate) fn asks(&self, now: Duration) {
         let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
         unanswered.get_or_insert(now);
+    }
+
+    /// What was asked last was answered, to this step or to another that asked for both.
+    pub(crate) fn answered(&self) {
+        *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Since when nothing was answered, on the run's clock; `None` when the last call was.

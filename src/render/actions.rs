@@ -28,8 +28,8 @@ pub fn action_json(entry: &ActionEntry) -> Value {
         "creates": facts.creates,
         "permissions": permissions,
         "checks": checks,
-        "input": entry.input,
-        "output": entry.output,
+        "input": *entry.input,
+        "output": *entry.output,
         "exercised": {
             "sandbox": facts.exercised.sandbox,
             "servers": facts.exercised.servers,

@@ -28,7 +28,7 @@ pub(super) fn language(registry: &Registry) -> Value {
 
 /// The schema of what a step writes under `with:`: every typed value may be an expression instead.
 pub(super) fn written_input(action: &ActionEntry) -> Value {
-    let mut schema = action.input.clone();
+    let mut schema = Value::clone(&action.input);
     if let Some(object) = schema.as_object_mut() {
         object.remove("title");
         object.remove("$schema");

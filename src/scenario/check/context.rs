@@ -213,7 +213,7 @@ fn places<'a>(steps: &[StepView<'a>]) -> Vec<Place<'a>> {
             }
         };
         if let Some(with) = view.with {
-            let input = view.action.map(|action| &action.input);
+            let input = view.action.map(|action| &*action.input);
             walk(with, input, &mut |node, schema| add(node, schema, false));
         }
         if let Some(when) = view.when {

@@ -149,7 +149,7 @@ impl Use<'_> {
         };
         self.check_order(index, target, span, found);
         let action = target.action?;
-        let mut schema = &action.output;
+        let mut schema = &*action.output;
         if path.len() < 2 {
             let message = format!("steps.{id} is a step, not a value");
             let expected = format!("one of its outputs: {}", names(schema).join(", "));
