@@ -70,7 +70,7 @@ they wrote is in the journal. Without `signed_by` and `identified_by` the name i
 approving their own doing, and is no proof against others. With `signed_by` the answer carries an SSH signature over run, plan, question and \
 decision, which stays in the journal and can be verified again by anyone. With `identified_by` it carries a request to AWS STS that is \
 signed for the same; the run sends it, and STS says whose it is. With `second_person`, a yes of the person who started the \
-run fails the step.";
+run does not count, and leaves the question open for another one.";
 
 /// Fails when the approval is the operator's own, and when that cannot be known.
 fn another_person(approval: &Approval, operator: &str) -> Result<(), StepError> {

@@ -232,9 +232,16 @@ fn question(open: &Request, run_dir: &Path) -> String {
             run = open.run,
         );
     }
+    let how = match &open.not {
+        None => "Type \"approve\" or \"reject\", with a comment if you like, or answer from another terminal\n(redrill \
+                 approve, or redrill reject,"
+            .to_owned(),
+        Some(operator) => format!(
+            "Another person than {operator} must approve (redrill approve, or redrill reject,\nwhich can be typed here, too,"
+        ),
+    };
     format!(
-        "\n{}: {}\nType \"approve\" or \"reject\", with a comment if you like, or answer from another terminal\n\
-         (redrill approve, or redrill reject, for the run in {}) before {}.",
+        "\n{}: {}\n{how} for the run in {}) before {}.",
         open.step,
         open.text,
         run_dir.display(),

@@ -90,6 +90,10 @@ impl Request {
             return self.identified(approval, signed, endpoint).await;
         }
         if !self.wants_proof() {
+            // Anybody may stop a drill, its operator too.
+            if approval.approved {
+                self.is_by_another(&approval.by)?;
+            }
             return Ok(approval);
         }
         let proof = self.proof_of(&approval).map_err(Unverified::Invalid)?;

@@ -109,6 +109,33 @@ async fn an_answer_to_an_earlier_question_does_not_stand_in_the_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_the_operators_own_yes_leaves_the_question_to_a_second_person() {
+    let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
+    let path = folder.path();
+    let request = ApprovalRequest { not: Some("bert".into()), ..request(30) };
+    let terminal = Terminal::scripted(None);
+    let (answer, ()) = tokio::join!(asked(path, &clock, &terminal, &request), async {
+        clock.sleep(Duration::from_secs(60)).await;
+        let mine =
+            GivenAnswer { approved: true, comment: None, by: "bert", shown_by: ShownBy::Name };
+        let refused = answer_approval(path, &step, mine).await.unwrap_err();
+        assert!(refused.to_string().contains("bert is the operator of the run"), "{refused}");
+        // Nor when it is put there by hand.
+        given(path, &step, approval(true, "bert"), clock.now()).unwrap();
+        clock.sleep(Duration::from_secs(60)).await;
+        given(path, &step, approval(true, "anna"), clock.now()).unwrap();
+    });
+    assert_eq!(answer.unwrap(), approval(true, "anna"));
+    // Anybody may say no.
+    fs::remove_dir_all(path.join("approvals")).unwrap();
+    let (answer, ()) = tokio::join!(asked(path, &clock, &terminal, &request), async {
+        clock.sleep(Duration::from_secs(60)).await;
+        given(path, &step, approval(false, "bert"), clock.now()).unwrap();
+    });
+    assert_eq!(answer.unwrap(), approval(false, "bert"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_the_deadline_nobody_can_answer() {
     let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
     let (answer, ()) = asked_while(folder.path(), &clock, None, async {}).await;
