@@ -60,8 +60,8 @@ impl Interrupts {
     /// Listens until `done` is told; `true` when a second signal came first.
     pub(super) async fn listen(&self, mut done: watch::Receiver<bool>) -> bool {
         let mut terminate = signal(SignalKind::terminate()).ok();
-        // A terminal that was closed, a connection that was lost.
-        let mut hang_up = signal(SignalKind::hangup()).ok();
+        // A terminal that was closed, a connection that was lost; not under nohup, which is there to survive that.
+        let mut hang_up = if ignores_hang_up() { None } else { signal(SignalKind::hangup()).ok() };
         let clock = Clock::system();
         let mut signals = 0;
         loop {
@@ -85,5 +85,31 @@ impl Interrupts {
                 run.tell(Order::Cancel { by: who.to_owned(), incident: false });
             }
         }
+    }
+}
+
+/// Whether whoever started this process has it ignore SIGHUP, as `nohup` does. Where the system has no `/proc`, no.
+fn ignores_hang_up() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| hang_up_is_ignored(&status))
+}
+
+/// `SigIgn` is a mask in hexadecimal digits, SIGHUP its lowest bit
+/// (<https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>).
+fn hang_up_is_ignored(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hang_up_is_ignored;
+
+    #[test]
+    fn the_mask_tells_whether_hanging_up_is_ignored() {
+        let status = |mask: &str| format!("Name:\tredrill\nSigBlk:\t0001\nSigIgn:\t{mask}\n");
+        assert!(hang_up_is_ignored(&status("0000000000001001")));
+        assert!(!hang_up_is_ignored(&status("0000000000001000")));
+        assert!(!hang_up_is_ignored("Name:\tredrill\n"));
     }
 }

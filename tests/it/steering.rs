@@ -4,7 +4,7 @@
 use crate::program::Program;
 use crate::server_support::poll;
 use serde_json::Value;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const SCENARIO: &str = "\
@@ -35,15 +35,24 @@ struct Waiting {
 
 impl Waiting {
     fn started() -> Self {
+        Self::started_by(|program, arguments| program.command(arguments))
+    }
+
+    fn started_by(start: impl FnOnce(&Program, &[&str]) -> Command) -> Self {
         let program = Program::new();
         program.write("steered.yaml", SCENARIO);
-        let mut command = program.command(&["run", "steered.yaml", "--quiet"]);
+        let mut command = start(&program, &["run", "steered.yaml", "--quiet"]);
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = quiet.spawn().unwrap();
         let question = program.path("runs/steered-0001/approvals/ask.request.json");
         let waiting = Self { program, process };
         poll("the question", LIMIT, || question.exists().then_some(()));
         waiting
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
     fn code(&mut self) -> i32 {
@@ -120,4 +129,32 @@ fn a_run_whose_process_died_is_aborted_in_its_place() {
     assert_eq!(asked, 1, "nothing is started again only to be cancelled: {records:#?}");
     let order = ["run_resumed", "cancel_requested", "run_finished"];
     assert!(order.map(|record| waiting.position(record)).is_sorted(), "{records:#?}");
+}
+
+#[test]
+fn a_run_releases_and_reports_when_it_is_interrupted_terminated_or_hung_up() {
+    for (signal, by) in [
+        ("-INT", "^C at the terminal"),
+        ("-TERM", "the signal to terminate"),
+        ("-HUP", "the terminal, which was closed"),
+    ] {
+        let mut waiting = Waiting::started();
+        waiting.signal(signal);
+        assert_eq!(waiting.code(), 130, "{signal}");
+        waiting.position("run_finished");
+        let journal = waiting.program.read("runs/steered-0001/journal.jsonl");
+        assert!(journal.contains(by), "{signal}: {journal}");
+    }
+}
+
+#[test]
+fn a_run_under_nohup_outlives_its_terminal() {
+    let nohup = |program: &Program, arguments: &[&str]| {
+        program.wrapped("nohup", &[&[env!("CARGO_BIN_EXE_redrill")], arguments].concat())
+    };
+    let mut waiting = Waiting::started_by(nohup);
+    waiting.signal("-HUP");
+    waiting.program.run(&["approve", "last", "ask"]).says(0, &[]);
+    assert_eq!(waiting.code(), 0);
+    assert!(!waiting.records().contains(&"cancel_requested".to_owned()));
 }
