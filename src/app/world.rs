@@ -105,6 +105,24 @@ fn place(name: &SiteName, site: &Site) -> Place {
     Place { site: name.clone(), account: site.account.clone(), region: site.region.clone() }
 }
 
+/// What assuming a site's role gives in a simulated estate.
+#[derive(Debug)]
+struct SandboxCredentials {
+    world: sandbox::World,
+    account: String,
+    role: Option<String>,
+}
+
+impl ProvideCredentials for SandboxCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let credentials = self.world.credentials_as(&self.account, self.role.as_deref());
+        future::ProvideCredentials::ready(credentials)
+    }
+}
+
 /// Sites in a simulated estate, reached through `transport`: the estate's own connector, or one that watches it. The estate
 /// may have been in use before, as when a run is gone on with; `clock` is that of this process.
 pub fn sandboxed(
@@ -120,9 +138,11 @@ pub fn sandboxed(
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(site.region.clone()))
-            .credentials_provider(SharedCredentialsProvider::new(
-                estate_world.credentials(&account),
-            ))
+            .credentials_provider(SharedCredentialsProvider::new(SandboxCredentials {
+                world: estate_world.clone(),
+                account,
+                role: site.role.clone(),
+            }))
             // One host for all services: the world knows them by their signatures, and S3 puts buckets before it.
             .endpoint_url(sandbox::endpoint("s3", &site.region))
             .http_client(transport.clone())

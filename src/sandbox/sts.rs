@@ -1,6 +1,5 @@
 //! The simulated STS: who one is, and sessions in other accounts.
 
-use super::estate::AccountId;
 use super::services::{Call, TOKEN, denied, token_session, unknown_action};
 use super::state::later;
 use super::wire::{AwsError, Params, Service, Xml, timestamp};
@@ -58,11 +57,7 @@ fn assume_role(call: Call<'_>) -> Result<Xml, AwsError> {
         denied(Service::Sts, &what)
     };
     let (account, role) = read_role(arn).ok_or_else(refused)?;
-    let known = AccountId::new(account)
-        .ok()
-        .and_then(|a| call.state.estate.accounts.get(&a))
-        .is_some_and(|a| a.roles.iter().any(|r| r == role));
-    if !known {
+    if !call.state.estate.knows_role(account, role) {
         return Err(refused());
     }
     let end = later(call.now, Duration::from_secs(seconds));
@@ -87,7 +82,7 @@ pub(crate) fn account_of(action: &str, params: &Params) -> Option<String> {
 }
 
 /// The account and the name of a role's ARN.
-fn read_role(arn: &str) -> Option<(&str, &str)> {
+pub(super) fn read_role(arn: &str) -> Option<(&str, &str)> {
     let (partition, rest) = arn.strip_prefix("arn:")?.split_once(':')?;
     Partition::named(partition)?;
     let (account, path) = rest.strip_prefix("iam::")?.split_once(":role/")?;

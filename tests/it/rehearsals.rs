@@ -636,3 +636,19 @@ fn regression_a_lost_region_cannot_be_read_under_another_name() {
     assert_eq!(ran.code, 3, "{}", ran.stdout);
     assert!(ran.stdout.contains("RD210"), "{}", ran.stdout);
 }
+
+#[test]
+fn regression_a_role_that_the_estate_does_not_know_is_refused_before_anything_happens() {
+    let program = Program::new();
+    let text = std::fs::read_to_string(repository("scenarios/orders-db.yaml")).unwrap();
+    assert!(text.contains("role: redrill-drill"));
+    program.write("role.yaml", text.replace("role: redrill-drill", "role: no-such-role"));
+    let estate = repository("scenarios/estates/orders-db.yaml").display().to_string();
+    let ran = program.run(&["run", "role.yaml", "--sandbox", "--estate", &estate]);
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    for said in
+        ["the site dr cannot be reached", "has no role no-such-role", "nothing has happened"]
+    {
+        assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+    }
+}

@@ -74,6 +74,12 @@ pub struct Estate {
 }
 
 impl Estate {
+    /// Whether the account lists the role.
+    pub(crate) fn knows_role(&self, account: &str, role: &str) -> bool {
+        let listed = AccountId::new(account).ok().and_then(|id| self.accounts.get(&id));
+        listed.is_some_and(|account| account.roles.iter().any(|known| known == role))
+    }
+
     /// The buckets with the places where they are.
     pub(crate) fn placed_buckets(&self) -> Vec<PlacedBucket> {
         let of_place = |place: &PlaceEstate| {
