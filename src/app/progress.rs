@@ -293,3 +293,32 @@ impl Observer for Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_of_the_rto_runs_down_with_what_is_assumed_until_it_is_missed_or_recovered() {
+        let declared: DateTime<Utc> = "2026-11-22T03:00:00Z".parse().unwrap();
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        let budget = Budget { target: minutes(60), assumed: minutes(10) };
+        let doing = BTreeMap::from([(StepId::new("restore"), "creating".to_owned())]);
+        let mut live = Live {
+            budget: Some(budget),
+            declared: Some(declared),
+            recovered: false,
+            doing,
+            now: None,
+        };
+        let mut at = |passed: i64, recovered: bool| {
+            live.now = Some(declared + TimeDelta::minutes(passed));
+            live.recovered = recovered;
+            live.text()
+        };
+        assert_eq!(at(0, false), "RTO 50m left of 1h  restore: creating");
+        assert_eq!(at(30, false), "RTO 20m left of 1h  restore: creating");
+        assert_eq!(at(55, false), "RTO missed by 5m  restore: creating");
+        assert_eq!(at(55, true), "restore: creating");
+    }
+}

@@ -172,6 +172,19 @@ async fn regression_a_canary_that_arrived_while_nobody_looked_is_inconclusive() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_a_canary_is_not_replicated_to_its_own_bucket() {
+    let trial = buckets(RULE, "");
+    let before = trial.world.inventory();
+    let mut own = input();
+    own["replica"] = own["source"].clone();
+    let error = trial.run("s3.replicate_canary", own).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Broken);
+    assert!(error.to_string().contains("source and replica at once"), "{error}");
+    assert_eq!((trial.checks().len(), trial.intended().len()), (0, 0));
+    assert_eq!(trial.world.inventory(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_canary_that_does_not_arrive_fails_and_is_removed() {
     let trial = buckets("{ to: { bucket: uploads-dr }, stalled: true }", "");
     let before = trial.world.inventory();
