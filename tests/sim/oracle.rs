@@ -4,7 +4,7 @@
 //! Main functions: [`judge`] for one run, [`compare`] for a disturbed run beside the undisturbed one.
 
 use super::disturbance::Disturbance;
-use super::model::allowed;
+use super::model::{LONGEST, allowed};
 use super::rig::Ran;
 use super::subject::Subject;
 use super::watch::RUN;
@@ -40,10 +40,17 @@ pub(crate) fn verdict(ran: &Ran) -> Option<Verdict> {
     ran.report.as_ref().map(|report| report.verdict.outcome)
 }
 
+/// The verdicts that the reference model allows; none for scenarios written by people.
+fn modelled(subject: &Subject) -> Option<BTreeSet<Verdict>> {
+    let cut_short = subject.plan.guard.max_duration.to_string() != LONGEST;
+    subject.drafts.as_deref().map(|drafts| allowed(drafts, cut_short))
+}
+
 /// Whether an undisturbed run ended as the reference model says.
 pub(crate) fn as_modelled(subject: &Subject, ran: &Ran) -> Vec<String> {
-    let (Some(drafts), Some(verdict)) = (&subject.drafts, verdict(ran)) else { return Vec::new() };
-    let allowed = allowed(drafts);
+    let (Some(allowed), Some(verdict)) = (modelled(subject), verdict(ran)) else {
+        return Vec::new();
+    };
     if allowed.contains(&verdict) {
         return Vec::new();
     }
@@ -59,7 +66,7 @@ pub(crate) fn compare(
 ) -> Vec<String> {
     let (Some(before), Some(after)) = (&calm.report, &ran.report) else { return Vec::new() };
     let (was, is) = (before.verdict.outcome, after.verdict.outcome);
-    let several = subject.drafts.as_deref().map(allowed).filter(|all| all.len() > 1);
+    let several = modelled(subject).filter(|all| all.len() > 1);
     if several.is_some_and(|all| all.contains(&is)) || was == is {
         return Vec::new();
     }
@@ -357,6 +364,7 @@ fn made_once(ran: &Ran, wrong: &mut Vec<String>) {
             "rds:RestoreDBClusterFromSnapshot",
             "rds:RestoreDBClusterToPointInTime",
             "rds:CreateDBInstance",
+            "rds:CopyDBSnapshot",
         ];
         if answered && makes.contains(&seen.operation.as_str()) {
             *instances.entry(&seen.target).or_default() += 1;
