@@ -141,6 +141,9 @@ struct Story {
     intended: Vec<String>,
     /// Names of resources with what became of them, in this order.
     ended: Vec<(String, Value)>,
+    /// Names of those that are gone before anything else is removed: the step that made them has removed them.
+    brief: BTreeSet<String>,
+    releasing: bool,
     cancelled: bool,
     finished: usize,
     /// The outcome in the last record.
@@ -188,7 +191,13 @@ impl Story {
                     wrong.push(format!("record {seq}: {} was intended twice", name()));
                 }
                 "resource_intended" => story.intended.push(name()),
-                "resource_released" | "resource_left" => story.ended.push((name(), event.clone())),
+                "release_started" => story.releasing = true,
+                "resource_released" | "resource_left" => {
+                    story.ended.push((name(), event.clone()));
+                    if !story.releasing {
+                        story.brief.insert(name());
+                    }
+                }
                 "cancel_requested" => story.cancelled = true,
                 "run_finished" => {
                     story.finished += 1;
@@ -217,6 +226,9 @@ impl Story {
     }
 }
 
+/// The kind of things that the step which makes them removes again by itself.
+const REMOVED_BY_ITS_STEP: &str = "sql.schema";
+
 /// Nothing begins before it may: needs, the declaration of the disaster, the end of what failed.
 fn order(subject: &Subject, events: &[Value], wrong: &mut Vec<String>) {
     let mut over: BTreeSet<&str> = BTreeSet::new();
@@ -228,6 +240,7 @@ fn order(subject: &Subject, events: &[Value], wrong: &mut Vec<String>) {
         match event["type"].as_str().unwrap_or_default() {
             "disaster_declared" => declared = true,
             "release_started" => releasing = true,
+            "resource_released" if event["key"]["kind"] == REMOVED_BY_ITS_STEP => {}
             "resource_released" | "resource_left" if !releasing => {
                 wrong.push("a resource was removed before the steps were over".to_owned());
             }
@@ -303,9 +316,14 @@ fn steps(subject: &Subject, story: &Story, wrong: &mut Vec<String>) {
 
 /// The estate is as it would have been without the run, but for what the journal says is left.
 fn resources(story: &Story, ran: &Ran, wrong: &mut Vec<String>) {
-    let mut expected: Vec<&String> = story.intended.iter().collect();
-    expected.reverse();
-    let ended: Vec<&String> = story.ended.iter().map(|(name, _)| name).collect();
+    let lasts = |name: &&String| !story.brief.contains(*name);
+    let expected: Vec<&String> = story.intended.iter().rev().filter(lasts).collect();
+    let ended: Vec<&String> = story.ended.iter().map(|(name, _)| name).filter(lasts).collect();
+    let mut names: Vec<&String> = story.ended.iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|two| two[0] == two[1]) {
+        wrong.push(format!("{} was removed twice", twice[0]));
+    }
     if expected != ended {
         wrong
             .push(format!("released in another order than the reverse: {ended:?} of {expected:?}"));
