@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     holdings: BTreeMap<ResourceKey, (usize, Holding)>,
+    /// How many intents there were: the place of the next.
+    intents: usize,
 }
 
 /// Where one resource stands.
@@ -44,12 +46,14 @@ impl Ledger {
     pub(crate) fn apply(&mut self, event: &Event) -> Result<(), String> {
         match event {
             Event::ResourceIntended { step, key } => {
-                let place = self.holdings.len();
                 let holding = Holding::Intended { step: step.clone() };
-                if self.holdings.insert(key.clone(), (place, holding)).is_some() {
-                    return Err(format!("{key} was intended twice"));
+                let before = self.holdings.insert(key.clone(), (self.intents, holding));
+                self.intents += 1;
+                match before {
+                    // A later attempt makes again what an earlier one had removed.
+                    None | Some((_, Holding::Released { .. })) => Ok(()),
+                    Some(_) => Err(format!("{key} was intended twice")),
                 }
-                Ok(())
             }
             Event::ResourceOwned { key, id } => self.change(key, |before| match before {
                 Holding::Intended { step } | Holding::Owned { step, .. } => {

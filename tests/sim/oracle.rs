@@ -137,12 +137,11 @@ struct Story {
     failures: BTreeSet<String>,
     /// The checks of the last attempt.
     checks: BTreeMap<String, Vec<Value>>,
-    /// Names of resources, as intended.
+    /// Names of resources, as intended, without those that their steps have removed.
     intended: Vec<String>,
     /// Names of resources with what became of them, in this order.
     ended: Vec<(String, Value)>,
-    /// Names of those that are gone before anything else is removed: the step that made them has removed them.
-    brief: BTreeSet<String>,
+    /// Things are removed that the run has made, as opposed to those that a step removes again by itself.
     releasing: bool,
     cancelled: bool,
     finished: usize,
@@ -192,12 +191,14 @@ impl Story {
                 }
                 "resource_intended" => story.intended.push(name()),
                 "release_started" => story.releasing = true,
-                "resource_released" | "resource_left" => {
-                    story.ended.push((name(), event.clone()));
-                    if !story.releasing {
-                        story.brief.insert(name());
+                "resource_released" if !story.releasing => {
+                    let before = story.intended.len();
+                    story.intended.retain(|intended| *intended != name());
+                    if story.intended.len() == before {
+                        wrong.push(format!("record {seq}: {} is gone without an intent", name()));
                     }
                 }
+                "resource_released" | "resource_left" => story.ended.push((name(), event.clone())),
                 "cancel_requested" => story.cancelled = true,
                 "run_finished" => {
                     story.finished += 1;
@@ -234,17 +235,22 @@ fn order(subject: &Subject, events: &[Value], wrong: &mut Vec<String>) {
     let mut over: BTreeSet<&str> = BTreeSet::new();
     let mut begun: BTreeSet<&str> = BTreeSet::new();
     let (mut declared, mut stopped, mut releasing) = (false, None, false);
+    let mut cancelled = false;
     for event in events {
         let id = event["step"].as_str().unwrap_or_default();
         let step = subject.plan.steps.iter().find(|step| step.id.as_str() == id);
         match event["type"].as_str().unwrap_or_default() {
             "disaster_declared" => declared = true,
+            "cancel_requested" => cancelled = true,
             "release_started" => releasing = true,
             "resource_released" if event["key"]["kind"] == REMOVED_BY_ITS_STEP => {}
             "resource_released" | "resource_left" if !releasing => {
                 wrong.push("a resource was removed before the steps were over".to_owned());
             }
             "step_started" => {
+                if cancelled {
+                    wrong.push(format!("step {id} began after the run was cancelled"));
+                }
                 let Some(step) = step else { continue };
                 for need in step.needs.iter().filter(|need| !over.contains(need.as_str())) {
                     wrong.push(format!("step {id} began before {need} was over"));
@@ -316,14 +322,9 @@ fn steps(subject: &Subject, story: &Story, wrong: &mut Vec<String>) {
 
 /// The estate is as it would have been without the run, but for what the journal says is left.
 fn resources(story: &Story, ran: &Ran, wrong: &mut Vec<String>) {
-    let lasts = |name: &&String| !story.brief.contains(*name);
-    let expected: Vec<&String> = story.intended.iter().rev().filter(lasts).collect();
-    let ended: Vec<&String> = story.ended.iter().map(|(name, _)| name).filter(lasts).collect();
-    let mut names: Vec<&String> = story.ended.iter().map(|(name, _)| name).collect();
-    names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|two| two[0] == two[1]) {
-        wrong.push(format!("{} was removed twice", twice[0]));
-    }
+    let mut expected: Vec<&String> = story.intended.iter().collect();
+    expected.reverse();
+    let ended: Vec<&String> = story.ended.iter().map(|(name, _)| name).collect();
     if expected != ended {
         wrong
             .push(format!("released in another order than the reverse: {ended:?} of {expected:?}"));
