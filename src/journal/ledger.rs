@@ -116,3 +116,34 @@ impl Ledger {
         self.holdings.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SiteName;
+
+    fn key(name: &str) -> ResourceKey {
+        let (kind, site) = ("sql.schema".to_owned(), SiteName::new("dr"));
+        ResourceKey { kind, name: name.to_owned(), site }
+    }
+
+    fn intended(name: &str) -> Event {
+        Event::ResourceIntended { step: StepId::new("write"), key: key(name) }
+    }
+
+    #[test]
+    fn regression_what_a_step_has_removed_may_be_made_again_by_a_later_attempt() {
+        let mut ledger = Ledger::default();
+        ledger.apply(&intended("a")).unwrap();
+        ledger.apply(&intended("b")).unwrap();
+        assert!(ledger.apply(&intended("b")).is_err(), "it may still be there");
+        let (how, calls) = ("deleted".to_owned(), Vec::new());
+        ledger.apply(&Event::ResourceReleased { key: key("a"), how, calls }).unwrap();
+        ledger.apply(&intended("a")).unwrap();
+        let id = "a".to_owned();
+        ledger.apply(&Event::ResourceOwned { key: key("a"), id }).unwrap();
+        let outstanding = ledger.outstanding();
+        let names: Vec<&str> = outstanding.iter().map(|(key, _)| key.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"], "the newest first");
+    }
+}
