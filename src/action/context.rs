@@ -20,7 +20,8 @@ use std::time::Duration;
 pub trait Recorder: Send + Sync {
     /// Appends an event and waits until it is on disk.
     fn record(&self, event: Event) -> BoxFuture<'_, Result<(), StepError>>;
-    /// True when the ledger already holds this resource, intended or owned: an earlier attempt or process may have made it.
+    /// True when the ledger already holds this resource, intended or owned, and not gone: an earlier attempt or process may
+    /// have made it.
     fn holds(&self, key: &ResourceKey) -> bool;
     /// What a step has made is late when it is not ready at this time (UTC): the step's limit after it was made. A process
     /// that died meanwhile does not give a slow recovery more time than it would have had. `None` while nothing is made.

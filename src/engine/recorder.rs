@@ -1,6 +1,6 @@
 use crate::action::{Recorder, StepError};
 use crate::ids::StepId;
-use crate::journal::{Event, ResourceKey, RunState, StepState};
+use crate::journal::{Event, Holding, ResourceKey, RunState, StepState};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +42,8 @@ impl Recorder for ToLoop {
     }
 
     fn holds(&self, key: &ResourceKey) -> bool {
-        look(&self.state, |state| state.ledger.get(key).is_some())
+        let held = |holding: &Holding| !matches!(holding, Holding::Released { .. });
+        look(&self.state, |state| state.ledger.get(key).is_some_and(held))
     }
 
     fn late_from(&self, step: &StepId) -> Option<DateTime<Utc>> {

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     holdings: BTreeMap<ResourceKey, (usize, Holding)>,
+    /// How many intents there were: the place of the next.
+    intents: usize,
 }
 
 /// Where one resource stands.
@@ -44,12 +46,14 @@ impl Ledger {
     pub(crate) fn apply(&mut self, event: &Event) -> Result<(), String> {
         match event {
             Event::ResourceIntended { step, key } => {
-                let place = self.holdings.len();
                 let holding = Holding::Intended { step: step.clone() };
-                if self.holdings.insert(key.clone(), (place, holding)).is_some() {
-                    return Err(format!("{key} was intended twice"));
+                let before = self.holdings.insert(key.clone(), (self.intents, holding));
+                self.intents += 1;
+                match before {
+                    // A later attempt makes again what an earlier one had removed.
+                    None | Some((_, Holding::Released { .. })) => Ok(()),
+                    Some(_) => Err(format!("{key} was intended twice")),
                 }
-                Ok(())
             }
             Event::ResourceOwned { key, id } => self.change(key, |before| match before {
                 Holding::Intended { step } | Holding::Owned { step, .. } => {
@@ -110,5 +114,36 @@ impl Ledger {
     /// True when none was intended.
     pub fn is_empty(&self) -> bool {
         self.holdings.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SiteName;
+
+    fn key(name: &str) -> ResourceKey {
+        let (kind, site) = ("sql.schema".to_owned(), SiteName::new("dr"));
+        ResourceKey { kind, name: name.to_owned(), site }
+    }
+
+    fn intended(name: &str) -> Event {
+        Event::ResourceIntended { step: StepId::new("write"), key: key(name) }
+    }
+
+    #[test]
+    fn regression_what_a_step_has_removed_may_be_made_again_by_a_later_attempt() {
+        let mut ledger = Ledger::default();
+        ledger.apply(&intended("a")).unwrap();
+        ledger.apply(&intended("b")).unwrap();
+        assert!(ledger.apply(&intended("b")).is_err(), "it may still be there");
+        let (how, calls) = ("deleted".to_owned(), Vec::new());
+        ledger.apply(&Event::ResourceReleased { key: key("a"), how, calls }).unwrap();
+        ledger.apply(&intended("a")).unwrap();
+        let id = "a".to_owned();
+        ledger.apply(&Event::ResourceOwned { key: key("a"), id }).unwrap();
+        let outstanding = ledger.outstanding();
+        let names: Vec<&str> = outstanding.iter().map(|(key, _)| key.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"], "the newest first");
     }
 }

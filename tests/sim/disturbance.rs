@@ -69,8 +69,10 @@ pub(crate) fn passes(effect: &str, operation: &str) -> bool {
 }
 
 /// The effects that do not pass, and where they make sense.
-const LASTING: [&str; 8] = [
+const LASTING: [&str; 12] = [
     "rds:DeleteDBInstance=error:AccessDenied:403",
+    "rds:DeleteDBCluster=error:AccessDenied:403",
+    "rds:DeleteDBSnapshot=error:AccessDenied:403",
     "ec2:DeleteVolume=error:UnauthorizedOperation:403",
     "s3:DeleteObject=error:AccessDenied:403",
     "*@ap-northeast-3<40=throttle",
@@ -78,6 +80,8 @@ const LASTING: [&str; 8] = [
     "*=slow:30s",
     "rds:RestoreDBInstanceFromDBSnapshot=server_error",
     "rds:RestoreDBInstanceToPointInTime=server_error",
+    "rds:CopyDBSnapshot=server_error",
+    "rds:CreateDBInstance#2=server_error",
 ];
 
 pub(crate) fn fault(text: &str) -> Fault {

@@ -6,6 +6,9 @@
 use redrill::report::Verdict;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// `guard.max_duration` of a scenario that is not meant to be cut short.
+pub(crate) const LONGEST: &str = "20d";
+
 /// How a step ends when it runs in a healthy world, by construction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Design {
@@ -15,6 +18,12 @@ pub(crate) enum Design {
     FallsShort,
     /// The recovery does not work: it fails without an output.
     Fails,
+    /// It does its work, and whether what comes out is as expected cannot be told.
+    Unclear,
+    /// It cannot do its work, which says nothing about the recovery.
+    Breaks,
+    /// It watches, and what it sees ends the run.
+    Alarm,
     /// Nobody answers in the rehearsal: it is not run.
     Unanswered,
     /// Its condition is false.
@@ -40,6 +49,9 @@ pub(crate) struct Draft {
     pub(crate) goes_on: bool,
     pub(crate) gate: bool,
     pub(crate) attempts: Option<u64>,
+    pub(crate) timeout: Option<String>,
+    /// How often it looks, where it is a watch.
+    pub(crate) watch: Option<&'static str>,
     pub(crate) design: Design,
 }
 
@@ -58,17 +70,21 @@ impl Draft {
             goes_on: false,
             gate: false,
             attempts: None,
+            timeout: None,
+            watch: None,
             design: Design::Passes,
         }
     }
 
     pub(crate) fn creates(&self) -> bool {
-        matches!(self.uses, "rds.restore_snapshot" | "ebs.restore_volume" | "s3.replicate_canary")
+        let words = ["restore_", "copy_snapshot", "replicate_canary", "try_write"];
+        words.iter().any(|word| self.uses.contains(word))
     }
 
     /// True when its end stops the starting of steps.
     fn stops(&self) -> bool {
-        !self.goes_on && matches!(self.design, Design::FallsShort | Design::Fails)
+        let ends_badly = [Design::FallsShort, Design::Fails, Design::Unclear, Design::Breaks];
+        !self.goes_on && ends_badly.contains(&self.design)
     }
 
     /// Everything that must have ended before it begins.
@@ -85,26 +101,61 @@ enum End {
     Failed {
         usable: bool,
     },
+    /// As above, and nobody can tell whether it is as expected.
+    Unclear {
+        usable: bool,
+    },
     Nothing,
 }
 
+impl End {
+    /// Whether a step that needs it begins.
+    fn serves(self) -> bool {
+        matches!(
+            self,
+            Self::Passed | Self::Failed { usable: true } | Self::Unclear { usable: true }
+        )
+    }
+}
+
 /// The verdicts that a run in a healthy world may end in. `drafts` stand in an order in which each comes after those that
-/// it waits for; at most one of them stops the others.
-pub(crate) fn allowed(drafts: &[Draft]) -> BTreeSet<Verdict> {
+/// it waits for; at most one of them stops the others. `cut_short` is true when the guard may end the run early.
+pub(crate) fn allowed(drafts: &[Draft], cut_short: bool) -> BTreeSet<Verdict> {
+    let ends = ends(drafts);
+    let ended = |draft: &Draft| ends.get(draft.id.as_str()).is_some_and(|e| *e != End::Nothing);
+    let mut alarms = drafts.iter().filter(|d| d.design == Design::Alarm && ended(d));
+    let alarm = alarms.next();
+    if alarm.is_some_and(|alarm| alarm.required) && !cut_short && !drafts.iter().any(Draft::stops) {
+        return BTreeSet::from([Verdict::Failed]);
+    }
+    let mut allowed = to_the_end(drafts, &ends);
+    if cut_short || alarm.is_some() {
+        allowed.extend([Verdict::Inconclusive, Verdict::Failed]);
+    }
+    allowed
+}
+
+/// How each step ends, were there nobody to stop it.
+fn ends(drafts: &[Draft]) -> BTreeMap<&str, End> {
     let mut ends: BTreeMap<&str, End> = BTreeMap::new();
     for draft in drafts {
-        let met = draft.waits_for().all(|need| {
-            matches!(ends.get(need.as_str()), Some(End::Passed | End::Failed { usable: true }))
-        });
+        let met = draft.waits_for().all(|need| ends.get(need.as_str()).is_some_and(|e| e.serves()));
         let end = match draft.design {
             _ if !met => End::Nothing,
             Design::Passes => End::Passed,
             Design::FallsShort => End::Failed { usable: draft.goes_on },
-            Design::Fails => End::Failed { usable: false },
+            Design::Fails | Design::Alarm => End::Failed { usable: false },
+            Design::Unclear => End::Unclear { usable: draft.goes_on },
+            Design::Breaks => End::Unclear { usable: false },
             Design::Unanswered | Design::LeftOut => End::Nothing,
         };
         ends.insert(&draft.id, end);
     }
+    ends
+}
+
+/// The verdicts of a run that nobody ends early.
+fn to_the_end(drafts: &[Draft], ends: &BTreeMap<&str, End>) -> BTreeSet<Verdict> {
     let stops = drafts.iter().find(|d| d.stops() && ends.get(d.id.as_str()) != Some(&End::Nothing));
     let certain = stops.map(|stop| certain(drafts, stop));
     let verdict_of = |draft: &Draft| match ends.get(draft.id.as_str()) {

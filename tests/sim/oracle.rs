@@ -4,7 +4,7 @@
 //! Main functions: [`judge`] for one run, [`compare`] for a disturbed run beside the undisturbed one.
 
 use super::disturbance::Disturbance;
-use super::model::allowed;
+use super::model::{LONGEST, allowed};
 use super::rig::Ran;
 use super::subject::Subject;
 use super::watch::RUN;
@@ -40,10 +40,17 @@ pub(crate) fn verdict(ran: &Ran) -> Option<Verdict> {
     ran.report.as_ref().map(|report| report.verdict.outcome)
 }
 
+/// The verdicts that the reference model allows; none for scenarios written by people.
+fn modelled(subject: &Subject) -> Option<BTreeSet<Verdict>> {
+    let cut_short = subject.plan.guard.max_duration.to_string() != LONGEST;
+    subject.drafts.as_deref().map(|drafts| allowed(drafts, cut_short))
+}
+
 /// Whether an undisturbed run ended as the reference model says.
 pub(crate) fn as_modelled(subject: &Subject, ran: &Ran) -> Vec<String> {
-    let (Some(drafts), Some(verdict)) = (&subject.drafts, verdict(ran)) else { return Vec::new() };
-    let allowed = allowed(drafts);
+    let (Some(allowed), Some(verdict)) = (modelled(subject), verdict(ran)) else {
+        return Vec::new();
+    };
     if allowed.contains(&verdict) {
         return Vec::new();
     }
@@ -59,8 +66,13 @@ pub(crate) fn compare(
 ) -> Vec<String> {
     let (Some(before), Some(after)) = (&calm.report, &ran.report) else { return Vec::new() };
     let (was, is) = (before.verdict.outcome, after.verdict.outcome);
-    let several = subject.drafts.as_deref().map(allowed).filter(|all| all.len() > 1);
+    let several = modelled(subject).filter(|all| all.len() > 1);
     if several.is_some_and(|all| all.contains(&is)) || was == is {
+        return Vec::new();
+    }
+    // What is first seen after a gap may have been ready in time: nobody can say that it was not.
+    let slow = subject.drafts.iter().flatten().any(|draft| draft.timeout.is_some());
+    if slow && !ran.deaths.is_empty() {
         return Vec::new();
     }
     let text = format!("undisturbed the run {}, disturbed it {}", was.as_str(), is.as_str());
@@ -130,10 +142,12 @@ struct Story {
     failures: BTreeSet<String>,
     /// The checks of the last attempt.
     checks: BTreeMap<String, Vec<Value>>,
-    /// Names of resources, as intended.
+    /// Names of resources, as intended, without those that their steps have removed.
     intended: Vec<String>,
     /// Names of resources with what became of them, in this order.
     ended: Vec<(String, Value)>,
+    /// Things are removed that the run has made, as opposed to those that a step removes again by itself.
+    releasing: bool,
     cancelled: bool,
     finished: usize,
     /// The outcome in the last record.
@@ -181,6 +195,14 @@ impl Story {
                     wrong.push(format!("record {seq}: {} was intended twice", name()));
                 }
                 "resource_intended" => story.intended.push(name()),
+                "release_started" => story.releasing = true,
+                "resource_released" if !story.releasing => {
+                    let before = story.intended.len();
+                    story.intended.retain(|intended| *intended != name());
+                    if story.intended.len() == before {
+                        wrong.push(format!("record {seq}: {} is gone without an intent", name()));
+                    }
+                }
                 "resource_released" | "resource_left" => story.ended.push((name(), event.clone())),
                 "cancel_requested" => story.cancelled = true,
                 "run_finished" => {
@@ -210,21 +232,30 @@ impl Story {
     }
 }
 
+/// The kind of things that the step which makes them removes again by itself.
+const REMOVED_BY_ITS_STEP: &str = "sql.schema";
+
 /// Nothing begins before it may: needs, the declaration of the disaster, the end of what failed.
 fn order(subject: &Subject, events: &[Value], wrong: &mut Vec<String>) {
     let mut over: BTreeSet<&str> = BTreeSet::new();
     let mut begun: BTreeSet<&str> = BTreeSet::new();
     let (mut declared, mut stopped, mut releasing) = (false, None, false);
+    let mut cancelled = false;
     for event in events {
         let id = event["step"].as_str().unwrap_or_default();
         let step = subject.plan.steps.iter().find(|step| step.id.as_str() == id);
         match event["type"].as_str().unwrap_or_default() {
             "disaster_declared" => declared = true,
+            "cancel_requested" => cancelled = true,
             "release_started" => releasing = true,
+            "resource_released" if event["key"]["kind"] == REMOVED_BY_ITS_STEP => {}
             "resource_released" | "resource_left" if !releasing => {
                 wrong.push("a resource was removed before the steps were over".to_owned());
             }
             "step_started" => {
+                if cancelled {
+                    wrong.push(format!("step {id} began after the run was cancelled"));
+                }
                 let Some(step) = step else { continue };
                 for need in step.needs.iter().filter(|need| !over.contains(need.as_str())) {
                     wrong.push(format!("step {id} began before {need} was over"));
@@ -357,6 +388,7 @@ fn made_once(ran: &Ran, wrong: &mut Vec<String>) {
             "rds:RestoreDBClusterFromSnapshot",
             "rds:RestoreDBClusterToPointInTime",
             "rds:CreateDBInstance",
+            "rds:CopyDBSnapshot",
         ];
         if answered && makes.contains(&seen.operation.as_str()) {
             *instances.entry(&seen.target).or_default() += 1;

@@ -233,6 +233,7 @@ impl Asked {
                     "TargetDBInstanceIdentifier",
                     "TargetDBSnapshotIdentifier",
                     "DBClusterIdentifier",
+                    "DBSnapshotIdentifier",
                     "ClientToken",
                     "VolumeId",
                     "ResourceName",

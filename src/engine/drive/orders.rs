@@ -30,6 +30,11 @@ impl Loop<'_> {
         self.tasks.abort_all();
         self.under_way.retain(|u| matches!(u, UnderWay::Release(_)));
         self.stage(Event::CancelRequested { by: by.clone(), incident })?;
+        self.end_what_runs(&by)
+    }
+
+    /// Writes down the end of what was under way when the run was cancelled.
+    pub(super) fn end_what_runs(&mut self, by: &str) -> Result<(), DriveError> {
         let running: Vec<StepId> = look(&self.state, |state| {
             let running = state.steps.iter();
             let running = running.filter(|(_, s)| matches!(s, StepState::Running { .. }));

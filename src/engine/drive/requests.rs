@@ -31,7 +31,9 @@ impl Loop<'_> {
         match event {
             Event::ResourceIntended { key, .. } => {
                 let guard = &self.plan.guard;
-                let made = look(&self.state, |state| state.ledger.len());
+                let (made, again) = look(&self.state, |state| {
+                    (state.ledger.len(), state.ledger.get(key).is_some())
+                });
                 if !guard.write.contains(&key.site) {
                     return refused(format!(
                         "{key} was not made: guard.write does not name {}",
@@ -45,7 +47,7 @@ impl Loop<'_> {
                         "{key} was not made: guard.canaries does not name its place"
                     ));
                 }
-                if made >= guard.max_resources as usize {
+                if made >= guard.max_resources as usize && !again {
                     let limit = guard.max_resources;
                     return refused(format!("{key} was not made: guard.max_resources is {limit}"));
                 }

@@ -49,8 +49,12 @@ impl Loop<'_> {
         }
     }
 
-    /// Steps that were running when an earlier process died start again; what they made is found in the ledger.
+    /// Steps that were running when an earlier process died start again; what they made is found in the ledger. In a
+    /// cancelled run they are over.
     pub(super) fn restart_orphans(&mut self, effects: &mut Vec<Effect>) -> Result<(), DriveError> {
+        if let Some(by) = look(&self.state, |state| state.cancelled.clone()) {
+            return self.end_what_runs(&by);
+        }
         let orphans: Vec<(StepId, u32)> = look(&self.state, |state| {
             let running = state.steps.iter().filter_map(|(id, step)| match step {
                 StepState::Running { attempt, .. } => Some((id.clone(), *attempt)),

@@ -2,7 +2,7 @@
 
 use super::rig::{Ran, cancel, lasting, making, rig, step};
 use crate::engine::{Keep, Order};
-use crate::journal::{Event, Outcome};
+use crate::journal::{Event, Outcome, Record};
 use serde_json::json;
 use std::time::Duration;
 
@@ -132,4 +132,20 @@ fn orders_that_come_too_late_or_twice_change_nothing() {
     assert_eq!(count(&|e| matches!(e, Event::RunPaused { .. })), 1);
     assert_eq!(count(&|e| matches!(e, Event::RunContinued { .. })), 0);
     assert_eq!(count(&|e| matches!(e, Event::CancelRequested { .. })), 1);
+}
+
+#[test]
+fn regression_what_was_under_way_in_a_cancelled_run_does_not_start_again() {
+    let steps = || vec![step("a", lasting(60)), step("b", lasting(60)).needs("a")];
+    let mut first = rig(steps());
+    first.orders = vec![(10, cancel())];
+    let whole = first.run();
+    let is_cancel = |r: &Record| matches!(r.event, Event::CancelRequested { .. });
+    let cancelled = whole.records.iter().position(is_cancel).unwrap();
+    // The process died in the write that the end of the step was to be in, too.
+    let ran = rig(steps()).after(&whole.records[..=cancelled], 30).run();
+    let begun = ran.records.iter().filter(|r| matches!(r.event, Event::StepStarted { .. }));
+    assert_eq!(begun.count(), 1);
+    assert_eq!((ran.outcome("a"), ran.outcome("b")), (Outcome::Inconclusive, Outcome::NotRun));
+    assert_eq!(ran.state().finished, Some(Outcome::Inconclusive));
 }
