@@ -39,7 +39,7 @@ impl StepContext {
     /// most eager one, page by page.
     ///
     /// # Errors
-    /// The error of a look or of `judge`; [`crate::journal::FailureClass::TimedOut`] at the limit.
+    /// The error of a look that stays, or of `judge`; at the limit as [`StepContext::wait`].
     pub async fn wait_together<T, U>(
         &self,
         plan: &WaitPlan,
@@ -59,13 +59,14 @@ impl StepContext {
         let mut due = desk.first_look(self, plan, place.ticket);
         loop {
             let seen = place.look(self, shared, due).await;
-            match judge(seen.found?, seen.asked)? {
-                Look::Ready(value) => return progress.ready(self, plan, value).await,
-                Look::NotYet(state) => {
-                    let pause = progress.not_yet(self, plan, seen.asked, &state)?;
-                    due = self.clock.elapsed() + pause;
-                }
-            }
+            let pause = match seen.found {
+                Ok(found) => match judge(found, seen.asked)? {
+                    Look::Ready(value) => return progress.ready(self, plan, value).await,
+                    Look::NotYet(state) => progress.not_yet(self, plan, seen.asked, &state)?,
+                },
+                Err(error) => progress.unseen(self, plan, seen.asked, error)?,
+            };
+            due = self.clock.elapsed() + pause;
         }
     }
 }

@@ -56,12 +56,14 @@ impl StepContext {
         WaitPlan { expected: remembered.unwrap_or(plan.expected), ..plan.clone() }
     }
 
-    /// Looks again and again until `look` says that it is ready, an error comes, or the limit is reached. An error is
-    /// never taken for "not yet". The bracket between the last look that found it not ready and the first that found
+    /// Looks again and again until `look` says that it is ready, an error comes that stays, or the limit is reached. An error
+    /// is never taken for "not yet": one that may pass (throttling, a service that fails for a moment) says nothing, and the
+    /// next look follows. The bracket between the last look that found it not ready and the first that found
     /// it ready is written to the journal.
     ///
     /// # Errors
-    /// The error of a look; [`crate::journal::FailureClass::TimedOut`] at the limit.
+    /// The error of a look; at the limit [`crate::journal::FailureClass::TimedOut`], or the error of the last look when that
+    /// could not see it.
     pub async fn wait<T, F>(
         &self,
         plan: &WaitPlan,
@@ -75,13 +77,12 @@ impl StepContext {
         loop {
             // The moment before the call: what it reports was true no earlier and no later than the call itself.
             let asked = self.clock.now();
-            match look().await? {
-                Look::Ready(value) => return progress.ready(self, plan, value).await,
-                Look::NotYet(state) => {
-                    let pause = progress.not_yet(self, plan, asked, &state)?;
-                    self.clock.sleep(pause).await;
-                }
-            }
+            let pause = match look().await {
+                Ok(Look::Ready(value)) => return progress.ready(self, plan, value).await,
+                Ok(Look::NotYet(state)) => progress.not_yet(self, plan, asked, &state)?,
+                Err(error) => progress.unseen(self, plan, asked, error)?,
+            };
+            self.clock.sleep(pause).await;
         }
     }
 }
@@ -92,6 +93,7 @@ pub(super) struct Progress {
     /// How long credentials had been waited for when it began: that time is not the wait's.
     waited_before: Duration,
     last_not_ready: Option<DateTime<Utc>>,
+    last_state: Option<String>,
     polls: u32,
 }
 
@@ -99,7 +101,7 @@ impl Progress {
     pub(super) fn begin(context: &StepContext) -> Self {
         let began = context.clock.elapsed();
         let waited_before = context.waited_for_credentials();
-        Self { began, waited_before, last_not_ready: None, polls: 0 }
+        Self { began, waited_before, last_not_ready: None, last_state: None, polls: 0 }
     }
 
     /// A look has found it ready: writes down the bracket.
@@ -110,6 +112,7 @@ impl Progress {
         value: T,
     ) -> Result<T, StepError> {
         self.polls += 1;
+        context.calls.saw_the_end();
         let wait = Wait {
             what: plan.what.clone(),
             last_not_ready: self.last_not_ready,
@@ -130,8 +133,9 @@ impl Progress {
     ) -> Result<Duration, StepError> {
         self.polls += 1;
         self.last_not_ready = Some(asked);
-        let waited = context.waited_for_credentials().saturating_sub(self.waited_before);
-        let elapsed = context.clock.elapsed().saturating_sub(self.began).saturating_sub(waited);
+        self.last_state = Some(state.to_owned());
+        context.calls.saw(&plan.what, state);
+        let elapsed = self.elapsed(context);
         if context.recorder.late_from(&context.step).is_some_and(|late| asked >= late) {
             return Err(StepError::timed_out(format!(
                 "{} took longer than the step's limit; last seen: {state}",
@@ -153,6 +157,36 @@ impl Progress {
         let left = plan.limit.saturating_sub(elapsed);
         Ok(plan.pause(elapsed).min(left))
     }
+
+    /// A look that began at `asked` ended with an error. The pause before the next one, as long as it may be: a service that
+    /// is busy is left alone.
+    pub(super) fn unseen(
+        &mut self,
+        context: &StepContext,
+        plan: &WaitPlan,
+        asked: DateTime<Utc>,
+        error: StepError,
+    ) -> Result<Duration, StepError> {
+        if !error.class().may_pass() {
+            return Err(error);
+        }
+        self.polls += 1;
+        context.calls.saw_nothing(&plan.what, context.clock.elapsed());
+        let elapsed = self.elapsed(context);
+        let late = context.recorder.late_from(&context.step).is_some_and(|late| asked >= late);
+        if late || elapsed >= plan.limit {
+            let seen = self.last_state.as_deref().unwrap_or("nothing");
+            return Err(error.noting(&format!("{} was waited for; last seen: {seen}", plan.what)));
+        }
+        context.progress(&format!("{}: not seen: {error}", plan.what));
+        Ok(plan.longest.min(plan.limit.saturating_sub(elapsed)))
+    }
+
+    /// How long it has been waited for; the time in which credentials were is not the wait's.
+    fn elapsed(&self, context: &StepContext) -> Duration {
+        let waited = context.waited_for_credentials().saturating_sub(self.waited_before);
+        context.clock.elapsed().saturating_sub(self.began).saturating_sub(waited)
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +201,33 @@ mod tests {
         assert_eq!(plan.pause(19 * minute), Duration::from_secs(6));
         assert_eq!(plan.pause(20 * minute), Duration::from_secs(2));
         assert_eq!(plan.pause(50 * minute), Duration::from_secs(30));
+    }
+
+    /// A wait of an hour for something that is ready at a minute, where looks between two others are throttled.
+    async fn waited(ready: u64, throttled: std::ops::Range<u64>) -> Result<(), StepError> {
+        let (context, ..) =
+            crate::outside::fake::context(crate::outside::fake::FakeOutside::default());
+        let minute = Duration::from_secs(60);
+        let plan = WaitPlan::new("instance available", 20 * minute, 60 * minute);
+        let look = || {
+            let minutes = context.clock.elapsed().as_secs() / 60;
+            std::future::ready(match minutes {
+                _ if throttled.contains(&minutes) => Err(StepError::transient("it fails")),
+                _ if minutes >= ready => Ok(Look::Ready(())),
+                _ => Ok(Look::NotYet("creating".into())),
+            })
+        };
+        context.wait(&plan, look).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_looks_that_are_throttled_for_a_while_do_not_end_a_wait() {
+        waited(20, 5..15).await.unwrap();
+        let error = waited(20, 15..90).await.unwrap_err();
+        assert_eq!(error.class(), crate::journal::FailureClass::Transient, "it may be ready");
+        assert!(error.to_string().ends_with("last seen: creating"), "{error}");
+        let error = waited(90, 5..15).await.unwrap_err();
+        assert_eq!(error.class(), crate::journal::FailureClass::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]

@@ -84,7 +84,7 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
     let ended = runtime.block_on(async move {
         let world = world::open(new.target.clone(), plan, &new.run, &new.folder).await?;
         let started = world.clock.now();
-        let identified = identify(&world).await?;
+        let identified = identify(&world, plan).await?;
         let store = begin_store(&new, &world, observer).await?;
         let journal =
             Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
@@ -142,17 +142,25 @@ async fn end(
 }
 
 /// Who we are at each site, and whether that is the account that the scenario names. Before the first record: a wrong
-/// account means that nothing has happened.
-async fn identify(world: &World) -> Result<Vec<Event>> {
+/// account means that nothing has happened. In a recovery, a lost site need not answer.
+async fn identify(world: &World, plan: &Plan) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     for (name, session) in world.sessions.iter() {
         let client = client!(session, aws_sdk_sts);
-        let answer = client.get_caller_identity().send().await.map_err(|e| {
-            let failure = crate::aws::failure_of("sts:GetCallerIdentity", &e);
-            let message = world.outside.secrets().conceal(&failure.message);
-            Error::broken(format!("the site {name} cannot be reached: {message}"))
-                .help("check credentials, region and endpoint; nothing has happened yet")
-        })?;
+        let answer = match client.get_caller_identity().send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let failure = crate::aws::failure_of("sts:GetCallerIdentity", &error);
+                let why = world.outside.secrets().conceal(&failure.message);
+                if plan.is_drill() || !plan.disaster.lost.contains(name) {
+                    let text = format!("the site {name} cannot be reached: {why}");
+                    return Err(Error::broken(text)
+                        .help("check credentials, region and endpoint; nothing has happened yet"));
+                }
+                events.push(Event::SiteSilent { site: name.clone(), why });
+                continue;
+            }
+        };
         let account = answer.account().unwrap_or_default().to_owned();
         let place = session.place();
         if let Some(wanted) = place.account.as_ref().filter(|wanted| **wanted != account) {

@@ -134,11 +134,50 @@ pub struct CallLog {
     seen: Arc<Mutex<BTreeMap<(SiteName, String), CallSeen>>>,
     /// Since when, on the run's clock, nothing was answered although something was asked.
     unanswered: Arc<Mutex<Option<Duration>>>,
+    /// What is waited for, as it was seen last.
+    last_look: Arc<Mutex<Option<LastLook>>>,
     /// The site's own book-keeping: that its credentials work, and that its service answers.
     heard_by: Option<Arc<Shared>>,
 }
 
+/// What is waited for, as it was seen last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LastLook {
+    /// What is waited for.
+    pub(crate) what: String,
+    /// The state in which it was seen; `None` when no look was answered yet.
+    pub(crate) state: Option<String>,
+    /// Since when, on the run's clock, looks were only answered by errors.
+    pub(crate) blind_since: Option<Duration>,
+}
+
 impl CallLog {
+    /// A look has shown this state.
+    pub(crate) fn saw(&self, what: &str, state: &str) {
+        let look =
+            LastLook { what: what.to_owned(), state: Some(state.to_owned()), blind_since: None };
+        *self.last_look.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
+    }
+
+    /// A look has shown nothing, at this time of the run's clock.
+    pub(crate) fn saw_nothing(&self, what: &str, now: Duration) {
+        let mut look = self.last_look.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = look.take().filter(|look| look.what == what);
+        let state = before.as_ref().and_then(|look| look.state.clone());
+        let blind_since = before.and_then(|look| look.blind_since).or(Some(now));
+        *look = Some(LastLook { what: what.to_owned(), state, blind_since });
+    }
+
+    /// The wait is over.
+    pub(crate) fn saw_the_end(&self) {
+        *self.last_look.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What is waited for now, as it was seen last.
+    pub(crate) fn last_look(&self) -> Option<LastLook> {
+        self.last_look.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn note(
         &self,
         site: &SiteName,

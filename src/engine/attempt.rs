@@ -74,10 +74,23 @@ fn over(context: &StepContext, limit: Duration, waited_before: Duration) -> Step
             "the step's limit of {limit} is over, and for {silence} no call was answered"
         ));
     }
+    let look = context.calls.last_look();
+    let blind = look.as_ref().and_then(|look| Some(now.saturating_sub(look.blind_since?)));
+    let seen = look.map_or_else(String::new, |look| {
+        let state = look.state.as_deref().unwrap_or("nothing");
+        format!("; {} was waited for, last seen: {state}", look.what)
+    });
+    if let Some(blind) = blind.filter(|blind| *blind >= NO_ANSWER.min(limit / 2)) {
+        let (limit, blind) =
+            (HumanDuration(limit), HumanDuration(Duration::from_secs(blind.as_secs())));
+        return StepError::transient(format!(
+            "the step's limit of {limit} is over, and for {blind} all looks failed{seen}"
+        ));
+    }
     let limit = HumanDuration(limit);
     let waited = context.waited_for_credentials().saturating_sub(waited_before);
     if waited.is_zero() {
-        return StepError::timed_out(format!("the step's limit of {limit} is over"));
+        return StepError::timed_out(format!("the step's limit of {limit} is over{seen}"));
     }
     let waited = HumanDuration(Duration::from_secs(waited.as_secs()));
     StepError::credentials_expired(format!(

@@ -131,9 +131,19 @@ fn stopped(plan: &Plan, state: &RunState) -> Option<String> {
     if let Some(by) = &state.cancelled {
         return Some(format!("the run was cancelled: {by}"));
     }
-    let stops = |id: &&StepId| plan.step(id).is_some_and(|s| s.on_failure == OnFailure::Stop);
+    let stops = |id: &&StepId| {
+        let step = plan.step(id);
+        step.is_some_and(|s| s.on_failure == OnFailure::Stop && !is_too_late(plan, s))
+    };
     let id = state.fell_short.iter().find(stops)?;
     Some(format!("the step {id} {}", ended_as(state.outcome(id)?)))
+}
+
+/// In a recovery, what is prepared at a lost site should have been done before: whether it can still be had or not, the recovery
+/// goes on.
+fn is_too_late(plan: &Plan, step: &PlannedStep) -> bool {
+    let lost = step.at.as_ref().is_some_and(|at| plan.disaster.lost.contains(at));
+    lost && step.phase == Phase::Prepare && !plan.is_drill()
 }
 
 fn ended_as(outcome: Outcome) -> &'static str {
@@ -167,6 +177,12 @@ fn next_of(plan: &Plan, state: &RunState, step: &PlannedStep, now: DateTime<Utc>
         }
         Some(StepState::Retrying { retry_at, .. }) => Some(Move::WaitUntil(*retry_at)),
         Some(_) => None,
+        None if is_too_late(plan, step)
+            && step.at.as_ref().is_some_and(|at| state.silent.contains(at)) =>
+        {
+            let why = "its site is lost, and did not answer when the run began".to_owned();
+            Some(Move::LeaveOut { step: step.id.clone(), outcome: Outcome::NotRun, why })
+        }
         None => match needs_of(plan, state, step) {
             Needs::Met => start(1),
             Needs::Open => None,

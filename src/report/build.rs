@@ -118,7 +118,7 @@ pub fn report(
     };
     report.exit.code = report.exit_code().number();
     report.omissions = omissions::omissions(plan, &report, registry);
-    report.omissions.extend(omissions::untold(&fold));
+    report.omissions.extend(omissions::unheard(&fold));
     selfcheck::check(plan, records, &report)?;
     Ok(report)
 }

@@ -621,6 +621,47 @@ fn regression_a_service_that_never_answers_says_nothing_about_the_backup() {
 }
 
 #[test]
+fn regression_a_recovery_begins_although_the_lost_region_is_silent() {
+    let down = "--fault=*@ap-northeast-1=server_error";
+    for scenario in ["orders-db", "payments-aurora"] {
+        let program = Program::new();
+        let arguments = ["--mode", "recovery", down];
+        let (code, report) = program.rehearse(scenario, &arguments);
+        let outcome = |step: &str| {
+            let steps = report["timeline"]["steps"].as_array().unwrap();
+            let found = steps.iter().find(|s| s["id"] == step);
+            found.map(|step| step["outcome"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(outcome("restore").as_deref(), Some("passed"), "{scenario}");
+        assert!(outcome("config").is_none_or(|outcome| outcome == "not_run"), "{scenario}");
+        let told = report["omissions"].to_string();
+        assert!(told.contains("did not answer when the run began"), "{scenario}: {told}");
+        // A drill, in which that region is there, must not begin like this.
+        let file = repository(&format!("scenarios/{scenario}.yaml")).display().to_string();
+        let ran = program.run(&["run", &file, "--sandbox", down]);
+        assert_eq!(ran.code, 2, "{}", ran.stdout);
+        assert!(ran.stderr.contains("nothing has happened yet"), "{}", ran.stderr);
+        assert!([0, 2].contains(&code), "{scenario}: {code}");
+    }
+}
+
+#[test]
+fn regression_a_restore_outlives_minutes_of_throttled_looks() {
+    let program = Program::new();
+    let throttled = "--fault=rds:DescribeDBInstances@ap-northeast-3<40=throttle";
+    let (code, _) = program.rehearse("orders-db", &["--mode", "recovery", throttled]);
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn regression_a_restore_that_is_stuck_says_in_which_state_it_was_seen_last() {
+    let program = Program::new();
+    let (code, report) = program.rehearse("orders-db", &["--estate", "stuck"]);
+    assert_eq!(code, 1);
+    assert!(report.to_string().contains("last seen: creating"), "{report}");
+}
+
+#[test]
 fn regression_a_lost_region_cannot_be_read_under_another_name() {
     let program = Program::new();
     let text = std::fs::read_to_string(repository("scenarios/orders-db.yaml")).unwrap();
