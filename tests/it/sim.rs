@@ -4,15 +4,18 @@
 mod harness;
 
 use harness::campaign::{Campaign, campaign};
-use harness::disturbance::Disturbance;
+use harness::disk::Death;
+use harness::disturbance::{Disturbance, Kill};
 use harness::exhaustive::exhaust;
 use harness::generate::generate;
+use harness::model::allowed;
 use harness::oracle::{as_modelled, judge, verdict};
 use harness::rig::run;
-use harness::subject::{shipped, shipped_healthy};
+use harness::subject::{Subject, shipped, shipped_healthy};
 use redrill::providers;
 use redrill::report::Verdict;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Enough to meet most mistakes within seconds.
 const SEEDS: u64 = 24;
@@ -59,6 +62,30 @@ fn the_reference_model_and_the_engine_agree_on_undisturbed_drills() {
     for one in [Verdict::Passed, Verdict::Failed] {
         assert!(verdicts.contains(&one), "no generated drill {}", one.as_str());
     }
+}
+
+#[test]
+fn regression_a_process_that_dies_when_its_schema_is_gone_and_its_step_is_not_over_is_resumed() {
+    let registry = providers::registry();
+    let writes = |subject: &Subject| {
+        let drafts = subject.drafts.as_deref().unwrap_or_default();
+        let written = drafts.iter().any(|draft| draft.uses == "sql.try_write");
+        written && allowed(drafts, false) == BTreeSet::from([Verdict::Passed])
+    };
+    let mut subjects = (1..=500).map(|seed| generate(seed, &registry).unwrap());
+    let subject = subjects.find(writes).expect("a drill that writes and passes");
+    let kills = vec![Kill::Write(Death::After("resource_released"))];
+    let gap = Duration::from_secs(30);
+    let ran =
+        run(&subject, &Disturbance { kills, gap, mild: true, ..Disturbance::default() }, &registry);
+    let wrong = judge(&subject, &ran);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(verdict(&ran), Some(Verdict::Passed));
+    let journal = String::from_utf8(ran.bytes).unwrap();
+    let made = |line: &&str| {
+        line.contains("\"type\":\"resource_intended\"") && line.contains("\"kind\":\"sql.schema\"")
+    };
+    assert_eq!(journal.lines().filter(made).count(), 2);
 }
 
 /// The actions that no generated scenario uses, each with the reason.

@@ -136,7 +136,8 @@ fn judge_subject(
         wrong.insert(0, "undisturbed".to_owned());
         return wrong;
     }
-    let disturbance = Disturbance::random(random, &calm.extent);
+    let late = Disturbance::seen_late(subject, &calm.bytes).filter(|_| random.chance(50));
+    let disturbance = late.unwrap_or_else(|| Disturbance::random(random, &calm.extent));
     let ran = run(subject, &disturbance, registry);
     coverage.note(&disturbance, &ran);
     wrong.extend(judge(subject, &ran));

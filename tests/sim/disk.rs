@@ -3,6 +3,7 @@
 use redrill::journal::Sink;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What of a write reaches the disk when the process dies in it.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,8 @@ pub(crate) enum Death {
     Write(usize, Written),
     /// After a record, the last that reaches the disk, wherever in a write it stands.
     Record(usize),
+    /// After the first record of this kind.
+    After(&'static str),
 }
 
 impl Written {
@@ -124,7 +127,13 @@ impl Sink for Disk {
         let ends =
             || bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(n, _)| n + 1);
         state.records += ends().count();
+        let lines = || bytes.split_inclusive(|byte| *byte == b'\n');
+        let of_kind = |kind: &str| lines().position(|line| kinds_of_events(line) == [kind]);
         let kept = match state.death {
+            Some(Death::After(kind)) if of_kind(kind).is_some() => {
+                let upto = of_kind(kind).unwrap_or_default();
+                lines().take(upto + 1).map(<[u8]>::len).sum()
+            }
             Some(Death::Write(nth, Written::Nothing)) if nth == state.appends => 0,
             Some(Death::Write(nth, Written::Torn(thousandths))) if nth == state.appends => {
                 bytes.len() * thousandths as usize / 1000
@@ -159,4 +168,16 @@ fn names_of_intents(bytes: &[u8]) -> Vec<String> {
 
 fn after<'l>(line: &'l str, mark: &str) -> Option<&'l str> {
     line.split_once(mark)?.1.split('"').next()
+}
+
+/// When the first thing of a step was made, on the clock of the process that made it.
+pub(crate) fn made_after(bytes: &[u8], step: &str) -> Option<Duration> {
+    let text = String::from_utf8_lossy(bytes);
+    let of_step = format!("\"type\":\"resource_intended\",\"step\":\"{step}\"");
+    let intent = text.lines().find(|line| line.contains(&of_step))?;
+    let name = format!("\"name\":\"{}\"", after(intent, "\"name\":\"")?);
+    let owned = |line: &&str| line.contains("\"type\":\"resource_owned\"") && line.contains(&name);
+    let made = text.lines().find(owned)?;
+    let elapsed = made.split_once("\"elapsed_ms\":")?.1.split(',').next()?;
+    elapsed.parse().ok().map(Duration::from_millis)
 }

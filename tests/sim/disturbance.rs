@@ -2,6 +2,7 @@
 
 use super::disk::{self, Written};
 use super::random::Random;
+use super::subject::Subject;
 use super::watch::Death;
 use redrill::sandbox::Fault;
 use std::fmt;
@@ -18,6 +19,15 @@ pub(crate) enum Kill {
     Moment(Duration),
 }
 
+/// When a person ends the run. The first process is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cancel {
+    /// After so much time of its own.
+    After(Duration),
+    /// When its n-th changing request (from 1) has had its effect.
+    AtChange(usize),
+}
+
 /// Everything that goes wrong in one run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disturbance {
@@ -28,8 +38,10 @@ pub(crate) struct Disturbance {
     pub(crate) gap: Duration,
     /// The changing request (from 1) that arrives twice.
     pub(crate) twice: Option<usize>,
-    /// A person ends the run after so much time of the first process.
-    pub(crate) cancel: Option<Duration>,
+    /// When a person ends the run.
+    pub(crate) cancel: Option<Cancel>,
+    /// Some process looks while everybody can see that a restore is too slow.
+    pub(crate) seen_late: bool,
     /// True when all of it stays within what retries and resuming must bear: the verdict is then that of the
     /// undisturbed run.
     pub(crate) mild: bool,
@@ -43,7 +55,7 @@ impl fmt::Display for Disturbance {
             write!(f, ", changing request {twice} twice")?;
         }
         if let Some(cancel) = self.cancel {
-            write!(f, ", cancelled after {cancel:?}")?;
+            write!(f, ", cancelled {cancel:?}")?;
         }
         f.write_str(if self.mild { " (mild)" } else { " (harsh)" })
     }
@@ -94,8 +106,14 @@ pub(crate) fn fault(text: &str) -> Fault {
 impl Disturbance {
     /// One that retries and resuming must bear, or (one in five) one that they need not.
     pub(crate) fn random(random: &mut Random, extent: &Extent) -> Self {
+        if random.chance(6) {
+            return Self::sudden(random, extent);
+        }
         let mild = !random.chance(20);
         let mut faults = Vec::new();
+        if random.chance(12) {
+            faults.push(fault(ALWAYS_STALE));
+        }
         if !mild {
             faults.push(fault(random.pick::<&str>(&LASTING)));
         }
@@ -109,12 +127,42 @@ impl Disturbance {
         let kills: Vec<Kill> = (0..kills).map(|_| Kill::random(random, extent)).collect();
         let longest = if mild { 60 } else { 4 * 3600 };
         let gap = Duration::from_secs(random.between(0, longest));
-        let cancel = (!mild && random.chance(25)).then(|| moment(random, extent));
+        let cancel = !mild && random.chance(25);
+        let cancel = cancel.then(|| Cancel::After(moment(random, extent)));
         let twice = random.chance(15).then(|| random.between(1, extent.changes.max(1) as u64));
         let twice = twice.map(|n| n as usize);
-        Self { faults, kills, gap, twice, cancel, mild }
+        Self { faults, kills, gap, twice, cancel, seen_late: false, mild }
+    }
+
+    /// The run is ended right after something was made, while look-ups do not see it yet. The process may die while it
+    /// writes that down.
+    fn sudden(random: &mut Random, extent: &Extent) -> Self {
+        let nth = random.between(1, extent.changes.max(1) as u64) as usize;
+        let dies = Kill::Write(disk::Death::After("cancel_requested"));
+        Self {
+            faults: vec![fault(ALWAYS_STALE)],
+            kills: random.chance(40).then_some(dies).into_iter().collect(),
+            gap: Duration::from_secs(random.between(0, 60)),
+            cancel: Some(Cancel::AtChange(nth)),
+            ..Self::default()
+        }
+    }
+
+    /// The process dies a little before a restore is too slow, and another one looks a little later, before the end of
+    /// the restore. `None` when nothing of the subject is too slow.
+    pub(crate) fn seen_late(subject: &Subject, calm: &[u8]) -> Option<Self> {
+        let limits = subject.drafts.iter().flatten();
+        let mut limits = limits.filter_map(|draft| Some((draft.id.as_str(), draft.too_short?)));
+        let (made, limit) =
+            limits.find_map(|(step, limit)| Some((disk::made_after(calm, step)?, limit)))?;
+        let moment = made + Duration::from_secs(limit.saturating_sub(20));
+        let (kills, gap) = (vec![Kill::Moment(moment)], Duration::from_secs(40));
+        Some(Self { kills, gap, mild: true, seen_late: true, ..Self::default() })
     }
 }
+
+/// Look-ups do not see what was made a moment ago.
+const ALWAYS_STALE: &str = "*=stale:10s";
 
 fn moment(random: &mut Random, extent: &Extent) -> Duration {
     let longest = u64::try_from(extent.lasted.as_millis()).unwrap_or(u64::MAX);

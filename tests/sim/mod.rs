@@ -14,5 +14,6 @@ pub(crate) mod model;
 pub(crate) mod oracle;
 pub(crate) mod random;
 pub(crate) mod rig;
+pub(crate) mod story;
 pub(crate) mod subject;
 pub(crate) mod watch;

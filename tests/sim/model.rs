@@ -49,7 +49,8 @@ pub(crate) struct Draft {
     pub(crate) goes_on: bool,
     pub(crate) gate: bool,
     pub(crate) attempts: Option<u64>,
-    pub(crate) timeout: Option<String>,
+    /// Its limit in seconds, where that is a little shorter than what it waits for takes.
+    pub(crate) too_short: Option<u64>,
     /// How often it looks, where it is a watch.
     pub(crate) watch: Option<&'static str>,
     pub(crate) design: Design,
@@ -70,7 +71,7 @@ impl Draft {
             goes_on: false,
             gate: false,
             attempts: None,
-            timeout: None,
+            too_short: None,
             watch: None,
             design: Design::Passes,
         }

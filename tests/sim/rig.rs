@@ -1,7 +1,7 @@
 //! One run, over as many processes as it takes.
 
 use super::disk::{Death, Disk};
-use super::disturbance::{Disturbance, Extent, Kill};
+use super::disturbance::{Cancel, Disturbance, Extent, Kill};
 use super::subject::Subject;
 use super::watch::{RUN, Seen, Watch};
 use redrill::action::{Registry, RunFacts};
@@ -85,7 +85,11 @@ impl<'a> Rig<'a> {
         let places = places(&subject.plan, &world);
         let lost = subject.plan.disaster.lost.iter().filter_map(|site| places.get(site)).cloned();
         let (worlds, twice) = ((world.clone(), twin.clone()), disturbance.twice);
-        let watch = Watch::new(worlds, disk.clone(), lost.collect(), twice);
+        let cancel_at = match disturbance.cancel {
+            Some(Cancel::AtChange(nth)) => Some(nth),
+            _ => None,
+        };
+        let watch = Watch::new(worlds, disk.clone(), lost.collect(), twice, cancel_at);
         let (deaths, wrong) = (Vec::new(), Vec::new());
         Self {
             subject,
@@ -185,7 +189,10 @@ impl<'a> Rig<'a> {
         };
         let cancel = self.disturbance.cancel.filter(|_| number == 0);
         let cancelling = async {
-            world.clock.sleep(cancel.unwrap_or_default()).await;
+            match cancel {
+                Some(Cancel::After(time)) => world.clock.sleep(time).await,
+                _ => self.watch.cancelled.notified().await,
+            }
             sender.send_replace(cancel.map(|_| {
                 let by = "a person of the simulation".to_owned();
                 redrill::engine::Order::Cancel { by, incident: false }
@@ -228,7 +235,7 @@ impl<'a> Rig<'a> {
                 let kinds = self.disk.died_in().unwrap_or_default();
                 let place = match death {
                     Death::Write(_, written) => written.name(),
-                    Death::Record(_) => "write cut after a record",
+                    Death::Record(_) | Death::After(_) => "write cut after a record",
                 };
                 format!("{place}: {}", kinds.join(" "))
             }

@@ -54,6 +54,8 @@ struct State {
     /// The changing request (from 1) that arrives twice.
     twice: Option<usize>,
     changes: usize,
+    /// The changing request (from 1) after which a person ends the run.
+    cancel_at: Option<usize>,
     wrong: Vec<String>,
     died_at: Option<String>,
 }
@@ -64,6 +66,8 @@ pub(crate) struct Watch {
     state: Arc<Mutex<State>>,
     /// Told when the process dies at a request.
     pub(crate) died: Arc<Notify>,
+    /// Told when a person ends the run.
+    pub(crate) cancelled: Arc<Notify>,
     world: World,
     /// The same estate, untouched.
     twin: World,
@@ -84,9 +88,11 @@ impl Watch {
         disk: Disk,
         lost: BTreeSet<(String, String)>,
         twice: Option<usize>,
+        cancel_at: Option<usize>,
     ) -> Self {
-        let state = Arc::new(Mutex::new(State { twice, ..State::default() }));
-        Self { state, died: Arc::new(Notify::new()), world, twin, disk, lost: Arc::new(lost) }
+        let state = Arc::new(Mutex::new(State { twice, cancel_at, ..State::default() }));
+        let (died, cancelled) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        Self { state, died, cancelled, world, twin, disk, lost: Arc::new(lost) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -148,6 +154,10 @@ impl Watch {
 
     fn answered(&self, place: usize, status: u16, body: Option<&[u8]>) {
         let mut state = self.state();
+        let changes = state.seen[..=place].iter().filter(|seen| seen.changes).count();
+        if state.seen[place].changes && state.cancel_at == Some(changes) {
+            self.cancelled.notify_one();
+        }
         let seen = &mut state.seen[place];
         seen.status = Some(status);
         if seen.operation == "ec2:CreateVolume" {

@@ -117,8 +117,8 @@ fn write_step(text: &mut String, draft: &Draft) {
     if draft.design == Design::LeftOut {
         text.push_str(", when: false");
     }
-    if let Some(timeout) = &draft.timeout {
-        let _ = write!(text, ", timeout: {timeout}");
+    if let Some(seconds) = draft.too_short {
+        let _ = write!(text, ", timeout: {seconds}s");
     }
     if let Some(every) = draft.watch {
         let _ = write!(text, ", watch: {every}");
