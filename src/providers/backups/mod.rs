@@ -4,6 +4,7 @@
 //! keep to itself.
 
 mod checks;
+mod choosing_by_hand;
 mod keys;
 mod probes;
 #[cfg(test)]
@@ -11,6 +12,7 @@ pub(super) mod rehearsal;
 mod spacing;
 
 pub(super) use checks::{age_check, lines_in_time, loss};
+pub(super) use choosing_by_hand::{Choosing, key_state};
 pub(super) use keys::{KeyCondition, key_check, key_conditions, key_probe};
 pub(super) use probes::{Newest, later, newest_probes};
 pub(super) use spacing::{Spacing, time_of};
