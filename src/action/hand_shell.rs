@@ -5,7 +5,6 @@
 //! Nothing is made without a name, nothing is waited for that was not asked for, and what cannot be known is called UNKNOWN.
 
 use super::HandInput;
-use std::fmt::Write as _;
 
 /// How long a look takes that is answered: the AWS CLI needs a second to start, and is then answered.
 const LOOK_SECONDS: u64 = 2;
@@ -104,10 +103,9 @@ impl HandShell<'_> {
     pub fn wait(&self, from: &str, wait: &Wait<'_>) -> String {
         let (went, status) = (self.went(), self.input.sets(wait.status));
         let (limit, turns) = (self.input.limit(), self.turns(wait.pause));
-        let mut text = String::from(if wait.goes_on { "lost=0\n" } else { "n=0; lost=0\n" });
-        let _ = write!(
-            text,
-            "while [ \"${went}\" = {from} ]; do\n  \
+        let first = if wait.goes_on { "" } else { "n=0; " };
+        format!(
+            "{first}lost=0\nwhile [ \"${went}\" = {from} ]; do\n  \
              if {status}=$({} {IMPATIENT}) && [ \"${{{status}:-None}}\" != None ]; then\n    \
              lost=0; echo \"$(date -u +%FT%TZ) ${status}\"\n    {}\n  else\n    \
              {status}=unknown; lost=$((lost + 1))\n    \
@@ -118,8 +116,7 @@ impl HandShell<'_> {
              step. It may come up all the same: paste this block again to go on waiting'\n  \
              [ \"${went}\" != {from} ] || sleep {}\ndone",
             wait.look, wait.decide, self.what, wait.until, wait.pause
-        );
-        text
+        )
     }
 
     /// What a wait does with a status: one of `ready` ends it well, one of `under_way` goes on, any other is the end.

@@ -32,6 +32,9 @@ pub(super) fn verify_snapshot(input: &HandInput) -> ByHand {
             "On every host of the control plane that is restored: root, etcdutl of the version of the snapshot's etcd (etcdctl up \
              to 3.4), and a way to bring a file there"
                 .to_owned(),
+            "On new hosts also etcd's own configuration (names, URLs, certificates), and the encryption configuration of the API \
+             server where secrets are encrypted at rest: a snapshot holds neither"
+                .to_owned(),
         ],
         sections: super::restore_by_hand::sections(input),
         ..ByHand::default()

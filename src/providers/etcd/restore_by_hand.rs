@@ -52,8 +52,8 @@ fn restoring(input: &HandInput) -> HandSection {
 
 /// Variables of the step, none of which etcd's own programs read.
 fn values(input: &HandInput) -> String {
-    let names = ["host", "member", "peer_url", "members", "token", "data", "file"];
-    let [host, member, peer, members, token, data, file] = names.map(|name| input.sets(name));
+    let names = ["host", "member", "peer_url", "members", "token", "data", "copy"];
+    let [host, member, peer, members, token, data, copy] = names.map(|name| input.sets(name));
     format!(
         "{host}=        # what hostname says on this host: the blocks below do nothing on another one\n\
          {member}=      # the name of its member: etcd-1\n\
@@ -61,7 +61,7 @@ fn values(input: &HandInput) -> String {
          {members}=     # all members: etcd-1=https://10.0.0.1:2380,etcd-2=https://10.0.0.2:2380,etcd-3=https://10.0.0.3:2380\n\
          {token}=       # a new word, the same on every host, so that no member of the old cluster is met\n\
          {data}=/var/lib/etcd\n\
-         {file}=/root/snapshot.db"
+         {copy}=/root/snapshot.db"
     )
 }
 
@@ -93,10 +93,11 @@ fn stop(input: &HandInput) -> String {
     )
 }
 
-/// What is in the folder of data is moved aside and not deleted. Done again before etcd runs, it gives the same member again.
+/// What was there is moved aside and not deleted, within the folder of data, which may be a file system of its own. Done again
+/// before etcd runs, it gives the same member again.
 fn restore(input: &HandInput) -> String {
-    let names = ["member", "peer_url", "members", "token", "data", "file"];
-    let [member, peer, members, token, data, file] = names.map(|name| input.sets(name));
+    let names = ["member", "peer_url", "members", "token", "data", "copy"];
+    let [member, peer, members, token, data, copy] = names.map(|name| input.sets(name));
     format!(
         "(\n{}\n\
          code=0; pgrep -x 'etcd|kube-apiserver' || code=$?\n\
@@ -108,16 +109,16 @@ fn restore(input: &HandInput) -> String {
          else\n  \
          echo \"this $tool knows no --bump-revision: restart every client of the API server afterwards\" >&2\n\
          fi\n\
-         rm -rf \"${{{data}:?}}.restored\"\n\
+         mkdir -p -m 700 \"${{{data}:?}}\"\n\
+         rm -rf \"${{{data}:?}}/restored\"\n\
          # shellcheck disable=SC2086 # two options, or none\n\
-         $tool snapshot restore \"${{{file}:?}}\" --data-dir \"${data}.restored\" $forward \\\n  \
+         $tool snapshot restore \"${{{copy}:?}}\" --data-dir \"${data}/restored\" $forward \\\n  \
          --name \"${{{member}:?}}\" --initial-advertise-peer-urls \"${{{peer}:?}}\" \\\n  \
          --initial-cluster \"${{{members}:?}}\" --initial-cluster-token \"${{{token}:?}}\"\n\
-         if [ -e \"${data}\" ]; then\n  \
-         chown -R --reference=\"${data}\" \"${data}.restored\"\n  \
-         mv \"${data}\" \"${data}.before-$(date -u +%Y%m%dT%H%M%SZ)\"\n\
-         fi\n\
-         mv \"${data}.restored\" \"${data}\"\n\
+         chown -R --reference=\"${data}\" \"${data}/restored\"\n\
+         if [ -e \"${data}/member\" ]; then mv \"${data}/member\" \"${data}/before-$(date -u +%Y%m%dT%H%M%SZ)-$$\"; fi\n\
+         mv \"${data}/restored/member\" \"${data}/member\"\n\
+         rmdir \"${data}/restored\"\n\
          echo \"RESTORED ${member} into ${data}\"\n\
          ); echo \"exit status $?\"",
         only_there(input)
@@ -180,13 +181,13 @@ mod tests {
 
     const VALUES: &str = "SNAPSHOT_HOST=this-host SNAPSHOT_MEMBER=etcd-1 SNAPSHOT_PEER_URL=https://10.0.0.1:2380\n\
                           SNAPSHOT_MEMBERS=etcd-1=https://10.0.0.1:2380 SNAPSHOT_TOKEN=new SNAPSHOT_DATA=data\n\
-                          SNAPSHOT_FILE=snapshot.db\n";
+                          SNAPSHOT_COPY=snapshot.db\n";
 
     /// Restores in a folder, with an etcdutl that makes a folder and writes down what it was asked; `pgrep` finds what is said.
     fn restored(folder: &Path, values: &str, pgrep: &str) -> String {
         let stubs = format!(
             "set -u\nexec 2>&1\nhostname() {{ echo this-host; }}\npgrep() {{ {pgrep}; }}\n\
-             etcdutl() {{ case \"$*\" in *--help*) echo --bump-revision;; *) mkdir data.restored; echo \"$*\" > data.restored/asked;; esac; }}\n"
+             etcdutl() {{ case \"$*\" in *--help*) echo --bump-revision;; *) mkdir -p data/restored/member; echo \"$*\" > data/restored/member/asked;; esac; }}\n"
         );
         let script = format!("{stubs}{values}{}", restore(&input()));
         let ended = Command::new("sh").arg("-c").arg(&script).current_dir(folder).output().unwrap();
@@ -196,20 +197,23 @@ mod tests {
     #[test]
     fn a_member_is_restored_under_its_name_and_what_was_there_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("data")).unwrap();
-        fs::write(folder.path().join("data/old"), "").unwrap();
+        fs::create_dir_all(folder.path().join("data/member")).unwrap();
+        fs::write(folder.path().join("data/member/old"), "").unwrap();
         let said = restored(folder.path(), VALUES, "return 1");
         assert!(said.contains("RESTORED etcd-1 into data\nexit status 0"), "{said}");
-        let asked = fs::read_to_string(folder.path().join("data/asked")).unwrap();
+        let asked = fs::read_to_string(folder.path().join("data/member/asked")).unwrap();
         for part in [
-            "snapshot restore snapshot.db --data-dir data.restored --bump-revision 1000000000 --mark-compacted",
+            "snapshot restore snapshot.db --data-dir data/restored --bump-revision 1000000000 --mark-compacted",
             "--name etcd-1 --initial-advertise-peer-urls https://10.0.0.1:2380",
             "--initial-cluster etcd-1=https://10.0.0.1:2380 --initial-cluster-token new",
         ] {
             assert!(asked.contains(part), "{part} is missing in {asked}");
         }
-        let kept = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        assert!(kept.into_iter().any(|path| path.join("old").exists()));
+        let kept =
+            fs::read_dir(folder.path().join("data")).unwrap().map(|entry| entry.unwrap().path());
+        let kept: Vec<_> = kept.collect();
+        assert!(kept.iter().any(|path| path.join("old").exists()), "{kept:?}");
+        assert_eq!(kept.len(), 2, "{kept:?}");
     }
 
     #[test]

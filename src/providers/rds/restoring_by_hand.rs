@@ -85,10 +85,9 @@ fn by_hand(input: &HandInput, call: Vec<String>) -> ByHand {
                 .to_owned(),
         ],
         if_it_fails: vec![
-            format!(
-                "NOT READY: UNKNOWN is not failed: the instance may be coming up. Correct what keeps AWS from answering \
-                 (credentials, network, throttling) and paste the block again."
-            ),
+            "NOT READY: UNKNOWN is not failed: the instance may be coming up. Correct what keeps AWS from answering \
+             (credentials, network, throttling) and paste the block again."
+                .to_owned(),
             format!(
                 "The shell is gone: this step names what it makes {}…; the block lists what an earlier attempt has made, \
                  and makes nothing beside it until {id} is set.",

@@ -139,6 +139,9 @@ fn send_command(input: &HandInput) -> String {
          {went}=asked; rm -f canary.copy; printf '%s\\n' \"${key}\" > canary.bin\n\
          if ! {}; then\n  \
          {went}='UNKNOWN where the replica is: nothing was written. Correct the cause and paste this block again'\n\
+         elif aws s3api head-object --region {region} --bucket {source} --key \"${key}\" \\\n    \
+         --query LastModified --output text 2>/dev/null; then\n  \
+         echo 'it was written before, at the time above: the lag counts from then'\n\
          elif ! aws s3api put-object --region {region} --bucket {source} --key \"${key}\" --body canary.bin; then\n  \
          {went}='failed: S3 has not taken the canary, as is said above. Correct the cause and paste this block again'\n\
          else date -u; fi",
