@@ -44,9 +44,11 @@ pub(super) fn is_command(text: &str) -> bool {
 /// Whether a text of commands uses a variable.
 pub(super) fn uses_variable(text: &str, name: &str) -> bool {
     let goes_on = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    let after = |sign: &str| text.split(sign).skip(1);
-    let used = |rest: &str| rest.strip_prefix(name).is_some_and(|rest| !goes_on(rest));
-    after("$").any(used) || after("${").any(used)
+    let used = |rest: &str| {
+        let rest = rest.strip_prefix('{').unwrap_or(rest);
+        rest.strip_prefix(name).is_some_and(|rest| !goes_on(rest))
+    };
+    text.split('$').skip(1).any(used)
 }
 
 /// Names of variables that commands set: by `NAME=…`, by `read`, or by `for`.

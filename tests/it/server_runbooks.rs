@@ -1,8 +1,13 @@
-//! The restore blocks of the shipped runbooks, pasted twice, in two shells, and against a region that is gone.
+//! The restore blocks of the shipped runbooks, pasted twice, in two shells, and against a region that is gone; and a member of
+//! a real etcd, restored as the runbook says.
 
 use crate::server_sandbox::{Responder, Sandbox, script};
-use crate::server_support::repository;
+use crate::server_support::{Drills, Ended, Started, end, poll, repository, variable};
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// What one scenario makes, and how it is counted.
 struct Making {
@@ -116,4 +121,80 @@ fn server_the_restore_block_pasted_twice_makes_one_cluster() {
 #[test]
 fn server_the_restore_block_pasted_twice_makes_one_volume() {
     pasted_again(&MAKING[3]);
+}
+
+/// One member of etcd 3.5 on loopback, which ends when it is dropped.
+struct Member {
+    _process: Started,
+    client: String,
+}
+
+impl Member {
+    fn start(folder: &Path, name: &str, peer: &str) -> Self {
+        let client = format!("http://{}", free_address());
+        let mut command = etcd_program("etcd");
+        command.args(["--name", name, "--initial-cluster", &format!("{name}={peer}")]);
+        command.args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]);
+        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        command.arg("--data-dir").arg(folder.join("data"));
+        let process = Started::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+        let member = Self { _process: process, client };
+        let healthy = || (member.end(&["endpoint", "health"]).code == Some(0)).then_some(());
+        poll("etcd is healthy", Duration::from_secs(60), healthy);
+        member
+    }
+
+    fn end(&self, words: &[&str]) -> Ended {
+        end(etcd_program("etcdctl").args(["--endpoints", &self.client]).args(words))
+    }
+
+    fn succeed(&self, words: &[&str]) -> String {
+        let ended = self.end(words);
+        assert_eq!(ended.code, Some(0), "{words:?}: {}", ended.stderr);
+        ended.stdout
+    }
+}
+
+fn etcd_program(name: &str) -> Command {
+    let mut command = Command::new(format!("{}/{name}", variable("REDRILL_TEST_ETCD_BIN_35")));
+    command.env("ETCDCTL_API", "3");
+    command
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn server_the_block_of_the_runbook_restores_a_member_of_a_real_etcd() {
+    let drills = Drills::new();
+    let (folder, peer) = (drills.path(""), format!("http://{}", free_address()));
+    let snapshot = drills.path("snapshot.db");
+    let before = Member::start(&folder, "default", &peer);
+    before.succeed(&["put", "state", "of the snapshot"]);
+    before.succeed(&["snapshot", "save", snapshot.to_str().unwrap()]);
+    before.succeed(&["put", "state", "after the snapshot"]);
+    drop(before);
+
+    let page = fs::read_to_string(repository("runbooks/cluster-state.md")).unwrap();
+    let restores = |block: &&str| block.contains("echo \"RESTORED $SNAPSHOT_MEMBER");
+    let mut opened = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let block = opened.find(restores).unwrap();
+    // Other tests run members of theirs on this machine.
+    let script = format!(
+        "set -u\npgrep() {{ return 1; }}\nSNAPSHOT_HOST=$(hostname) SNAPSHOT_MEMBER=etcd-1 SNAPSHOT_PEER_URL={peer}\n\
+         SNAPSHOT_MEMBERS=etcd-1={peer} SNAPSHOT_TOKEN=new SNAPSHOT_DATA=data SNAPSHOT_COPY=snapshot.db\n{block}{block}"
+    );
+    let mut shell = Command::new("/bin/sh");
+    shell.env_clear().current_dir(&folder).arg("-c").arg(script);
+    let programs = variable("REDRILL_TEST_ETCD_BIN_35");
+    let said = end(shell.env("PATH", format!("{programs}:/usr/bin:/bin")));
+    assert_eq!(
+        said.stdout.matches("RESTORED etcd-1 into data\nexit status 0").count(),
+        2,
+        "{said:?}"
+    );
+
+    let restored = Member::start(&folder, "etcd-1", &peer);
+    assert_eq!(restored.succeed(&["get", "state"]), "state\nof the snapshot\n");
 }

@@ -306,7 +306,6 @@ mod tests {
     use super::*;
     use crate::journal::Outcome;
     use serde_json::json;
-    use std::collections::BTreeMap;
 
     fn instance(source: Option<&str>, status: &str) -> DbInstance {
         DbInstance::builder()
