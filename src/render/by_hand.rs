@@ -82,16 +82,16 @@ impl<'a> Hands<'a> {
         made.collect()
     }
 
-    /// Variables that later steps use and that the commands of this one do not set: a person sets them.
+    /// Variables that other steps use and that the commands of this one do not set: a person sets them.
     pub(super) fn fill_in(&self, index: usize) -> Value {
         let (Some(step), Some(hand)) = (self.plan.steps.get(index), self.at(index)) else {
             return Value::Null;
         };
         let set = variables_set(&hand.commands);
-        let later = self.text_after(index, |_| true);
+        let others = self.text_of(|_| true);
         let open = referred_to(self.plan, step).into_iter().filter_map(|output| {
             let name = variable(step.id.as_str(), &output);
-            let open = !set.contains(&name) && uses_variable(&later, &name);
+            let open = !set.contains(&name) && uses_variable(&others, &name);
             open.then(|| demanded(&name, &format!("{output} of step {}", step.id)))
         });
         block(open.collect())
@@ -114,15 +114,15 @@ impl<'a> Hands<'a> {
         if step.phase != Phase::Prepare {
             return Value::Null;
         }
-        let later = self.text_after(index, |later| later.phase != Phase::Prepare);
+        let later = self.text_of(|step| step.phase != Phase::Prepare);
         let kept = variables_set(&hand.commands).into_iter();
         let kept = kept.filter(|name| name.contains('_') && uses_variable(&later, name));
         block(kept.map(|name| format!("echo \"{name}='${{{name}:-}}'\"")).collect())
     }
 
-    /// All commands of the steps after one, as far as they count.
-    fn text_after(&self, index: usize, counts: impl Fn(&PlannedStep) -> bool) -> String {
-        let steps = self.plan.steps.iter().zip(&self.hands).skip(index + 1);
+    /// All commands of the steps that count.
+    fn text_of(&self, counts: impl Fn(&PlannedStep) -> bool) -> String {
+        let steps = self.plan.steps.iter().zip(&self.hands);
         let texts = steps.filter(|(step, _)| counts(step)).flat_map(|(_, hand)| {
             let parts = hand.sections.iter().flat_map(|section| &section.parts);
             hand.commands.iter().chain(&hand.verify).chain(parts).map(|text| unmark(text))

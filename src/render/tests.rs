@@ -391,7 +391,7 @@ fn what_is_noted_down_before_the_disaster_is_printed_for_the_shell_of_the_recove
         objectives: {}\ndata: { class: internal }\nguard: { write: [dr] }\n\
         modes: { drill: {}, recovery: {} }\nsteps:\n  \
         - { id: config, phase: prepare, at: primary, uses: rds.capture_config, with: { instance: orders } }\n  \
-        - { id: restore, at: dr, uses: rds.restore_snapshot, with: { snapshot: s, parameter_group: \"{{steps.config.parameter_group}}\" } }\n";
+        - { id: restore, at: dr, uses: rds.restore_snapshot, with: { snapshot: s, class: db.r6g.large, parameter_group: \"{{steps.config.parameter_group}}\" } }\n";
     let registry = crate::providers::registry();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kept.yaml");
