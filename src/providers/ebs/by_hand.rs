@@ -148,7 +148,8 @@ fn attaching(input: &HandInput) -> HandSection {
     HandSection {
         title: "To use it".to_owned(),
         parts: vec![
-            "Unless a later step attaches it itself: write the id of the host behind the first equals sign, then paste.".to_owned(),
+            "Unless a later step attaches it itself: write the id of the host behind the first equals sign, then paste (your role needs \
+             ec2:AttachVolume).".to_owned(),
             format!(
                 "{host}=    # the id of the instance: i-0123456789abcdef0\n\
                  {device}=/dev/sdf\n\

@@ -58,6 +58,17 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
                 .to_owned(),
         );
     }
+    ByHand {
+        commands: alone(&commands),
+        verify: looks(&commands),
+        expected: expected.join(" "),
+        if_it_fails,
+        ..ByHand::default()
+    }
+}
+
+/// What verifies nothing, though it may look as if it did.
+fn looks(commands: &[String]) -> Vec<String> {
     let mut verify = vec![
         "No row, NULL, an error of the server or another exit status than 0 verifies nothing: treat it as not checked."
             .to_owned(),
@@ -68,13 +79,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
                 .to_owned(),
         );
     }
-    ByHand {
-        commands: alone(&commands),
-        expected: expected.join(" "),
-        verify,
-        if_it_fails,
-        ..ByHand::default()
-    }
+    verify
 }
 
 /// Commands in a shell of their own, which ends at the first one that fails: without a host or a password of this step, psql would
