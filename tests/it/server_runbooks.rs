@@ -12,6 +12,8 @@ use std::time::Duration;
 /// What one scenario makes, and how it is counted.
 struct Making {
     scenario: &'static str,
+    /// The account in which it is made.
+    account: &'static str,
     /// The variable that holds its name.
     name: &'static str,
     /// Prints the names of all that the step has made, a word each.
@@ -21,24 +23,28 @@ struct Making {
 const MAKING: [Making; 4] = [
     Making {
         scenario: "orders-db",
+        account: "222222222222",
         name: "RESTORE_ID",
         list: "rds describe-db-instances --query \
                \"DBInstances[?starts_with(DBInstanceIdentifier,'restored-orders-db-restore-')].DBInstanceIdentifier\"",
     },
     Making {
         scenario: "orders-db-point-in-time",
+        account: "111111111111",
         name: "RESTORE_ID",
         list: "rds describe-db-instances --query \"DBInstances[?starts_with(DBInstanceIdentifier,\
                'restored-orders-db-point-in-time-restore-')].DBInstanceIdentifier\"",
     },
     Making {
         scenario: "payments-aurora",
+        account: "222222222222",
         name: "RESTORE_ID",
         list: "rds describe-db-clusters --query \
                \"DBClusters[?starts_with(DBClusterIdentifier,'restored-')].DBClusterIdentifier\"",
     },
     Making {
         scenario: "ledger-volume",
+        account: "222222222222",
         name: "RESTORE_TOKEN",
         list: "ec2 describe-volumes --filters 'Name=tag:restored-as,Values=*' --query 'Volumes[].VolumeId'",
     },
@@ -48,15 +54,13 @@ const MAKING: [Making; 4] = [
 const LATER: &str = "n=$(cat minutes 2>/dev/null || echo 0); echo $((n + 1)) > minutes\n\
                      exec /bin/date -d \"now + $n minutes\" \"$@\"";
 
-fn names(responder: &Responder, list: &str) -> Vec<String> {
-    let account = "222222222222 111111111111".split(' ').map(|account| {
-        let ended = responder.end(&format!(
-            "AWS_ACCESS_KEY_ID=SANDBOX{account} aws {list} --region ap-northeast-3 --output text"
-        ));
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        ended.stdout.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-    });
-    account.flatten().collect()
+fn names(responder: &Responder, making: &Making) -> Vec<String> {
+    let (account, list) = (making.account, making.list);
+    let ended = responder.end(&format!(
+        "AWS_ACCESS_KEY_ID=SANDBOX{account} aws {list} --region ap-northeast-3 --output text"
+    ));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    ended.stdout.split_whitespace().map(str::to_owned).collect()
 }
 
 fn pasted_again(making: &Making) {
@@ -73,7 +77,7 @@ fn pasted_again(making: &Making) {
     let said = responder.end(&format!("{commands}\n{commands}\necho \"NAME ${name}\""));
     assert_eq!(said.code, Some(0), "{}\n{}", said.stderr, said.stdout);
     assert_eq!(said.stdout.matches("READY: ").count(), 2, "{}", said.stdout);
-    let made = names(&responder, making.list);
+    let made = names(&responder, making);
     assert_eq!(made.len(), 1, "{made:?}");
     let kept = said.stdout.lines().find_map(|line| line.strip_prefix("NAME ")).unwrap();
 
@@ -85,14 +89,14 @@ fn pasted_again(making: &Making) {
         "{}",
         lost.stderr
     );
-    assert_eq!(names(&responder, making.list), made);
+    assert_eq!(names(&responder, making), made);
 
     // With the line that was noted down it goes on with what is there.
     let note = said.stdout.lines().find(|line| line.starts_with(&format!("{name}="))).unwrap();
     let found = responder.end(&format!("{note}\n{commands}"));
     assert_eq!(found.code, Some(0), "{}\n{}", found.stderr, found.stdout);
     assert!(found.stdout.contains("is there already"), "{}", found.stdout);
-    assert_eq!(names(&responder, making.list), made);
+    assert_eq!(names(&responder, making), made);
 
     // The region is gone: nobody can know, and that is said.
     responder.replace("aws", "echo 'Could not connect to the endpoint URL' >&2; exit 255");
