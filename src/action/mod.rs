@@ -9,6 +9,7 @@ mod error;
 mod expected;
 mod facts;
 mod grant;
+mod hand_shell;
 mod input_problem;
 mod poll;
 mod preflight;
@@ -23,6 +24,7 @@ pub use error::StepError;
 pub use expected::ExpectedTimes;
 pub use facts::{ActionFacts, Effect, Exercised, Permission, Phase, Proof, SiteUse};
 pub use grant::{Given, Grant, Limit, Target};
+pub use hand_shell::{HandShell, Wait};
 pub use input_problem::InputProblem;
 pub use poll::{Fetched, SharedLook};
 pub use preflight::{Probe, ProbeVerdict};
@@ -31,5 +33,5 @@ pub use resource::{
     EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, ResourceContext, ResourceKind,
     own, removal,
 };
-pub use runbook::{ByHand, HandInput};
+pub use runbook::{ByHand, HandInput, HandSection};
 pub use wait::{Look, WaitPlan};

@@ -1,5 +1,8 @@
+use crate::ids::Digest;
+use crate::time::HumanDuration;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How a person does by hand what an action does. Written by the action, rendered by the runbook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +15,21 @@ pub struct ByHand {
     pub verify: Vec<String>,
     /// What to do when it fails: one sentence each.
     pub if_it_fails: Vec<String>,
+    /// What must be there before the first step: a host, a program of one's own. One sentence each.
+    pub needs: Vec<String>,
+    /// What else belongs to the step: how to clean up behind it, how to use what it gave.
+    pub sections: Vec<HandSection>,
+    /// Commands that remove what the step has made, when the recovery is given up. They must spare everything else.
+    pub remove: Vec<String>,
+}
+
+/// A further part of a step in a runbook.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HandSection {
+    /// What it is about, without a full stop: `Always, when this step is done`.
+    pub title: String,
+    /// Commands or sentences, in order, as in [`ByHand::verify`].
+    pub parts: Vec<String>,
 }
 
 /// The input of a step as a runbook sees it: values, and shell variables where a value comes from an earlier step.
@@ -21,7 +39,17 @@ pub struct HandInput {
     region: Option<String>,
     with: Value,
     expect: BTreeMap<String, String>,
+    scenario: String,
+    limit: HumanDuration,
 }
+
+/// The limit of a step that nobody has given.
+const USUAL_LIMIT: HumanDuration = HumanDuration(Duration::from_secs(3600));
+
+/// How long the part of a name may be that says scenario and step: RDS takes 63 characters, of which a verb, a time and the
+/// number of a member need the rest.
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBClusterFromSnapshot.html>
+const SLUG_LIMIT: usize = 36;
 
 impl HandInput {
     /// For the runbook only. `with` has every reference to a step replaced by the mark of [`HandInput::variable_mark`].
@@ -31,7 +59,27 @@ impl HandInput {
         with: Value,
         expect: BTreeMap<String, String>,
     ) -> Self {
-        Self { step: step.to_owned(), region: region.map(str::to_owned), with, expect }
+        let (step, region) = (step.to_owned(), region.map(str::to_owned));
+        Self { step, region, with, expect, scenario: String::new(), limit: USUAL_LIMIT }
+    }
+
+    /// The scenario that the step is of, for the names of what is made by hand: runbooks are followed side by side.
+    #[must_use]
+    pub fn of_scenario(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.scenario);
+        self
+    }
+
+    /// How long the step may take.
+    #[must_use]
+    pub fn at_most(mut self, limit: HumanDuration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// How long the step may take: what is waited for by hand is given up then.
+    pub fn limit(&self) -> HumanDuration {
+        self.limit
     }
 
     /// How a reference to an output of a step is written into `with`: the name of its shell variable between marks.
@@ -58,14 +106,19 @@ impl HandInput {
         })
     }
 
-    /// The step's name, as part of the name of what it makes by hand: lower-case letters, digits and single hyphens, at most
-    /// 40 of them. Two steps of one runbook make two things.
+    /// Scenario and step, as part of the name of what is made by hand: lower-case letters, digits and single hyphens, at most
+    /// 36 of them. Two steps make two things, also when their names are long: then it ends in a digest of them.
     pub fn slug(&self) -> String {
+        let whole = format!("{}-{}", self.scenario, self.step);
         let plain = |c: char| c.is_ascii_alphanumeric();
-        let words = self.step.split(|c| !plain(c)).filter(|word| !word.is_empty());
+        let words = whole.split(|c| !plain(c)).filter(|word| !word.is_empty());
         let mut slug = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
-        slug.truncate(40);
-        slug.trim_end_matches('-').to_owned()
+        if slug.len() > SLUG_LIMIT {
+            let digest = Digest::of(whole.as_bytes()).short(8);
+            slug.truncate(SLUG_LIMIT - digest.len() - 1);
+            slug = format!("{}-{digest}", slug.trim_end_matches('-'));
+        }
+        slug
     }
 
     /// The members of a list input, each as one shell word, separated by spaces. A list that comes from a step as a whole
@@ -109,8 +162,11 @@ fn variable(step: &str, output: &str) -> String {
 /// Text that is one mark and nothing else, as a variable that the shell splits into words.
 fn whole_variable(text: &str) -> Option<String> {
     let name = text.strip_prefix('\u{1}')?.strip_suffix('\u{2}')?;
-    (!name.contains(['\u{1}', '\u{2}'])).then(|| format!("${{{name}}}"))
+    (!name.contains(['\u{1}', '\u{2}'])).then(|| format!("${{{name}{UNLESS_SET}}}"))
 }
+
+/// A variable that is not set, or empty because a command has failed, ends the command: no default host is asked in its place.
+const UNLESS_SET: &str = ":?";
 
 /// Text as one shell word: bare when that is safe, else in single quotes; marked variables in double quotes.
 fn quote(text: &str) -> String {
@@ -119,7 +175,10 @@ fn quote(text: &str) -> String {
         for character in text.chars() {
             match character {
                 '\u{1}' => word.push_str("${"),
-                '\u{2}' => word.push('}'),
+                '\u{2}' => {
+                    word.push_str(UNLESS_SET);
+                    word.push('}');
+                }
                 '"' | '\\' | '$' | '`' => {
                     word.push('\\');
                     word.push(character);
@@ -148,11 +207,24 @@ mod tests {
         let (one, other) = (mark("config", "groups"), mark("config", "zone"));
         let with = json!({ "whole": one, "two": format!("{one}{other}"), "text": "a b" });
         let input = HandInput::new("Restore_DB 2", None, with, BTreeMap::new());
-        assert_eq!(input.words("whole").unwrap(), "${CONFIG_GROUPS}");
-        assert_eq!(input.words("two").unwrap(), "\"${CONFIG_GROUPS}${CONFIG_ZONE}\"");
+        assert_eq!(input.words("whole").unwrap(), "${CONFIG_GROUPS:?}");
+        assert_eq!(input.words("two").unwrap(), "\"${CONFIG_GROUPS:?}${CONFIG_ZONE:?}\"");
         assert_eq!(input.words("text").unwrap(), "'a b'");
-        assert_eq!(input.word("whole").unwrap(), "\"${CONFIG_GROUPS}\"");
+        assert_eq!(input.word("whole").unwrap(), "\"${CONFIG_GROUPS:?}\"");
         assert_eq!(input.slug(), "restore-db-2");
+    }
+
+    #[test]
+    fn names_differ_by_scenario_and_step_however_long_these_are() {
+        let slug = |scenario: &str, step: &str| {
+            HandInput::new(step, None, json!({}), BTreeMap::new()).of_scenario(scenario).slug()
+        };
+        assert_eq!(slug("orders-db", "restore"), "orders-db-restore");
+        let long = "the-database-of-all-orders-of-the-shop";
+        let (one, two) = (slug(long, "restore_primary"), slug(long, "restore_replica"));
+        assert_ne!(one, two);
+        assert!(one.len() <= 36 && two.len() <= 36, "{one} {two}");
+        assert!(one.starts_with("the-database-of-all-orders"), "{one}");
     }
 
     fn mark(step: &str, output: &str) -> String {
@@ -169,7 +241,7 @@ mod tests {
             "credentials": { "secret": "orders/readonly" },
         });
         let input = HandInput::new("restore", Some("ap-northeast-3"), with, BTreeMap::new());
-        assert_eq!(input.word("snapshot").unwrap(), "\"${POINT_ARN}\"");
+        assert_eq!(input.word("snapshot").unwrap(), "\"${POINT_ARN:?}\"");
         assert_eq!(input.word("class").unwrap(), "db.r6g.large");
         assert_eq!(input.word("note").unwrap(), "'it'\\''s $HOME'");
         assert_eq!(input.words("groups").unwrap(), "sg-1 'sg 2'");

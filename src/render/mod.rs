@@ -5,6 +5,7 @@
 //! handlebars for output.
 
 mod actions;
+mod by_hand;
 mod format;
 mod html;
 mod iam;

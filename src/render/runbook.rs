@@ -1,13 +1,13 @@
 use super::RenderError;
+use super::by_hand::{Hands, parts, plain, site_of};
 use super::format::{duration, moment};
 use super::markdown::{escape, render};
-use super::shell::{CodeSpan, fenced, is_command, unmark, variables_set};
-use crate::action::{ActionEntry, ByHand, Effect, HandInput, Phase, Registry};
+use super::shell::{CodeSpan, fenced, unmark};
+use crate::action::{Effect, Phase, Registry};
 use crate::ids::{Digest, RunId, SiteName, StepId};
-use crate::journal::{Outcome, ResourceKey};
+use crate::journal::Outcome;
 use crate::plan::{Plan, PlannedStep, latest_ends};
 use crate::report::Report;
-use crate::scenario::expression::{Found, Scope, Template, references, resolve};
 use crate::scenario::{Gate, RtoFrom, Site};
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
@@ -83,6 +83,7 @@ fn write(
     registry: &Registry,
     last_drill: Option<&LastDrill>,
 ) -> Result<String, RenderError> {
+    let hands = Hands::of(plan, registry)?;
     let mut writer = Writer {
         plan,
         registry,
@@ -90,9 +91,9 @@ fn write(
         assumed: assumed(plan),
         ends: latest_ends(plan),
         at: None,
-        needed: needed(plan),
+        hands: &hands,
     };
-    let mut parts = Vec::new();
+    let mut phases = Vec::new();
     for (phase, title, about) in [
         (
             Phase::Prepare,
@@ -114,7 +115,7 @@ fn write(
         let steps = steps.map(|(index, step)| writer.step(index + 1, step));
         let steps = steps.collect::<Result<Vec<_>, _>>()?;
         if !steps.is_empty() {
-            parts.push(json!({ "title": title, "about": about, "steps": steps }));
+            phases.push(json!({ "title": title, "about": about, "steps": steps }));
         }
     }
     let view = json!({
@@ -126,9 +127,9 @@ fn write(
         "disaster": plan.disaster.kind.as_str().replace('_', " "),
         "lost": plan.disaster.lost.iter().map(|site| escape(site.as_str())).collect::<Vec<_>>().join(", "),
         "data_class": escape(&plan.data.class),
-        "objectives": objectives(plan), "sites": sites(plan, registry), "tools": tools(plan, registry),
+        "objectives": objectives(plan), "sites": sites(plan, registry), "tools": hands.tools(), "needs": hands.needs(),
         "inputs": values(&plan.inputs), "vars": variables(plan, drill_vars),
-        "parts": parts, "made": made(plan, registry), "last_drill": drilled(plan, last_drill),
+        "parts": phases, "made": hands.made(), "last_drill": drilled(plan, last_drill),
         "log": plan.steps.iter().map(|step| escape(step.id.as_str())).collect::<Vec<_>>(),
     });
     render("runbook", PAGE, &view)
@@ -146,13 +147,6 @@ fn demands(step: &PlannedStep) -> Vec<Value> {
 
 fn values(values: &BTreeMap<String, Value>) -> Vec<Value> {
     pairs(values.iter().map(|(name, value)| (name.clone(), plain(value))))
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 fn variables(plan: &Plan, drill_vars: &BTreeMap<String, Value>) -> Vec<Value> {
@@ -212,59 +206,6 @@ fn sites(plan: &Plan, registry: &Registry) -> Vec<Value> {
     plan.sites.iter().map(row).collect()
 }
 
-/// Where a step calls AWS: its own site, else that of the credentials it takes (`credentials: { secret: …, at: dr }`).
-fn site_of<'a>(plan: &'a Plan, step: &'a PlannedStep) -> Option<&'a SiteName> {
-    let of_credentials = || {
-        let named = step.with.get("credentials")?.get("at")?.as_str()?;
-        plan.sites.keys().find(|site| site.as_str() == named)
-    };
-    step.at.as_ref().or_else(of_credentials)
-}
-
-/// Programs that the commands call, by the first words that are known.
-fn tools(plan: &Plan, registry: &Registry) -> Vec<Value> {
-    const KNOWN: [(&str, &str); 9] = [
-        ("aws", "AWS CLI, version 2"),
-        ("psql", "PostgreSQL client"),
-        ("mysql", "MySQL or MariaDB client"),
-        ("etcdutl", "etcdutl, of the version of the snapshot's etcd"),
-        ("etcdctl", "etcdctl"),
-        ("curl", "curl"),
-        ("jq", "jq"),
-        ("ssh", "OpenSSH client"),
-        ("kubectl", "kubectl"),
-    ];
-    let writer = Writer::plain(plan, registry);
-    let commands: String = plan
-        .steps
-        .iter()
-        .filter_map(|step| {
-            Some(writer.by_hand(step, registry.get(&step.uses)?).ok()?.commands.join("\n"))
-        })
-        .collect::<Vec<_>>()
-        .join("\n");
-    let words: BTreeSet<_> =
-        commands.split(|c: char| !(c.is_ascii_alphanumeric() || "-_./$".contains(c))).collect();
-    let used = KNOWN.iter().filter(|(name, _)| words.contains(name));
-    used.map(|(name, about)| json!({ "name": name, "about": about })).collect()
-}
-
-fn made(plan: &Plan, registry: &Registry) -> Vec<Value> {
-    let mut rows = Vec::new();
-    for step in &plan.steps {
-        for kind in &step.creates {
-            let site = step.at.clone().unwrap_or_else(|| SiteName::new("-"));
-            let region = plan.sites.get(&site).map_or("<region>", |site| site.region.as_str());
-            let key = ResourceKey { kind: kind.clone(), name: "<name>".to_owned(), site };
-            let command =
-                registry.resource_kind(kind).map(|known| known.command(&key, None, region));
-            rows.push(json!({ "kind": escape(kind), "step": escape(step.id.as_str()),
-                "block": command.map(|command| fenced(&[command])) }));
-        }
-    }
-    rows
-}
-
 fn drilled(plan: &Plan, last: Option<&LastDrill>) -> Value {
     last.map_or(Value::Null, |last| {
         json!({ "run": escape(last.run.as_str()), "ended": moment(last.ended),
@@ -281,63 +222,6 @@ fn assumed(plan: &Plan) -> Duration {
     })
 }
 
-/// Outputs of each step that later steps refer to.
-fn needed(plan: &Plan) -> BTreeMap<String, BTreeSet<String>> {
-    let mut needed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for step in &plan.steps {
-        for reference in references(&step.with) {
-            if let [root, of, output @ ..] = reference.path.as_slice()
-                && root == "steps"
-            {
-                needed.entry(of.clone()).or_default().insert(output.join("."));
-            }
-        }
-    }
-    needed
-}
-
-/// The input of a step, with a note in place of what a helper would compute of the outputs of other steps: a shell cannot,
-/// and the helper would take the name of the variable for its value.
-fn without_computed(value: &Value) -> Value {
-    match value {
-        Value::String(text) if is_computed(text) => {
-            format!("<{}>", text.replace("{{", "").replace("}}", "")).into()
-        }
-        Value::Array(items) => items.iter().map(without_computed).collect(),
-        Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, field)| (name.clone(), without_computed(field)));
-            Value::Object(fields.collect())
-        }
-        other => other.clone(),
-    }
-}
-
-fn is_computed(text: &str) -> bool {
-    // These leave a variable as it is; what stands in parentheses is computed before.
-    const KEEP: [&str; 3] = ["concat", "default", "str"];
-    let Ok(template) = Template::parse(text) else { return false };
-    let keeps = template.whole_call().is_some_and(|call| KEEP.contains(&call.name));
-    let of_steps = template.references().iter().any(|r| r.inside_helper && r.step().is_some());
-    of_steps && (!keeps || text.contains('('))
-}
-
-/// Shell variables in place of what only a run knows.
-struct ShellNames<'a>(&'a Plan);
-
-impl Scope for ShellNames<'_> {
-    fn look_up(&self, path: &[String]) -> Found {
-        match path {
-            [root, step, output @ ..] if root == "steps" => {
-                Found::Value(HandInput::variable_mark(step, &output.join(".")).into())
-            }
-            [root, name @ ..] if root == "run" => {
-                Found::Value(HandInput::variable_mark("run", &name.join(".")).into())
-            }
-            _ => self.0.names().look_up(path),
-        }
-    }
-}
-
 /// What is carried from step to step.
 struct Writer<'a> {
     plan: &'a Plan,
@@ -349,39 +233,15 @@ struct Writer<'a> {
     ends: BTreeMap<StepId, HumanDuration>,
     /// The site of the step before.
     at: Option<&'a SiteName>,
-    needed: BTreeMap<String, BTreeSet<String>>,
+    hands: &'a Hands<'a>,
 }
 
 impl<'a> Writer<'a> {
-    fn plain(plan: &'a Plan, registry: &'a Registry) -> Self {
-        let (last_drill, assumed, at) = (None, Duration::ZERO, None);
-        let (ends, needed) = (BTreeMap::new(), BTreeMap::new());
-        Self { plan, registry, last_drill, assumed, ends, at, needed }
-    }
-
-    fn by_hand(&self, step: &PlannedStep, entry: &ActionEntry) -> Result<ByHand, RenderError> {
-        let wrong = |why| RenderError::new("runbook", format!("step {}: {why}", step.id));
-        let with = resolve(&without_computed(&step.with), &ShellNames(self.plan))
-            .map_err(|why| wrong(why.to_string()))?;
-        let site = site_of(self.plan, step).and_then(|site| self.plan.sites.get(site));
-        let region = site.map(|site| site.region.as_str());
-        let expect = step.expect.iter().map(|(name, value)| (name.clone(), plain(value)));
-        let input = HandInput::new(step.id.as_str(), region, with, expect.collect());
-        let mut by_hand = entry.by_hand(&input);
-        by_hand.commands.iter_mut().for_each(|command| *command = unmark(command));
-        if by_hand.commands.iter().any(|command| command.contains("$AWS_REGION")) {
-            let known = region.map(|region| format!("AWS_REGION={}", HandInput::quote(region)));
-            let ask = || ": \"${AWS_REGION:?set it to the region that is meant here}\"".to_owned();
-            by_hand.commands.insert(0, known.unwrap_or_else(ask));
-        }
-        Ok(by_hand)
-    }
-
     fn step(&mut self, number: usize, step: &'a PlannedStep) -> Result<Value, RenderError> {
-        let entry = self.registry.get(&step.uses).ok_or_else(|| {
+        let entry = self.registry.get(&step.uses).zip(self.hands.at(number - 1));
+        let (entry, by_hand) = entry.ok_or_else(|| {
             RenderError::new("runbook", format!("step {}: no action {}", step.id, step.uses))
         })?;
-        let by_hand = self.by_hand(step, entry)?;
         let budget = self.ends.get(&step.id).map(|end| self.assumed.saturating_add(end.0));
         let rto = self.plan.objectives.rto.as_ref().map(|rto| rto.target);
         let moved = step.at.as_ref().filter(|at| self.at != Some(*at));
@@ -390,12 +250,8 @@ impl<'a> Writer<'a> {
         }
         let site = step.at.as_ref().and_then(|site| Some((site, self.plan.sites.get(site)?)));
         let took = self.last_drill.and_then(|last| last.took.get(&step.id));
-        let verify = by_hand.verify.iter().map(|text| {
-            if is_command(text) {
-                json!({ "block": fenced(&[unmark(text)]), "look": null })
-            } else {
-                json!({ "block": null, "look": escape(&unmark(text)) })
-            }
+        let sections = by_hand.sections.iter().map(|section| {
+            json!({ "title": escape(&unmark(&section.title)), "parts": parts(&section.parts) })
         });
         let title = if step.title.is_empty() { entry.facts.title } else { step.title.as_str() };
         Ok(json!({
@@ -413,24 +269,11 @@ impl<'a> Writer<'a> {
             "acceptance": step.gate == Some(Gate::Acceptance),
             "approval": step.uses == "control.approve", "external": entry.facts.effect == Effect::External || step.has_external_effect(),
             "block": (!by_hand.commands.is_empty()).then(|| fenced(&by_hand.commands)),
-            "fill_in": self.fill_in(step, &by_hand), "expected": escape(&unmark(&by_hand.expected)),
+            "work_out": self.hands.work_out(number - 1), "fill_in": self.hands.fill_in(number - 1),
+            "keep": self.hands.keep(number - 1), "expected": escape(&unmark(&by_hand.expected)),
             "expect": demands(step),
-            "verify": verify.collect::<Vec<_>>(),
+            "verify": parts(&by_hand.verify), "sections": sections.collect::<Vec<_>>(),
             "if_it_fails": by_hand.if_it_fails.iter().map(|text| escape(&unmark(text))).collect::<Vec<_>>(),
         }))
-    }
-
-    /// Variables that later steps read and that the commands of this one do not set: a person fills them in.
-    fn fill_in(&self, step: &PlannedStep, by_hand: &ByHand) -> Value {
-        let Some(outputs) = self.needed.get(step.id.as_str()) else { return Value::Null };
-        let set = variables_set(&by_hand.commands);
-        let open = outputs.iter().filter_map(|output| {
-            let mark = HandInput::variable_mark(step.id.as_str(), output);
-            let name = mark.trim_matches(|c| matches!(c, '\u{1}' | '\u{2}')).to_owned();
-            let line = || format!("{name}='<{output} of step {}>'", step.id);
-            (!set.contains(&name)).then(line)
-        });
-        let open: Vec<_> = open.collect();
-        if open.is_empty() { Value::Null } else { fenced(&open).into() }
     }
 }

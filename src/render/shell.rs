@@ -31,14 +31,27 @@ pub(super) fn unmark(text: &str) -> String {
     text.replace('\u{1}', "${").replace('\u{2}', "}")
 }
 
-/// Actions give ways to verify as commands or as sentences: a sentence begins with a capital letter or ends with a full
-/// stop.
+/// Actions give ways to verify as commands or as sentences: a sentence begins with a capital letter that no assignment follows,
+/// or ends with a full stop.
 pub(super) fn is_command(text: &str) -> bool {
-    let begins = text.chars().next().is_some_and(|c| c.is_ascii_lowercase() || "[{($".contains(c));
-    begins && !text.trim_end().ends_with('.')
+    let begins = text.chars().next().is_some_and(|c| c.is_ascii_lowercase() || "[{($:".contains(c));
+    let name = text.split('=').next().unwrap_or_default();
+    let variable = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let assigns = name.len() < text.len() && name.chars().all(variable);
+    (begins && !text.trim_end().ends_with('.')) || assigns
 }
 
-/// Names of variables that commands set: by `NAME=…`, or by `read`.
+/// Whether a text of commands uses a variable.
+pub(super) fn uses_variable(text: &str, name: &str) -> bool {
+    let goes_on = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    let used = |rest: &str| {
+        let rest = rest.strip_prefix('{').unwrap_or(rest);
+        rest.strip_prefix(name).is_some_and(|rest| !goes_on(rest))
+    };
+    text.split('$').skip(1).any(used)
+}
+
+/// Names of variables that commands set: by `NAME=…`, by `read`, or by `for`.
 pub(super) fn variables_set(commands: &[String]) -> BTreeSet<String> {
     let mut set = BTreeSet::new();
     for line in commands.iter().flat_map(|command| command.lines()) {
@@ -50,7 +63,7 @@ pub(super) fn variables_set(commands: &[String]) -> BTreeSet<String> {
                 && !name.is_empty()
             {
                 set.insert(name);
-            } else if word == "read" {
+            } else if word == "read" || word == "for" {
                 reading = true;
             } else if reading && name == word && !name.is_empty() {
                 set.insert(name);
@@ -90,5 +103,13 @@ mod tests {
         assert!(is_command("[ \"$A\" = b ]"));
         assert!(!is_command("Each value is as asked for."));
         assert!(!is_command("the console shows it."));
+        assert!(is_command("HOST_ID=${HOST_ID:-i-1}") && is_command("A_1="));
+        assert!(!is_command("Paste A=b into it"));
+    }
+
+    #[test]
+    fn a_variable_is_used_under_its_whole_name_only() {
+        assert!(uses_variable("echo \"$A_ID\"", "A_ID") && uses_variable("${A_ID:?}", "A_ID"));
+        assert!(!uses_variable("A_ID=$A_IDS ${A_ID_2}", "A_ID"));
     }
 }

@@ -234,7 +234,7 @@ fn a_runbook_of_a_changed_scenario_is_called_stale() {
 fn steps_of_the_runbook_pass_values_on_in_shell_variables() {
     let book = recovery_runbook(None);
     assert!(book.contains("POINT_ARN=\"$(aws rds describe-db-snapshots"));
-    assert!(book.contains("--db-snapshot-identifier \"${POINT_ARN}\""));
+    assert!(book.contains("--db-snapshot-identifier \"${POINT_ARN:?}\""));
     assert!(!book.contains("{{") && !book.contains('\u{1}'));
 }
 
@@ -272,7 +272,10 @@ fn what_no_command_sets_is_filled_in_by_hand() {
     let mut plan = recovery_plan();
     plan.steps[3].with["snapshot"] = json!("{{steps.files.manifest}}");
     let book = runbook(&plan, &BTreeMap::new(), &samples::registry()).unwrap();
-    assert!(book.contains("FILES_MANIFEST='<manifest of step files>'"), "{book}");
+    let demand = ": \"${FILES_MANIFEST:?set it to this: manifest of step files}\"";
+    assert!(book.contains(demand), "{book}");
+    // What no later command uses need not be set.
+    assert!(!recovery_runbook(None).contains("Set what later steps need"));
 }
 
 #[test]
@@ -283,13 +286,26 @@ fn a_step_of_an_unknown_action_makes_no_runbook() {
     assert!(made.unwrap_err().to_string().contains("rds.teleport"));
 }
 
+/// The shell of the responder has none of the variables: each is set in its own block or in one before, or has a default.
+fn every_variable_is_set_before(name: &str, book: &str) {
+    let uses = regex::Regex::new(r"\$\{?([A-Z][A-Z0-9_]*)\b(:-)?").unwrap();
+    let mut before = String::new();
+    for block in book.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next()) {
+        before.push_str(block);
+        before.push('\n');
+        let set = super::shell::variables_set(std::slice::from_ref(&before));
+        for used in uses.captures_iter(block).filter(|found| found.get(2).is_none()) {
+            assert!(set.contains(&used[1]), "{name}: nothing sets {} in\n{block}", &used[1]);
+        }
+    }
+}
+
 /// Every shipped scenario, with the real actions: values of the scenario and words of the providers together.
 #[test]
 fn the_runbooks_of_the_shipped_scenarios_are_valid_shell_and_leave_no_expression() {
     use crate::plan::{Options, RunMode, compile};
     let registry = crate::providers::registry();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let uses = regex::Regex::new(r"\$\{?([A-Z][A-Z0-9_]*)\b").unwrap();
     let mut written = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -308,11 +324,7 @@ fn the_runbooks_of_the_shipped_scenarios_are_valid_shell_and_leave_no_expression
         let script = blocks(&book);
         let read = std::process::Command::new("sh").args(["-n", "-c", &script]).output().unwrap();
         assert!(read.status.success(), "{name}: {}", String::from_utf8_lossy(&read.stderr));
-        // Every variable is set by a block: the shell of the responder has none of them.
-        let set = super::shell::variables_set(std::slice::from_ref(&script));
-        for used in uses.captures_iter(&script).map(|found| found[1].to_owned()) {
-            assert!(set.contains(&used), "{name}: nothing sets {used}");
-        }
+        every_variable_is_set_before(&name, &book);
         written += 1;
     }
     assert!(written > 0, "no scenario was found");
@@ -363,9 +375,33 @@ fn regression_what_a_helper_computes_is_not_computed_of_the_name_of_a_variable()
     let book = |plan: &crate::plan::Plan| runbook(plan, &BTreeMap::new(), &samples::registry());
     plan.steps[3].with["snapshot"] = json!("{{lower steps.point.arn}}");
     let said = book(&plan).unwrap();
-    assert!(said.contains("'<lower steps.point.arn>'") && !said.contains("${point_arn}"), "{said}");
+    let demand = "${COMPUTED_LOWER_STEPS_POINT_ARN:?set it to this: lower steps.point.arn}";
+    assert!(said.contains(demand) && !said.contains("${point_arn"), "{said}");
+    assert!(said.contains("--db-snapshot-identifier \"${COMPUTED_LOWER_STEPS_POINT_ARN:?}\""));
     plan.steps[3].with["snapshot"] = json!("{{not steps.point.usable}}");
-    assert!(book(&plan).unwrap().contains("'<not steps.point.usable>'"));
+    assert!(book(&plan).unwrap().contains("\"${COMPUTED_NOT_STEPS_POINT_USABLE:?}\""));
     plan.steps[3].with["snapshot"] = json!("{{concat steps.point.arn \"-x\"}}");
-    assert!(book(&plan).unwrap().contains("${POINT_ARN}"));
+    assert!(book(&plan).unwrap().contains("${POINT_ARN:?}"));
+}
+
+#[test]
+fn what_is_noted_down_before_the_disaster_is_printed_for_the_shell_of_the_recovery() {
+    let scenario = "redrill: 1\nname: kept\ntitle: Kept\nowner: me\ndisaster: { kind: region_loss, lost: [primary] }\n\
+        sites:\n  primary: { account: \"111111111111\", region: eu-west-1 }\n  dr: { account: \"111111111111\", region: eu-west-3 }\n\
+        objectives: {}\ndata: { class: internal }\nguard: { write: [dr] }\n\
+        modes: { drill: {}, recovery: {} }\nsteps:\n  \
+        - { id: config, phase: prepare, at: primary, uses: rds.capture_config, with: { instance: orders } }\n  \
+        - { id: restore, at: dr, uses: rds.restore_snapshot, with: { snapshot: s, class: db.r6g.large, parameter_group: \"{{steps.config.parameter_group}}\" } }\n";
+    let registry = crate::providers::registry();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kept.yaml");
+    std::fs::write(&path, scenario).unwrap();
+    let loaded = crate::scenario::load(&path, &registry);
+    let scenario = loaded.scenario.as_ref().unwrap_or_else(|| panic!("{}", loaded.render(false)));
+    let options =
+        crate::plan::Options { mode: crate::plan::RunMode::Recovery, ..Default::default() };
+    let plan = crate::plan::compile(scenario, loaded.source.digest(), &registry, options).unwrap();
+    let book = runbook(&plan, &BTreeMap::new(), &registry).unwrap();
+    let line = "```sh\necho \"CONFIG_PARAMETER_GROUP='${CONFIG_PARAMETER_GROUP:-}'\"\n```";
+    assert!(book.contains(line), "{book}");
 }

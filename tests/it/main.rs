@@ -46,6 +46,8 @@ mod reap;
 #[cfg(test)]
 mod rehearsals;
 #[cfg(test)]
+mod runbooks;
+#[cfg(test)]
 mod server_approvals;
 #[cfg(test)]
 mod server_aurora;
@@ -69,6 +71,8 @@ mod server_outside;
 mod server_point_in_time;
 #[cfg(test)]
 mod server_restore;
+#[cfg(test)]
+mod server_runbooks;
 #[cfg(test)]
 mod server_sandbox;
 #[cfg(test)]

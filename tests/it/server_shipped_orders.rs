@@ -162,11 +162,11 @@ fn follow(runbook: &str, production: &Production, drills: &Drills) -> String {
         }
         blocks(section).iter().for_each(|block| script.push_str(block));
     }
-    // Giving the recovery up: the name is the only thing that is filled in.
+    // Giving the recovery up.
     script.push_str("echo \"RESTORED $RESTORE_ID $RESTORE_PORT\"\n");
     let remove = blocks(afterwards).concat();
-    assert_eq!(remove.matches("'<name>'").count(), 2, "{remove}");
-    script.push_str(&remove.replace("'<name>'", "\"$RESTORE_ID\""));
+    assert_eq!(remove.matches("\"$RESTORE_ID\"").count(), 2, "{remove}");
+    script.push_str(&remove);
     let path = drills.path("programs");
     fs::create_dir(&path).unwrap();
     wrap(

@@ -1,5 +1,5 @@
 use crate::action::{ByHand, HandInput};
-use crate::providers::backups::lines_in_time;
+use crate::providers::backups::{Choosing, key_state};
 use serde_json::Value;
 
 /// The fields that are listed after the time of the data, in the order in which the shell reads them.
@@ -23,7 +23,6 @@ const OUTPUTS: [&str; 10] = [
 /// How a person finds the recovery point with the AWS CLI. The CLI pages by itself.
 pub(super) fn by_hand(input: &HandInput) -> ByHand {
     let region = input.region();
-    let list = input.sets("list");
     let of = input.word("of").map(|of| format!(" --db-cluster-identifier {of}"));
     let of = of.unwrap_or_default();
     let query =
@@ -34,27 +33,19 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
             "aws rds describe-db-cluster-snapshots --region {region}{of}{kind} \\\n  --query \"{query}\" --output text"
         )
     };
-    let in_time = lines_in_time(input);
-    let variables: Vec<_> = OUTPUTS.iter().map(|output| input.sets(output)).collect();
-    let (arn, at, key) = (input.sets("arn"), input.sets("at"), input.sets("kms_key"));
+    let (arn, at) = (input.sets("arn"), input.sets("at"));
+    let choosing = Choosing {
+        input,
+        what: "snapshots",
+        about: "time of the data, ARN, id, encrypted, key, engine, version, cluster, type, in this region since; oldest first",
+        lists: &[describe(""), describe(" --snapshot-type awsbackup")],
+        sort: "sort -u",
+        outputs: &OUTPUTS,
+        chosen: "arn",
+        then: &format!("echo \"${at} ${arn}\"\n{}", key_state(input)),
+    };
     ByHand {
-        commands: vec![
-            format!(
-                "# time of the data, ARN, id, encrypted, key, engine, version, cluster, type, in this region since; oldest first\n\
-                 {list}=$({{ {}\n{}; }} | sort -u)\nprintf '%s\\n' \"${list}\"",
-                describe(""),
-                describe(" --snapshot-type awsbackup"),
-            ),
-            format!(
-                "read -r {} <<EOF\n$(printf '%s\\n' \"${list}\" | {in_time} | tail -n 1)\nEOF\n\
-                 echo \"${at} ${arn}\"",
-                variables.join(" ")
-            ),
-            format!(
-                "[ \"${key}\" = None ] || aws kms describe-key --region {region} --key-id \"${key}\" \\\n  \
-                 --query KeyMetadata.KeyState --output text"
-            ),
-        ],
+        commands: vec![choosing.command()],
         expected: format!(
             "A list with one snapshot for each interval of the schedule, the newest last; its ARN in ${arn}, the time of its \
              data in ${at}; Enabled for its key."
@@ -79,12 +70,14 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
                 .to_owned(),
             "The snapshot is copying or creating: wait for it, or take the one before it.".to_owned(),
         ],
-    }
+            ..ByHand::default()
+        }
 }
 
-/// `SnapshotCreateTime` of automated snapshots that name no source; else the tag, where the scenario names one.
+/// `SnapshotCreateTime` of automated snapshots that name no source; else the tag, where the scenario names one. A blank after
+/// `!`, or an interactive bash would look for it in its history.
 fn time_of_data(input: &HandInput) -> String {
-    const FIRST_HAND: &str = "SnapshotType=='automated' && !SourceDBClusterSnapshotArn";
+    const FIRST_HAND: &str = "SnapshotType=='automated' && ! SourceDBClusterSnapshotArn";
     let tag = input.value("time_tag").and_then(Value::as_str);
     let tag = tag.map(|tag| format!(" || (TagList[?Key=={}]|[0].Value)", text(tag)));
     format!("({FIRST_HAND} && SnapshotCreateTime){}", tag.unwrap_or_default())
@@ -140,9 +133,9 @@ mod tests {
         assert!(
             hand.commands[0].contains("--region eu-west-1 --db-cluster-identifier payments \\")
         );
-        assert!(hand.commands[1].starts_with("read -r POINT_AT POINT_ARN POINT_ID "));
-        assert!(hand.commands[1].contains("awk -v limit=2026-11-22T00:00:00Z"));
-        assert!(hand.commands[2].contains("--key-id \"$POINT_KMS_KEY\""));
+        assert!(hand.commands[0].contains("read -r POINT_AT POINT_ARN POINT_ID "));
+        assert!(hand.commands[0].contains("awk -v limit=2026-11-22T00:00:00Z"));
+        assert!(hand.commands[0].contains("--key-id \"$POINT_KMS_KEY\""));
     }
 
     #[test]
@@ -150,7 +143,7 @@ mod tests {
         let list = |with| of(with).commands[0].clone();
         let all = list(json!({ "of": "payments" }));
         let time =
-            "(SnapshotType=='automated' && !SourceDBClusterSnapshotArn && SnapshotCreateTime)";
+            "(SnapshotType=='automated' && ! SourceDBClusterSnapshotArn && SnapshotCreateTime)";
         assert!(
             all.contains(&format!("[?Status=='available'].[{time},DBClusterSnapshotArn")),
             "{all}"
@@ -161,7 +154,7 @@ mod tests {
             "time_tag": "data-time",
         }));
         let condition = "[?Status=='available' && TagList[?Key=='app' && Value=='payments'] && (SnapshotType=='manual' || \
-                         SourceDBClusterSnapshotArn) && DbClusterResourceId=='${CONFIG_RESOURCE_ID}'].[";
+                         SourceDBClusterSnapshotArn) && DbClusterResourceId=='${CONFIG_RESOURCE_ID:?}'].[";
         assert!(some.contains(condition), "{some}");
         assert!(
             some.contains(&format!("[{time} || (TagList[?Key=='data-time']|[0].Value),")),

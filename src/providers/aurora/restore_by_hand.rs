@@ -1,5 +1,5 @@
 use super::fidelity::{CLUSTER_READY, CLUSTER_UNDER_WAY, MEMBER_READY, MEMBER_UNDER_WAY};
-use crate::action::{ByHand, HandInput};
+use crate::action::{ByHand, HandInput, HandShell, Wait};
 use serde_json::Value;
 
 /// The fields that are read at the end, in the order in which the shell reads them.
@@ -27,13 +27,14 @@ const OUTPUTS: [&str; 12] = [
 pub(super) fn from_snapshot(input: &HandInput) -> ByHand {
     let (engine, version) = (input.sets("engine"), input.sets("engine_version"));
     let snapshot = input.sets("snapshot");
-    let named = input.word("snapshot").unwrap_or_else(|| "'<snapshot>'".to_owned());
+    let named = input.word("snapshot").unwrap_or_else(|| "''".to_owned());
     let describe = format!(
-        "{snapshot}={named}\nread -r {engine} {version} <<EOF\n$(aws rds describe-db-cluster-snapshots --region {} \\\n  \
-         --db-cluster-snapshot-identifier \"${{{snapshot}##*:cluster-snapshot:}}\" \\\n  \
-         --query 'DBClusterSnapshots[0].[Engine,EngineVersion]' --output text)\nEOF",
+        ": \"${{{snapshot}:?}}\" && aws rds describe-db-cluster-snapshots --region {} \\\n    \
+         --db-cluster-snapshot-identifier \"${{{snapshot}##*:cluster-snapshot:}}\" \\\n    \
+         --query 'DBClusterSnapshots[0].[Engine,EngineVersion]' --output text",
         input.region()
     );
+    let look = shell(input).read(HandShell::NAMED, &describe, &["engine", "engine_version"], ":");
     let wanted = input.word("engine_version").unwrap_or_else(|| format!("\"${version}\""));
     let restore = restore_command(
         input,
@@ -44,23 +45,20 @@ pub(super) fn from_snapshot(input: &HandInput) -> ByHand {
             format!("--engine-version {wanted}"),
         ],
     );
-    restored(input, vec![describe, restore])
+    restored(input, format!("{snapshot}={named}\n{look}"), &restore)
 }
 
 /// How a person restores the cluster to a point in time.
 pub(super) fn to_point_in_time(input: &HandInput) -> ByHand {
-    let engine = input.sets("engine");
-    let of = input.word("of").unwrap_or_else(|| "'<cluster>'".to_owned());
-    let look = format!(
-        "read -r {engine} {} {} <<EOF\n$(aws rds describe-db-clusters --region {} --db-cluster-identifier {of} \\\n  \
-         --query 'DBClusters[0].[Engine,EarliestRestorableTime,LatestRestorableTime]' --output text)\nEOF\n\
-         echo \"from ${} to ${}\"",
-        input.sets("earliest"),
-        input.sets("latest"),
+    let of = input.word("of").unwrap_or_else(|| "''".to_owned());
+    let describe = format!(
+        "aws rds describe-db-clusters --region {} --db-cluster-identifier {of} \\\n    \
+         --query 'DBClusters[0].[Engine,EarliestRestorableTime,LatestRestorableTime]' --output text",
         input.region(),
-        input.sets("earliest"),
-        input.sets("latest"),
     );
+    let then = format!("echo \"from ${} to ${}\"", input.sets("earliest"), input.sets("latest"));
+    let look =
+        shell(input).read(HandShell::NAMED, &describe, &["engine", "earliest", "latest"], &then);
     let kind = input.word("restore_type").unwrap_or_else(|| "full-copy".to_owned());
     let when = match input.word("to") {
         Some(to) => format!("--restore-to-time {to}"),
@@ -75,24 +73,25 @@ pub(super) fn to_point_in_time(input: &HandInput) -> ByHand {
             when,
         ],
     );
-    restored(input, vec![look, restore])
+    restored(input, look, &restore)
 }
 
-/// What both ways have in common: names before, members and waiting after.
-fn restored(input: &HandInput, restore: Vec<String>) -> ByHand {
-    let (id, endpoint) = (input.sets("id"), input.sets("endpoint"));
-    let mut commands = vec![name_command(input)];
-    commands.extend(restore);
-    commands.push(wait_for_cluster(input));
-    commands.extend(member_commands(input));
-    commands.push(wait_for_members(input));
-    commands.push(read_command(input));
-    let region = input.region();
+fn shell(input: &HandInput) -> HandShell<'_> {
+    HandShell { input, what: "cluster", verb: "restored", name: "id" }
+}
+
+/// The state in which the cluster is there, and still empty.
+const EMPTY: &str = "empty";
+
+/// What both ways have in common: the name before, members and waiting after.
+fn restored(input: &HandInput, look: String, restore: &str) -> ByHand {
+    let (id, endpoint, region) = (input.sets("id"), input.sets("endpoint"), input.region());
     ByHand {
-        commands,
+        commands: commands(input, look, restore),
         expected: format!(
-            "The cluster goes from creating to available and is still empty; then each instance does. ${endpoint} holds the \
-             host name of whichever instance writes. It is a new name: clients must be pointed at it."
+            "The cluster goes from creating to available and is still empty; then each instance does. The last line is READY, \
+             with the endpoint: ${endpoint} holds the host name of whichever instance writes. It is a new name: clients must \
+             be pointed at it."
         ),
         verify: vec![
             format!(
@@ -106,30 +105,85 @@ fn restored(input: &HandInput, restore: Vec<String>) -> ByHand {
                 .to_owned(),
             "Available does not mean usable: connect and look at the data next.".to_owned(),
         ],
-        if_it_fails: vec![
-            "DBClusterAlreadyExistsFault or DBInstanceAlreadyExists: an earlier attempt has made it; do not make it again, go \
-             on with the next command."
-                .to_owned(),
-            "InvalidDBClusterStateFault from create-db-instance: the cluster is not available yet; wait for it first."
-                .to_owned(),
-            "InsufficientDBInstanceCapacity: take another class or another zone for that instance.".to_owned(),
-            "KMSKeyNotAccessibleFault: the key is disabled, or your role may not use it (kms:CreateGrant, kms:DescribeKey)."
-                .to_owned(),
-            format!(
-                "An instance is incompatible-network, incompatible-parameters or failed: it will not join by waiting. Read aws \
-                 rds describe-events --region {region} --source-type db-instance --duration 120, delete that instance, correct \
-                 the cause and create it again. The cluster need not be restored again."
-            ),
-        ],
+        if_it_fails: if_it_fails(input),
+        remove: vec![remove_command(input)],
+        ..ByHand::default()
     }
 }
 
-fn name_command(input: &HandInput) -> String {
-    let id = input.sets("id");
-    format!(
-        "{id}=restored-{}-$(date -u +%Y%m%d-%H%M)   # the name of the new cluster; keep it for a second attempt",
-        input.slug()
-    )
+fn if_it_fails(input: &HandInput) -> Vec<String> {
+    let (id, region) = (input.sets("id"), input.region());
+    vec![
+        "NOT READY: UNKNOWN is not failed: cluster and instances may be coming up. Correct what keeps AWS from answering \
+         (credentials, network, throttling) and paste the block again."
+            .to_owned(),
+        format!(
+            "The shell is gone: this step names what it makes {}…; the block lists what an earlier attempt has made, and \
+             makes nothing beside it until {id} is set.",
+            shell(input).prefix()
+        ),
+        "InsufficientDBInstanceCapacity: take another class or another zone for that instance, and paste the block again: \
+         what is there already stays."
+            .to_owned(),
+        "KMSKeyNotAccessibleFault: the key is disabled, or your role may not use it (kms:CreateGrant, kms:DescribeKey)."
+            .to_owned(),
+        format!(
+            "An instance is incompatible-network, incompatible-parameters or failed: it will not join by waiting. Read aws \
+             rds describe-events --region {region} --source-type db-instance --duration 120, delete that instance, correct \
+             the cause, and paste the block again once it is gone. The cluster need not be restored again."
+        ),
+    ]
+}
+
+fn commands(input: &HandInput, look: String, restore: &str) -> Vec<String> {
+    let (shell, region, id) = (shell(input), input.region(), input.sets("id"));
+    let earlier = format!(
+        "aws rds describe-db-clusters --region {region} \\\n    \
+         --query \"DBClusters[?starts_with(DBClusterIdentifier,'{}')].DBClusterIdentifier\" --output text",
+        shell.prefix()
+    );
+    let describe = |query: &str| {
+        format!(
+            "aws rds describe-db-clusters --region {region} --db-cluster-identifier \"${id}\" \\\n    \
+             --query 'DBClusters[0].{query}' --output text"
+        )
+    };
+    let decide = shell.by_status("status", &CLUSTER_READY, &CLUSTER_UNDER_WAY, EMPTY);
+    let wait = Wait {
+        look: &describe("Status"),
+        status: "status",
+        decide: &decide,
+        until: "available",
+        pause: 30,
+        goes_on: false,
+    };
+    let forgotten: Vec<_> = OUTPUTS.iter().copied().chain(["snapshot"]).collect();
+    let mut commands = vec![shell.name(&earlier, &forgotten), look];
+    commands.push(shell.ask(HandShell::NAMED, restore, Some("DBClusterAlreadyExists")));
+    commands.push(shell.wait(HandShell::ASKED, &wait));
+    commands.extend(member_commands(input));
+    commands.push(wait_for_members(input));
+    let fields = describe(&format!("[{FIELDS}]"));
+    commands.push(shell.read(HandShell::READY, &fields, &OUTPUTS, ":"));
+    let end = format!("${id}, ${}:${}", input.sets("endpoint"), input.sets("port"));
+    commands.push(shell.end(&end));
+    commands
+}
+
+/// A cluster can be deleted once each of its instances is being deleted.
+fn remove_command(input: &HandInput) -> String {
+    let (region, id, member) = (input.region(), input.sets("id"), input.sets("member"));
+    shell(input).only_mine(&format!(
+        "for {member} in $(aws rds describe-db-instances --region {region} --filters \"Name=db-cluster-id,Values=${id}\" \\\n  \
+         --query 'DBInstances[].DBInstanceIdentifier' --output text); do\n  \
+         aws rds delete-db-instance --region {region} --db-instance-identifier \"${member}\" --skip-final-snapshot \\\n    \
+         --query DBInstance.DBInstanceStatus --output text\ndone\n\
+         aws rds modify-db-cluster --region {region} --db-cluster-identifier \"${id}\" --no-deletion-protection \
+         --apply-immediately \\\n  --query DBCluster.Status --output text\n\
+         # refused while an instance is there that is not being deleted: paste it again then\n\
+         aws rds delete-db-cluster --region {region} --db-cluster-identifier \"${id}\" --skip-final-snapshot \\\n  \
+         --query DBCluster.Status --output text"
+    ))
 }
 
 fn restore_command(input: &HandInput, command: &str, from: Vec<String>) -> String {
@@ -187,7 +241,7 @@ fn flag(input: &HandInput, name: &str, option: &str) -> String {
         Some(Value::Bool(true)) => format!("--{option}"),
         Some(_) => {
             let word = input.word(name).unwrap_or_default();
-            format!("$(case {word} in true|True) echo --{option};; *) echo --no-{option};; esac)")
+            format!("$(case {word} in (true|True) echo --{option};; (*) echo --no-{option};; esac)")
         }
     }
 }
@@ -198,7 +252,11 @@ fn member_commands(input: &HandInput) -> Vec<String> {
     let readers = (0..readers).map(|nth| (format!("readers.{nth}"), nth + 2));
     let mut commands: Vec<String> = std::iter::once(("writer".to_owned(), 1))
         .chain(readers)
-        .map(|(path, number)| member_command(input, &path, number))
+        .map(|(path, number)| {
+            // Each instance only when the one before was taken.
+            let from = if number == 1 { EMPTY } else { HandShell::ASKED };
+            member_command(input, &path, number, from)
+        })
         .collect();
     if let Some(Value::String(_)) = input.value("readers") {
         commands.push(
@@ -210,7 +268,7 @@ fn member_commands(input: &HandInput) -> Vec<String> {
     commands
 }
 
-fn member_command(input: &HandInput, path: &str, number: usize) -> String {
+fn member_command(input: &HandInput, path: &str, number: usize, from: &str) -> String {
     let (id, engine) = (input.sets("id"), input.sets("engine"));
     // A path of names does not lead into a list.
     let member = match path.split_once('.') {
@@ -243,49 +301,42 @@ fn member_command(input: &HandInput, path: &str, number: usize) -> String {
     words.push(flag(input, "publicly_accessible", "publicly-accessible"));
     words.extend(tags(input));
     words.push("--query DBInstance.DBInstanceStatus --output text".to_owned());
-    words.join(" \\\n  ")
-}
-
-/// The CLI's own `wait` gives up after 30 minutes; this one after four hours, and at once when it can only fail.
-fn wait_for_cluster(input: &HandInput) -> String {
-    let (id, status, region) = (input.sets("id"), input.sets("status"), input.region());
-    let (ready, under_way) = (CLUSTER_READY.join("|"), CLUSTER_UNDER_WAY.join("|"));
-    format!(
-        "n=0; {status}=\nwhile [ $n -lt 480 ]; do\n  \
-         {status}=$(aws rds describe-db-clusters --region {region} --db-cluster-identifier \"${id}\" \\\n    \
-         --query 'DBClusters[0].Status' --output text)\n  \
-         echo \"$(date -u +%FT%TZ) ${status}\"\n  \
-         case \"${status}\" in\n    \
-         {ready}) break;;\n    \
-         {under_way}|'') sleep 30;;\n    \
-         *) echo \"the restore has ended in ${status}\" >&2; break;;\n  esac\n  n=$((n + 1))\ndone"
+    let command = words.join(" \\\n  ");
+    HandShell { what: "instance", ..shell(input) }.ask(
+        from,
+        &command,
+        Some("DBInstanceAlreadyExists"),
     )
 }
 
-/// The same for the instances: until none of them is under way.
+/// Until each instance is ready, in what is left of the limit of the step.
 fn wait_for_members(input: &HandInput) -> String {
-    let (id, seen, region) = (input.sets("id"), input.sets("instances"), input.region());
-    let not_yet = MEMBER_UNDER_WAY.join("|");
-    format!(
-        "n=0\nwhile [ $n -lt 480 ]; do\n  \
-         {seen}=$(aws rds describe-db-instances --region {region} --filters \"Name=db-cluster-id,Values=${id}\" \\\n    \
-         --query 'DBInstances[].[DBInstanceIdentifier,DBInstanceStatus]' --output text)\n  \
-         echo \"$(date -u +%FT%TZ)\"; echo \"${seen}\"\n  \
-         if ! echo \"${seen}\" | grep -Eq '[[:space:]]({not_yet})$'; then break; fi\n  sleep 30; n=$((n + 1))\ndone\n\
-         if echo \"${seen}\" | grep -Ev '[[:space:]]({})$'; then echo 'these have not joined' >&2; fi",
-        MEMBER_READY.join("|")
-    )
-}
-
-fn read_command(input: &HandInput) -> String {
-    let (id, endpoint, port) = (input.sets("id"), input.sets("endpoint"), input.sets("port"));
-    let variables: Vec<_> = OUTPUTS.iter().map(|output| input.sets(output)).collect();
-    format!(
-        "read -r {} <<EOF\n$(aws rds describe-db-clusters --region {} --db-cluster-identifier \"${id}\" \\\n  \
-         --query 'DBClusters[0].[{FIELDS}]' --output text)\nEOF\necho \"${endpoint}:${port}\"",
-        variables.join(" "),
+    let (id, seen, went) = (input.sets("id"), input.sets("instances"), input.sets("went"));
+    let look = format!(
+        "aws rds describe-db-instances --region {} --filters \"Name=db-cluster-id,Values=${id}\" \\\n    \
+         --query 'DBInstances[].[DBInstanceIdentifier,DBInstanceStatus]' --output text",
         input.region()
-    )
+    );
+    let is = |statuses: &[&str]| format!("'[[:space:]]({})$'", statuses.join("|"));
+    let known: Vec<_> = MEMBER_READY.iter().chain(&MEMBER_UNDER_WAY).copied().collect();
+    // `grep -v` finds a line that is none of these.
+    let decide = format!(
+        "if printf '%s\\n' \"${seen}\" | grep -Evq {}; then\n      \
+         {went}='stopped: an instance has ended in another status than available, which does not pass by waiting'\n    \
+         elif ! printf '%s\\n' \"${seen}\" | grep -Evq {}; then {went}={}; fi",
+        is(&known),
+        is(&MEMBER_READY),
+        HandShell::READY
+    );
+    let wait = Wait {
+        look: &look,
+        status: "instances",
+        decide: &decide,
+        until: "complete",
+        pause: 30,
+        goes_on: true,
+    };
+    shell(input).wait(HandShell::ASKED, &wait)
 }
 
 #[cfg(test)]
@@ -316,7 +367,7 @@ mod tests {
         });
         let commands = all(&from_snapshot(&hand(with)));
         for part in [
-            "RESTORE_SNAPSHOT=\"${POINT_ARN}\"",
+            "RESTORE_SNAPSHOT=\"${POINT_ARN:?}\"",
             "--db-cluster-snapshot-identifier \"${RESTORE_SNAPSHOT##*:cluster-snapshot:}\"",
             "--snapshot-identifier \"$RESTORE_SNAPSHOT\"",
             "--engine-version \"$RESTORE_ENGINE_VERSION\"",
@@ -328,7 +379,7 @@ mod tests {
             "--kms-key-id alias/dr",
             "--port 5433",
             "--enable-iam-database-authentication",
-            "case \"${CONFIG_DELETION_PROTECTION}\" in",
+            "case \"${CONFIG_DELETION_PROTECTION:?}\" in",
             "--db-instance-identifier \"$RESTORE_ID-1\" --db-cluster-identifier \"$RESTORE_ID\"",
             "--db-instance-class db.r6g.large \\\n  --promotion-tier 0 \\\n  --availability-zone eu-west-1a",
             "--db-instance-identifier \"$RESTORE_ID-3\"",
@@ -337,7 +388,7 @@ mod tests {
             "--no-publicly-accessible",
             "--tags 'Key=team,Value=a b'",
             "read -r RESTORE_ARN RESTORE_ENDPOINT RESTORE_READER_ENDPOINT RESTORE_PORT",
-            "-lt 480",
+            "[ \"$n\" -lt 112 ]",
         ] {
             assert!(commands.contains(part), "{part} is missing in\n{commands}");
         }

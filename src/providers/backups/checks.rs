@@ -82,7 +82,7 @@ mod tests {
         let tokyo = filter(json!({ "not_after": "2026-11-22T09:00:00+09:00" }));
         assert!(tokyo.contains("limit=2026-11-22T00:00:00Z "), "{tokyo}");
         let of_a_step = filter(json!({ "not_after": HandInput::variable_mark("look", "at") }));
-        assert!(of_a_step.contains("limit=\"${LOOK_AT}\" "), "{of_a_step}");
+        assert!(of_a_step.contains("limit=\"${LOOK_AT:?}\" "), "{of_a_step}");
         assert_eq!(filter(json!({})), "awk '$1 ~ /^[0-9]/'");
     }
 }

@@ -6,6 +6,7 @@
 
 mod checks;
 mod choice;
+mod choosing_by_hand;
 mod found;
 mod keys;
 mod probes;
@@ -15,6 +16,7 @@ mod spacing;
 
 pub(super) use checks::{age_check, lines_in_time, loss, search_problems};
 pub(super) use choice::{Backup, Candidates, Obstacle, Seen, Summary, count};
+pub(super) use choosing_by_hand::{Choosing, key_state};
 pub(super) use found::{Wish, Words, keys_of};
 pub(super) use keys::{KeyCondition, key_check, key_conditions, key_probe};
 pub(super) use probes::{Newest, later, newest_probes};

@@ -172,6 +172,7 @@ impl Action for Approve {
                 "Somebody said no: stop here, and write down why.".to_owned(),
                 "Nobody answers: go up the escalation path; silence is not approval.".to_owned(),
             ],
+            ..ByHand::default()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How a person does the same with the AWS CLI.
 
-use crate::action::{ByHand, HandInput};
-use crate::providers::backups::lines_in_time;
+use crate::action::{ByHand, HandInput, HandSection, HandShell, Wait};
+use crate::providers::backups::{Choosing, key_state};
 use crate::time::ByteSize;
 use serde_json::Value;
 
@@ -9,36 +9,28 @@ const GIBIBYTE: u64 = 1 << 30;
 
 /// How a person finds the recovery point. The CLI pages by itself.
 pub(super) fn find_snapshot(input: &HandInput) -> ByHand {
-    let region = input.region();
-    let list = input.sets("list");
-    let (id, at, key) = (input.sets("id"), input.sets("at"), input.sets("kms_key"));
-    let variables = ["at", "id", "volume", "size_gib", "encrypted", "kms_key", "in_region_since"];
-    let variables: Vec<_> = variables.iter().map(|output| input.sets(output)).collect();
-    let in_time = lines_in_time(input);
+    let (region, id, at) = (input.region(), input.sets("id"), input.sets("at"));
+    let list = format!(
+        "aws ec2 describe-snapshots --region {region} --owner-ids self \\\n  --filters Name=status,Values=completed{} \\\n  \
+         --query {} --output text",
+        filters(input),
+        HandInput::quote(&format!(
+            "Snapshots[?StorageTier!='archive'].[{},SnapshotId,VolumeId,VolumeSize,Encrypted,KmsKeyId,CompletionTime]",
+            time_of_data(input)
+        )),
+    );
+    let choosing = Choosing {
+        input,
+        what: "snapshots",
+        about: "time of the data, id, volume, GiB, encrypted, key, complete here since; oldest first",
+        lists: &[list],
+        sort: "sort",
+        outputs: &["at", "id", "volume", "size_gib", "encrypted", "kms_key", "in_region_since"],
+        chosen: "id",
+        then: &format!("{}\necho \"${at} ${id}\"\n{}", size_in_bytes(input), key_state(input)),
+    };
     ByHand {
-        commands: vec![
-            format!(
-                "# time of the data, id, volume, GiB, encrypted, key, complete here since; oldest first\n\
-                 {list}=$(aws ec2 describe-snapshots --region {region} --owner-ids self \\\n  --filters \
-                 Name=status,Values=completed{} \\\n  --query {} --output text | sort)\n\
-                 printf '%s\\n' \"${list}\"",
-                filters(input),
-                HandInput::quote(&format!(
-                    "Snapshots[?StorageTier!='archive'].[{},SnapshotId,VolumeId,VolumeSize,Encrypted,KmsKeyId,\
-                     CompletionTime]",
-                    time_of_data(input)
-                )),
-            ),
-            format!(
-                "read -r {} <<EOF\n$(printf '%s\\n' \"${list}\" | {in_time} | tail -n 1)\nEOF\n{}\necho \"${at} ${id}\"",
-                variables.join(" "),
-                size_in_bytes(input)
-            ),
-            format!(
-                "[ \"${key}\" = None ] || aws kms describe-key --region {region} --key-id \"${key}\" \\\n  \
-                 --query KeyMetadata.KeyState --output text"
-            ),
-        ],
+        commands: vec![choosing.command()],
         expected: format!(
             "A list with one snapshot for each interval of the schedule, the newest last; its id in ${id}, the time of its \
              data in ${at}; Enabled for its key."
@@ -61,12 +53,15 @@ pub(super) fn find_snapshot(input: &HandInput) -> ByHand {
             "Only archived ones: aws ec2 restore-snapshot-tier takes 24 to 72 hours; begin now and look for another way."
                 .to_owned(),
         ],
-    }
+            ..ByHand::default()
+        }
 }
 
 /// `StartTime` for the snapshots of the volume itself that are no copies; else the tag, where the scenario names one.
 fn time_of_data(input: &HandInput) -> String {
-    const FIRST_HAND: &str = "!TransferType && !contains(not_null(Description,''),'Copied snap-')";
+    // A blank after `!`, or an interactive bash would look for it in its history.
+    const FIRST_HAND: &str =
+        "! TransferType && ! contains(not_null(Description,''),'Copied snap-')";
     let tag = input.value("time_tag").and_then(Value::as_str);
     let tag = tag.map_or_else(
         || "`null`".to_owned(),
@@ -89,59 +84,127 @@ fn filters(input: &HandInput) -> String {
     volume.into_iter().chain(tags).collect()
 }
 
+/// The tag by which a volume that was made by hand is found again: volumes have no names.
+const TOKEN_TAG: &str = "restored-as";
+
+fn shell(input: &HandInput) -> HandShell<'_> {
+    HandShell { input, what: "volume", verb: "restored", name: "token" }
+}
+
+/// The outputs that are read at the end, in the order in which the shell reads them.
+const OUTPUTS: [&str; 6] =
+    ["size_gib", "volume_type", "availability_zone", "encrypted", "kms_key", "snapshot"];
+
 /// How a person restores the snapshot.
 pub(super) fn restore_volume(input: &HandInput) -> ByHand {
-    let region = input.region();
-    let (id, state) = (input.sets("id"), input.sets("state"));
-    let outputs =
-        ["size_gib", "volume_type", "availability_zone", "encrypted", "kms_key", "snapshot"];
-    let variables: Vec<_> = outputs.iter().map(|output| input.sets(output)).collect();
-    let describe = format!("aws ec2 describe-volumes --region {region} --volume-ids \"${id}\"");
+    let (region, id, state) = (input.region(), input.sets("id"), input.sets("state"));
+    let zone = input.word("availability_zone").unwrap_or_else(|| "of the volume".to_owned());
     ByHand {
-        commands: vec![
-            create_command(input),
-            format!(
-                "n=0; {state}=\nwhile [ $n -lt 240 ]; do\n  \
-                 {state}=$({describe} --query 'Volumes[0].State' --output text)\n  \
-                 echo \"$(date -u +%FT%TZ) ${state}\"\n  \
-                 case \"${state}\" in\n    available) break;;\n    creating|'') sleep 15;;\n    \
-                 *) echo \"the volume has ended in ${state}\" >&2; break;;\n  esac\n  n=$((n + 1))\ndone"
-            ),
-            format!(
-                "read -r {} <<EOF\n$({describe} \\\n  --query \
-                 'Volumes[0].[Size,VolumeType,AvailabilityZone,Encrypted,KmsKeyId,SnapshotId]' --output text)\nEOF\n{}",
-                variables.join(" "),
-                size_in_bytes(input)
-            ),
-        ],
-        expected: format!("The state goes from creating to available, and ${id} holds the id of the new volume."),
+        commands: commands(input),
+        expected: format!(
+            "The state goes from creating to available. The last line is READY, with the id of the new volume, which is in \
+             ${id}."
+        ),
         verify: vec![
-            format!("{describe} --output table"),
+            format!("{} --output table", describe(input)),
             "Size, type, zone and encryption are as asked for.".to_owned(),
             "Available does not mean loaded: blocks come from the snapshot when they are first read. Read the whole device \
              once (dd or fio) where latency matters."
                 .to_owned(),
         ],
         if_it_fails: vec![
-            "A second attempt with the same --client-token makes no second volume: repeat the command as it is.".to_owned(),
             format!(
-                "${state} is error: your role mostly lacks permission on the key (kms:CreateGrant, kms:Decrypt, \
-                 kms:GenerateDataKeyWithoutPlaintext). Delete the volume, correct that and restore again."
+                "NOT READY: UNKNOWN is not failed, with one exception: InvalidVolume.NotFound for a volume that was made means \
+                 that it is gone again, mostly because your role lacks permission on the key (kms:CreateGrant, kms:Decrypt, \
+                 kms:GenerateDataKeyWithoutPlaintext). Correct that, unset {} and paste the block again.",
+                input.sets("token")
+            ),
+            format!(
+                "The shell is gone: this step tags what it makes {TOKEN_TAG}={}…; the block lists what an earlier attempt has \
+                 made, and makes nothing beside it until {} is set.",
+                shell(input).prefix(),
+                input.sets("token")
+            ),
+            format!(
+                "${state} is error: it will not get better by waiting. Remove the volume (under Afterwards), correct the \
+                 cause, unset {} and paste the block again.",
+                input.sets("token")
             ),
             "MaxIOPSLimitExceeded or VolumeLimitExceeded: ask for less, or raise the quota of the region.".to_owned(),
+        ],
+        needs: vec![format!(
+            "A running host (EC2 instance) in the zone {zone}, to which the restored volume can be attached, and its id"
+        )],
+        sections: vec![attaching(input)],
+        remove: vec![shell(input).only_mine(&format!(
+            "aws ec2 delete-volume --region {region} --volume-id \"${{{id}:?}}\""
+        ))],
+    }
+}
+
+/// A volume is of use only where it is attached. <https://docs.aws.amazon.com/ebs/latest/userguide/ebs-attaching-volume.html>
+fn attaching(input: &HandInput) -> HandSection {
+    let (id, host, device) = (input.sets("id"), input.sets("host"), input.sets("device"));
+    HandSection {
+        title: "To use it".to_owned(),
+        parts: vec![
+            "Unless a later step attaches it itself: write the id of the host behind the first equals sign, then paste (your role needs \
+             ec2:AttachVolume).".to_owned(),
+            format!(
+                "{host}=    # the id of the instance: i-0123456789abcdef0\n\
+                 {device}=/dev/sdf\n\
+                 aws ec2 attach-volume --region {} --volume-id \"${{{id}:?}}\" --instance-id \"${{{host}:?}}\" \\\n  \
+                 --device \"${device}\" --query State --output text",
+                input.region()
+            ),
+            "On the host it appears under another name (nvme…): lsblk -o NAME,SERIAL shows the id of the volume without its \
+             hyphen. Check the file system before mounting it."
+                .to_owned(),
         ],
     }
 }
 
+fn describe(input: &HandInput) -> String {
+    let (region, id) = (input.region(), input.sets("id"));
+    format!("aws ec2 describe-volumes --region {region} --volume-ids \"${id}\"")
+}
+
+fn commands(input: &HandInput) -> Vec<String> {
+    let (shell, region, id) = (shell(input), input.region(), input.sets("id"));
+    let earlier = format!(
+        "aws ec2 describe-volumes --region {region} \\\n    --filters 'Name=tag:{TOKEN_TAG},Values={}*' \\\n    \
+         --query \"Volumes[].Tags[?Key=='{TOKEN_TAG}'][].Value\" --output text",
+        shell.prefix()
+    );
+    let decide = shell.by_status("state", &["available"], &["creating"], HandShell::READY);
+    let wait = Wait {
+        look: &format!("{} \\\n    --query 'Volumes[0].State' --output text", describe(input)),
+        status: "state",
+        decide: &decide,
+        until: "available",
+        pause: 15,
+        goes_on: false,
+    };
+    let fields = format!(
+        "{} \\\n    --query 'Volumes[0].[Size,VolumeType,AvailabilityZone,Encrypted,KmsKeyId,SnapshotId]' --output text",
+        describe(input)
+    );
+    let forgotten: Vec<_> = OUTPUTS.iter().copied().chain(["id", "size"]).collect();
+    vec![
+        shell.name(&earlier, &forgotten),
+        create_command(input),
+        shell.wait(HandShell::ASKED, &wait),
+        shell.read(HandShell::READY, &fields, &OUTPUTS, &size_in_bytes(input)),
+        shell.end(&format!("${id}")),
+    ]
+}
+
+/// Looks for the volume of the token first: EC2 forgets tokens after a time, tags stay.
 fn create_command(input: &HandInput) -> String {
-    let (id, token) = (input.sets("id"), input.sets("token"));
+    let (id, token, went) = (input.sets("id"), input.sets("token"), input.sets("went"));
+    let (named, asked, region) = (HandShell::NAMED, HandShell::ASKED, input.region());
     let mut words = vec![
-        format!(
-            "{token}=restored-{}-$(date -u +%Y%m%d-%H%M)   # keep it for a second attempt\n{id}=$(aws ec2 create-volume \
-             --region {}",
-            input.slug(),
-            input.region()
-        ),
+        format!("aws ec2 create-volume --region {region}"),
         format!("--client-token \"${token}\""),
     ];
     let options = [
@@ -160,9 +223,20 @@ fn create_command(input: &HandInput) -> String {
     ));
     words.extend(size_in_gibibytes(input).map(|size| format!("--size {size}")));
     words.extend(encrypted_option(input));
-    words.extend(tag_option(input));
-    words.push("--query VolumeId --output text); echo \"$".to_owned() + &id + "\"");
-    words.join(" \\\n  ")
+    words.push(tag_option(input));
+    words.push("--query VolumeId --output text".to_owned());
+    format!(
+        "if [ \"${went}\" = {named} ]; then\n  \
+         if ! {id}=$(aws ec2 describe-volumes --region {region} --filters \"Name=tag:{TOKEN_TAG},Values=${token}\" \\\n    \
+         --query 'Volumes[].VolumeId' --output text); then\n    \
+         {went}='UNKNOWN whether the volume is there already, so nothing was asked for. Correct what is said above and paste \
+         this block again'\n  \
+         elif [ -n \"${id}\" ]; then\n    {went}={asked}; echo \"${id} is there already: going on with it\"\n  \
+         elif {id}=$({}); then\n    {went}={asked}; echo \"${id}\"\n  else\n    \
+         {went}='failed: AWS has not taken it, as is said above. Without an answer it is UNKNOWN whether the volume is made. \
+         Correct the cause and paste this block again: the token stays, so nothing is made twice'\n  fi\nfi",
+        words.join(" \\\n    ")
+    )
 }
 
 /// The CLI wants whole GiB; a size that comes from an earlier step is in bytes.
@@ -182,25 +256,27 @@ fn encrypted_option(input: &HandInput) -> Option<String> {
         None | Some(Value::Bool(false)) => None,
         Some(_) => {
             let word = input.word("encrypted")?;
-            Some(format!("$(case {word} in true|True) echo --encrypted;; esac)"))
+            Some(format!("$(case {word} in (true|True) echo --encrypted;; esac)"))
         }
     }
 }
 
 /// Sets the size in bytes, as the step's output is, beside the size in GiB.
 fn size_in_bytes(input: &HandInput) -> String {
-    format!("{}=$(expr ${} \\* {GIBIBYTE})", input.sets("size"), input.sets("size_gib"))
+    format!("{}=$(expr \"${}\" \\* {GIBIBYTE})", input.sets("size"), input.sets("size_gib"))
 }
 
-fn tag_option(input: &HandInput) -> Option<String> {
-    let tags = input.value("tags").and_then(Value::as_object).filter(|tags| !tags.is_empty())?;
+/// The tags of the step, and the one by which the volume is found again.
+fn tag_option(input: &HandInput) -> String {
+    let tags = input.value("tags").and_then(Value::as_object);
     let tag = |(name, value): (&String, &Value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        format!("{{Key={name},Value={value}}}")
+        format!(",{{Key={name},Value={value}}}")
     };
-    let tags = tags.iter().map(tag).collect::<Vec<_>>().join(",");
-    let specification = format!("ResourceType=volume,Tags=[{tags}]");
-    Some(format!("--tag-specifications {}", HandInput::quote(&specification)))
+    let tags: String = tags.into_iter().flatten().map(tag).collect();
+    let begin =
+        format!("\"ResourceType=volume,Tags=[{{Key={TOKEN_TAG},Value=${}}}\"", input.sets("token"));
+    format!("--tag-specifications {begin}{}", HandInput::quote(&format!("{tags}]")))
 }
 
 #[cfg(test)]
@@ -217,7 +293,7 @@ mod tests {
     fn the_time_by_hand_follows_the_same_rule_as_the_action() {
         let time = |with| time_of_data(&hand("point", with));
         let first_hand =
-            "(!TransferType && !contains(not_null(Description,''),'Copied snap-') && StartTime)";
+            "(! TransferType && ! contains(not_null(Description,''),'Copied snap-') && StartTime)";
         assert_eq!(time(json!({ "volume": "vol-1" })), format!("{first_hand} || `null`"));
         let both = time(json!({ "volume": "vol-1", "time_tag": "it's" }));
         assert_eq!(both, format!("{first_hand} || (Tags[?Key=='it\\'s']|[0].Value)"));
@@ -235,7 +311,7 @@ mod tests {
         {
             assert!(hand.commands[0].contains(part), "{part} is missing in\n{}", hand.commands[0]);
         }
-        assert!(hand.commands[1].starts_with("read -r POINT_AT POINT_ID POINT_VOLUME "));
+        assert!(hand.commands[0].contains("read -r POINT_AT POINT_ID POINT_VOLUME "));
     }
 
     #[test]
@@ -246,12 +322,14 @@ mod tests {
         });
         let of_a_step = json!({ "size": HandInput::variable_mark("point", "size") });
         let command = create_command(&hand("disk", of_a_step));
-        assert!(command.contains("--size $(expr \"${POINT_SIZE}\" / 1073741824)"), "{command}");
+        assert!(command.contains("--size $(expr \"${POINT_SIZE:?}\" / 1073741824)"), "{command}");
         let command = create_command(&hand("disk", with));
         for part in [
-            "DISK_ID=$(aws ec2 create-volume --region eu-west-1",
+            "elif DISK_ID=$(aws ec2 create-volume --region eu-west-1",
+            "--filters \"Name=tag:restored-as,Values=$DISK_TOKEN\"",
+            "{Key=restored-as,Value=$DISK_TOKEN}",
             "--client-token \"$DISK_TOKEN\"",
-            "--snapshot-id \"${POINT_ID}\"",
+            "--snapshot-id \"${POINT_ID:?}\"",
             "--size 20",
             "--iops 4000",
             "--volume-type gp3",

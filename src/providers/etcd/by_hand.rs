@@ -6,55 +6,73 @@ pub(super) fn verify_snapshot(input: &HandInput) -> ByHand {
     if input.value("platform").and_then(|platform| platform.as_str()) == Some("eks") {
         return on_eks();
     }
-    let mut commands = Vec::new();
-    if let (Some(bucket), Some(key)) = (input.word("object.bucket"), input.word("object.key")) {
-        let region = input.region();
-        let version = input
-            .word("object.version_id")
-            .map(|id| format!(" --version-id {id}"))
-            .unwrap_or_default();
-        commands.push("umask 077; FILE=$(mktemp)".to_owned());
-        commands.push(format!(
-            "aws s3api get-object --region {region} --bucket {bucket} --key {key}{version} \"$FILE\" \
-             --query '[LastModified,VersionId,Metadata.\"{TIME_MARK}\"]'"
-        ));
-    } else {
-        let file = input.word("file").unwrap_or_else(|| "snapshot.db".to_owned());
-        commands.push(format!("FILE={file}"));
-    }
-    commands.extend(
-        [
-            "SIZE=$(wc -c < \"$FILE\"); echo $((SIZE % 512))",
-            "head -c $((SIZE - 32)) \"$FILE\" | sha256sum | cut -d ' ' -f 1",
-            "tail -c 32 \"$FILE\" | od -An -v -tx1 | tr -d ' \\n'; echo",
-            "etcdutl snapshot status \"$FILE\" --write-out table",
-        ]
-        .map(str::to_owned),
-    );
+    let file = input.sets("file");
     ByHand {
-        commands,
-        expected: "The first number is 32: there is a SHA-256 at the end. The next two lines are the same. The table \
-                   shows the revision and number of keys that the backup job recorded."
+        commands: vec![fetch(input), judge(input)],
+        expected: "SHA-256: the same. The table shows the revision and number of keys that the backup job recorded."
             .to_owned(),
         verify: vec![
             "Do not trust the table alone: etcdutl snapshot status never reads the SHA-256 and shows a snapshot with \
              changed values as good; on a file that was cut it crashes."
                 .to_owned(),
-            "If there is time, restore it into an empty folder, which does check the SHA-256: etcdutl snapshot \
-             restore \"$FILE\" --data-dir \"$(mktemp -d)/restored\""
-                .to_owned(),
+            "If there is time, restore it into an empty folder, which does check the SHA-256:".to_owned(),
+            format!("etcdutl snapshot restore \"${{{file}:?}}\" --data-dir \"$(mktemp -d)/restored\""),
         ],
         if_it_fails: vec![
-            "Another number than 32: a copy of a member's database, a packed file, or a file that was cut. Unpack it, \
+            "UNKNOWN: the snapshot was not fetched, which says nothing about it. Correct the cause and paste the block again."
+                .to_owned(),
+            "NO SHA-256 at its end: a copy of a member's database, a packed file, or a file that was cut. Unpack it, \
              or take an older snapshot."
                 .to_owned(),
-            "Different digests: the file was changed after it was written. Take the snapshot before it; do not use \
+            "DIFFERENT: the file was changed after it was written. Take the snapshot before it; do not use \
              --skip-hash-check unless there is nothing else."
                 .to_owned(),
-            "Remove the temporary copy afterwards: it holds every secret of the cluster. rm -f \"$FILE\""
+        ],
+        needs: vec![
+            "On every host of the control plane that is restored: root, etcdutl of the version of the snapshot's etcd (etcdctl up \
+             to 3.4), and a way to bring a file there"
+                .to_owned(),
+            "On new hosts also etcd's own configuration (names, URLs, certificates), and the encryption configuration of the API \
+             server where secrets are encrypted at rest: a snapshot holds neither"
                 .to_owned(),
         ],
+        sections: super::restore_by_hand::sections(input),
+        ..ByHand::default()
     }
+}
+
+/// One file for all attempts, which holds every secret of the cluster.
+fn fetch(input: &HandInput) -> String {
+    let (file, went) = (input.sets("file"), input.sets("went"));
+    let (Some(bucket), Some(key)) = (input.word("object.bucket"), input.word("object.key")) else {
+        let named = input.word("file").unwrap_or_else(|| "snapshot.db".to_owned());
+        return format!("{file}={named}; {went}=fetched");
+    };
+    let version = input.word("object.version_id").map(|id| format!(" --version-id {id}"));
+    format!(
+        "umask 077; {file}=${{{file}:-$(mktemp)}}; {went}=fetched\n\
+         aws s3api get-object --region {} --bucket {bucket} --key {key}{} \"${file}\" \\\n  \
+         --query '[LastModified,VersionId,Metadata.\"{TIME_MARK}\"]' || {went}='UNKNOWN: not fetched, as is said above'",
+        input.region(),
+        version.unwrap_or_default()
+    )
+}
+
+/// Whole pages of 512 bytes, and 32 bytes of SHA-256 behind them.
+fn judge(input: &HandInput) -> String {
+    let names = ["file", "went", "size", "sum", "wanted"].map(|output| input.sets(output));
+    let [file, went, size, sum, wanted] = names;
+    format!(
+        "if [ \"${went}\" = fetched ]; then\n  \
+         {size}=$(wc -c < \"${file}\")\n  \
+         {sum}=$(head -c \"$(({size} - 32))\" \"${file}\" | sha256sum | cut -d ' ' -f 1)\n  \
+         {wanted}=$(tail -c 32 \"${file}\" | od -An -v -tx1 | tr -d ' \\n')\n  \
+         if [ \"$(({size} % 512))\" -ne 32 ]; then {went}='NO SHA-256 at its end'\n  \
+         elif [ \"${sum}\" = \"${wanted}\" ]; then {went}='the same'\n  \
+         else {went}=\"DIFFERENT: ${sum} of the file, ${wanted} at its end\"; fi\n  \
+         etcdutl snapshot status \"${file}\" --write-out table\nfi\n\
+         echo \"SHA-256: ${went}\"\n[ \"${went}\" = 'the same' ]"
+    )
 }
 
 fn on_eks() -> ByHand {
@@ -68,7 +86,8 @@ fn on_eks() -> ByHand {
              from their own snapshots."
                 .to_owned(),
         ],
-    }
+            ..ByHand::default()
+        }
 }
 
 #[cfg(test)]
@@ -83,8 +102,35 @@ mod tests {
             json!({ "object": { "bucket": "backups", "key": "a b.db", "version_id": "v1" } });
         let input = HandInput::new("snapshot", Some("ap-northeast-3"), with, BTreeMap::new());
         let commands = verify_snapshot(&input).commands.join("\n");
-        assert!(commands.contains("--key 'a b.db' --version-id v1 \"$FILE\""), "{commands}");
+        assert!(
+            commands.contains("--key 'a b.db' --version-id v1 \"$SNAPSHOT_FILE\""),
+            "{commands}"
+        );
         assert!(commands.contains("--region ap-northeast-3"), "{commands}");
+    }
+
+    /// A file of so many pages with a digest behind them, judged by the commands.
+    fn judged(content: &[u8], digest: &[u8]) -> (String, bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a file.db");
+        std::fs::write(&path, [content, digest].concat()).unwrap();
+        let with = json!({ "file": path.to_str().unwrap() });
+        let hand = verify_snapshot(&HandInput::new("snapshot", None, with, BTreeMap::new()));
+        let script = format!("set -u\netcdutl() {{ :; }}\n{}", hand.commands.join("\n"));
+        let ended = std::process::Command::new("sh").arg("-c").arg(&script).output().unwrap();
+        (String::from_utf8(ended.stdout).unwrap(), ended.status.success())
+    }
+
+    #[test]
+    fn the_commands_tell_a_whole_snapshot_from_others() {
+        use sha2::Digest as _;
+        let content = [7_u8; 1024];
+        let digest = sha2::Sha256::digest(content);
+        assert_eq!(judged(&content, &digest), ("SHA-256: the same\n".to_owned(), true));
+        let (said, passed) = judged(&[8_u8; 1024], &digest);
+        assert!(said.contains("SHA-256: DIFFERENT: ") && !passed, "{said}");
+        let (said, passed) = judged(&content, b"");
+        assert!(said.contains("SHA-256: NO SHA-256 at its end") && !passed, "{said}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod before;
 mod by_hand;
 mod fetch;
 mod judge;
+mod restore_by_hand;
 #[cfg(test)]
 mod tests;
 mod verify_snapshot;

@@ -133,19 +133,22 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
         if let Some(text) = value.as_str() {
             environment.push_str(&format!("{name}={} ", HandInput::quote(text)));
         } else if let Some(variable) = value.get("from_env").and_then(Value::as_str) {
-            environment.push_str(&format!("{name}=\"${{{variable}}}\" "));
+            environment.push_str(&format!("{name}=\"${{{variable}:?}}\" "));
         }
     }
     let command = |argv: &str| input.words(argv).map(|words| format!("{environment}{words}"));
     let mut run = command("argv").unwrap_or_default();
-    if let Some(stdin) = input.word("stdin") {
-        run = format!("printf '%s' {stdin} | {run}");
-    }
+    // A program that reads standard input would read the commands that are pasted after it.
+    run = match input.word("stdin") {
+        Some(stdin) => format!("printf '%s' {stdin} | {run}"),
+        None => format!("{run} </dev/null"),
+    };
     if input.value("parse").and_then(Value::as_str) == Some("json") {
         run = format!("{}=\"$({run})\"", input.sets("json"));
     }
     let exit = input.word("expect_exit").unwrap_or_else(|| "0".to_owned());
-    let mut expected = format!("Exit status {exit}.");
+    let status = input.sets("status");
+    let mut expected = format!("The last line is: exit status {exit}, expected {exit}.");
     if let Some(Value::String(pattern)) = input.value("stdout_matches") {
         expected.push_str(&format!(" The output matches the pattern {pattern}"));
     }
@@ -153,12 +156,35 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
     let find = command("find")
         .map(|find| format!("{find}    # exit status 0: it is there; 1: it is gone"));
     ByHand {
-        commands: vec![run],
+        // No status at all when the program was not even started: a variable that is not set ends the line.
+        commands: vec![
+            format!("{status}="),
+            format!("if {run}; then {status}=0; else {status}=$?; fi"),
+            format!("echo \"exit status ${{{status}:-none: it was not run}}, expected {exit}\""),
+            format!("[ \"${status}\" = {exit} ]"),
+        ],
         expected,
+        needs: program(input).into_iter().collect(),
+        remove: command("undo").into_iter().collect(),
         verify: find.into_iter().collect(),
         if_it_fails: undo
             .into_iter()
-            .chain(["Read what it wrote to standard error.".to_owned()])
+            .chain([
+                "Exit status 126 or 127: the program cannot be run, or is not on this host; nothing was checked.".to_owned(),
+                "Read what it wrote to standard error.".to_owned(),
+            ])
             .collect(),
-    }
+            ..ByHand::default()
+        }
+}
+
+/// The program and where it must be, for the list of what must be there before.
+fn program(input: &HandInput) -> Option<String> {
+    let Value::Array(argv) = input.value("argv")? else { return None };
+    let name = argv.first()?.as_str()?;
+    Some(format!(
+        "The program {name} on the host of this shell (command -v {} finds it), and what it works on within its reach: volumes \
+         attached, files there, hosts known",
+        HandInput::quote(name)
+    ))
 }

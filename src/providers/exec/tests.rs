@@ -211,9 +211,26 @@ fn by_hand_the_same_program_is_run() {
         "env": {"MODE": "drill", "PASSWORD": {"from_env": "TOKEN"}}, "parse": "json", "effect": "none"});
     let hand = ExecRun.by_hand(&HandInput::new("ask", None, with, BTreeMap::new()));
     assert_eq!(
-        hand.commands,
-        ["ASK_JSON=\"$(MODE=drill PASSWORD=\"${TOKEN}\" tool \"${RESTORE_ENDPOINT}\" 'a b')\""]
+        hand.commands[1],
+        "if ASK_JSON=\"$(MODE=drill PASSWORD=\"${TOKEN:?}\" tool \"${RESTORE_ENDPOINT:?}\" 'a b' </dev/null)\"; \
+         then ASK_STATUS=0; else ASK_STATUS=$?; fi"
     );
+    assert!(hand.needs[0].starts_with("The program tool on the host of this shell"));
+}
+
+#[test]
+fn by_hand_a_program_that_was_not_run_has_no_exit_status() {
+    let with = json!({"argv": ["false"], "effect": "none", "expect_exit": 1});
+    let hand = ExecRun.by_hand(&HandInput::new("ask", None, with, BTreeMap::new()));
+    let said = |lines: &[String]| {
+        let script = lines.join("\n");
+        let ended = std::process::Command::new("sh").arg("-c").arg(&script).output().unwrap();
+        (String::from_utf8(ended.stdout).unwrap(), ended.status.success())
+    };
+    assert_eq!(said(&hand.commands), ("exit status 1, expected 1\n".to_owned(), true));
+    let without_it = [&hand.commands[..1], &hand.commands[2..]].concat();
+    let (text, passed) = said(&without_it);
+    assert!(!passed && text.contains("none: it was not run"), "{text}");
 }
 
 #[test]

@@ -137,7 +137,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
             curl.push_str(&format!(" --header {header}"));
         } else if let Some(variable) = value.get("from_env").and_then(Value::as_str) {
             let name = HandInput::quote(name);
-            secrets.push_str(&format!("printf '%s: %s\\n' {name} \"${{{variable}}}\"; "));
+            secrets.push_str(&format!("printf '%s: %s\\n' {name} \"${{{variable}:?}}\"; "));
         }
     }
     let url = input.word("url").unwrap_or_default();
@@ -161,8 +161,10 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
         if_it_fails: vec![
             "Refused or timed out: look whether the service runs, and at its security group and its target's health."
                 .to_owned(),
+            "Certificate not verified: name the file of its authority with --cacert; do not turn verification off.".to_owned(),
             "An unexpected status: an answer of a load balancer is not an answer of the service; look at the body."
                 .to_owned(),
         ],
-    }
+            ..ByHand::default()
+        }
 }

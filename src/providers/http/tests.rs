@@ -120,7 +120,7 @@ fn by_hand_secrets_do_not_become_arguments() {
     let hand = HttpCheck.by_hand(&HandInput::new("health", None, with, BTreeMap::new()));
     assert_eq!(
         hand.commands[0],
-        "{ printf '%s: %s\\n' x-token \"${TOKEN}\"; } | curl --silent --show-error --max-time 10 \
-         --write-out '\\n%{http_code}\\n' --header 'accept: text/plain' --header @- \"${LB_URL}\""
+        "{ printf '%s: %s\\n' x-token \"${TOKEN:?}\"; } | curl --silent --show-error --max-time 10 \
+         --write-out '\\n%{http_code}\\n' --header 'accept: text/plain' --header @- \"${LB_URL:?}\""
     );
 }

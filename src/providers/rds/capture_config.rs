@@ -257,29 +257,29 @@ const READ: [(&str, &str); 23] = [
 
 fn by_hand(input: &HandInput) -> ByHand {
     let region = input.region();
-    let instance = input.word("instance").unwrap_or_else(|| "'<instance>'".to_owned());
+    let instance = input.word("instance").unwrap_or_else(|| "''".to_owned());
     let describe = format!(
         "aws rds describe-db-instances --region {region} --db-instance-identifier {instance}"
     );
     let variables: Vec<_> = READ.iter().map(|(output, _)| input.sets(output)).collect();
+    let variables = variables.join(" ");
     let paths: Vec<_> = READ.iter().map(|(_, path)| *path).collect();
     let (groups, group) = (input.sets("security_groups"), input.sets("parameter_group"));
+    let seen = input.sets("seen");
     ByHand {
-        commands: vec![
-            format!(
-                "read -r {} <<EOF\n$({describe} \\\n  --query 'DBInstances[0].[{}]' --output text)\nEOF",
-                variables.join(" "),
-                paths.join(",")
-            ),
-            format!(
-                "{groups}=$({describe} \\\n  --query 'DBInstances[0].VpcSecurityGroups[].VpcSecurityGroupId' --output text)"
-            ),
-            format!("{describe} --output json   # keep the answer outside this region"),
-            format!(
-                "aws rds describe-db-parameters --region {region} --db-parameter-group-name \"${group}\" --source user \\\n  \
-                 --query 'Parameters[].[ParameterName,ParameterValue]' --output text"
-            ),
-        ],
+        commands: vec![format!(
+            "unset {variables} {groups}\n\
+             if {seen}=$({describe} \\\n  --query 'DBInstances[0].[{}]' --output text); then\n  \
+             read -r {variables} <<EOF\n${seen}\nEOF\n  \
+             {groups}=$({describe} \\\n    --query 'DBInstances[0].VpcSecurityGroups[].VpcSecurityGroupId' --output text)\n  \
+             {describe} --output json   # keep the answer outside this region\n  \
+             aws rds describe-db-parameters --region {region} --db-parameter-group-name \"${group}\" --source user \\\n    \
+             --query 'Parameters[].[ParameterName,ParameterValue]' --output text\n\
+             else\n  \
+             echo 'UNKNOWN: the instance could not be described, as is said above; nothing is noted down' >&2\n\
+             fi\n[ -n \"${{{group}:-}}\" ]",
+            paths.join(",")
+        )],
         expected: "The configuration of the instance and the parameters that differ from the engine's default."
             .to_owned(),
         verify: vec![
@@ -290,7 +290,8 @@ fn by_hand(input: &HandInput) -> ByHand {
              the instance."
                 .to_owned(),
         ],
-    }
+            ..ByHand::default()
+        }
 }
 
 #[cfg(test)]
@@ -349,8 +350,8 @@ mod tests {
             BTreeMap::new(),
         );
         let hand = by_hand(&input);
-        assert!(hand.commands[0].starts_with("read -r CONFIG_ID CONFIG_ARN "));
+        assert!(hand.commands[0].contains("read -r CONFIG_ID CONFIG_ARN "));
         assert!(hand.commands[0].contains("Iops,DBSubnetGroup.DBSubnetGroupName,"));
-        assert!(hand.commands[1].starts_with("CONFIG_SECURITY_GROUPS=$("));
+        assert!(hand.commands[0].contains("CONFIG_SECURITY_GROUPS=$("));
     }
 }

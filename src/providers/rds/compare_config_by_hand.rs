@@ -4,7 +4,7 @@ use serde_json::Value;
 /// How a person compares the configuration with the AWS CLI.
 pub(super) fn by_hand(input: &HandInput) -> ByHand {
     let region = input.region();
-    let instance = input.word("instance").unwrap_or_else(|| "'<instance>'".to_owned());
+    let instance = input.word("instance").unwrap_or_else(|| "''".to_owned());
     let describe = format!(
         "aws rds describe-db-instances --region {region} --db-instance-identifier {instance}"
     );
@@ -23,7 +23,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
                 "{group}=$({describe} \\\n  --query 'DBInstances[0].DBParameterGroups[0].DBParameterGroupName' --output text)"
             ),
             format!(
-                "aws rds describe-db-parameters --region {region} --db-parameter-group-name \"${group}\" --source user \\\n  \
+                "aws rds describe-db-parameters --region {region} --db-parameter-group-name \"${{{group}:?}}\" --source user \\\n  \
                  --query 'Parameters[].[ParameterName,ParameterValue]' --output text"
             ),
         ],
@@ -35,7 +35,8 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
              changed any more: restore again from a copy with the right key."
                 .to_owned(),
         ],
-    }
+            ..ByHand::default()
+        }
 }
 
 fn instead(input: &HandInput) -> Option<String> {
@@ -72,8 +73,8 @@ mod tests {
             "vary": ["class", "multi_az"],
         });
         let hand = by_hand(&HandInput::new("fidelity", Some("eu-west-1"), with, BTreeMap::new()));
-        assert!(hand.commands[0].contains("--db-instance-identifier \"${RESTORE_ID}\""));
-        assert!(hand.commands[2].contains("\"$FIDELITY_PARAMETER_GROUP\""));
+        assert!(hand.commands[0].contains("--db-instance-identifier \"${RESTORE_ID:?}\""));
+        assert!(hand.commands[2].contains("\"${FIDELITY_PARAMETER_GROUP:?}\""));
         let verify = hand.verify.join("\n");
         assert!(verify.contains("kms_key alias/orders-dr; security_groups sg-1 sg-2"), "{verify}");
         assert!(verify.contains("These may differ on purpose: class multi_az."), "{verify}");

@@ -1,5 +1,5 @@
 use crate::action::{ByHand, HandInput};
-use crate::providers::backups::lines_in_time;
+use crate::providers::backups::{Choosing, key_state};
 
 /// The fields that are listed, in the order in which the shell reads them.
 const FIELDS: &str = "RestoreWindow.EarliestTime,RestoreWindow.LatestTime,not_null(DBInstanceAutomatedBackupsArn,DbiResourceId),\
@@ -22,33 +22,30 @@ const OUTPUTS: [&str; 10] = [
 /// How a person finds the automated backup with the AWS CLI. The CLI pages by itself.
 pub(super) fn by_hand(input: &HandInput) -> ByHand {
     let region = input.region();
-    let list = input.sets("list");
-    let variables: Vec<_> = OUTPUTS.iter().map(|output| input.sets(output)).collect();
-    let (backup, latest, key) = (input.sets("backup"), input.sets("latest"), input.sets("kms_key"));
+    let (backup, latest) = (input.sets("backup"), input.sets("latest"));
     let (engine, version) = (input.sets("engine"), input.sets("engine_version"));
     // What begins after the wanted time cannot be restored to it; of the rest, the one that reaches the latest time.
-    let in_time = lines_in_time(input);
+    let list = format!(
+        "aws rds describe-db-instance-automated-backups --region {region} \\\n  \
+         --query \"DBInstanceAutomatedBackups[?{}].[{FIELDS}]\" --output text",
+        wanted(input)
+    );
+    let offered = format!(
+        "aws rds describe-db-engine-versions --region {region} --engine \"${engine}\" --engine-version \"${version}\" \\\n  \
+         --query 'DBEngineVersions[].Status' --output text || echo 'UNKNOWN whether its version is offered' >&2"
+    );
+    let choosing = Choosing {
+        input,
+        what: "automated backups",
+        about: "restorable from, restorable to, by what it is restored, identity, status, region, encrypted, key, engine, version",
+        lists: &[list],
+        sort: "sort -k 2",
+        outputs: &OUTPUTS,
+        chosen: "backup",
+        then: &format!("echo \"${backup} up to ${latest}\"\n{}\n{offered}", key_state(input)),
+    };
     ByHand {
-        commands: vec![
-            format!(
-                "# restorable from, restorable to, by what it is restored, identity, status, region, encrypted, key, engine, version\n\
-                 {list}=$(aws rds describe-db-instance-automated-backups --region {region} \\\n  \
-                 --query \"DBInstanceAutomatedBackups[?{}].[{FIELDS}]\" --output text | sort -k 2)\nprintf '%s\\n' \"${list}\"",
-                wanted(input)
-            ),
-            format!(
-                "read -r {} <<EOF\n$(printf '%s\\n' \"${list}\" | {in_time} | tail -n 1)\nEOF\necho \"${backup} up to ${latest}\"",
-                variables.join(" ")
-            ),
-            format!(
-                "[ \"${key}\" = None ] || aws kms describe-key --region {region} --key-id \"${key}\" \\\n  \
-                 --query KeyMetadata.KeyState --output text"
-            ),
-            format!(
-                "aws rds describe-db-engine-versions --region {region} --engine \"${engine}\" --engine-version \"${version}\" \\\n  \
-                 --query 'DBEngineVersions[].Status' --output text"
-            ),
-        ],
+        commands: vec![choosing.command()],
         expected: format!(
             "One line, or one for each instance that had this name; a time of a few minutes ago in ${latest}, by what it is \
              restored in ${backup}; Enabled for its key; available for its version."
@@ -65,7 +62,8 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
             "No status for the version: RDS does not offer it here any more. Ask AWS Support, and restore a snapshot with a newer one."
                 .to_owned(),
         ],
-    }
+            ..ByHand::default()
+        }
 }
 
 /// Which backups the step wants, as a condition of JMESPath inside double quotes of the shell.
@@ -97,14 +95,12 @@ mod tests {
         let list = &hand.commands[0];
         assert!(
             list.contains(
-                "[?DBInstanceIdentifier=='orders-db' && DbiResourceId=='${CONFIG_RESOURCE_ID}']"
+                "[?DBInstanceIdentifier=='orders-db' && DbiResourceId=='${CONFIG_RESOURCE_ID:?}']"
             ),
             "{list}"
         );
-        assert!(
-            hand.commands[1].starts_with("read -r BACKUP_EARLIEST BACKUP_LATEST BACKUP_BACKUP ")
-        );
-        assert!(hand.commands[1].contains("awk -v limit=2026-11-22T00:00:00Z"));
-        assert!(hand.commands[3].contains("--engine \"$BACKUP_ENGINE\""));
+        assert!(hand.commands[0].contains("read -r BACKUP_EARLIEST BACKUP_LATEST BACKUP_BACKUP "));
+        assert!(hand.commands[0].contains("awk -v limit=2026-11-22T00:00:00Z"));
+        assert!(hand.commands[0].contains("--engine \"$BACKUP_ENGINE\""));
     }
 }

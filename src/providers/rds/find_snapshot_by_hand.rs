@@ -1,5 +1,5 @@
 use crate::action::{ByHand, HandInput};
-use crate::providers::backups::lines_in_time;
+use crate::providers::backups::{Choosing, key_state};
 use serde_json::Value;
 
 /// The fields that are listed, in the order in which the shell reads them.
@@ -25,7 +25,6 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
     let region = input.region();
     let of =
         input.word("of").map_or_else(String::new, |of| format!(" --db-instance-identifier {of}"));
-    let list = input.sets("list");
     let query = format!("DBSnapshots[?{}].[{FIELDS}]", wanted(input));
     let describe = |kind: &str| {
         format!(
@@ -38,26 +37,19 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
             "aws rds describe-db-snapshots --region {region} --snapshot-type shared --include-shared \\\n  --query \"{query}\" --output text"
         ));
     }
-    let in_time = lines_in_time(input);
-    let variables: Vec<_> = OUTPUTS.iter().map(|output| input.sets(output)).collect();
-    let (arn, at, key) = (input.sets("arn"), input.sets("at"), input.sets("kms_key"));
+    let (arn, at) = (input.sets("arn"), input.sets("at"));
+    let choosing = Choosing {
+        input,
+        what: "snapshots",
+        about: "time of the data, ARN, id, encrypted, key, engine, version, instance, type, in this region since; oldest first",
+        lists: &lists,
+        sort: "sort -u",
+        outputs: &OUTPUTS,
+        chosen: "arn",
+        then: &format!("echo \"${at} ${arn}\"\n{}", key_state(input)),
+    };
     ByHand {
-        commands: vec![
-            format!(
-                "# time of the data, ARN, id, encrypted, key, engine, version, instance, type, in this region since; oldest first\n\
-                 {list}=$({{ {}; }} | sort -u)\nprintf '%s\\n' \"${list}\"",
-                lists.join("\n"),
-            ),
-            format!(
-                "read -r {} <<EOF\n$(printf '%s\\n' \"${list}\" | {in_time} | tail -n 1)\nEOF\n\
-                 echo \"${at} ${arn}\"",
-                variables.join(" ")
-            ),
-            format!(
-                "[ \"${key}\" = None ] || aws kms describe-key --region {region} --key-id \"${key}\" \\\n  \
-                 --query KeyMetadata.KeyState --output text"
-            ),
-        ],
+        commands: vec![choosing.command()],
         expected: format!(
             "A list with one snapshot for each interval of the schedule, the newest last; its ARN in ${arn}, the time of its \
              data in ${at}; Enabled for its key."
@@ -81,7 +73,8 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
                 .to_owned(),
             "The snapshot is copying or creating: wait for it, or take the one before it.".to_owned(),
         ],
-    }
+            ..ByHand::default()
+        }
 }
 
 /// Which snapshots the step wants, as a condition of JMESPath inside double quotes of the shell.
@@ -93,7 +86,7 @@ fn wanted(input: &HandInput) -> String {
         "copied" => "SourceDBSnapshotIdentifier".to_owned(),
         // Which account owns a snapshot stands in its ARN.
         "shared" => format!(
-            "!contains(DBSnapshotArn,':{}:')",
+            "! contains(DBSnapshotArn,':{}:')",
             "$(aws sts get-caller-identity --query Account --output text)"
         ),
         kind => format!("SnapshotType=='{kind}'"),
@@ -132,9 +125,9 @@ mod tests {
         let hand = by_hand(&HandInput::new("point", Some("eu-west-1"), with, BTreeMap::new()));
         assert_eq!(FIELDS.matches(',').count(), OUTPUTS.len(), "not_null() has one comma itself");
         assert!(hand.commands[0].contains("--region eu-west-1 --db-instance-identifier orders-db"));
-        assert!(hand.commands[1].starts_with("read -r POINT_AT POINT_ARN POINT_ID "));
-        assert!(hand.commands[1].contains("awk -v limit=2026-11-22T00:00:00Z"));
-        assert!(hand.commands[2].contains("--key-id \"$POINT_KMS_KEY\""));
+        assert!(hand.commands[0].contains("read -r POINT_AT POINT_ARN POINT_ID "));
+        assert!(hand.commands[0].contains("awk -v limit=2026-11-22T00:00:00Z"));
+        assert!(hand.commands[0].contains("--key-id \"$POINT_KMS_KEY\""));
     }
 
     #[test]
@@ -159,7 +152,7 @@ mod tests {
         let id = HandInput::variable_mark("config", "resource_id");
         let some = list(json!({ "of": "a", "types": ["manual", "copied"], "resource_id": id }));
         let condition = "[?Status=='available' && (SnapshotType=='manual' || SourceDBSnapshotIdentifier) && \
-                         DbiResourceId=='${CONFIG_RESOURCE_ID}'].[";
+                         DbiResourceId=='${CONFIG_RESOURCE_ID:?}'].[";
         assert!(some.contains(condition), "{some}");
     }
 }

@@ -34,6 +34,7 @@ mod network;
 mod point_in_time_rehearsals;
 mod preflight;
 mod promote_replica;
+mod promote_replica_by_hand;
 mod promoted_replica;
 #[cfg(test)]
 mod rehearsals;

@@ -185,7 +185,7 @@ impl Action for PromoteReplica {
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {
-        by_hand(input)
+        super::promote_replica_by_hand::by_hand(input)
     }
 }
 
@@ -301,51 +301,11 @@ fn told(
     }
 }
 
-fn by_hand(input: &HandInput) -> ByHand {
-    let region = input.region();
-    let instance = input.word("instance").unwrap_or_else(|| "'<replica>'".to_owned());
-    let describe = |query: &str| {
-        format!(
-            "aws rds describe-db-instances --region {region} --db-instance-identifier {instance} \\\n    \
-             --query 'DBInstances[0].{query}' --output text"
-        )
-    };
-    let retention = input.value("backup_retention").and_then(|v| v.as_str()?.parse().ok());
-    let retention = retention.map_or_else(String::new, |kept: HumanDuration| {
-        format!(" \\\n  --backup-retention-period {}", kept.0.as_secs() / DAY)
-    });
-    let (source, endpoint) = (input.sets("replica_of"), input.sets("endpoint"));
-    ByHand {
-        commands: vec![
-            format!("{source}=$({})", describe("ReadReplicaSourceDBInstanceIdentifier")),
-            format!(
-                "aws rds promote-read-replica --region {region} --db-instance-identifier {instance}{retention} \\\n  \
-                 --query DBInstance.DBInstanceStatus --output text"
-            ),
-            format!(
-                "n=0; while [ $n -lt 240 ]; do\n  {source}=$({})\n  [ \"${source}\" = None ] && break\n  sleep 15; n=$((n + 1))\ndone",
-                describe("ReadReplicaSourceDBInstanceIdentifier")
-            ),
-            format!("{endpoint}=$({})", describe("Endpoint.Address")),
-        ],
-        expected: "It is modifying and then rebooting for some minutes; then it names no source any more. The endpoint stays the same."
-            .to_owned(),
-        verify: vec![
-            "Write a row and read it back. Automated backups are on, and a first one is under way.".to_owned(),
-        ],
-        if_it_fails: vec![
-            "InvalidDBInstanceState: the replica is backing up or being changed; wait, and promote it then.".to_owned(),
-            "The source must not come back as a second primary: keep clients away from it.".to_owned(),
-        ],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::journal::Outcome;
     use serde_json::json;
-    use std::collections::BTreeMap;
 
     fn instance(source: Option<&str>, status: &str) -> DbInstance {
         DbInstance::builder()
@@ -382,13 +342,5 @@ mod tests {
         assert!(with(json!({ "instance": "a", "effect": "own" })).is_err());
         assert_eq!(days(Some("7d".parse().unwrap())).unwrap(), Some(7));
         assert!(days(Some("36h".parse().unwrap())).is_err());
-    }
-
-    #[test]
-    fn by_hand_it_is_waited_for_until_it_names_no_source() {
-        let with = json!({ "instance": "orders-replica", "backup_retention": "7d" });
-        let hand = by_hand(&HandInput::new("promote", Some("eu-west-1"), with, BTreeMap::new()));
-        assert!(hand.commands[1].contains("--backup-retention-period 7"));
-        assert!(hand.commands[2].contains("[ \"$PROMOTE_REPLICA_OF\" = None ] && break"));
     }
 }

@@ -1,5 +1,5 @@
 use super::fidelity::{READY, UNDER_WAY};
-use crate::action::{ByHand, HandInput};
+use crate::action::{ByHand, HandInput, HandShell, Wait};
 use crate::time::HumanDuration;
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ pub(super) fn to_a_time(input: &HandInput) -> ByHand {
         match input.value("backup").and_then(Value::as_str) {
             Some(text) if text.starts_with("arn:") => format!("{arn} {word}"),
             Some(text) if text.starts_with("db-") => format!("{id} {word}"),
-            _ => format!("$(case {word} in arn:*) echo {arn};; *) echo {id};; esac) {word}"),
+            _ => format!("$(case {word} in (arn:*) echo {arn};; (*) echo {id};; esac) {word}"),
         }
     }));
     words.push(input.word("to").map_or_else(
@@ -64,23 +64,20 @@ pub(super) fn to_a_time(input: &HandInput) -> ByHand {
 
 fn by_hand(input: &HandInput, call: Vec<String>) -> ByHand {
     let (id, status, endpoint) = (input.sets("id"), input.sets("status"), input.sets("endpoint"));
-    let first = [vpc_command(input), Some(name_command(input))];
-    let then = [restore_command(input, call), wait_command(input)];
-    let last = [monitoring_command(input), Some(read_command(input))];
-    let commands = first.into_iter().flatten().chain(then).chain(last.into_iter().flatten());
+    let region = input.region();
+    let shell = shell(input);
     ByHand {
-        commands: commands.collect(),
+        commands: commands(input, call),
         expected: format!(
-            "The status goes from creating over backing-up to available, and ${endpoint} holds a host name. It is a new \
-             name: clients must be pointed at it."
+            "The status goes from creating over backing-up to available. The last line is READY, with the name of the \
+             instance and its endpoint, which is in ${endpoint}. It is a new name: clients must be pointed at it."
         ),
         verify: vec![
             format!(
-                "aws rds describe-db-instances --region {} --db-instance-identifier \"${id}\" \\\n  --query \
+                "aws rds describe-db-instances --region {region} --db-instance-identifier \"${id}\" \\\n  --query \
                  'DBInstances[0].[DBInstanceClass,MultiAZ,DBSubnetGroup.DBSubnetGroupName,VpcSecurityGroups[].\
                  VpcSecurityGroupId,DBParameterGroups[].[DBParameterGroupName,ParameterApplyStatus],\
-                 PubliclyAccessible,StorageEncrypted]' --output json",
-                input.region()
+                 PubliclyAccessible,StorageEncrypted]' --output json"
             ),
             "Each value is as asked for; the security groups are exactly those, not the default one.".to_owned(),
             "Available does not mean usable: connect and look at the data next. First reads are slow, because blocks are \
@@ -88,36 +85,94 @@ fn by_hand(input: &HandInput, call: Vec<String>) -> ByHand {
                 .to_owned(),
         ],
         if_it_fails: vec![
-            "DBInstanceAlreadyExists: an earlier attempt has made it; do not restore again, go on with waiting.".to_owned(),
+            "NOT READY: UNKNOWN is not failed: the instance may be coming up. Correct what keeps AWS from answering \
+             (credentials, network, throttling) and paste the block again."
+                .to_owned(),
+            format!(
+                "The shell is gone: this step names what it makes {}…; the block lists what an earlier attempt has made, \
+                 and makes nothing beside it until {id} is set.",
+                shell.prefix()
+            ),
             "InsufficientDBInstanceCapacity: take another class or a subnet group with more zones.".to_owned(),
             "KMSKeyNotAccessibleFault: the key is disabled, or your role may not use it (kms:CreateGrant, kms:DescribeKey)."
                 .to_owned(),
             format!(
                 "${status} is incompatible-network, incompatible-parameters, incompatible-restore or failed: it will not get \
-                 better by waiting. Read aws rds describe-events --region {} --source-type db-instance \
-                 --source-identifier \"${id}\" --duration 120, delete the instance, correct the cause and restore again.",
-                input.region()
+                 better by waiting. Read aws rds describe-events --region {region} --source-type db-instance \
+                 --source-identifier \"${id}\" --duration 120, remove the instance (under Afterwards), correct the cause, \
+                 and paste the block again once it is gone."
             ),
         ],
+        remove: vec![remove_command(input)],
+        ..ByHand::default()
     }
 }
 
-fn name_command(input: &HandInput) -> String {
-    let id = input.sets("id");
-    format!(
-        "{id}=restored-{}-$(date -u +%Y%m%d-%H%M)   # the name of the new instance; keep it for a second attempt",
-        input.slug()
-    )
+fn shell(input: &HandInput) -> HandShell<'_> {
+    HandShell { input, what: "instance", verb: "restored", name: "id" }
 }
 
-/// In which VPC the subnet group is, where the step names one.
+/// The CLI's own `wait` gives up after 30 minutes; this one at the limit of the step, and at once when it can only fail.
+fn commands(input: &HandInput, call: Vec<String>) -> Vec<String> {
+    let (shell, region, id) = (shell(input), input.region(), input.sets("id"));
+    let earlier = format!(
+        "aws rds describe-db-instances --region {region} \\\n    \
+         --query \"DBInstances[?starts_with(DBInstanceIdentifier,'{}')].DBInstanceIdentifier\" --output text",
+        shell.prefix()
+    );
+    let describe = |query: &str| {
+        format!(
+            "aws rds describe-db-instances --region {region} --db-instance-identifier \"${id}\" \\\n    \
+             --query 'DBInstances[0].{query}' --output text"
+        )
+    };
+    let decide = shell.by_status("status", &READY, &UNDER_WAY, HandShell::READY);
+    let wait = Wait {
+        look: &describe("DBInstanceStatus"),
+        status: "status",
+        decide: &decide,
+        until: "available",
+        pause: 30,
+        goes_on: false,
+    };
+    let then = monitoring_command(input).unwrap_or_else(|| ":".to_owned());
+    let read = shell.read(HandShell::READY, &describe(&format!("[{FIELDS}]")), &OUTPUTS, &then);
+    let end = format!("${id}, ${}:${}", input.sets("endpoint"), input.sets("port"));
+    let mut commands = vec![shell.name(&earlier, &OUTPUTS)];
+    commands.extend(vpc_command(input));
+    commands.push(shell.ask(
+        HandShell::NAMED,
+        &restore_command(input, call),
+        Some("DBInstanceAlreadyExists"),
+    ));
+    commands.extend([shell.wait(HandShell::ASKED, &wait), read, shell.end(&end)]);
+    commands
+}
+
+fn remove_command(input: &HandInput) -> String {
+    let (region, id) = (input.region(), input.sets("id"));
+    shell(input).only_mine(&format!(
+        "aws rds modify-db-instance --region {region} --db-instance-identifier \"${id}\" --no-deletion-protection \
+         --apply-immediately --query DBInstance.DBInstanceStatus --output text\n\
+         aws rds delete-db-instance --region {region} --db-instance-identifier \"${id}\" --skip-final-snapshot \
+         --delete-automated-backups --query DBInstance.DBInstanceStatus --output text"
+    ))
+}
+
+/// In which VPC the subnet group is, where the step names one. In another one nothing is restored.
 fn vpc_command(input: &HandInput) -> Option<String> {
     let (vpc, group) = (input.word("vpc")?, input.word("subnet_group")?);
-    Some(format!(
-        "[ \"$(aws rds describe-db-subnet-groups --region {} --db-subnet-group-name {group} \\\n  \
-         --query 'DBSubnetGroups[0].VpcId' --output text)\" = {vpc} ] || echo 'the subnet group is in another VPC: stop' >&2",
+    let look = format!(
+        "aws rds describe-db-subnet-groups --region {} --db-subnet-group-name {group} \\\n    \
+         --query 'DBSubnetGroups[0].VpcId' --output text",
         input.region()
-    ))
+    );
+    let (went, found) = (input.sets("went"), input.sets("vpc"));
+    let then = format!(
+        "[ \"${found}\" = {vpc} ] || {went}=\"stopped: the subnet group is in ${found}, and not in the VPC that is meant: \
+         nothing was asked for\""
+    );
+    Some(shell(input).read(HandShell::NAMED, &look, &["vpc"], &then))
 }
 
 /// No restore can ask for monitoring.
@@ -130,7 +185,8 @@ fn monitoring_command(input: &HandInput) -> Option<String> {
     );
     Some(format!(
         "aws rds modify-db-instance --region {} --db-instance-identifier \"${}\" --apply-immediately \\\n  \
-         --monitoring-interval {seconds} --monitoring-role-arn {role} --query DBInstance.DBInstanceStatus --output text",
+         --monitoring-interval {seconds} --monitoring-role-arn {role} --query DBInstance.DBInstanceStatus --output text || \
+         echo 'Enhanced Monitoring could not be turned on' >&2",
         input.region(),
         input.sets("id")
     ))
@@ -193,36 +249,9 @@ fn flag(input: &HandInput, name: &str, option: &str) -> String {
         Some(Value::Bool(true)) => format!("--{option}"),
         Some(_) => {
             let word = input.word(name).unwrap_or_default();
-            format!("$(case {word} in true|True) echo --{option};; *) echo --no-{option};; esac)")
+            format!("$(case {word} in (true|True) echo --{option};; (*) echo --no-{option};; esac)")
         }
     }
-}
-
-/// The CLI's own `wait` gives up after 30 minutes; this one after four hours, and at once when it can only fail.
-fn wait_command(input: &HandInput) -> String {
-    let (id, status, region) = (input.sets("id"), input.sets("status"), input.region());
-    let (ready, under_way) = (READY.join("|"), UNDER_WAY.join("|"));
-    format!(
-        "n=0; {status}=\nwhile [ $n -lt 480 ]; do\n  \
-         {status}=$(aws rds describe-db-instances --region {region} --db-instance-identifier \"${id}\" \\\n    \
-         --query 'DBInstances[0].DBInstanceStatus' --output text)\n  \
-         echo \"$(date -u +%FT%TZ) ${status}\"\n  \
-         case \"${status}\" in\n    \
-         {ready}) break;;\n    \
-         {under_way}|'') sleep 30;;\n    \
-         *) echo \"the restore has ended in ${status}\" >&2; break;;\n  esac\n  n=$((n + 1))\ndone"
-    )
-}
-
-fn read_command(input: &HandInput) -> String {
-    let (id, endpoint, port) = (input.sets("id"), input.sets("endpoint"), input.sets("port"));
-    let variables: Vec<_> = OUTPUTS.iter().map(|output| input.sets(output)).collect();
-    format!(
-        "read -r {} <<EOF\n$(aws rds describe-db-instances --region {} --db-instance-identifier \"${id}\" \\\n  \
-         --query 'DBInstances[0].[{FIELDS}]' --output text)\nEOF\necho \"${endpoint}:${port}\"",
-        variables.join(" "),
-        input.region()
-    )
 }
 
 #[cfg(test)]
@@ -230,6 +259,7 @@ mod tests {
     use super::*;
     use serde_json::json;
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     #[test]
     fn the_command_says_everything_that_the_step_says() {
@@ -242,18 +272,18 @@ mod tests {
         let input = HandInput::new("restore", Some("eu-west-1"), with, BTreeMap::new());
         let of_snapshot = |input: &HandInput| {
             let commands = of_snapshot(input).commands;
-            commands.into_iter().find(|c| c.starts_with("aws rds restore-")).unwrap()
+            commands.into_iter().find(|c| c.contains("aws rds restore-")).unwrap()
         };
         let command = of_snapshot(&input);
         for part in [
             "--db-instance-identifier \"$RESTORE_ID\"",
-            "--db-snapshot-identifier \"${POINT_ARN}\"",
+            "--db-snapshot-identifier \"${POINT_ARN:?}\"",
             "--vpc-security-group-ids sg-1 sg-2",
             "--multi-az",
             "--no-publicly-accessible",
             "--enable-iam-database-authentication",
             "--port 5433",
-            "case \"${CONFIG_DELETION_PROTECTION}\" in",
+            "case \"${CONFIG_DELETION_PROTECTION:?}\" in",
             "--tags 'Key=team,Value=a b'",
         ] {
             assert!(command.contains(part), "{part} is missing in\n{command}");
@@ -263,12 +293,14 @@ mod tests {
         let input_of_a_step = HandInput::new("restore", None, of_a_step, BTreeMap::new());
         let command = of_snapshot(&input_of_a_step);
         assert!(
-            command.contains("--vpc-security-group-ids ${CONFIG_SECURITY_GROUPS} "),
+            command.contains("--vpc-security-group-ids ${CONFIG_SECURITY_GROUPS:?} "),
             "{command}"
         );
         assert_eq!(FIELDS.split(',').count(), OUTPUTS.len());
-        assert!(read_command(&input).contains("read -r RESTORE_ARN RESTORE_ENDPOINT RESTORE_PORT"));
-        assert!(wait_command(&input).contains("-lt 480"));
+        let whole = super::of_snapshot(&input.at_most(Duration::from_secs(3600).into())).commands;
+        let whole = whole.join("\n");
+        assert!(whole.contains("read -r RESTORE_ARN RESTORE_ENDPOINT RESTORE_PORT"), "{whole}");
+        assert!(whole.contains("[ \"$n\" -lt 112 ]"), "3600 s, at 32 s a look: {whole}");
     }
 
     #[test]
@@ -284,8 +316,8 @@ mod tests {
             "monitoring": { "every": "1m", "role": "arn:aws:iam::111111111111:role/m" },
         }));
         for part in [
-            "[ \"$(aws rds describe-db-subnet-groups --region eu-west-1 --db-subnet-group-name drill",
-            "= vpc-drill ]",
+            "aws rds describe-db-subnet-groups --region eu-west-1 --db-subnet-group-name drill",
+            "[ \"$RESTORE_VPC\" = vpc-drill ] || RESTORE_WENT=\"stopped:",
             "--target-db-instance-identifier \"$RESTORE_ID\"",
             "--source-db-instance-automated-backups-arn arn:aws:rds:eu-west-1:111111111111:auto-backup:ab-1",
             "--use-latest-restorable-time",
@@ -301,8 +333,8 @@ mod tests {
         assert!(living.contains("--source-db-instance-identifier orders-db"), "{living}");
         assert!(living.contains("--restore-time 2026-11-20T01:00:00Z"), "{living}");
         let found = command(json!({ "backup": HandInput::variable_mark("backup", "backup") }));
-        let by_shell = "$(case \"${BACKUP_BACKUP}\" in arn:*) echo --source-db-instance-automated-backups-arn;; \
-                        *) echo --source-dbi-resource-id;; esac) \"${BACKUP_BACKUP}\"";
+        let by_shell = "$(case \"${BACKUP_BACKUP:?}\" in (arn:*) echo --source-db-instance-automated-backups-arn;; \
+                        (*) echo --source-dbi-resource-id;; esac) \"${BACKUP_BACKUP:?}\"";
         assert!(found.contains(by_shell), "{found}");
     }
 }

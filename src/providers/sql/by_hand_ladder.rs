@@ -53,23 +53,24 @@ pub(super) fn rungs(input: &HandInput, ask: &str, is_mysql: bool) -> Rungs {
     let file = input.value("reference").and_then(Value::as_str).filter(|text| !text.is_empty());
     let file = file.filter(|text| text.ends_with(".json"));
     if input.value("schema").is_some() {
-        let dump =
-            if is_mysql { "mysqldump --no-data" } else { "pg_dump --schema-only --no-owner" };
+        let dump = dump_of(input, ask, is_mysql, "--no-data");
         match file {
             Some(file) => rungs.command(format!(
                 "jq -r '.schema | to_entries[] | \"\\(.key): \\(.value)\"' {}    # what must be there, an object a line",
                 word(file)
             )),
-            None => rungs.command(format!("{dump} > after.sql    # compare it with that of the source")),
+            None => {
+                rungs.command(format!("{dump} > after.sql    # compare it with that of the source"));
+            }
         }
         rungs.expect("Every object is defined as it was in the source.");
     }
     if input.value("rows").is_some() {
-        let (sql, more) = match is_mysql {
-            true => (COUNT_MYSQL, format!(" | {}", ask.trim_end_matches(" --execute"))),
-            false => (COUNT_POSTGRES, String::new()),
+        let counted = match is_mysql {
+            true => count_in_mysql(ask),
+            false => format!("{ask} {}", word(COUNT_POSTGRES)),
         };
-        rungs.command(format!("{ask} {}{more}    # rows of each table", word(sql)));
+        rungs.command(format!("{counted}    # rows of each table"));
         let tolerance = input.value("rows").and_then(|rows| rows.get("tolerance")?.as_str());
         rungs.expect(format!("Each table has its rows, ± {}.", tolerance.unwrap_or("0%")));
     }
@@ -77,6 +78,23 @@ pub(super) fn rungs(input: &HandInput, ask: &str, is_mysql: bool) -> Rungs {
     point(input, &mut rungs, ask);
     soundness(input, &mut rungs, ask, is_mysql);
     rungs
+}
+
+/// mysql writes the counting statements of all tables, and mysql runs them.
+fn count_in_mysql(ask: &str) -> String {
+    let sql = HandInput::quote(COUNT_MYSQL);
+    format!("{ask} {sql} | {}", ask.trim_end_matches(" --execute"))
+}
+
+/// The program that dumps, with the connection that is asked; `what` is the option of mysqldump.
+pub(super) fn dump_of(input: &HandInput, ask: &str, is_mysql: bool, what: &str) -> String {
+    if !is_mysql {
+        return "pg_dump --schema-only --no-owner".to_owned();
+    }
+    let connect = ask.split(" --database").next().unwrap_or_default();
+    let connect = connect.trim_start_matches("mysql ");
+    let database = input.word("database").unwrap_or_else(|| "mysql".to_owned());
+    format!("mysqldump {connect} {what} {database}")
 }
 
 fn checksums(input: &HandInput, rungs: &mut Rungs, ask: &str, is_mysql: bool) {
@@ -143,24 +161,22 @@ pub(super) fn capture_reference(input: &HandInput) -> ByHand {
     let is_mysql = input.value("engine").and_then(Value::as_str) == Some("mysql");
     let (mut commands, ask) = super::by_hand::asking(input);
     let ask_for = |sql: &str| format!("{ask} {}", HandInput::quote(sql));
-    if is_mysql {
-        let connect = ask.split(" --database").next().unwrap_or_default();
-        let connect = connect.trim_start_matches("mysql ");
-        let database = input.word("database").unwrap_or_default();
-        commands.push(format!("mysqldump {connect} --no-data {database} > before.sql"));
-    } else {
-        commands.push("pg_dump --schema-only --no-owner > before.sql".to_owned());
-    }
+    // A failed dump must not take the place of one that was taken while the source was there.
+    let keep =
+        |command: String, file: &str| format!("{command} > {file}.new\nmv {file}.new {file}");
+    commands.push(keep(dump_of(input, &ask, is_mysql, "--no-data"), "before.sql"));
     if input.value("rows").is_some() {
         let sql = if is_mysql { COUNT_MYSQL } else { COUNT_POSTGRES };
-        commands.push(format!("{} > before.rows", ask_for(sql)));
+        let counted = if is_mysql { count_in_mysql(&ask) } else { ask_for(sql) };
+        commands.push(keep(counted, "before.rows"));
     }
     ByHand {
-        commands,
+        commands: super::by_hand::alone(&commands),
         expected: "Files that say how the database is built and what it holds.".to_owned(),
         verify: vec!["Neither of the files is empty.".to_owned()],
         if_it_fails: vec![
             "The source cannot be reached any more: use what was taken down for the last drill, and say so.".to_owned(),
         ],
-    }
+            ..ByHand::default()
+        }
 }

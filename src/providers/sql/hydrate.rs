@@ -187,19 +187,22 @@ impl Action for Hydrate {
         for table in &named {
             let sql = format!("select count(*) from {table}");
             commands.push(format!(
-                "time {ask} {}    # twice: the second time tells how fast it is once loaded",
+                "date -u +%T; {ask} {}; date -u +%T    # paste the block twice: the second time tells how fast it is once loaded",
                 HandInput::quote(&sql)
             ));
         }
         if named.is_empty() {
-            let dump =
-                if is_mysql { "mysqldump --single-transaction" } else { "pg_dump --data-only" };
+            let dump = if is_mysql {
+                super::by_hand_ladder::dump_of(input, &ask, is_mysql, "--single-transaction")
+            } else {
+                "pg_dump --data-only".to_owned()
+            };
             commands.push(format!(
                 "{dump} > /dev/null    # reads every table, so that its storage loads it"
             ));
         }
         ByHand {
-            commands,
+            commands: super::by_hand::alone(&commands),
             expected: "Reading a second time takes about as long as the first: everything is loaded.".to_owned(),
             verify: Vec::new(),
             if_it_fails: vec![
@@ -207,6 +210,7 @@ impl Action for Hydrate {
                  important users only."
                     .to_owned(),
             ],
+            ..ByHand::default()
         }
     }
 }

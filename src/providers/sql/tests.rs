@@ -444,14 +444,18 @@ fn by_hand_a_responder_gets_the_same_queries() {
     let hand = SqlCheck.by_hand(&input);
     let commands = hand.commands.join("\n");
     insta::assert_snapshot!(commands, @r#"
+    (
+    set -eu
     DB_SECRET="$(aws secretsmanager get-secret-value --region ap-northeast-3 --secret-id orders/ro --query SecretString --output text)"
-    export PGPASSWORD="$(printf '%s' "$DB_SECRET" | jq -r .password)"
-    export PGHOST="${RESTORE_ENDPOINT}" PGPORT=5432 PGDATABASE=orders PGUSER="$(printf '%s' "$DB_SECRET" | jq -r .username)" PGSSLMODE=verify-full PGSSLROOTCERT=system
+    PGPASSWORD="$(printf '%s' "$DB_SECRET" | jq -r .password)"; export PGPASSWORD
+    PGUSER="$(printf '%s' "${DB_SECRET:?}" | jq -r .username)"
+    export PGUSER PGHOST="${RESTORE_ENDPOINT:?}" PGPORT=5432 PGDATABASE=orders PGSSLMODE=verify-full PGSSLROOTCERT=system
     export PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=60000ms -c timezone=UTC'
     psql --no-psqlrc --tuples-only --no-align --command 'select 1'
     psql --no-psqlrc --tuples-only --no-align --command 'select max(committed_at) from heartbeat'    # the newest data: note the time
     psql --no-psqlrc --tuples-only --no-align --command 'select count(*) from ledger'    # must not be 0, or the next query proves nothing
     psql --no-psqlrc --tuples-only --no-align --command 'select sum(debit - credit) from ledger'
+    ); echo "exit status $?"
     "#);
     assert!(hand.expected.contains("ledger balances: = 0."));
 }

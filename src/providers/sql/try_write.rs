@@ -142,14 +142,16 @@ impl Action for TryWrite {
             commands.push(write_by_hand(&ask, word));
         }
         ByHand {
-            commands,
+            commands: super::by_hand::alone(&commands),
             expected: "The row is read back, and what was made is gone again.".to_owned(),
             verify: Vec::new(),
             if_it_fails: vec![
+                format!("The {word} redrill_by_hand exists: an earlier attempt was cut off; drop it, and paste the block again."),
                 "Read-only transaction: it is a replica, or its storage is full; look at its state and its free storage."
                     .to_owned(),
                 format!("Permission denied: the user must be allowed to create a {word}; use another one."),
             ],
+            ..ByHand::default()
         }
     }
 }

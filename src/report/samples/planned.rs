@@ -178,6 +178,7 @@ impl Action for Stub {
                 if_it_fails: vec![
                     "No snapshot is listed: ask the backup team for the vault.".into(),
                 ],
+                ..ByHand::default()
             },
             "rds.restore_snapshot" => ByHand {
                 commands: vec![
@@ -196,6 +197,7 @@ impl Action for Stub {
                 if_it_fails: vec![
                     "InsufficientDBInstanceCapacity: take the next larger class.".into(),
                 ],
+                ..ByHand::default()
             },
             "sql.check" => ByHand {
                 commands: vec![format!(
