@@ -7,6 +7,7 @@
 
 mod crc32c;
 pub mod etcd_snapshot;
+mod protobuf;
 mod read_at;
 
 pub use read_at::ReadAt;
