@@ -23,6 +23,8 @@ mod fault;
 mod hash_kv;
 mod inspection;
 mod keys;
+#[cfg(test)]
+mod museum;
 mod mvcc;
 mod note;
 mod records;
