@@ -1,8 +1,9 @@
 use super::bbolt::{MetaFault, PageFault};
-use super::fault::{BucketFault, OwnBucket, Packing, RecordFault, RevisionFault};
+use super::fault::{BucketFault, OwnBucket, RecordFault, RevisionFault};
 use super::mvcc::{KeyName, Revision, RevisionNumber};
 use super::records::HexId;
 use super::trailer::Sha256Digest;
+use crate::formats::packed::Packing;
 use serde::Serialize;
 use std::fmt;
 

@@ -2,18 +2,6 @@ use super::mvcc::RevisionNumber;
 use serde::Serialize;
 use std::fmt;
 
-/// How a file is packed, by its first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Packing {
-    /// RFC 1952: `1F 8B`. kOps' etcd-manager and gardener write these.
-    Gzip,
-    /// `PK 03 04`. k3s and RKE2 write these when told to compress.
-    Zip,
-    /// RFC 8878: `28 B5 2F FD`.
-    Zstandard,
-}
-
 /// What can be wrong with a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -146,28 +134,6 @@ impl fmt::Display for RecordFault {
         f.write_str(match self {
             Self::Format => "it is not written as etcd writes it; etcd may not start from it",
             Self::Disagrees => "its name and its content belong to two different things",
-        })
-    }
-}
-
-impl Packing {
-    /// What a file that begins like this is packed with.
-    pub fn of(first: &[u8]) -> Option<Self> {
-        match first {
-            [0x1F, 0x8B, ..] => Some(Self::Gzip),
-            [b'P', b'K', 3, 4, ..] => Some(Self::Zip),
-            [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(Self::Zstandard),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Packing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gzip => "gzip",
-            Self::Zip => "zip",
-            Self::Zstandard => "zstd",
         })
     }
 }

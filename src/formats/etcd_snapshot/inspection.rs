@@ -1,12 +1,12 @@
 use super::bbolt::{Layout, MetaFault, MetaState, Metas, Walk};
 use super::damage::{Damage, DamageLog, LostRevisions};
-use super::fault::Packing;
 use super::mvcc::read_compaction;
 use super::note::Note;
 use super::records::ClusterFacts;
 use super::tally::Tally;
 use super::trailer::{Trailer, body_bytes};
 use crate::formats::ReadAt;
+use crate::formats::packed::Packing;
 use serde::Serialize;
 use std::io;
 use std::thread;

@@ -35,9 +35,10 @@ mod tests;
 mod tiny_writer;
 mod trailer;
 
+pub use super::packed::Packing;
 pub use bbolt::{MetaFault, MetaState, PageFault};
 pub use damage::{Damage, LostRevisions};
-pub use fault::{BucketFault, OwnBucket, Packing, RecordFault, RevisionFault};
+pub use fault::{BucketFault, OwnBucket, RecordFault, RevisionFault};
 pub use hash_kv::{HashKv, NoHashKv, hash_kv};
 pub use inspection::{Completeness, Inspection, Soundness, Truncated, inspect};
 pub use mvcc::{Compaction, KeyName, RevisionNumber};
