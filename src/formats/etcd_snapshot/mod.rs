@@ -23,6 +23,7 @@ mod fault;
 mod hash_kv;
 mod inspection;
 mod keys;
+pub mod kubernetes;
 #[cfg(test)]
 mod museum;
 mod mvcc;

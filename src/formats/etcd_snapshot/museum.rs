@@ -4,6 +4,7 @@
 //! Each exhibit is a small snapshot with one damage. "Sealed again" means that its SHA-256 was made to belong to it
 //! afterwards, so that the trailer does not help: such are snapshots of a database that was damaged before it was saved.
 
+use super::kubernetes::take_inventory;
 use super::tiny_writer::{self as tiny, Element, FIRST_LEAF, PAGE, Snapshot};
 use super::*;
 
@@ -374,7 +375,9 @@ fn every_kind_of_damage_is_named_for_what_it_is() {
         assert_eq!(found.soundness(), Soundness::Damaged, "{name}");
         assert!(serde_json::to_string(&found).is_ok(), "{name}");
         // Whatever it answers, it answers.
-        let _answer = hash_kv(&bytes[..], bytes.len() as u64, None, Some(2)).unwrap();
+        let length = bytes.len() as u64;
+        let _answer = hash_kv(&bytes[..], length, None, Some(2)).unwrap();
+        let _answer = take_inventory(&bytes[..], length, &[]).unwrap();
     }
 }
 

@@ -1,4 +1,5 @@
 use super::bbolt::{MetaFault, MetaState, PageFault};
+use super::kubernetes::take_inventory;
 use super::tiny_writer::{self as tiny, FIRST_LEAF, PAGE, Snapshot};
 use super::*;
 use crate::formats::ReadAt;
@@ -368,6 +369,15 @@ fn survives(bytes: &[u8]) -> Inspection {
     }
     for damage in &found.damage {
         assert!(!damage.to_string().contains("registry"), "{damage}");
+    }
+    let length = bytes.len() as u64;
+    let inventory = take_inventory(bytes, length, &[]).unwrap();
+    if let (Ok(inventory), Some(live_keys)) = (&inventory, found.live_keys) {
+        assert_eq!((inventory.keys, Some(inventory.revision)), (live_keys, found.revision));
+    }
+    let hash_kv = hash_kv(bytes, length, None, None).unwrap();
+    if found.damage.is_empty() && found.complete == Completeness::Complete {
+        assert!(inventory.is_ok() && hash_kv.is_ok(), "{inventory:?} {hash_kv:?}");
     }
     found
 }

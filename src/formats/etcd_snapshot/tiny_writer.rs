@@ -137,7 +137,18 @@ pub(super) fn change(letter: u8, main: u8, created: u8, version: u8) -> Element 
     entry(&revision(main.into(), false), &value)
 }
 
-/// The same with a lease.
+/// A first change of a key at revision `main`, or without a value its deletion.
+pub(super) fn change_of(key: &[u8], main: u8, value: Option<&[u8]>) -> Element {
+    let length = |bytes: &[u8]| u8::try_from(bytes.len()).unwrap();
+    let mut stored = [&[0x0A, length(key)], key].concat();
+    if let Some(value) = value {
+        stored.extend([0x10, main, 0x18, main, 0x20, 1, 0x2A, length(value)]);
+        stored.extend(value);
+    }
+    entry(&revision(main.into(), value.is_none()), &stored)
+}
+
+/// A change of a key of one letter that hangs on a lease.
 pub(super) fn leased(letter: u8, main: u8, lease: u8) -> Element {
     let mut element = change(letter, main, main, 1);
     element.value.extend([0x30, lease]);
