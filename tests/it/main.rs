@@ -12,6 +12,10 @@ mod bad_input;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod etcd_hash_kv;
+#[cfg(test)]
+mod etcd_server;
+#[cfg(test)]
 mod etcd_snapshots;
 #[cfg(test)]
 mod faults;

@@ -1,11 +1,12 @@
 use super::bbolt::{MetaFault, MetaState, PageFault};
+use super::kubernetes::take_inventory;
 use super::tiny_writer::{self as tiny, FIRST_LEAF, PAGE, Snapshot};
 use super::*;
 use crate::formats::ReadAt;
 use crate::limits;
 use proptest::prelude::*;
-use std::cell::Cell;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const REAL: &[u8] = include_bytes!("../../../scenarios/estates/files/cluster-state.snapshot.db");
 
@@ -73,9 +74,11 @@ fn a_snapshot_without_keys_proves_nothing() {
 #[test]
 fn a_mark_left_by_bump_revision_counts_as_revision_but_not_as_key() {
     let mark = tiny::entry(&tiny::revision(1_000_061, false), b"");
-    let found = look(&Snapshot::with_entries(&[tiny::put(5), mark]).sealed());
+    let found = look(&Snapshot::with_entries(&[tiny::put(2), mark]).sealed());
     assert_eq!(found.soundness(), Soundness::Sound);
     assert_eq!((found.revision, found.live_keys), (Some(1_000_061), Some(1)));
+    assert_eq!(found.total_key_from_3_6(), Some(2), "etcdutl counts it");
+    assert_eq!(found.notes, [Note::RevisionBumped]);
 }
 
 #[test]
@@ -86,6 +89,7 @@ fn files_that_are_no_snapshots_are_called_what_they_are() {
         (&b""[..], Damage::Empty),
         (&text, Damage::NoUsableMeta),
         (&gzip, Damage::Packed(Packing::Gzip)),
+        (b"[{\"etcdEvent\":{},\"time\":\"x\"}]", Damage::Incremental),
         (b"PK\x03\x04", Damage::Packed(Packing::Zip)),
         (b"\x28\xB5\x2F\xFD", Damage::Packed(Packing::Zstandard)),
         (b"x", Damage::NoUsableMeta),
@@ -199,6 +203,8 @@ fn a_changed_key_is_out_of_order_and_its_value_belongs_elsewhere() {
         Damage::Revision {
             page: FIRST_LEAF as u64,
             index: 3,
+            revision: Some(RevisionNumber { main: 2, sub: 0 }),
+            key: Some(KeyName::new(b"/registry/pods/ns/pod-04")),
             fault: RevisionFault::Modified { stored: 2, named: 4 },
         },
         page(FIRST_LEAF, PageFault::Order { index: 3 }),
@@ -281,7 +287,12 @@ fn revisions_that_etcd_cannot_load_are_named_and_not_counted() {
         (tiny::revision(3, true), b"", RevisionFault::NoKey),
     ] {
         let found = look(&Snapshot::with_entries(&[tiny::entry(&key, value)]).sealed());
-        assert_eq!(found.damage, [Damage::Revision { page: 2, index: 0, fault }]);
+        let (revision, key) = match fault {
+            RevisionFault::Format => (None, Some(KeyName::new(b"k"))),
+            _ => (Some(RevisionNumber { main: 3, sub: 0 }), None),
+        };
+        let expected = Damage::Revision { page: 2, index: 0, revision, key, fault };
+        assert_eq!(found.damage, [expected]);
         assert_eq!((found.revision, found.live_keys), (None, None));
         assert_eq!(found.entries, Some(1));
     }
@@ -297,7 +308,13 @@ fn every_damage_says_where_it_is_and_what_it_means() {
         page(7, PageFault::Number { found: 0 }),
         page(7, PageFault::Order { index: 3 }),
         Damage::Bucket { page: 7, index: 3, fault: BucketFault::NotABucket },
-        Damage::Revision { page: 7, index: 3, fault: RevisionFault::Value },
+        Damage::Revision {
+            page: 7,
+            index: 3,
+            revision: Some(RevisionNumber { main: 90, sub: 0 }),
+            key: Some(KeyName::new(b"/registry/secrets/ns/name")),
+            fault: RevisionFault::Value,
+        },
     ]
     .iter()
     .map(ToString::to_string)
@@ -309,7 +326,7 @@ fn every_damage_says_where_it_is_and_what_it_means() {
     page 7: its header says that it is page 0: it was overwritten, zeroed or misplaced; what it held is lost
     page 7: the key of element 3 is out of order; lookups miss data
     bucket in page 7, element 3: a plain entry stands where only buckets belong; a bucket is lost
-    revision in page 7, element 3: its value is unreadable; etcd would stop while starting
+    revision 90 in page 7, element 3: its value is unreadable; etcd would stop while starting
     ");
 }
 
@@ -325,23 +342,25 @@ fn a_file_shorter_than_announced_is_an_error_not_a_finding() {
 /// Counts the bytes that the reader asks for.
 struct Counting<'bytes> {
     bytes: &'bytes [u8],
-    read: Cell<u64>,
+    read: AtomicU64,
 }
 
 impl ReadAt for Counting<'_> {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.read.set(self.read.get() + buffer.len() as u64);
+        self.read.fetch_add(buffer.len() as u64, Ordering::Relaxed);
         self.bytes.read_exact_at(buffer, offset)
     }
 }
 
 /// Inspects, and checks what must hold for all inputs.
 fn survives(bytes: &[u8]) -> Inspection {
-    let counting = Counting { bytes, read: Cell::new(0) };
+    let counting = Counting { bytes, read: AtomicU64::new(0) };
     let found = inspect(&counting, bytes.len() as u64).unwrap();
-    // Once for the trailer, once for the tree, and up to 17 looks at where a meta page might be.
-    let most = 2 * bytes.len() as u64 + 17 * 80 + 4 + 32 + 1;
-    assert!(counting.read.get() <= most, "read {} of {}", counting.read.get(), bytes.len());
+    // Once for the trailer, once for the tree, once for the bucket `meta` ahead of it, and up to 17 looks at where a meta page
+    // might be.
+    let most = 3 * bytes.len() as u64 + 17 * 80 + 16 + 32 + 1;
+    let read = counting.read.load(Ordering::Relaxed);
+    assert!(read <= most, "read {read} of {}", bytes.len());
     assert!(found.damage.len() <= 100);
     assert!(found.damage_not_listed == 0 || found.damage.len() == 100);
     if found.complete != Completeness::Complete {
@@ -350,6 +369,15 @@ fn survives(bytes: &[u8]) -> Inspection {
     }
     for damage in &found.damage {
         assert!(!damage.to_string().contains("registry"), "{damage}");
+    }
+    let length = bytes.len() as u64;
+    let inventory = take_inventory(bytes, length, &[]).unwrap();
+    if let (Ok(inventory), Some(live_keys)) = (&inventory, found.live_keys) {
+        assert_eq!((inventory.keys, Some(inventory.revision)), (live_keys, found.revision));
+    }
+    let hash_kv = hash_kv(bytes, length, None, None).unwrap();
+    if found.damage.is_empty() && found.complete == Completeness::Complete {
+        assert!(inventory.is_ok() && hash_kv.is_ok(), "{inventory:?} {hash_kv:?}");
     }
     found
 }

@@ -96,6 +96,9 @@ fn is_structural(damage: &Damage) -> bool {
             | Damage::Bucket { .. }
             | Damage::NoKeyBucket
             | Damage::Revision { .. }
+            | Damage::Record { .. }
+            | Damage::LeaseMissing { .. }
+            | Damage::CorruptAlarm { .. }
     )
 }
 
