@@ -12,6 +12,7 @@ mod bad_input;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod etcd_command;
 mod etcd_hash_kv;
 #[cfg(test)]
 mod etcd_server;
