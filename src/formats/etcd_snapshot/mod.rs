@@ -30,6 +30,8 @@ mod bbolt;
 mod damage;
 mod fault;
 mod hash_kv;
+#[cfg(test)]
+mod hostile_tests;
 mod inspection;
 mod keys;
 pub mod kubernetes;
