@@ -124,6 +124,12 @@ fn server_members_alarms_leases_and_versions_are_those_of_the_server() {
         let mut leased = put(1, "leased");
         leased["lease"] = lease["ID"].clone();
         etcd.put(&[leased]);
+        // The keys of a lease go together, in one revision.
+        let revoked = etcd.call("/v3/lease/grant", &json!({ "TTL": 3600 }));
+        let mut together = [put(200, "x"), put(201, "x"), put(202, "x")];
+        together.iter_mut().for_each(|put| put["lease"] = revoked["ID"].clone());
+        etcd.put(&together);
+        etcd.call("/v3/lease/revoke", &json!({ "ID": revoked["ID"] }));
         compact(&etcd, 50);
         let snapshot = etcd.snapshot(&programs);
         let found = look(&snapshot);

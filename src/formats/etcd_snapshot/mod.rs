@@ -1,6 +1,8 @@
 //! What an etcd snapshot file holds, and whether it can be trusted, without starting an etcd.
 //!
-//! Main entry: [`inspect`]; its result: [`Inspection`], summed up by [`Inspection::soundness`].
+//! Main entries: [`inspect`], whose result is an [`Inspection`], summed up by [`Inspection::soundness`]; [`hash_kv`], the number
+//! on which the members of a cluster agree; [`kubernetes::take_inventory`] and [`kubernetes::compare`]. Each reads the file by
+//! itself. A packed backup goes through [`super::packed::unpack`] first.
 //!
 //! A snapshot, as `etcdctl snapshot save` writes it, is a bbolt database followed by the 32 bytes of its SHA-256.
 //! `snapshot status` never reads that trailer and bbolt has no checksums on its pages, so that a flipped byte in a
@@ -13,6 +15,13 @@
 //! module, and no key in a message: they may be secrets. Keys by which damage can be found are [`KeyName`]s, beside the
 //! message; whoever shows them decides that.
 //!
+//! Which damage is named how is shown by the exhibits in `museum.rs`. Not to be told from health by anything in the file: a
+//! value that was changed before the snapshot was saved, a good snapshot of another time or cluster, and the loss of the only
+//! change that a compaction had left of a key. Against these help [`hash_kv`] of the members and [`kubernetes::compare`].
+//!
+//! Revisions are judged by what etcd 3.4 to 3.6 writes. In a cluster that was migrated from etcd 2 and never compacted since,
+//! revisions are not counted one by one: it would be called damaged.
+//!
 //! The work is linear in the size of the file, whatever its bytes say: no page is read twice, the pieces inside a
 //! page may not overlap, depth is capped. Memory: one page with its overflow pages, the keys of the branch pages on
 //! the way down, one bit per page, and some 60 bytes per live key.
@@ -21,6 +30,8 @@ mod bbolt;
 mod damage;
 mod fault;
 mod hash_kv;
+#[cfg(test)]
+mod hostile_tests;
 mod inspection;
 mod keys;
 pub mod kubernetes;

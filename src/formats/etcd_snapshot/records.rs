@@ -151,9 +151,18 @@ impl Records {
             OwnBucket::Cluster => self.cluster(key, value),
             OwnBucket::Members => self.member(key, value),
             OwnBucket::Auth => self.auth(key, value),
-            OwnBucket::MembersRemoved => Ok(self.facts.members_removed += 1),
-            OwnBucket::AuthUsers => Ok(self.facts.auth.users += 1),
-            OwnBucket::AuthRoles => Ok(self.facts.auth.roles += 1),
+            OwnBucket::MembersRemoved => {
+                self.facts.members_removed += 1;
+                Ok(())
+            }
+            OwnBucket::AuthUsers => {
+                self.facts.auth.users += 1;
+                Ok(())
+            }
+            OwnBucket::AuthRoles => {
+                self.facts.auth.roles += 1;
+                Ok(())
+            }
         }
     }
 
@@ -162,12 +171,8 @@ impl Records {
             b"consistent_index" => self.facts.consistent_index = Some(number(value)?),
             b"term" => self.facts.term = Some(number(value)?),
             b"storageVersion" => self.facts.storage_version = Some(text(value)?),
-            b"scheduledCompactRev" | b"finishedCompactRev" => {
-                if !self.facts.compaction.note(key, value) {
-                    return Err(RecordFault::Format);
-                }
-            }
-            // `confState` and what later versions add.
+            // `confState` and what later versions add is nothing to it.
+            _ if !self.facts.compaction.note(key, value) => return Err(RecordFault::Format),
             _ => {}
         }
         Ok(())
