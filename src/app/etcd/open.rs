@@ -1,7 +1,6 @@
 use super::unreadable;
 use crate::error::{Error, Result};
-use crate::formats::ReadAt;
-use crate::formats::packed::{Packing, Unpacked, unpack};
+use crate::formats::packed::{Unpacked, packing_of, unpack_into_file};
 use crate::limits;
 use crate::time::ByteSize;
 use std::fs::File;
@@ -27,8 +26,7 @@ impl Opened {
     }
 }
 
-/// Opens a snapshot, `-` for standard input. What is packed is unpacked into a file without a name, in the folder for temporary
-/// files: nobody else can open it, and it is gone with this process.
+/// Opens a snapshot, `-` for standard input. What is packed is unpacked into a file that nobody else can open.
 ///
 /// # Errors
 /// When it cannot be read, or is larger than any snapshot.
@@ -52,12 +50,7 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
         let text = format!("{} has {size}; more than {most} is no snapshot", path.display());
         return Err(Error::bad_input(text));
     }
-    let mut first = [0; 4];
-    let packed = length >= 4 && {
-        file.read_exact_at(&mut first, 0).map_err(|e| unreadable(path, &e))?;
-        Packing::of(&first).is_some()
-    };
-    if packed {
+    if packing_of(&file, length).map_err(|e| unreadable(path, &e))?.is_some() {
         file.seek(SeekFrom::Start(0)).map_err(|e| unreadable(path, &e))?;
         return unpacked(file, path);
     }
@@ -69,7 +62,6 @@ fn unpacked(from: impl Read, path: &Path) -> Result<Opened> {
         Error::broken(format!("{} cannot be unpacked: {e}", path.display()))
             .help("set TMPDIR to a private folder with room for the snapshot")
     };
-    let mut file = tempfile::tempfile().map_err(no_room)?;
-    let unpacked = unpack(from, &mut file, limits::ETCD_BYTES).map_err(no_room)?;
+    let (file, unpacked) = unpack_into_file(from, limits::ETCD_BYTES).map_err(no_room)?;
     Ok(Opened { file, length: unpacked.bytes, unpacked: Some(unpacked) })
 }

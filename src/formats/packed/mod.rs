@@ -21,10 +21,12 @@ mod tests;
 mod zip;
 mod zstandard;
 
+use super::ReadAt;
 use serde::Serialize;
 use sink::Sink;
 use source::Source;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Write};
 
 /// How a file is packed, by its first bytes.
@@ -178,6 +180,30 @@ pub fn unpack<R: Read, W: Write>(packed: R, into: W, most: u64) -> io::Result<Un
     };
     sink.flush()?;
     Ok(Unpacked { packing, packed_bytes: source.read_bytes(), bytes: sink.bytes(), fault })
+}
+
+/// As [`unpack`], into a file without a name, in the folder for temporary files: nobody else can open it, and the system removes
+/// it with the process, however that ends.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn unpack_into_file<R: Read>(packed: R, most: u64) -> io::Result<(File, Unpacked)> {
+    let mut file = tempfile::tempfile()?;
+    let unpacked = unpack(packed, &mut file, most)?;
+    Ok((file, unpacked))
+}
+
+/// How a file of `length` bytes is packed.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn packing_of<F: ReadAt + ?Sized>(file: &F, length: u64) -> io::Result<Option<Packing>> {
+    let mut first = [0; 4];
+    if length < first.len() as u64 {
+        return Ok(None);
+    }
+    file.read_exact_at(&mut first, 0)?;
+    Ok(Packing::of(&first))
 }
 
 fn copy<R: Read, W: Write>(source: &mut Source<R>, sink: &mut Sink<W>) -> Result<(), Stop> {
