@@ -8,6 +8,7 @@ mod answer;
 mod check;
 mod credentials;
 mod estate;
+mod etcd;
 mod history;
 mod iam;
 mod interrupt;
@@ -77,6 +78,7 @@ fn carry_out(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Reject(args) => answer::answer(&args, false, &store, &output),
         Command::Actions(args) => actions::actions(&args, &output),
         Command::Schema(_) => check::schema(&output),
+        Command::Etcd(command) => etcd::etcd(command, &output),
         Command::Sql(command) => sql::sql(command, &output),
         Command::Sandbox(command) => sandbox::sandbox(command, &output),
         Command::Completions(args) => actions::completions(&args, &output),

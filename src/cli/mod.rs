@@ -4,7 +4,8 @@ mod args;
 
 pub use args::{
     AbortArgs, ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs,
-    FingerprintArgs, Format, IamArgs, IamDocument, OperationsArgs, PlanArgs, PreflightArgs,
-    ReapArgs, ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand,
-    ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs, SqlCommand, SteerArgs, TargetArgs, TrustKind,
+    EtcdCommand, EtcdDiffArgs, EtcdInventoryArgs, EtcdVerifyArgs, FingerprintArgs, Format, IamArgs,
+    IamDocument, OperationsArgs, PlanArgs, PreflightArgs, ReapArgs, ReportArgs, ReportFormat,
+    ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand, ScenarioArgs, SchemaArgs,
+    ServeArgs, ShowArgs, SqlCommand, SteerArgs, TargetArgs, TrustKind,
 };

@@ -1,7 +1,7 @@
 /// CRC-32C (Castagnoli), fed in pieces.
 ///
-/// The polynomial is that of RFC 3720 (iSCSI), bits reflected: the one that Go calls `crc32.Castagnoli`. Eight bytes
-/// are taken at a time with eight tables.
+/// The polynomial is that of RFC 3720 (iSCSI), bits reflected: the one that Go calls `crc32.Castagnoli`. Sixteen
+/// bytes are taken at a time with sixteen tables.
 #[derive(Clone, Debug)]
 pub(super) struct Crc32c {
     inverted: u32,
@@ -9,10 +9,12 @@ pub(super) struct Crc32c {
 
 const REFLECTED_POLYNOMIAL: u32 = 0x82F6_3B78;
 
-static TABLES: [[u32; 256]; 8] = tables();
+const TABLES_AT_ONCE: usize = 16;
 
-const fn tables() -> [[u32; 256]; 8] {
-    let mut tables = [[0_u32; 256]; 8];
+static TABLES: [[u32; 256]; TABLES_AT_ONCE] = tables();
+
+const fn tables() -> [[u32; 256]; TABLES_AT_ONCE] {
+    let mut tables = [[0_u32; 256]; TABLES_AT_ONCE];
     let mut byte = 0;
     while byte < 256 {
         let mut remainder = byte as u32;
@@ -29,7 +31,7 @@ const fn tables() -> [[u32; 256]; 8] {
         byte += 1;
     }
     let mut distance = 1;
-    while distance < 8 {
+    while distance < TABLES_AT_ONCE {
         let mut byte = 0;
         while byte < 256 {
             let before = tables[distance - 1][byte];
@@ -47,9 +49,9 @@ impl Crc32c {
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        let (blocks, rest) = bytes.as_chunks::<8>();
+        let (blocks, rest) = bytes.as_chunks::<TABLES_AT_ONCE>();
         for block in blocks {
-            let mixed = u64::from_le_bytes(*block) ^ u64::from(self.inverted);
+            let mixed = u128::from_le_bytes(*block) ^ u128::from(self.inverted);
             self.inverted = mixed
                 .to_le_bytes()
                 .iter()

@@ -1,5 +1,6 @@
 //! The snapshot reader against snapshots of real etcds, with `etcdctl snapshot status` as an independent opinion.
 
+use crate::etcd_server::{Etcd, Programs, VERSIONS};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use redrill::formats::etcd_snapshot::{
@@ -8,12 +9,8 @@ use redrill::formats::etcd_snapshot::{
 };
 use serde_json::{Value, json};
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
 use tempfile::TempDir;
 
 const PAGE: usize = 4096;
@@ -21,129 +18,6 @@ const PODS: usize = 3000;
 const DELETED: usize = 100;
 /// Stands in every pod, so that a byte of a value can be found.
 const IMAGE: &[u8] = b"image: registry.example/app";
-
-/// The versions of etcd under test, each with the variable that names the folder of its programs.
-const VERSIONS: [&str; 2] = ["REDRILL_TEST_ETCD_BIN_34", "REDRILL_TEST_ETCD_BIN_35"];
-
-/// The programs of one version of etcd.
-struct Programs(PathBuf);
-
-impl Programs {
-    #[expect(clippy::disallowed_methods, reason = "tests/run says here where it put etcd")]
-    fn named_by(variable: &str) -> Self {
-        let folder = std::env::var(variable).unwrap_or_else(|_| {
-            panic!("{variable} must name the folder that holds etcd and etcdctl: see tests/run")
-        });
-        Self(PathBuf::from(folder))
-    }
-
-    fn etcdctl(&self, arguments: &[&str]) -> Output {
-        let program = self.0.join("etcdctl");
-        let mut command = Command::new(&program);
-        command.env("ETCDCTL_API", "3").args(arguments);
-        command.output().unwrap_or_else(|error| panic!("{}: {error}", program.display()))
-    }
-}
-
-/// A running etcd of one member with an empty folder of its own. Killed when dropped.
-struct Etcd {
-    process: Child,
-    client: SocketAddr,
-    folder: TempDir,
-}
-
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-impl Etcd {
-    fn start(programs: &Programs) -> Self {
-        // Another process may take a free port before etcd does.
-        for _ in 0..5 {
-            let folder = TempDir::new().unwrap();
-            let (client, peer) = free_ports();
-            let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
-            let process = Command::new(programs.0.join("etcd"))
-                .args(["--name", "n1", "--initial-cluster", &format!("n1={peer_url}")])
-                .args(["--listen-client-urls", &client_url, "--advertise-client-urls", &client_url])
-                .args(["--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url])
-                .arg("--data-dir")
-                .arg(folder.path().join("data"))
-                .stdout(Stdio::null())
-                .stderr(File::create(folder.path().join("log")).unwrap())
-                .spawn()
-                .unwrap();
-            let mut etcd = Self { process, client, folder };
-            if etcd.becomes_ready() {
-                return etcd;
-            }
-        }
-        panic!("etcd did not start, five times");
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "waits for a real process")]
-    fn becomes_ready(&mut self) -> bool {
-        for _ in 0..300 {
-            if self.process.try_wait().unwrap().is_some() {
-                return false;
-            }
-            let health = self.request("GET", "/health", "").unwrap_or_default();
-            if health.contains(r#""health":"true""#) {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        false
-    }
-
-    fn request(&self, method: &str, path: &str, body: &str) -> io::Result<String> {
-        let mut stream = TcpStream::connect(self.client)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\nHost: etcd\r\nContent-Length: {length}\r\n\r\n{body}"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        if !answer.lines().next().is_some_and(|status| status.contains(" 200 ")) {
-            return Err(io::Error::other(format!("{method} {path}: {answer}")));
-        }
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-        Ok(body.unwrap_or_default())
-    }
-
-    /// A call to the JSON gateway.
-    fn call(&self, path: &str, body: &Value) -> Value {
-        let answer = self.request("POST", path, &body.to_string()).unwrap();
-        serde_json::from_str(&answer).unwrap()
-    }
-
-    fn put(&self, entries: &[Value]) {
-        for some in entries.chunks(100) {
-            let puts: Vec<Value> = some.iter().map(|put| json!({ "request_put": put })).collect();
-            self.call("/v3/kv/txn", &json!({ "success": puts }));
-        }
-    }
-
-    /// How many keys there are, and the revision, as the server says.
-    fn count(&self) -> (u64, i64) {
-        let everything = json!({ "key": BASE64.encode(b"\0"), "range_end": BASE64.encode(b"\0"),
-                                 "count_only": true });
-        let answer = self.call("/v3/kv/range", &everything);
-        let number = |value: &Value| value.as_str().unwrap().parse::<i64>().unwrap();
-        (number(&answer["count"]).unsigned_abs(), number(&answer["header"]["revision"]))
-    }
-}
-
-fn free_ports() -> (SocketAddr, SocketAddr) {
-    let [one, other] =
-        [0, 0].map(|any_port| TcpListener::bind((Ipv4Addr::LOCALHOST, any_port)).unwrap());
-    (one.local_addr().unwrap(), other.local_addr().unwrap())
-}
 
 fn pod(number: usize, generation: usize) -> Value {
     let key = pod_key(number);
@@ -200,21 +74,10 @@ impl Saved {
         let mut etcd = Etcd::start(&programs);
         live_through(&etcd);
         let (live_keys, revision) = etcd.count();
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("snapshot.db");
-        let endpoint = etcd.client.to_string();
-        let saved = programs.etcdctl(&[
-            "--endpoints",
-            &endpoint,
-            "snapshot",
-            "save",
-            path.to_str().unwrap(),
-        ]);
-        assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
+        let bytes = etcd.snapshot(&programs);
         etcd.process.kill().unwrap();
         etcd.process.wait().unwrap();
         let raw = fs::read(etcd.folder.path().join("data/member/snap/db")).unwrap();
-        let bytes = fs::read(path).unwrap();
         Self { programs, bytes, live_keys, revision, raw }
     }
 

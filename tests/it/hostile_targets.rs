@@ -5,6 +5,7 @@
 use redrill::action::Registry;
 use redrill::expectation::{Expectation, ValueKind};
 use redrill::formats::etcd_snapshot;
+use redrill::formats::packed::unpack;
 use redrill::ids::{Digest, StepId};
 use redrill::journal::{Journal, Record, RunState, Sink, read_bytes};
 use redrill::outside::{Secret, Secrets};
@@ -127,8 +128,20 @@ pub(crate) fn snapshot(bytes: &[u8]) {
     for length in [bytes.len() as u64, bytes.len() as u64 + 4096] {
         if let Ok(inspection) = etcd_snapshot::inspect(bytes, length) {
             let _judged = (inspection.soundness(), inspection.database_bytes());
+            let json = serde_json::to_vec(&inspection).unwrap_or_default();
+            assert!(!json.is_empty(), "an inspection that cannot be written");
+        }
+        for (at, compacted) in [(None, None), (Some(7), Some(3))] {
+            let _hash = etcd_snapshot::hash_kv(bytes, length, at, compacted);
+        }
+        if let Ok(Ok(found)) = etcd_snapshot::kubernetes::take_inventory(bytes, length, &[]) {
+            let same = etcd_snapshot::kubernetes::compare(&found, &found, &Default::default());
+            assert!(same.changes.is_empty(), "an inventory that differs from itself");
         }
     }
+    let mut unpacked = Vec::new();
+    let done = unpack(bytes, &mut unpacked, 1 << 20);
+    assert_eq!(done.map(|done| done.bytes).ok(), Some(unpacked.len() as u64));
 }
 
 /// An estate: read, opened, listed.

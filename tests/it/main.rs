@@ -12,6 +12,11 @@ mod bad_input;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod etcd_command;
+mod etcd_hash_kv;
+#[cfg(test)]
+mod etcd_server;
+#[cfg(test)]
 mod etcd_snapshots;
 #[cfg(test)]
 mod faults;

@@ -12,7 +12,8 @@ pub use before::{
 };
 pub use drill::{AbortArgs, AnswerArgs, ResumeArgs, RunArgs, SteerArgs};
 pub use tools::{
-    CompletionsArgs, FingerprintArgs, OperationsArgs, SandboxCommand, ServeArgs, SqlCommand,
+    CompletionsArgs, EtcdCommand, EtcdDiffArgs, EtcdInventoryArgs, EtcdVerifyArgs, FingerprintArgs,
+    OperationsArgs, SandboxCommand, ServeArgs, SqlCommand,
 };
 
 use crate::plan::RunMode;
@@ -106,6 +107,9 @@ pub enum Command {
     Actions(ActionsArgs),
     /// Print the JSON Schema of scenarios, for editors.
     Schema(SchemaArgs),
+    /// Snapshots of etcd, read without restoring them.
+    #[command(subcommand)]
+    Etcd(EtcdCommand),
     /// References of databases, which restored copies are compared with.
     #[command(subcommand)]
     Sql(SqlCommand),
@@ -135,6 +139,9 @@ impl Command {
             Self::Show(args) => args.format,
             Self::Actions(args) => args.format,
             Self::Sandbox(SandboxCommand::Operations(args)) => args.format,
+            Self::Etcd(EtcdCommand::Verify(args)) => args.format,
+            Self::Etcd(EtcdCommand::Inventory(args)) => args.format,
+            Self::Etcd(EtcdCommand::Diff(args)) => args.format,
             Self::Report(args) => return args.format == Some(ReportFormat::Json),
             _ => return false,
         };

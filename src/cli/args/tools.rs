@@ -1,4 +1,4 @@
-//! Tools that need no scenario: databases, the sandbox, completions.
+//! Tools that need no scenario: snapshots of etcd, databases, the sandbox, completions.
 
 use super::{Format, name_and_value};
 use crate::time::HumanDuration;
@@ -57,6 +57,90 @@ pub struct FingerprintArgs {
     /// How long one statement may take.
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     pub statement_timeout: HumanDuration,
+}
+
+/// `redrill etcd …`
+#[derive(Debug, Subcommand)]
+pub enum EtcdCommand {
+    /// Say whether a snapshot can be trusted, without restoring it.
+    Verify(EtcdVerifyArgs),
+    /// Count what the snapshot of a Kubernetes cluster holds.
+    Inventory(EtcdInventoryArgs),
+    /// Compare what two snapshots hold, or a snapshot with an inventory that was kept.
+    Diff(EtcdDiffArgs),
+}
+
+/// `redrill etcd verify`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Read whole: the SHA-256 at the end, both meta pages, every page, every revision. Packed files (gzip, zlib, zip, \
+                        zstd) are unpacked as they are read. Exit codes: 0 sound, 1 damaged, 2 not proven.\n\n\
+                        Examples:\n  redrill etcd verify snapshot.db\n  \
+                        aws s3 cp s3://backups/etcd.backup.gz - | redrill etcd verify -\n  \
+                        redrill etcd verify snapshot.db --revision 52000 --compacted 48000   # HashKV of a live member"
+)]
+pub struct EtcdVerifyArgs {
+    /// The snapshot; `-` for standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The revision at which HashKV is computed, as `etcdctl endpoint hashkv --rev` does. Without it, the last one.
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<i64>,
+    /// The compact revision that the member shows with its HashKV, when it has compacted since the snapshot.
+    #[arg(long, value_name = "REVISION")]
+    pub compacted: Option<i64>,
+    /// How the answer is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `redrill etcd inventory`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "No value of any object is shown. Exit codes: 0 counted, 1 damaged or a key that was asked for is missing, \
+                        2 no objects.\n\n\
+                        Examples:\n  redrill etcd inventory snapshot.db --namespaces\n  \
+                        redrill etcd inventory snapshot.db --key /registry/deployments/payments/api\n  \
+                        redrill etcd inventory snapshot.db --format json > baseline.json"
+)]
+pub struct EtcdInventoryArgs {
+    /// The snapshot; `-` for standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A key that must be there; may be repeated.
+    #[arg(long = "key", value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// Counts by namespace, too.
+    #[arg(long)]
+    pub namespaces: bool,
+    /// How the answer is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `redrill etcd diff`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 as before, within the tolerance, 1 not so, 2 nothing to compare.\n\n\
+                        Examples:\n  redrill etcd diff monday.db tuesday.db --tolerance 5 --ignore events\n  \
+                        redrill etcd diff baseline.json snapshot.db"
+)]
+pub struct EtcdDiffArgs {
+    /// The earlier snapshot, or its inventory as JSON.
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// The later one.
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
+    /// How many percent a count may differ.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..100))]
+    pub tolerance: u32,
+    /// A resource that is not compared, such as `events`; may be repeated.
+    #[arg(long, value_name = "RESOURCE")]
+    pub ignore: Vec<String>,
+    /// How the answer is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// `redrill sandbox …`

@@ -1,5 +1,10 @@
 use super::bbolt::{MetaFault, PageFault};
+use super::fault::{BucketFault, OwnBucket, RecordFault, RevisionFault};
+use super::mvcc::{KeyName, Revision, RevisionNumber};
+use super::records::HexId;
 use super::trailer::Sha256Digest;
+use crate::formats::packed::Packing;
+use serde::Serialize;
 use std::fmt;
 
 /// How many findings are listed one by one; the rest is only counted. One lost page explains the first few, and a
@@ -7,7 +12,8 @@ use std::fmt;
 const LISTED: usize = 100;
 
 /// One thing that is wrong with a snapshot file. Its text says what, where, and what it means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Damage {
     /// The file has no bytes at all.
     Empty,
@@ -59,62 +65,44 @@ pub enum Damage {
     },
     /// There is no bucket `key`, where etcd keeps all data.
     NoKeyBucket,
-    /// An entry of the bucket `key` is not a revision of a key.
+    /// An entry of the bucket `key` is not a revision of a key, or contradicts the others.
     Revision {
         /// The page that holds it.
         page: u64,
         /// Its position in that page, from 0.
         index: u16,
+        /// Its number, where that is readable.
+        revision: Option<RevisionNumber>,
+        /// The user's key that it belongs to, where that is readable. Not part of the text: it may be confidential.
+        key: Option<KeyName>,
         /// What is wrong with it.
         fault: RevisionFault,
     },
-}
-
-/// How a file is packed, by its first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
-    /// RFC 1952: `1F 8B`. kOps' etcd-manager and gardener write these.
-    Gzip,
-    /// `PK 03 04`. k3s and RKE2 write these when told to compress.
-    Zip,
-    /// RFC 8878: `28 B5 2F FD`.
-    Zstandard,
-}
-
-/// What can be wrong with a bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BucketFault {
-    /// The list of buckets holds an entry that is not one. etcd writes only buckets there.
-    NotABucket,
-    /// A bucket inside a bucket. etcd never writes one; its content was not read.
-    Nested,
-    /// The entry is too short for the 16 bytes of a bucket's header, or far too long for a bucket stored in place.
-    Length {
-        /// Bytes of the entry.
-        bytes: usize,
+    /// An entry of one of etcd's own tables is not what it should be.
+    Record {
+        /// The table.
+        bucket: OwnBucket,
+        /// The page that holds it.
+        page: u64,
+        /// Its position in that page, from 0.
+        index: u16,
+        /// What is wrong with it.
+        fault: RecordFault,
     },
-    /// More buckets than any etcd has (about ten): the rest was not read.
-    TooMany,
-}
-
-/// What can be wrong with an entry of the bucket `key`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RevisionFault {
-    /// The entry's key is not a revision: 8 bytes, `_`, 8 bytes, and perhaps `t` for a deletion.
-    Format,
-    /// The entry's value is not a readable `mvccpb.KeyValue`.
-    Value,
-    /// The value names no key.
-    NoKey,
-    /// The value says that it belongs to another revision.
-    Modified {
-        /// The revision under which it is stored.
-        stored: i64,
-        /// The revision that the value names.
-        named: i64,
+    /// Keys hang on a lease that is not there: they would never end.
+    LeaseMissing {
+        /// The lease.
+        lease: HexId,
+        /// How many keys.
+        keys: u64,
     },
-    /// The value's creation revision or version contradict its revision.
-    Impossible,
+    /// A member had noticed that its data differs from that of the others, and had raised the alarm for it.
+    CorruptAlarm {
+        /// The member.
+        member: HexId,
+    },
+    /// An incremental snapshot of Gardener's etcd-backup-restore: a list of changes, no database.
+    Incremental,
 }
 
 impl fmt::Display for Damage {
@@ -155,57 +143,41 @@ impl fmt::Display for Damage {
             Self::NoKeyBucket => f.write_str(
                 "there is no bucket `key`: the database is not etcd's, or all of its data is lost",
             ),
-            Self::Revision { page, index, fault } => {
+            Self::Revision { page, index, revision: None, fault, .. } => {
                 write!(f, "revision in page {page}, element {index}: {fault}")
             }
-        }
-    }
-}
-
-impl fmt::Display for Packing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gzip => "gzip",
-            Self::Zip => "zip",
-            Self::Zstandard => "zstd",
-        })
-    }
-}
-
-impl fmt::Display for BucketFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotABucket => {
-                f.write_str("a plain entry stands where only buckets belong; a bucket is lost")
+            Self::Revision { page, index, revision: Some(revision), fault, .. } => {
+                write!(f, "revision {revision} in page {page}, element {index}: {fault}")
             }
-            Self::Nested => {
-                f.write_str("a bucket inside a bucket, which etcd never writes; it was not read")
+            Self::Record { bucket, page, index, fault } => {
+                write!(f, "entry of `{bucket}` in page {page}, element {index}: {fault}")
             }
-            Self::Length { bytes } => {
-                write!(f, "its header has {bytes} bytes, which no bucket has; its content is lost")
-            }
-            Self::TooMany => f.write_str("more buckets than any etcd has; the rest was not read"),
-        }
-    }
-}
-
-impl fmt::Display for RevisionFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Format => f.write_str("its number is malformed; etcd cannot load it"),
-            Self::Value => f.write_str("its value is unreadable; etcd would stop while starting"),
-            Self::NoKey => f.write_str("its value names no key; the change it held is lost"),
-            Self::Modified { stored, named } => {
-                write!(
-                    f,
-                    "stored under {stored}, its value says {named}; one of the two is damaged"
-                )
-            }
-            Self::Impossible => f.write_str(
-                "its creation revision or version is impossible for it; the value is damaged",
+            Self::LeaseMissing { lease, keys } => write!(
+                f,
+                "{keys} keys hang on lease {lease}, which is not there: they would never end"
+            ),
+            Self::CorruptAlarm { member } => write!(
+                f,
+                "the alarm CORRUPT stands for member {member}: its data differs from that of the others, \
+                 and nobody knows whose is right"
+            ),
+            Self::Incremental => f.write_str(
+                "this is an incremental snapshot, a list of changes: it restores nothing without the full \
+                 one before it; nothing in it was checked",
             ),
         }
     }
+}
+
+/// Changes that a page held which cannot be read, as far as the pages above it tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LostRevisions {
+    /// The page: [`Damage::Page`] says what is wrong with it.
+    pub page: u64,
+    /// The first revision that it may have held; `None` when it may have been the very first.
+    pub from: Option<RevisionNumber>,
+    /// The first revision behind it; `None` when nothing comes behind it.
+    pub before: Option<RevisionNumber>,
 }
 
 /// Findings as they come up, and whether anything could not be read because of them.
@@ -213,12 +185,15 @@ impl fmt::Display for RevisionFault {
 pub(super) struct DamageLog {
     pub(super) listed: Vec<Damage>,
     pub(super) not_listed: u64,
+    pub(super) lost_revisions: Vec<LostRevisions>,
     unread: bool,
+    broken: bool,
 }
 
 impl DamageLog {
     /// Something is wrong, but everything could be read.
     pub(super) fn wrong(&mut self, damage: Damage) {
+        self.broken |= matches!(damage, Damage::Page { .. });
         if self.listed.len() < LISTED {
             self.listed.push(damage);
         } else {
@@ -226,14 +201,46 @@ impl DamageLog {
         }
     }
 
+    /// Something is wrong with the whole file, which is told before all details.
+    pub(super) fn first(&mut self, damage: Damage) {
+        self.listed.insert(0, damage);
+        if self.listed.len() > LISTED {
+            self.listed.pop();
+            self.not_listed = self.not_listed.saturating_add(1);
+        }
+    }
+
     /// Something is wrong and entries could not be read for it, so that counts over them would be lies.
     pub(super) fn lost(&mut self, damage: Damage) {
         self.unread = true;
+        self.broken = true;
         self.wrong(damage);
+    }
+
+    /// A page is lost whose keys lay in this range.
+    pub(super) fn lost_page(
+        &mut self,
+        page: u64,
+        fault: PageFault,
+        at_least: Option<&[u8]>,
+        below: Option<&[u8]>,
+    ) {
+        self.lost(Damage::Page { page, fault });
+        let number = |key| Revision::parse(key).map(|revision| revision.number);
+        let (from, before) = (at_least.and_then(number), below.and_then(number));
+        // Only keys of the bucket `key` are revisions.
+        if (from.is_some() || before.is_some()) && self.lost_revisions.len() < LISTED {
+            self.lost_revisions.push(LostRevisions { page, from, before });
+        }
     }
 
     /// Whether everything was read.
     pub(super) fn everything_read(&self) -> bool {
         !self.unread
+    }
+
+    /// Whether everything was read, each entry in its place, so that what entries say of each other means something.
+    pub(super) fn unbroken(&self) -> bool {
+        !self.broken
     }
 }

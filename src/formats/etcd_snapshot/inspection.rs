@@ -1,13 +1,19 @@
 use super::bbolt::{Layout, MetaFault, MetaState, Metas, Walk};
-use super::damage::{Damage, DamageLog, Packing};
-use super::mvcc::Tally;
+use super::damage::{Damage, DamageLog, LostRevisions};
+use super::mvcc::read_compaction;
+use super::note::Note;
+use super::records::ClusterFacts;
+use super::tally::Tally;
 use super::trailer::{Trailer, body_bytes};
 use crate::formats::ReadAt;
+use crate::formats::packed::Packing;
+use serde::Serialize;
 use std::io;
+use std::thread;
 
 /// Everything that was found out about a snapshot file. Numbers are `None` where damage kept them from being known:
 /// a count over half of the data would be a lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Inspection {
     /// Bytes of the file, with its trailer.
     pub size_bytes: u64,
@@ -35,10 +41,17 @@ pub struct Inspection {
     pub damage: Vec<Damage>,
     /// How many more things are wrong.
     pub damage_not_listed: u64,
+    /// The changes that unreadable pages held, where that is known; 100 at most.
+    pub lost_revisions: Vec<LostRevisions>,
+    /// What etcd notes of itself: members, alarms, leases. `None` when not everything could be read.
+    pub cluster: Option<ClusterFacts>,
+    /// What a person who restores it should know, and is no damage.
+    pub notes: Vec<Note>,
 }
 
 /// Whether the file is as long as the database in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Completeness {
     /// All pages are there.
     Complete,
@@ -49,7 +62,7 @@ pub enum Completeness {
 }
 
 /// How much of a database is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Truncated {
     /// Bytes up to the high-water mark.
     pub need_bytes: u64,
@@ -58,7 +71,8 @@ pub struct Truncated {
 }
 
 /// What an inspection says in one word.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Soundness {
     /// It is what etcd wrote, all of it could be read, and there is data in it.
     Sound,
@@ -87,33 +101,57 @@ impl Inspection {
         if reasons.is_empty() { Soundness::Sound } else { Soundness::Unproven(reasons) }
     }
 
+    /// `totalKey` as etcdutl from 3.6 counts it: keys that exist, the nameless mark of `--bump-revision` included.
+    pub fn total_key_from_3_6(&self) -> Option<u64> {
+        let mark = self.notes.contains(&Note::RevisionBumped);
+        self.live_keys.map(|keys| keys.saturating_add(u64::from(mark)))
+    }
+
     /// The size of the database in bytes, as `totalSize` of `etcdctl snapshot status`: without the trailer.
     pub fn database_bytes(&self) -> Option<u64> {
         self.high_water_mark?.checked_mul(u64::from(self.page_size?))
     }
 }
 
-/// Inspects an etcd snapshot of `length` bytes. Reads it twice, in blocks; blocks the thread while it does.
+/// Inspects an etcd snapshot of `length` bytes. Reads it twice, in blocks, at once: one thread hashes it, the calling one walks
+/// the tree. Blocks the calling thread until both are done.
 ///
 /// # Errors
 /// When the file cannot be read, or is shorter than `length`. A damaged snapshot is not an error: see
 /// [`Inspection::damage`].
-pub fn inspect<R: ReadAt + ?Sized>(file: &R, length: u64) -> io::Result<Inspection> {
+pub fn inspect<R: ReadAt + Sync + ?Sized>(file: &R, length: u64) -> io::Result<Inspection> {
     if let Some(last) = length.checked_sub(1) {
         // Everything below trusts the length, so that nothing is reserved for what is not there.
         file.read_exact_at(&mut [0], last)?;
     }
-    let mut log = DamageLog::default();
-    let trailer = Trailer::check(file, length)?;
+    let (trailer, examined) = thread::scope(|scope| {
+        let name = "snapshot-sha256".to_owned();
+        let hashing = thread::Builder::new().name(name);
+        let hashing = hashing.spawn_scoped(scope, || Trailer::check(file, length))?;
+        let examined = examine(file, length);
+        let ended = hashing.join().map_err(|_| io::Error::other("the hashing thread broke off"))?;
+        io::Result::Ok((ended?, examined?))
+    })?;
+    let (mut inspection, mut log) = examined;
+    inspection.trailer = trailer;
     if let Trailer::Differs { expected, found } = trailer {
-        log.wrong(Damage::TrailerDiffers { expected, found });
+        log.first(Damage::TrailerDiffers { expected, found });
     }
+    inspection.damage = log.listed;
+    inspection.damage_not_listed = log.not_listed;
+    inspection.lost_revisions = log.lost_revisions;
+    Ok(inspection)
+}
+
+/// Everything but the trailer.
+fn examine<R: ReadAt + ?Sized>(file: &R, length: u64) -> io::Result<(Inspection, DamageLog)> {
+    let mut log = DamageLog::default();
     let body = body_bytes(length);
     let metas = Metas::read(file, body)?;
     log_metas(file, length, &metas, &mut log)?;
     let mut inspection = Inspection {
         size_bytes: length,
-        trailer,
+        trailer: Trailer::Missing,
         metas: metas.states,
         page_size: metas.layout.map(|layout| layout.page_size),
         high_water_mark: metas.layout.map(|layout| layout.high_water_mark),
@@ -124,17 +162,23 @@ pub fn inspect<R: ReadAt + ?Sized>(file: &R, length: u64) -> io::Result<Inspecti
         hash: None,
         damage: Vec::new(),
         damage_not_listed: 0,
+        lost_revisions: Vec::new(),
+        cluster: None,
+        notes: Vec::new(),
     };
     match (inspection.complete, metas.layout) {
-        (Completeness::Complete, Some(layout)) => count(file, layout, &mut inspection, &mut log)?,
+        (Completeness::Complete, Some(layout)) => {
+            count(file, layout, &mut inspection, &mut log)?;
+            if let Some(bytes) = body.checked_sub(layout.bytes()).filter(|bytes| *bytes > 0) {
+                inspection.notes.push(Note::LongerThanNeeded { bytes });
+            }
+        }
         (Completeness::Truncated(Truncated { need_bytes, have_bytes }), _) => {
             log.lost(Damage::Truncated { need_bytes, have_bytes });
         }
         _ => {}
     }
-    inspection.damage = log.listed;
-    inspection.damage_not_listed = log.not_listed;
-    Ok(inspection)
+    Ok((inspection, log))
 }
 
 fn completeness(layout: Option<Layout>, have_bytes: u64) -> Completeness {
@@ -155,10 +199,11 @@ fn log_metas<R: ReadAt + ?Sized>(
     log: &mut DamageLog,
 ) -> io::Result<()> {
     if metas.layout.is_none() {
-        let not_a_snapshot = match packing(file, length)? {
-            _ if length == 0 => Damage::Empty,
-            Some(packing) => Damage::Packed(packing),
-            None => Damage::NoUsableMeta,
+        let not_a_snapshot = match beginning(file, length)? {
+            Beginning::Nothing => Damage::Empty,
+            Beginning::Packed(packing) => Damage::Packed(packing),
+            Beginning::ListOfChanges => Damage::Incremental,
+            Beginning::Unknown => Damage::NoUsableMeta,
         };
         log.lost(not_a_snapshot);
     }
@@ -174,17 +219,27 @@ fn log_metas<R: ReadAt + ?Sized>(
     Ok(())
 }
 
-fn packing<R: ReadAt + ?Sized>(file: &R, length: u64) -> io::Result<Option<Packing>> {
-    let mut first = [0; 4];
-    if length < 4 {
-        return Ok(None);
-    }
-    file.read_exact_at(&mut first, 0)?;
-    Ok(match first {
-        [0x1F, 0x8B, ..] => Some(Packing::Gzip),
-        [b'P', b'K', 3, 4] => Some(Packing::Zip),
-        [0x28, 0xB5, 0x2F, 0xFD] => Some(Packing::Zstandard),
-        _ => None,
+/// What a file without a usable meta page seems to be.
+enum Beginning {
+    Nothing,
+    Packed(Packing),
+    /// An incremental snapshot of Gardener (`pkg/snapshot/snapshotter` of github.com/gardener/etcd-backup-restore).
+    ListOfChanges,
+    Unknown,
+}
+
+fn beginning<R: ReadAt + ?Sized>(file: &R, length: u64) -> io::Result<Beginning> {
+    const CHANGES: &[u8] = br#"[{"etcdevent""#;
+    let mut first = [0; 16];
+    let length = usize::try_from(length).unwrap_or(usize::MAX).min(first.len());
+    let first = first.get_mut(..length).unwrap_or_default();
+    file.read_exact_at(first, 0)?;
+    let start = first.get(..CHANGES.len()).unwrap_or_default();
+    Ok(match Packing::of(first) {
+        _ if first.is_empty() => Beginning::Nothing,
+        Some(packing) => Beginning::Packed(packing),
+        None if start.eq_ignore_ascii_case(CHANGES) => Beginning::ListOfChanges,
+        None => Beginning::Unknown,
     })
 }
 
@@ -196,7 +251,7 @@ fn count<R: ReadAt + ?Sized>(
     log: &mut DamageLog,
 ) -> io::Result<()> {
     let mut walk = Walk::new(file, layout);
-    let mut tally = Tally::new();
+    let mut tally = Tally::new(read_compaction(file, layout)?);
     for bucket in walk.buckets(log)? {
         tally.begin_bucket(&bucket.name);
         walk.entries(&bucket, &mut tally, log)?;
@@ -205,11 +260,14 @@ fn count<R: ReadAt + ?Sized>(
     if !tally.key_bucket_found {
         log.lost(Damage::NoKeyBucket);
     }
+    tally.finish(log);
     if log.everything_read() {
         inspection.entries = Some(tally.entries);
         inspection.hash = Some(tally.hash());
-        inspection.revision = tally.revision();
-        inspection.live_keys = tally.live_keys();
+        inspection.revision = tally.history.revision();
+        inspection.live_keys = tally.history.live_keys();
+        inspection.notes = tally.notes();
+        inspection.cluster = Some(tally.records.facts);
     }
     Ok(())
 }

@@ -131,6 +131,35 @@ pub(super) fn put(main: i64) -> Element {
     entry(&revision(main, false), &stored)
 }
 
+/// A change of a key of one letter, as etcd stores it: at revision `main`, made at `created`, its change number `version`.
+pub(super) fn change(letter: u8, main: u8, created: u8, version: u8) -> Element {
+    let value = [0x0A, 1, letter, 0x10, created, 0x18, main, 0x20, version, 0x2A, 1, b'v'];
+    entry(&revision(main.into(), false), &value)
+}
+
+/// A first change of a key at revision `main`, or without a value its deletion.
+pub(super) fn change_of(key: &[u8], main: u8, value: Option<&[u8]>) -> Element {
+    let length = |bytes: &[u8]| u8::try_from(bytes.len()).unwrap();
+    let mut stored = [&[0x0A, length(key)], key].concat();
+    if let Some(value) = value {
+        stored.extend([0x10, main, 0x18, main, 0x20, 1, 0x2A, length(value)]);
+        stored.extend(value);
+    }
+    entry(&revision(main.into(), value.is_none()), &stored)
+}
+
+/// A change of a key of one letter that hangs on a lease.
+pub(super) fn leased(letter: u8, main: u8, lease: u8) -> Element {
+    let mut element = change(letter, main, main, 1);
+    element.value.extend([0x30, lease]);
+    element
+}
+
+/// Puts `value` in the place of what is stored under the element's key.
+pub(super) fn with_value(element: Element, value: &[u8]) -> Element {
+    Element { value: value.to_vec(), ..element }
+}
+
 pub(super) fn delete(key_of: i64, main: i64) -> Element {
     entry(&revision(main, true), &key_value(key_of))
 }

@@ -1,4 +1,5 @@
 use crate::formats::ReadAt;
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io;
@@ -29,8 +30,15 @@ impl fmt::Debug for Sha256Digest {
     }
 }
 
+impl Serialize for Sha256Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// The SHA-256 that `etcdctl snapshot save` appends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Trailer {
     /// It is that of the bytes before it.
     Matches {

@@ -2,6 +2,7 @@ use super::fetch::TIME_MARK;
 use crate::formats::etcd_snapshot::{
     Completeness, Damage, Inspection, MetaState, Soundness, Trailer, Truncated,
 };
+use crate::formats::packed::Unpacked;
 use crate::journal::{Check, Finding, Measure, RecoveryPoint, Severity};
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -17,6 +18,31 @@ pub(super) fn checks(inspection: &Inspection) -> Vec<Check> {
             .to_vec();
     }
     vec![trailer(inspection), metas(inspection), complete(inspection), structure(inspection)]
+}
+
+/// The check of what the snapshot is packed in, if it is.
+pub(super) fn packing(unpacked: &Unpacked) -> Option<Check> {
+    const EXPECTED: &str = "ends where it should, with its checksum";
+    let packing = unpacked.packing?;
+    let observed = match unpacked.fault {
+        None => format!("{packing}, {} bytes packed", unpacked.packed_bytes),
+        Some(fault) => format!("{packing}: {fault}"),
+    };
+    Some(Check::made("packing", EXPECTED, observed, unpacked.fault.is_none()))
+}
+
+/// What is wrong with the packing.
+pub(super) fn broken_packing(unpacked: &Unpacked) -> Option<Finding> {
+    let (packing, fault) = (unpacked.packing?, unpacked.fault?);
+    Some(Finding {
+        severity: Severity::Critical,
+        code: "etcd.snapshot_packing_damaged".to_owned(),
+        what: format!("the {packing} around the snapshot: {fault}"),
+        why: "what can be unpacked is not all of the backup, or not what was backed up".to_owned(),
+        action: "take a new snapshot; find out whether the upload broke off, and let the backup job verify what it has \
+                 stored"
+            .to_owned(),
+    })
 }
 
 fn trailer(inspection: &Inspection) -> Check {
@@ -96,6 +122,9 @@ fn is_structural(damage: &Damage) -> bool {
             | Damage::Bucket { .. }
             | Damage::NoKeyBucket
             | Damage::Revision { .. }
+            | Damage::Record { .. }
+            | Damage::LeaseMissing { .. }
+            | Damage::CorruptAlarm { .. }
     )
 }
 

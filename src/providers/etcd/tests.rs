@@ -99,6 +99,32 @@ async fn a_local_file_is_verified_and_its_own_time_is_not_trusted() {
     assert!(trial.run("etcd.verify_snapshot", json!({})).await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_packed_snapshot_is_unpacked_and_one_that_was_cut_is_damaged() {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = include_bytes!("../../../scenarios/estates/files/cluster-state.snapshot.db");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(snapshot).unwrap();
+    let packed = packed.finish().unwrap();
+    let verified = async |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let trial = stored("");
+        let found = trial.run("etcd.verify_snapshot", json!({ "file": path })).await.unwrap();
+        (trial, found)
+    };
+    let (trial, found) = verified("whole.gz", &packed).await;
+    assert_eq!((trial.not_passed(), trial.checks().len()), (Vec::new(), 5));
+    assert_eq!((&found["packing"], &found["size"]), (&json!("gzip"), &json!(36_896)));
+    let (trial, _) = verified("cut.gz", &packed[..packed.len() - 4]).await;
+    assert_eq!(trial.not_passed(), [("packing".to_owned(), Failed)]);
+    assert_eq!(trial.findings(), ["etcd.snapshot_packing_damaged"]);
+    let (trial, _) = verified("half.gz", &packed[..packed.len() / 2]).await;
+    assert_eq!(trial.checks()["packing"].outcome, Failed);
+    assert_ne!(trial.checks()["complete"].outcome, Passed);
+}
+
 /// What is wrong with a scenario whose only step has this input.
 fn complaints(with: &str) -> Vec<&'static str> {
     let text = format!(

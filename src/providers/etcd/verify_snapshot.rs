@@ -6,11 +6,14 @@ use crate::action::{
     Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::formats::etcd_snapshot::{Inspection, Soundness, Trailer, inspect};
+use crate::formats::packed::{Unpacked, packing_of, unpack_into_file};
 use crate::journal::{Finding, Severity};
+use crate::limits;
 use crate::time::{ByteSize, HumanDuration};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::io::{Seek, SeekFrom};
 use std::time::Duration;
 
 /// Verifies a stored etcd snapshot without starting an etcd.
@@ -61,8 +64,10 @@ enum Platform {
 /// What the snapshot holds. Numbers are left out where damage kept them from being known.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(super) struct VerifySnapshotOutput {
-    /// Bytes of the file, its SHA-256 included.
+    /// Bytes of the snapshot, its SHA-256 included, without what it is packed in.
     size: ByteSize,
+    /// What it is packed in: `gzip`, `zlib`, `zip` or `zstd`.
+    packing: Option<String>,
     /// The revision of the last change.
     revision: Option<i64>,
     /// Entries of all buckets, older revisions included: TOTAL KEYS of `etcdctl snapshot status` up to 3.5.
@@ -128,15 +133,23 @@ impl Action for VerifySnapshot {
             (None, Some(object)) => download(context, object).await?,
             _ => return Err(StepError::broken("give either file: or object:")),
         };
-        let inspection = look(context, &snapshot).await?;
-        for check in judge::checks(&inspection) {
+        let (inspection, unpacked) = look(context, &snapshot).await?;
+        let packing = unpacked.as_ref().and_then(judge::packing);
+        for check in packing.into_iter().chain(judge::checks(&inspection)) {
             context.check(check).await?;
         }
-        for finding in judge::findings(&inspection) {
+        let broken = unpacked.as_ref().and_then(judge::broken_packing);
+        let is_whole = broken.is_none();
+        for finding in broken.into_iter().chain(judge::findings(&inspection)) {
             context.finding(finding).await?;
         }
-        let taken_at = record_point(context, &snapshot, &inspection, input.taken_at).await?;
-        Ok(output(context.clock.now(), snapshot, &inspection, taken_at))
+        let taken_at = if is_whole && inspection.soundness() == Soundness::Sound {
+            record_point(context, &snapshot, input.taken_at).await?
+        } else {
+            None
+        };
+        let packing = unpacked.and_then(|unpacked| unpacked.packing).map(|p| p.to_string());
+        Ok(output(context.clock.now(), snapshot, packing, &inspection, taken_at))
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
@@ -167,8 +180,8 @@ and crashes on one that was cut. The numbers are those that `snapshot status` wo
 A snapshot holds every secret of a cluster: an object is copied to a temporary file that has no name and is gone with \
 the process, and no key or value is written down.
 
-It does not start an etcd, does not decrypt Kubernetes secrets and does not look into packed files (.gz, .zip, .zst): \
-these are inconclusive. The snapshot carries no time: give `taken_at`, or upload it with the metadata `snapshot-time`; \
+It does not start an etcd, and does not decrypt Kubernetes secrets. What is packed (gzip, zlib, zip, zstd, recognised by its content) is unpacked into a file \
+of the same kind; an archive that was cut or changed is a damaged snapshot. The snapshot carries no time: give `taken_at`, or upload it with the metadata `snapshot-time`; \
 otherwise no loss of data can be measured from it. `LastModified` is the time of this copy, which may be of an old snapshot.";
 
 const PERMISSIONS: &[Permission] = &[
@@ -182,24 +195,36 @@ const PERMISSIONS: &[Permission] = &[
 ];
 
 const CHECKS: &[(&str, &str)] = &[
+    ("packing", "what the snapshot is packed in ends where it should, with its checksum"),
     ("trailing SHA-256", "the digest at the end of the file is that of its content"),
     ("meta pages", "both meta pages are valid"),
     ("complete", "the file is as long as the database in it"),
     ("structure", "every page and every revision is as etcd writes them"),
 ];
 
+/// What was seen, and how it had to be unpacked, if so.
+type Seen = (Inspection, Option<Unpacked>);
+
 /// Inspects the file. In a real run on a thread of its own, since it computes for seconds; in a rehearsal in place, since
 /// paused time does not wait for threads.
-async fn look(context: &StepContext, snapshot: &Snapshot) -> Result<Inspection, StepError> {
+async fn look(context: &StepContext, snapshot: &Snapshot) -> Result<Seen, StepError> {
     let unreadable =
         |e: std::io::Error| StepError::broken(format!("the snapshot cannot be read: {e}"));
     let length = snapshot.length;
+    let mut file = snapshot.file.try_clone().map_err(unreadable)?;
+    let mut work = move || {
+        if packing_of(&file, length)?.is_none() {
+            return std::io::Result::Ok((inspect(&file, length)?, None));
+        }
+        file.seek(SeekFrom::Start(0))?;
+        let (content, unpacked) = unpack_into_file(&file, limits::ETCD_BYTES)?;
+        Ok((inspect(&content, unpacked.bytes)?, Some(unpacked)))
+    };
     if context.clock.is_simulated() {
-        return inspect(&snapshot.file, length).map_err(unreadable);
+        return work().map_err(unreadable);
     }
-    let file = snapshot.file.try_clone().map_err(unreadable)?;
-    let work = tokio::task::spawn_blocking(move || inspect(&file, length));
-    work.await
+    tokio::task::spawn_blocking(work)
+        .await
         .map_err(|e| StepError::broken(format!("the inspection did not end: {e}")))?
         .map_err(unreadable)
 }
@@ -208,12 +233,8 @@ async fn look(context: &StepContext, snapshot: &Snapshot) -> Result<Inspection, 
 async fn record_point(
     context: &StepContext,
     snapshot: &Snapshot,
-    inspection: &Inspection,
     stated: Option<DateTime<Utc>>,
 ) -> Result<Option<DateTime<Utc>>, StepError> {
-    if inspection.soundness() != Soundness::Sound {
-        return Ok(None);
-    }
     let times = Times { stated, marked: snapshot.marked_time.clone(), modified: snapshot.modified };
     let (point, findings) = judge::recovery_point(&times, &snapshot.identity);
     for finding in findings {
@@ -229,6 +250,7 @@ async fn record_point(
 fn output(
     now: DateTime<Utc>,
     snapshot: Snapshot,
+    packing: Option<String>,
     inspection: &Inspection,
     taken_at: Option<DateTime<Utc>>,
 ) -> VerifySnapshotOutput {
@@ -238,6 +260,7 @@ fn output(
     };
     VerifySnapshotOutput {
         size: ByteSize(inspection.size_bytes),
+        packing,
         revision: inspection.revision,
         total_keys: inspection.entries,
         live_keys: inspection.live_keys,

@@ -1,6 +1,7 @@
 use super::bytes::{u32_at, u64_at};
 use super::page::{HEADER_BYTES, Header};
 use crate::formats::ReadAt;
+use serde::Serialize;
 use std::fmt;
 use std::io;
 
@@ -17,7 +18,8 @@ const SMALLEST_PAGE: u32 = 1024;
 const LARGEST_PAGE: u32 = 1024 << 14;
 
 /// The state of one of the two meta pages, which say where everything else is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MetaState {
     /// Usable.
     Valid {
@@ -29,7 +31,8 @@ pub enum MetaState {
 }
 
 /// What can be wrong with a meta page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MetaFault {
     /// The file ends before it, or its place is unknown because the other page is ruined too.
     Absent,

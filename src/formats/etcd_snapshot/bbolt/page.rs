@@ -1,4 +1,5 @@
 use super::bytes::{u16_at, u32_at, u64_at};
+use serde::Serialize;
 use std::fmt;
 
 /// Bytes before the elements of a page.
@@ -22,7 +23,8 @@ pub(in super::super) struct Place {
 }
 
 /// What can be wrong with a page of the tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PageFault {
     /// A page points to it, but it lies outside of the database.
     OutOfRange {

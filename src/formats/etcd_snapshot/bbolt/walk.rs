@@ -1,4 +1,5 @@
-use super::super::damage::{BucketFault, Damage, DamageLog};
+use super::super::damage::{Damage, DamageLog};
+use super::super::fault::BucketFault;
 use super::bytes::u64_at;
 use super::meta::Layout;
 use super::page::{Content, Elements, HEADER_BYTES, Header, Kind, PageFault, Place};
@@ -166,7 +167,10 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
                     read_page(elements, &pending, &mut waiting, log, visit);
                     close_ranges(waiting.get_mut(first_child..).unwrap_or_default(), &pending);
                 }
-                Err(fault) => log.lost(Damage::Page { page, fault }),
+                Err(fault) => {
+                    let (from, below) = (pending.at_least.as_deref(), pending.below.as_deref());
+                    log.lost_page(page, fault, from, below);
+                }
             }
         }
         Ok(())

@@ -1,0 +1,132 @@
+use super::open::{Opened, open};
+use super::{row, unreadable};
+use crate::app::output::Output;
+use crate::cli::{EtcdInventoryArgs, Format};
+use crate::error::{ExitCode, Result};
+use crate::formats::etcd_snapshot::kubernetes::{Inventory, TimeSource, take_inventory};
+use serde_json::json;
+use std::path::Path;
+
+/// `redrill etcd inventory`
+pub(super) fn inventory(args: &EtcdInventoryArgs, output: &Output) -> Result<ExitCode> {
+    let taken = match take(&open(&args.file)?, &args.file, &args.keys)? {
+        Ok(taken) => taken,
+        Err(damaged) => return tell(&damaged, args.format, output),
+    };
+    match args.format {
+        Format::Json => output.json(&taken)?,
+        Format::Text => output.print(&as_text(&taken, args.namespaces))?,
+    }
+    // A list of nothing is no inventory, and what was asked for by name must be there.
+    let missing = taken.named.values().any(Option::is_none);
+    Ok(match taken.objects {
+        _ if missing => ExitCode::Failed,
+        0 => ExitCode::Inconclusive,
+        _ => ExitCode::Passed,
+    })
+}
+
+/// A snapshot that nothing can be counted in, and why.
+pub(super) struct Damaged(String);
+
+/// Says that a snapshot is damaged: that is an answer.
+pub(super) fn tell(damaged: &Damaged, format: Format, output: &Output) -> Result<ExitCode> {
+    match format {
+        Format::Json => output.json(&json!({ "damaged": damaged.0 }))?,
+        Format::Text => {
+            let help = "redrill etcd verify says what is damaged, and where";
+            output.print(&format!("✗ {}\n  {help}", damaged.0))?;
+        }
+    }
+    Ok(ExitCode::Failed)
+}
+
+/// Takes the inventory of a snapshot.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn take(
+    opened: &Opened,
+    path: &Path,
+    keys: &[String],
+) -> Result<std::result::Result<Inventory, Damaged>> {
+    let damaged = |why: String| Damaged(format!("{}: {why}", path.display()));
+    if let Some(fault) = opened.fault() {
+        return Ok(Err(damaged(fault)));
+    }
+    let taken = take_inventory(&opened.file, opened.length, keys);
+    let taken = taken.map_err(|e| unreadable(path, &e))?;
+    Ok(taken.map_err(|why| damaged(why.to_string())))
+}
+
+fn as_text(taken: &Inventory, namespaces: bool) -> String {
+    let mut text = format!(
+        "{} objects of Kubernetes, in {} keys at revision {}\n",
+        taken.objects, taken.keys, taken.revision
+    );
+    for resource in &taken.resources {
+        let custom = if resource.custom { "  (custom)" } else { "" };
+        text.push_str(&format!("  {:>8}  {}{custom}\n", resource.objects, resource.full_name()));
+        for (namespace, objects) in resource.namespaces.iter().filter(|_| namespaces) {
+            let place = if namespace.is_empty() { "(whole cluster)" } else { namespace };
+            text.push_str(&format!("            {objects:>8}  {place}\n"));
+        }
+    }
+    text.push('\n');
+    text.push_str(&secrets(taken));
+    if taken.bootstrap_keys > 0 {
+        let line =
+            format!("{} of k3s or RKE2: a restore needs the server token", taken.bootstrap_keys);
+        text.push_str(&row("bootstrap", &line));
+    }
+    if taken.other_keys > 0 {
+        text.push_str(&row("other keys", &taken.other_keys.to_string()));
+    }
+    for (resource, objects) in &taken.undefined {
+        text.push_str(&row("undefined", &format!("{objects} {resource}: no definition is there")));
+    }
+    let newest = taken.newest.as_ref().map_or_else(
+        || "no object says a time".to_owned(),
+        |newest| {
+            let what = match newest.source {
+                TimeSource::Created => "made",
+                TimeSource::Changed => "changed",
+                TimeSource::Renewed => "renewed",
+            };
+            format!(
+                "{} ({} {what}): the snapshot is from after that",
+                newest.at.to_rfc3339(),
+                newest.resource
+            )
+        },
+    );
+    text.push_str(&row("newest time", &newest));
+    for (key, revision) in &taken.named {
+        let line = revision.map_or_else(
+            || format!("MISSING: {key}"),
+            |revision| format!("{key}, last changed at revision {revision}"),
+        );
+        text.push_str(&row("asked for", &line));
+    }
+    text
+}
+
+/// How secrets are stored, and what a restore needs for that.
+fn secrets(taken: &Inventory) -> String {
+    let at_rest = &taken.secrets;
+    let mut text = match (at_rest.secrets, at_rest.plain) {
+        (0, _) => row("secrets", "none"),
+        (all, 0) => row("secrets", &format!("{all}, all encrypted")),
+        (all, plain) => row("secrets", &format!("{all}, {plain} of them NOT ENCRYPTED")),
+    };
+    for (key, secrets) in &at_rest.keys {
+        let line = format!("{key}, for {secrets} secrets: a restore needs this key");
+        text.push_str(&row("key", &line));
+    }
+    if at_rest.plain_in_history > 0 {
+        let line =
+            format!("{} earlier values of secrets are not encrypted", at_rest.plain_in_history);
+        text.push_str(&row("history", &line));
+    }
+    text
+}

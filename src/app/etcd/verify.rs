@@ -1,0 +1,216 @@
+use super::open::{Opened, open};
+use super::{row, unreadable};
+use crate::app::output::Output;
+use crate::cli::{EtcdVerifyArgs, Format};
+use crate::error::{ExitCode, Result};
+use crate::formats::etcd_snapshot::{
+    ClusterFacts, Completeness, HashKv, Inspection, MetaState, NoHashKv, Soundness, Trailer,
+    Truncated, hash_kv, inspect,
+};
+use crate::time::ByteSize;
+use serde_json::{Value, json};
+
+/// `redrill etcd verify`
+pub(super) fn verify(args: &EtcdVerifyArgs, output: &Output) -> Result<ExitCode> {
+    let opened = open(&args.file)?;
+    let failed = |e| unreadable(&args.file, &e);
+    let inspection = inspect(&opened.file, opened.length).map_err(failed)?;
+    let hash = hash_kv(&opened.file, opened.length, args.revision, args.compacted);
+    let verified = Verified {
+        name: args.file.display().to_string(),
+        fault: opened.fault(),
+        hash: hash.map_err(failed)?,
+        opened,
+        inspection,
+    };
+    match args.format {
+        Format::Json => output.json(&verified.as_json())?,
+        Format::Text => output.print(&verified.as_text())?,
+    }
+    Ok(verified.verdict().1)
+}
+
+struct Verified {
+    name: String,
+    opened: Opened,
+    fault: Option<String>,
+    inspection: Inspection,
+    hash: std::result::Result<HashKv, NoHashKv>,
+}
+
+impl Verified {
+    /// In one word, and why not when it is not sound.
+    fn verdict(&self) -> (&'static str, ExitCode, Vec<&'static str>) {
+        match self.inspection.soundness() {
+            Soundness::Damaged => ("damaged", ExitCode::Failed, Vec::new()),
+            _ if self.fault.is_some() => ("damaged", ExitCode::Failed, Vec::new()),
+            Soundness::Unproven(reasons) => ("unproven", ExitCode::Inconclusive, reasons),
+            Soundness::Sound => ("sound", ExitCode::Passed, Vec::new()),
+        }
+    }
+
+    fn as_json(&self) -> Value {
+        let (verdict, _, reasons) = self.verdict();
+        let damage: Vec<String> = self.inspection.damage.iter().map(ToString::to_string).collect();
+        let notes: Vec<String> = self.inspection.notes.iter().map(ToString::to_string).collect();
+        let hash = match &self.hash {
+            Ok(hash) => json!(hash),
+            Err(why) => json!({ "none": why, "why": why.to_string() }),
+        };
+        json!({
+            "format": 1,
+            "file": self.name,
+            "verdict": verdict,
+            "unproven": reasons,
+            "packing": self.opened.unpacked,
+            "packing_fault": self.fault,
+            "damage": damage,
+            "notes": notes,
+            "hash_kv": hash,
+            "total_key_from_3_6": self.inspection.total_key_from_3_6(),
+            "inspection": self.inspection,
+        })
+    }
+
+    fn as_text(&self) -> String {
+        let (verdict, code, reasons) = self.verdict();
+        let mark = match code {
+            ExitCode::Passed => "✓",
+            ExitCode::Failed => "✗",
+            _ => "?",
+        };
+        let mut text = format!("{mark} {verdict}: {}\n", self.name);
+        for reason in reasons {
+            text.push_str(&row("", reason));
+        }
+        text.push_str(&self.numbers());
+        if let Some(cluster) = &self.inspection.cluster {
+            text.push_str(&members(cluster));
+        }
+        let mut list = |title: &str, lines: Vec<String>| {
+            if !lines.is_empty() {
+                text.push_str(&format!("\n{title}\n"));
+                lines.iter().for_each(|line| text.push_str(&format!("  - {line}\n")));
+            }
+        };
+        list("Damage", self.damage());
+        list(
+            "To know before a restore",
+            self.inspection.notes.iter().map(ToString::to_string).collect(),
+        );
+        text
+    }
+
+    fn numbers(&self) -> String {
+        let seen = &self.inspection;
+        let unknown = || "not known: not everything could be read".to_owned();
+        let mut text = row("size", &size(seen));
+        if let Some(unpacked) = &self.opened.unpacked
+            && let Some(packing) = unpacked.packing
+        {
+            let packed = format!("{packing}, {} packed", ByteSize(unpacked.packed_bytes));
+            text.push_str(&row("packed with", &packed));
+        }
+        text.push_str(&row("SHA-256", &trailer(&seen.trailer)));
+        text.push_str(&row("meta pages", &metas(&seen.metas)));
+        text.push_str(&row("pages", &pages(seen.complete)));
+        let revision = seen.revision.map_or_else(unknown, |revision| revision.to_string());
+        text.push_str(&row("revision", &revision));
+        let keys = match (seen.live_keys, seen.entries, seen.total_key_from_3_6()) {
+            (Some(live), Some(old), Some(new)) => {
+                format!(
+                    "{live} exist; totalKey {old} (etcdctl up to 3.5), {new} (etcdutl from 3.6)"
+                )
+            }
+            _ => unknown(),
+        };
+        text.push_str(&row("keys", &keys));
+        let hash =
+            seen.hash.map_or_else(unknown, |hash| format!("{hash:x} (hash of snapshot status)"));
+        text.push_str(&row("hash", &hash));
+        let hash = match &self.hash {
+            Ok(HashKv { revision, compact_revision, hash }) => {
+                format!("{hash} at revision {revision}, compact revision {compact_revision}")
+            }
+            Err(why) => format!("none: {why}"),
+        };
+        text.push_str(&row("HashKV", &hash));
+        text
+    }
+
+    fn damage(&self) -> Vec<String> {
+        let seen = &self.inspection;
+        let packing = self.fault.iter().cloned();
+        let more =
+            (seen.damage_not_listed > 0).then(|| format!("{} more places", seen.damage_not_listed));
+        packing.chain(seen.damage.iter().map(ToString::to_string)).chain(more).collect()
+    }
+}
+
+fn size(seen: &Inspection) -> String {
+    let whole = ByteSize(seen.size_bytes);
+    match seen.database_bytes() {
+        Some(bytes) => format!("{whole}, of them {} the database", ByteSize(bytes)),
+        None => whole.to_string(),
+    }
+}
+
+fn trailer(trailer: &Trailer) -> String {
+    match trailer {
+        Trailer::Matches { sha256 } => format!("matches: {sha256}"),
+        Trailer::Differs { expected, found } => {
+            format!("DIFFERS: the file carries {expected}, its content has {found}")
+        }
+        Trailer::Missing => {
+            "none at the end of the file: changed values cannot be noticed".to_owned()
+        }
+    }
+}
+
+fn metas(metas: &[MetaState; 2]) -> String {
+    let faults = metas.iter().enumerate().filter_map(|(index, state)| match state {
+        MetaState::Valid { .. } => None,
+        MetaState::Damaged(fault) => Some(format!("{index}: {fault}")),
+    });
+    let faults: Vec<String> = faults.collect();
+    if faults.is_empty() { "both valid".to_owned() } else { faults.join("; ") }
+}
+
+fn pages(complete: Completeness) -> String {
+    match complete {
+        Completeness::Complete => "all there".to_owned(),
+        Completeness::Truncated(Truncated { need_bytes, have_bytes }) => {
+            format!("CUT: {have_bytes} of {need_bytes} bytes are there")
+        }
+        Completeness::Unknown => "not known: neither meta page is usable".to_owned(),
+    }
+}
+
+/// Whose backup it is.
+fn members(cluster: &ClusterFacts) -> String {
+    let mut text = String::new();
+    if let Some(version) = &cluster.cluster_version {
+        text.push_str(&row("etcd", &format!("version {version} of the cluster")));
+    }
+    if let Some(id) = cluster.cluster_id_of_first_members() {
+        text.push_str(&row(
+            "cluster",
+            &format!("{id}, unless members were added since it was made"),
+        ));
+    }
+    for member in &cluster.members {
+        let name = if member.name.is_empty() { "not started" } else { &member.name };
+        let learner = if member.learner { ", a learner" } else { "" };
+        let line = format!("{name} ({}{learner}) {}", member.id, member.peer_urls.join(" "));
+        text.push_str(&row("member", &line));
+    }
+    let auth = match cluster.auth.enabled {
+        Some(true) => format!("on, {} users", cluster.auth.users),
+        Some(false) => "off".to_owned(),
+        None => "not said".to_owned(),
+    };
+    text.push_str(&row("auth", &auth));
+    let leases = format!("{}, with {} keys", cluster.leases, cluster.keys_with_lease);
+    text.push_str(&row("leases", &leases));
+    text
+}

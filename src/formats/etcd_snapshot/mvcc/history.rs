@@ -1,0 +1,234 @@
+use super::super::fault::RevisionFault;
+use super::{KeyValue, Revision, RevisionNumber};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+
+/// Stands for a user's key, so that memory does not grow with the length of keys: half a SHA-256.
+pub(in super::super) type KeyDigest = [u8; 16];
+
+pub(in super::super) fn key_digest(name: &[u8]) -> KeyDigest {
+    let digest: [u8; 32] = Sha256::digest(name).into();
+    let (half, _) = digest.as_chunks::<16>();
+    half.first().copied().unwrap_or_default()
+}
+
+/// A key that exists: when it was made, how often it was changed since, and the lease that will end it (0: none).
+#[derive(Clone, Copy)]
+struct Life {
+    created: i64,
+    version: i64,
+    lease: i64,
+}
+
+/// Follows all changes in their order, and says what cannot be true of them.
+pub(in super::super) struct History {
+    compacted: i64,
+    last: Option<RevisionNumber>,
+    live: HashMap<KeyDigest, Life>,
+    readable: bool,
+    bumped: bool,
+}
+
+impl History {
+    /// `compacted` as in [`super::Compaction::revision`].
+    pub(in super::super) fn new(compacted: i64) -> Self {
+        Self { compacted, last: None, live: HashMap::new(), readable: true, bumped: false }
+    }
+
+    /// How many keys are alive, unless some revision could not be read.
+    pub(in super::super) fn live_keys(&self) -> Option<u64> {
+        self.readable.then_some(self.live.len() as u64)
+    }
+
+    /// The last revision, unless some revision could not be read; 0 when there is none.
+    pub(in super::super) fn revision(&self) -> Option<i64> {
+        self.readable.then_some(self.last.map_or(0, |last| last.main))
+    }
+
+    /// Whether `etcdutl snapshot restore --bump-revision` left its mark.
+    pub(in super::super) fn bumped(&self) -> bool {
+        self.bumped
+    }
+
+    /// How many living keys hang on each lease.
+    pub(in super::super) fn leases(&self) -> BTreeMap<i64, u64> {
+        let mut leases = BTreeMap::new();
+        for life in self.live.values().filter(|life| life.lease != 0) {
+            *leases.entry(life.lease).or_default() += 1;
+        }
+        leases
+    }
+
+    /// Takes the next entry. `unbroken` says that nothing before it was lost or out of order: otherwise it is only looked
+    /// at by itself, since everything after a hole contradicts everything before it.
+    pub(in super::super) fn entry(
+        &mut self,
+        revision: Option<Revision>,
+        value: &[u8],
+        unbroken: bool,
+    ) -> Result<(), RevisionFault> {
+        let fault = self.follow(revision, value, unbroken);
+        let in_doubt = [RevisionFault::Format, RevisionFault::Value, RevisionFault::NoKey];
+        self.readable &= !fault.is_err_and(|fault| in_doubt.contains(&fault));
+        fault
+    }
+
+    fn follow(
+        &mut self,
+        revision: Option<Revision>,
+        value: &[u8],
+        unbroken: bool,
+    ) -> Result<(), RevisionFault> {
+        let revision = revision.ok_or(RevisionFault::Format)?;
+        let expected = self.expected(revision.number);
+        self.last = Some(revision.number);
+        if value.is_empty() && !revision.deleted {
+            // `--bump-revision` leaves one such mark, which belongs to no key.
+            self.bumped = true;
+            return Ok(());
+        }
+        let stored = KeyValue::parse(value).ok_or(RevisionFault::Value)?;
+        let name = stored.key.filter(|name| !name.is_empty()).ok_or(RevisionFault::NoKey)?;
+        let digest = key_digest(name);
+        let lived = if revision.deleted {
+            self.end(digest, revision.number)
+        } else {
+            let by_itself = stored.check(revision.number.main);
+            let lived = self.change(digest, &stored);
+            by_itself?;
+            lived
+        };
+        if !unbroken {
+            return Ok(());
+        }
+        match expected {
+            Some(expected) => Err(RevisionFault::Gap { expected }),
+            None => lived,
+        }
+    }
+
+    /// The number that should have come instead, if this one is not the next one. Numbers that go backwards are told as the
+    /// order of keys.
+    fn expected(&self, found: RevisionNumber) -> Option<RevisionNumber> {
+        if found.main <= self.compacted {
+            return None;
+        }
+        let last = self.last.unwrap_or_default();
+        if last.main == found.main {
+            let expected = RevisionNumber { sub: last.sub.saturating_add(1), ..last };
+            return (found.sub > expected.sub).then_some(expected);
+        }
+        // An empty etcd is at revision 1, so that its first change is 2.
+        let before = last.main.max(self.compacted);
+        let expected = RevisionNumber { main: before.max(1).saturating_add(1), sub: 0 };
+        (found > expected).then_some(expected)
+    }
+
+    fn end(&mut self, digest: KeyDigest, number: RevisionNumber) -> Result<(), RevisionFault> {
+        let existed = self.live.remove(&digest).is_some();
+        if existed || number.main <= self.compacted {
+            Ok(())
+        } else {
+            Err(RevisionFault::DeletedAbsent)
+        }
+    }
+
+    fn change(&mut self, digest: KeyDigest, stored: &KeyValue<'_>) -> Result<(), RevisionFault> {
+        let KeyValue { create_revision: created, mod_revision, version, lease, .. } = *stored;
+        let before = self.live.insert(digest, Life { created, version, lease });
+        let (expected_created, expected_version) = match before {
+            Some(before) => (before.created, before.version.saturating_add(1)),
+            // What came before may have been thrown away.
+            None if mod_revision <= self.compacted => return Ok(()),
+            None => (mod_revision, 1),
+        };
+        if created == expected_created && version == expected_version {
+            return Ok(());
+        }
+        // The next change is compared with what this one should have been: one fault is told once.
+        let life = Life { created: expected_created, version: expected_version, lease };
+        self.live.insert(digest, life);
+        Err(if created == expected_created {
+            RevisionFault::Version { expected: expected_version, found: version }
+        } else {
+            RevisionFault::Created { expected: expected_created, found: created }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One change of the key `name`: revision, sub, created, version; version 0 is a deletion.
+    fn entry(
+        history: &mut History,
+        name: u8,
+        (main, sub): (u8, i64),
+        created: u8,
+        version: u8,
+    ) -> Result<(), RevisionFault> {
+        let number = RevisionNumber { main: main.into(), sub };
+        let revision = Revision { number, deleted: version == 0 };
+        let value = match version {
+            0 => vec![0x0A, 1, name],
+            _ => vec![0x0A, 1, name, 0x10, created, 0x18, main, 0x20, version, 0x30, 7],
+        };
+        history.entry(Some(revision), &value, true)
+    }
+
+    #[test]
+    fn a_life_of_a_key_from_making_to_deletion_and_again() {
+        let mut history = History::new(-1);
+        for (revision, created, version) in
+            [((2, 0), 2, 1), ((3, 0), 2, 2), ((4, 0), 2, 0), ((5, 0), 5, 1), ((6, 0), 5, 2)]
+        {
+            assert_eq!(entry(&mut history, b'k', revision, created, version), Ok(()));
+        }
+        assert_eq!((history.live_keys(), history.revision()), (Some(1), Some(6)));
+        assert_eq!(history.leases(), BTreeMap::from([(7, 1)]));
+    }
+
+    #[test]
+    fn what_contradicts_earlier_changes_is_told_once() {
+        let mut history = History::new(-1);
+        entry(&mut history, b'k', (2, 0), 2, 1).unwrap();
+        let wrong = RevisionFault::Version { expected: 2, found: 1 };
+        assert_eq!(entry(&mut history, b'k', (3, 0), 2, 1), Err(wrong));
+        assert_eq!(entry(&mut history, b'k', (4, 0), 2, 3), Ok(()), "as if it had been right");
+        let wrong = RevisionFault::Created { expected: 2, found: 3 };
+        assert_eq!(entry(&mut history, b'k', (5, 0), 3, 3), Err(wrong));
+        assert_eq!(entry(&mut history, b'x', (6, 0), 0, 0), Err(RevisionFault::DeletedAbsent));
+        let wrong = RevisionFault::Created { expected: 7, found: 4 };
+        assert_eq!(entry(&mut history, b'n', (7, 0), 4, 2), Err(wrong));
+    }
+
+    #[test]
+    fn a_missing_revision_is_told_unless_it_was_compacted() {
+        let gap = |main, sub| Err(RevisionFault::Gap { expected: RevisionNumber { main, sub } });
+        let mut history = History::new(-1);
+        assert_eq!(entry(&mut history, b'a', (3, 0), 3, 1), gap(2, 0));
+        assert_eq!(entry(&mut history, b'b', (5, 0), 5, 1), gap(4, 0));
+        assert_eq!(entry(&mut history, b'c', (5, 2), 5, 1), gap(5, 1));
+        assert_eq!(entry(&mut history, b'd', (6, 1), 6, 1), gap(6, 0));
+
+        let mut history = History::new(9);
+        assert_eq!(entry(&mut history, b'a', (4, 1), 2, 3), Ok(()));
+        assert_eq!(entry(&mut history, b'b', (8, 0), 0, 0), Ok(()), "a deletion may be left");
+        assert_eq!(entry(&mut history, b'c', (11, 0), 11, 1), gap(10, 0));
+        let mut history = History::new(9);
+        assert_eq!(entry(&mut history, b'c', (10, 0), 10, 1), Ok(()));
+    }
+
+    #[test]
+    fn behind_a_hole_entries_are_judged_by_themselves() {
+        let mut history = History::new(-1);
+        let number = RevisionNumber { main: 90, sub: 0 };
+        let revision = Some(Revision { number, deleted: false });
+        let good = [0x0A, 1, b'k', 0x10, 2, 0x18, 90, 0x20, 7];
+        assert_eq!(history.entry(revision, &good, false), Ok(()));
+        let wrong = RevisionFault::Modified { stored: 90, named: 89 };
+        let bad = [0x0A, 1, b'k', 0x10, 2, 0x18, 89, 0x20, 7];
+        assert_eq!(history.entry(revision, &bad, false), Err(wrong));
+    }
+}

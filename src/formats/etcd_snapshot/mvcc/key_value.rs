@@ -1,0 +1,83 @@
+use super::super::fault::RevisionFault;
+use crate::formats::protobuf::{Wire, fields};
+
+/// `mvccpb.KeyValue`; absent fields are 0 or empty, as Protocol Buffers say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct KeyValue<'entry> {
+    pub(in super::super) key: Option<&'entry [u8]>,
+    pub(in super::super) create_revision: i64,
+    pub(in super::super) mod_revision: i64,
+    pub(in super::super) version: i64,
+    pub(in super::super) value: &'entry [u8],
+    pub(in super::super) lease: i64,
+}
+
+impl<'entry> KeyValue<'entry> {
+    pub(in super::super) fn parse(message: &'entry [u8]) -> Option<Self> {
+        let mut parsed = Self::default();
+        for field in fields(message) {
+            match field? {
+                (1, Wire::Bytes(key)) => parsed.key = Some(key),
+                (2, Wire::Varint(number)) => parsed.create_revision = number.cast_signed(),
+                (3, Wire::Varint(number)) => parsed.mod_revision = number.cast_signed(),
+                (4, Wire::Varint(number)) => parsed.version = number.cast_signed(),
+                (5, Wire::Bytes(value)) => parsed.value = value,
+                (6, Wire::Varint(number)) => parsed.lease = number.cast_signed(),
+                // Each must have its own type.
+                (1..=6, _) => return None,
+                _ => {}
+            }
+        }
+        Some(parsed)
+    }
+
+    /// What holds for every stored change by itself: it names its own revision, the key was created then or before, and
+    /// the version counts the changes since, of which there is one per revision at most.
+    pub(in super::super) fn check(&self, stored: i64) -> Result<(), RevisionFault> {
+        if self.mod_revision != stored {
+            return Err(RevisionFault::Modified { stored, named: self.mod_revision });
+        }
+        let created = (1..=stored).contains(&self.create_revision);
+        let most = stored.saturating_sub(self.create_revision).saturating_add(1);
+        let possible = created && (1..=most).contains(&self.version);
+        if possible { Ok(()) } else { Err(RevisionFault::Impossible) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_value_is_read_field_by_field_and_unknown_fields_are_skipped() {
+        // key "k", create 5, mod 300, version 2, value "v", lease 7, then unknown fields 15 and 16.
+        let bytes = b"\x0a\x01k\x10\x05\x18\xac\x02\x20\x02\x2a\x01v\x30\x07\x78\x01\x85\x01abcd";
+        let parsed = KeyValue::parse(bytes).unwrap();
+        let expected = KeyValue {
+            key: Some(b"k"),
+            create_revision: 5,
+            mod_revision: 300,
+            version: 2,
+            value: b"v",
+            lease: 7,
+        };
+        assert_eq!(parsed, expected);
+        for cut in [1, 2, 4, 7, 12] {
+            assert_eq!(KeyValue::parse(&bytes[..cut]), None, "cut after {cut}");
+        }
+        assert_eq!(KeyValue::parse(b"\x08\x01"), None, "a key that is a number");
+    }
+
+    #[test]
+    fn impossible_revisions_are_told() {
+        let at = |create_revision, mod_revision, version| {
+            KeyValue { create_revision, mod_revision, version, ..KeyValue::default() }.check(9)
+        };
+        assert_eq!(at(9, 9, 1), Ok(()));
+        assert_eq!(at(2, 9, 5), Ok(()));
+        assert_eq!(at(2, 8, 5), Err(RevisionFault::Modified { stored: 9, named: 8 }));
+        for (create, version) in [(10, 1), (0, 1), (-3, 1), (3, 0), (9, 2), (i64::MIN, i64::MAX)] {
+            assert_eq!(at(create, 9, version), Err(RevisionFault::Impossible));
+        }
+    }
+}

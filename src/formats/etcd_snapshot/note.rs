@@ -1,0 +1,67 @@
+use super::records::HexId;
+use serde::Serialize;
+use std::fmt;
+
+/// Something that a person who restores the snapshot should know, and that is no damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    /// A compaction had begun and not ended.
+    CompactionInFlight {
+        /// The revision up to which it goes.
+        to: i64,
+    },
+    /// The alarm NOSPACE stands.
+    NoSpaceAlarm {
+        /// The member for which it was raised.
+        member: HexId,
+    },
+    /// Requests are authenticated.
+    AuthEnabled {
+        /// How many users there are.
+        users: u64,
+    },
+    /// The mark of an earlier restore with `--bump-revision` stands.
+    RevisionBumped,
+    /// The file is longer than the database in it.
+    LongerThanNeeded {
+        /// Bytes behind the last page.
+        bytes: u64,
+    },
+    /// There are tables that this reader does not know: of a later etcd, or of something else. They are part of the hash.
+    UnknownBuckets {
+        /// How many.
+        count: u64,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CompactionInFlight { to } => write!(
+                f,
+                "a compaction up to revision {to} had begun and not ended: etcd goes on with it when it starts"
+            ),
+            Self::NoSpaceAlarm { member } => write!(
+                f,
+                "the alarm NOSPACE stands for member {member}: a cluster restored from this takes no writes \
+                 until there is room under the quota and `etcdctl alarm disarm` was called"
+            ),
+            Self::AuthEnabled { users } => write!(
+                f,
+                "requests are authenticated, with {users} users: whoever needs the restored etcd needs one \
+                 of their passwords or certificates"
+            ),
+            Self::RevisionBumped => f.write_str(
+                "the cluster was once restored with --bump-revision, which left its mark",
+            ),
+            Self::LongerThanNeeded { bytes } => write!(
+                f,
+                "{bytes} bytes follow the last page: a copy of a member's database, or something appended"
+            ),
+            Self::UnknownBuckets { count } => {
+                write!(f, "{count} tables are unknown to this reader; their content was not judged")
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! What etcd notes of itself, outside of the users' keys (facts:
+//! <https://github.com/etcd-io/etcd/tree/main/server/storage/schema>, `server/lease/leasepb/lease.proto`,
+//! `api/etcdserverpb/rpc.proto`, `server/etcdserver/api/membership/member.go`).
+
+use super::fault::{OwnBucket, RecordFault};
+use super::mvcc::Compaction;
+use crate::formats::protobuf::varint_of;
+use serde::{Deserialize, Serialize, Serializer};
+use sha1::{Digest, Sha1};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// How many members and alarms are listed. etcd itself advises against more than seven members.
+const LISTED: usize = 100;
+/// How much of a text is taken: versions are a few bytes, names and addresses some tens.
+const TEXT_BYTES: usize = 256;
+
+/// The number of a member, a cluster or a lease. Printed as etcdctl prints it: in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HexId(pub u64);
+
+impl fmt::Display for HexId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+impl Serialize for HexId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What etcd notes of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ClusterFacts {
+    /// The version that the members agreed on, such as `3.5.0`.
+    pub cluster_version: Option<String>,
+    /// The version of the data's layout. Written from 3.6.
+    pub storage_version: Option<String>,
+    /// The number of the last entry of the log that is in the data. It differs between members.
+    pub consistent_index: Option<u64>,
+    /// The term of that entry. Written from 3.5.
+    pub term: Option<u64>,
+    /// Up to which revision history was thrown away.
+    pub compaction: Compaction,
+    /// The members, by number; 100 at most.
+    pub members: Vec<Member>,
+    /// How many members were removed since the cluster was made.
+    pub members_removed: u64,
+    /// Whether requests are authenticated, and for whom.
+    pub auth: Auth,
+    /// Alarms that were raised and not disarmed; 100 at most.
+    pub alarms: Vec<Alarm>,
+    /// How many leases there are.
+    pub leases: u64,
+    /// How many living keys hang on a lease.
+    pub keys_with_lease: u64,
+}
+
+/// A member of the cluster. A restore makes new ones; these say whose backup it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Member {
+    /// Its number.
+    pub id: HexId,
+    /// Its name; empty when it had not started yet.
+    pub name: String,
+    /// Where the other members reach it.
+    pub peer_urls: Vec<String>,
+    /// Whether it only listens, without a vote.
+    pub learner: bool,
+}
+
+/// etcd's own users. After a restore, whoever needs etcd needs one of them again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Auth {
+    /// Whether requests are authenticated; `None` when the snapshot does not say.
+    pub enabled: Option<bool>,
+    /// How often users and roles were changed.
+    pub revision: Option<u64>,
+    /// How many users there are.
+    pub users: u64,
+    /// How many roles there are.
+    pub roles: u64,
+}
+
+/// An alarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Alarm {
+    /// The member for which it was raised.
+    pub member: HexId,
+    /// What it says.
+    pub kind: AlarmKind,
+}
+
+/// What an alarm says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmKind {
+    /// `NOSPACE`: the database had reached its quota, so that etcd takes no more writes, after a restore neither.
+    NoSpace,
+    /// `CORRUPT`: a member's data differs from that of the others.
+    Corrupt,
+}
+
+impl ClusterFacts {
+    /// The cluster's number, which the snapshot does not hold: it is made from the numbers of the first members (`genID` in
+    /// `server/etcdserver/api/membership/cluster.go`). Right if no member was ever added; `None` when one was removed, or
+    /// when there is none. A restore makes a new number.
+    pub fn cluster_id_of_first_members(&self) -> Option<HexId> {
+        if self.members_removed > 0 || self.members.is_empty() || self.members.len() == LISTED {
+            return None;
+        }
+        let ids: BTreeSet<HexId> = self.members.iter().map(|member| member.id).collect();
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.0.to_be_bytes()).collect();
+        let digest: [u8; 20] = Sha1::digest(bytes).into();
+        digest.first_chunk().map(|bytes| HexId(u64::from_be_bytes(*bytes)))
+    }
+}
+
+/// As etcd writes members (JSON).
+#[derive(Deserialize)]
+struct StoredMember {
+    id: u64,
+    #[serde(default, rename = "peerURLs")]
+    peer_urls: Vec<String>,
+    #[serde(default)]
+    name: String,
+    #[serde(default, rename = "isLearner")]
+    learner: bool,
+}
+
+/// Gathers [`ClusterFacts`] entry by entry.
+#[derive(Default)]
+pub(super) struct Records {
+    pub(super) facts: ClusterFacts,
+    pub(super) leases: BTreeSet<i64>,
+}
+
+impl Records {
+    pub(super) fn entry(
+        &mut self,
+        bucket: OwnBucket,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), RecordFault> {
+        match bucket {
+            OwnBucket::Meta => self.meta(key, value),
+            OwnBucket::Lease => self.lease(key, value),
+            OwnBucket::Alarm => self.alarm(key),
+            OwnBucket::Cluster => self.cluster(key, value),
+            OwnBucket::Members => self.member(key, value),
+            OwnBucket::Auth => self.auth(key, value),
+            OwnBucket::MembersRemoved => {
+                self.facts.members_removed += 1;
+                Ok(())
+            }
+            OwnBucket::AuthUsers => {
+                self.facts.auth.users += 1;
+                Ok(())
+            }
+            OwnBucket::AuthRoles => {
+                self.facts.auth.roles += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn meta(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
+        match key {
+            b"consistent_index" => self.facts.consistent_index = Some(number(value)?),
+            b"term" => self.facts.term = Some(number(value)?),
+            b"storageVersion" => self.facts.storage_version = Some(text(value)?),
+            // `confState` and what later versions add is nothing to it.
+            _ if !self.facts.compaction.note(key, value) => return Err(RecordFault::Format),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn lease(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
+        let id = number(key)?;
+        self.leases.insert(id.cast_signed());
+        self.facts.leases += 1;
+        match varint_of(value, 1) {
+            Some(named) if named == id => Ok(()),
+            Some(_) => Err(RecordFault::Disagrees),
+            None => Err(RecordFault::Format),
+        }
+    }
+
+    fn alarm(&mut self, key: &[u8]) -> Result<(), RecordFault> {
+        let kind = match varint_of(key, 2) {
+            Some(1) => AlarmKind::NoSpace,
+            Some(2) => AlarmKind::Corrupt,
+            _ => return Err(RecordFault::Format),
+        };
+        let member = HexId(varint_of(key, 1).unwrap_or(0));
+        if self.facts.alarms.len() < LISTED {
+            self.facts.alarms.push(Alarm { member, kind });
+        }
+        Ok(())
+    }
+
+    fn cluster(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
+        if key == b"clusterVersion" {
+            self.facts.cluster_version = Some(text(value)?);
+        }
+        Ok(())
+    }
+
+    fn member(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
+        let stored: StoredMember =
+            serde_json::from_slice(value).map_err(|_| RecordFault::Format)?;
+        let named = std::str::from_utf8(key).ok().and_then(|id| u64::from_str_radix(id, 16).ok());
+        if named != Some(stored.id) {
+            return Err(RecordFault::Disagrees);
+        }
+        if self.facts.members.len() < LISTED {
+            let peer_urls = stored.peer_urls.iter().take(10);
+            self.facts.members.push(Member {
+                id: HexId(stored.id),
+                name: shortened(&stored.name),
+                peer_urls: peer_urls.map(|url| shortened(url)).collect(),
+                learner: stored.learner,
+            });
+        }
+        Ok(())
+    }
+
+    fn auth(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
+        match (key, value) {
+            (b"authEnabled", [0]) => self.facts.auth.enabled = Some(false),
+            (b"authEnabled", [1]) => self.facts.auth.enabled = Some(true),
+            (b"authEnabled", _) => return Err(RecordFault::Format),
+            (b"authRevision", _) => self.facts.auth.revision = Some(number(value)?),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Eight bytes, the most significant first.
+fn number(bytes: &[u8]) -> Result<u64, RecordFault> {
+    bytes.try_into().map(u64::from_be_bytes).map_err(|_| RecordFault::Format)
+}
+
+fn text(bytes: &[u8]) -> Result<String, RecordFault> {
+    std::str::from_utf8(bytes).map(shortened).map_err(|_| RecordFault::Format)
+}
+
+/// Safe to show, and not longer than anybody wants to read.
+fn shortened(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(TEXT_BYTES).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bucket: OwnBucket, key: &[u8], value: &[u8]) -> Result<ClusterFacts, RecordFault> {
+        let mut records = Records::default();
+        records.entry(bucket, key, value)?;
+        Ok(records.facts)
+    }
+
+    #[test]
+    fn a_member_is_read_as_etcd_writes_it() {
+        let value = br#"{"id":10276657743932975437,"peerURLs":["http://n1:2380"],"name":"n1","clientURLs":["http://n1:2379"]}"#;
+        let facts = read(OwnBucket::Members, b"8e9e05c52164694d", value).unwrap();
+        let expected = Member {
+            id: HexId(0x8e9e_05c5_2164_694d),
+            name: "n1".to_owned(),
+            peer_urls: vec!["http://n1:2380".to_owned()],
+            learner: false,
+        };
+        assert_eq!(facts.members, [expected]);
+        // The pair that every etcd with default settings has.
+        assert_eq!(facts.cluster_id_of_first_members(), Some(HexId(0xcdf8_1819_4e3a_8c32)));
+        let other = read(OwnBucket::Members, b"8e9e05c52164694e", value);
+        assert_eq!(other, Err(RecordFault::Disagrees));
+    }
+
+    #[test]
+    fn what_is_not_written_as_etcd_writes_it_is_told() {
+        for (bucket, key, value) in [
+            (OwnBucket::Meta, &b"consistent_index"[..], &b"short"[..]),
+            (OwnBucket::Meta, b"term", b""),
+            (OwnBucket::Meta, b"scheduledCompactRev", b"1234567812345678x"),
+            (OwnBucket::Meta, b"storageVersion", b"\xff"),
+            (OwnBucket::Lease, b"1234567", b"\x08\x07"),
+            (OwnBucket::Lease, &7_u64.to_be_bytes(), b"\x10\x07"),
+            (OwnBucket::Alarm, b"\x08\x01", b""),
+            (OwnBucket::Alarm, b"\x08\x01\x10\x09", b""),
+            (OwnBucket::Cluster, b"clusterVersion", b"\xff"),
+            (OwnBucket::Members, b"1", b"{"),
+            (OwnBucket::Auth, b"authEnabled", b"\x02"),
+            (OwnBucket::Auth, b"authRevision", b"1"),
+        ] {
+            assert_eq!(read(bucket, key, value), Err(RecordFault::Format), "{bucket} {key:?}");
+        }
+        let other = read(OwnBucket::Lease, &7_u64.to_be_bytes(), b"\x08\x08\x10\x3c");
+        assert_eq!(other, Err(RecordFault::Disagrees));
+    }
+
+    #[test]
+    fn alarms_and_auth_are_read() {
+        let facts = read(OwnBucket::Alarm, b"\x08\x05\x10\x01", b"").unwrap();
+        assert_eq!(facts.alarms, [Alarm { member: HexId(5), kind: AlarmKind::NoSpace }]);
+        let facts = read(OwnBucket::Auth, b"authEnabled", b"\x01").unwrap();
+        assert_eq!(facts.auth.enabled, Some(true));
+        let facts = read(OwnBucket::AuthUsers, b"root", b"").unwrap();
+        assert_eq!(facts.auth.users, 1);
+    }
+}

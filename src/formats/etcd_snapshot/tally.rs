@@ -1,0 +1,127 @@
+use super::bbolt::{EntrySink, Place};
+use super::damage::{Damage, DamageLog};
+use super::fault::OwnBucket;
+use super::mvcc::{Compaction, History, KEY_BUCKET, KeyName, KeyValue, Revision};
+use super::note::Note;
+use super::records::{AlarmKind, HexId, Records};
+use crate::formats::crc32c::Crc32c;
+
+/// What `etcdctl snapshot status` counts, and what etcd's layer says, gathered entry by entry.
+pub(super) struct Tally {
+    hash: Crc32c,
+    pub(super) entries: u64,
+    bucket: Bucket,
+    pub(super) key_bucket_found: bool,
+    unknown_buckets: u64,
+    pub(super) history: History,
+    pub(super) records: Records,
+}
+
+enum Bucket {
+    Key,
+    Own(OwnBucket),
+    Unknown,
+}
+
+impl Tally {
+    pub(super) fn new(compaction: Compaction) -> Self {
+        Self {
+            hash: Crc32c::new(),
+            entries: 0,
+            bucket: Bucket::Unknown,
+            key_bucket_found: false,
+            unknown_buckets: 0,
+            history: History::new(compaction.revision()),
+            records: Records::default(),
+        }
+    }
+
+    /// The entries that follow belong to this bucket.
+    pub(super) fn begin_bucket(&mut self, name: &[u8]) {
+        self.hash.update(name);
+        self.bucket = match OwnBucket::named(name) {
+            Some(own) => Bucket::Own(own),
+            None if name == KEY_BUCKET => Bucket::Key,
+            None => Bucket::Unknown,
+        };
+        self.key_bucket_found |= matches!(self.bucket, Bucket::Key);
+        self.unknown_buckets += u64::from(matches!(self.bucket, Bucket::Unknown));
+    }
+
+    /// The CRC-32C over all names of buckets, keys and values so far.
+    pub(super) fn hash(&self) -> u32 {
+        self.hash.finish()
+    }
+
+    /// What only the whole tells, once all entries were read.
+    pub(super) fn finish(&mut self, log: &mut DamageLog) {
+        let leases = self.history.leases();
+        self.records.facts.keys_with_lease = leases.values().sum();
+        if log.everything_read() {
+            for (lease, keys) in leases {
+                if !self.records.leases.contains(&lease) {
+                    let lease = HexId(lease.cast_unsigned());
+                    log.wrong(Damage::LeaseMissing { lease, keys });
+                }
+            }
+        }
+        for alarm in &self.records.facts.alarms {
+            if alarm.kind == AlarmKind::Corrupt {
+                log.wrong(Damage::CorruptAlarm { member: alarm.member });
+            }
+        }
+    }
+
+    /// What is worth knowing and no damage.
+    pub(super) fn notes(&self) -> Vec<Note> {
+        let facts = &self.records.facts;
+        let mut notes = Vec::new();
+        if facts.compaction.in_flight() {
+            notes.push(Note::CompactionInFlight { to: facts.compaction.revision() });
+        }
+        let full = facts.alarms.iter().filter(|alarm| alarm.kind == AlarmKind::NoSpace);
+        notes.extend(full.map(|alarm| Note::NoSpaceAlarm { member: alarm.member }));
+        if facts.auth.enabled == Some(true) {
+            notes.push(Note::AuthEnabled { users: facts.auth.users });
+        }
+        if self.history.bumped() {
+            notes.push(Note::RevisionBumped);
+        }
+        if self.unknown_buckets > 0 {
+            notes.push(Note::UnknownBuckets { count: self.unknown_buckets });
+        }
+        notes
+    }
+
+    fn revision_entry(&mut self, place: Place, key: &[u8], value: &[u8], log: &mut DamageLog) {
+        let revision = Revision::parse(key);
+        if let Err(fault) = self.history.entry(revision, value, log.unbroken()) {
+            let stored = KeyValue::parse(value).and_then(|stored| stored.key);
+            log.wrong(Damage::Revision {
+                page: place.page,
+                index: place.index,
+                revision: revision.map(|revision| revision.number),
+                key: stored.filter(|name| !name.is_empty()).map(KeyName::new),
+                fault,
+            });
+        }
+    }
+}
+
+impl EntrySink for Tally {
+    fn entry(&mut self, place: Place, key: &[u8], value: &[u8], log: &mut DamageLog) {
+        self.hash.update(key);
+        self.hash.update(value);
+        self.entries += 1;
+        match self.bucket {
+            Bucket::Key => self.revision_entry(place, key, value, log),
+            Bucket::Own(bucket) => {
+                if let Err(fault) = self.records.entry(bucket, key, value) {
+                    let Place { page, index } = place;
+                    log.wrong(Damage::Record { bucket, page, index, fault });
+                }
+            }
+            Bucket::Unknown => {}
+        }
+    }
+}

@@ -1,0 +1,252 @@
+use super::*;
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use proptest::prelude::*;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+use std::sync::LazyLock;
+
+const MOST: u64 = 256 << 10;
+
+/// Something that is neither all the same nor all different.
+fn content() -> Vec<u8> {
+    (0..4_000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect()
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zlib(content: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstandard(content: &[u8]) -> Vec<u8> {
+    compress_to_vec(content, CompressionLevel::Fastest)
+}
+
+/// A zip with these files, as Go writes them (checksum and lengths behind each) or as `zip` does.
+fn zip(files: &[(&str, &[u8])], like_go: bool) -> Vec<u8> {
+    let (mut archive, mut directory) = (Vec::new(), Vec::new());
+    for (name, content) in files {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(content).unwrap();
+        let packed = encoder.finish().unwrap();
+        let mut crc = flate2::Crc::new();
+        crc.update(content);
+        let numbers = [crc.sum(), packed.len() as u32, content.len() as u32].map(u32::to_le_bytes);
+        let numbers = numbers.concat();
+        let flags = if like_go { 8_u16 } else { 0 };
+        let fixed =
+            [&20_u16.to_le_bytes()[..], &flags.to_le_bytes(), &8_u16.to_le_bytes(), &[0; 4]];
+        let name_bytes = (name.len() as u16).to_le_bytes();
+        archive.extend([b"PK\x03\x04", &fixed.concat()[..]].concat());
+        archive.extend(if like_go { vec![0; 12] } else { numbers.clone() });
+        archive.extend([&name_bytes[..], &[0; 2], name.as_bytes(), &packed].concat());
+        if like_go {
+            archive.extend([&b"PK\x07\x08"[..], &numbers].concat());
+        }
+        directory.extend([b"PK\x01\x02\x14\0", &fixed.concat()[..], &numbers].concat());
+        directory.extend([&name_bytes[..], &[0; 16], name.as_bytes()].concat());
+    }
+    let end = [b"PK\x05\x06".to_vec(), vec![0; 18]].concat();
+    [archive, directory, end].concat()
+}
+
+fn snapshot_zip(like_go: bool) -> Vec<u8> {
+    zip(&[("snapshot-1700000000", &content())], like_go)
+}
+
+/// The same content in every packing.
+static ALL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let content = content();
+    vec![
+        gzip(&content),
+        zlib(&content),
+        zstandard(&content),
+        snapshot_zip(true),
+        snapshot_zip(false),
+    ]
+});
+
+fn open(packed: &[u8]) -> (Unpacked, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let done = unpack(packed, &mut bytes, MOST).unwrap();
+    assert_eq!(done.bytes, bytes.len() as u64);
+    (done, bytes)
+}
+
+fn fault(packed: &[u8]) -> Option<PackingFault> {
+    open(packed).0.fault
+}
+
+#[test]
+fn every_packing_gives_back_what_was_packed() {
+    let packings: Vec<_> = ALL
+        .iter()
+        .map(|packed| {
+            let (done, bytes) = open(packed);
+            assert_eq!(done.fault, None, "{:?}", done.packing);
+            assert!(bytes == content(), "{:?}", done.packing);
+            assert_eq!(done.packed_bytes, packed.len() as u64, "{:?}", done.packing);
+            done.packing
+        })
+        .collect();
+    let expected = [Packing::Gzip, Packing::Zlib, Packing::Zstandard, Packing::Zip, Packing::Zip];
+    assert_eq!(packings, expected.map(Some));
+}
+
+#[test]
+fn what_is_not_packed_is_copied() {
+    for bytes in [&b""[..], b"x", b"PK", &content()] {
+        let (done, copied) = open(bytes);
+        assert_eq!((done.packing, done.fault), (None, None));
+        assert!(copied == bytes);
+    }
+}
+
+#[test]
+fn an_archive_that_was_cut_is_never_whole() {
+    for packed in ALL.iter() {
+        for length in (4..packed.len()).step_by(61).chain(packed.len() - 40..packed.len()) {
+            let (done, _) = open(&packed[..length]);
+            assert_eq!(done.fault, Some(PackingFault::Truncated), "{:?} {length}", done.packing);
+        }
+    }
+}
+
+#[test]
+fn a_changed_byte_is_noticed_or_changes_nothing() {
+    for packed in ALL.iter() {
+        let step = packed.len() / 300 + 1;
+        for position in (0..packed.len()).step_by(step).chain(packed.len() - 60..packed.len()) {
+            let mut changed = packed.clone();
+            changed[position] ^= 0x10;
+            let (done, bytes) = open(&changed);
+            let noticed = done.fault.is_some() || done.packing.is_none();
+            assert!(noticed || bytes == content(), "{:?} at {position}", done.packing);
+        }
+    }
+}
+
+#[test]
+fn an_archive_that_holds_more_than_allowed_is_not_unpacked_further() {
+    let zeros = vec![0; 1 << 20];
+    for packed in [gzip(&zeros), zlib(&zeros), zstandard(&zeros), zip(&[("a", &zeros)], true)] {
+        let (done, bytes) = open(&packed);
+        assert_eq!(done.fault, Some(PackingFault::TooLarge { most: MOST }));
+        assert!(bytes.len() as u64 <= MOST);
+    }
+    let many: Vec<(&str, &[u8])> = vec![("a", &zeros[..80 << 10]); 5];
+    assert_eq!(fault(&zip(&many, true)), Some(PackingFault::TooLarge { most: MOST }));
+    assert_eq!(
+        fault(&vec![1; 300 << 10]),
+        Some(PackingFault::TooLarge { most: MOST }),
+        "not packed"
+    );
+}
+
+#[test]
+fn bytes_behind_the_end_are_told() {
+    for packed in ALL.iter() {
+        let done = open(&[&packed[..], b"more"].concat()).0;
+        assert_eq!(done.fault, Some(PackingFault::TrailingBytes), "{:?}", done.packing);
+    }
+}
+
+#[test]
+fn members_and_frames_one_after_another_are_one_backup() {
+    let (one, other) = (b"one".repeat(900), b"other".repeat(900));
+    let skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc".to_vec();
+    for packed in [
+        [gzip(&one), gzip(&other)].concat(),
+        [zstandard(&one), skipped, zstandard(&other)].concat(),
+    ] {
+        let (done, bytes) = open(&packed);
+        assert_eq!(done.fault, None);
+        assert!(bytes == [&one[..], &other].concat());
+    }
+}
+
+#[test]
+fn the_backup_in_a_zip_is_found_or_its_lack_is_told() {
+    let content = content();
+    let state = &b"{\"desiredState\":{}}"[..];
+    let (done, bytes) = open(&zip(&[("x.rkestate", state), ("x", &content)], true));
+    assert_eq!(done.fault, None);
+    assert!(bytes == content, "what RKE adds is left out");
+    let (done, bytes) = open(&zip(&[("one", &content), ("two", b"something else")], true));
+    assert_eq!(done.fault, Some(PackingFault::SeveralBackups));
+    assert!(bytes == content);
+    assert_eq!(fault(&zip(&[("x.rkestate", state)], true)), Some(PackingFault::NoBackup));
+    assert_eq!(fault(&zip(&[("empty", b"")], true)), Some(PackingFault::NoBackup));
+}
+
+#[test]
+fn what_cannot_be_unpacked_is_told() {
+    let mut encrypted = snapshot_zip(false);
+    encrypted[6] |= 1;
+    assert_eq!(fault(&encrypted), Some(PackingFault::Encrypted));
+    let mut other = snapshot_zip(false);
+    other[8] = 12;
+    assert_eq!(fault(&other), Some(PackingFault::Method { number: 12 }));
+    let mut changed = gzip(&content());
+    let length = changed.len();
+    changed[length - 8] ^= 1;
+    assert_eq!(fault(&changed), Some(PackingFault::Checksum));
+    let mut changed = gzip(&content());
+    changed[length - 4] ^= 1;
+    assert_eq!(fault(&changed), Some(PackingFault::Length));
+}
+
+/// Fails after some bytes.
+struct Breaks<'bytes>(&'bytes [u8]);
+
+impl Read for Breaks<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(into)? {
+            0 => Err(io::ErrorKind::ConnectionReset.into()),
+            count => Ok(count),
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_off_is_an_error_and_not_a_fault() {
+    for packed in ALL.iter() {
+        for length in [0, 3, 12, packed.len() / 2, packed.len() - 1] {
+            let broken = unpack(Breaks(&packed[..length]), io::sink(), MOST);
+            assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_behind_a_mark_never_hang(
+        mark in 0_usize..5,
+        noise in proptest::collection::vec(any::<u8>(), 0..3000),
+    ) {
+        let marks = [&b"\x1f\x8b\x08\0"[..], b"PK\x03\x04", b"\x78\x9c", b"\x28\xb5\x2f\xfd", b""];
+        let (done, bytes) = open(&[marks[mark], &noise].concat());
+        prop_assert!(bytes.len() as u64 <= MOST);
+        prop_assert!(done.packed_bytes <= noise.len() as u64 + 4);
+    }
+
+    #[test]
+    fn changed_archives_never_hang(
+        which in 0_usize..5,
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut packed = ALL[which].clone();
+        for (position, byte) in changes {
+            let position = position.index(packed.len());
+            packed[position] = byte;
+        }
+        let (done, bytes) = open(&packed);
+        prop_assert!(done.fault.is_some() || done.packing.is_none() || bytes == content());
+    }
+}

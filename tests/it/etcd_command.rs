@@ -1,0 +1,125 @@
+//! `redrill etcd`: what somebody sees who has a snapshot in their hands.
+
+use crate::program::{Program, Ran, repository};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write;
+use std::process::Stdio;
+
+const SNAPSHOT: &str = "scenarios/estates/files/cluster-state.snapshot.db";
+
+/// A folder with the snapshot in it.
+fn with_snapshot() -> (Program, Vec<u8>) {
+    let program = Program::new();
+    let bytes = std::fs::read(repository(SNAPSHOT)).unwrap();
+    program.write("snapshot.db", &bytes);
+    (program, bytes)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+fn shows(ran: &Ran, code: i32, words: &[&str]) {
+    assert_eq!(ran.code, code, "{}{}", ran.stdout, ran.stderr);
+    for word in words {
+        assert!(ran.stdout.contains(word), "no {word:?} in: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_sound_snapshot_is_said_to_be_sound_however_it_is_packed() {
+    let (program, bytes) = with_snapshot();
+    program.write("snapshot.gz", gzip(&bytes));
+    let numbers = ["✓ sound", "revision      37", "e76243d3", "244891235 at revision 37"];
+    shows(&program.run(&["etcd", "verify", "snapshot.db"]), 0, &numbers);
+    shows(&program.run(&["etcd", "verify", "snapshot.gz"]), 0, &[&numbers[..], &["gzip"]].concat());
+    let json = program.run(&["etcd", "verify", "snapshot.gz", "--format", "json"]).json();
+    assert_eq!((&json["verdict"], &json["inspection"]["revision"]), (&"sound".into(), &37.into()));
+    assert_eq!(json["packing"]["packing"], "gzip");
+}
+
+#[test]
+fn a_snapshot_is_read_from_standard_input() {
+    let (program, bytes) = with_snapshot();
+    let mut command = program.command(&["etcd", "verify", "-"]);
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&gzip(&bytes)).unwrap();
+    shows(&Ran::of(child.wait_with_output().unwrap()), 0, &["✓ sound: -", "gzip"]);
+}
+
+#[test]
+fn damage_is_named_and_an_archive_that_was_cut_is_damaged() {
+    let (program, bytes) = with_snapshot();
+    let mut flipped = bytes.clone();
+    flipped[bytes.len() / 2] ^= 1;
+    program.write("flipped.db", flipped);
+    let damaged = program.run(&["etcd", "verify", "flipped.db"]);
+    shows(&damaged, 1, &["✗ damaged", "SHA-256       DIFFERS", "in page 4"]);
+    shows(&program.run(&["etcd", "inventory", "flipped.db"]), 1, &["✗ flipped.db", "damaged"]);
+    let packed = gzip(&bytes);
+    program.write("cut.gz", &packed[..packed.len() - 100]);
+    shows(
+        &program.run(&["etcd", "verify", "cut.gz"]),
+        1,
+        &["✗ damaged", "gzip: it ends before its end"],
+    );
+    program.write("empty.db", "");
+    shows(&program.run(&["etcd", "verify", "empty.db"]), 1, &["the file is empty"]);
+    // A member's own database has no SHA-256 at its end: nothing is wrong, and nothing is proven.
+    program.write("member.db", &bytes[..bytes.len() - 32]);
+    shows(&program.run(&["etcd", "verify", "member.db"]), 2, &["? unproven"]);
+}
+
+#[test]
+fn an_inventory_counts_objects_shows_no_value_and_misses_what_is_asked_for_in_vain() {
+    let (program, _) = with_snapshot();
+    let counted = program.run(&["etcd", "inventory", "snapshot.db", "--namespaces"]);
+    shows(
+        &counted,
+        0,
+        &["27 objects", "9  pods", "6  orders", "3, all encrypted", "aescbc:v1:key1"],
+    );
+    let asked = |key: &str| program.run(&["etcd", "inventory", "snapshot.db", "--key", key]);
+    shows(&asked("/registry/namespaces/payments"), 0, &["last changed at revision"]);
+    shows(&asked("/registry/namespaces/gone"), 1, &["MISSING: /registry/namespaces/gone"]);
+}
+
+#[test]
+fn a_later_snapshot_is_compared_with_an_inventory_that_was_kept() {
+    let (program, _) = with_snapshot();
+    let kept = program.run(&["etcd", "inventory", "snapshot.db", "--format", "json"]);
+    program.write("before.json", &kept.stdout);
+    shows(
+        &program.run(&["etcd", "diff", "before.json", "snapshot.db"]),
+        0,
+        &["19 counts compared, 0 changed"],
+    );
+    let mut more = kept.json();
+    let pods = more["resources"].as_array_mut().unwrap();
+    let pods = pods.iter_mut().find(|resource| resource["resource"] == "pods").unwrap();
+    (pods["objects"], pods["namespaces"]["orders"]) = (10.into(), 7.into());
+    program.write("before.json", more.to_string());
+    let diff = |further: &[&str]| {
+        program.run(&[&["etcd", "diff", "before.json", "snapshot.db"], further].concat())
+    };
+    shows(
+        &diff(&[]),
+        1,
+        &["✗ fewer pods: 10 before, 9 now", "✗ fewer pods in orders: 7 before, 6 now"],
+    );
+    shows(&diff(&["--tolerance", "20"]), 0, &["2 changed, 0 more than tolerated"]);
+    shows(&diff(&["--ignore", "pods"]), 0, &["0 changed"]);
+    program.write("before.json", "{}");
+    assert_eq!(diff(&[]).code, 3);
+}
+
+#[test]
+fn what_is_no_snapshot_is_an_error_of_the_command_line() {
+    let program = Program::new();
+    program.run(&["etcd", "verify", "absent.db"]).says(2, &["absent.db cannot be read"]);
+    program.run(&["etcd", "verify", "."]).says(3, &["is a folder"]);
+}
