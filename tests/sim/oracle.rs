@@ -113,7 +113,7 @@ fn order(subject: &Subject, events: &[Value], wrong: &mut Vec<String>) {
     let mut over: BTreeSet<&str> = BTreeSet::new();
     let mut begun: BTreeSet<&str> = BTreeSet::new();
     let (mut declared, mut stopped, mut releasing) = (false, None, false);
-    let mut cancelled = false;
+    let (mut cancelled, mut red) = (false, None);
     for event in events {
         let id = event["step"].as_str().unwrap_or_default();
         let step = subject.plan.steps.iter().find(|step| step.id.as_str() == id);
@@ -153,10 +153,16 @@ fn order(subject: &Subject, events: &[Value], wrong: &mut Vec<String>) {
                 if short && stops && stopped.is_none() {
                     stopped = Some(id);
                 }
+                if short && step.is_some_and(|step| step.watch.is_some()) {
+                    red = Some(id);
+                }
             }
             "step_left_out" => drop(over.insert(id)),
             _ => {}
         }
+    }
+    if let Some(id) = red.filter(|_| !cancelled) {
+        wrong.push(format!("the watch {id} turned red, and the run went on"));
     }
 }
 
