@@ -145,6 +145,11 @@ fn pages() -> Vec<Exhibit> {
             |snapshot| snapshot.page(FIRST_LEAF)[8] = 0x10,
             is!(Damage::Page { page: 2, fault: PageFault::Kind { flags: 0x10 } }),
         ),
+    ]
+}
+
+fn elements() -> Vec<Exhibit> {
+    vec![
         sealed(
             "more elements than fit",
             |snapshot| snapshot.page(FIRST_LEAF)[10..12].fill(0xFF),
@@ -358,7 +363,8 @@ fn tables() -> Vec<Exhibit> {
 }
 
 fn all() -> Vec<Exhibit> {
-    [on_the_way(), pages(), trees(), revisions(), tables()].into_iter().flatten().collect()
+    let rooms = [on_the_way(), pages(), elements(), trees(), revisions(), tables()];
+    rooms.into_iter().flatten().collect()
 }
 
 fn look(bytes: &[u8]) -> Inspection {
