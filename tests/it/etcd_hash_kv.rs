@@ -176,3 +176,21 @@ fn server_full_etcd_leaves_its_alarm_in_the_snapshot_and_auth_is_seen() {
         assert_ne!(facts.auth.enabled, Some(true));
     }
 }
+
+#[test]
+fn server_restored_etcd_has_the_hash_kv_of_its_snapshot_and_gives_a_sound_one() {
+    for (programs, etcd) in etcds() {
+        live_through(&etcd, "first");
+        compact(&etcd, 100);
+        let (_, last) = etcd.count();
+        let snapshot = etcd.snapshot(&programs);
+        let restored = Etcd::restored(&programs, &snapshot);
+        assert_eq!(computed(&snapshot, last, None), Ok(asked(&restored, &programs, last)));
+        restored.put(&[put(0, "after the restore")]);
+        let next = restored.snapshot(&programs);
+        let found = look(&next);
+        assert_eq!(found.soundness(), Soundness::Sound, "{:?}", found.damage);
+        assert_eq!(found.revision, Some(last + 1));
+        assert_eq!(computed(&next, last, None), computed(&snapshot, last, None));
+    }
+}

@@ -52,25 +52,44 @@ impl Etcd {
     pub(crate) fn start(programs: &Programs) -> Self {
         // Another process may take a free port before etcd does.
         for _ in 0..5 {
-            let folder = TempDir::new().unwrap();
-            let (client, peer) = free_ports();
-            let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
-            let process = Command::new(programs.0.join("etcd"))
-                .args(["--name", "n1", "--initial-cluster", &format!("n1={peer_url}")])
-                .args(["--listen-client-urls", &client_url, "--advertise-client-urls", &client_url])
-                .args(["--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url])
-                .arg("--data-dir")
-                .arg(folder.path().join("data"))
-                .stdout(Stdio::null())
-                .stderr(File::create(folder.path().join("log")).unwrap())
-                .spawn()
-                .unwrap();
-            let mut etcd = Self { process, client, folder };
-            if etcd.becomes_ready() {
+            if let Some(etcd) = Self::start_in(programs, TempDir::new().unwrap()) {
                 return etcd;
             }
         }
         panic!("etcd did not start, five times");
+    }
+
+    /// An etcd that `etcdctl snapshot restore` made.
+    pub(crate) fn restored(programs: &Programs, snapshot: &[u8]) -> Self {
+        for _ in 0..5 {
+            let folder = TempDir::new().unwrap();
+            let (file, data) = (folder.path().join("snapshot.db"), folder.path().join("data"));
+            std::fs::write(&file, snapshot).unwrap();
+            let (file, data) = (file.to_str().unwrap(), data.to_str().unwrap());
+            let done = programs.etcdctl(&["snapshot", "restore", file, "--data-dir", data]);
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            if let Some(etcd) = Self::start_in(programs, folder) {
+                return etcd;
+            }
+        }
+        panic!("the restored etcd did not start, five times");
+    }
+
+    fn start_in(programs: &Programs, folder: TempDir) -> Option<Self> {
+        let (client, peer) = free_ports();
+        let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
+        let process = Command::new(programs.0.join("etcd"))
+            .args(["--name", "n1", "--initial-cluster", &format!("n1={peer_url}")])
+            .args(["--listen-client-urls", &client_url, "--advertise-client-urls", &client_url])
+            .args(["--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url])
+            .arg("--data-dir")
+            .arg(folder.path().join("data"))
+            .stdout(Stdio::null())
+            .stderr(File::create(folder.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut etcd = Self { process, client, folder };
+        etcd.becomes_ready().then_some(etcd)
     }
 
     #[expect(clippy::disallowed_methods, reason = "waits for a real process")]

@@ -15,7 +15,7 @@
 //! module, and no key in a message: they may be secrets. Keys by which damage can be found are [`KeyName`]s, beside the
 //! message; whoever shows them decides that.
 //!
-//! Which damage is named how is shown by the exhibits in `museum.rs`. Not to be told from health by anything in the file: a
+//! Which damage is named how is shown by the exhibits in `museum/`. Not to be told from health by anything in the file: a
 //! value that was changed before the snapshot was saved, a good snapshot of another time or cluster, and the loss of the only
 //! change that a compaction had left of a key. Against these help [`hash_kv`] of the members and [`kubernetes::compare`].
 //!

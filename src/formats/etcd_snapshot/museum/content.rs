@@ -1,0 +1,108 @@
+//! Damage of what etcd wrote into sound pages.
+
+use super::*;
+
+pub(super) fn revisions() -> Vec<Exhibit> {
+    let change = tiny::change;
+    let first = || change(b'a', 2, 2, 1);
+    vec![
+        history(
+            "a key that is no revision",
+            &[tiny::entry(b"what is this", b"")],
+            is!(Damage::Revision { fault: RevisionFault::Format, revision: None, .. }),
+        ),
+        history(
+            "a value that cannot be read",
+            &[tiny::with_value(first(), b"\x0a\x7fa")],
+            is!(Damage::Revision { fault: RevisionFault::Value, .. }),
+        ),
+        history(
+            "a value that names no key",
+            &[tiny::with_value(first(), b"\x10\x02\x18\x02\x20\x01")],
+            is!(Damage::Revision { fault: RevisionFault::NoKey, .. }),
+        ),
+        history(
+            "a value stored under another revision",
+            &[
+                first(),
+                tiny::with_value(change(b'b', 3, 3, 1), b"\x0a\x01b\x10\x02\x18\x02\x20\x01"),
+            ],
+            is!(Damage::Revision { fault: RevisionFault::Modified { stored: 3, named: 2 }, .. }),
+        ),
+        history(
+            "a key made after it was changed",
+            &[change(b'a', 2, 9, 1)],
+            is!(Damage::Revision { fault: RevisionFault::Impossible, .. }),
+        ),
+        history(
+            "a change lost from the middle",
+            &[first(), change(b'b', 4, 4, 1)],
+            is!(Damage::Revision { fault: RevisionFault::Gap { .. }, .. }),
+        ),
+        history(
+            "a change lost and the numbers closed up",
+            &[first(), change(b'b', 3, 3, 1), change(b'a', 4, 2, 3)],
+            is!(Damage::Revision { fault: RevisionFault::Version { expected: 2, found: 3 }, .. }),
+        ),
+        history(
+            "a key that changes its age",
+            &[first(), change(b'b', 3, 3, 1), change(b'a', 4, 3, 2)],
+            is!(Damage::Revision { fault: RevisionFault::Created { expected: 2, found: 3 }, .. }),
+        ),
+        history(
+            "a deletion of what never was",
+            &[first(), tiny::delete(1, 3)],
+            is!(Damage::Revision { fault: RevisionFault::DeletedAbsent, .. }),
+        ),
+        history(
+            "a lease that is gone",
+            &[tiny::leased(b'a', 2, 7)],
+            is!(Damage::LeaseMissing { lease: HexId(7), keys: 1 }),
+        ),
+    ]
+}
+
+pub(super) fn tables() -> Vec<Exhibit> {
+    let key = || tiny::inline_bucket(b"key", &[tiny::change(b'a', 2, 2, 1)]);
+    let own = |name: &[u8], key: &[u8], value: &[u8]| {
+        tiny::inline_bucket(name, &[tiny::entry(key, value)])
+    };
+    let nested = tiny::inline_bucket(b"key", &[tiny::inline_bucket(b"inner", &[])]);
+    vec![
+        buckets(
+            "no users' keys at all",
+            &[tiny::inline_bucket(b"meta", &[])],
+            is!(Damage::NoKeyBucket),
+        ),
+        buckets(
+            "an entry where only buckets belong",
+            &[tiny::entry(b"key", b"value")],
+            is!(Damage::Bucket { fault: BucketFault::NotABucket, .. }),
+        ),
+        buckets(
+            "a bucket inside a bucket",
+            &[nested],
+            is!(Damage::Bucket { fault: BucketFault::Nested, .. }),
+        ),
+        buckets(
+            "a lease under another number",
+            &[key(), own(b"lease", &7_u64.to_be_bytes(), b"\x08\x08\x10\x3c")],
+            is!(Damage::Record { bucket: OwnBucket::Lease, fault: RecordFault::Disagrees, .. }),
+        ),
+        buckets(
+            "a member that cannot be read",
+            &[key(), own(b"members", b"8e9e05c52164694d", b"{\"id\":102")],
+            is!(Damage::Record { bucket: OwnBucket::Members, fault: RecordFault::Format, .. }),
+        ),
+        buckets(
+            "an index of the wrong length",
+            &[key(), own(b"meta", b"consistent_index", b"\0\0\0\0")],
+            is!(Damage::Record { bucket: OwnBucket::Meta, fault: RecordFault::Format, .. }),
+        ),
+        buckets(
+            "the alarm CORRUPT",
+            &[own(b"alarm", b"\x08\x05\x10\x02", b""), key()],
+            is!(Damage::CorruptAlarm { member: HexId(5) }),
+        ),
+    ]
+}
