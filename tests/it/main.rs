@@ -13,6 +13,7 @@ mod bad_input;
 mod documents;
 #[cfg(test)]
 mod etcd_command;
+#[cfg(test)]
 mod etcd_hash_kv;
 #[cfg(test)]
 mod etcd_server;
