@@ -210,7 +210,7 @@ async fn everything_that_rds_chooses_badly_is_as_the_step_says() {
             "cluster_parameter_group": "payments", "instance_parameter_group": "payments-instance",
             "port": 5555, "iam_auth": true, "log_exports": ["postgresql"], "kms_key": "alias/other",
             "engine_mode": "provisioned", "serverless": { "min": 0.5, "max": 8.0 }, "storage_type": "aurora-iopt1",
-            "deletion_protection": true, "publicly_accessible": true, "tags": { "team": "payments" },
+            "deletion_protection": true, "publicly_accessible": true, "vpc": "vpc-drill", "tags": { "team": "payments" },
         });
         input.as_object_mut().unwrap().extend(all.as_object().unwrap().clone());
     });
