@@ -30,7 +30,7 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "DescribeDBSnapshots",
-        "By id, ARN, instance, type and filters; shared snapshots; pages. A copy carries its own SnapshotCreateTime, and the original's OriginalSnapshotCreateTime and SnapshotDatabaseTime. Times are absent while creating. No public snapshots and of AWS Backup those that the estate lists.",
+        "By id, ARN, instance, type and filters; shared snapshots; pages. A copy carries its own SnapshotCreateTime, and the original's OriginalSnapshotCreateTime and SnapshotDatabaseTime. Times are absent while creating, and where the estate says that RDS does not tell them. No public snapshots and of AWS Backup those that the estate lists.",
     ),
     operation(
         "rds",
@@ -50,7 +50,7 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "DescribeDBEngineVersions",
-        "Every version of postgres, mysql and mariadb that is asked for by name, except those in `engine_versions_gone`; without a version, those in use here. No upgrade targets.",
+        "Every version of postgres, mysql, mariadb and Aurora's engines that is asked for by name, except those in `engine_versions_gone`; without a version, those in use here. No upgrade targets.",
     ),
     operation(
         "rds",

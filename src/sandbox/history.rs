@@ -306,6 +306,9 @@ impl State {
             copy.kms_key = copies.kms_key.as_ref().map(|k| self.key_arn(&there, k));
             copy.source_arn = Some(original.arn(home));
             copy.source_place = Some(home.clone());
+            copy.tags = copies.tags.clone();
+            let told = original.created.to_rfc3339_opts(SecondsFormat::Secs, true);
+            copy.tags.extend(copies.time_tag.iter().map(|tag| (tag.clone(), told.clone())));
             copy.content.damage.extend(copies.damage.iter().cloned());
             self.place(&there).db_snapshots.insert(copy.id.clone(), copy);
         }

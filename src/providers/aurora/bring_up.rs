@@ -9,8 +9,9 @@ use super::input::{ClusterOutput, Member, Settings};
 use super::instance::{INSTANCES, InstanceKind};
 use crate::action::{Look, StepContext, StepError, WaitPlan, own};
 use crate::client;
-use crate::journal::{ClockPoint, FailureClass, Finding, Severity};
+use crate::journal::{ClockPoint, FailureClass};
 use crate::providers::backups::time_of;
+use crate::providers::rds::{NetworkOf, in_the_vpc, vpc_before, warn_of_network};
 use aws_sdk_rds::types::{DbCluster, DbInstance, Event, SourceType, Tag};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::try_join_all;
@@ -43,7 +44,8 @@ pub(super) async fn bring_up<F>(
 where
     F: Future<Output = Result<Option<String>, StepError>>,
 {
-    warn_of_defaults(cx, settings).await?;
+    vpc_before(cx, settings.vpc.as_deref(), settings.subnet_group.as_deref()).await?;
+    warn(cx, settings).await?;
     let name = cx.name_of_mine(63);
     let asked_at = Mutex::new(None);
     let make = || async {
@@ -68,26 +70,23 @@ where
     for check in compare(settings, expected, &names, &cluster, &instances) {
         cx.check(check).await?;
     }
+    if let Some(check) = in_the_vpc(settings.vpc.as_deref(), &instances) {
+        cx.check(check).await?;
+    }
     let mut output = told(name, &cluster);
     output.cluster_after = asked_at.map(|asked| (cluster_ready - asked).into());
     output.available_after = asked_at.map(|asked| (at - asked).into());
     Ok(output)
 }
 
-async fn warn_of_defaults(cx: &StepContext, settings: &Settings) -> Result<(), StepError> {
-    if !settings.security_groups.is_empty() {
-        return Ok(());
-    }
-    cx.finding(Finding {
-        severity: Severity::Warning,
-        code: "aurora.default_security_group".to_owned(),
-        what: "the step names no security group, so RDS takes the default group of the VPC"
-            .to_owned(),
-        why: "the restored cluster may be unreachable for its clients, or reachable for others"
-            .to_owned(),
-        action: "name the groups in security_groups:".to_owned(),
-    })
-    .await
+async fn warn(cx: &StepContext, settings: &Settings) -> Result<(), StepError> {
+    let network = NetworkOf {
+        code: "aurora",
+        subnet_group: settings.subnet_group.is_some(),
+        security_groups: !settings.security_groups.is_empty(),
+        public: settings.publicly_accessible,
+    };
+    warn_of_network(cx, network).await
 }
 
 /// The tags of what the step makes, and those that the scenario asks for.
@@ -301,7 +300,8 @@ fn told(id: String, cluster: &DbCluster) -> ClusterOutput {
         id,
         arn: text(cluster.db_cluster_arn()),
         endpoint: text(cluster.endpoint()),
-        reader_endpoint: text(cluster.reader_endpoint()),
+        // RDS tells one of every cluster: without readers the writer would answer there.
+        reader_endpoint: text(cluster.reader_endpoint()).filter(|_| !roles.readers.is_empty()),
         port: cluster.port(),
         engine: text(cluster.engine()),
         engine_version: text(cluster.engine_version()),
@@ -349,6 +349,20 @@ mod tests {
         let output = told("x".into(), &DbCluster::builder().build());
         assert_eq!((output.endpoint, output.writer, output.members), (None, None, 0));
         assert_eq!(output.status, "no status");
+    }
+
+    #[test]
+    fn regression_a_cluster_without_readers_has_no_endpoint_of_readers() {
+        let member = |name: &str, writes: bool| {
+            let member = aws_sdk_rds::types::DbClusterMember::builder();
+            member.db_instance_identifier(name).is_cluster_writer(writes).build()
+        };
+        let endpoint = |members: Vec<_>| {
+            let cluster = DbCluster::builder().reader_endpoint("ro");
+            told("x".into(), &cluster.set_db_cluster_members(Some(members)).build()).reader_endpoint
+        };
+        assert_eq!(endpoint(vec![member("a", true)]), None);
+        assert_eq!(endpoint(vec![member("a", true), member("b", false)]), Some("ro".into()));
     }
 
     #[test]

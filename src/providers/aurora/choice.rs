@@ -3,7 +3,7 @@
 
 use super::snapshot::Snapshot;
 use crate::providers::backups::{Backup, Obstacle, Seen, Words};
-use crate::providers::rds::not_available;
+use crate::providers::rds::{Offers, not_available};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,16 +20,22 @@ pub(super) enum SnapshotType {
     Awsbackup,
     /// Copied from another snapshot, as far as RDS says so.
     Copied,
+    /// Shared by another account.
+    Shared,
 }
 
 impl SnapshotType {
-    fn fits(self, snapshot: &Snapshot) -> bool {
+    fn fits(self, snapshot: &Snapshot, account: Option<&str>) -> bool {
         let kind = snapshot.kind.as_deref();
         match self {
             Self::Automated => kind == Some("automated"),
             Self::Manual => kind == Some("manual"),
             Self::Awsbackup => kind == Some("awsbackup"),
             Self::Copied => snapshot.names_its_source,
+            Self::Shared => {
+                let owner = snapshot.owner.as_deref();
+                owner.zip(account).is_some_and(|(owner, account)| owner != account)
+            }
         }
     }
 }
@@ -43,21 +49,34 @@ pub(super) struct Wanted {
     pub(super) resource_id: Option<String>,
     /// The tag in which the time of the data was recorded.
     pub(super) time_tag: Option<String>,
+    /// The account of the site: snapshots of others are shared ones.
+    pub(super) account: Option<String>,
+    /// Which versions of engines are offered here.
+    pub(super) offers: Offers,
 }
 
 impl Wanted {
     /// What RDS says of a snapshot.
     pub(super) fn look(&self, snapshot: &Snapshot) -> Seen {
-        let type_fits = self.types.is_empty() || self.types.iter().any(|kind| kind.fits(snapshot));
+        let account = self.account.as_deref();
+        let type_fits =
+            self.types.is_empty() || self.types.iter().any(|kind| kind.fits(snapshot, account));
         let identity_fits = self.resource_id.is_none() || self.resource_id == snapshot.resource_id;
         let obstacle = if type_fits && identity_fits {
+            let (engine, version) = snapshot.version();
             not_available(snapshot.status.as_deref())
+                .or_else(|| self.offers.obstacle(engine, version))
         } else {
             Some(Obstacle::NotWanted)
         };
         let time_tag = self.time_tag.as_deref();
-        let time = snapshot.time_of_data(time_tag);
-        Seen { obstacle, time, copy_lag: snapshot.copy_lag(time_tag) }
+        Seen {
+            obstacle,
+            time: snapshot.time_of_data(time_tag),
+            copy_lag: snapshot.copy_lag(time_tag),
+            wrong_tag: snapshot.wrong_tag(time_tag),
+            by_hand: snapshot.is_by_hand(),
+        }
     }
 }
 
@@ -83,8 +102,19 @@ impl Backup for Snapshot {
     }
 }
 
-/// How the snapshots of clusters are spoken of.
-pub(super) fn words() -> Words {
+/// What to do so that there is a snapshot.
+macro_rules! none_here {
+    ($($more:literal)?) => {
+        concat!(
+            "automated snapshots stay in the region of their cluster: copy them here before the loss (a copy rule in AWS Backup, \
+             or copy-db-cluster-snapshot on a schedule), and check of: and tags: of the step",
+            $($more)?
+        )
+    };
+}
+
+/// How the snapshots of clusters are spoken of, with those that other accounts share or not.
+pub(super) fn words(shared: bool) -> Words {
     Words {
         code: "aurora",
         service: "RDS",
@@ -92,8 +122,13 @@ pub(super) fn words() -> Words {
         things: "cluster snapshots".to_owned(),
         ready: "available",
         failed: "look into the RDS events of those that failed",
-        none_here: "automated snapshots stay in the region of their cluster: copy them here before the loss (a copy rule in AWS \
-                    Backup, or copy-db-cluster-snapshot on a schedule), and check of: and tags: of the step",
+        none_here: if shared {
+            none_here!()
+        } else {
+            none_here!("; snapshots that another account shares are found with shared: true")
+        },
+        version_gone: "upgrade the source, so that new snapshots can be restored here; restore an old one with another \
+                       engine_version:, naming it in snapshot:",
         no_time: "a copy has its own time only, and no tag tells another",
         tell_time: "record the time of the original in a tag of the copy, and name it in time_tag:; or measure it from the \
                     restored data, with a watermark query over a heartbeat table",
@@ -115,9 +150,18 @@ mod tests {
         let obstacle = |wanted: Wanted| wanted.look(&automated).obstacle;
         let of = |kind| obstacle(Wanted { types: vec![kind], ..Wanted::default() });
         assert_eq!((obstacle(Wanted::default()), of(SnapshotType::Automated)), (None, None));
-        for other in [SnapshotType::Manual, SnapshotType::Awsbackup, SnapshotType::Copied] {
+        for other in [
+            SnapshotType::Manual,
+            SnapshotType::Awsbackup,
+            SnapshotType::Copied,
+            SnapshotType::Shared,
+        ] {
             assert_eq!(of(other), Some(Obstacle::NotWanted), "{other:?}");
         }
+        let shared = Snapshot { owner: Some("222222222222".into()), ..automated.clone() };
+        let account = Some("111111111111".to_owned());
+        let wanted = Wanted { types: vec![SnapshotType::Shared], account, ..Wanted::default() };
+        assert_eq!(wanted.look(&shared).obstacle, None, "another account owns it");
         let earlier = Wanted { resource_id: Some("cluster-OTHER".into()), ..Wanted::default() };
         assert_eq!(obstacle(earlier), Some(Obstacle::NotWanted));
     }

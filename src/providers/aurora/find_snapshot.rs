@@ -7,6 +7,7 @@ use crate::action::{
 use crate::providers::backups::{
     Candidates, KeyCondition, Summary, Wish, keys_of, search_problems,
 };
+use crate::providers::rds::{Offer, Offers, named};
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -24,14 +25,17 @@ pub(super) struct FindSnapshotInput {
     /// The identifier of the cluster whose snapshots are looked for. The cluster itself may be gone.
     #[serde(default)]
     pub(super) of: Option<String>,
-    /// Tags that the snapshots must have.
+    /// Tags that the snapshots must have. RDS shows no tags of snapshots that other accounts share.
     #[serde(default)]
     pub(super) tags: BTreeMap<String, String>,
+    /// Whether snapshots that other accounts share with this one are looked for, too.
+    #[serde(default)]
+    pub(super) shared: bool,
     /// The tag that holds the time of the data (RFC 3339), recorded before the loss. Needed for copies: RDS forgets the time
     /// of the original.
     #[serde(default)]
     pub(super) time_tag: Option<String>,
-    /// Types of snapshots that may be used: `automated`, `manual`, `awsbackup`, `copied`. None named means all.
+    /// Types of snapshots that may be used: `automated`, `manual`, `awsbackup`, `copied`, `shared`. None named means all.
     #[serde(default)]
     pub(super) types: Vec<SnapshotType>,
     /// The data must not be newer than this (UTC): the moment before a corruption. Without it, the present.
@@ -79,11 +83,15 @@ pub(super) struct FindSnapshotOutput {
     pub(super) engine_version: Option<String>,
     /// The identity (`DbClusterResourceId`) of the cluster that it was taken of.
     pub(super) resource_id: Option<String>,
+    /// Whether RDS still offers that version here; absent when that could not be found out.
+    pub(super) version_offered: Option<bool>,
+    /// The account that it belongs to.
+    pub(super) owner: Option<String>,
     /// How many snapshots fit the selectors in this region.
     pub(super) snapshots_considered: u64,
-    /// How many of these could be restored: available, key not known to be unusable, time of data known.
+    /// How many of these could be restored: available, key not known to be unusable, version offered, time of data known.
     pub(super) usable_snapshots: u64,
-    /// How far back the usable snapshots reach: the age of the oldest.
+    /// How far back the usable snapshots reach: the age of the oldest. Those taken by hand do not count beside others.
     pub(super) retention: Option<HumanDuration>,
     /// The longest time without a recovery point, up to now (or `not_after`). Absent with fewer than two of them.
     pub(super) worst_gap: Option<HumanDuration>,
@@ -108,8 +116,9 @@ impl Action for FindSnapshot {
                     and whose key is enabled. The cluster is never asked: it may be gone.\n\nRDS keeps no time of the \
                     original on a copy of a cluster snapshot. `SnapshotCreateTime` counts only for automated snapshots \
                     that name no source; for everything else the time comes from the tag `time_tag`, recorded before the \
-                    loss, or it is not known and the step inconclusive. Measure it from the data then. That a key is \
-                    enabled does not prove that its policy allows the restore: only restoring does.",
+                    loss, or it is not known and the step inconclusive. Measure it from the data then. Gap and \
+                    retention are judged without the snapshots that somebody took by hand, unless there are no others. \
+                    That a key is enabled does not prove that its policy allows the restore: only restoring does.",
             phase: Phase::Recover,
             site: SiteUse::Required,
             timeout: Duration::from_secs(300),
@@ -117,12 +126,17 @@ impl Action for FindSnapshot {
             creates: &[],
             permissions: &[
                 Permission { action: "rds:DescribeDBClusterSnapshots", why: "list the snapshots" },
+                Permission {
+                    action: "rds:DescribeDBEngineVersions",
+                    why: "see whether the engine version is still offered",
+                },
                 Permission { action: "kms:DescribeKey", why: "see whether their keys are enabled" },
             ],
             checks: &[
                 ("usable recovery point", "at least one snapshot can be restored here"),
                 ("time of the data", "the age of the data in the chosen snapshot is known"),
                 ("encryption key", "the key of the chosen snapshot exists and is enabled here"),
+                ("engine version offered", "RDS still offers the version of the engine here"),
                 ("age", "the data is not older than max_age"),
             ],
             populations: &[
@@ -148,21 +162,33 @@ impl Action for FindSnapshot {
         let now = cx.clock.now();
         let wish =
             Wish { not_after: input.not_after, max_age: input.max_age, schedule: input.schedule };
-        let selector = Selector { cluster: input.of, tags: input.tags, time_tag: input.time_tag };
+        let selector = Selector {
+            cluster: input.of,
+            tags: input.tags,
+            time_tag: input.time_tag,
+            shared: input.shared,
+        };
         let snapshots = snapshots_of(cx, &selector).await?;
+        let offers = Offers::of(cx, snapshots.iter().map(Snapshot::version).collect()).await?;
         let wanted = Wanted {
             types: input.types,
             resource_id: input.resource_id,
             time_tag: selector.time_tag,
+            account: cx.site()?.place().account.clone(),
+            offers,
         };
-        let words = words();
+        let words = words(selector.shared);
         let keys = keys_of(cx, &snapshots).await?;
         let candidates = Candidates::judge(&snapshots, &keys, wish.until(now), |s| wanted.look(s));
         let chosen = candidates.chosen(cx, &words).await?;
         let summary = candidates.summary(chosen, now);
-        let identity = (chosen.backup.arn.as_str(), Vec::new());
+        let (engine, version) = chosen.backup.version();
+        let offer = wanted.offers.get(engine, version);
+        let offered = vec![offer.check(&named(engine, version))];
+        let identity = (chosen.backup.arn.as_str(), offered);
         candidates.write_down(cx, &words, &wish, (chosen, &summary), identity).await?;
-        Ok(told(chosen.backup, chosen.key.and_then(KeyCondition::usable), summary))
+        let key_usable = chosen.key.and_then(KeyCondition::usable);
+        Ok(told(chosen.backup, key_usable, &offer, summary))
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
@@ -182,7 +208,12 @@ impl Action for FindSnapshot {
     }
 }
 
-fn told(snapshot: &Snapshot, key_usable: Option<bool>, summary: Summary) -> FindSnapshotOutput {
+fn told(
+    snapshot: &Snapshot,
+    key_usable: Option<bool>,
+    offer: &Offer,
+    summary: Summary,
+) -> FindSnapshotOutput {
     FindSnapshotOutput {
         arn: snapshot.arn.clone(),
         id: snapshot.id.clone(),
@@ -196,6 +227,8 @@ fn told(snapshot: &Snapshot, key_usable: Option<bool>, summary: Summary) -> Find
         engine: snapshot.engine.clone(),
         engine_version: snapshot.engine_version.clone(),
         resource_id: snapshot.resource_id.clone(),
+        version_offered: offer.known(),
+        owner: snapshot.owner.clone(),
         snapshots_considered: summary.considered,
         usable_snapshots: summary.usable,
         retention: summary.retention,

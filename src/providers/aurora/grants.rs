@@ -11,7 +11,8 @@ pub(super) fn find_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Gr
     let snapshots = grant("rds:DescribeDBClusterSnapshots")
         .map(|g| g.on("cluster", given.pattern("of")).on("cluster-snapshot", "*"));
     let keys = grant("kms:DescribeKey").map(|g| g.on("key", "*"));
-    snapshots.into_iter().chain(keys).collect()
+    let versions = grant("rds:DescribeDBEngineVersions");
+    snapshots.into_iter().chain(versions).chain(keys).collect()
 }
 
 pub(super) fn restore_cluster(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
@@ -57,8 +58,11 @@ fn of_every_cluster(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
             .on("subgrp", given.pattern("subnet_group"))
             .on("og", "*")
     });
+    let subnets =
+        grant("rds:DescribeDBSubnetGroups").map(|g| g.on("subgrp", given.pattern("subnet_group")));
     let mut all = vec![
         member,
+        subnets.filter(|_| given.has("vpc")),
         grant("rds:AddTagsToResource").map(|g| g.on("cluster", &own).on("db", &own)),
         // Inventories and shared look-ups ask for all, by filters or for none by name.
         grant("rds:DescribeDBClusters").map(|g| g.on("cluster", "*")),

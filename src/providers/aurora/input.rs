@@ -1,7 +1,7 @@
 //! What both ways of restoring a cluster are given. Nothing of it is read from the source: everything that RDS would choose
 //! badly by itself can be said.
 
-use crate::action::StepError;
+use crate::action::{Given, InputProblem, StepError};
 use crate::time::HumanDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,11 @@ macro_rules! cluster_input {
                 /// The members that only read. None named means none.
                 #[serde(default)]
                 readers: Vec<$crate::providers::aurora::input::Member>,
-                /// The DB subnet group. Without it RDS takes the default VPC.
+                /// The VPC in which the cluster must be, and in no other: the isolated one of a drill. The subnet group is
+                /// looked at before anything is made, and the members afterwards.
+                #[serde(default)]
+                vpc: Option<String>,
+                /// The DB subnet group. Without it RDS takes the default VPC, which is a finding.
                 #[serde(default)]
                 subnet_group: Option<String>,
                 /// The VPC security groups, exactly these. Without any RDS takes the default group of the VPC, which is a
@@ -98,7 +102,7 @@ macro_rules! cluster_input {
                 /// The storage type: `aurora`, or `aurora-iopt1` for I/O-Optimized.
                 #[serde(default)]
                 storage_type: Option<String>,
-                /// Whether members have an address that can be reached from outside their VPC.
+                /// Whether members have an address that can be reached from outside their VPC, which is a finding.
                 #[serde(default)]
                 publicly_accessible: bool,
                 /// Tags besides those that this program sets. Names must not begin with `redrill:` or `aws:`.
@@ -120,6 +124,7 @@ macro_rules! cluster_input {
                 $crate::providers::aurora::input::Settings {
                     writer: self.writer.clone(),
                     readers: self.readers.clone(),
+                    vpc: self.vpc.clone(),
                     subnet_group: self.subnet_group.clone(),
                     security_groups: self.security_groups.clone(),
                     cluster_parameter_group: self.cluster_parameter_group.clone(),
@@ -158,6 +163,7 @@ pub(super) fn ninety_minutes() -> HumanDuration {
 pub(super) struct Settings {
     pub(super) writer: Member,
     pub(super) readers: Vec<Member>,
+    pub(super) vpc: Option<String>,
     pub(super) subnet_group: Option<String>,
     pub(super) security_groups: Vec<String>,
     pub(super) cluster_parameter_group: Option<String>,
@@ -189,12 +195,15 @@ impl Settings {
     /// What can be said to be wrong before anything is made.
     ///
     /// # Errors
-    /// Too many readers, reserved names of tags, and what Aurora Serverless v2 needs.
+    /// A VPC without the subnet group that is in it, too many readers, reserved names of tags, and what Aurora Serverless v2 needs.
     pub(super) fn check(&self) -> Result<(), StepError> {
         let reserved = |name: &&String| name.starts_with("redrill:") || name.starts_with("aws:");
         if let Some(name) = self.tags.keys().find(reserved) {
             let what = format!("the tag name {name} is reserved: choose another");
             return Err(StepError::broken(what));
+        }
+        if self.vpc.is_some() && self.subnet_group.is_none() {
+            return Err(vpc_alone().into());
         }
         if self.readers.len() > MOST_READERS {
             let what = format!("a cluster has at most {MOST_READERS} readers");
@@ -209,6 +218,35 @@ impl Settings {
     }
 }
 
+fn vpc_alone() -> InputProblem {
+    InputProblem::at("vpc", "vpc: is given, and no subnet_group: RDS would take the default VPC")
+        .help("name the DB subnet group of that VPC in subnet_group:")
+}
+
+/// What is wrong with the settings of a cluster, as far as they are known; `more` are the texts that must say something.
+pub(super) fn problems(given: &Given, more: &[&str]) -> Vec<InputProblem> {
+    let texts = more.iter().copied().chain(["writer.class"]);
+    let mut found: Vec<_> = texts.filter_map(|path| InputProblem::empty(given, path)).collect();
+    found.extend(InputProblem::reserved_tags(given));
+    if given.has("vpc") && !given.has("subnet_group") {
+        found.push(vpc_alone());
+    }
+    let readers = given.count("readers");
+    if readers > MOST_READERS {
+        let what = format!("readers: there are {readers} of them");
+        found.push(InputProblem::at("readers", what).expected(format!("at most {MOST_READERS}")));
+    }
+    let of_readers = (0..readers).map(|number| format!("readers.{number}.class"));
+    let classes = std::iter::once("writer.class".to_owned()).chain(of_readers);
+    let mut serverless = classes.filter(|path| given.text(path) == Some(SERVERLESS_CLASS));
+    if let Some(path) = serverless.next().filter(|_| !given.has("serverless")) {
+        let what =
+            format!("members of the class {SERVERLESS_CLASS} need the limits in serverless:");
+        found.push(InputProblem::at(&path, what).help("give serverless: { min: 0.5, max: 8 }"));
+    }
+    found
+}
+
 /// What restoring a cluster tells.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub(super) struct ClusterOutput {
@@ -218,7 +256,7 @@ pub(super) struct ClusterOutput {
     pub(super) arn: Option<String>,
     /// The host name of the member that writes, whichever that is: the cluster endpoint.
     pub(super) endpoint: Option<String>,
-    /// The host name at which the readers answer.
+    /// The host name at which the readers answer; absent without readers.
     pub(super) reader_endpoint: Option<String>,
     /// The port.
     pub(super) port: Option<i32>,
@@ -287,8 +325,28 @@ mod tests {
         assert!(wrong(json!({ "tags": { "redrill:run": "x" } })).contains("is reserved"));
         let serverless = json!({ "readers": [{ "class": "db.serverless" }] });
         assert!(wrong(serverless).contains("serverless:"));
+        assert!(wrong(json!({ "vpc": "vpc-1" })).contains("no subnet_group"));
         let limits = json!({ "writer": { "class": "db.serverless" }, "serverless": { "min": 0.5, "max": 8.0 } });
         assert!(settings(limits).check().is_ok());
+    }
+
+    #[test]
+    fn regression_what_cannot_be_made_is_found_before_the_run() {
+        let pointers = |with: serde_json::Value| {
+            let given = Given::new("s", crate::ids::StepId::new("x"), None, with);
+            let found = problems(&given, &["snapshot"]).into_iter();
+            found.map(|problem| problem.pointer).collect::<Vec<_>>()
+        };
+        let many = vec![json!({ "class": "db.serverless" }); 16];
+        let wrong = json!({
+            "snapshot": " ", "writer": { "class": "db.r6g.large" }, "vpc": "vpc-1", "readers": many,
+            "tags": { "aws:x": "y" },
+        });
+        let places = ["/snapshot", "/tags/aws:x", "/vpc", "/readers", "/readers/0/class"];
+        assert_eq!(pointers(wrong), places);
+        let later = Given::later_mark();
+        let fine = json!({ "snapshot": later, "writer": { "class": later }, "vpc": later, "subnet_group": later });
+        assert_eq!(pointers(fine), Vec::<String>::new());
     }
 
     #[test]

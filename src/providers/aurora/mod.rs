@@ -16,6 +16,8 @@ mod instance;
 mod listing;
 mod preflight;
 #[cfg(test)]
+mod recovery_point_rehearsals;
+#[cfg(test)]
 mod rehearsals;
 mod restore_by_hand;
 mod restore_cluster;

@@ -1,11 +1,11 @@
 //! What can be looked at in Aurora before the day of a drill. Only calls that read.
 
 use super::cluster::describe_cluster;
-use super::find_snapshot::FindSnapshot;
+use super::find_snapshot::{FindSnapshot, FindSnapshotOutput};
 use super::snapshot::{Snapshot, describe_snapshot};
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
-use crate::providers::backups::key_probe;
+use crate::providers::backups::{Newest, key_probe, newest_probes};
 use aws_sdk_rds::types::{AccountQuota, DbCluster};
 
 pub(super) async fn find_snapshot(
@@ -16,22 +16,13 @@ pub(super) async fn find_snapshot(
     let what = format!("snapshots of {}", given.text("of").unwrap_or("the cluster"));
     let Some(input) = given.input() else { return vec![later(what)] };
     let found = action.run(cx, input).await;
-    let key = found.as_ref().ok().and_then(|found| found.kms_key.clone());
-    let needs = ["rds:DescribeDBClusterSnapshots"];
-    let mut probes = vec![Probe::of(what, &needs, found, |found| match found.at {
-        Some(at) => ProbeVerdict::works(format!(
-            "{} of {} can be restored; the newest data is of {at} ({})",
-            found.usable_snapshots, found.snapshots_considered, found.id
-        )),
-        None => ProbeVerdict::Unknown(format!(
-            "{} is there, but the time of its data is not known",
-            found.id
-        )),
-    })];
-    if let Some(key) = key {
-        probes.push(key_probe(cx, &key).await);
-    }
-    probes
+    let needs = ["rds:DescribeDBClusterSnapshots", "rds:DescribeDBEngineVersions"];
+    newest_probes(cx, what, &needs, found.map(newest)).await
+}
+
+fn newest(found: FindSnapshotOutput) -> Newest {
+    let (usable, considered) = (found.usable_snapshots, found.snapshots_considered);
+    Newest { id: found.id, at: found.at, usable, considered, key: found.kms_key }
 }
 
 pub(super) async fn restore_cluster(cx: &StepContext, given: &Given) -> Vec<Probe> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A cluster with daily snapshots at 03:00, copied to another region 40 minutes later by a job that tags the copies.
-const ESTATE: &str = r#"
+pub(super) const ESTATE: &str = r#"
 estate: 1
 title: payments
 now: 2026-11-22T10:00:00Z
@@ -43,11 +43,11 @@ places:
     parameter_groups: [{ name: payments-instance, family: aurora-postgresql16 }]
 "#;
 
-const ACCOUNT: &str = "111111111111";
-const RESTORE: &str = "aurora.restore_cluster";
+pub(super) const ACCOUNT: &str = "111111111111";
+pub(super) const RESTORE: &str = "aurora.restore_cluster";
 const PITR: &str = "aurora.restore_cluster_point_in_time";
 
-fn recovery_site(faults: &[&str]) -> Rehearsal {
+pub(super) fn recovery_site(faults: &[&str]) -> Rehearsal {
     Rehearsal::at(ESTATE, ACCOUNT, "ap-northeast-3", faults)
 }
 
@@ -55,18 +55,21 @@ fn home(faults: &[&str]) -> Rehearsal {
     Rehearsal::at(ESTATE, ACCOUNT, "ap-northeast-1", faults)
 }
 
-fn point_input() -> Value {
+pub(super) fn point_input() -> Value {
     json!({ "of": "payments", "time_tag": "data-time" })
 }
 
-fn restore_input(snapshot: &Value) -> Value {
+pub(super) fn restore_input(snapshot: &Value) -> Value {
     json!({
         "snapshot": snapshot, "subnet_group": "drill", "security_groups": ["sg-drill"],
         "writer": { "class": "db.r6g.large", "tier": 0 }, "readers": [{ "class": "db.r6g.xlarge", "tier": 1 }],
     })
 }
 
-async fn restored_as(drill: &Rehearsal, change: impl Fn(&mut Value)) -> Result<Value, StepError> {
+pub(super) async fn restored_as(
+    drill: &Rehearsal,
+    change: impl Fn(&mut Value),
+) -> Result<Value, StepError> {
     let point = drill.run("aurora.find_snapshot", point_input()).await.unwrap();
     let mut input = restore_input(&point["arn"]);
     change(&mut input);
@@ -207,7 +210,7 @@ async fn everything_that_rds_chooses_badly_is_as_the_step_says() {
             "cluster_parameter_group": "payments", "instance_parameter_group": "payments-instance",
             "port": 5555, "iam_auth": true, "log_exports": ["postgresql"], "kms_key": "alias/other",
             "engine_mode": "provisioned", "serverless": { "min": 0.5, "max": 8.0 }, "storage_type": "aurora-iopt1",
-            "deletion_protection": true, "publicly_accessible": true, "tags": { "team": "payments" },
+            "deletion_protection": true, "publicly_accessible": true, "vpc": "vpc-drill", "tags": { "team": "payments" },
         });
         input.as_object_mut().unwrap().extend(all.as_object().unwrap().clone());
     });

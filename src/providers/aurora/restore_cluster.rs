@@ -1,10 +1,10 @@
 use super::bring_up::{bring_up, tags};
 use super::fidelity::Expected;
-use super::input::{ClusterOutput, Settings, cluster_input};
+use super::input::{ClusterOutput, Settings, cluster_input, problems};
 use super::snapshot::{Snapshot, describe_snapshot, name_for_restore};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, SiteUse, StepContext, StepError,
 };
 use crate::client;
 use aws_sdk_rds::operation::restore_db_cluster_from_snapshot::builders::RestoreDBClusterFromSnapshotFluentBuilder;
@@ -61,6 +61,10 @@ impl Action for RestoreCluster {
                     action: "rds:DescribeDBInstances",
                     why: "wait for the instances and compare them",
                 },
+                Permission {
+                    action: "rds:DescribeDBSubnetGroups",
+                    why: "see in which VPC it will be",
+                },
                 Permission { action: "rds:DescribeEvents", why: "when RDS says it was available" },
                 Permission { action: "kms:DescribeKey", why: "encrypted snapshots" },
                 Permission { action: "kms:CreateGrant", why: "encrypted snapshots" },
@@ -94,6 +98,10 @@ impl Action for RestoreCluster {
         bring_up(cx, &settings, &expected, create).await
     }
 
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        problems(given, &["snapshot"])
+    }
+
     fn grants(&self, given: &Given) -> Vec<Grant> {
         super::grants::restore_cluster(given, self.facts().permissions)
     }
@@ -120,6 +128,7 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
     ("zones", "the instances are in the zones asked for"),
     ("publicly_accessible", "instances can be reached from outside exactly when asked for"),
     ("deletion_protection", "deletion protection is as asked for"),
+    ("vpc", "the subnet group, and then every instance, is in the VPC asked for"),
     ("subnet_group", "the subnet group is the one asked for"),
     ("security_groups", "the security groups are exactly those asked for"),
     ("cluster_parameter_group", "the cluster parameter group is the one asked for"),

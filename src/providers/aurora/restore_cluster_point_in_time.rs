@@ -1,11 +1,11 @@
 use super::bring_up::{bring_up, tags};
 use super::cluster::describe_cluster;
 use super::fidelity::Expected;
-use super::input::{ClusterOutput, Settings, cluster_input};
+use super::input::{ClusterOutput, Settings, cluster_input, problems};
 use super::restore_cluster::{CHECKS, key_asked_for, scaling, some};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, Proof, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::client;
 use crate::journal::{Check, Measure, RecoveryPoint};
@@ -88,6 +88,10 @@ impl Action for RestoreClusterPointInTime {
                     action: "rds:DescribeDBInstances",
                     why: "wait for the instances and compare them",
                 },
+                Permission {
+                    action: "rds:DescribeDBSubnetGroups",
+                    why: "see in which VPC it will be",
+                },
                 Permission { action: "rds:DescribeEvents", why: "when RDS says it was available" },
                 Permission { action: "kms:DescribeKey", why: "encrypted clusters" },
                 Permission { action: "kms:CreateGrant", why: "encrypted clusters" },
@@ -135,6 +139,10 @@ impl Action for RestoreClusterPointInTime {
             cx.recovery_point(point).await?;
         }
         Ok(output)
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        problems(given, &["of"])
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

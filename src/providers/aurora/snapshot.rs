@@ -1,7 +1,7 @@
 use crate::action::{StepContext, StepError};
 use crate::client;
 use crate::limits::LIST_PAGES;
-use crate::providers::backups::time_of;
+use crate::providers::backups::{TimeTag, time_of};
 use aws_sdk_rds::types::DbClusterSnapshot;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
@@ -26,6 +26,9 @@ pub(super) struct Snapshot {
     pub(super) created: Option<DateTime<Utc>>,
     /// True when RDS names the snapshot that it was copied from.
     pub(super) names_its_source: bool,
+    /// The account that it belongs to, by its ARN.
+    pub(super) owner: Option<String>,
+    /// Its tags. RDS does not show those of another account.
     pub(super) tags: BTreeMap<String, String>,
 }
 
@@ -41,6 +44,8 @@ pub(super) struct Selector {
     pub(super) tags: BTreeMap<String, String>,
     /// The tag in which the time of the data was recorded.
     pub(super) time_tag: Option<String>,
+    /// Also those that other accounts share with this one.
+    pub(super) shared: bool,
 }
 
 impl Selector {
@@ -51,17 +56,16 @@ impl Selector {
     }
 }
 
-/// Who tags a snapshot with the present may do so a little after it was begun.
-const TAGGED_LATE: TimeDelta = TimeDelta::minutes(5);
-
 impl Snapshot {
     /// What the answer says. `None` without an identity: such a thing cannot be restored.
     pub(super) fn read(answer: &DbClusterSnapshot) -> Option<Self> {
         let id = answer.db_cluster_snapshot_identifier()?.to_owned();
         let text = |value: Option<&str>| value.filter(|v| !v.is_empty()).map(str::to_owned);
         let tags = answer.tag_list().iter().filter_map(|tag| tag.key().zip(tag.value()));
+        let arn = text(answer.db_cluster_snapshot_arn()).unwrap_or_else(|| id.clone());
         Some(Self {
-            arn: text(answer.db_cluster_snapshot_arn()).unwrap_or_else(|| id.clone()),
+            owner: arn.strip_prefix("arn:").and_then(|arn| text(arn.split(':').nth(3))),
+            arn,
             id,
             cluster: answer.db_cluster_identifier().unwrap_or_default().to_owned(),
             resource_id: text(answer.db_cluster_resource_id()),
@@ -93,11 +97,26 @@ impl Snapshot {
             let source = "SnapshotCreateTime of an automated snapshot made here";
             return Some((self.created?, source.to_owned()));
         }
-        let name = time_tag?;
-        let time = DateTime::parse_from_rfc3339(self.tags.get(name)?.trim()).ok()?.to_utc();
-        // A snapshot holds nothing that was written after it, or its copy, was made: such a tag is wrong, and says nothing.
-        let possible = self.created.is_none_or(|created| time <= created + TAGGED_LATE);
-        possible.then(|| (time, format!("tag {name}")))
+        self.tagged(time_tag).time()
+    }
+
+    fn tagged(&self, time_tag: Option<&str>) -> TimeTag {
+        TimeTag::read(&self.tags, time_tag, self.created)
+    }
+
+    /// What is wrong with the tag that tells the time of the data, where it is needed.
+    pub(super) fn wrong_tag(&self, time_tag: Option<&str>) -> Option<String> {
+        self.tagged(time_tag).wrong().filter(|_| !self.is_first_hand())
+    }
+
+    /// True when somebody took it by a call, as far as can be seen: it is part of no schedule.
+    pub(super) fn is_by_hand(&self) -> bool {
+        self.kind.as_deref() == Some("manual") && !self.names_its_source
+    }
+
+    /// Engine and version.
+    pub(super) fn version(&self) -> (Option<&str>, Option<&str>) {
+        (self.engine.as_deref(), self.engine_version.as_deref())
     }
 
     /// From the time of the data until its copy was asked for here; RDS does not say when the copy was complete, so the lag
@@ -131,8 +150,9 @@ pub(super) async fn snapshots_of(
     selector: &Selector,
 ) -> Result<Vec<Snapshot>, StepError> {
     let mut found = BTreeMap::new();
-    // Without a type RDS promises automated and manual ones only; AWS Backup's are a type of their own.
-    for kind in [None, Some("awsbackup")] {
+    // Without a type RDS promises automated and manual ones only; AWS Backup's are a type of their own, and shared ones, too.
+    let shared = selector.shared.then_some(Some("shared"));
+    for kind in [None, Some("awsbackup")].into_iter().chain(shared) {
         for snapshot in page_through(cx, selector, kind).await? {
             // RDS knows no filter by tags.
             if selector.fits(&snapshot) {
@@ -149,10 +169,13 @@ async fn page_through(
     kind: Option<&str>,
 ) -> Result<Vec<Snapshot>, StepError> {
     let client = client!(cx.site()?, aws_sdk_rds);
+    let is_shared = kind == Some("shared");
     let first = client
         .describe_db_cluster_snapshots()
-        .set_db_cluster_identifier(selector.cluster.clone())
+        // Clusters of other accounts cannot be asked for: those snapshots are chosen from the answer.
+        .set_db_cluster_identifier(selector.cluster.clone().filter(|_| !is_shared))
         .set_snapshot_type(kind.map(str::to_owned))
+        .set_include_shared(is_shared.then_some(true))
         .max_records(100);
     let mut found = Vec::new();
     let mut marker = None;

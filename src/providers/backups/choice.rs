@@ -28,6 +28,10 @@ pub(in crate::providers) struct Seen {
     pub(in crate::providers) time: Option<(DateTime<Utc>, String)>,
     /// From the time of the data until its copy was here; `None` when it is no copy.
     pub(in crate::providers) copy_lag: Option<TimeDelta>,
+    /// What is wrong with the tag that should tell the time of its data.
+    pub(in crate::providers) wrong_tag: Option<String>,
+    /// Made by a call, and no copy: beside others it says nothing about a schedule.
+    pub(in crate::providers) by_hand: bool,
 }
 
 /// Why a backup cannot serve, as its service says.
@@ -37,6 +41,8 @@ pub(in crate::providers) enum Obstacle {
     NotWanted,
     /// It has to be brought back first.
     Archived,
+    /// Its service does not offer the version of its engine here any more; the text names engine and version.
+    VersionGone(String),
     /// It is not ready.
     NotReady {
         /// The service's word for its state, and why.
@@ -69,6 +75,8 @@ pub(in crate::providers) struct Judged<'a, B> {
     /// What is known of its key: `None` when it names none.
     pub(in crate::providers) key: Option<&'a KeyCondition>,
     copy_lag: Option<TimeDelta>,
+    pub(super) wrong_tag: Option<String>,
+    by_hand: bool,
 }
 
 impl<B> Judged<'_, B> {
@@ -95,9 +103,11 @@ impl<'a, B: Backup> Candidates<'a, B> {
     ) -> Self {
         let one = |backup: &'a B| {
             let key = backup.key().and_then(|key| keys.get(key));
-            let seen = look(backup);
-            let copy_lag = seen.copy_lag;
-            Judged { backup, standing: standing(seen, key, not_after), key, copy_lag }
+            let mut seen = look(backup);
+            let (copy_lag, by_hand, wrong_tag) =
+                (seen.copy_lag, seen.by_hand, seen.wrong_tag.take());
+            let standing = standing(seen, key, not_after);
+            Judged { backup, standing, key, copy_lag, wrong_tag, by_hand }
         };
         Self { judged: backups.iter().map(one).collect(), not_after }
     }
@@ -112,9 +122,12 @@ impl<'a, B: Backup> Candidates<'a, B> {
         self.judged.iter().filter(|candidate| rank(candidate).is_some()).max_by_key(rank)
     }
 
-    /// How the usable ones lie in time.
+    /// How the usable ones lie in time. Those that somebody took by hand count only where there are no others: one that is
+    /// kept for a year makes no gap of a year in a schedule.
     pub(in crate::providers) fn spacing(&self) -> Spacing {
-        let times = self.usable().filter_map(|judged| match judged.standing {
+        let scheduled = self.usable().any(|judged| !judged.by_hand);
+        let counting = self.usable().filter(|judged| !(scheduled && judged.by_hand));
+        let times = counting.filter_map(|judged| match judged.standing {
             Standing::Usable { at, .. } => Some(at),
             _ => None,
         });
@@ -189,7 +202,7 @@ pub(in crate::providers) struct Summary {
     pub(in crate::providers) considered: u64,
     /// How many of these could be restored, and their data has a known time.
     pub(in crate::providers) usable: u64,
-    /// The age of the oldest usable one.
+    /// The age of the oldest usable one; of those that a schedule made, where there are any.
     pub(in crate::providers) retention: Option<HumanDuration>,
     /// The longest time without a recovery point.
     pub(in crate::providers) worst_gap: Option<HumanDuration>,

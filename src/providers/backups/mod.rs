@@ -13,6 +13,7 @@ mod probes;
 #[cfg(test)]
 pub(super) mod rehearsal;
 mod spacing;
+mod tagged;
 
 pub(super) use checks::{age_check, lines_in_time, loss, search_problems};
 pub(super) use choice::{Backup, Candidates, Obstacle, Seen, Summary, count};
@@ -21,3 +22,4 @@ pub(super) use found::{Wish, Words, keys_of};
 pub(super) use keys::{KeyCondition, key_check, key_conditions, key_probe};
 pub(super) use probes::{Newest, later, newest_probes};
 pub(super) use spacing::{Spacing, time_of};
+pub(super) use tagged::TimeTag;

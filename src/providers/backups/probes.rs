@@ -16,15 +16,15 @@ pub(in crate::providers) struct Newest {
     pub(in crate::providers) key: Option<String>,
 }
 
-/// Looks at what was found, and at its key. `what` names the snapshots that were looked for, `needs` the permission.
+/// Looks at what was found, and at its key. `what` names the snapshots that were looked for, `needs` the permissions.
 pub(in crate::providers) async fn newest_probes(
     cx: &StepContext,
     what: String,
-    needs: &'static str,
+    needs: &[&'static str],
     found: Result<Newest, StepError>,
 ) -> Vec<Probe> {
     let key = found.as_ref().ok().and_then(|found| found.key.clone());
-    let mut probes = vec![Probe::of(what, &[needs], found, |found| match found.at {
+    let mut probes = vec![Probe::of(what, needs, found, |found| match found.at {
         Some(at) => ProbeVerdict::works(format!(
             "{} of {} can be restored; the newest data is of {at} ({})",
             found.usable, found.considered, found.id

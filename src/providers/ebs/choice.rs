@@ -8,8 +8,13 @@ use chrono::{DateTime, Utc};
 /// What EC2 says of a snapshot.
 pub(super) fn look(snapshot: &Snapshot, selector: &Selector) -> Seen {
     let obstacle = not_completed(snapshot).or(snapshot.archived.then_some(Obstacle::Archived));
-    let time = snapshot.time_of_data(selector);
-    Seen { obstacle, time, copy_lag: snapshot.copy_lag(selector) }
+    Seen {
+        obstacle,
+        time: snapshot.time_of_data(selector),
+        copy_lag: snapshot.copy_lag(selector),
+        wrong_tag: snapshot.wrong_tag(selector),
+        by_hand: false,
+    }
 }
 
 fn not_completed(snapshot: &Snapshot) -> Option<Obstacle> {
@@ -50,6 +55,7 @@ pub(super) fn words() -> Words {
         failed: "read the state message of those that failed; a copy in error mostly lacks permission on its key",
         none_here: "snapshots stay in their region: copy them here before the loss (Data Lifecycle Manager or AWS Backup), and \
                     select the copies by tags, since they do not keep the id of the volume",
+        version_gone: "what is in a volume has no version for EC2",
         no_time: "a copied snapshot carries the time of the copy only, and no tag tells another",
         tell_time: "record the time of the original in a tag that is copied along, and name it in time_tag:",
         sources: None,

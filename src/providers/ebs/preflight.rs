@@ -19,7 +19,7 @@ pub(super) async fn find_snapshot(
     };
     let Some(input) = given.input() else { return vec![later(what)] };
     let found = action.run(cx, input).await;
-    newest_probes(cx, what, "ec2:DescribeSnapshots", found.map(newest)).await
+    newest_probes(cx, what, &["ec2:DescribeSnapshots"], found.map(newest)).await
 }
 
 pub(super) async fn restore_volume(cx: &StepContext, given: &Given) -> Vec<Probe> {

@@ -1,7 +1,7 @@
 use crate::action::{StepContext, StepError};
 use crate::client;
 use crate::limits::LIST_PAGES;
-use crate::providers::backups::time_of;
+use crate::providers::backups::{TimeTag, time_of};
 use crate::time::ByteSize;
 use aws_sdk_ec2::types::{Filter, Snapshot as Answer, StorageTier};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -55,9 +55,6 @@ pub(super) fn gibibytes(size: Option<i32>) -> Option<ByteSize> {
     size.and_then(|size| u64::try_from(size).ok()).map(|size| ByteSize(size * GIB))
 }
 
-/// Who tags a snapshot with the present may do so a little after it was begun.
-const TAGGED_LATE: TimeDelta = TimeDelta::minutes(5);
-
 impl Snapshot {
     /// What the answer says. `None` without an id: such a thing cannot be restored.
     pub(super) fn read(answer: &Answer) -> Option<Self> {
@@ -100,11 +97,16 @@ impl Snapshot {
         if self.is_first_hand(selector) {
             return Some((self.started?, "StartTime of a snapshot that is no copy".to_owned()));
         }
-        let name = selector.time_tag.as_ref()?;
-        let time = DateTime::parse_from_rfc3339(self.tags.get(name)?.trim()).ok()?.to_utc();
-        // A snapshot holds nothing that was written after it, or its copy, was begun: such a tag is wrong, and says nothing.
-        let possible = self.started.is_none_or(|started| time <= started + TAGGED_LATE);
-        possible.then(|| (time, format!("tag {name}")))
+        self.tagged(selector).time()
+    }
+
+    fn tagged(&self, selector: &Selector) -> TimeTag {
+        TimeTag::read(&self.tags, selector.time_tag.as_deref(), self.started)
+    }
+
+    /// What is wrong with the tag that tells the time of the data, where it is needed.
+    pub(super) fn wrong_tag(&self, selector: &Selector) -> Option<String> {
+        self.tagged(selector).wrong().filter(|_| !self.is_first_hand(selector))
     }
 
     /// From the time of the data until its copy was complete here. `None` for first-hand snapshots.

@@ -1,6 +1,7 @@
 //! Which snapshots of an instance are wanted, and what keeps one from serving: pure. How one is chosen is the same for all
 //! services: [`Candidates`](crate::providers::backups::Candidates).
 
+use super::engine_versions::Offers;
 use super::snapshot::Snapshot;
 use crate::providers::backups::{Backup, Obstacle, Seen, Words};
 use chrono::{DateTime, Utc};
@@ -49,6 +50,8 @@ pub(super) struct Wanted {
     pub(super) resource_id: Option<String>,
     /// The account of the site: snapshots of others are shared ones.
     pub(super) account: Option<String>,
+    /// Which versions of engines are offered here.
+    pub(super) offers: Offers,
 }
 
 impl Wanted {
@@ -59,12 +62,19 @@ impl Wanted {
             self.types.is_empty() || self.types.iter().any(|kind| kind.fits(snapshot, account));
         let identity_fits = self.resource_id.is_none() || self.resource_id == snapshot.resource_id;
         let obstacle = if type_fits && identity_fits {
+            let (engine, version) = snapshot.version();
             not_available(snapshot.status.as_deref())
+                .or_else(|| self.offers.obstacle(engine, version))
         } else {
             Some(Obstacle::NotWanted)
         };
-        let time = snapshot.time_of_data().map(|(at, source)| (at, source.to_owned()));
-        Seen { obstacle, time, copy_lag: snapshot.copy_lag() }
+        Seen {
+            obstacle,
+            time: snapshot.time_of_data(),
+            copy_lag: snapshot.copy_lag(),
+            wrong_tag: snapshot.wrong_tag(),
+            by_hand: snapshot.is_by_hand(),
+        }
     }
 }
 
@@ -100,8 +110,19 @@ impl Backup for Snapshot {
     }
 }
 
-/// How the snapshots of an instance are spoken of; `of` is what was looked for.
-pub(super) fn words(of: &str) -> Words {
+/// What to do so that there is a snapshot.
+macro_rules! none_here {
+    ($($more:literal)?) => {
+        concat!(
+            "automated snapshots stay in the region of their instance: copy them here before the loss (a copy rule in AWS Backup, \
+             replicated automated backups, or copy-db-snapshot on a schedule), and check the name in of:",
+            $($more)?
+        )
+    };
+}
+
+/// How the snapshots of an instance are spoken of; `of` is what was looked for, with those that other accounts share or not.
+pub(super) fn words(of: &str, shared: bool) -> Words {
     Words {
         code: "rds",
         service: "RDS",
@@ -109,8 +130,12 @@ pub(super) fn words(of: &str) -> Words {
         things: format!("snapshots of {of}"),
         ready: "available",
         failed: "look into the RDS events of those that failed",
-        none_here: "automated snapshots stay in the region of their instance: copy them here before the loss (a copy rule in \
-                    AWS Backup, replicated automated backups, or copy-db-snapshot on a schedule), and check the name in of:",
+        none_here: if shared {
+            none_here!()
+        } else {
+            none_here!("; snapshots that another account shares are found with shared: true")
+        },
+        version_gone: "upgrade the source, so that new snapshots can be restored here; try by hand what RDS makes of an old one",
         no_time: "RDS tells no time that survives copying, and no tag tells one",
         tell_time: "measure it from the restored data, with a watermark query over a heartbeat table; or record it in a tag before \
                     the loss, and name that in time_tag:",
@@ -124,7 +149,7 @@ mod tests {
 
     fn seen(snapshot: &Snapshot, types: &[SnapshotType], account: &str) -> Option<Obstacle> {
         let account = Some(account.to_owned());
-        Wanted { types: types.to_vec(), resource_id: None, account }.look(snapshot).obstacle
+        Wanted { types: types.to_vec(), account, ..Wanted::default() }.look(snapshot).obstacle
     }
 
     fn available() -> Snapshot {
@@ -153,6 +178,21 @@ mod tests {
         }
         let earlier = Wanted { resource_id: Some("db-OTHER".into()), ..Wanted::default() };
         assert_eq!(earlier.look(&automated).obstacle, Some(Obstacle::NotWanted));
+    }
+
+    #[test]
+    fn regression_where_nothing_is_found_shared_snapshots_are_named_as_what_to_try() {
+        assert!(words("orders", false).none_here.ends_with("shared: true"));
+        assert!(!words("orders", true).none_here.contains("shared"));
+    }
+
+    #[test]
+    fn what_is_copied_or_taken_by_a_schedule_is_not_taken_by_hand() {
+        let by_hand = |snapshot: Snapshot| Wanted::default().look(&snapshot).by_hand;
+        let manual = Snapshot { kind: Some("manual".into()), ..available() };
+        assert!(by_hand(manual.clone()) && !by_hand(available()));
+        assert!(!by_hand(Snapshot { names_its_source: true, ..manual.clone() }));
+        assert!(!by_hand(Snapshot { kind: Some("awsbackup".into()), ..manual }));
     }
 
     #[test]

@@ -1,16 +1,22 @@
 use super::config::{DbConfig, changed_parameters};
-use super::config_diff::{CHECKS, Item, Terms, compare, names, not_countable};
+use super::config_diff::{
+    CHECKS, Item, Terms, compare, left_out, names, not_countable, not_tolerable,
+};
+use super::config_origin::{origin_check, told_of};
 use super::db_instance::describe_instance;
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, SiteUse, StepContext, StepError,
 };
 use crate::client;
-use crate::journal::{Check, Finding, Severity};
+use crate::journal::{Check, Finding, Outcome, Severity};
 use crate::time::HumanDuration;
+use aws_sdk_rds::types::DbInstance;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// `rds.compare_config`: whether an instance is configured as intended.
@@ -28,13 +34,14 @@ pub(super) struct CompareConfigInput {
     /// What is intended here instead: another region has other keys, subnets and security groups. A key may be an alias.
     #[serde(default)]
     pub(super) instead: DbConfig,
-    /// Items that are not compared, because a drill changes them on purpose. They are listed in the result.
+    /// Items that are not compared, because a drill changes them on purpose. They are listed in the result, with both values.
     #[serde(default)]
     pub(super) vary: Vec<Item>,
     /// Items of which more is as good: `storage`, `iops`, `storage_throughput`, `backup_retention`, `monitoring`.
     #[serde(default)]
     pub(super) at_least: Vec<Item>,
-    /// Items that may differ: a difference is a finding, and does not fail the step.
+    /// Items that may differ: a difference is a finding, and does not fail the step. Not `engine`, `encrypted`, `vpc` and
+    /// `publicly_accessible`.
     #[serde(default)]
     pub(super) tolerate: Vec<Item>,
     /// Whether a newer minor version of the engine is as good.
@@ -48,7 +55,7 @@ pub(super) struct CompareConfigInput {
 /// What `rds.compare_config` tells.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub(super) struct CompareConfigOutput {
-    /// How many items were compared.
+    /// How many items were compared, those apart that could not be verified.
     pub(super) compared: u64,
     /// How many of these differ, tolerated differences included.
     pub(super) differences: u64,
@@ -67,7 +74,8 @@ pub(super) struct CompareConfigOutput {
 const ABOUT: &str = "Compares a restored instance with what it should be like, item by item: class, engine and version, zones, storage, \
 encryption and key, network, parameters and options, protection, backups, authentication, certificate authority, monitoring, logs and tags. \
 Each item is a check with what was intended and what was found; each difference is a finding that says why it matters.\n\nWhat is intended \
-is captured before the disaster by `rds.capture_config`, or written in the scenario. Parameters are compared as far as somebody has set them.";
+is captured before the disaster by `rds.capture_config`, or written in the scenario. What was captured from the very instance that is \
+compared, or after it had been made, verifies nothing. Parameters are compared as far as somebody has set them.";
 
 impl Action for CompareConfig {
     type Input = CompareConfigInput;
@@ -104,18 +112,24 @@ impl Action for CompareConfig {
         let now = cx.clock.now();
         let age = age_of(&input.intended, now);
         if let Some(check) = age_check(input.max_age, age) {
-            let is_old = check.outcome == crate::journal::Outcome::Failed;
+            let is_old = check.outcome == Outcome::Failed;
             cx.check(check).await?;
             if is_old {
                 cx.finding(outdated(age.unwrap_or_default())).await?;
             }
         }
         let intended = intended_here(cx, &input).await?;
-        let found = configuration_of(cx, &input.instance).await?;
-        let compared = compare(&intended, &found, &terms);
-        let count = u64::try_from(compared.len()).unwrap_or(u64::MAX);
-        let check = Check::made("items compared", ">= 1", count.to_string(), true);
-        cx.check(check.over(count)).await?;
+        let instance = instance_of(cx, &input.instance).await?;
+        let found = configuration_of(cx, &instance).await?;
+        let origin = origin_check(&input.intended, &told_of(&instance), cx.facts.started);
+        let of_another = origin.as_ref().is_none_or(|check| check.outcome == Outcome::Passed);
+        if let Some(check) = origin {
+            cx.check(check).await?;
+        }
+        let compared = if of_another { compare(&intended, &found, &terms) } else { Vec::new() };
+        let verified = compared.iter().filter(|one| one.check.outcome != Outcome::Inconclusive);
+        let count = u64::try_from(verified.count()).unwrap_or(u64::MAX);
+        cx.check(items_compared(count, &left_out(&intended, &found, &terms))).await?;
         let named = |of: &dyn Fn(&super::config_diff::Compared) -> bool| {
             compared.iter().filter(|one| of(one)).map(|one| one.name.to_owned()).collect::<Vec<_>>()
         };
@@ -124,7 +138,7 @@ impl Action for CompareConfig {
             compared: count,
             differences: u64::try_from(differing.len()).unwrap_or(u64::MAX),
             differing,
-            unverified: named(&|one| one.check.outcome == crate::journal::Outcome::Inconclusive),
+            unverified: named(&|one| one.check.outcome == Outcome::Inconclusive),
             varied: names(&terms.vary),
             captured_at: input.intended.captured_at,
             config_age: age,
@@ -136,6 +150,13 @@ impl Action for CompareConfig {
             }
         }
         Ok(output)
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let items = |path| given.texts(path).into_iter().filter_map(item_named).collect();
+        let wrong = [at_least_problem(&items("at_least")), tolerate_problem(&items("tolerate"))];
+        let empty = InputProblem::empty(given, "instance");
+        empty.into_iter().chain(wrong.into_iter().flatten()).collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -158,13 +179,46 @@ fn terms(input: &CompareConfigInput) -> Result<Terms, StepError> {
         tolerate: input.tolerate.iter().copied().collect(),
         newer_minor: input.newer_minor,
     };
-    match not_countable(&terms.at_least) {
+    match at_least_problem(&terms.at_least).or_else(|| tolerate_problem(&terms.tolerate)) {
         None => Ok(terms),
-        Some(name) => {
-            Err(StepError::broken(format!("at_least: there is no more or less of {name}"))
-                .help("name it in tolerate: or vary:, or intend what is there with instead:"))
-        }
+        Some(problem) => Err(problem.into()),
     }
+}
+
+/// The item of that name; what is none is for the schema to say.
+fn item_named(name: &str) -> Option<Item> {
+    serde_json::from_value(Value::String(name.to_owned())).ok()
+}
+
+fn at_least_problem(items: &BTreeSet<Item>) -> Option<InputProblem> {
+    let name = not_countable(items)?;
+    let what = format!("at_least: there is no more or less of {name}");
+    Some(
+        InputProblem::at("at_least", what)
+            .help("name it in tolerate: or vary:, or intend what is there with instead:"),
+    )
+}
+
+fn tolerate_problem(items: &BTreeSet<Item>) -> Option<InputProblem> {
+    let name = not_tolerable(items)?;
+    let what = format!("tolerate: a difference in {name} is never only a finding");
+    Some(
+        InputProblem::at("tolerate", what)
+            .help("intend what is right here with instead:, or leave it out openly with vary:"),
+    )
+}
+
+fn items_compared(count: u64, left_out: &[String]) -> Check {
+    let check = Check::made("items compared", ">= 1", count.to_string(), true).over(count);
+    if left_out.is_empty() {
+        return check;
+    }
+    let told = format!("left out on purpose: {}", left_out.join("; "));
+    let note = match &check.note {
+        Some(note) => format!("{note}; {told}"),
+        None => told,
+    };
+    check.note(note)
 }
 
 /// What is intended at this site: the configuration, with what is intended instead; keys as ARNs.
@@ -193,21 +247,26 @@ fn with_instead(intended: &DbConfig, instead: &DbConfig) -> Result<DbConfig, Ste
     serde_json::from_value(all).map_err(unreadable)
 }
 
-/// The configuration of an instance, with the parameters of its group where they can be read.
-async fn configuration_of(cx: &StepContext, name: &str) -> Result<DbConfig, StepError> {
-    let instance = describe_instance(cx, name).await?.ok_or_else(|| {
+async fn instance_of(cx: &StepContext, name: &str) -> Result<DbInstance, StepError> {
+    describe_instance(cx, name).await?.ok_or_else(|| {
         StepError::recovery(format!("there is no instance {name} here"))
             .help("check the name, and the account and region of the step's site")
-    })?;
-    let mut config = DbConfig::of(&instance, None);
+    })
+}
+
+/// The configuration of an instance, with the parameters of its group where they can be read.
+async fn configuration_of(cx: &StepContext, instance: &DbInstance) -> Result<DbConfig, StepError> {
+    let mut config = DbConfig::of(instance, None);
     if let Some(group) = &config.parameter_group {
         config.parameters = changed_parameters(cx, group).await?.ok();
     }
     Ok(config)
 }
 
+/// How old it is. What says that it was captured in the future has no age that is known.
 fn age_of(intended: &DbConfig, now: DateTime<Utc>) -> Option<HumanDuration> {
-    intended.captured_at.map(|at| HumanDuration::from(now - at).rounded_up())
+    let at = intended.captured_at.filter(|at| *at <= now)?;
+    Some(HumanDuration::from(now - at).rounded_up())
 }
 
 fn age_check(limit: Option<HumanDuration>, age: Option<HumanDuration>) -> Option<Check> {
@@ -215,7 +274,11 @@ fn age_check(limit: Option<HumanDuration>, age: Option<HumanDuration>) -> Option
     let expected = format!("<= {limit}");
     Some(match age {
         Some(age) => Check::made(name, expected, age.to_string(), age <= limit),
-        None => Check::not_made(name, expected, "it does not say when it was captured"),
+        None => Check::not_made(
+            name,
+            expected,
+            "it does not say when it was captured, or a time in the future",
+        ),
     })
 }
 
@@ -233,8 +296,7 @@ fn outdated(age: HumanDuration) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Outcome;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn input(more: &Value) -> CompareConfigInput {
         let mut all = json!({ "instance": "a", "intended": { "multi_az": true } });
@@ -266,8 +328,42 @@ mod tests {
     }
 
     #[test]
+    fn regression_a_configuration_of_the_future_has_no_age() {
+        let captured = |at| DbConfig { captured_at: Some(at), ..DbConfig::default() };
+        let now = DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(5);
+        let hour = chrono::TimeDelta::hours(1);
+        assert_eq!(age_of(&captured(now - hour), now), Some("1h".parse().unwrap()));
+        assert_eq!(age_of(&captured(now + hour), now), None);
+    }
+
+    #[test]
+    fn regression_what_was_left_out_is_told_where_items_are_counted() {
+        let check = items_compared(3, &["class: a, intended is b".to_owned()]);
+        assert_eq!(check.note.as_deref(), Some("left out on purpose: class: a, intended is b"));
+        assert_eq!((check.outcome, check.population), (Outcome::Passed, Some(3)));
+        let nothing = items_compared(0, &["class: a, intended is b".to_owned()]);
+        assert_eq!(nothing.outcome, Outcome::Inconclusive);
+        assert!(nothing.note.unwrap().ends_with("class: a, intended is b"));
+        assert_eq!(items_compared(3, &[]).note, None);
+    }
+
+    #[test]
+    fn regression_terms_that_mean_nothing_are_found_before_the_run() {
+        let places = |with: Value| {
+            let given = Given::new("s", crate::ids::StepId::new("x"), None, with);
+            CompareConfig.check_input(&given).into_iter().map(|p| p.pointer).collect::<Vec<_>>()
+        };
+        let wrong =
+            json!({ "instance": "", "intended": {}, "at_least": ["class"], "tolerate": ["vpc"] });
+        assert_eq!(places(wrong), ["/instance", "/at_least", "/tolerate"]);
+        let fine = json!({ "instance": Given::later_mark(), "intended": {}, "at_least": ["iops"], "tolerate": ["tags"] });
+        assert_eq!(places(fine), Vec::<String>::new());
+    }
+
+    #[test]
     fn names_that_mean_nothing_are_refused() {
         assert!(terms(&input(&json!({ "at_least": ["ca"] }))).is_err());
+        assert!(terms(&input(&json!({ "tolerate": ["encrypted"] }))).is_err());
         assert!(terms(&input(&json!({ "at_least": ["iops"], "vary": ["ca"] }))).is_ok());
         let unknown = json!({ "instance": "a", "intended": {}, "vary": ["zones"] });
         assert!(serde_json::from_value::<CompareConfigInput>(unknown).is_err());

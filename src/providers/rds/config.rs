@@ -18,6 +18,10 @@ use std::time::Duration;
 pub(super) struct DbConfig {
     /// When it was captured (UTC). Absent in what a person wrote.
     pub(super) captured_at: Option<DateTime<Utc>>,
+    /// The ARN of the instance that it was captured from. Absent in what a person wrote. Not compared.
+    pub(super) arn: Option<String>,
+    /// The identity (`DbiResourceId`) of that instance. As above.
+    pub(super) resource_id: Option<String>,
     /// The instance class.
     pub(super) class: Option<String>,
     /// The database engine.
@@ -88,6 +92,8 @@ impl DbConfig {
         let gibibytes = instance.allocated_storage().and_then(|size| u64::try_from(size).ok());
         Self {
             captured_at,
+            arn: text(instance.db_instance_arn()),
+            resource_id: text(instance.dbi_resource_id()),
             class: text(instance.db_instance_class()),
             engine: text(instance.engine()),
             engine_version: text(instance.engine_version()),

@@ -102,9 +102,16 @@ const IN_LOWER_CASE: [Item; 3] = [ParameterGroup, OptionGroup, SubnetGroup];
 const COUNTABLE: [Item; 6] =
     [Storage, Iops, StorageThroughput, BackupRetention, Monitoring, EngineVersion];
 
+/// Items whose difference is never only a finding.
+const NEVER_TOLERATED: [Item; 4] = [PubliclyAccessible, Vpc, Encrypted, Engine];
+
 /// The checks that a comparison can make, for the reference.
 pub(super) const CHECKS: &[(&str, &str)] = &[
-    ("items compared", "at least one item was compared"),
+    ("items compared", "at least one item could be compared"),
+    (
+        "origin of the intended configuration",
+        "it was captured from another instance, before this one was made",
+    ),
     ("age of the intended configuration", "it is not older than max_age"),
     ("class", "the instance class is the intended one"),
     ("engine", "the engine is the intended one"),
@@ -180,6 +187,28 @@ pub(super) fn compare(intended: &DbConfig, found: &DbConfig, terms: &Terms) -> V
         (captured || intended.is_some()).then(|| judge(known, intended, found, terms))
     });
     wanted.collect()
+}
+
+/// What is left out because it varies on purpose, with both values, so that whoever reads the report sees what was not
+/// compared.
+pub(super) fn left_out(intended: &DbConfig, found: &DbConfig, terms: &Terms) -> Vec<String> {
+    let (intended, found) = (fields(intended), fields(found));
+    let left_out = ITEMS.iter().filter(|known| terms.vary.contains(&known.item));
+    let values = left_out.map(|known| {
+        let side = |of: &Map<String, Value>| {
+            let value = of.get(known.name).filter(|v| !v.is_null());
+            value.map_or_else(|| "not said".to_owned(), |value| said(known.item, Some(value)))
+        };
+        format!("{}: {}, intended is {}", known.name, side(&found), side(&intended))
+    });
+    values.collect()
+}
+
+/// An item of which a difference cannot be tolerated, if one is named: it would lay data of production open, or be another
+/// database.
+pub(super) fn not_tolerable(items: &BTreeSet<Item>) -> Option<&'static str> {
+    let wrong = |known: &&Known| NEVER_TOLERATED.contains(&known.item);
+    ITEMS.iter().filter(|known| items.contains(&known.item)).find(wrong).map(|known| known.name)
 }
 
 fn fields(config: &DbConfig) -> Map<String, Value> {
@@ -448,10 +477,34 @@ mod tests {
         assert_eq!((ca.check.outcome, ca.differs), (Passed, true));
         assert!(ca.check.note.as_ref().unwrap().contains("tolerates"));
         assert_eq!(ca.finding.as_ref().unwrap().severity, Warning);
-        let engine = Terms { tolerate: [Engine].into(), ..Terms::default() };
-        let found = with(&json!({ "engine": "mysql" }));
-        let compared = compare(&config(&full()), &config(&found), &engine);
-        assert_eq!(compared[1].finding.as_ref().unwrap().severity, Warning);
+        let groups = Terms { tolerate: [SecurityGroups].into(), ..Terms::default() };
+        let found = with(&json!({ "security_groups": ["sg-9"] }));
+        let compared = compare(&config(&full()), &config(&found), &groups);
+        let groups = compared.iter().find(|one| one.name == "security_groups").unwrap();
+        assert_eq!(groups.finding.as_ref().unwrap().severity, Warning);
+    }
+
+    #[test]
+    fn regression_what_varies_is_told_with_both_values() {
+        let small = with(&json!({ "class": "db.t4g.micro", "storage": "20GiB", "ca": null }));
+        let terms = Terms { vary: [Class, Storage, Ca].into(), ..Terms::default() };
+        assert_eq!(
+            left_out(&config(&full()), &config(&small), &terms),
+            [
+                "class: db.t4g.micro, intended is db.r6g.large",
+                "storage: 20 GiB, intended is 400 GiB",
+                "ca: not said, intended is rds-ca-rsa2048-g1",
+            ]
+        );
+        assert!(left_out(&config(&full()), &config(&small), &Terms::default()).is_empty());
+    }
+
+    #[test]
+    fn regression_what_lays_data_open_cannot_be_tolerated() {
+        for item in [PubliclyAccessible, Vpc, Encrypted, Engine] {
+            assert!(not_tolerable(&[Class, item].into()).is_some(), "{item:?}");
+        }
+        assert_eq!(not_tolerable(&[Class, SecurityGroups, KmsKey].into()), None);
     }
 
     #[test]

@@ -113,7 +113,7 @@ async fn what_varies_on_purpose_is_listed_and_another_key_is_looked_up_by_its_al
 async fn an_old_configuration_is_a_finding_and_nothing_to_compare_is_inconclusive() {
     let drill = drill();
     let old = json!({ "instance": "orders-db", "max_age": "30d",
-        "intended": { "captured_at": "2026-01-01T00:00:00Z", "multi_az": true } });
+        "intended": { "captured_at": "2026-01-01T00:00:00Z", "arn": "arn:aws:rds:other", "multi_az": true } });
     drill.run("rds.compare_config", old).await.unwrap();
     assert_eq!(drill.checks()["age of the intended configuration"], Outcome::Failed);
     assert!(drill.findings().contains(&"rds.config_outdated".to_owned()));
@@ -123,4 +123,29 @@ async fn an_old_configuration_is_a_finding_and_nothing_to_compare_is_inconclusiv
         (&output["compared"], drill.checks()["items compared"]),
         (&json!(0), Outcome::Inconclusive)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_restored_instance_is_not_compared_with_itself() {
+    let drill = drill();
+    let restore = json!({ "snapshot": "nightly", "class": "db.t4g.micro" });
+    let restored = drill.run("rds.restore_snapshot", restore).await.unwrap();
+    let captured =
+        drill.run("rds.capture_config", json!({ "instance": restored["id"] })).await.unwrap();
+    let input =
+        json!({ "instance": restored["id"], "intended": captured["config"], "max_age": "1d" });
+    let output = drill.run("rds.compare_config", input).await.unwrap();
+    let checks = drill.checks();
+    assert_eq!(checks["origin of the intended configuration"], Outcome::Inconclusive);
+    assert_eq!((checks["items compared"], &output["compared"]), (Outcome::Inconclusive, &json!(0)));
+    // The source is still there: what is captured of it now is no more what was captured before the loss.
+    let late = captured_late(&drill).await;
+    let input = json!({ "instance": restored["id"], "intended": late });
+    drill.run("rds.compare_config", input).await.unwrap();
+    assert_eq!(drill.checks()["origin of the intended configuration"], Outcome::Inconclusive);
+}
+
+async fn captured_late(drill: &Rehearsal) -> Value {
+    drill.cx.clock.sleep(std::time::Duration::from_secs(60)).await;
+    captured(drill).await
 }

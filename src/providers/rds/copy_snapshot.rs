@@ -2,8 +2,8 @@ use super::db_snapshot::DbSnapshotKind;
 use super::events::{Bracket, moment_of};
 use super::snapshot::{Snapshot, describe_snapshot};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Look, Permission,
-    Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem, Look,
+    Permission, Phase, Probe, SiteUse, StepContext, StepError, WaitPlan, own,
 };
 use crate::client;
 use crate::journal::{Check, FailureClass};
@@ -26,7 +26,7 @@ pub(super) struct CopySnapshotInput {
     /// The snapshot to copy: its ARN; an identifier is enough for one of the same region and account.
     pub(super) snapshot: String,
     /// The KMS key that encrypts the copy: id, ARN or alias of a key in the region of the step's site. Needed for encrypted
-    /// snapshots of another region or account.
+    /// snapshots of another region or account; within a region the key of the original is the default.
     #[serde(default)]
     pub(super) kms_key: Option<String>,
     /// The option group of the copy. Without it the default group of the engine.
@@ -100,14 +100,20 @@ impl Action for CopySnapshot {
             permissions: &[
                 Permission { action: "rds:CopyDBSnapshot", why: "copy" },
                 Permission { action: "rds:AddTagsToResource", why: "tag the copy" },
-                Permission { action: "rds:DescribeDBSnapshots", why: "wait for it" },
+                Permission {
+                    action: "rds:DescribeDBSnapshots",
+                    why: "wait for it, and look at the original in the same region",
+                },
                 Permission { action: "rds:DescribeEvents", why: "when RDS says it was complete" },
                 Permission { action: "kms:DescribeKey", why: "encrypted snapshots" },
                 Permission { action: "kms:CreateGrant", why: "encrypted snapshots" },
             ],
             checks: &[
                 ("complete", "RDS calls the copy available"),
-                ("encryption key", "the copy is encrypted with the key that was asked for"),
+                (
+                    "encryption key",
+                    "the copy is encrypted with the key that was asked for, else the original's",
+                ),
                 ("time of the data", "the copy tells how old the data in it is"),
             ],
             populations: &[],
@@ -132,6 +138,7 @@ impl Action for CopySnapshot {
             .set_kms_key_id(input.kms_key.clone())
             .set_option_group_name(input.option_group.clone())
             .set_tags(Some(tags(cx, &input.tags)?));
+        let original_key = key_of_original(cx, &input, &region).await?;
         let asked_at = Mutex::new(None);
         let create = || async {
             *asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.clock.now());
@@ -143,11 +150,16 @@ impl Action for CopySnapshot {
         let asked_at = asked_at.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (copy, bracket) = wait_until_complete(cx, &name, &input, asked_at).await?;
         let (at, source) = moment_of(cx, SourceType::DbSnapshot, &name, bracket, ENDS_A_COPY).await;
-        let wanted_key = arn_of_key(cx, input.kms_key.as_deref()).await?;
+        let wanted_key = arn_of_key(cx, input.kms_key.as_deref()).await?.or(original_key);
         for check in checks(&copy, wanted_key.as_deref()) {
             cx.check(check).await?;
         }
         Ok(told(copy, at, source, asked_at.map(|asked| (at - asked).into())))
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let empty = InputProblem::empty(given, "snapshot");
+        empty.into_iter().chain(InputProblem::reserved_tags(given)).collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -248,6 +260,29 @@ async fn arn_of_key(cx: &StepContext, key: Option<&str>) -> Result<Option<String
     }
 }
 
+/// The key of the original, where no other is asked for: within a region RDS takes it for the copy. `None` where the original
+/// is elsewhere, is not encrypted, or has gone since an earlier attempt asked for the copy.
+async fn key_of_original(
+    cx: &StepContext,
+    input: &CopySnapshotInput,
+    region: &str,
+) -> Result<Option<String>, StepError> {
+    let from = input.snapshot.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2));
+    if input.kms_key.is_some() || from.is_some_and(|from| from != region) {
+        return Ok(None);
+    }
+    match describe_snapshot(cx, &input.snapshot).await {
+        Ok(original) => Ok(original.key),
+        Err(error)
+            if is_absent(&error)
+                || matches!(error.class(), FailureClass::Recovery | FailureClass::Denied) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn checks(copy: &Snapshot, wanted_key: Option<&str>) -> Vec<Check> {
     let status = copy.status.as_deref().unwrap_or("no status");
     let complete = Check::made("complete", "available", status, status == "available");
@@ -257,8 +292,8 @@ fn checks(copy: &Snapshot, wanted_key: Option<&str>) -> Vec<Check> {
         }
         (Some(wanted), None) => Some(Check::made("encryption key", wanted, "none", false)),
         (None, Some(_)) => {
-            let why = "no key was asked for, or it could not be looked up";
-            Some(Check::not_made("encryption key", "the key that was asked for", why))
+            let why = "no key was asked for, or neither it nor the original could be looked up";
+            Some(Check::not_made("encryption key", "the key asked for, else the original's", why))
         }
         (None, None) => None,
     };
@@ -285,7 +320,7 @@ fn told(
         id: copy.id,
         arn: copy.arn,
         at,
-        source: source.map(str::to_owned),
+        source,
         encrypted: copy.encrypted,
         kms_key: copy.key,
         engine: copy.engine,

@@ -3,10 +3,12 @@
 use crate::action::{StepContext, StepError};
 use crate::client;
 use crate::journal::{Check, FailureClass};
+use crate::providers::backups::Obstacle;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Offer {
+pub(in crate::providers) enum Offer {
     Offered,
     /// RDS lists no such version here.
     Gone,
@@ -16,7 +18,7 @@ pub(super) enum Offer {
 
 impl Offer {
     /// Whether it is offered; `None` when that is not known.
-    pub(super) fn known(&self) -> Option<bool> {
+    pub(in crate::providers) fn known(&self) -> Option<bool> {
         match self {
             Self::Offered => Some(true),
             Self::Gone => Some(false),
@@ -25,7 +27,7 @@ impl Offer {
     }
 
     /// The check of it.
-    pub(super) fn check(&self, version: &str) -> Check {
+    pub(in crate::providers) fn check(&self, version: &str) -> Check {
         let (name, expected) = ("engine version offered", "offered here");
         match self {
             Self::Offered => Check::made(name, expected, format!("{version} is offered"), true),
@@ -67,8 +69,46 @@ pub(super) async fn offer_of(
     }
 }
 
+/// What is known of the versions of some backups, each asked for once.
+#[derive(Clone, Debug, Default)]
+pub(in crate::providers) struct Offers(BTreeMap<(Option<String>, Option<String>), Offer>);
+
+impl Offers {
+    /// Asks for the engines and versions of backups. As [`offer_of`].
+    ///
+    /// # Errors
+    /// As [`offer_of`].
+    pub(in crate::providers) async fn of(
+        cx: &StepContext,
+        versions: BTreeSet<(Option<&str>, Option<&str>)>,
+    ) -> Result<Self, StepError> {
+        let mut offers = BTreeMap::new();
+        for (engine, version) in versions {
+            let offer = offer_of(cx, engine, version).await?;
+            offers.insert((engine.map(str::to_owned), version.map(str::to_owned)), offer);
+        }
+        Ok(Self(offers))
+    }
+
+    /// What is known of one.
+    pub(in crate::providers) fn get(&self, engine: Option<&str>, version: Option<&str>) -> Offer {
+        let known = self.0.get(&(engine.map(str::to_owned), version.map(str::to_owned)));
+        known.cloned().unwrap_or_else(|| Offer::Unknown("it was not asked for".to_owned()))
+    }
+
+    /// What keeps a backup of that version from being restored.
+    pub(in crate::providers) fn obstacle(
+        &self,
+        engine: Option<&str>,
+        version: Option<&str>,
+    ) -> Option<Obstacle> {
+        let gone = self.get(engine, version) == Offer::Gone;
+        gone.then(|| Obstacle::VersionGone(named(engine, version)))
+    }
+}
+
 /// Engine and version in a few words.
-pub(super) fn named(engine: Option<&str>, version: Option<&str>) -> String {
+pub(in crate::providers) fn named(engine: Option<&str>, version: Option<&str>) -> String {
     format!("{} {}", engine.unwrap_or("unknown engine"), version.unwrap_or("of unknown version"))
 }
 
@@ -82,5 +122,18 @@ mod tests {
         assert_eq!(Offer::Offered.check("postgres 16.4").outcome, Outcome::Passed);
         assert_eq!(Offer::Gone.check("postgres 13.3").outcome, Outcome::Failed);
         assert_eq!(Offer::Unknown("denied".into()).check("x").outcome, Outcome::Inconclusive);
+    }
+
+    #[test]
+    fn only_a_version_that_is_known_to_be_gone_hinders_a_restore() {
+        let of = |version: &str| (Some("postgres".to_owned()), Some(version.to_owned()));
+        let offers = Offers(BTreeMap::from([
+            (of("13.3"), Offer::Gone),
+            (of("16.4"), Offer::Offered),
+            (of("15.1"), Offer::Unknown("denied".into())),
+        ]));
+        let obstacle = |version| offers.obstacle(Some("postgres"), Some(version));
+        assert_eq!(obstacle("13.3"), Some(Obstacle::VersionGone("postgres 13.3".into())));
+        assert_eq!((obstacle("16.4"), obstacle("15.1"), obstacle("9.6")), (None, None, None));
     }
 }

@@ -1,5 +1,5 @@
 use super::choice::{SnapshotType, Wanted, words};
-use super::engine_versions::{Offer, named, offer_of};
+use super::engine_versions::{Offer, Offers, named};
 use super::snapshot::{Snapshot, Sought, snapshots};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
@@ -92,9 +92,9 @@ pub(super) struct FindSnapshotOutput {
     pub(super) copies: u64,
     /// How many snapshots of the instance were found in this region.
     pub(super) snapshots_considered: u64,
-    /// How many of these could be restored: available, key not known to be unusable, time of data known.
+    /// How many of these could be restored: available, key not known to be unusable, version offered, time of data known.
     pub(super) usable_snapshots: u64,
-    /// How far back the usable snapshots reach: the age of the oldest.
+    /// How far back the usable snapshots reach: the age of the oldest. Those taken by hand do not count beside others.
     pub(super) retention: Option<HumanDuration>,
     /// The longest time without a recovery point, up to now (or `not_after`). Absent with fewer than two of them.
     pub(super) worst_gap: Option<HumanDuration>,
@@ -118,8 +118,9 @@ impl Action for FindSnapshot {
                     copies) and chooses the one with the newest data that is available and whose key is enabled. The \
                     source instance is never asked: it may be gone.\n\nThe time of a snapshot is the time of its data \
                     (`SnapshotDatabaseTime`, else `OriginalSnapshotCreateTime`, else what a tag says that was written \
-                    before the loss), never the time of a copy. Aurora cluster snapshots are not looked for. That a key \
-                    is enabled does not prove that its policy allows the restore: only restoring does.",
+                    before the loss), never the time of a copy. Gap and retention are judged without the snapshots \
+                    that somebody took by hand, unless there are no others. Aurora cluster snapshots are not looked \
+                    for. That a key is enabled does not prove that its policy allows the restore: only restoring does.",
             phase: Phase::Recover,
             site: SiteUse::Required,
             timeout: Duration::from_secs(300),
@@ -164,25 +165,26 @@ impl Action for FindSnapshot {
         let now = cx.clock.now();
         let wish =
             Wish { not_after: input.not_after, max_age: input.max_age, schedule: input.schedule };
-        let wanted = Wanted {
-            types: input.types,
-            resource_id: input.resource_id,
-            account: cx.site()?.place().account.clone(),
-        };
         let sought = Sought {
             of: input.of,
             tags: input.tags,
             shared: input.shared,
             time_tag: input.time_tag,
         };
-        let words = words(&sought.words());
+        let words = words(&sought.words(), sought.shared);
         let snapshots = snapshots(cx, &sought).await?;
+        let offers = Offers::of(cx, snapshots.iter().map(Snapshot::version).collect()).await?;
+        let wanted = Wanted {
+            types: input.types,
+            resource_id: input.resource_id,
+            account: cx.site()?.place().account.clone(),
+            offers,
+        };
         let keys = keys_of(cx, &snapshots).await?;
         let candidates = Candidates::judge(&snapshots, &keys, wish.until(now), |s| wanted.look(s));
         let chosen = candidates.chosen(cx, &words).await?;
-        let (engine, version) =
-            (chosen.backup.engine.as_deref(), chosen.backup.engine_version.as_deref());
-        let offer = offer_of(cx, engine, version).await?;
+        let (engine, version) = chosen.backup.version();
+        let offer = wanted.offers.get(engine, version);
         let summary = candidates.summary(chosen, now);
         let offered = vec![offer.check(&named(engine, version))];
         let identity = &chosen.backup.arn;

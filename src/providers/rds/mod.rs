@@ -13,6 +13,7 @@ mod compare_config;
 mod compare_config_by_hand;
 mod config;
 mod config_diff;
+mod config_origin;
 #[cfg(test)]
 mod config_rehearsals;
 mod copy_snapshot;
@@ -37,6 +38,8 @@ mod promote_replica;
 mod promote_replica_by_hand;
 mod promoted_replica;
 #[cfg(test)]
+mod recovery_point_rehearsals;
+#[cfg(test)]
 mod rehearsals;
 mod restore_point_in_time;
 mod restore_snapshot;
@@ -52,8 +55,10 @@ use compare_config::CompareConfig;
 use copy_snapshot::CopySnapshot;
 use db_instance::DbInstanceKind;
 use db_snapshot::DbSnapshotKind;
+pub(super) use engine_versions::{Offer, Offers, named};
 use find_automated_backup::FindAutomatedBackup;
 use find_snapshot::FindSnapshot;
+pub(super) use network::{NetworkOf, in_the_vpc, vpc_before, warn_of_network};
 use promote_replica::PromoteReplica;
 use promoted_replica::PromotedReplicaKind;
 use restore_point_in_time::RestorePointInTime;

@@ -1,18 +1,22 @@
-//! Whether an instance ends up in the network in which it must be.
+//! Whether instances, also those of clusters, end up in the network in which they must be.
 
-use super::wishes::Wishes;
 use crate::action::{StepContext, StepError};
 use crate::client;
-use crate::journal::Check;
+use crate::journal::{Check, Finding, Severity};
 use aws_sdk_rds::types::DbInstance;
+use std::collections::BTreeSet;
 
 /// Looks, before anything is made, where the subnet group of the step is: data of production must not be in another VPC
 /// for the minutes until somebody compares it.
 ///
 /// # Errors
 /// [`crate::journal::FailureClass::Recovery`] when it is in another VPC, or RDS does not say where.
-pub(super) async fn vpc_before(cx: &StepContext, wishes: &Wishes) -> Result<(), StepError> {
-    let (Some(vpc), Some(group)) = (&wishes.vpc, &wishes.subnet_group) else { return Ok(()) };
+pub(in crate::providers) async fn vpc_before(
+    cx: &StepContext,
+    vpc: Option<&str>,
+    group: Option<&str>,
+) -> Result<(), StepError> {
+    let (Some(vpc), Some(group)) = (vpc, group) else { return Ok(()) };
     let client = client!(cx.site()?, aws_sdk_rds);
     let request = client.describe_db_subnet_groups().db_subnet_group_name(group);
     let answer = cx.call("rds:DescribeDBSubnetGroups", || request.clone().send()).await?;
@@ -33,14 +37,85 @@ pub(super) async fn vpc_before(cx: &StepContext, wishes: &Wishes) -> Result<(), 
     }
 }
 
-/// Whether the instance is where it must be.
-pub(super) fn in_the_vpc(wishes: &Wishes, instance: &DbInstance) -> Option<Check> {
-    let wanted = wishes.vpc.as_ref()?;
-    let found = instance.db_subnet_group().and_then(|group| group.vpc_id());
-    Some(match found {
-        Some(found) => Check::made("vpc", wanted, found, found == wanted),
+/// Whether the instances are where they must be, all of them.
+pub(in crate::providers) fn in_the_vpc(
+    wanted: Option<&str>,
+    instances: &[DbInstance],
+) -> Option<Check> {
+    let wanted = wanted?;
+    let of = |instance: &DbInstance| Some(instance.db_subnet_group()?.vpc_id()?.to_owned());
+    let found: Option<BTreeSet<String>> = instances.iter().map(of).collect();
+    Some(match found.filter(|found| !found.is_empty()) {
+        Some(found) => {
+            let holds = found.iter().all(|vpc| vpc == wanted);
+            Check::made("vpc", wanted, found.into_iter().collect::<Vec<_>>().join(", "), holds)
+        }
         None => Check::not_made("vpc", wanted, "RDS does not say it of the instance"),
     })
+}
+
+/// What a restore says about its network.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::providers) struct NetworkOf {
+    /// Codes of findings begin with it.
+    pub(in crate::providers) code: &'static str,
+    /// It names a subnet group.
+    pub(in crate::providers) subnet_group: bool,
+    /// It names security groups.
+    pub(in crate::providers) security_groups: bool,
+    /// It asks for an address that can be reached from outside.
+    pub(in crate::providers) public: bool,
+}
+
+/// Writes down what a person should think about before data of production lies in that network.
+///
+/// # Errors
+/// When the journal cannot be written.
+pub(in crate::providers) async fn warn_of_network(
+    cx: &StepContext,
+    network: NetworkOf,
+) -> Result<(), StepError> {
+    for finding in doubts(network) {
+        cx.finding(finding).await?;
+    }
+    Ok(())
+}
+
+fn doubts(network: NetworkOf) -> Vec<Finding> {
+    let finding = |severity, code: &str, what: &str, why: &str, action: &str| Finding {
+        severity,
+        code: format!("{}.{code}", network.code),
+        what: what.to_owned(),
+        why: why.to_owned(),
+        action: action.to_owned(),
+    };
+    let subnets = finding(
+        Severity::Warning,
+        "default_subnet_group",
+        "the step names no subnet group, so RDS takes the default VPC",
+        "the restored database may lie in a network that is not meant for it",
+        "name the DB subnet group in subnet_group:, and its VPC in vpc:",
+    );
+    let groups = finding(
+        Severity::Warning,
+        "default_security_group",
+        "the step names no security group, so RDS takes the default group of the VPC",
+        "the restored database may be unreachable for its clients, or reachable for others",
+        "name the groups in security_groups:",
+    );
+    let public = finding(
+        Severity::Serious,
+        "publicly_accessible",
+        "the step asks for an address that can be reached from outside the VPC",
+        "a restored copy holds the data of production, and what watches production does not watch it",
+        "leave out publicly_accessible:, and reach the database from within its VPC",
+    );
+    let all = [
+        (!network.subnet_group).then_some(subnets),
+        (!network.security_groups).then_some(groups),
+        network.public.then_some(public),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -48,21 +123,38 @@ mod tests {
     use super::*;
     use crate::journal::Outcome;
     use aws_sdk_rds::types::DbSubnetGroup;
-    use serde_json::json;
 
     #[test]
     fn an_instance_in_another_vpc_fails_and_one_that_does_not_say_where_verifies_nothing() {
-        let wishes: Wishes =
-            serde_json::from_value(json!({ "class": "c", "vpc": "vpc-1" })).unwrap();
-        let in_vpc = |vpc: Option<&str>| {
+        let instance = |vpc: &Option<&str>| {
             let group = DbSubnetGroup::builder().set_vpc_id(vpc.map(str::to_owned)).build();
-            let instance = DbInstance::builder().db_subnet_group(group).build();
-            in_the_vpc(&wishes, &instance).unwrap().outcome
+            DbInstance::builder().db_subnet_group(group).build()
         };
-        assert_eq!(in_vpc(Some("vpc-1")), Outcome::Passed);
-        assert_eq!(in_vpc(Some("vpc-2")), Outcome::Failed);
-        assert_eq!(in_vpc(None), Outcome::Inconclusive);
-        let without: Wishes = serde_json::from_value(json!({ "class": "c" })).unwrap();
-        assert!(in_the_vpc(&without, &DbInstance::builder().build()).is_none());
+        let in_vpc = |vpcs: &[Option<&str>]| {
+            let instances: Vec<_> = vpcs.iter().map(instance).collect();
+            in_the_vpc(Some("vpc-1"), &instances).unwrap().outcome
+        };
+        assert_eq!(in_vpc(&[Some("vpc-1"), Some("vpc-1")]), Outcome::Passed);
+        assert_eq!(in_vpc(&[Some("vpc-1"), Some("vpc-2")]), Outcome::Failed);
+        assert_eq!(in_vpc(&[Some("vpc-1"), None]), Outcome::Inconclusive);
+        assert_eq!(in_vpc(&[]), Outcome::Inconclusive);
+        assert!(in_the_vpc(None, &[]).is_none());
+    }
+
+    #[test]
+    fn regression_a_default_network_and_a_public_address_are_pointed_out() {
+        let codes = |subnet_group, security_groups, public| {
+            let network = NetworkOf { code: "aurora", subnet_group, security_groups, public };
+            doubts(network).into_iter().map(|one| (one.code, one.severity)).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(true, true, false), []);
+        assert_eq!(
+            codes(false, false, true),
+            [
+                ("aurora.default_subnet_group".to_owned(), Severity::Warning),
+                ("aurora.default_security_group".to_owned(), Severity::Warning),
+                ("aurora.publicly_accessible".to_owned(), Severity::Serious),
+            ]
+        );
     }
 }

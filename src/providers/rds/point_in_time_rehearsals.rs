@@ -6,7 +6,7 @@ use crate::providers::backups::rehearsal::Rehearsal;
 use serde_json::{Value, json};
 
 /// Automated backups that are replicated to another region, five minutes behind; an instance that was deleted, another account.
-const ESTATE: &str = r#"
+pub(super) const ESTATE: &str = r#"
 estate: 1
 title: orders
 now: 2026-11-22T10:00:00Z
@@ -49,14 +49,14 @@ places:
     kms_keys: [{ id: key-other }]
 "#;
 
-const ACCOUNT: &str = "111111111111";
+pub(super) const ACCOUNT: &str = "111111111111";
 
-fn at_home(faults: &[&str]) -> Rehearsal {
+pub(super) fn at_home(faults: &[&str]) -> Rehearsal {
     Rehearsal::at(ESTATE, ACCOUNT, "ap-northeast-1", faults)
 }
 
 /// The region that is left when the other one is lost.
-fn after_the_loss(estate: &str, faults: &[&str]) -> Rehearsal {
+pub(super) fn after_the_loss(estate: &str, faults: &[&str]) -> Rehearsal {
     let drill = Rehearsal::at(estate, ACCOUNT, "ap-northeast-3", faults);
     drill.world.lose(ACCOUNT, "ap-northeast-1");
     drill

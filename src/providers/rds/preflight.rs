@@ -53,7 +53,13 @@ pub(super) async fn find_snapshot(
     let what = format!("snapshots of {}", given.text("of").unwrap_or("the instance"));
     let Some(input) = given.input() else { return vec![later(what)] };
     let found = action.run(cx, input).await;
-    newest_probes(cx, what, "rds:DescribeDBSnapshots", found.map(newest)).await
+    newest_probes(
+        cx,
+        what,
+        &["rds:DescribeDBSnapshots", "rds:DescribeDBEngineVersions"],
+        found.map(newest),
+    )
+    .await
 }
 
 pub(super) async fn find_automated_backup(

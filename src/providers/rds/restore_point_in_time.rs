@@ -1,10 +1,10 @@
 use super::automated_backup::{AutomatedBackup, Of, automated_backups};
 use super::find_automated_backup::recovery_point;
 use super::restoring::{Restored, checks_of_a_restore, restore};
-use super::wishes::{Wishes, ask_for};
+use super::wishes::{Wishes, ask_for, problems};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
-    Probe, Proof, SiteUse, StepContext, StepError,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::client;
 use crate::journal::Check;
@@ -40,10 +40,19 @@ impl RestorePointInTimeInput {
         match (&self.backup, &self.instance) {
             (Some(handle), None) => Ok(Of::handle(handle)),
             (None, Some(instance)) => Ok(Of::Instance(instance)),
-            _ => Err(StepError::broken("the step must name backup: or instance:, and not both")
-                .help("backup: takes what rds.find_automated_backup tells as backup")),
+            _ => Err(one_source().into()),
         }
     }
+}
+
+fn one_source() -> InputProblem {
+    InputProblem::new("", "the step must name backup: or instance:, and not both")
+        .help("backup: takes what rds.find_automated_backup tells as backup")
+}
+
+fn problems_of(given: &Given) -> Vec<InputProblem> {
+    let source = (given.has("backup") == given.has("instance")).then(one_source);
+    source.into_iter().chain(problems(given, &["backup", "instance"])).collect()
 }
 
 const ABOUT: &str = "Restores an instance to a point in time as a new instance with the parameters of the step: from an instance that still \
@@ -125,6 +134,10 @@ impl Action for RestorePointInTime {
             Ok(arn.map(str::to_owned))
         };
         restore(cx, &input.wishes, &backup.origin(), create).await
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        problems_of(given)
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -236,6 +249,17 @@ mod tests {
         assert_eq!(of_instance.source().unwrap(), Of::Instance("orders"));
         let unknown = json!({ "class": "c", "instance": "a", "until": "x" });
         assert!(serde_json::from_value::<RestorePointInTimeInput>(unknown).is_err());
+    }
+
+    #[test]
+    fn regression_no_source_or_two_are_found_before_the_run() {
+        let problems = |with: Value| {
+            let given = Given::new("s", crate::ids::StepId::new("x"), None, with);
+            problems_of(&given).len()
+        };
+        assert_eq!(problems(json!({ "class": "c" })), 1);
+        assert_eq!(problems(json!({ "class": "c", "instance": "a", "backup": "b" })), 1);
+        assert_eq!(problems(json!({ "class": "c", "backup": Given::later_mark() })), 0);
     }
 
     #[test]

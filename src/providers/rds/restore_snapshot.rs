@@ -1,6 +1,6 @@
 use super::restoring::{Restored, checks_of_a_restore, restore};
 use super::snapshot::{Snapshot, describe_snapshot};
-use super::wishes::{Wishes, ask_for};
+use super::wishes::{Wishes, ask_for, problems};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
     Permission, Phase, Probe, SiteUse, StepContext, StepError,
@@ -88,8 +88,7 @@ impl Action for RestoreSnapshot {
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
-        let empty = ["snapshot", "class"].into_iter().filter_map(|p| InputProblem::empty(given, p));
-        empty.chain(InputProblem::reserved_tags(given)).collect()
+        problems(given, &["snapshot"])
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

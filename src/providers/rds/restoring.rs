@@ -3,10 +3,10 @@
 use super::db_instance::{DbInstanceKind, INSTANCES};
 use super::events::{Bracket, moment_of};
 use super::fidelity::{Progress, compare, progress_of};
-use super::network::{in_the_vpc, vpc_before};
+use super::network::{NetworkOf, in_the_vpc, vpc_before, warn_of_network};
 use super::wishes::Wishes;
 use crate::action::{Look, ResourceKind as _, StepContext, StepError, WaitPlan, own};
-use crate::journal::{ClockPoint, Finding, ResourceKey, Severity};
+use crate::journal::{ClockPoint, ResourceKey};
 use crate::time::HumanDuration;
 use aws_sdk_rds::types::{DbInstance, SourceType};
 use chrono::{DateTime, Utc};
@@ -82,7 +82,7 @@ pub(super) async fn restore<F>(
 where
     F: Future<Output = Result<Option<String>, StepError>>,
 {
-    vpc_before(cx, wishes).await?;
+    vpc_before(cx, wishes.vpc.as_deref(), wishes.subnet_group.as_deref()).await?;
     warn(cx, wishes).await?;
     let name = cx.name_of_mine(63);
     let asked_at = Mutex::new(None);
@@ -104,7 +104,7 @@ where
     for check in compare(wishes, origin, &instance) {
         cx.check(check).await?;
     }
-    if let Some(check) = in_the_vpc(wishes, &instance) {
+    if let Some(check) = in_the_vpc(wishes.vpc.as_deref(), std::slice::from_ref(&instance)) {
         cx.check(check).await?;
     }
     let available_after = asked_at.map(|asked| (at - asked).into());
@@ -163,34 +163,13 @@ macro_rules! checks_of_a_restore {
 pub(super) use checks_of_a_restore;
 
 async fn warn(cx: &StepContext, wishes: &Wishes) -> Result<(), StepError> {
-    let finding = |severity, code: &str, what: &str, why: &str, action: &str| Finding {
-        severity,
-        code: code.to_owned(),
-        what: what.to_owned(),
-        why: why.to_owned(),
-        action: action.to_owned(),
+    let network = NetworkOf {
+        code: "rds",
+        subnet_group: wishes.subnet_group.is_some(),
+        security_groups: !wishes.security_groups.is_empty(),
+        public: wishes.publicly_accessible,
     };
-    if wishes.security_groups.is_empty() {
-        cx.finding(finding(
-            Severity::Warning,
-            "rds.default_security_group",
-            "the step names no security group, so RDS takes the default group of the VPC",
-            "the restored database may be unreachable for its clients, or reachable for others",
-            "name the groups in security_groups:",
-        ))
-        .await?;
-    }
-    if wishes.publicly_accessible {
-        cx.finding(finding(
-            Severity::Serious,
-            "rds.publicly_accessible",
-            "the step asks for an address that can be reached from outside the VPC",
-            "a restored copy holds the data of production, and what watches production does not watch it",
-            "leave out publicly_accessible:, and reach the database from within its VPC",
-        ))
-        .await?;
-    }
-    Ok(())
+    warn_of_network(cx, network).await
 }
 
 /// An instance that is ready, and the bracket of looks in which it became so (UTC).

@@ -2,7 +2,7 @@ use super::restoring::Origin;
 use crate::action::{StepContext, StepError};
 use crate::client;
 use crate::limits::LIST_PAGES;
-use crate::providers::backups::time_of;
+use crate::providers::backups::{TimeTag, time_of};
 use aws_sdk_rds::types::DbSnapshot;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
@@ -35,8 +35,8 @@ pub(super) struct Snapshot {
     pub(super) owner: Option<String>,
     /// Its tags. RDS does not show those of another account.
     pub(super) tags: BTreeMap<String, String>,
-    /// The time of the data that a tag tells (UTC), see [`Snapshot::read_time_in`].
-    pub(super) tagged_time: Option<DateTime<Utc>>,
+    /// The time of the data that a tag tells, see [`Snapshot::read_time_in`].
+    pub(super) tagged: TimeTag,
 }
 
 /// A copy made later than this after its original is a copy even where RDS does not name its source.
@@ -52,7 +52,7 @@ impl Snapshot {
         Some(Self {
             owner: arn.strip_prefix("arn:").and_then(|arn| text(arn.split(':').nth(3))),
             tags: tags.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            tagged_time: None,
+            tagged: TimeTag::Absent,
             arn,
             id,
             instance: answer.db_instance_identifier().unwrap_or_default().to_owned(),
@@ -73,29 +73,46 @@ impl Snapshot {
 
     /// Takes the time of the data from a tag (RFC 3339), in which it was written down before the loss.
     pub(super) fn read_time_in(&mut self, tag: Option<&str>) {
-        let written = tag.and_then(|tag| self.tags.get(tag));
-        let time = written.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
-        self.tagged_time = time.map(|time| time.to_utc());
+        self.tagged = TimeTag::read(&self.tags, tag, self.created);
     }
 
     /// The time of the data in it, and where that is read from. `SnapshotCreateTime` is the copy's own time on a copy
     /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBSnapshot.html>), so it serves only for
     /// automated snapshots that name no source: RDS does not mark copies within a region, but those are never `automated`.
-    pub(super) fn time_of_data(&self) -> Option<(DateTime<Utc>, &'static str)> {
-        if let Some(time) = self.database_time {
-            return Some((time, "SnapshotDatabaseTime"));
+    pub(super) fn time_of_data(&self) -> Option<(DateTime<Utc>, String)> {
+        if let Some(told) = self.told_time() {
+            return Some(told);
         }
-        if let Some(time) = self.original_created {
-            return Some((time, "OriginalSnapshotCreateTime"));
-        }
-        if let Some(time) = self.tagged_time {
-            return Some((time, "the tag named in time_tag"));
+        if let Some(tagged) = self.tagged.time() {
+            return Some(tagged);
         }
         if self.kind.as_deref() == Some("automated") && !self.names_its_source {
-            let time = self.created?;
-            return Some((time, "SnapshotCreateTime of an automated snapshot made here"));
+            let source = "SnapshotCreateTime of an automated snapshot made here".to_owned();
+            return Some((self.created?, source));
         }
         None
+    }
+
+    /// The time that RDS itself tells, whatever was copied.
+    fn told_time(&self) -> Option<(DateTime<Utc>, String)> {
+        let database = self.database_time.map(|time| (time, "SnapshotDatabaseTime".to_owned()));
+        let original = self.original_created;
+        database.or(original.map(|time| (time, "OriginalSnapshotCreateTime".to_owned())))
+    }
+
+    /// What is wrong with the tag that tells the time of the data, where it is needed.
+    pub(super) fn wrong_tag(&self) -> Option<String> {
+        self.tagged.wrong().filter(|_| self.told_time().is_none())
+    }
+
+    /// True when somebody took it by a call, as far as can be seen: it is part of no schedule.
+    pub(super) fn is_by_hand(&self) -> bool {
+        self.kind.as_deref() == Some("manual") && !self.is_copy()
+    }
+
+    /// Engine and version.
+    pub(super) fn version(&self) -> (Option<&str>, Option<&str>) {
+        (self.engine.as_deref(), self.engine_version.as_deref())
     }
 
     /// What an instance that is restored from it must be like.
@@ -288,6 +305,10 @@ mod tests {
         Some(DateTime::UNIX_EPOCH + TimeDelta::hours(hours))
     }
 
+    fn told(hours: i64, source: &str) -> Option<(DateTime<Utc>, String)> {
+        Some((at(hours)?, source.to_owned()))
+    }
+
     #[test]
     fn the_time_of_a_copy_is_the_time_of_its_data_and_never_the_time_of_the_copy() {
         let mut copy = Snapshot {
@@ -298,10 +319,10 @@ mod tests {
             names_its_source: true,
             ..Snapshot::default()
         };
-        assert_eq!(copy.time_of_data(), at(23).map(|t| (t, "SnapshotDatabaseTime")));
+        assert_eq!(copy.time_of_data(), told(23, "SnapshotDatabaseTime"));
         assert_eq!(copy.copy_lag(), Some(TimeDelta::hours(7)));
         copy.database_time = None;
-        assert_eq!(copy.time_of_data(), at(24).map(|t| (t, "OriginalSnapshotCreateTime")));
+        assert_eq!(copy.time_of_data(), told(24, "OriginalSnapshotCreateTime"));
         copy.original_created = None;
         assert_eq!(copy.time_of_data(), None);
         copy.kind = Some("automated".into());
@@ -339,12 +360,28 @@ mod tests {
         snapshot.read_time_in(Some("other"));
         assert_eq!(snapshot.time_of_data(), None);
         snapshot.read_time_in(Some("taken"));
-        assert_eq!(snapshot.time_of_data(), at(4).map(|t| (t, "the tag named in time_tag")));
+        assert_eq!(snapshot.time_of_data(), told(4, "tag taken"));
         snapshot.original_created = at(3);
         assert_eq!(snapshot.time_of_data().unwrap().1, "OriginalSnapshotCreateTime");
         snapshot.tags.insert("taken".to_owned(), "yesterday".to_owned());
         snapshot.read_time_in(Some("taken"));
-        assert_eq!(snapshot.tagged_time, None);
+        assert_eq!(snapshot.tagged.time(), None);
+    }
+
+    #[test]
+    fn regression_a_tag_later_than_its_snapshot_does_not_make_it_the_newest() {
+        let tags = BTreeMap::from([("taken".to_owned(), "1970-01-09T00:00:00Z".to_owned())]);
+        let mut snapshot = Snapshot { tags, created: at(24), ..Snapshot::default() };
+        snapshot.read_time_in(Some("taken"));
+        assert_eq!(snapshot.time_of_data(), None);
+        assert!(snapshot.wrong_tag().unwrap().contains("is later than"));
+        let automated = Snapshot { kind: Some("automated".into()), ..snapshot.clone() };
+        assert_eq!(automated.time_of_data().map(|(time, _)| time), at(24));
+        snapshot.database_time = at(23);
+        assert_eq!(
+            (snapshot.time_of_data(), snapshot.wrong_tag()),
+            (told(23, "SnapshotDatabaseTime"), None)
+        );
     }
 
     #[test]
@@ -356,7 +393,7 @@ mod tests {
             names_its_source: true,
             ..Snapshot::default()
         };
-        assert_eq!(copy.time_of_data(), at(24).map(|t| (t, "OriginalSnapshotCreateTime")));
+        assert_eq!(copy.time_of_data(), told(24, "OriginalSnapshotCreateTime"));
         assert_eq!(copy.copy_lag(), Some(TimeDelta::hours(20)));
     }
 

@@ -1,7 +1,7 @@
 //! What a restored instance is to be like: the one place for the parameters that every restore has in common, and for how
 //! they are written into a call.
 
-use crate::action::{StepContext, StepError};
+use crate::action::{Given, InputProblem, StepContext, StepError};
 use crate::time::HumanDuration;
 use aws_sdk_rds::types::Tag;
 use schemars::JsonSchema;
@@ -19,7 +19,7 @@ pub(super) struct Wishes {
     /// before anything is made, and the instance afterwards.
     #[serde(default)]
     pub(super) vpc: Option<String>,
-    /// The DB subnet group. Without it RDS takes the default VPC.
+    /// The DB subnet group. Without it RDS takes the default VPC, which is a finding.
     #[serde(default)]
     pub(super) subnet_group: Option<String>,
     /// The VPC security groups, exactly these. Without any RDS takes the default group of the VPC, which is a finding.
@@ -119,29 +119,18 @@ impl Wishes {
     /// # Errors
     /// [`crate::journal::FailureClass::Broken`] with what to write instead.
     pub(super) fn check(&self) -> Result<(), StepError> {
-        let wrong = |what: String, help: &str| Err(StepError::broken(what).help(help));
-        if let Some(retention) = self.backup_retention {
-            let (seconds, nanos) = (retention.0.as_secs(), retention.0.subsec_nanos());
-            if nanos != 0 || seconds % DAY != 0 || seconds / DAY > LONGEST_RETENTION {
-                let what = format!("backup_retention: {retention} cannot be asked of RDS");
-                return wrong(what, "write whole days from 0s to 35d");
-            }
-        }
-        if let Some(monitoring) = &self.monitoring
-            && !MONITORING_SECONDS.map(Duration::from_secs).contains(&monitoring.every.0)
-        {
-            let what = format!("monitoring.every: {} cannot be asked of RDS", monitoring.every);
-            return wrong(what, "write 1s, 5s, 10s, 15s, 30s or 60s");
-        }
-        if self.vpc.is_some() && self.subnet_group.is_none() {
-            let what = "vpc: is given, and no subnet_group: RDS would take the default VPC".into();
-            return wrong(what, "name the DB subnet group of that VPC in subnet_group:");
+        let retention = self.backup_retention.and_then(retention_problem);
+        let every = self.monitoring.as_ref().and_then(|m| monitoring_problem(m.every));
+        let alone = (self.vpc.is_some() && self.subnet_group.is_none()).then(vpc_alone);
+        if let Some(problem) = retention.or(every).or(alone) {
+            return Err(problem.into());
         }
         let reserved = |name: &&String| name.starts_with("redrill:") || name.starts_with("aws:");
-        if let Some(name) = self.tags.keys().find(reserved) {
-            return wrong(format!("the tag name {name} is reserved"), "choose another");
+        match self.tags.keys().find(reserved) {
+            Some(name) => Err(StepError::broken(format!("the tag name {name} is reserved"))
+                .help("choose another")),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The tags of the new instance: the run's own and those of the step.
@@ -150,6 +139,37 @@ impl Wishes {
         let all = cx.tags().into_iter().chain(wanted);
         all.map(|(name, value)| Tag::builder().key(name).value(value).build()).collect()
     }
+}
+
+fn retention_problem(retention: HumanDuration) -> Option<InputProblem> {
+    let (seconds, nanos) = (retention.0.as_secs(), retention.0.subsec_nanos());
+    let wrong = nanos != 0 || seconds % DAY != 0 || seconds / DAY > LONGEST_RETENTION;
+    let what = format!("backup_retention: {retention} cannot be asked of RDS");
+    let problem = || InputProblem::at("backup_retention", what);
+    wrong.then(|| problem().help("write whole days from 0s to 35d"))
+}
+
+fn monitoring_problem(every: HumanDuration) -> Option<InputProblem> {
+    let wrong = !MONITORING_SECONDS.map(Duration::from_secs).contains(&every.0);
+    let what = format!("monitoring.every: {every} cannot be asked of RDS");
+    let problem = || InputProblem::at("monitoring.every", what);
+    wrong.then(|| problem().help("write 1s, 5s, 10s, 15s, 30s or 60s"))
+}
+
+fn vpc_alone() -> InputProblem {
+    InputProblem::at("vpc", "vpc: is given, and no subnet_group: RDS would take the default VPC")
+        .help("name the DB subnet group of that VPC in subnet_group:")
+}
+
+/// What is wrong with the wishes of a step, as far as they are known; `more` are other texts that must say something.
+pub(super) fn problems(given: &Given, more: &[&str]) -> Vec<InputProblem> {
+    let texts = more.iter().copied().chain(["class"]);
+    let mut found: Vec<_> = texts.filter_map(|path| InputProblem::empty(given, path)).collect();
+    found.extend(given.duration("backup_retention").and_then(retention_problem));
+    found.extend(given.duration("monitoring.every").and_then(monitoring_problem));
+    found.extend((given.has("vpc") && !given.has("subnet_group")).then(vpc_alone));
+    found.extend(InputProblem::reserved_tags(given));
+    found
 }
 
 /// Writes wishes into a restoring call. The SDK's builders of these calls have nothing in common but the names of what they
@@ -212,6 +232,24 @@ mod tests {
             let failure = wishes(bad.clone()).check().unwrap_err().into_failure();
             assert!(failure.help.is_some(), "{bad}");
         }
+    }
+
+    #[test]
+    fn regression_what_rds_would_refuse_is_found_before_the_run() {
+        let places = |with: Value| {
+            let given = Given::new("s", crate::ids::StepId::new("x"), None, with);
+            problems(&given, &["snapshot"]).into_iter().map(|p| p.pointer).collect::<Vec<_>>()
+        };
+        let wrong = json!({
+            "snapshot": "", "class": "c", "vpc": "vpc-1", "backup_retention": "36d",
+            "monitoring": { "every": "7s", "role": "r" }, "tags": { "aws:x": "y" },
+        });
+        let expected =
+            ["/snapshot", "/backup_retention", "/monitoring/every", "/vpc", "/tags/aws:x"];
+        assert_eq!(places(wrong), expected);
+        let later = Given::later_mark();
+        let fine = json!({ "class": later, "vpc": later, "subnet_group": later, "backup_retention": later });
+        assert_eq!(places(fine), Vec::<String>::new());
     }
 
     #[test]

@@ -230,6 +230,7 @@ impl ClusterEstate {
             schedule: self.schedule.as_ref().map(as_schedule),
             snapshots: self.snapshots.clone(),
             hydration: None,
+            untold: Vec::new(),
             replicated_backups: None,
             deleted: None,
             replica_of: None,
@@ -253,6 +254,8 @@ fn as_schedule(schedule: &ClusterSnapshotSchedule) -> SnapshotSchedule {
             lag: copies.lag,
             keep: copies.keep,
             skipped: copies.skipped.clone(),
+            tags: copies.tags.clone(),
+            time_tag: copies.time_tag.clone(),
             damage: copies.damage.clone(),
         }),
     }

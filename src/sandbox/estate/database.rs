@@ -95,6 +95,9 @@ pub struct DatabaseEstate {
     /// Snapshots that someone made by hand.
     #[serde(default)]
     pub snapshots: Vec<ManualSnapshot>,
+    /// The times that RDS does not tell of its snapshots and of their copies.
+    #[serde(default)]
+    pub untold: Vec<SnapshotTime>,
     /// Its automated backups, replicated to another region.
     #[serde(default)]
     pub replicated_backups: Option<ReplicatedBackups>,
@@ -159,6 +162,15 @@ pub struct Hydration {
     pub warm_up: HumanDuration,
 }
 
+/// A time of the data that RDS may or may not tell of a snapshot, named as in its answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SnapshotTime {
+    /// That of the newest transaction.
+    SnapshotDatabaseTime,
+    /// When the first of a chain of copies was made.
+    OriginalSnapshotCreateTime,
+}
+
 /// When automated snapshots are taken, and where they are copied.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -209,6 +221,12 @@ pub struct ReplicatedSnapshots {
     /// Copies that were not made, counted as `skipped` is.
     #[serde(default)]
     pub skipped: Vec<u32>,
+    /// Tags that the copying job puts on each copy.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// The tag into which the copying job writes the time of the original (UTC).
+    #[serde(default)]
+    pub time_tag: Option<String>,
     /// What is wrong with the content of the copies alone.
     #[serde(default)]
     pub damage: Vec<String>,

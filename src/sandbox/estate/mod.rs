@@ -16,7 +16,7 @@ pub use cluster::{
 };
 pub use database::{
     CannedAnswer, DatabaseData, DatabaseEstate, Heartbeat, Hydration, ManualSnapshot,
-    ReplicaSource, ReplicatedBackups, ReplicatedSnapshots, SnapshotSchedule, TakenBy,
+    ReplicaSource, ReplicatedBackups, ReplicatedSnapshots, SnapshotSchedule, SnapshotTime, TakenBy,
 };
 pub use place::{
     AccountEstate, KmsKeyEstate, KmsKeyState, ParameterGroupEstate, PlaceEstate, SecretEstate,

@@ -1,13 +1,13 @@
 //! Versions of database engines.
 
 use super::ask::{combination, filters, paged};
-use super::model::{Settings, family};
+use super::model::family;
 use crate::sandbox::services::Call;
 use crate::sandbox::wire::{AwsError, Xml};
 use std::collections::BTreeSet;
 
 /// The engines that are simulated.
-const ENGINES: [&str; 3] = ["mariadb", "mysql", "postgres"];
+const ENGINES: [&str; 5] = ["aurora-mysql", "aurora-postgresql", "mariadb", "mysql", "postgres"];
 
 /// True when this version has been taken away here.
 fn gone(call: &Call<'_>, engine: &str, version: &str) -> bool {
@@ -17,8 +17,7 @@ fn gone(call: &Call<'_>, engine: &str, version: &str) -> bool {
 }
 
 /// A version that is not offered any more cannot be restored. The code of the refusal is a guess: AWS documents none.
-pub(super) fn offered(call: &Call<'_>, settings: &Settings) -> Result<(), AwsError> {
-    let (engine, version) = (&settings.engine, &settings.version);
+pub(super) fn offered(call: &Call<'_>, engine: &str, version: &str) -> Result<(), AwsError> {
     match gone(call, engine, version) {
         true => Err(combination(format!("Cannot find version {version} for {engine}"))),
         false => Ok(()),

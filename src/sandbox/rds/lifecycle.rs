@@ -65,7 +65,7 @@ pub(super) struct Origin {
 /// Makes the instance that a restore asks for.
 pub(super) fn bring_back(mut call: Call<'_>, id: String, origin: Origin) -> Result<Xml, AwsError> {
     let params = call.params();
-    engine_versions::offered(&call, &origin.settings)?;
+    engine_versions::offered(&call, &origin.settings.engine, &origin.settings.version)?;
     let settings = restored_settings(call.state, &call.place, params, &origin.settings)?;
     let tags = super::ask::tags(params)?;
     let instance = Instance { tags, ..new_instance(&mut call, id, settings, &origin) };

@@ -1,7 +1,7 @@
 //! Instances and snapshots as RDS writes them.
 
 use super::model::{DbSnapshot, Instance, Settings};
-use crate::sandbox::estate::SubnetGroupEstate;
+use crate::sandbox::estate::{SnapshotTime, SubnetGroupEstate};
 use crate::sandbox::state::{PlaceKey, State, later};
 use crate::sandbox::wire::{Xml, timestamp};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -171,8 +171,13 @@ impl View<'_> {
         tag_list(x, "TagList", &snapshot.tags);
         x.text("SnapshotTarget", "region");
         if done || snapshot.source_arn.is_some() {
-            x.text("OriginalSnapshotCreateTime", timestamp(snapshot.original_created))
-                .maybe("SnapshotDatabaseTime", snapshot.content.as_of.map(timestamp));
+            let told = |time| !snapshot.content.origin.untold.contains(&time);
+            let original = told(SnapshotTime::OriginalSnapshotCreateTime);
+            let original = original.then(|| timestamp(snapshot.original_created));
+            let of_data = snapshot.content.as_of;
+            let of_data = of_data.filter(|_| told(SnapshotTime::SnapshotDatabaseTime));
+            x.maybe("OriginalSnapshotCreateTime", original)
+                .maybe("SnapshotDatabaseTime", of_data.map(timestamp));
         }
     }
 

@@ -28,6 +28,8 @@ pub(in crate::providers) struct Words {
     pub(in crate::providers) failed: &'static str,
     /// What to do so that there are any here.
     pub(in crate::providers) none_here: &'static str,
+    /// What to do about backups of an engine's version that is gone.
+    pub(in crate::providers) version_gone: &'static str,
     /// Why the time of the data is not known.
     pub(in crate::providers) no_time: &'static str,
     /// What to do about that.
@@ -80,6 +82,9 @@ impl<'a, B: Backup> Candidates<'a, B> {
         }
         let check = Check::made(USABLE, ">= 1", "0", false);
         cx.check(check.over(count(self.all().len()))).await?;
+        if let Some(check) = self.version_gone() {
+            cx.check(check).await?;
+        }
         let finding = self.nothing_usable(words);
         let error = StepError::recovery(finding.what.clone()).help(finding.action.clone());
         cx.finding(finding).await?;
@@ -112,6 +117,13 @@ impl<'a, B: Backup> Candidates<'a, B> {
         }
     }
 
+    /// The check that fails where there are backups, and all that could serve are of versions that are gone.
+    fn version_gone(&self) -> Option<Check> {
+        let gone = self.gone_versions();
+        let what = format!("{gone} is not offered here");
+        (!gone.is_empty()).then(|| Check::made(OFFERED, "offered here", what, false))
+    }
+
     fn with(&self, fits: impl Fn(&Standing) -> bool) -> Vec<&str> {
         let those = self.all().iter().filter(|judged| fits(&judged.standing));
         those.map(|judged| judged.backup.id()).collect()
@@ -133,6 +145,16 @@ impl<'a, B: Backup> Candidates<'a, B> {
             return nothing(
                 format!("{locked} {things} cannot be decrypted: {}", self.broken_keys()),
                 "keep the key of the copies enabled in this region; name a key of this region when copying (KmsKeyId)",
+            );
+        }
+        let gone = count(is_gone);
+        if gone > 0 {
+            return nothing(
+                format!(
+                    "{gone} {things} cannot be restored: {} is not offered here any more",
+                    self.gone_versions()
+                ),
+                words.version_gone,
             );
         }
         let archived = count(is_archived);
@@ -185,6 +207,7 @@ impl<'a, B: Backup> Candidates<'a, B> {
                 "enable the key, or copy the snapshots with a key that is usable here",
             ));
         }
+        found.extend(self.versions_gone(words));
         let archived = self.with(is_archived);
         if !archived.is_empty() {
             found.push(finding(
@@ -205,6 +228,7 @@ impl<'a, B: Backup> Candidates<'a, B> {
                 words.failed,
             ));
         }
+        found.extend(self.wrong_tags(words));
         let undated = self.with(|standing| *standing == Standing::Undated);
         if !undated.is_empty() {
             found.push(finding(
@@ -223,6 +247,38 @@ impl<'a, B: Backup> Candidates<'a, B> {
         found.extend(self.spacing().missed(schedule, &missed));
         found.extend(self.several_sources(words));
         found
+    }
+
+    fn versions_gone(&self, words: &Words) -> Option<Finding> {
+        let gone = self.with(is_gone);
+        let (ids, versions) = (gone.join(", "), self.gone_versions());
+        (!gone.is_empty()).then(|| Finding {
+            severity: Severity::Serious,
+            code: format!("{}.snapshot_version_gone", words.code),
+            what: format!("{ids} cannot be restored: {versions} is not offered here any more"),
+            why: "these recovery points are lost, however many there seem to be".to_owned(),
+            action: words.version_gone.to_owned(),
+        })
+    }
+
+    fn wrong_tags(&self, words: &Words) -> Option<Finding> {
+        let wanted =
+            |judged: &&Judged<'_, B>| judged.standing != Standing::Hindered(Obstacle::NotWanted);
+        let wrong: Vec<_> = self
+            .all()
+            .iter()
+            .filter(wanted)
+            .filter_map(|judged| Some((judged.backup.id(), judged.wrong_tag.as_ref()?)))
+            .map(|(id, why)| format!("{id} ({why})"))
+            .collect();
+        (!wrong.is_empty()).then(|| Finding {
+            severity: Severity::Warning,
+            code: format!("{}.time_tag_wrong", words.code),
+            what: format!("tags do not tell the time of the data: {}", wrong.join(", ")),
+            why: "no data is newer than its backup; such a tag was left out of account".to_owned(),
+            action: "correct what writes time_tag:, in RFC 3339 and with the right offset"
+                .to_owned(),
+        })
     }
 
     fn several_sources(&self, words: &Words) -> Option<Finding> {
@@ -253,6 +309,14 @@ impl<'a, B: Backup> Candidates<'a, B> {
         keys.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ")
     }
 
+    fn gone_versions(&self) -> String {
+        let versions = self.all().iter().filter_map(|judged| match &judged.standing {
+            Standing::Hindered(Obstacle::VersionGone(version)) => Some(version.as_str()),
+            _ => None,
+        });
+        versions.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+    }
+
     fn states(&self) -> String {
         let states = self.all().iter().filter_map(|judged| match &judged.standing {
             Standing::Hindered(Obstacle::NotReady { state, .. }) => Some(state.as_str()),
@@ -270,6 +334,10 @@ fn is_archived(standing: &Standing) -> bool {
     *standing == Standing::Hindered(Obstacle::Archived)
 }
 
+fn is_gone(standing: &Standing) -> bool {
+    matches!(standing, Standing::Hindered(Obstacle::VersionGone(_)))
+}
+
 fn is_not_ready(standing: &Standing) -> bool {
     matches!(standing, Standing::Hindered(Obstacle::NotReady { .. }))
 }
@@ -279,6 +347,7 @@ fn is_passing(standing: &Standing) -> bool {
 }
 
 const USABLE: &str = "usable recovery point";
+const OFFERED: &str = "engine version offered";
 
 impl Summary {
     fn checks(

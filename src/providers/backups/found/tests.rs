@@ -71,6 +71,7 @@ fn words() -> Words {
         ready: "available",
         failed: "look at the drive",
         none_here: "tapes stay in their house",
+        version_gone: "keep an old drive",
         no_time: "there is no label",
         tell_time: "write labels",
         sources: Some(("drives", "serial number")),
@@ -137,6 +138,9 @@ fn each_reason_for_having_nothing_has_its_own_words_and_fix() {
     };
     let locked = [Tape { key: Some("gone"), ..tape("locked", 1) }];
     assert_eq!(reason(&locked).0, "1 tapes of orders cannot be decrypted: key gone is off");
+    let gone = reason(&[hindered("old", Obstacle::VersionGone("reel 1.0".into()))]);
+    assert!(gone.0.contains("reel 1.0 is not offered here"), "{}", gone.0);
+    assert_eq!(gone.1, "keep an old drive");
     let archived = reason(&[hindered("archived", Obstacle::Archived)]);
     assert!(archived.0.contains("are in the archive"), "{}", archived.0);
     assert!(reason(&[tape("late", 101)]).0.contains("newer than"));
@@ -153,9 +157,10 @@ fn what_is_wrong_beside_the_recovery_point_is_pointed_out() {
     let all = [
         Tape { key: Some("gone"), ..tape("locked", 99) },
         hindered("archived", Obstacle::Archived),
+        hindered("old", Obstacle::VersionGone("reel 1.0".into())),
+        Tape { seen: Seen { wrong_tag: Some("late".into()), ..Seen::default() }, ..tape("mad", 1) },
         in_state("failed", "failed", false),
         in_state("on its way", "copying", true),
-        undated("undated", 1),
         Tape { of: Some("drive-1"), ..tape("first", 2) },
         Tape { of: Some("drive-2"), ..tape("second", 3) },
     ];
@@ -165,14 +170,17 @@ fn what_is_wrong_beside_the_recovery_point_is_pointed_out() {
         codes,
         [
             "tape.snapshot_without_key",
+            "tape.snapshot_version_gone",
             "tape.snapshot_archived",
             "tape.snapshot_not_available",
+            "tape.time_tag_wrong",
             "tape.time_of_data_unknown",
             "tape.schedule_missed",
             "tape.several_drives",
         ]
     );
-    assert!(found[2].what.ends_with(": failed"), "{}", found[2].what);
+    assert!(found[3].what.ends_with(": failed"), "{}", found[3].what);
+    assert!(found[4].what.ends_with("mad (late)"), "{}", found[4].what);
     let fine = [tape("first", 80), tape("second", 99)];
     let found = with(&fine, |candidates| candidates.blemishes(&words(), TimeDelta::hours(24)));
     assert_eq!(found, []);
@@ -215,6 +223,31 @@ fn what_is_not_known_is_inconclusive_and_gives_no_recovery_point() {
     assert_eq!(checks.len(), 4);
     assert!(checks.values().all(|o| *o == Outcome::Inconclusive), "{checks:?}");
     assert_eq!((summary.usable, summary.recovery_point("undated")), (0, None));
+}
+
+#[test]
+fn regression_one_old_backup_that_somebody_took_makes_no_gap_in_a_schedule() {
+    let by_hand = |id, hour| {
+        let mut tape = tape(id, hour);
+        tape.seen.by_hand = true;
+        tape
+    };
+    let daily = [by_hand("kept", -1000), tape("a", 30), tape("b", 54), tape("c", 78)];
+    let (summary, _) = outcomes(&daily, None);
+    assert_eq!((summary.worst_gap, summary.retention), (hours(24), hours(70)));
+    assert_eq!(summary.usable, 4, "it can be restored all the same");
+    let alone = [by_hand("kept", 10), by_hand("younger", 80)];
+    let (summary, _) = outcomes(&alone, None);
+    assert_eq!((summary.worst_gap, summary.retention), (hours(70), hours(90)));
+}
+
+#[test]
+fn regression_a_version_that_is_gone_leaves_nothing_usable_and_fails_the_check_of_it() {
+    let old = [hindered("old", Obstacle::VersionGone("reel 1.0".into()))];
+    assert_eq!(chosen(&old), None);
+    let check = with(&old, |found| found.version_gone()).unwrap();
+    assert_eq!((check.name.as_str(), check.outcome), (OFFERED, Outcome::Failed));
+    assert!(with(&[tape("fine", 1)], |found| found.version_gone()).is_none());
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl State {
         for manual in &of.snapshots {
             let taken = earlier(start, manual.age);
             let mut snapshot = self.snapshot_of_cluster(key, of, &cluster, &manual.id, taken);
-            snapshot.kind = "manual";
+            snapshot.kind = manual.taken_by.wire();
             snapshot.tags = manual.tags.clone();
             snapshot.shared_with = manual.shared_with.iter().map(ToString::to_string).collect();
             snapshot.timeline = Timeline::begin(taken, "available");

@@ -128,7 +128,7 @@ impl Cluster {
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterSnapshot {
     pub(crate) id: String,
-    /// `automated` or `manual`.
+    /// `automated`, `manual` or `awsbackup`.
     pub(crate) kind: &'static str,
     pub(crate) cluster: String,
     pub(crate) resource_id: String,

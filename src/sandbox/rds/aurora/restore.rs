@@ -9,6 +9,7 @@ use crate::sandbox::rds::RdsEvent;
 use crate::sandbox::rds::ask::{
     check_identifier, combination, invalid, key_not_accessible, tags as tags_of,
 };
+use crate::sandbox::rds::engine_versions::offered;
 use crate::sandbox::rds::lifecycle::check_network;
 use crate::sandbox::rds::model::{
     Content, DEFAULT_SECURITY_GROUP, default_parameter_group, family,
@@ -236,6 +237,7 @@ fn chosen(
         version,
         ..origin
     };
+    offered(call, &settings.engine, &settings.version)?;
     check_network(call.state, &call.place, &settings.of_member(&call.place))?;
     let group = cluster_parameter_group(call.state, &call.place, &settings.parameter_group)?;
     let needed = family(&settings.engine, &settings.version);
