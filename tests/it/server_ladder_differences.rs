@@ -182,11 +182,11 @@ async fn server_postgres_regression_a_lost_column_is_seen_against_a_source_that_
 /// Enums, and what stands for other objects, are numbers within; those are other ones in a logical copy.
 #[tokio::test]
 async fn server_postgres_regression_a_copy_with_enums_is_healthy_and_its_damage_is_seen() {
-    let content = "create type mood as enum ('good', 'bad'); create domain shown as mood; create type both as (m mood, n int); \
+    let content = "create type mood as enum ('good', 'bad'); create domain shown as mood; create type pair as (m mood, n int); \
          create table plain (id int primary key, v text); \
-         create table moods (id int primary key, m mood, a mood[], d shown, c both, r regclass); \
+         create table moods (id int primary key, m mood, a mood[], d shown, c pair, r regclass); \
          insert into plain select i, 'v' || i from generate_series(1, 50) i; \
-         insert into moods select i, 'good', array['good', 'bad']::mood[], 'bad', row('good', i)::both, 'plain' \
+         insert into moods select i, 'good', array['good', 'bad']::mood[], 'bad', row('good', i)::pair, 'plain' \
          from generate_series(1, 50) i";
     let server = copied(content).await;
     let healthy = compared(&server, COPY, json!({"checksums": {}})).await;
@@ -311,7 +311,7 @@ async fn server_mariadb_regression_no_difference_of_a_schema_is_overlooked() {
                n varchar(10) collate utf8mb4_bin) engine=InnoDB collate utf8mb4_general_ci; \
              create procedure {database}.p(in a int) select a; \
              create function {database}.f(a int) returns int deterministic return a + 1; \
-             create event {database}.e on schedule every 1 day do delete from {database}.made"
+             create event {database}.e on schedule every 1 day do delete from made"
         ))
         .await;
     }
