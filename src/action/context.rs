@@ -28,6 +28,10 @@ pub trait Recorder: Send + Sync {
     fn late_from(&self, _step: &StepId) -> Option<DateTime<Utc>> {
         None
     }
+    /// When the disaster was declared (UTC). `None` before, and where there is no run.
+    fn declared(&self) -> Option<DateTime<Utc>> {
+        None
+    }
     /// Tells whoever watches what the step is doing. Not kept.
     fn progress(&self, step: &StepId, text: &str);
 }

@@ -55,6 +55,10 @@ impl Recorder for ToLoop {
         made.checked_add_signed(TimeDelta::from_std(self.limit).ok()?)
     }
 
+    fn declared(&self) -> Option<DateTime<Utc>> {
+        look(&self.state, |state| state.disaster)
+    }
+
     fn progress(&self, step: &StepId, text: &str) {
         // Nobody listens any more when the run has ended: nothing is lost.
         let _ = self.requests.send(Request::Progress(step.clone(), text.to_owned()));

@@ -160,6 +160,10 @@ impl Recorder for HeldBack {
         self.journal.late_from(step)
     }
 
+    fn declared(&self) -> Option<DateTime<Utc>> {
+        self.journal.declared()
+    }
+
     fn progress(&self, step: &StepId, text: &str) {
         self.journal.progress(step, text);
     }

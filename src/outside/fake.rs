@@ -14,6 +14,9 @@ use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
+/// When the time of a context begins.
+const START: &str = "2026-11-22T03:00:00Z";
+
 type Script<T> = Mutex<VecDeque<Result<T, OutsideError>>>;
 type Answers = BTreeMap<String, Result<Rows, OutsideError>>;
 
@@ -165,6 +168,12 @@ impl Recorder for FakeRecorder {
         self.events().iter().any(is_held)
     }
 
+    /// When the context's time began, once it was written down.
+    fn declared(&self) -> Option<chrono::DateTime<chrono::Utc>> {
+        let is_it = |event: &Event| matches!(event, Event::DisasterDeclared { .. });
+        self.events().iter().any(is_it).then(|| START.parse().unwrap())
+    }
+
     fn progress(&self, _step: &StepId, _text: &str) {}
 }
 
@@ -179,7 +188,7 @@ pub(crate) fn context_with(
     config: SdkConfig,
 ) -> (StepContext, Arc<FakeOutside>, Arc<FakeRecorder>) {
     let (outside, recorder) = (Arc::new(outside), Arc::new(FakeRecorder::default()));
-    let start = "2026-11-22T03:00:00Z".parse().unwrap();
+    let start = START.parse().unwrap();
     let site = SiteName::new("dr");
     let place = Place { site: site.clone(), account: None, region: "ap-northeast-3".to_owned() };
     let session = SiteSession::new(place, &config, Arc::new(GuardPolicy::default()));

@@ -177,3 +177,65 @@ fn reads_that_stay_slow_fail_and_a_login_that_is_refused_writes_nothing() {
     assert_eq!(red(&report), ["step write inconclusive"]);
     assert_nothing_left(&report);
 }
+
+/// The shipped scenario with a change, in the shipped estate.
+fn changed(from: &str, to: &str) -> Value {
+    let program = Program::new();
+    let scenario = program.read("scenarios/orders-db.yaml");
+    assert!(scenario.contains(from), "{from}");
+    program.write("orders-db.yaml", scenario.replace(from, to));
+    let arguments = ["--sandbox", "--format", "json", "--quiet"];
+    let estate = ["--estate", "scenarios/estates/orders-db.yaml"];
+    let ran = program.run(&[&["run", "orders-db.yaml"][..], &arguments, &estate].concat());
+    assert!(ran.stdout.starts_with('{'), "{}", ran.stderr);
+    ran.json()["runs"][0]["report"].clone()
+}
+
+#[test]
+fn regression_a_restored_database_compared_with_itself_is_never_green() {
+    let again = r#"  - id: again
+    phase: verify
+    uses: sql.capture_reference
+    with:
+      endpoint: "{{steps.restore.endpoint}}"
+      database: orders
+      credentials: { secret: orders/readonly, at: dr }
+      rows: { tables: [customers, orders, ledger] }
+      checksums: { tables: [customers, orders, ledger] }
+
+  - id: content
+"#;
+    let program = Program::new();
+    let scenario = program.read("scenarios/orders-db.yaml");
+    let scenario = scenario.replace("  - id: content\n", again);
+    let scenario = scenario.replace("steps.baseline.reference", "steps.again.reference");
+    program.write("orders-db.yaml", scenario);
+    let arguments = ["--sandbox", "--format", "json", "--quiet"];
+    let estate = ["--estate", "scenarios/estates/orders-db.yaml"];
+    let ran = program.run(&[&["run", "orders-db.yaml"][..], &arguments, &estate].concat());
+    assert!(ran.stdout.starts_with('{'), "{}", ran.stderr);
+    let expected = [
+        "check content: checksums inconclusive",
+        "check content: row counts inconclusive",
+        "check content: schema inconclusive",
+        "step content inconclusive",
+    ];
+    assert_eq!(red(&ran.json()["runs"][0]["report"]), expected);
+
+    let source = "source:\n        at: dr\n        endpoint: \"{{steps.restore.endpoint}}\"\n        database: orders\n        \
+                  credentials: { secret: orders/readonly, at: dr }";
+    let report = changed("reference: \"{{steps.baseline.reference}}\"", source);
+    assert_eq!(red(&report), ["step content inconclusive"]);
+}
+
+#[test]
+fn regression_a_login_whose_secret_is_not_there_fails_and_the_rest_is_checked() {
+    let logins = "logins: [{ name: the application, credentials: { secret: orders/nowhere, at: dr } }]\n      inspect: {}";
+    let report = changed("inspect: {}", logins);
+    assert_eq!(
+        red(&report),
+        ["check content: login the application failed", "step content failed"]
+    );
+    let checks = report.to_string();
+    assert!(checks.contains("tables and indexes"), "{checks}");
+}

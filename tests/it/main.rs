@@ -70,6 +70,8 @@ mod server_identity;
 #[cfg(test)]
 mod server_ladder;
 #[cfg(test)]
+mod server_ladder_differences;
+#[cfg(test)]
 mod server_moto;
 #[cfg(test)]
 mod server_outside;

@@ -32,7 +32,7 @@ pub(crate) async fn source_and_copy(rows: u32) -> Postgres {
 }
 
 /// `pg_dump` and `psql`: what came back is written anew, page by page.
-fn copy(server: &Postgres) {
+pub(crate) fn copy(server: &Postgres) {
     let port = server.port.to_string();
     let with_login = |mut command: Command| {
         command.env("PGPASSWORD", PASSWORD).env("PGPORT", &port);
@@ -118,7 +118,7 @@ const DAMAGES: &[Damage] = &[
     Damage {
         sql: "select setval('orders_id_seq', 10)",
         named_by: &[("sequences", FAILED)],
-        says: "public.orders_id_seq gave 10 last, but public.orders.id holds 500",
+        says: "public.orders_id_seq gives 11 next, but public.orders.id holds 500",
     },
     Damage {
         sql: "truncate countries",
@@ -363,7 +363,7 @@ async fn server_postgres_a_checksum_is_what_people_get_with_psql_and_sha256sum()
 }
 
 /// `redrill sql fingerprint` of the source: exit code and output.
-fn fingerprint(server: &Postgres, more: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn fingerprint(server: &Postgres, more: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_redrill"));
     let url = format!("postgres://admin@localhost:{}/{SOURCE}", server.port);
     command.args(["sql", "fingerprint", "--tls", "off", "--url", &url, "--password-env", "WORD"]);
@@ -533,7 +533,7 @@ pub(crate) struct Mariadb {
     pub(crate) login: DatabaseLogin,
     url: String,
     pub(crate) folder: tempfile::TempDir,
-    source: String,
+    pub(crate) source: String,
     pub(crate) copy: String,
 }
 
@@ -567,7 +567,7 @@ impl Mariadb {
         made
     }
 
-    async fn change(&self, sql: &str) {
+    pub(crate) async fn change(&self, sql: &str) {
         let mut owner = sqlx::MySqlConnection::connect(&self.url).await.unwrap();
         raw_sql(AssertSqlSafe(sql)).execute(&mut owner).await.unwrap();
     }
@@ -583,7 +583,7 @@ impl Mariadb {
         with
     }
 
-    async fn climb(&self) -> Stepped {
+    pub(crate) async fn climb(&self) -> Stepped {
         let rungs = json!({
             "source": self.connected(&self.source, json!({"at": "home"})),
             "version": "~ MariaDB", "settings": {"character_set_server": "~ ^(utf8mb4|latin1)$"},

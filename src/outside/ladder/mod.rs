@@ -60,7 +60,48 @@ pub struct Table {
     pub key: Vec<String>,
     /// Whether the first column of the key is a whole number.
     pub whole_number_key: bool,
+    /// Columns whose own text says less than they hold (`float` of MySQL): they are read in a way that says all.
+    pub inexact: Vec<String>,
+    /// Whether another server hashes its rows alike: not where a column holds numbers of the server's own, which stand for
+    /// something else there (PostgreSQL: enum, oid, and what is made of them).
+    pub hashes_alike: bool,
 }
+
+impl Table {
+    /// Whether a reference of format 1 was taken of another text of its rows: MySQL's `float` with six digits, and rows
+    /// without a key in the order of their collations.
+    pub fn is_written_anew_since_format_1(&self) -> bool {
+        let is_mysql = self.name.schema.is_none();
+        is_mysql && (self.key.is_empty() || !self.inexact.is_empty())
+    }
+}
+
+/// Kinds of objects that references of format 1 do not hold.
+pub const KINDS_SINCE_FORMAT_2: [&str; 23] = [
+    "aggregate",
+    "collation",
+    "composite type",
+    "domain",
+    "engine",
+    "event",
+    "event trigger",
+    "function clauses",
+    "function parameter",
+    "generated",
+    "grants",
+    "identity",
+    "options",
+    "owner",
+    "policy roles",
+    "procedure clauses",
+    "procedure parameter",
+    "range type",
+    "row security",
+    "rule",
+    "sequence limits",
+    "unlogged table",
+    "view clauses",
+];
 
 /// How a database is built.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -159,8 +200,8 @@ pub struct Sequence {
     pub name: String,
     /// The column that it numbers, with its table: `public.orders.id`.
     pub column: String,
-    /// The last number that was given; `None` when there was none yet.
-    pub last: Option<i128>,
+    /// The number that it gives next; `None` where the server does not tell.
+    pub next: Option<i128>,
     /// The number that the column is farthest at: the largest, or the smallest where it counts down. `None` without rows.
     pub farthest: Option<i128>,
     /// True when it counts down.
@@ -170,11 +211,11 @@ pub struct Sequence {
 impl Sequence {
     /// Whether the next number may be in use already.
     pub fn is_behind(&self) -> bool {
-        match (self.last, self.farthest) {
+        match (self.next, self.farthest) {
             (_, None) => false,
             (None, Some(_)) => true,
-            (Some(last), Some(farthest)) if self.down => last > farthest,
-            (Some(last), Some(farthest)) => last < farthest,
+            (Some(next), Some(farthest)) if self.down => next >= farthest,
+            (Some(next), Some(farthest)) => next <= farthest,
         }
     }
 }
@@ -195,6 +236,8 @@ pub struct Inspection {
     pub seen: Vec<Inspected>,
     /// What could not be inspected, and why: a missing extension, a missing right, an engine that knows no inspection.
     pub not_seen: Vec<String>,
+    /// What the server knows no inspection for: indexes of other kinds than B-trees.
+    pub skipped: Vec<String>,
 }
 
 /// Reads whose time is taken.
@@ -284,19 +327,19 @@ mod tests {
 
     #[test]
     fn a_sequence_is_behind_when_its_next_number_may_be_in_use() {
-        let sequence = |last, farthest, down| Sequence {
+        let sequence = |next, farthest, down| Sequence {
             name: "s".into(),
             column: "t.id".into(),
-            last,
+            next,
             farthest,
             down,
         };
-        assert!(sequence(Some(9), Some(10), false).is_behind());
-        assert!(!sequence(Some(10), Some(10), false).is_behind());
+        assert!(sequence(Some(10), Some(10), false).is_behind());
+        assert!(!sequence(Some(11), Some(10), false).is_behind());
         assert!(sequence(None, Some(1), false).is_behind());
         assert!(!sequence(None, None, false).is_behind());
-        assert!(sequence(Some(-9), Some(-10), true).is_behind());
-        assert!(!sequence(Some(-10), Some(-10), true).is_behind());
+        assert!(sequence(Some(-10), Some(-10), true).is_behind());
+        assert!(!sequence(Some(-11), Some(-10), true).is_behind());
     }
 
     #[test]

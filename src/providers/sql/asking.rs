@@ -1,8 +1,9 @@
 //! A session, what is noted while it is asked, and the rungs that need nothing but the database itself.
 
 use super::input::{PointInput, QueryInput};
-use super::judge::{NoValue, json, no_value, one_value, population, shown, vacuous, watermark};
+use super::judge::{NoValue, json, no_value, one_value, population, shown, watermark};
 use super::soundness::{InspectInput, judge_inspection, judge_sequences};
+use super::vacuous::is_vacuous;
 use crate::action::{StepContext, StepError};
 use crate::expectation::Expectation;
 use crate::journal::{Check, ClockPoint, Measure, Outcome, RecoveryPoint};
@@ -211,7 +212,7 @@ impl<'c> Asking<'c> {
         let observed = self.context.data(&shown(&value));
         let check = expected.judge(&query.name, &json(&value), observed);
         let Some(sql) = &query.population else {
-            return Ok(match vacuous(&query.sql, &value) && check.outcome == Outcome::Passed {
+            return Ok(match is_vacuous(&query.sql, &value) && check.outcome == Outcome::Passed {
                 true => Check::not_made(&query.name, &check.expected, NEEDS_POPULATION),
                 false => check,
             });

@@ -7,7 +7,7 @@ use crate::action::{
     Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::expectation::{Expectation, ValueKind};
-use crate::journal::{Check, Outcome};
+use crate::journal::{Check, FailureClass, Outcome};
 use crate::outside::OutsideError;
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
@@ -194,12 +194,28 @@ async fn try_logins(
 ) -> Result<(), StepError> {
     for login in &input.logins {
         let user = login.credentials.user.as_deref();
-        let with = connection.login_with(context, target, &login.credentials, user).await?;
-        let answer = context.outside.database(&with).await.map(drop);
-        let check = login_check(login, answer)?;
+        let check = match connection.login_with(context, target, &login.credentials, user).await {
+            Ok(with) => login_check(login, context.outside.database(&with).await.map(drop))?,
+            Err(error) => without_credentials(login, error)?,
+        };
         context.check(check.note(format!("with {}", login.credentials.source()))).await?;
     }
     Ok(())
+}
+
+/// Credentials that could not be fetched. That they are not there is an observation, where they should let in.
+fn without_credentials(login: &LoginInput, error: StepError) -> Result<Check, StepError> {
+    let name = format!("login {}", login.name);
+    let expected = if login.refused { "is refused" } else { "is let in" };
+    match error.class() {
+        FailureClass::NotFound if !login.refused => {
+            Ok(Check::made(name, expected, format!("there are no credentials: {error}"), false))
+        }
+        FailureClass::NotFound | FailureClass::Denied | FailureClass::Broken => {
+            Ok(Check::not_made(name, expected, error.to_string()))
+        }
+        _ => Err(error),
+    }
 }
 
 fn login_check(login: &LoginInput, answer: Result<(), OutsideError>) -> Result<Check, StepError> {
@@ -210,6 +226,7 @@ fn login_check(login: &LoginInput, answer: Result<(), OutsideError>) -> Result<C
         Err(OutsideError::Denied(why)) => {
             Ok(Check::made(name, expected, format!("is refused: {why}"), login.refused))
         }
+        Err(OutsideError::Failed(why)) => Ok(Check::not_made(name, expected, why)),
         Err(error) => Err(error.into()),
     }
 }
@@ -221,6 +238,17 @@ async fn climb_compared(
     original: &mut Original,
 ) -> Result<(), StepError> {
     let context = asking.context;
+    if let Some(doubt) = &original.doubt {
+        let asked = [
+            ("schema", input.schema.is_some()),
+            ("row counts", input.rows.is_some()),
+            ("checksums", input.checksums.is_some()),
+        ];
+        for (name, _) in asked.into_iter().filter(|(_, asked)| *asked) {
+            context.check(Check::not_made(name, "as in the reference", doubt)).await?;
+        }
+        return Ok(());
+    }
     if let Some(schema) = &input.schema {
         let check = asking.compare_schema(schema, &original.reference).await?;
         context.check(check).await?;

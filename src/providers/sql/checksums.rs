@@ -4,7 +4,7 @@ use super::judge::{NoValue, no_value};
 use super::percent::Percent;
 use super::reference::RangeReference;
 use super::rows::shortened;
-use super::tables::Tables;
+use super::tables::{Tables, named_so};
 use crate::journal::{Check, Outcome};
 use crate::outside::ladder::{KeyRange, RowsOf, RowsSum, Table, TableName};
 use crate::outside::{DatabaseSession, OutsideError};
@@ -57,6 +57,11 @@ impl ChecksumsInput {
     pub(super) fn only_of(&self, table: &TableName) -> Option<&str> {
         let mut conditions = self.only.iter().filter(|(name, _)| table.is_meant_by(name));
         conditions.next().map(|(_, condition)| condition.as_str())
+    }
+
+    /// Whether there is a condition for this table (`public.orders`).
+    fn has_condition(&self, table: &str) -> bool {
+        self.only.keys().any(|name| named_so(table, name))
     }
 }
 
@@ -117,10 +122,9 @@ pub(super) struct Compared {
 }
 
 impl Compared {
-    /// A table whose keys the source could not tell. Its own damage says nothing of the copy.
-    pub(super) fn without_keys(table: &str, why: &NoValue) -> Self {
-        let why =
-            || NoValue { why: format!("its keys in the source: {}", why.why), damaged: false };
+    /// A table whose rows were not read.
+    pub(super) fn not_read(table: &str, why: &str) -> Self {
+        let why = || NoValue { why: why.to_owned(), damaged: false };
         let (found, wanted) = (Err(why()), Err(why()));
         Self { table: table.to_owned(), keys: KeyRange::default(), found, wanted }
     }
@@ -227,9 +231,15 @@ pub(super) fn judge(
         let observed = shortened(&wrong);
         return Check::made(NAME, expected, observed, false).over(should);
     }
+    let (unmet, empty): (Vec<_>, Vec<_>) =
+        empty_tables(compared).into_iter().partition(|table| input.has_condition(table));
+    if !unmet.is_empty() {
+        let why = format!("no row meets the condition (only) of {}", unmet.join(", "));
+        return Check::not_made(NAME, expected, why);
+    }
     let observed = format!("{} ranges, {rows} rows, all the same", compared.len());
     let check = Check::made(NAME, expected, observed, true).over(rows);
-    match empty_tables(compared) {
+    match empty {
         empty if empty.is_empty() || check.outcome != Outcome::Passed => check,
         empty if input.tables.are_named() => {
             let why = format!("empty here and in the reference: {}", empty.join(", "));
@@ -317,6 +327,22 @@ mod tests {
         let named = ChecksumsInput { tables, ..ChecksumsInput::default() };
         let check = judge(&named, &[], &[empty(), full()], ToString::to_string);
         assert_eq!(check.outcome, Outcome::Inconclusive);
+    }
+
+    #[test]
+    fn regression_a_condition_that_no_row_meets_is_not_called_an_empty_table() {
+        let all = [
+            compared("public.orders", sum(0, ""), sum(0, "")),
+            compared("public.lines", sum(1, "a"), sum(1, "a")),
+        ];
+        let only = BTreeMap::from([("orders".to_owned(), "false".to_owned())]);
+        let with = ChecksumsInput { only, ..ChecksumsInput::default() };
+        let check = judge(&with, &[], &all, ToString::to_string);
+        assert_eq!(check.outcome, Outcome::Inconclusive);
+        assert_eq!(
+            check.note.as_deref(),
+            Some("no row meets the condition (only) of public.orders")
+        );
     }
 
     #[test]

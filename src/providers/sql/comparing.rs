@@ -4,20 +4,24 @@ use super::asking::Asking;
 use super::checksums::{self, Against, ChecksumsInput, Compared, sampled};
 use super::input::{Input, SourceInput};
 use super::judge::{NoValue, no_value};
-use super::reference::{Reference, TableReference, Wanted, take};
+use super::reference::{Reference, ReferenceInput, TableReference, Wanted, take};
 use super::rows::{Counted, RowsInput, judge as judge_rows};
 use super::schema;
+use super::tables::named_so;
 use crate::action::{StepContext, StepError};
 use crate::journal::Check;
 use crate::outside::DatabaseSession;
-use crate::outside::ladder::{KeyRange, Structure};
+use crate::outside::ladder::{KeyRange, Structure, Table};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 /// What the database is compared with.
 pub(super) struct Original {
     pub(super) reference: Reference,
+    /// Why a comparison with it proves nothing, if so.
+    pub(super) doubt: Option<String>,
     /// The source and its tables, where it is still there: its checksums are read together with those of the restored
     /// database.
-    live: Option<(Box<dyn DatabaseSession>, Vec<String>)>,
+    live: Option<(Box<dyn DatabaseSession>, Vec<Table>)>,
 }
 
 impl Original {
@@ -29,7 +33,8 @@ impl Original {
         match (&input.reference, &input.source) {
             (None, None) if !input.compares() => Ok(None),
             (Some(reference), None) => {
-                Ok(Some(Self { reference: reference.read(context)?, live: None }))
+                let doubt = doubt(context, reference);
+                Ok(Some(Self { reference: reference.read(context)?, doubt, live: None }))
             }
             (None, Some(source)) => Ok(Some(Self::source(context, input, source).await?)),
             _ => Err(StepError::broken(
@@ -43,6 +48,12 @@ impl Original {
         input: &Input,
         source: &SourceInput,
     ) -> Result<Self, StepError> {
+        if source.connection().is_same_as(&input.connection())? {
+            let text = "the source is the database that is checked: compared with itself, everything is the same";
+            return Err(StepError::broken(text).help(
+                "name the original as the source, or take a reference of it before the disaster: sql.capture_reference",
+            ));
+        }
         if context.site_named(&source.at)?.is_lost() {
             let text = format!(
                 "the source is at {}, which is lost: a comparison with it proves nothing",
@@ -61,9 +72,22 @@ impl Original {
         let now = context.clock.now();
         let reference = take(&mut *session, &wanted, now, &progress).await?;
         let structure = session.structure().await?;
-        let tables = structure.tables.iter().map(|table| table.name.to_string()).collect();
-        Ok(Self { reference, live: Some((session, tables)) })
+        Ok(Self { reference, doubt: None, live: Some((session, structure.tables)) })
     }
+}
+
+/// What a step took down after the disaster was declared may be of the restored database itself. The times in files are of
+/// another clock.
+fn doubt(context: &StepContext, reference: &ReferenceInput) -> Option<String> {
+    let ReferenceInput::Taken(reference) = reference else { return None };
+    let declared = context.recorder.declared().filter(|declared| reference.taken > *declared)?;
+    let written = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    Some(format!(
+        "the reference was taken at {}, after the disaster was declared ({}): it may be of the restored database itself; \
+         take it in the phase prepare",
+        written(reference.taken),
+        written(declared)
+    ))
 }
 
 impl Asking<'_> {
@@ -74,7 +98,7 @@ impl Asking<'_> {
     ) -> Result<Check, StepError> {
         let (name, expected) = ("schema", "as in the reference");
         Ok(match self.structure().await? {
-            Ok(structure) => schema::judge(input, &reference.schema, &structure.objects),
+            Ok(structure) => schema::judge_by(input, reference, &structure.objects),
             Err(why) => why.check(name, expected),
         })
     }
@@ -103,15 +127,7 @@ impl Asking<'_> {
             tables.any(|(table, known)| known.rows.is_some() && named_so(table, name))
         };
         let unknown: Vec<_> = named.filter(|name| !known(name)).map(String::as_str).collect();
-        let check = judge_rows(input, &counted);
-        Ok(match unknown.is_empty() {
-            true => check,
-            false => {
-                let why =
-                    format!("the reference knows no number of rows of {}", unknown.join(", "));
-                Check::not_made("row counts", check.expected, why)
-            }
-        })
+        Ok(judge_rows(input, &counted, &unknown))
     }
 
     /// A table that is not there has no rows: that is an observation.
@@ -145,23 +161,32 @@ impl Asking<'_> {
             let hashed =
                 !input.exact && same_major(&original.reference.version, &structure.version);
             let of_source = LiveSource { session: &mut **source, tables, hashed };
-            compared = self.compare_live(input, of_source, &structure).await?;
+            (compared, missing) = self.compare_live(input, of_source, &structure).await?;
             missing.extend(missing_of(input, tables, &structure));
+            let here_alone = not_in_source(input, tables, &structure);
+            compared.extend(
+                here_alone.iter().map(|table| Compared::not_read(table, "is not in the source")),
+            );
         } else {
             for (name, known) in &original.reference.tables {
                 if known.ranges.is_empty() || !input.tables.mean_text(name) {
                     continue;
                 }
-                match self.compare_known(input, name, known, &structure).await? {
+                let found = structure.tables.iter().find(|found| found.name.to_string() == *name);
+                let is_anew = found.is_some_and(Table::is_written_anew_since_format_1);
+                if original.reference.is_of_format_1() && is_anew {
+                    let why = "the reference has format 1, where its rows are written in another way: take it again";
+                    compared.push(Compared::not_read(name, why));
+                    continue;
+                }
+                match self.compare_known(input, name, known, found).await? {
                     Ok(ranges) => compared.extend(ranges),
                     Err(why) => missing.push(why),
                 }
             }
-            let unknown = unknown_of(input, &original.reference);
-            if !unknown.is_empty() {
-                let why = format!("the reference holds no checksums of {}", unknown.join(", "));
-                return Ok(Check::not_made("checksums", "those of the reference", why));
-            }
+            let unknown = unknown_of(input, &original.reference).into_iter();
+            let why = "the reference holds no checksums of it";
+            compared.extend(unknown.map(|table| Compared::not_read(table, why)));
         }
         Ok(checksums::judge(input, &missing, &compared, |keys| self.keys(keys)))
     }
@@ -179,9 +204,8 @@ impl Asking<'_> {
         input: &ChecksumsInput,
         name: &str,
         known: &TableReference,
-        structure: &Structure,
+        found: Option<&Table>,
     ) -> Result<Result<Vec<Compared>, String>, StepError> {
-        let found = structure.tables.iter().find(|found| found.name.to_string() == name);
         let Some(table) = found else { return Ok(Err(format!("{name} is not there"))) };
         if input.only_of(&table.name) != known.only.as_deref() {
             let text = format!(
@@ -200,17 +224,21 @@ impl Asking<'_> {
         Ok(Ok(all))
     }
 
+    /// What was compared, and what is built differently, so that its rows cannot be the same.
     async fn compare_live(
         &mut self,
         input: &ChecksumsInput,
         of_source: LiveSource<'_>,
         structure: &Structure,
-    ) -> Result<Vec<Compared>, StepError> {
+    ) -> Result<(Vec<Compared>, Vec<String>), StepError> {
         let LiveSource { session: source, tables, hashed } = of_source;
-        let mut compared = Vec::new();
+        let (mut compared, mut wrong) = (Vec::new(), Vec::new());
         let withhold = self.context.facts.withhold_data;
-        for table in structure.tables.iter().filter(|table| input.tables.mean(&table.name)) {
-            if !tables.contains(&table.name.to_string()) {
+        for table in tables.iter().filter(|table| input.tables.mean(&table.name)) {
+            let found = structure.tables.iter().find(|found| found.name == table.name);
+            let Some(found) = found else { continue };
+            if let Some(difference) = built_differently(table, found) {
+                wrong.push(difference);
                 continue;
             }
             self.context.progress(&format!("reading {}", table.name));
@@ -218,15 +246,18 @@ impl Asking<'_> {
             let ranges = match checksums::ranges(&mut *source, table, input.ranges, false).await {
                 Ok(ranges) => ranges,
                 Err(error) => {
-                    let why = no_value(error, withhold)?;
-                    compared.push(Compared::without_keys(&table.name.to_string(), &why));
+                    // Its own damage says nothing of the copy.
+                    let why = no_value(error, withhold)?.why;
+                    let why = format!("its keys in the source: {why}");
+                    compared.push(Compared::not_read(&table.name.to_string(), &why));
                     continue;
                 }
             };
             let ranges = sampled(ranges, input.sample, self.context.facts.seed);
             let only = input.only_of(&table.name);
             // Without a key there may be pairs of equal rows, whose hashes would cancel each other out.
-            let against = match hashed && !table.key.is_empty() {
+            let alike = table.hashes_alike && found.hashes_alike && table.columns == found.columns;
+            let against = match hashed && alike && !table.key.is_empty() {
                 true => Against::LiveHashed(&mut *source, ranges),
                 false => Against::Live(&mut *source, ranges),
             };
@@ -235,7 +266,7 @@ impl Asking<'_> {
             self.note_readable().await?;
             compared.extend(all);
         }
-        Ok(compared)
+        Ok((compared, wrong))
     }
 }
 
@@ -243,7 +274,7 @@ impl Asking<'_> {
 struct LiveSource<'s> {
     session: &'s mut dyn DatabaseSession,
     /// Its tables.
-    tables: &'s [String],
+    tables: &'s [Table],
     /// Whether its hashes of rows can be compared with those of the restored database.
     hashed: bool,
 }
@@ -254,22 +285,53 @@ fn same_major(one: &str, other: &str) -> bool {
     !one.is_empty() && major(one) == major(other)
 }
 
-fn named_so(table: &str, name: &str) -> bool {
-    table == name || table.rsplit_once('.').is_some_and(|(_, alone)| alone == name)
+/// Why the rows of a table cannot be those of the source, by its columns and its key.
+fn built_differently(source: &Table, found: &Table) -> Option<String> {
+    let mut differences = Vec::new();
+    let without = |one: &Table, other: &Table| {
+        let missing = one.columns.iter().filter(|column| !other.columns.contains(column));
+        missing.cloned().collect::<Vec<_>>()
+    };
+    let (missing, extra) = (without(source, found), without(found, source));
+    if !missing.is_empty() {
+        differences.push(format!("column {} is missing", missing.join(", ")));
+    }
+    if !extra.is_empty() {
+        differences.push(format!("column {} is not in the source", extra.join(", ")));
+    }
+    if source.key != found.key {
+        let key = |table: &Table| table.key.join(", ");
+        differences.push(format!("its key is ({}), not ({})", key(found), key(source)));
+    }
+    (!differences.is_empty()).then(|| format!("{}: {}", source.name, differences.join("; ")))
 }
 
 /// Tables of the source that are not here, and tables that were asked for by name and are on neither side.
-fn missing_of(input: &ChecksumsInput, of_source: &[String], structure: &Structure) -> Vec<String> {
-    let here: Vec<_> = structure.tables.iter().map(|table| table.name.to_string()).collect();
+fn missing_of(input: &ChecksumsInput, of_source: &[Table], structure: &Structure) -> Vec<String> {
+    let (here, of_source) = (names(&structure.tables), names(of_source));
     let meant = of_source.iter().filter(|table| input.tables.mean_text(table));
     let gone = meant.filter(|table| !here.contains(*table));
     let mut missing: Vec<String> = gone.map(|table| format!("{table} is not there")).collect();
     let nowhere = input.tables.0.iter().flatten().filter(|name| {
-        let mut anywhere = here.iter().chain(of_source);
+        let mut anywhere = here.iter().chain(&of_source);
         !anywhere.any(|table| named_so(table, name))
     });
     missing.extend(nowhere.map(|name| format!("{name} is neither here nor in the source")));
     missing
+}
+
+fn names(tables: &[Table]) -> Vec<String> {
+    tables.iter().map(|table| table.name.to_string()).collect()
+}
+
+/// Tables that were asked for by name, and are here and not in the source.
+fn not_in_source(input: &ChecksumsInput, of_source: &[Table], here: &Structure) -> Vec<String> {
+    let asked = here.tables.iter().filter(|table| {
+        input.tables.are_named()
+            && input.tables.mean(&table.name)
+            && !of_source.iter().any(|source| source.name == table.name)
+    });
+    asked.map(|table| table.name.to_string()).collect()
 }
 
 /// Tables that were asked for by name, and of which the reference holds no checksums.
@@ -280,4 +342,52 @@ fn unknown_of<'i>(input: &'i ChecksumsInput, reference: &Reference) -> Vec<&'i s
         tables.any(|(table, known)| !known.ranges.is_empty() && named_so(table, name))
     };
     named.filter(|name| !known(name)).map(String::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outside::ladder::TableName;
+
+    fn table(name: &str, columns: &[&str], key: &[&str]) -> Table {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Table {
+            name: TableName::in_schema("public", name),
+            columns: owned(columns),
+            key: owned(key),
+            whole_number_key: true,
+            inexact: Vec::new(),
+            hashes_alike: true,
+        }
+    }
+
+    #[test]
+    fn regression_a_column_or_key_that_is_not_as_in_the_source_is_a_difference() {
+        let source = table("orders", &["id", "total", "note"], &["id"]);
+        let say = |found: &Table| built_differently(&source, found).unwrap_or_default();
+        assert_eq!(say(&source), "");
+        assert_eq!(say(&table("orders", &["note", "id", "total"], &["id"])), "");
+        assert_eq!(
+            say(&table("orders", &["id", "total", "extra"], &[])),
+            "public.orders: column note is missing; column extra is not in the source; its key is (), not (id)"
+        );
+    }
+
+    #[test]
+    fn regression_a_table_asked_for_by_name_that_the_source_does_not_have_is_not_left_out() {
+        let here = Structure {
+            tables: vec![table("orders", &["id"], &["id"]), table("newer", &["id"], &["id"])],
+            ..Structure::default()
+        };
+        let source = [table("orders", &["id"], &["id"])];
+        let asked = |names: Option<&[&str]>| ChecksumsInput {
+            tables: super::super::Tables(
+                names.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
+            ),
+            ..ChecksumsInput::default()
+        };
+        let named = asked(Some(&["orders", "newer"]));
+        assert_eq!(not_in_source(&named, &source, &here), ["public.newer"]);
+        assert!(not_in_source(&asked(None), &source, &here).is_empty());
+    }
 }

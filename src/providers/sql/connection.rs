@@ -3,7 +3,7 @@
 use super::credentials::Credentials;
 use super::judge::shown;
 use crate::action::{Look, StepContext, StepError, WaitPlan};
-use crate::journal::Check;
+use crate::journal::{Check, Finding, Severity};
 use crate::outside::{DatabaseEngine, DatabaseLogin, DatabaseSession, OutsideError, Tls};
 use crate::time::HumanDuration;
 use schemars::JsonSchema;
@@ -146,6 +146,17 @@ impl Connection {
         Ok(Target { host, port, shown: format!("{connect} (for {endpoint})") })
     }
 
+    /// Whether both lead to one database: by the endpoint, or by where they connect.
+    pub(super) fn is_same_as(&self, other: &Self) -> Result<bool, StepError> {
+        let target = |one: &Self| one.target().map(|target| (same_host(&target.host), target.port));
+        let place = |one: &Self| {
+            let (host, port) = one.place();
+            (same_host(&host), port)
+        };
+        let is_one_server = place(self) == place(other) || target(self)? == target(other)?;
+        Ok(is_one_server && self.database == other.database)
+    }
+
     /// Host and port of the endpoint itself.
     pub(super) fn place(&self) -> (String, u16) {
         let usual = match self.engine {
@@ -211,8 +222,15 @@ impl Connection {
         let took = HumanDuration(context.clock.elapsed().saturating_sub(began));
         let expected = format!("within {}", self.ready_within);
         let check = Check::made("database answers", expected, format!("after {took}"), true);
-        let note = format!("logged in with {}", self.credentials.source());
+        let target = &opened.1;
+        let mut note = format!("logged in with {}", self.credentials.source());
+        if let Some(unprotected) = unprotected(&self.tls, &target.host) {
+            note = format!("{note}; {unprotected}");
+        }
         context.check(check.note(note)).await?;
+        if self.tls == TlsInput::Off && !is_loopback(&target.host) {
+            context.finding(exposed(&target.shown)).await?;
+        }
         Ok(opened)
     }
 }
@@ -232,6 +250,41 @@ async fn look(
         Ok(session) => Ok(Look::Ready(session)),
         Err(OutsideError::Unreachable(why)) => Ok(Look::NotYet(why)),
         Err(error) => Err(explained(error, login)),
+    }
+}
+
+/// A host as one that is written in another way is compared with it.
+fn same_host(written: &str) -> String {
+    if is_loopback(written) {
+        return "localhost".to_owned();
+    }
+    written.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// Whether what is sent there stays on this machine.
+fn is_loopback(host: &str) -> bool {
+    let address: Option<std::net::IpAddr> = host.parse().ok();
+    host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
+}
+
+/// What the reader should know of how a connection is protected.
+fn unprotected(tls: &TlsInput, host: &str) -> Option<&'static str> {
+    match tls {
+        TlsInput::Encrypt => Some("the certificate was not verified: anyone could have answered"),
+        TlsInput::Off if !is_loopback(host) => {
+            Some("the connection was not encrypted, although it left this machine")
+        }
+        _ => None,
+    }
+}
+
+fn exposed(shown: &str) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        code: "sql.connection_not_encrypted".to_owned(),
+        what: format!("the connection to {shown} was not encrypted"),
+        why: "data went over the network in plain text, and anyone on the way could have answered in its place".to_owned(),
+        action: "use tls: verify, or tls: { ca: FILE } for RDS; off is for loopback addresses and tunnels".to_owned(),
     }
 }
 

@@ -103,7 +103,8 @@ pub struct QueryInput {
     /// What is expected of the value: `"= 0"`, `"> 1000"`, `"1..10"`, `"~ ^v[0-9]"`.
     pub expect: Value,
     /// SQL that counts what the value was taken over. Give it with every aggregate: an empty table has zero orphans. Zero
-    /// makes the check inconclusive, and so does, without a population, an aggregate that gives zero, or true or false.
+    /// makes the check inconclusive, and so does, without a population, an aggregate that gives zero, and whatever else is made
+    /// of an aggregate, of `exists` or of a query within: an empty table gives a value there, too.
     #[serde(default)]
     pub population: Option<String>,
 }

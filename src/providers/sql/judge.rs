@@ -95,43 +95,6 @@ pub(super) fn shown(value: &SqlValue) -> String {
     json.as_str().map_or_else(|| json.to_string(), str::to_owned)
 }
 
-/// What gives a value over nothing as well: aggregates that count or add, and what stands in for the null of others.
-const OVER_NOTHING: [&str; 8] =
-    ["count(", "sum(", "total(", "bit_or(", "bit_xor(", "exists(", "coalesce(", "ifnull("];
-
-/// True for a value that an empty table gives as well, so that it proves nothing without a population: a zero of an
-/// aggregate, and what a comparison with one says (`count(*) = 0` is true of an empty table).
-pub(super) fn vacuous(sql: &str, value: &SqlValue) -> bool {
-    let folded: String = sql.to_ascii_lowercase().split_whitespace().collect();
-    let says_nothing = match value {
-        SqlValue::Integer(number) => *number == 0 || (*number == 1 && asks_yes_or_no(&folded)),
-        SqlValue::Float(number) => *number == 0.0,
-        SqlValue::Text(text) => text.parse().is_ok_and(|number: f64| number == 0.0),
-        SqlValue::Bool(_) => true,
-        _ => false,
-    };
-    says_nothing && OVER_NOTHING.iter().any(|aggregate| folded.contains(aggregate))
-}
-
-/// True when what is selected is a comparison or an `exists`: MySQL writes true as 1. `folded` is SQL without white space.
-fn asks_yes_or_no(folded: &str) -> bool {
-    let selected = folded.strip_prefix("select").unwrap_or(folded);
-    if selected.starts_with("exists(") || selected.starts_with("notexists(") {
-        return true;
-    }
-    let mut depth = 0_u32;
-    for (at, character) in selected.char_indices() {
-        match character {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            '=' | '<' | '>' if depth == 0 => return true,
-            _ if depth == 0 && selected[at..].starts_with("from") => return false,
-            _ => {}
-        }
-    }
-    false
-}
-
 /// How many things an aggregate was taken over.
 pub(super) fn population(value: &SqlValue) -> Result<u64, NoValue> {
     let count = match value {
@@ -232,30 +195,6 @@ mod tests {
         assert_eq!(watermark(&SqlValue::Text("2026-11-22T12:00:00+09:00".into()), now), Ok(now));
         assert!(watermark(&SqlValue::Time(now + TimeDelta::hours(9)), now).is_err());
         assert!(watermark(&SqlValue::Integer(1_795_000_000), now).is_err());
-    }
-
-    #[test]
-    fn a_zero_of_an_aggregate_proves_nothing_by_itself() {
-        let zero = SqlValue::Integer(0);
-        assert!(vacuous("select count(*) from orders where customer is null", &zero));
-        assert!(vacuous("SELECT SUM (debit - credit) FROM ledger", &SqlValue::Text("0.00".into())));
-        assert!(!vacuous("select count(*) from orders", &SqlValue::Integer(3)));
-        assert!(vacuous("select coalesce(max(late), 0) from orders", &zero));
-        assert!(!vacuous("select balance from accounts where id = 1", &zero));
-    }
-
-    #[test]
-    fn an_answer_of_yes_or_no_over_an_empty_table_proves_nothing_by_itself() {
-        for (sql, answer) in [
-            ("select count(*) = 0 from orders where customer is null", true),
-            ("select not exists (select 1 from orders where total < 0)", true),
-            ("select exists (select 1 from orders where total < 0)", false),
-        ] {
-            assert!(vacuous(sql, &SqlValue::Bool(answer)), "{sql}");
-            assert!(vacuous(sql, &SqlValue::Integer(i64::from(answer))), "{sql}, as MySQL");
-        }
-        assert!(!vacuous("select count(*) from orders where total > 0", &SqlValue::Integer(1)));
-        assert!(!vacuous("select closed from accounts where id = 1", &SqlValue::Bool(true)));
     }
 
     #[test]

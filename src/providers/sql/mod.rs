@@ -20,6 +20,8 @@ mod own_schema;
 mod percent;
 mod problems;
 mod reference;
+#[cfg(test)]
+mod regressions;
 mod rows;
 mod schema;
 mod soundness;
@@ -28,6 +30,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod try_write;
+mod vacuous;
 
 pub use capture_reference::{CaptureReference, CaptureReferenceInput, CaptureReferenceOutput};
 pub use check::{Output, SqlCheck};

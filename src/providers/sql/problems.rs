@@ -1,6 +1,8 @@
 //! What is wrong with an input, before anybody is asked. Pure.
 
 use super::connection::connect_address;
+use super::percent::Percent;
+use super::rows::TOLERATES_ALL;
 use super::statement::refused;
 use crate::action::{Given, InputProblem};
 use crate::expectation::{Expectation, ValueKind};
@@ -23,6 +25,7 @@ pub(super) fn problems(given: &Given) -> Vec<InputProblem> {
     );
     found.extend(InputProblem::beyond_the_step(given, "ready_within"));
     found.extend(credentials(given));
+    found.extend(compared(given));
     let engine = match given.text("engine") {
         Some("mysql") => Some(DatabaseEngine::Mysql),
         None if given.has("engine") => None,
@@ -49,6 +52,46 @@ pub(super) fn problems(given: &Given) -> Vec<InputProblem> {
         }
     }
     found
+}
+
+/// What the rungs that compare need: found only after the restore, it would be found too late.
+fn compared(given: &Given) -> Vec<InputProblem> {
+    let mut found = Vec::new();
+    let rung = ["schema", "rows", "checksums"].into_iter().find(|rung| given.has(rung));
+    let (reference, source) = (given.has("reference"), given.has("source"));
+    if reference && source {
+        let text = "source: give exactly one of reference and source";
+        found.push(InputProblem::at("source", text));
+    }
+    if let Some(rung) = rung.filter(|_| !reference && !source) {
+        let text = format!("{rung} compares with a reference or a source, and there is neither");
+        found.push(InputProblem::at(rung, text).help(
+            "add reference: with what sql.capture_reference takes down before the disaster, or a file of \
+             redrill sql fingerprint",
+        ));
+    }
+    if is_its_own_source(given) {
+        let text = "source.endpoint is the database that is checked: compared with itself, everything is the same";
+        found.push(
+            InputProblem::at("source.endpoint", text).help("name the original as the source"),
+        );
+    }
+    if given.text("rows.tolerance").is_some_and(|text| text.parse() == Ok(Percent::ALL)) {
+        let text = format!("rows.tolerance: {TOLERATES_ALL}");
+        found.push(InputProblem::at("rows.tolerance", text).expected("less than 100%"));
+    }
+    found
+}
+
+/// As far as it can be known before the day.
+fn is_its_own_source(given: &Given) -> bool {
+    let same = |path: &str| {
+        let of_source = given.text(&format!("source.{path}"));
+        of_source.is_some() && of_source == given.text(path)
+    };
+    let port = |path: &str| given.known(path).and_then(Value::as_u64);
+    let is_known = !given.comes_later("port") && !given.comes_later("source.port");
+    is_known && same("endpoint") && same("database") && port("port") == port("source.port")
 }
 
 fn statement(given: &Given, path: &str, engine: Option<DatabaseEngine>) -> Option<InputProblem> {

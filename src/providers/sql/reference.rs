@@ -12,14 +12,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The version of the format of references.
-const FORMAT: u32 = 1;
+/// The version of the format of references. Those of format 1 are read, too.
+const FORMAT: u32 = 2;
 
 /// A database as it was at one time: `redrill sql fingerprint` and `sql.capture_reference` take it down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
-    /// The version of this format: 1.
+    /// The version of this format: 2. Version 1 holds fewer kinds of objects.
     pub redrill_sql_reference: u32,
     /// The server's own version.
     pub version: String,
@@ -110,9 +110,11 @@ impl Reference {
 
     /// A file that was edited by hand may say one thing and mean another.
     fn verified(self) -> Result<Self, String> {
-        if self.redrill_sql_reference != FORMAT {
+        if !(1..=FORMAT).contains(&self.redrill_sql_reference) {
             let format = self.redrill_sql_reference;
-            return Err(format!("it has format {format}; this program reads format {FORMAT}"));
+            return Err(format!(
+                "it has format {format}; this program reads formats 1 to {FORMAT}"
+            ));
         }
         let computed = fingerprint(&self.schema);
         if computed != self.fingerprint {
@@ -122,6 +124,11 @@ impl Reference {
             ));
         }
         Ok(self)
+    }
+
+    /// Whether it was taken before everything was taken down that is now.
+    pub(super) fn is_of_format_1(&self) -> bool {
+        self.redrill_sql_reference == 1
     }
 
     fn of(structure: &Structure, taken: DateTime<Utc>) -> Self {
@@ -201,9 +208,16 @@ mod tests {
         let edited = text.replace("\"integer\"", "\"bigint\"");
         let why = Reference::parse(edited.as_bytes()).unwrap().verified().unwrap_err();
         assert!(why.contains("it was edited"), "{why}");
-        let newer = text.replace("\"redrill_sql_reference\":1", "\"redrill_sql_reference\":2");
-        let why = Reference::parse(newer.as_bytes()).unwrap().verified().unwrap_err();
-        assert!(why.contains("format 2"), "{why}");
+        let of_format = |format: u32| {
+            let written = format!("\"redrill_sql_reference\":{format}");
+            let text = text.replace("\"redrill_sql_reference\":2", &written);
+            Reference::parse(text.as_bytes()).unwrap().verified()
+        };
+        assert!(of_format(1).unwrap().is_of_format_1() && !of_format(2).unwrap().is_of_format_1());
+        for other in [0, 3] {
+            let why = of_format(other).unwrap_err();
+            assert!(why.contains(&format!("format {other}")), "{why}");
+        }
         assert!(Reference::parse(b"{}").unwrap_err().contains("redrill sql fingerprint"));
     }
 

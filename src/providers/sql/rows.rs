@@ -14,12 +14,24 @@ const SHOWN: usize = 12;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RowsInput {
-    /// How far a number may be from that of the reference, on either side (default 0%).
-    #[serde(default)]
+    /// How far a number may be from that of the reference, on either side: less than 100% (default 0%). A table that is
+    /// empty here and was not in the reference is always wrong.
+    #[serde(default, deserialize_with = "below_all")]
     pub tolerance: Percent,
     /// The tables; all of the reference's when left out.
     #[serde(default)]
     pub tables: Tables,
+}
+
+/// Why a tolerance cannot be one.
+pub(super) const TOLERATES_ALL: &str = "a tolerance of 100% would let a table without rows pass";
+
+fn below_all<'de, D: serde::Deserializer<'de>>(written: D) -> Result<Percent, D::Error> {
+    let tolerance = Percent::deserialize(written)?;
+    match tolerance {
+        Percent::ALL => Err(serde::de::Error::custom(TOLERATES_ALL)),
+        less => Ok(less),
+    }
 }
 
 /// A table whose rows were to be counted.
@@ -30,8 +42,8 @@ pub(super) struct Counted {
 }
 
 /// Compares the counts. A table that is empty here and in the reference proves nothing, and is only noted, unless it was
-/// asked for by its name.
-pub(super) fn judge(input: &RowsInput, counted: &[Counted]) -> Check {
+/// asked for by its name. Tables that the reference does not know leave it open, unless something is wrong.
+pub(super) fn judge(input: &RowsInput, counted: &[Counted], not_known: &[&str]) -> Check {
     const NAME: &str = "row counts";
     let expected = format!("those of the reference ± {}", input.tolerance);
     let (mut wrong, mut unknown, mut empty) = (Vec::new(), Vec::new(), Vec::new());
@@ -42,13 +54,17 @@ pub(super) fn judge(input: &RowsInput, counted: &[Counted]) -> Check {
             Ok(found) => {
                 tables += 1;
                 rows = rows.saturating_add(*found);
-                if found.abs_diff(one.expected) > input.tolerance.of(one.expected) {
+                let beyond = found.abs_diff(one.expected) > input.tolerance.of(one.expected);
+                if beyond || *found == 0 {
                     wrong.push(format!("{} has {found} instead of {}", one.table, one.expected));
                 }
             }
             Err(why) if why.damaged => wrong.push(format!("{}: {}", one.table, why.why)),
             Err(why) => unknown.push(format!("{}: {}", one.table, why.why)),
         }
+    }
+    if !not_known.is_empty() {
+        unknown.push(format!("the reference knows no number of rows of {}", not_known.join(", ")));
     }
     if wrong.is_empty() && !unknown.is_empty() {
         return Check::not_made(NAME, expected, shortened(&unknown));
@@ -91,6 +107,10 @@ mod tests {
         Counted { table: table.into(), expected, found: Ok(found) }
     }
 
+    fn judge(input: &RowsInput, counted: &[Counted]) -> Check {
+        super::judge(input, counted, &[])
+    }
+
     fn within(tolerance: &str) -> RowsInput {
         RowsInput { tolerance: tolerance.parse().unwrap(), ..RowsInput::default() }
     }
@@ -117,6 +137,30 @@ mod tests {
         assert_eq!(judge(&within("0%"), &[]).outcome, Outcome::Inconclusive);
         let named = RowsInput { tables: Tables(Some(vec!["archive".into()])), ..within("0%") };
         assert_eq!(judge(&named, &both).outcome, Outcome::Inconclusive);
+    }
+
+    #[test]
+    fn regression_no_tolerance_lets_an_emptied_table_pass() {
+        let check = judge(&within("100%"), &[counted("orders", 7, 0), counted("items", 5, 5)]);
+        assert_eq!(check.outcome, Outcome::Failed);
+        assert_eq!(check.observed, "orders has 0 instead of 7");
+        let written = |text: &str| serde_json::json!({ "tolerance": text });
+        assert!(serde_json::from_value::<RowsInput>(written("99.99%")).is_ok());
+        let error = serde_json::from_value::<RowsInput>(written("100%")).unwrap_err();
+        assert!(error.to_string().contains(TOLERATES_ALL), "{error}");
+    }
+
+    #[test]
+    fn regression_a_table_that_the_reference_does_not_know_hides_no_failure() {
+        let known = [counted("orders", 7, 6)];
+        let bad = super::judge(&within("0%"), &known, &["nowhere"]);
+        assert_eq!(
+            (bad.outcome, bad.observed.as_str()),
+            (Outcome::Failed, "orders has 6 instead of 7")
+        );
+        let open = super::judge(&within("0%"), &[counted("orders", 7, 7)], &["nowhere"]);
+        assert_eq!(open.outcome, Outcome::Inconclusive);
+        assert!(open.note.unwrap().contains("no number of rows of nowhere"));
     }
 
     #[test]

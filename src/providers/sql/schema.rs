@@ -1,7 +1,8 @@
 //! Whether two databases are built in the same way. Pure.
 
+use super::reference::Reference;
 use crate::journal::Check;
-use crate::outside::ladder::fingerprint;
+use crate::outside::ladder::{KINDS_SINCE_FORMAT_2, fingerprint};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -32,8 +33,32 @@ impl SchemaInput {
     }
 }
 
+/// Compares with a reference. What one of an older format does not hold is no difference: it is noted.
+pub(super) fn judge_by(
+    input: &SchemaInput,
+    reference: &Reference,
+    found: &BTreeMap<String, String>,
+) -> Check {
+    if !reference.is_of_format_1() {
+        return judge(input, &reference.schema, found);
+    }
+    let is_newer = |name: &str| {
+        let mut kinds = KINDS_SINCE_FORMAT_2.iter();
+        kinds.any(|kind| name.strip_prefix(kind).is_some_and(|rest| rest.starts_with(' ')))
+    };
+    let known = found.iter().filter(|(name, _)| !is_newer(name));
+    let known = known.map(|(name, definition)| (name.clone(), definition.clone())).collect();
+    let check = judge(input, &reference.schema, &known);
+    let earlier = check.note.as_ref().map(|note| format!("{note}; ")).unwrap_or_default();
+    let note = format!(
+        "{earlier}the reference has format 1, so these were not compared: {}; take it again",
+        KINDS_SINCE_FORMAT_2.join(", ")
+    );
+    check.note(note)
+}
+
 /// Compares every object with the reference.
-pub(super) fn judge(
+fn judge(
     input: &SchemaInput,
     reference: &BTreeMap<String, String>,
     found: &BTreeMap<String, String>,
@@ -105,6 +130,32 @@ mod tests {
             "3 differences: column t.a is \"bigint\", not \"integer\"; index t i is missing; \
              column t.b is not in the reference"
         );
+    }
+
+    #[test]
+    fn regression_a_reference_of_format_1_makes_no_difference_of_what_it_does_not_hold() {
+        let of_format = |format: u32, schema: BTreeMap<String, String>| Reference {
+            redrill_sql_reference: format,
+            version: "15.4".into(),
+            taken: chrono::DateTime::UNIX_EPOCH,
+            fingerprint: fingerprint(&schema),
+            schema,
+            tables: BTreeMap::new(),
+        };
+        let all = SchemaInput::default();
+        let older = objects(&[("column t.a", "integer"), ("function public.f()", "x")]);
+        let found = objects(&[
+            ("column t.a", "integer"),
+            ("function public.f()", "x"),
+            ("function clauses public.f()", "y"),
+            ("row security t", "enabled"),
+        ]);
+        let check = judge_by(&all, &of_format(1, older.clone()), &found);
+        assert_eq!((check.outcome, check.population), (Outcome::Passed, Some(2)));
+        assert!(check.note.unwrap().contains("row security"));
+        let newer = judge_by(&all, &of_format(2, older), &found);
+        assert_eq!(newer.outcome, Outcome::Failed);
+        assert!(newer.observed.contains("row security t is not in the reference"));
     }
 
     #[test]

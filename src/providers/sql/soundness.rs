@@ -27,8 +27,8 @@ pub(super) fn judge_sequences(all: &[Sequence], shown: impl Fn(&str) -> String) 
     let texts: Vec<_> = behind
         .iter()
         .map(|sequence| {
-            let (last, farthest) = (number(sequence.last), number(sequence.farthest));
-            format!("{} gave {last} last, but {} holds {farthest}", sequence.name, sequence.column)
+            let (next, farthest) = (number(sequence.next), number(sequence.farthest));
+            format!("{} gives {next} next, but {} holds {farthest}", sequence.name, sequence.column)
         })
         .collect();
     let observed = match texts.as_slice() {
@@ -57,7 +57,15 @@ pub(super) fn judge_inspection(missing: &[&str], inspection: &Inspection) -> Che
         wrong => shortened(wrong),
     };
     let population = u64::try_from(inspection.seen.len()).unwrap_or(u64::MAX);
-    Check::made(NAME, EXPECTED, observed, wrong.is_empty()).over(population)
+    let check = Check::made(NAME, EXPECTED, observed, wrong.is_empty()).over(population);
+    match inspection.skipped.as_slice() {
+        [] => check,
+        skipped => {
+            let taken = check.note.as_ref().map(|note| format!("{note}; ")).unwrap_or_default();
+            let note = format!("{taken}not inspected: {}", shortened(skipped));
+            check.note(note)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -66,23 +74,23 @@ mod tests {
     use crate::journal::Outcome;
     use crate::outside::ladder::Inspected;
 
-    fn sequence(last: Option<i128>, farthest: Option<i128>) -> Sequence {
+    fn sequence(next: Option<i128>, farthest: Option<i128>) -> Sequence {
         let (name, column) = ("orders_id_seq".into(), "orders.id".into());
-        Sequence { name, column, last, farthest, down: false }
+        Sequence { name, column, next, farthest, down: false }
     }
 
     #[test]
     fn a_sequence_that_was_set_back_fails() {
-        let good = judge_sequences(&[sequence(Some(9), Some(9))], str::to_owned);
+        let good = judge_sequences(&[sequence(Some(10), Some(9))], str::to_owned);
         assert_eq!((good.outcome, good.population), (Outcome::Passed, Some(1)));
         let bad = judge_sequences(
-            &[sequence(Some(9), Some(9)), sequence(Some(1), Some(9)), sequence(None, Some(2))],
+            &[sequence(Some(10), Some(9)), sequence(Some(2), Some(9)), sequence(None, Some(2))],
             str::to_owned,
         );
         assert_eq!(bad.outcome, Outcome::Failed);
         assert_eq!(
             bad.observed,
-            "orders_id_seq gave 1 last, but orders.id holds 9; orders_id_seq gave none last, but orders.id holds 2"
+            "orders_id_seq gives 2 next, but orders.id holds 9; orders_id_seq gives none next, but orders.id holds 2"
         );
     }
 
@@ -102,6 +110,7 @@ mod tests {
         let of = |seen: Vec<Inspected>, not_seen: &[&str]| Inspection {
             seen,
             not_seen: not_seen.iter().map(|text| (*text).to_owned()).collect(),
+            skipped: Vec::new(),
         };
         let outcome = |inspection: Inspection| judge_inspection(&[], &inspection).outcome;
         assert_eq!(outcome(of(vec![seen(None)], &[])), Outcome::Passed);
@@ -111,5 +120,17 @@ mod tests {
         assert_eq!(outcome(of(vec![], &[])), Outcome::Inconclusive);
         let gone = judge_inspection(&["t"], &of(vec![seen(None)], &[]));
         assert_eq!(gone.outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn regression_what_the_server_cannot_inspect_is_named() {
+        let skipped = vec!["index public.by_hash (hash)".to_owned()];
+        let with = |seen| Inspection { seen, skipped: skipped.clone(), ..Inspection::default() };
+        let check = judge_inspection(&[], &with(vec![seen(None)]));
+        assert_eq!(check.outcome, Outcome::Passed);
+        assert!(check.note.unwrap().contains("public.by_hash (hash)"));
+        let nothing = judge_inspection(&[], &with(vec![]));
+        assert_eq!(nothing.outcome, Outcome::Inconclusive);
+        assert!(nothing.note.unwrap().contains("public.by_hash (hash)"));
     }
 }

@@ -15,8 +15,7 @@ impl Tables {
 
     /// Whether a table of this name (`public.orders`) is meant.
     pub(super) fn mean_text(&self, table: &str) -> bool {
-        let alone = table.rsplit_once('.').map_or(table, |(_, name)| name);
-        self.0.as_ref().is_none_or(|names| names.iter().any(|name| name == table || name == alone))
+        self.0.as_ref().is_none_or(|names| names.iter().any(|name| named_so(table, name)))
     }
 
     /// Names that were given and mean none of these tables.
@@ -30,6 +29,11 @@ impl Tables {
     pub(super) fn are_named(&self) -> bool {
         self.0.is_some()
     }
+}
+
+/// Whether a table (`public.orders`) is meant by a name that a scenario gives.
+pub(super) fn named_so(table: &str, name: &str) -> bool {
+    table == name || table.rsplit_once('.').is_some_and(|(_, alone)| alone == name)
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl Contents<'_> {
             found.push(Sequence {
                 name: counter,
                 column: format!("{}.{key}", table.name),
-                last: last.map(i128::from),
+                next: Some(last.map_or(1, |last| i128::from(last) + 1)),
                 farthest: most.map(i128::from),
                 down: false,
             });

@@ -94,7 +94,14 @@ impl Contents<'_> {
         self.add_indexes(structure, name, &table)?;
         self.add_foreign_keys(structure, name, &table)?;
         let columns = columns.into_iter().map(|column| column.name).collect();
-        structure.tables.push(Table { name: table, columns, key, whole_number_key: whole });
+        structure.tables.push(Table {
+            name: table,
+            columns,
+            key,
+            whole_number_key: whole,
+            inexact: Vec::new(),
+            hashes_alike: true,
+        });
         Ok(())
     }
 

@@ -42,6 +42,32 @@ pub(super) const OTHERS: &str = "SELECT 'view', table_name, replace(view_definit
      UNION ALL SELECT lower(routine_type), routine_name, replace(routine_definition, concat('`', database(), '`.'), '') \
      FROM information_schema.routines WHERE routine_schema = database()";
 
+/// What format 2 of references adds: parts of definitions that format 1 leaves out. A parameter at place 0 is what a function
+/// returns. <https://dev.mysql.com/doc/refman/8.0/en/information-schema-parameters-table.html>
+pub(super) const DETAILS: &str = "SELECT 'generated', concat(table_name, '.', column_name), generation_expression \
+     FROM information_schema.columns WHERE table_schema = database() AND generation_expression <> '' \
+     UNION ALL SELECT 'collation', concat(c.table_name, '.', c.column_name), c.collation_name \
+     FROM information_schema.columns c JOIN information_schema.tables t ON t.table_schema = c.table_schema \
+     AND t.table_name = c.table_name WHERE c.table_schema = database() AND t.table_type = 'BASE TABLE' \
+     AND c.collation_name IS NOT NULL \
+     UNION ALL SELECT 'engine', table_name, concat_ws(' ', engine, table_collation) FROM information_schema.tables \
+     WHERE table_schema = database() AND table_type = 'BASE TABLE' \
+     UNION ALL SELECT 'event', event_name, replace(concat_ws(' ', event_type, execute_at, interval_value, interval_field, \
+     status, on_completion, event_definition), concat('`', database(), '`.'), '') FROM information_schema.events \
+     WHERE event_schema = database() \
+     UNION ALL SELECT concat(lower(routine_type), ' parameter'), concat(specific_name, ' ', ordinal_position), \
+     concat_ws(' ', parameter_mode, parameter_name, dtd_identifier, collation_name) FROM information_schema.parameters \
+     WHERE specific_schema = database() \
+     UNION ALL SELECT concat(lower(routine_type), ' clauses'), routine_name, concat_ws(' ', security_type, sql_data_access, \
+     is_deterministic, sql_mode) FROM information_schema.routines WHERE routine_schema = database() \
+     UNION ALL SELECT 'view clauses', table_name, concat_ws(' ', security_type, check_option) \
+     FROM information_schema.views WHERE table_schema = database()";
+
+/// Columns whose text has six digits, whatever they hold.
+/// <https://dev.mysql.com/doc/refman/8.0/en/problems-with-float.html>
+pub(super) const FLOATS: &str = "SELECT table_name, column_name FROM information_schema.columns \
+     WHERE table_schema = database() AND data_type = 'float' ORDER BY table_name, ordinal_position";
+
 pub(super) const COUNTERS: &str = "SELECT t.table_name, c.column_name, t.auto_increment FROM information_schema.tables t \
      JOIN information_schema.columns c ON c.table_schema = t.table_schema AND c.table_name = t.table_name \
      WHERE t.table_schema = database() AND c.extra LIKE '%auto_increment%' ORDER BY t.table_name";

@@ -3,7 +3,8 @@
 use super::super::database::{Stop, answering, push_object};
 use super::MysqlSession;
 use super::catalog::{
-    CHECKS_OF_MARIADB, CHECKS_OF_MYSQL, COLUMNS, COUNTERS, FOREIGN_KEYS, INDEXES, KEYS, OTHERS,
+    CHECKS_OF_MARIADB, CHECKS_OF_MYSQL, COLUMNS, COUNTERS, DETAILS, FLOATS, FOREIGN_KEYS, INDEXES,
+    KEYS, OTHERS,
 };
 use crate::ids::Digest;
 use crate::outside::OutsideError;
@@ -70,6 +71,12 @@ impl MysqlSession {
         let columns = self.catalog(COLUMNS).await?;
         let keys = self.catalog(KEYS).await?;
         add_columns(&mut structure, &columns, &keys);
+        for row in self.catalog(FLOATS).await? {
+            let mut tables = structure.tables.iter_mut();
+            if let Some(table) = tables.find(|table| table.name.name == text(&row, 0)) {
+                table.inexact.push(text(&row, 1).to_owned());
+            }
+        }
         let checks = match self.catalog(CHECKS_OF_MARIADB).await {
             Err(OutsideError::Failed(_)) => self.catalog(CHECKS_OF_MYSQL).await,
             answer => answer,
@@ -79,12 +86,12 @@ impl MysqlSession {
             Err(OutsideError::Failed(_)) => Texts::new(),
             answer => answer?,
         };
-        for sql in [INDEXES, FOREIGN_KEYS, OTHERS] {
+        for sql in [INDEXES, FOREIGN_KEYS, OTHERS, DETAILS] {
             rows.extend(self.catalog(sql).await?);
         }
         for row in &rows {
             let (kind, definition) = (text(row, 0), text(row, 2));
-            let long = ["view", "trigger", "function", "procedure"].contains(&kind);
+            let long = ["view", "trigger", "function", "procedure", "event"].contains(&kind);
             let definition = if long { hashed(definition) } else { definition.to_owned() };
             structure.objects.insert(format!("{kind} {}", text(row, 1)), definition);
         }
@@ -149,7 +156,7 @@ impl MysqlSession {
             found.push(Sequence {
                 name: format!("auto_increment of {table}"),
                 column: format!("{table}.{column}"),
-                last: next.map(|next| next - 1),
+                next,
                 farthest: farthest.first().and_then(|row| text(row, 0).parse().ok()),
                 down: false,
             });
@@ -277,12 +284,23 @@ fn select(rows: &RowsOf<'_>) -> String {
         [] => String::new(),
         some => format!(" WHERE {}", some.join(" AND ")),
     };
-    let order = if table.key.is_empty() { &table.columns } else { &table.key };
+    let column = |name: &str| match table.inexact.iter().any(|inexact| inexact == name) {
+        // As a double it is written with all its digits.
+        true => format!("({} + 0e0)", quoted(name)),
+        false => quoted(name),
+    };
+    // Without a key there may be rows that are equal to a collation and not the same: digests of their bytes put them into
+    // one order, also where they are longer than what the server sorts by (max_sort_length).
+    let order = match table.key.as_slice() {
+        [] => quoted_list(&table.columns, |name| {
+            format!("sha2(CAST({} AS BINARY), 256)", column(name))
+        }),
+        key => quoted_list(key, quoted),
+    };
     format!(
-        "SELECT {} FROM {}{condition} ORDER BY {}",
-        quoted_list(&table.columns, quoted),
+        "SELECT {} FROM {}{condition} ORDER BY {order}",
+        quoted_list(&table.columns, column),
         quoted(&table.name.name),
-        quoted_list(order, quoted)
     )
 }
 
@@ -357,8 +375,14 @@ fn add_columns(structure: &mut Structure, columns: &Texts, keys: &Texts) {
         if structure.tables.last().is_none_or(|last| last.name.name != name) {
             let key = key_of.remove(name).unwrap_or_default();
             let name = TableName::plain(name);
-            let table = Table { name, columns: Vec::new(), key, whole_number_key: false };
-            structure.tables.push(table);
+            structure.tables.push(Table {
+                name,
+                columns: Vec::new(),
+                key,
+                whole_number_key: false,
+                inexact: Vec::new(),
+                hashes_alike: true,
+            });
         }
         if let Some(table) = structure.tables.last_mut() {
             let whole = text(row, 3).contains("int");

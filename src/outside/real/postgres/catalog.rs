@@ -88,13 +88,136 @@ pub(super) fn others_sql() -> String {
     )
 }
 
+/// What format 2 of references adds: who may see and do what, and parts of definitions that format 1 leaves out.
+pub(super) fn details_sql() -> [String; 3] {
+    [details_of_relations_sql(), details_of_functions_sql(), details_of_types_sql()]
+}
+
+/// Grants that differ from what an owner has anyway, in one order. <https://www.postgresql.org/docs/current/ddl-priv.html>
+fn grants_sql(given: &str, usual: &str) -> String {
+    let sorted = |grants: &str| {
+        format!(
+            "coalesce((SELECT string_agg(g::text, ', ' ORDER BY g::text COLLATE \"C\") FROM unnest({grants}) g), 'none')"
+        )
+    };
+    let (given_sorted, usual) = (sorted(given), sorted(usual));
+    format!("CASE WHEN {given} IS NOT NULL AND {given_sorted} <> {usual} THEN {given_sorted} END")
+}
+
+fn details_of_relations_sql() -> String {
+    let relations = format!(
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {OURS} AND {NOT_OF_EXTENSION} \
+         AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
+    );
+    let columns = format!(
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid \
+         AND a.attnum > 0 AND NOT a.attisdropped WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
+         AND {OURS} AND {NOT_OF_EXTENSION}"
+    );
+    let usual = "acldefault(CASE c.relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END, c.relowner)";
+    let grants = grants_sql("c.relacl", usual);
+    format!(
+        "SELECT 'row security', n.nspname || '.' || c.relname, CASE WHEN c.relrowsecurity THEN 'enabled' ELSE 'disabled' END \
+         || CASE WHEN c.relforcerowsecurity THEN ', forced' ELSE '' END {relations} \
+         AND (c.relrowsecurity OR c.relforcerowsecurity) \
+         UNION ALL SELECT 'unlogged table', n.nspname || '.' || c.relname, 'unlogged' {relations} \
+         AND c.relpersistence = 'u' AND c.relkind <> 'S' \
+         UNION ALL SELECT 'options', n.nspname || '.' || c.relname, (SELECT string_agg(o, ', ' ORDER BY o) \
+         FROM unnest(c.reloptions) o) {relations} AND c.reloptions IS NOT NULL \
+         UNION ALL SELECT 'owner', n.nspname || '.' || c.relname, pg_get_userbyid(c.relowner) {relations} \
+         UNION ALL SELECT 'grants', n.nspname || '.' || c.relname, {grants} {relations} AND {grants} IS NOT NULL \
+         UNION ALL SELECT 'identity', n.nspname || '.' || c.relname || '.' || a.attname, \
+         CASE a.attidentity WHEN 'a' THEN 'always' ELSE 'by default' END {columns} AND a.attidentity <> '' \
+         UNION ALL SELECT 'collation', n.nspname || '.' || c.relname || '.' || a.attname, \
+         (SELECT l.collname FROM pg_collation l WHERE l.oid = a.attcollation) {columns} AND a.attcollation <> \
+         (SELECT y.typcollation FROM pg_type y WHERE y.oid = a.atttypid) AND a.attcollation <> 0 \
+         UNION ALL SELECT 'grants', n.nspname || '.' || c.relname || '.' || a.attname, \
+         (SELECT string_agg(g::text, ', ' ORDER BY g::text) FROM unnest(a.attacl) g) {columns} AND a.attacl IS NOT NULL \
+         UNION ALL SELECT 'policy roles', n.nspname || '.' || c.relname || ' ' || o.polname, \
+         CASE WHEN o.polpermissive THEN 'permissive' ELSE 'restrictive' END || ' for ' || (SELECT string_agg(CASE r \
+         WHEN 0 THEN 'public' ELSE pg_get_userbyid(r) END, ', ' ORDER BY pg_get_userbyid(r)) FROM unnest(o.polroles) r) \
+         FROM pg_policy o JOIN pg_class c ON c.oid = o.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {OURS} \
+         UNION ALL SELECT 'rule', n.nspname || '.' || c.relname || ' ' || w.rulename, pg_catalog.pg_get_ruledef(w.oid) \
+         || w.ev_enabled::text FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class \
+         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE w.rulename <> '_RETURN' AND {OURS} AND {NOT_OF_EXTENSION} \
+         UNION ALL SELECT 'sequence limits', n.nspname || '.' || c.relname, s.seqmin || ' to ' || s.seqmax || ' cache ' \
+         || s.seqcache || CASE WHEN s.seqcycle THEN ' cycle' ELSE '' END FROM pg_sequence s \
+         JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {OURS} AND {NOT_OF_EXTENSION}"
+    )
+}
+
+/// A body that format 1 holds is taken out of the definition, so that a change of it is one difference.
+fn details_of_functions_sql() -> String {
+    const NOT_OF: &str = "NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = p.oid AND e.deptype = 'e' \
+         AND e.classid = 'pg_proc'::regclass)";
+    let name = "n.nspname || '.' || p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')'";
+    let functions = format!(
+        "FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {OURS} AND {NOT_OF}"
+    );
+    let grants = grants_sql("p.proacl", "acldefault('f', p.proowner)");
+    let of_schemas = grants_sql("n.nspacl", "acldefault('n', n.nspowner)");
+    format!(
+        "SELECT 'function clauses', {name}, replace(pg_catalog.pg_get_functiondef(p.oid), p.prosrc, '') {functions} \
+         AND p.prokind <> 'a' \
+         UNION ALL SELECT 'aggregate', {name}, (SELECT concat_ws(' ', g.aggkind::text, g.aggtransfn::regprocedure::text, \
+         g.aggfinalfn::regprocedure::text, pg_catalog.format_type(g.aggtranstype, NULL), g.agginitval) \
+         FROM pg_aggregate g WHERE g.aggfnoid = p.oid) {functions} AND p.prokind = 'a' \
+         UNION ALL SELECT 'owner', {name}, pg_get_userbyid(p.proowner) {functions} \
+         UNION ALL SELECT 'grants', {name}, {grants} {functions} AND {grants} IS NOT NULL \
+         UNION ALL SELECT 'owner', n.nspname, pg_get_userbyid(n.nspowner) FROM pg_namespace n WHERE {OURS} \
+         UNION ALL SELECT 'grants', n.nspname, {of_schemas} FROM pg_namespace n WHERE {OURS} AND {of_schemas} IS NOT NULL \
+         UNION ALL SELECT 'event trigger', v.evtname, concat_ws(' ', v.evtevent, v.evtfoid::regprocedure::text, \
+         v.evtenabled::text, v.evttags::text) FROM pg_event_trigger v WHERE NOT EXISTS (SELECT FROM pg_depend e \
+         WHERE e.objid = v.oid AND e.deptype = 'e' AND e.classid = 'pg_event_trigger'::regclass)"
+    )
+}
+
+fn details_of_types_sql() -> String {
+    let types = format!(
+        "FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE {OURS} AND NOT EXISTS (SELECT FROM pg_depend e \
+         WHERE e.objid = t.oid AND e.deptype = 'e' AND e.classid = 'pg_type'::regclass)"
+    );
+    format!(
+        "SELECT 'domain', n.nspname || '.' || t.typname, concat_ws(' ', pg_catalog.format_type(t.typbasetype, t.typtypmod), \
+         CASE WHEN t.typnotnull THEN 'not null' END, 'default ' || t.typdefault, (SELECT 'collate ' || l.collname \
+         FROM pg_collation l JOIN pg_type b ON b.oid = t.typbasetype WHERE l.oid = t.typcollation \
+         AND t.typcollation <> b.typcollation), (SELECT string_agg(k.conname || ' ' || pg_catalog.pg_get_constraintdef(k.oid), \
+         ', ' ORDER BY k.conname) FROM pg_constraint k WHERE k.contypid = t.oid)) {types} AND t.typtype = 'd' \
+         UNION ALL SELECT 'composite type', n.nspname || '.' || t.typname, (SELECT string_agg(a.attname || ' ' \
+         || pg_catalog.format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum) FROM pg_attribute a \
+         WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) {types} AND t.typtype = 'c' \
+         AND (SELECT c.relkind FROM pg_class c WHERE c.oid = t.typrelid) = 'c' \
+         UNION ALL SELECT 'range type', n.nspname || '.' || t.typname, (SELECT pg_catalog.format_type(g.rngsubtype, NULL) \
+         FROM pg_range g WHERE g.rngtypid = t.oid) {types} AND t.typtype = 'r'"
+    )
+}
+
+/// Tables with a column that holds numbers of the server's own, in itself or within: enum, oid and what refers to objects
+/// (<https://www.postgresql.org/docs/current/datatype-oid.html>). Hashes of records are made of these numbers.
+pub(super) fn own_numbers_sql() -> String {
+    format!(
+        "WITH RECURSIVE types AS (SELECT a.attrelid AS rel, a.atttypid AS typ FROM pg_attribute a \
+         JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND {OURS} \
+         UNION SELECT t.rel, u.typ FROM types t CROSS JOIN LATERAL ( \
+         SELECT y.typelem AS typ FROM pg_type y WHERE y.oid = t.typ AND y.typelem <> 0 \
+         UNION ALL SELECT y.typbasetype FROM pg_type y WHERE y.oid = t.typ AND y.typtype = 'd' \
+         UNION ALL SELECT g.rngsubtype FROM pg_range g WHERE g.rngtypid = t.typ \
+         UNION ALL SELECT b.atttypid FROM pg_type y JOIN pg_attribute b ON b.attrelid = y.typrelid \
+         WHERE y.oid = t.typ AND y.typtype = 'c' AND b.attnum > 0 AND NOT b.attisdropped) u) \
+         SELECT DISTINCT n.nspname::text, c.relname::text FROM types t JOIN pg_type y ON y.oid = t.typ \
+         JOIN pg_namespace yn ON yn.oid = y.typnamespace JOIN pg_class c ON c.oid = t.rel \
+         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE y.typtype IN ('e', 'm') \
+         OR (yn.nspname = 'pg_catalog' AND (y.typname IN ('oid', 'xid', 'cid', 'tid') OR y.typname LIKE 'reg%'))"
+    )
+}
+
 /// Sequences that columns own, and those that their defaults call.
 pub(super) fn sequences_sql() -> String {
     format!(
         "SELECT DISTINCT n.nspname || '.' || s.relname, tn.nspname::text, t.relname::text, a.attname::text, \
-         p.last_value::text, q.seqincrement::text, has_sequence_privilege(s.oid, 'SELECT, USAGE')::text FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid \
+         n.nspname::text, s.relname::text, q.seqincrement::text, has_sequence_privilege(s.oid, 'SELECT')::text FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid \
          JOIN pg_namespace n ON n.oid = s.relnamespace \
-         JOIN pg_sequences p ON p.schemaname = n.nspname AND p.sequencename = s.relname \
          JOIN (SELECT d.objid AS seq, d.refobjid AS rel, d.refobjsubid AS num FROM pg_depend d \
          WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') \
          AND d.refobjsubid > 0 \
@@ -106,11 +229,12 @@ pub(super) fn sequences_sql() -> String {
     )
 }
 
+const ROOT: &str = "JOIN pg_class r ON r.oid = coalesce(pg_partition_root(c.oid), c.oid) \
+     JOIN pg_namespace rn ON rn.oid = r.relnamespace";
+
 /// Indexes that amcheck knows, and tables, each with the table that it belongs to or is a partition of: permanent ones, since
 /// what is temporary or unlogged is not in a backup. <https://www.postgresql.org/docs/current/amcheck.html>
 pub(super) fn inspected_sql() -> String {
-    const ROOT: &str = "JOIN pg_class r ON r.oid = coalesce(pg_partition_root(c.oid), c.oid) \
-         JOIN pg_namespace rn ON rn.oid = r.relnamespace";
     format!(
         "SELECT rn.nspname::text, r.relname::text, 'index', n.nspname || '.' || x.relname, x.oid::text FROM pg_index i \
          JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam JOIN pg_class c ON c.oid = i.indrelid \
@@ -119,5 +243,31 @@ pub(super) fn inspected_sql() -> String {
          UNION ALL SELECT rn.nspname::text, r.relname::text, 'table', n.nspname || '.' || c.relname, c.oid::text \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am m ON m.oid = c.relam {ROOT} \
          WHERE c.relkind = 'r' AND m.amname = 'heap' AND c.relpersistence = 'p' AND {OURS} ORDER BY 1, 2, 3, 4"
+    )
+}
+
+/// Indexes that the server does not use, since building them did not come to its end (`invalid`), and those that it cannot
+/// inspect, with their kind. <https://www.postgresql.org/docs/current/catalog-pg-index.html>
+pub(super) fn other_indexes_sql() -> String {
+    format!(
+        "SELECT rn.nspname::text, r.relname::text, n.nspname || '.' || x.relname, \
+         CASE WHEN i.indisvalid AND i.indisready THEN m.amname::text ELSE 'invalid' END FROM pg_index i \
+         JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam JOIN pg_class c ON c.oid = i.indrelid \
+         JOIN pg_namespace n ON n.oid = c.relnamespace {ROOT} \
+         WHERE x.relkind IN ('i', 'I') AND (NOT i.indisvalid OR NOT i.indisready OR (m.amname <> 'btree' \
+         AND x.relkind = 'i' AND x.relpersistence = 'p')) AND {OURS} ORDER BY 1, 2, 3"
+    )
+}
+
+/// The files of a table: its own, or those of its partitions, with their kind and how many pages they have.
+pub(super) fn files_sql(table: &str) -> String {
+    format!(
+        "WITH RECURSIVE parts AS (SELECT c.oid, c.relkind FROM pg_class c WHERE c.oid = {table}::regclass \
+         UNION ALL SELECT c.oid, c.relkind FROM parts p JOIN pg_inherits h ON h.inhparent = p.oid \
+         JOIN pg_class c ON c.oid = h.inhrelid AND c.relispartition) \
+         SELECT n.nspname::text, c.relname::text, c.relkind::text, CASE WHEN c.relkind = 'r' THEN \
+         (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::text END FROM parts p \
+         JOIN pg_class c ON c.oid = p.oid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind <> 'p' \
+         ORDER BY 1, 2"
     )
 }

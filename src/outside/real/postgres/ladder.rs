@@ -3,23 +3,22 @@
 use super::super::database::{Stop, answering, push_object};
 use super::PostgresSession;
 use super::catalog::{
-    columns_sql, constraints_sql, indexes_sql, inspected_sql, keys_sql, others_sql, sequences_sql,
+    columns_sql, constraints_sql, details_sql, indexes_sql, keys_sql, others_sql, own_numbers_sql,
+    sequences_sql,
 };
 use crate::ids::Digest;
 use crate::outside::OutsideError;
 use crate::outside::ladder::{
-    Inspected, Inspection, Reading, RowsOf, RowsSum, Sequence, Structure, Table, TableName, grid,
-    hashed, quoted_list,
+    RowsOf, RowsSum, Sequence, Structure, Table, TableName, grid, hashed, quoted_list,
 };
 use futures_util::TryStreamExt;
 use sha2::Digest as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Executor, Row, SqlSafeStr, ValueRef, raw_sql};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// Names in definitions carry their schema, whatever the user's own settings are; and rows that a policy hides are an error.
-const CATALOG: &str = "SET LOCAL search_path = ''; SET LOCAL row_security = off;";
+pub(super) const CATALOG: &str = "SET LOCAL search_path = ''; SET LOCAL row_security = off;";
 
 /// How values are written, so that two servers with other defaults write the same.
 /// <https://www.postgresql.org/docs/current/runtime-config-client.html>
@@ -34,24 +33,24 @@ pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn table_in_sql(table: &TableName) -> String {
+pub(super) fn table_in_sql(table: &TableName) -> String {
     let schema = table.schema.as_deref().unwrap_or("public");
     format!("{}.{}", quoted(schema), quoted(&table.name))
 }
 
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     // Backslashes mean nothing in plain literals: standard_conforming_strings is on by default since 9.1.
     format!("'{}'", text.replace('\'', "''"))
 }
 
 /// A column of a row, as text; empty for null.
-fn text(row: &[Option<String>], index: usize) -> &str {
+pub(super) fn text(row: &[Option<String>], index: usize) -> &str {
     row.get(index).and_then(Option::as_deref).unwrap_or_default()
 }
 
 impl PostgresSession {
     /// All rows of a query of our own, as text.
-    async fn catalog(&mut self, sql: &str) -> Result<Texts, OutsideError> {
+    pub(super) async fn catalog(&mut self, sql: &str) -> Result<Texts, OutsideError> {
         let limit = self.limit;
         answering(limit, async {
             let mut connection = self.begin(CATALOG).await?;
@@ -85,7 +84,15 @@ impl PostgresSession {
         let columns = self.catalog(&columns_sql()).await?;
         let keys = self.catalog(&keys_sql()).await?;
         add_columns(&mut structure, &columns, &keys);
-        for sql in [indexes_sql(), constraints_sql(), others_sql()] {
+        let own_numbers = self.catalog(&own_numbers_sql()).await?;
+        for table in &mut structure.tables {
+            let is_it = |row: &Vec<Option<String>>| {
+                table.name == TableName::in_schema(text(row, 0), text(row, 1))
+            };
+            table.hashes_alike = !own_numbers.iter().any(is_it);
+        }
+        let objects = [indexes_sql(), constraints_sql(), others_sql()];
+        for sql in objects.into_iter().chain(details_sql()) {
             for row in self.catalog(&sql).await? {
                 add_object(&mut structure.objects, &row);
             }
@@ -133,20 +140,22 @@ impl PostgresSession {
     pub(super) async fn read_sequences(&mut self) -> Result<Vec<Sequence>, OutsideError> {
         let mut found = Vec::new();
         for row in self.catalog(&sequences_sql()).await? {
-            if text(&row, 6) == "false" {
+            if text(&row, 7) == "false" {
                 let text = format!("no right to read {}: grant select on it", text(&row, 0));
                 return Err(OutsideError::Denied(text));
             }
             let table = TableName::in_schema(text(&row, 1), text(&row, 2));
-            let (column, down) = (text(&row, 3), text(&row, 5).starts_with('-'));
+            let (column, down) = (text(&row, 3), text(&row, 6).starts_with('-'));
             let end = if down { "min" } else { "max" };
             let sql =
                 format!("SELECT {end}({})::text FROM {}", quoted(column), table_in_sql(&table));
             let farthest = self.catalog(&sql).await?;
+            let sequence = TableName::in_schema(text(&row, 4), text(&row, 5));
+            let next = self.next_of(&sequence, text(&row, 6)).await?;
             found.push(Sequence {
                 name: text(&row, 0).to_owned(),
                 column: format!("{table}.{column}"),
-                last: text(&row, 4).parse().ok(),
+                next,
                 farthest: farthest.first().and_then(|row| text(row, 0).parse().ok()),
                 down,
             });
@@ -154,133 +163,21 @@ impl PostgresSession {
         Ok(found)
     }
 
-    /// A row by its place in the file: the page is read whether or not the row is there.
-    pub(super) async fn time_reads(
+    /// What a sequence gives next. It holds the last number, or the first one while it has given none: after `restart`, too.
+    /// <https://www.postgresql.org/docs/current/sql-createsequence.html>, "Notes"
+    async fn next_of(
         &mut self,
-        reading: &Reading<'_>,
-    ) -> Result<Vec<Duration>, OutsideError> {
-        let pages = self.pages(reading.table).await?;
-        if pages == 0 {
-            return Ok(Vec::new());
-        }
-        let from = table_in_sql(&reading.table.name);
-        let limit = self.limit;
-        let mut connection = self.begin(CATALOG).await?;
-        let mut took = Vec::with_capacity(reading.places.len());
-        let mut answer = Ok(());
-        for place in reading.places {
-            let page = pages * u64::from(*place) / 1_000_000;
-            let sql = format!("SELECT count(*) FROM {from} WHERE ctid = '({page},1)'::tid");
-            let began = reading.clock.elapsed();
-            let reads = async {
-                let read = raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
-                Ok(read.map(drop).map_err(|error| Stop::from(&error)))
-            };
-            answer = answering(limit, reads).await.unwrap_or_else(|late| Err(Stop::Session(late)));
-            if answer.is_err() {
-                break;
-            }
-            took.push(reading.clock.elapsed().saturating_sub(began));
-        }
-        self.end(connection, answer.map(|()| took)).await
+        sequence: &TableName,
+        increment: &str,
+    ) -> Result<Option<i128>, OutsideError> {
+        let from = table_in_sql(sequence);
+        let rows =
+            self.catalog(&format!("SELECT last_value::text, is_called::text FROM {from}")).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let step = if text(row, 1) == "false" { Some(0) } else { increment.parse().ok() };
+        let last: Option<i128> = text(row, 0).parse().ok();
+        Ok(last.zip(step).map(|(last, step)| last + step))
     }
-
-    /// By pages: from PostgreSQL 14 on, only these are read.
-    /// <https://www.postgresql.org/docs/14/release-14.html>, "TID range scans"
-    pub(super) async fn read_part(
-        &mut self,
-        table: &Table,
-        part: u32,
-        parts: u32,
-    ) -> Result<(), OutsideError> {
-        let pages = self.pages(table).await?;
-        let bound = |part: u32| pages * u64::from(part) / u64::from(parts.max(1));
-        let sql = format!(
-            "SELECT count(*) FROM {} WHERE ctid >= '({},0)'::tid AND ctid < '({},0)'::tid",
-            table_in_sql(&table.name),
-            bound(part),
-            bound(part + 1)
-        );
-        self.catalog(&sql).await.map(drop)
-    }
-
-    async fn pages(&mut self, table: &Table) -> Result<u64, OutsideError> {
-        let sql = format!(
-            "SELECT (pg_relation_size({}::regclass) / current_setting('block_size')::bigint)::text",
-            literal(&table_in_sql(&table.name))
-        );
-        let rows = self.catalog(&sql).await?;
-        Ok(rows.first().and_then(|row| text(row, 0).parse().ok()).unwrap_or_default())
-    }
-
-    pub(super) async fn inspect_tables(
-        &mut self,
-        tables: &[Table],
-    ) -> Result<Inspection, OutsideError> {
-        let mut inspection = Inspection::default();
-        let place = self
-            .catalog(
-                "SELECT n.nspname, e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace \
-                 WHERE e.extname = 'amcheck'",
-            )
-            .await?;
-        let Some(place) = place.first().map(|row| quoted(text(row, 0))) else {
-            inspection.not_seen.push(
-                "the extension amcheck is not installed in this database: create extension amcheck (on the source, so \
-                 that its backups hold it)"
-                    .to_owned(),
-            );
-            return Ok(inspection);
-        };
-        let heap = format!(
-            "SELECT count(*)::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
-             WHERE p.proname = 'verify_heapam' AND n.nspname = {}",
-            literal(place.trim_matches('"'))
-        );
-        let heap = self.catalog(&heap).await?;
-        let knows_heap = heap.first().is_some_and(|row| text(row, 0) != "0");
-        for row in self.catalog(&inspected_sql()).await? {
-            let name = TableName::in_schema(text(&row, 0), text(&row, 1));
-            if !tables.iter().any(|table| table.name == name) {
-                continue;
-            }
-            let (kind, object, oid) = (text(&row, 2), text(&row, 3), text(&row, 4));
-            if kind == "table" && !knows_heap {
-                continue;
-            }
-            let what = format!("{kind} {object}");
-            let sql = match kind {
-                "index" => format!("SELECT {place}.bt_index_check({oid}::regclass, true)"),
-                _ => format!("SELECT msg FROM {place}.verify_heapam({oid}::regclass) LIMIT 1"),
-            };
-            let said = self.catalog(&sql).await;
-            note(&mut inspection, what, kind, said)?;
-        }
-        Ok(inspection)
-    }
-}
-
-/// Takes down what one inspection said. `Err` when the database was lost.
-fn note(
-    inspection: &mut Inspection,
-    what: String,
-    kind: &str,
-    said: Result<Texts, OutsideError>,
-) -> Result<(), OutsideError> {
-    match said {
-        Ok(rows) => {
-            let wrong = rows.first().filter(|_| kind == "table").map(|row| text(row, 0).to_owned());
-            inspection.seen.push(Inspected { what, damage: wrong });
-        }
-        Err(error) if error.says_damaged() => {
-            inspection.seen.push(Inspected { what, damage: Some(error.to_string()) });
-        }
-        Err(OutsideError::Failed(why) | OutsideError::Denied(why)) => {
-            inspection.not_seen.push(format!("{what}: {why}"));
-        }
-        Err(lost) => return Err(lost),
-    }
-    Ok(())
 }
 
 /// The condition that rows must meet, with its `WHERE`.
@@ -399,8 +296,14 @@ fn add_columns(structure: &mut Structure, columns: &Texts, keys: &Texts) {
         }
         if structure.tables.last().is_none_or(|last| last.name != name) {
             let key = key_of.remove(&name).unwrap_or_default();
-            let table = Table { name, columns: Vec::new(), key, whole_number_key: false };
-            structure.tables.push(table);
+            structure.tables.push(Table {
+                name,
+                columns: Vec::new(),
+                key,
+                whole_number_key: false,
+                inexact: Vec::new(),
+                hashes_alike: false,
+            });
         }
         if let Some(table) = structure.tables.last_mut() {
             table.whole_number_key |= whole && table.key.first().is_some_and(|key| key == column);
@@ -430,7 +333,8 @@ fn add_object(objects: &mut BTreeMap<String, String>, row: &[Option<String>]) {
         "index" | "unique index" => {
             definition.split_once(" USING ").map_or(definition, |(_, method)| method).to_owned()
         }
-        "view" | "materialized view" | "function" | "trigger" | "policy" => hashed(definition),
+        "view" | "materialized view" | "function" | "function clauses" | "trigger" | "policy"
+        | "rule" => hashed(definition),
         _ => definition.to_owned(),
     };
     objects.insert(format!("{kind} {name}"), definition);

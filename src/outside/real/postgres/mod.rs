@@ -1,5 +1,7 @@
 mod catalog;
+mod inspecting;
 mod ladder;
+mod reading;
 
 use super::database::{
     Stop, answering, certificates, closed, meaning, milliseconds, opening, push,

@@ -1,0 +1,282 @@
+//! Whether a value may have been taken over nothing: an empty table gives it, too. Pure.
+
+use crate::outside::SqlValue;
+
+/// Aggregates that give a value over nothing.
+const OVER_NOTHING: [&str; 5] = ["count", "total", "bit_or", "bit_xor", "regr_count"];
+
+/// Aggregates that give null over nothing. A `sum` is among them; its zero is no more than that of a `count`, where people
+/// write it for one.
+const NULL_OVER_NOTHING: [&str; 35] = [
+    "any_value",
+    "array_agg",
+    "avg",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "every",
+    "group_concat",
+    "json_agg",
+    "json_arrayagg",
+    "json_object_agg",
+    "json_objectagg",
+    "jsonb_agg",
+    "jsonb_object_agg",
+    "max",
+    "min",
+    "mode",
+    "percentile_cont",
+    "percentile_disc",
+    "range_agg",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_slope",
+    "std",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "string_agg",
+    "sum",
+    "var_pop",
+    "var_samp",
+    "variance",
+    "xmlagg",
+    "covar_pop",
+    "covar_samp",
+];
+
+/// True for a value that an empty table gives as well, so that it proves nothing without a population: a zero of a count or
+/// sum, and whatever is made of an aggregate, an `exists` or a query within (`count(*) = 0`, `case when count(*) = 0 …`,
+/// `max(amount) is null`).
+///
+/// Rather too often than not often enough: a population that is asked for needlessly costs a line.
+pub(super) fn is_vacuous(sql: &str, value: &SqlValue) -> bool {
+    let tokens = tokens(sql);
+    let words: Vec<&str> = tokens.iter().map(String::as_str).collect();
+    let looks_at_rows =
+        (0..words.len()).any(|at| is_aggregate(&words, at) || is_query_within(&words, at));
+    if !looks_at_rows {
+        return false;
+    }
+    let Some((list, rest)) = parts(&words) else { return true };
+    let aggregates = (0..rest.len()).any(|at| is_aggregate(rest, at));
+    if let Some(aggregate) = single_aggregate(list).filter(|_| !aggregates) {
+        let over_nothing = OVER_NOTHING.contains(&aggregate);
+        return match value {
+            SqlValue::Integer(number) => *number == 0 && (over_nothing || aggregate == "sum"),
+            SqlValue::Float(number) => *number == 0.0 && (over_nothing || aggregate == "sum"),
+            SqlValue::Text(text) => match text.parse::<f64>() {
+                Ok(number) => number == 0.0 && (over_nothing || aggregate == "sum"),
+                Err(_) => over_nothing,
+            },
+            SqlValue::Bool(_) => over_nothing,
+            SqlValue::Null | SqlValue::Time(_) => false,
+        };
+    }
+    let of_list = (0..list.len()).any(|at| is_aggregate(list, at) || is_query_within(list, at));
+    // A row that stands in a table was there to be selected.
+    of_list || aggregates || !rest.first().is_some_and(|word| *word == "from")
+}
+
+fn is_aggregate(words: &[&str], at: usize) -> bool {
+    let Some(word) = words.get(at).filter(|_| words.get(at + 1) == Some(&"(")) else {
+        return false;
+    };
+    OVER_NOTHING.contains(word) || NULL_OVER_NOTHING.contains(word) || *word == "bit_and"
+}
+
+/// `exists (` and `(select`.
+fn is_query_within(words: &[&str], at: usize) -> bool {
+    let next = words.get(at + 1).copied();
+    match words.get(at).copied() {
+        Some("exists") => next == Some("("),
+        Some("(") => matches!(next, Some("select" | "with" | "table" | "values")),
+        _ => false,
+    }
+}
+
+/// What is selected, and the rest from `from` (or what stands in its place) on. `None` for what is no plain `select`.
+fn parts<'w>(words: &'w [&'w str]) -> Option<(&'w [&'w str], &'w [&'w str])> {
+    let (first, words) = words.split_first()?;
+    if *first != "select" {
+        return None;
+    }
+    const ENDS: [&str; 11] = [
+        "from",
+        "where",
+        "group",
+        "having",
+        "order",
+        "limit",
+        "union",
+        "intersect",
+        "except",
+        "window",
+        ";",
+    ];
+    let mut depth = 0_u32;
+    for (at, word) in words.iter().enumerate() {
+        match *word {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            word if depth == 0 && ENDS.contains(&word) => return Some(words.split_at(at)),
+            _ => {}
+        }
+    }
+    Some((words, &[]))
+}
+
+/// The one aggregate that is selected with nothing around it but a filter, a cast and a name.
+fn single_aggregate<'w>(list: &[&'w str]) -> Option<&'w str> {
+    if !is_aggregate(list, 0) {
+        return None;
+    }
+    let (name, arguments) = list.split_first()?;
+    // Over nothing it gives null in PostgreSQL, and all bits in MySQL.
+    if *name == "bit_and" {
+        return None;
+    }
+    let mut rest = behind_parentheses(arguments)?;
+    if (0..arguments.len() - rest.len()).any(|at| is_query_within(arguments, at)) {
+        return None;
+    }
+    if let Some(filter) = rest.strip_prefix(&["filter"]) {
+        rest = behind_parentheses(filter)?;
+    }
+    while let Some((_, behind)) = rest.strip_prefix(&[":", ":"]).and_then(<[_]>::split_first) {
+        rest = behind;
+    }
+    rest = rest.strip_prefix(&["as"]).unwrap_or(rest);
+    let is_name = |word: &str| {
+        word.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '"' | '`'))
+            && !matches!(word, "isnull" | "notnull")
+    };
+    match rest {
+        [] => Some(name),
+        [alias] if is_name(alias) => Some(name),
+        _ => None,
+    }
+}
+
+/// What is behind the parenthesis that belongs to the one at the beginning.
+fn behind_parentheses<'a, 'w>(words: &'a [&'w str]) -> Option<&'a [&'w str]> {
+    let mut depth = 0_u32;
+    for (at, word) in words.iter().enumerate() {
+        match *word {
+            "(" => depth += 1,
+            ")" => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 {
+            return (at > 0).then(|| &words[at + 1..]);
+        }
+    }
+    None
+}
+
+/// Words in lower case, quoted names and texts as they are, and single other characters; no comments.
+fn tokens(sql: &str) -> Vec<String> {
+    let (mut found, mut rest) = (Vec::new(), sql);
+    while let Some(first) = rest.chars().next() {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+        let length = if rest.starts_with("--") {
+            rest = rest.split_once('\n').map_or("", |(_, behind)| behind);
+            continue;
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            rest = comment.split_once("*/").map_or("", |(_, behind)| behind);
+            continue;
+        } else if first.is_whitespace() {
+            rest = rest.trim_start();
+            continue;
+        } else if matches!(first, '\'' | '"' | '`') {
+            rest[1..].find(first).map_or(rest.len(), |end| end + 2)
+        } else if is_word(first) {
+            rest.find(|c| !is_word(c)).unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
+        let (token, behind) = rest.split_at(length);
+        found.push(token.to_ascii_lowercase());
+        rest = behind;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &str) -> SqlValue {
+        SqlValue::Text(value.to_owned())
+    }
+
+    #[test]
+    fn a_zero_of_an_aggregate_proves_nothing_by_itself() {
+        let zero = SqlValue::Integer(0);
+        assert!(is_vacuous("select count(*) from orders where customer is null", &zero));
+        assert!(is_vacuous("SELECT SUM (debit - credit) FROM ledger", &text("0.00")));
+        assert!(is_vacuous(
+            "select count(*) filter (where total < 0)::bigint as bad from a",
+            &zero
+        ));
+        assert!(is_vacuous("select coalesce(max(late), 0) from orders", &zero));
+        assert!(!is_vacuous("select count(*) from orders", &SqlValue::Integer(3)));
+        assert!(!is_vacuous("select sum(total) from orders", &text("12.50")));
+        assert!(!is_vacuous("select max(version) from migrations -- count(*)", &text("v42")));
+        assert!(!is_vacuous("select balance from accounts where id = 1", &zero));
+    }
+
+    #[test]
+    fn an_answer_of_yes_or_no_over_an_empty_table_proves_nothing_by_itself() {
+        for (sql, answer) in [
+            ("select count(*) = 0 from orders where customer is null", true),
+            ("select not exists (select 1 from orders where total < 0)", true),
+            ("select exists (select 1 from orders where total < 0)", false),
+        ] {
+            assert!(is_vacuous(sql, &SqlValue::Bool(answer)), "{sql}");
+            assert!(is_vacuous(sql, &SqlValue::Integer(i64::from(answer))), "{sql}, as MySQL");
+        }
+        let some = "select count(*) from orders where total > 0";
+        assert!(!is_vacuous(some, &SqlValue::Integer(1)));
+        assert!(!is_vacuous("select closed from accounts where id = 1", &SqlValue::Bool(true)));
+    }
+
+    #[test]
+    fn regression_whatever_is_made_of_an_aggregate_asks_for_a_population() {
+        for (sql, value) in [
+            ("select case when count(*) = 0 then 'ok' else 'bad' end from orders", text("ok")),
+            ("select max(amount) is null from orders", SqlValue::Bool(true)),
+            ("select max(amount) isnull from orders", SqlValue::Bool(true)),
+            ("select count(*) || ' bad' from orders", text("0 bad")),
+            ("select 100 - count(*) from orders", SqlValue::Integer(100)),
+            ("select if(count(*) = 0, 1, 0) from orders", SqlValue::Integer(1)),
+            ("select count(*)::bool from orders", SqlValue::Bool(false)),
+            ("select count(*)::text::money from orders", text("$0.00")),
+            ("select bit_and(flags) from orders", text("18446744073709551615")),
+            ("select coalesce((select id from orders limit 1), 7)", SqlValue::Integer(7)),
+            ("select 'ok' where not exists (select 1 from orders)", text("ok")),
+            ("select 'ok' where 5 not in (select id from orders)", text("ok")),
+            (
+                "select max(v) from (select case when count(*) = 0 then 'ok' end v from a) x",
+                text("ok"),
+            ),
+            ("select count(*) from (select count(*) from orders) x", SqlValue::Integer(1)),
+            ("with x as (select count(*) n from orders) select n = 0 from x", SqlValue::Bool(true)),
+            ("select n = 0 from (select count(*) n from orders) x", SqlValue::Bool(true)),
+            ("/* all */ select\n1 - Count ( * ) from a", SqlValue::Integer(1)),
+        ] {
+            assert!(is_vacuous(sql, &value), "{sql}");
+        }
+        // What needs rows to be there at all.
+        for (sql, value) in [
+            ("select \"count\" from orders where id = 1", SqlValue::Integer(0)),
+            ("select 'count(*)' from orders where id = 1", text("count(*)")),
+            ("select bool_and(total > 0) from orders", SqlValue::Bool(true)),
+            ("select version()", text("PostgreSQL 15.4")),
+            ("select count(*) from a where not exists (select 1 from b)", SqlValue::Integer(2)),
+            ("select total from a where id in (select id from b) limit 1", SqlValue::Integer(0)),
+        ] {
+            assert!(!is_vacuous(sql, &value), "{sql}");
+        }
+    }
+}
