@@ -75,7 +75,7 @@ pub(super) fn is_vacuous(sql: &str, value: &SqlValue) -> bool {
     }
     let of_list = (0..list.len()).any(|at| is_aggregate(list, at) || is_query_within(list, at));
     // A row that stands in a table was there to be selected.
-    of_list || aggregates || !rest.first().is_some_and(|word| *word == "from")
+    of_list || aggregates || rest.first().is_none_or(|word| *word != "from")
 }
 
 fn is_aggregate(words: &[&str], at: usize) -> bool {
