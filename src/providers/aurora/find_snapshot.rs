@@ -181,7 +181,7 @@ impl Action for FindSnapshot {
         let keys = keys_of(cx, &snapshots).await?;
         let candidates = Candidates::judge(&snapshots, &keys, wish.until(now), |s| wanted.look(s));
         let chosen = candidates.chosen(cx, &words).await?;
-        let summary = candidates.summary(chosen, now);
+        let summary = candidates.summary(chosen, now, wish.interval());
         let (engine, version) = chosen.backup.version();
         let offer = wanted.offers.get(engine, version);
         let offered = vec![offer.check(&named(engine, version))];

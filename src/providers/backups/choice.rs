@@ -146,18 +146,19 @@ impl<'a, B: Backup> Candidates<'a, B> {
         self.not_after
     }
 
-    /// What the chosen one and the others come to, at this time (UTC).
+    /// What the chosen one and the others come to, at this time (UTC), under a schedule.
     pub(in crate::providers) fn summary(
         &self,
         chosen: &Judged<'a, B>,
         now: DateTime<Utc>,
+        schedule: TimeDelta,
     ) -> Summary {
         let (at, source) = match &chosen.standing {
             Standing::Usable { at, source } => (Some(*at), Some(source.clone())),
             _ => (None, None),
         };
         let spacing = self.spacing();
-        let worst_gap = spacing.worst_gap().map(|gap| gap.length());
+        let worst_gap = spacing.worst_gap(schedule).map(|gap| gap.length());
         let copy_lag = self.usable().filter_map(|judged| judged.copy_lag).max();
         Summary {
             at,

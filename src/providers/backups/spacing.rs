@@ -40,9 +40,36 @@ impl Spacing {
     }
 
     /// The longest gap between consecutive recovery points, the one from the last to the end of the window included.
-    /// `None` with fewer than two recovery points at different times: one point says nothing about a schedule.
-    pub(in crate::providers) fn worst_gap(&self) -> Option<Gap> {
-        self.longest_gap().filter(|_| self.times.len() >= 2)
+    /// `None` with fewer than two recovery points at different times, or when they reach back less than one interval of the
+    /// schedule: that says nothing about it.
+    pub(in crate::providers) fn worst_gap(&self, schedule: TimeDelta) -> Option<Gap> {
+        self.longest_gap().filter(|_| self.times.len() >= 2 && !self.is_too_short(schedule))
+    }
+
+    /// Whether the recovery points reach back less than one interval of the schedule.
+    fn is_too_short(&self, schedule: TimeDelta) -> bool {
+        self.oldest().is_none_or(|oldest| self.until - oldest < schedule)
+    }
+
+    /// The finding that several recovery points are all of the last moments: two that somebody made before a drill are no
+    /// schedule.
+    pub(in crate::providers) fn no_history(
+        &self,
+        schedule: TimeDelta,
+        code: &str,
+    ) -> Option<Finding> {
+        let oldest = self.oldest().filter(|_| self.times.len() >= 2)?;
+        self.is_too_short(schedule).then(|| Finding {
+            severity: Severity::Warning,
+            code: code.to_owned(),
+            what: format!(
+                "the recovery points reach back {} only, less than one interval of the schedule ({})",
+                HumanDuration::from(self.until - oldest).rounded_down(),
+                HumanDuration::from(schedule)
+            ),
+            why: "how much a disaster at the worst moment would lose cannot be seen from them".to_owned(),
+            action: "look again when the schedule has run some times; or say in schedule: how often it runs".to_owned(),
+        })
     }
 
     /// As [`Spacing::worst_gap`]; of a single recovery point, the time since then.
@@ -96,17 +123,33 @@ mod tests {
     #[test]
     fn the_worst_gap_counts_the_time_since_the_last_point() {
         let spacing = Spacing::of([at(24), at(0), at(50)], at(60));
-        assert_eq!(spacing.worst_gap(), Some(Gap { from: at(24), to: at(50) }));
-        assert_eq!(Spacing::of([at(0), at(24)], at(60)).worst_gap().unwrap().from, at(24));
+        let day = TimeDelta::hours(24);
+        assert_eq!(spacing.worst_gap(day), Some(Gap { from: at(24), to: at(50) }));
+        assert_eq!(Spacing::of([at(0), at(24)], at(60)).worst_gap(day).unwrap().from, at(24));
         assert_eq!(spacing.oldest(), Some(at(0)));
     }
 
     #[test]
     fn one_time_says_nothing_about_a_schedule() {
-        assert_eq!(Spacing::of([], at(60)).worst_gap(), None);
+        let day = TimeDelta::hours(24);
+        assert_eq!(Spacing::of([], at(60)).worst_gap(day), None);
         assert_eq!(Spacing::of([], at(60)).oldest(), None);
-        assert_eq!(Spacing::of([at(1), at(1)], at(60)).worst_gap(), None);
-        assert_eq!(Spacing::of([at(1), at(70)], at(60)).worst_gap(), None);
+        assert_eq!(Spacing::of([at(1), at(1)], at(60)).worst_gap(day), None);
+        assert_eq!(Spacing::of([at(1), at(70)], at(60)).worst_gap(day), None);
+    }
+
+    #[test]
+    fn regression_two_recovery_points_of_the_last_hours_say_nothing_about_a_daily_schedule() {
+        let day = TimeDelta::hours(24);
+        let fresh = Spacing::of([at(40), at(50)], at(60));
+        assert_eq!(fresh.worst_gap(day), None);
+        assert_eq!(fresh.no_history(day, "x").unwrap().code, "x");
+        assert!(
+            fresh.worst_gap(TimeDelta::hours(12)).is_some(),
+            "of one that runs twice a day they do"
+        );
+        assert_eq!(fresh.no_history(TimeDelta::hours(12), "x"), None);
+        assert_eq!(Spacing::of([at(50)], at(60)).no_history(day, "x"), None);
     }
 
     #[test]
@@ -134,7 +177,7 @@ mod tests {
             hours in prop::collection::vec(0i64..1000, 2..20)
         ) {
             let spacing = Spacing::of(hours.iter().map(|h| at(*h)), at(1000));
-            if let Some(gap) = spacing.worst_gap() {
+            if let Some(gap) = spacing.worst_gap(TimeDelta::hours(24)) {
                 prop_assert!(gap.length() >= at(1000) - at(*hours.iter().max().unwrap()));
                 prop_assert!(gap.length() <= at(1000) - spacing.oldest().unwrap());
             }

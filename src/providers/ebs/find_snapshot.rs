@@ -140,7 +140,7 @@ impl Action for FindSnapshot {
         let candidates =
             Candidates::judge(&snapshots, &keys, wish.until(now), |s| look(s, &selector));
         let chosen = candidates.chosen(cx, &words).await?;
-        let summary = candidates.summary(chosen, now);
+        let summary = candidates.summary(chosen, now, wish.interval());
         let identity = (chosen.backup.id.as_str(), Vec::new());
         candidates.write_down(cx, &words, &wish, (chosen, &summary), identity).await?;
         Ok(told(chosen.backup, chosen.key.and_then(KeyCondition::usable), summary))

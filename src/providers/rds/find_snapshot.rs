@@ -185,7 +185,7 @@ impl Action for FindSnapshot {
         let chosen = candidates.chosen(cx, &words).await?;
         let (engine, version) = chosen.backup.version();
         let offer = wanted.offers.get(engine, version);
-        let summary = candidates.summary(chosen, now);
+        let summary = candidates.summary(chosen, now, wish.interval());
         let offered = vec![offer.check(&named(engine, version))];
         let identity = &chosen.backup.arn;
         candidates.write_down(cx, &words, &wish, (chosen, &summary), (identity, offered)).await?;

@@ -49,6 +49,11 @@ pub(in crate::providers) struct Wish {
 }
 
 impl Wish {
+    /// The interval of the schedule.
+    pub(in crate::providers) fn interval(&self) -> TimeDelta {
+        TimeDelta::from_std(self.schedule.0).unwrap_or(TimeDelta::MAX)
+    }
+
     /// The newest time that is wanted (UTC).
     pub(in crate::providers) fn until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         self.not_after.map_or(now, |limit| limit.min(now))
@@ -107,7 +112,7 @@ impl<'a, B: Backup> Candidates<'a, B> {
         for check in checks.into_iter().chain(further) {
             cx.check(check).await?;
         }
-        let schedule = TimeDelta::from_std(wish.schedule.0).unwrap_or(TimeDelta::MAX);
+        let schedule = wish.interval();
         for finding in self.blemishes(words, schedule) {
             cx.finding(finding).await?;
         }
@@ -244,7 +249,9 @@ impl<'a, B: Backup> Candidates<'a, B> {
             ));
         }
         let missed = format!("{}.schedule_missed", words.code);
-        found.extend(self.spacing().missed(schedule, &missed));
+        let spacing = self.spacing();
+        found.extend(spacing.missed(schedule, &missed));
+        found.extend(spacing.no_history(schedule, &format!("{}.history_too_short", words.code)));
         found.extend(self.several_sources(words));
         found
     }

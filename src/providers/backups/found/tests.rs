@@ -181,7 +181,7 @@ fn what_is_wrong_beside_the_recovery_point_is_pointed_out() {
     );
     assert!(found[3].what.ends_with(": failed"), "{}", found[3].what);
     assert!(found[4].what.ends_with("mad (late)"), "{}", found[4].what);
-    let fine = [tape("first", 80), tape("second", 99)];
+    let fine = [tape("first", 70), tape("second", 99)];
     let found = with(&fine, |candidates| candidates.blemishes(&words(), TimeDelta::hours(24)));
     assert_eq!(found, []);
 }
@@ -189,7 +189,7 @@ fn what_is_wrong_beside_the_recovery_point_is_pointed_out() {
 fn outcomes(tapes: &[Tape], limit: Option<HumanDuration>) -> (Summary, BTreeMap<String, Outcome>) {
     with(tapes, |candidates| {
         let chosen = candidates.choose().unwrap();
-        let summary = candidates.summary(chosen, at(100));
+        let summary = candidates.summary(chosen, at(100), TimeDelta::hours(24));
         let encrypted = chosen.backup.encrypted();
         let checks = summary.checks(&words(), encrypted, chosen.key, limit);
         (summary, checks.into_iter().map(|check| (check.name, check.outcome)).collect())
