@@ -59,7 +59,7 @@ fn damage_is_named_and_an_archive_that_was_cut_is_damaged() {
     program.write("flipped.db", flipped);
     let damaged = program.run(&["etcd", "verify", "flipped.db"]);
     shows(&damaged, 1, &["✗ damaged", "SHA-256       DIFFERS", "in page 4"]);
-    shows(&program.run(&["etcd", "inventory", "flipped.db"]), 1, &["✗ flipped.db", "damaged"]);
+    shows(&program.run(&["etcd", "inventory", "flipped.db"]), 1, &["✗ flipped.db", "SHA-256"]);
     let packed = gzip(&bytes);
     program.write("cut.gz", &packed[..packed.len() - 100]);
     shows(
@@ -115,6 +115,21 @@ fn a_later_snapshot_is_compared_with_an_inventory_that_was_kept() {
     shows(&diff(&["--ignore", "pods"]), 0, &["0 changed"]);
     program.write("before.json", "{}");
     assert_eq!(diff(&[]).code, 3);
+}
+
+#[test]
+fn regression_a_changed_snapshot_is_not_counted_and_one_that_proves_nothing_is_no_pass() {
+    let (program, bytes) = with_snapshot();
+    // One replica less, which every page and every revision bears.
+    let flipped = std::fs::read(repository("scenarios/estates/files/cluster-state.flipped.db"));
+    program.write("flipped.db", flipped.unwrap());
+    shows(&program.run(&["etcd", "inventory", "flipped.db"]), 1, &["SHA-256"]);
+    shows(&program.run(&["etcd", "diff", "snapshot.db", "flipped.db"]), 1, &["✗ flipped.db"]);
+    program.write("member.db", &bytes[..bytes.len() - 32]);
+    shows(&program.run(&["etcd", "inventory", "member.db"]), 2, &["27 objects", "NOT PROVEN"]);
+    shows(&program.run(&["etcd", "diff", "snapshot.db", "member.db"]), 2, &["NOT PROVEN"]);
+    let asked = ["etcd", "verify", "snapshot.db", "--revision", "99999"];
+    shows(&program.run(&asked), 2, &["HashKV        none"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use super::inventory::{Damaged, take, tell};
+use super::inventory::{Damaged, Taken, take, tell};
 use super::open::{Opened, open};
 use super::unreadable;
 use crate::app::output::Output;
@@ -6,7 +6,7 @@ use crate::cli::{EtcdDiffArgs, Format};
 use crate::error::{Error, ExitCode, Result};
 use crate::formats::ReadAt;
 use crate::formats::etcd_snapshot::kubernetes::{
-    Change, ChangeKind, Difference, Inventory, Tolerance, Tolerances, compare,
+    Change, ChangeKind, Difference, Tolerance, Tolerances, compare,
 };
 use std::path::Path;
 
@@ -24,20 +24,24 @@ pub(super) fn diff(args: &EtcdDiffArgs, output: &Output) -> Result<ExitCode> {
         ignored: args.ignore.iter().cloned().collect(),
         ..Tolerances::default()
     };
-    let difference = compare(&before, &after, &tolerances);
+    let difference = compare(&before.inventory, &after.inventory, &tolerances);
     match args.format {
         Format::Json => output.json(&difference)?,
-        Format::Text => output.print(&as_text(&difference))?,
+        Format::Text => {
+            let doubts = [before.doubts(), after.doubts()].concat();
+            output.print(&format!("{}{doubts}", as_text(&difference)))?;
+        }
     }
     Ok(match difference.compared {
         0 => ExitCode::Inconclusive,
-        _ if difference.within_tolerances() => ExitCode::Passed,
-        _ => ExitCode::Failed,
+        _ if !difference.within_tolerances() => ExitCode::Failed,
+        _ if !before.unproven.is_empty() || !after.unproven.is_empty() => ExitCode::Inconclusive,
+        _ => ExitCode::Passed,
     })
 }
 
 /// An inventory that was kept as JSON, or that of a snapshot.
-fn read(path: &Path) -> Result<std::result::Result<Inventory, Damaged>> {
+fn read(path: &Path) -> Result<std::result::Result<Taken, Damaged>> {
     let opened = open(path)?;
     let mut first = [0];
     if opened.length > 0 {
@@ -46,7 +50,7 @@ fn read(path: &Path) -> Result<std::result::Result<Inventory, Damaged>> {
     if first == *b"{" { kept(&opened, path).map(Ok) } else { take(&opened, path, &[]) }
 }
 
-fn kept(opened: &Opened, path: &Path) -> Result<Inventory> {
+fn kept(opened: &Opened, path: &Path) -> Result<Taken> {
     let wrong = |why: String| {
         Error::bad_input(format!("{} is no inventory: {why}", path.display()))
             .help("write one with redrill etcd inventory FILE --format json")
@@ -57,7 +61,8 @@ fn kept(opened: &Opened, path: &Path) -> Result<Inventory> {
     }
     let mut text = vec![0; length];
     opened.file.read_exact_at(&mut text, 0).map_err(|e| unreadable(path, &e))?;
-    serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))
+    let kept: Taken = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
+    if kept.is_readable() { Ok(kept) } else { Err(wrong("it has another format".to_owned())) }
 }
 
 fn as_text(difference: &Difference) -> String {

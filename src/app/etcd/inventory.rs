@@ -4,6 +4,8 @@ use crate::app::output::Output;
 use crate::cli::{EtcdInventoryArgs, Format};
 use crate::error::{ExitCode, Result};
 use crate::formats::etcd_snapshot::kubernetes::{Inventory, TimeSource, take_inventory};
+use crate::formats::etcd_snapshot::{Soundness, inspect};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::Path;
 
@@ -13,26 +15,56 @@ pub(super) fn inventory(args: &EtcdInventoryArgs, output: &Output) -> Result<Exi
         Ok(taken) => taken,
         Err(damaged) => return tell(&damaged, args.format, output),
     };
+    let inventory = &taken.inventory;
     match args.format {
         Format::Json => output.json(&taken)?,
-        Format::Text => output.print(&as_text(&taken, args.namespaces))?,
+        Format::Text => {
+            output.print(&format!("{}{}", as_text(inventory, args.namespaces), taken.doubts()))?;
+        }
     }
     // A list of nothing is no inventory, and what was asked for by name must be there.
-    let missing = taken.named.values().any(Option::is_none);
-    Ok(match taken.objects {
+    let missing = inventory.named.values().any(Option::is_none);
+    Ok(match inventory.objects {
         _ if missing => ExitCode::Failed,
         0 => ExitCode::Inconclusive,
+        _ if !taken.unproven.is_empty() => ExitCode::Inconclusive,
         _ => ExitCode::Passed,
     })
 }
 
-/// A snapshot that nothing can be counted in, and why.
+/// An inventory, as it is kept as JSON.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Taken {
+    /// The version of this file.
+    format: u32,
+    /// Why the snapshot is not proven to be what etcd wrote.
+    #[serde(default)]
+    pub(super) unproven: Vec<String>,
+    #[serde(flatten)]
+    pub(super) inventory: Inventory,
+}
+
+impl Taken {
+    /// The version of the file that this program writes and reads.
+    pub(super) const FORMAT: u32 = 1;
+
+    pub(super) fn is_readable(&self) -> bool {
+        self.format == Self::FORMAT
+    }
+
+    /// Why what was counted is not proven.
+    pub(super) fn doubts(&self) -> String {
+        self.unproven.iter().map(|why| row("NOT PROVEN", why)).collect()
+    }
+}
+
+/// A snapshot that is not to be counted, and why.
 pub(super) struct Damaged(String);
 
 /// Says that a snapshot is damaged: that is an answer.
 pub(super) fn tell(damaged: &Damaged, format: Format, output: &Output) -> Result<ExitCode> {
     match format {
-        Format::Json => output.json(&json!({ "damaged": damaged.0 }))?,
+        Format::Json => output.json(&json!({ "format": 1, "damaged": damaged.0 }))?,
         Format::Text => {
             let help = "redrill etcd verify says what is damaged, and where";
             output.print(&format!("✗ {}\n  {help}", damaged.0))?;
@@ -41,7 +73,7 @@ pub(super) fn tell(damaged: &Damaged, format: Format, output: &Output) -> Result
     Ok(ExitCode::Failed)
 }
 
-/// Takes the inventory of a snapshot.
+/// Takes the inventory of a snapshot. What can be counted may still be what somebody changed: the whole file is verified first.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -49,14 +81,24 @@ pub(super) fn take(
     opened: &Opened,
     path: &Path,
     keys: &[String],
-) -> Result<std::result::Result<Inventory, Damaged>> {
+) -> Result<std::result::Result<Taken, Damaged>> {
+    let failed = |e| unreadable(path, &e);
     let damaged = |why: String| Damaged(format!("{}: {why}", path.display()));
     if let Some(fault) = opened.fault() {
         return Ok(Err(damaged(fault)));
     }
-    let taken = take_inventory(&opened.file, opened.length, keys);
-    let taken = taken.map_err(|e| unreadable(path, &e))?;
-    Ok(taken.map_err(|why| damaged(why.to_string())))
+    let inspection = inspect(&opened.file, opened.length).map_err(failed)?;
+    let unproven = match inspection.soundness() {
+        Soundness::Sound => Vec::new(),
+        Soundness::Unproven(reasons) => reasons.into_iter().map(str::to_owned).collect(),
+        Soundness::Damaged => {
+            let first = inspection.damage.first().map(ToString::to_string);
+            return Ok(Err(damaged(first.unwrap_or_else(|| "damaged".to_owned()))));
+        }
+    };
+    let taken = take_inventory(&opened.file, opened.length, keys).map_err(failed)?;
+    let taken = taken.map_err(|why| damaged(why.to_string()));
+    Ok(taken.map(|inventory| Taken { format: Taken::FORMAT, unproven, inventory }))
 }
 
 fn as_text(taken: &Inventory, namespaces: bool) -> String {

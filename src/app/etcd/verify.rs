@@ -27,7 +27,12 @@ pub(super) fn verify(args: &EtcdVerifyArgs, output: &Output) -> Result<ExitCode>
         Format::Json => output.json(&verified.as_json())?,
         Format::Text => output.print(&verified.as_text())?,
     }
-    Ok(verified.verdict().1)
+    // A number that was asked for and is not there is no pass.
+    let asked = args.revision.is_some() || args.compacted.is_some();
+    Ok(match verified.verdict().1 {
+        ExitCode::Passed if asked && verified.hash.is_err() => ExitCode::Inconclusive,
+        code => code,
+    })
 }
 
 struct Verified {

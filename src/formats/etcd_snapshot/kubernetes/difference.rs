@@ -106,10 +106,7 @@ impl fmt::Display for Warning {
                 "the revision went back from {before} to {now}: an older backup, another cluster, or one that was restored in between"
             ),
             Self::RevisionStoodStill { revision } => {
-                write!(
-                    f,
-                    "both end at revision {revision}: nothing changed between the two backups"
-                )
+                write!(f, "both end at revision {revision}: the later backup should have gone on")
             }
             Self::MorePlainSecrets { before, now } => {
                 write!(f, "{now} secrets are stored without encryption; {before} were before")
