@@ -114,6 +114,13 @@ impl Progress {
         Arc::new(move |text| bar.suspend(|| output.note(&format!("{prefix}{text}"))))
     }
 
+    /// Says what is done before there is a run, unless nobody wants to hear it.
+    pub(super) fn say(&self, text: &str) {
+        if !self.quiet {
+            self.output.note(&format!("{}{text}", self.prefix));
+        }
+    }
+
     /// The world is open; `state` is what an earlier process has done of the run.
     pub(super) fn begin(&mut self, clock: &Clock, state: &RunState) {
         self.clock = Some(clock.clone());

@@ -18,6 +18,7 @@ use crate::report::{self, EarlierRun, Report};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Program and version, as they stand in journals.
 pub(super) const TOOL: &str = concat!("redrill ", env!("CARGO_PKG_VERSION"));
@@ -84,6 +85,9 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
     let ended = runtime.block_on(async move {
         let world = world::open(new.target.clone(), plan, &new.run, &new.folder).await?;
         let started = world.clock.now();
+        if !new.target.kind().is_rehearsal() {
+            observer.say("asking each site who we are there");
+        }
         let identified = identify(&world, plan).await?;
         let store = begin_store(&new, &world, observer).await?;
         let journal =
@@ -141,24 +145,39 @@ async fn end(
     Ok(ended)
 }
 
+/// How long a recovery waits for the answer of a site that is lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Who we are at each site, and whether that is the account that the scenario names. Before the first record: a wrong
 /// account means that nothing has happened. In a recovery, a lost site need not answer.
 async fn identify(world: &World, plan: &Plan) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     for (name, session) in world.sessions.iter() {
+        let need_not_answer = !plan.is_drill() && plan.disaster.lost.contains(name);
         let client = client!(session, aws_sdk_sts);
-        let answer = match client.get_caller_identity().send().await {
-            Ok(answer) => answer,
-            Err(error) => {
+        let asked = async {
+            client.get_caller_identity().send().await.map_err(|error| {
                 let failure = crate::aws::failure_of("sts:GetCallerIdentity", &error);
-                let why = world.outside.secrets().conceal(&failure.message);
-                if plan.is_drill() || !plan.disaster.lost.contains(name) {
-                    let text = format!("the site {name} cannot be reached: {why}");
-                    return Err(Error::broken(text)
-                        .help("check credentials, region and endpoint; nothing has happened yet"));
-                }
+                world.outside.secrets().conceal(&failure.message)
+            })
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = asked => answer,
+            () = world.clock.sleep(PATIENCE), if need_not_answer => {
+                Err(format!("no answer within {}", HumanDuration(PATIENCE)))
+            }
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(why) if need_not_answer => {
                 events.push(Event::SiteSilent { site: name.clone(), why });
                 continue;
+            }
+            Err(why) => {
+                let text = format!("the site {name} cannot be reached: {why}");
+                return Err(Error::broken(text)
+                    .help("check credentials, region and endpoint; nothing has happened yet"));
             }
         };
         let account = answer.account().unwrap_or_default().to_owned();

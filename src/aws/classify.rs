@@ -171,7 +171,17 @@ fn unparsed(error: &(dyn Error + 'static)) -> String {
 /// There were no credentials to sign the call with.
 fn without_credentials(operation: &str, error: &(dyn Error + 'static)) -> Failure {
     let code = find::<ErrorMetadata>(error).and_then(ErrorMetadata::code);
-    let text = format!("{operation}: there are no credentials: {}", innermost(error));
+    // STS, when a role is assumed, or what signs on.
+    let unreached = find::<ConnectorError>(error).is_some_and(|e| e.is_io() || e.is_timeout())
+        || matches!(find::<CredentialsError>(error), Some(CredentialsError::ProviderTimedOut(_)));
+    let text = if unreached {
+        format!(
+            "{operation}: where the credentials come from does not answer: {}",
+            innermost(error)
+        )
+    } else {
+        format!("{operation}: there are no credentials: {}", innermost(error))
+    };
     let class = match code {
         Some(code) if EXPIRED.contains(&code) || code == "UnauthorizedException" => {
             FailureClass::CredentialsExpired
@@ -185,16 +195,7 @@ fn without_credentials(operation: &str, error: &(dyn Error + 'static)) -> Failur
         None if causes(error).any(|error| error.to_string().to_lowercase().contains("expired")) => {
             FailureClass::CredentialsExpired
         }
-        None if find::<ConnectorError>(error).is_some_and(|e| e.is_io() || e.is_timeout()) => {
-            FailureClass::Transient
-        }
-        None if matches!(
-            find::<CredentialsError>(error),
-            Some(CredentialsError::ProviderTimedOut(_))
-        ) =>
-        {
-            FailureClass::Transient
-        }
+        None if unreached => FailureClass::Transient,
         None => FailureClass::Denied,
     };
     failure(class, code, text)
