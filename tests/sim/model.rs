@@ -126,8 +126,9 @@ pub(crate) fn allowed(drafts: &[Draft], cut_short: bool) -> BTreeSet<Verdict> {
     let ended = |draft: &Draft| ends.get(draft.id.as_str()).is_some_and(|e| *e != End::Nothing);
     let mut alarms = drafts.iter().filter(|d| d.design == Design::Alarm && ended(d));
     let alarm = alarms.next();
-    if alarm.is_some_and(|alarm| alarm.required) && !cut_short && !drafts.iter().any(Draft::stops) {
-        return BTreeSet::from([Verdict::Failed]);
+    if alarm.is_some() && !cut_short && !drafts.iter().any(Draft::stops) {
+        // It cancels the run, which cannot pass; whether a step had failed by then is a matter of moments.
+        return BTreeSet::from([Verdict::Failed, Verdict::Inconclusive]);
     }
     let mut allowed = to_the_end(drafts, &ends);
     if cut_short || alarm.is_some() {
