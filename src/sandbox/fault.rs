@@ -234,6 +234,8 @@ impl FaultTable {
                 fault.nth.is_none_or(|n| n == *seen) && fault.times.is_none_or(|n| *seen <= n);
             let place = match &fault.effect {
                 FaultEffect::Stuck | FaultEffect::Broken => &mut met.creation,
+                FaultEffect::Slow(_) => &mut met.pace,
+                FaultEffect::Stale(_) => &mut met.sight,
                 _ => &mut met.wire,
             };
             if this && place.is_none() {
@@ -245,11 +247,15 @@ impl FaultTable {
 }
 
 /// What goes wrong with a call: the first fault of each kind that it meets. They do not hide each other: what is stuck is
-/// stuck although the answer was slow.
+/// stuck although the answer was slow, and an error comes late, too.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Met {
-    /// At the wire.
+    /// With the answer, or on its way.
     pub(crate) wire: Option<FaultEffect>,
+    /// With how long the answer takes.
+    pub(crate) pace: Option<FaultEffect>,
+    /// With how much of what was changed lately the call sees.
+    pub(crate) sight: Option<FaultEffect>,
     /// With what the call creates.
     pub(crate) creation: Option<FaultEffect>,
 }
@@ -344,6 +350,15 @@ mod tests {
         let both = Met { wire: Some(FaultEffect::Reset), ..stuck };
         assert_eq!(meet("rds:DescribeDBInstances", "a"), both, "they do not hide each other");
         assert_eq!(meet("rds:CopyDBSnapshot", "a"), Met::default());
+    }
+
+    #[test]
+    fn regression_a_slow_or_stale_answer_does_not_hide_an_error() {
+        let all = ["*=stale:10s", "*=slow:20s", "rds:DescribeDBInstances=error:AccessDenied"];
+        let mut table = FaultTable::new(all.map(|fault| fault.parse::<Fault>().unwrap()));
+        let met = table.meet("rds:DescribeDBInstances", "a", Duration::ZERO);
+        assert!(matches!(met.wire, Some(FaultEffect::Error(_))), "{met:?}");
+        assert!(met.pace.is_some() && met.sight.is_some(), "{met:?}");
     }
 
     #[test]

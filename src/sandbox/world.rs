@@ -174,7 +174,6 @@ impl World {
         };
         self.0.clock.sleep(arrival.latency).await;
         match arrival.fault {
-            Some(FaultEffect::Slow(by)) => self.0.clock.sleep(by.0).await,
             Some(FaultEffect::LostReply) => {
                 self.0.clock.sleep(READ_TIMEOUT).await;
                 return Reply::Unreachable(ConnectionFailure::Timeout);
@@ -270,22 +269,21 @@ impl State {
     fn arrive(&mut self, asked: &Asked, now: chrono::DateTime<chrono::Utc>) -> Arrival {
         self.advance(now);
         let request_id = self.next_request_id();
-        let latency = self.estate.latency.0;
+        let mut latency = self.estate.latency.0;
         let region = asked.scope.as_ref().map_or("", |s| s.region.as_str());
         let name = asked.service.map_or("unknown", Service::name);
         let since_opened = (now - self.estate.now).to_std().unwrap_or_default();
         let met = self.faults.meet(&format!("{name}:{}", asked.action), region, since_opened);
+        if let Some(FaultEffect::Slow(by)) = &met.pace {
+            latency += by.0;
+        }
         let account = match self.authenticate(asked, now) {
             Ok(account) => account,
             Err(error) => {
                 let service = asked.service.unwrap_or(Service::Rds);
                 let reply = Reply::Response(error_answer(service, &error, &request_id));
-                return Arrival {
-                    request_id,
-                    latency,
-                    fault: None,
-                    verdict: Verdict::Answer(reply),
-                };
+                let verdict = Verdict::Answer(reply);
+                return Arrival { request_id, latency, fault: None, verdict };
             }
         };
         let place = PlaceKey::new(&account, region);
@@ -333,7 +331,7 @@ impl State {
             Some(FaultEffect::Broken) => Some(Mark::Broken),
             _ => None,
         };
-        let blind_since = match &met.wire {
+        let blind_since = match &met.sight {
             Some(FaultEffect::Stale(by)) => {
                 chrono::TimeDelta::from_std(by.0).ok().map(|by| now - by)
             }

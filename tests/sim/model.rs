@@ -166,7 +166,8 @@ fn to_the_end(drafts: &[Draft], ends: &BTreeMap<&str, End>) -> BTreeSet<Verdict>
         _ => Verdict::Inconclusive,
     };
     let is_certain = |id: &str| certain.as_ref().is_none_or(|certain| certain.contains(id));
-    let required = || drafts.iter().filter(|draft| draft.required);
+    // A watch ends a run or does not; whether it could watch at all is no part of the verdict.
+    let required = || drafts.iter().filter(|draft| draft.required && draft.watch.is_none());
     let sure = required().filter(|d| is_certain(&d.id)).map(verdict_of);
     let sure = sure.max().unwrap_or(Verdict::Passed);
     let perhaps: Vec<Verdict> = required().filter(|d| !is_certain(&d.id)).map(verdict_of).collect();
