@@ -36,9 +36,7 @@ pub(super) fn reap(args: &ReapArgs, store: &Store, output: &Output) -> Result<Ex
         places.of_journals(&journals, only.as_ref());
     }
     if places.sites.is_empty() {
-        return Err(Error::bad_input("there is no site to look at").help(
-            "name scenario files whose sites are meant, or --site REGION=ACCOUNT/ROLE; runs that lie in the runs folder name theirs",
-        ));
+        return Err(nowhere(&journals));
     }
     let runtime = target.runtime()?;
     let summary = runtime.block_on(async {
@@ -132,6 +130,21 @@ fn target(args: &ReapArgs, places: &Places) -> Result<Target> {
     };
     let estate = Box::new(estate::read(&path)?);
     Ok(Target::Sandbox { estate, faults: estate::faults(&args.target.faults)? })
+}
+
+/// Nothing names a site: nobody said one, and no journal did, or none that can be read.
+fn nowhere(journals: &Journals) -> Error {
+    let help = "name scenario files whose sites are meant, or --site REGION=ACCOUNT/ROLE; runs that lie in the runs folder name theirs";
+    if journals.unread.is_empty() {
+        return Error::bad_input("there is no site to look at").help(help);
+    }
+    let unread: Vec<String> =
+        journals.unread.iter().map(|one| format!("{}: {}", one.place, one.why)).collect();
+    Error::broken(format!(
+        "nothing was looked at: what names the sites cannot be read ({})",
+        unread.join("; ")
+    ))
+    .help(help)
 }
 
 /// Where is looked.

@@ -115,10 +115,11 @@ pub(super) fn listen_until(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return };
     if runtime.block_on(interrupts.listen(done)) {
-        let last = store.find("last").map_or("RUN".to_owned(), |folder| folder.name());
-        output.note(&format!(
-            "left at once: what was made may still be there; go on with: redrill resume {last}"
-        ));
+        let left = match store.find("last") {
+            Ok(folder) => folder.stopped(),
+            Err(_) => "no run had begun".to_owned(),
+        };
+        output.note(&format!("left at once: {left}"));
         std::process::exit(ExitCode::Cancelled.number().into());
     }
 }

@@ -1,5 +1,6 @@
 //! The folder of runs: `<id>/journal.jsonl`, the plan, the scenario as it was, and the reports.
 
+use crate::action::HandInput;
 use crate::error::{Error, Result};
 use crate::ids::{Digest, RunId};
 use crate::journal::{self, Contents, Event, Record, RunState};
@@ -8,6 +9,9 @@ use crate::plan::Plan;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// Where runs are when nobody says otherwise, as the command line has it.
+const DEFAULT_RUNS_DIR: &str = "runs";
 
 /// All runs.
 #[derive(Clone, Debug)]
@@ -170,11 +174,46 @@ impl RunFolder {
 
     /// The run that the first record names; `None` when it cannot be read, which whoever reads the journal is told.
     fn run(&self) -> Option<RunId> {
-        let contents = journal::read(&self.journal()).ok()?;
-        match &contents.records.first()?.event {
-            Event::RunStarted { run, .. } => Some(run.clone()),
+        match self.started()? {
+            Event::RunStarted { run, .. } => Some(run),
             _ => None,
         }
+    }
+
+    fn started(&self) -> Option<Event> {
+        let contents = journal::read(&self.journal()).ok()?;
+        contents.records.into_iter().next().map(|record| record.event)
+    }
+
+    /// True when the first record says so; what cannot be read may have made something.
+    fn is_rehearsal(&self) -> bool {
+        matches!(self.started(), Some(Event::RunStarted { world, .. }) if world.is_rehearsal())
+    }
+
+    /// How a run that has not ended is gone on with: by a command that finds its folder, too, or not at all.
+    pub(super) fn go_on(&self) -> String {
+        if self.is_rehearsal() {
+            return "it was a rehearsal, which ended with its process: run it again".to_owned();
+        }
+        format!("go on with: {}", self.resume_command())
+    }
+
+    /// What is said of a run that has stopped in the middle.
+    pub(super) fn stopped(&self) -> String {
+        if self.is_rehearsal() {
+            return format!("nothing is left of it: {}", self.go_on());
+        }
+        format!("what was made until then may still be there; {}", self.go_on())
+    }
+
+    fn resume_command(&self) -> String {
+        let command = format!("redrill resume {}", HandInput::quote(&self.name()));
+        let folder = match self.path.parent() {
+            Some(root) if root == Path::new(DEFAULT_RUNS_DIR) => return command,
+            Some(root) if !root.as_os_str().is_empty() => root,
+            _ => Path::new("."),
+        };
+        format!("{command} --runs-dir {}", HandInput::quote(&folder.to_string_lossy()))
     }
 
     pub(super) fn journal(&self) -> PathBuf {
@@ -266,6 +305,7 @@ pub(super) fn read_text(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::WorldKind;
 
     #[test]
     fn runs_of_a_scenario_are_numbered_without_gaps() {
@@ -289,6 +329,16 @@ mod tests {
     fn a_run_is_found_by_its_whole_id_and_another_one_of_that_number_is_not_taken_for_it() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path().to_owned());
+        let (run, folder) = started(&store, WorldKind::Real);
+        for name in [run.as_str(), "orders-db-0001", "last"] {
+            assert_eq!(store.find(name).unwrap().path, folder.path, "{name}");
+        }
+        let error = store.find("orders-db-0001-000000").map(|folder| folder.path).unwrap_err();
+        assert!(error.to_string().contains(run.as_str()), "{error}");
+    }
+
+    /// The first run of a scenario, whose journal says only that it began.
+    fn started(store: &Store, world: WorldKind) -> (RunId, RunFolder) {
         let (run, number, folder) = store.begin("orders-db", 7).unwrap();
         let mut journal = journal::Journal::create(&folder.journal()).unwrap();
         let started = Event::RunStarted {
@@ -299,7 +349,7 @@ mod tests {
             plan: Digest::ZERO,
             scenario_digest: Digest::ZERO,
             mode: "drill".to_owned(),
-            world: journal::WorldKind::Real,
+            world,
             tool: "test".to_owned(),
             operator: "operator".to_owned(),
             seed: 7,
@@ -309,10 +359,35 @@ mod tests {
         };
         journal.stage(chrono::DateTime::UNIX_EPOCH, std::time::Duration::ZERO, started).unwrap();
         journal.commit().unwrap();
-        for name in [run.as_str(), "orders-db-0001", "last"] {
-            assert_eq!(store.find(name).unwrap().path, folder.path, "{name}");
+        (run, folder)
+    }
+
+    #[test]
+    fn regression_the_command_that_resumes_finds_the_folder_of_the_runs() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().join("of the team"));
+        let (_, folder) = started(&store, WorldKind::Real);
+        let command =
+            format!("redrill resume orders-db-0001 --runs-dir '{}'", store.root().display());
+        assert!(folder.go_on().ends_with(&command), "{}", folder.go_on());
+        assert!(folder.stopped().ends_with(&command), "{}", folder.stopped());
+        assert!(folder.stopped().contains("may still be there"), "{}", folder.stopped());
+        // The folder that is looked into by itself need not be named.
+        let usual = RunFolder { path: Path::new(DEFAULT_RUNS_DIR).join("orders-db-0001") };
+        assert_eq!(usual.resume_command(), "redrill resume orders-db-0001");
+        let beside = RunFolder { path: PathBuf::from("orders-db-0001") };
+        assert_eq!(beside.resume_command(), "redrill resume orders-db-0001 --runs-dir .");
+    }
+
+    #[test]
+    fn regression_nobody_is_told_to_resume_a_rehearsal() {
+        let root = tempfile::tempdir().unwrap();
+        let estate = "estate".to_owned();
+        let (_, folder) =
+            started(&Store::new(root.path().to_owned()), WorldKind::Rehearsal { estate });
+        for said in [folder.go_on(), folder.stopped()] {
+            assert!(said.contains("run it again"), "{said}");
+            assert!(!said.contains("resume") && !said.contains("may still be there"), "{said}");
         }
-        let error = store.find("orders-db-0001-000000").map(|folder| folder.path).unwrap_err();
-        assert!(error.to_string().contains(run.as_str()), "{error}");
     }
 }

@@ -7,26 +7,21 @@ use crate::error::{ExitCode, Result};
 use crate::journal::{Event, Record};
 use crate::providers;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// `redrill runs`
 pub(super) fn runs(args: &RunsArgs, store: &Store, output: &Output) -> Result<ExitCode> {
-    let mut rows = Vec::new();
-    for folder in store.all()? {
-        if !folder.journal().exists() {
-            continue;
-        }
-        let row = row(&folder);
-        let wanted = args.scenario.as_ref().is_none_or(|name| row["scenario"] == json!(name));
-        if wanted {
-            rows.push(row);
-        }
-    }
+    let folders = store.all()?.into_iter().filter(|folder| folder.journal().exists());
+    let all: Vec<Value> = folders.map(|folder| row(&folder)).collect();
+    let is_wanted =
+        |row: &&Value| args.scenario.as_ref().is_none_or(|name| row["scenario"] == json!(name));
+    let rows: Vec<&Value> = all.iter().filter(is_wanted).collect();
     if args.format == Format::Json {
         output.json(&json!({ "format": 1, "runs": rows }))?;
         return Ok(ExitCode::Passed);
     }
     if rows.is_empty() {
-        output.note("there are no runs yet");
+        output.note(&no_rows(args.scenario.as_deref(), &all));
     }
     for row in rows {
         let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
@@ -39,6 +34,26 @@ pub(super) fn runs(args: &RunsArgs, store: &Store, output: &Output) -> Result<Ex
         ))?;
     }
     Ok(ExitCode::Passed)
+}
+
+/// Why nothing is listed. A run that cannot be read may be one of those that are looked for.
+fn no_rows(scenario: Option<&str>, all: &[Value]) -> String {
+    let (Some(scenario), false) = (scenario, all.is_empty()) else {
+        return "there are no runs yet".to_owned();
+    };
+    let known: BTreeSet<&str> = all.iter().filter_map(|row| row["scenario"].as_str()).collect();
+    let unreadable = all.iter().filter(|row| row["scenario"].is_null()).count();
+    let mut text = format!("there is no run of {scenario}");
+    if !known.is_empty() {
+        let known: Vec<&str> = known.into_iter().collect();
+        text.push_str(&format!("; there are runs of {}", known.join(", ")));
+    }
+    match unreadable {
+        0 => {}
+        1 => text.push_str("; one run cannot be read, and may be of any scenario"),
+        many => text.push_str(&format!("; {many} runs cannot be read, and may be of any scenario")),
+    }
+    text
 }
 
 fn row(folder: &RunFolder) -> Value {
@@ -83,7 +98,7 @@ pub(super) fn show(args: &ShowArgs, store: &Store, output: &Output) -> Result<Ex
         output.note(&said);
     }
     if stored.state.finished.is_none() {
-        output.print(&format!("the run has not ended: redrill resume {}", stored.folder.name()))?;
+        output.print(&format!("the run has not ended; {}", stored.folder.go_on()))?;
     } else {
         let number = stored.state.head.as_ref().map_or(0, |head| head.number);
         let report = report_of(

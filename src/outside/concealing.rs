@@ -7,6 +7,7 @@ use super::{
     HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, Secrets,
 };
 use crate::journal::Approval;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +100,10 @@ impl Outside for Concealing {
 
     fn file(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError> {
         self.inner.file(path, limit).map_err(|error| clean(&self.secrets, error))
+    }
+
+    fn program(&self, name: &str, path: Option<&str>) -> Result<PathBuf, OutsideError> {
+        self.inner.program(name, path).map_err(|error| clean(&self.secrets, error))
     }
 
     fn secrets(&self) -> Secrets {

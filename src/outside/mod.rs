@@ -12,6 +12,7 @@ use ladder::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 mod concealing;
@@ -61,6 +62,14 @@ pub trait Outside: Send + Sync {
     /// # Errors
     /// When it cannot be read or is larger.
     fn file(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError>;
+    /// Where a program is that a scenario names, if it can be run: looked for, not started. `path` is the `PATH` that it is given,
+    /// when that is not the one of this process.
+    ///
+    /// # Errors
+    /// When it is not there, or may not be run.
+    fn program(&self, name: &str, _path: Option<&str>) -> Result<PathBuf, OutsideError> {
+        Err(OutsideError::NotRehearsed(format!("the program {name}")))
+    }
     /// The secrets that this world knows: what an action reads elsewhere (a file, a secret store) it must add here, so
     /// that it is taken out of everything that is written down. Without a memory of its own, a world forgets.
     fn secrets(&self) -> Secrets {

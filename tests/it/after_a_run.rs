@@ -27,6 +27,18 @@ fn resuming_a_finished_rehearsal_writes_the_same_reports_again() {
 }
 
 #[test]
+fn regression_a_scenario_without_runs_is_not_told_that_there_are_no_runs() {
+    let program = Program::new();
+    program.run(&["runs", "nosuch"]).says(0, &["there are no runs yet"]);
+    program.rehearse("ledger-volume", &[]);
+    let ran = program.run(&["runs", "nosuch"]);
+    ran.says(0, &["there is no run of nosuch", "there are runs of ledger-volume"]);
+    assert!(!ran.stderr.contains("no runs yet") && ran.stdout.is_empty(), "{}", ran.stderr);
+    program.write("runs/nosuch-0001/journal.jsonl", "{}\n");
+    program.run(&["runs", "nosuch"]).says(0, &["one run cannot be read"]);
+}
+
+#[test]
 fn a_run_can_be_listed_shown_and_reported_in_every_format() {
     let program = Program::new();
     program.rehearse("ledger-volume", &["--estate", "damaged"]);

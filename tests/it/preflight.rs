@@ -146,3 +146,30 @@ fn one_document_is_printed_as_iam_takes_it_or_what_is_missing_is_said() {
     assert!(!ran.stdout.contains("rds:DescribeAccountAttributes"));
     assert!(ran.stdout.contains("restore: restore [RdsWrite"), "{}", ran.stdout);
 }
+
+#[test]
+fn regression_what_this_machine_lacks_is_found_before_the_day() {
+    let program = Program::new();
+    let scenario = |tool: &str| {
+        format!(
+            "redrill: 1\nname: local\ntitle: A drill that needs this machine\nowner: tests\n\
+             disaster: {{ kind: corruption }}\nobjectives: {{}}\nguard: {{ max_duration: 10m }}\nsteps:\n  \
+             - id: data\n    uses: sql.check\n    with: {{ endpoint: 127.0.0.1, database: orders, user: ro, tls: {{ ca: rds.pem }}, \
+             credentials: {{ password_file: pass }}, queries: [{{ name: rows, sql: select 1, expect: \"== 1\" }}] }}\n  \
+             - id: smoke\n    uses: exec.run\n    with: {{ argv: [\"{tool}\"], effect: none }}\n"
+        )
+    };
+    program.write("local.yaml", scenario("./smoke-test"));
+    let look = || program.run(&["preflight", "local.yaml"]);
+    let ran = look();
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    for words in ["certificate authorities rds.pem", "the file pass", "program ./smoke-test"] {
+        let line = ran.stdout.lines().find(|line| line.contains(words));
+        assert!(line.is_some_and(|line| line.contains("would fail")), "{words}: {}", ran.stdout);
+    }
+    program.write("pass", "hunter2");
+    program.write("rds.pem", "-----BEGIN CERTIFICATE-----\n");
+    program.write("local.yaml", scenario("sh"));
+    let ran = look();
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+}

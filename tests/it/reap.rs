@@ -144,6 +144,13 @@ fn a_journal_that_cannot_be_read_is_said() {
     assert!(outcomes(&result).contains(&"ledger-volume-0002-9d0c11 removed".to_owned()));
 }
 
+#[test]
+fn regression_a_journal_that_cannot_be_read_is_said_when_nothing_else_names_a_site() {
+    let program = Program::new();
+    program.write("runs/orders-db-0007/journal.jsonl", "{}\n");
+    program.run(&["reap"]).says(2, &["nothing was looked at", "orders-db-0007", "--site"]);
+}
+
 /// A process that ends with its test, and the lines that it writes to standard error.
 struct Started {
     child: Child,

@@ -39,8 +39,12 @@ impl Waiting {
     }
 
     fn started_by(start: impl FnOnce(&Program, &[&str]) -> Command) -> Self {
+        Self::started_with(SCENARIO, start)
+    }
+
+    fn started_with(scenario: &str, start: impl FnOnce(&Program, &[&str]) -> Command) -> Self {
         let program = Program::new();
-        program.write("steered.yaml", SCENARIO);
+        program.write("steered.yaml", scenario);
         let mut command = start(&program, &["run", "steered.yaml", "--quiet"]);
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = quiet.spawn().unwrap();
@@ -103,6 +107,44 @@ fn a_halted_run_starts_nothing_more_until_it_goes_on() {
     assert_eq!(report["run"]["standstills"][0]["why"], "halted by tester");
     let over = waiting.program.run(&["pause", "last"]);
     over.says(3, &["no process is at work"]);
+}
+
+#[test]
+fn regression_a_question_that_is_over_is_said_to_be_over_whoever_answers() {
+    // The run waits for the answer of another person than its operator, who asks all the same.
+    let asked = SCENARIO.replace("within: 5m", "within: 5m, second_person: true");
+    let mut waiting =
+        Waiting::started_with(&asked, |program, arguments| program.command(arguments));
+    waiting.program.run(&["abort", "last"]).says(130, &[]);
+    waiting.code();
+    let late = waiting.program.run(&["approve", "last", "ask"]);
+    late.says(3, &["steered-0001 is over", "asks nothing any more"]);
+    assert!(!late.stderr.contains("operator"), "{}", late.stderr);
+}
+
+#[test]
+fn regression_a_question_that_was_answered_is_said_to_be_answered() {
+    let mut waiting = Waiting::started();
+    waiting.program.run(&["pause", "last"]).says(0, &[]);
+    waiting.program.run(&["reject", "last", "ask"]).says(0, &[]);
+    poll("the end of the question", LIMIT, || {
+        waiting.records().contains(&"step_finished ask".to_owned()).then_some(())
+    });
+    let again = waiting.program.run(&["approve", "last", "ask"]);
+    again.says(3, &["the step ask was answered already: rejected by tester"]);
+    waiting.program.run(&["abort", "last"]).says(130, &[]);
+    waiting.code();
+}
+
+#[test]
+fn regression_the_command_that_resumes_names_the_folder_of_the_runs() {
+    let mut waiting = Waiting::started();
+    waiting.process.kill().unwrap();
+    waiting.process.wait().unwrap();
+    std::fs::rename(waiting.program.path("runs"), waiting.program.path("elsewhere")).unwrap();
+    let shown = waiting.program.run(&["show", "last", "--runs-dir", "elsewhere"]);
+    let command = "go on with: redrill resume steered-0001 --runs-dir elsewhere\n";
+    assert!(shown.stdout.contains(command), "{}", shown.stdout);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod http;
 mod mysql;
 mod own_schema;
 mod postgres;
+mod program;
 mod terminal;
 mod user;
 mod values;
@@ -127,6 +128,10 @@ impl Outside for RealOutside {
             }
             _ => failed(e),
         })
+    }
+
+    fn program(&self, name: &str, path: Option<&str>) -> Result<PathBuf, OutsideError> {
+        program::find(name, path)
     }
 
     fn secrets(&self) -> Secrets {

@@ -3,6 +3,7 @@
 //! Main types: [`ExecRun`], and [`ExecEffect`] for what a program made. How processes are started belongs to
 //! [`crate::outside`].
 
+mod before;
 mod effect;
 mod input;
 mod run;

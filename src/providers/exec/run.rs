@@ -1,7 +1,8 @@
+use super::before;
 use super::effect::{EffectName, ExecEffect, ending, said};
 use super::input::{Input, Parse, by_hand, problems};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, HandInput, InputProblem, Phase,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, HandInput, InputProblem, Phase, Probe,
     ResourceKind, SiteUse, StepContext, StepError, own,
 };
 use crate::journal::{Check, Outcome, ResourceKey};
@@ -108,6 +109,10 @@ impl Action for ExecRun {
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
         problems(given)
+    }
+
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        before::preflight(context, given)
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

@@ -110,7 +110,7 @@ impl Action for CaptureReference {
     }
 
     async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
-        super::before::preflight(context, given).await
+        super::before::preflight_of_source(context, given).await
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {
