@@ -345,10 +345,7 @@ fn journal_error(folder: &RunFolder, error: &std::io::Error) -> Error {
 }
 
 fn drive_error(folder: &RunFolder, error: &DriveError) -> Error {
-    Error::broken(format!("the run stopped: {error}")).help(format!(
-        "what was made until then may still be there; go on with: redrill resume {}",
-        folder.name()
-    ))
+    Error::broken(format!("the run stopped: {error}")).help(folder.stopped())
 }
 
 /// Writes the reports of a run from its journal alone.
