@@ -9,17 +9,22 @@ use std::time::Duration;
 pub struct ByHand {
     /// Shell commands (POSIX sh), in order. What later steps need is kept in the variables that [`HandInput::sets`] names.
     pub commands: Vec<String>,
+    /// What follows the commands: blocks and sentences, as in [`ByHand::verify`]. What is done with the credentials of another
+    /// site is a block of its own, behind a sentence that names the site.
+    pub then: Vec<String>,
     /// What should be seen.
     pub expected: String,
     /// How to verify it: commands or looks.
     pub verify: Vec<String>,
-    /// What to do when it fails: one sentence each.
+    /// What to do when it fails: sentences, and commands as in [`ByHand::verify`]. In a sentence, what may be pasted stands
+    /// between backticks.
     pub if_it_fails: Vec<String>,
     /// What must be there before the first step: a host, a program of one's own. One sentence each.
     pub needs: Vec<String>,
     /// What else belongs to the step: how to clean up behind it, how to use what it gave.
     pub sections: Vec<HandSection>,
-    /// Commands that remove what the step has made, when the recovery is given up. They must spare everything else.
+    /// Commands that remove what the step has made, when the recovery is given up, and sentences between them. They must spare
+    /// everything else.
     pub remove: Vec<String>,
 }
 
@@ -41,6 +46,8 @@ pub struct HandInput {
     expect: BTreeMap<String, String>,
     scenario: String,
     limit: HumanDuration,
+    at: Option<String>,
+    regions: BTreeMap<String, String>,
 }
 
 /// The limit of a step that nobody has given.
@@ -60,7 +67,27 @@ impl HandInput {
         expect: BTreeMap<String, String>,
     ) -> Self {
         let (step, region) = (step.to_owned(), region.map(str::to_owned));
-        Self { step, region, with, expect, scenario: String::new(), limit: USUAL_LIMIT }
+        let (scenario, regions) = (String::new(), BTreeMap::new());
+        Self { step, region, with, expect, scenario, limit: USUAL_LIMIT, at: None, regions }
+    }
+
+    /// The site of the step, and the regions of all sites of the scenario by their names.
+    #[must_use]
+    pub fn among(mut self, at: Option<&str>, regions: BTreeMap<String, String>) -> Self {
+        self.at = at.map(str::to_owned);
+        self.regions = regions;
+        self
+    }
+
+    /// The name of the step's site.
+    pub fn site(&self) -> Option<&str> {
+        self.at.as_deref()
+    }
+
+    /// The region of the site that an input names (`replica_at`), as a shell word. `None` when there is no such site.
+    pub fn region_of(&self, path: &str) -> Option<String> {
+        let region = self.regions.get(self.value(path)?.as_str()?);
+        region.map(|region| quote(region))
     }
 
     /// The scenario that the step is of, for the names of what is made by hand: runbooks are followed side by side.

@@ -3,7 +3,7 @@
 
 use super::RenderError;
 use super::markdown::escape;
-use super::shell::{fenced, is_command, unmark, uses_variable, variables_set};
+use super::shell::{CodeSpan, fenced, is_command, unmark, uses_variable, variables_set};
 use crate::action::{ActionEntry, ByHand, HandInput, Phase, Registry};
 use crate::ids::SiteName;
 use crate::plan::{Plan, PlannedStep};
@@ -51,7 +51,9 @@ impl<'a> Hands<'a> {
             ("velero", "velero"),
             ("sha256sum", "sha256sum of GNU coreutils"),
         ];
-        let commands: Vec<_> = self.hands.iter().map(|hand| hand.commands.join("\n")).collect();
+        let commands: Vec<_> = self.hands.iter().flat_map(|hand| &hand.commands).collect();
+        let then = self.hands.iter().flat_map(|hand| &hand.then).filter(|text| is_command(text));
+        let commands = commands.into_iter().chain(then).map(String::as_str).collect::<Vec<_>>();
         let commands = commands.join("\n");
         let words: BTreeSet<_> =
             commands.split(|c: char| !(c.is_ascii_alphanumeric() || "-_./$".contains(c))).collect();
@@ -64,7 +66,7 @@ impl<'a> Hands<'a> {
         let steps = self.plan.steps.iter().zip(&self.hands);
         let needs = steps.flat_map(|(step, hand)| {
             let of_step =
-                move |need: &String| escape(&format!("{} (step {})", unmark(need), step.id));
+                move |need: &String| prose(&format!("{} (step {})", unmark(need), step.id));
             hand.needs.iter().map(of_step)
         });
         needs.collect()
@@ -75,9 +77,7 @@ impl<'a> Hands<'a> {
         let steps = self.plan.steps.iter().zip(&self.hands);
         let made = steps.filter(|(step, _)| !step.creates.is_empty()).map(|(step, hand)| {
             let kinds: Vec<_> = step.creates.iter().map(|kind| escape(kind)).collect();
-            let remove: Vec<_> = hand.remove.iter().map(|command| unmark(command)).collect();
-            json!({ "kind": kinds.join(" and "), "step": escape(step.id.as_str()),
-                "block": (!remove.is_empty()).then(|| fenced(&remove)) })
+            json!({ "kind": kinds.join(" and "), "step": escape(step.id.as_str()), "parts": parts(&hand.remove) })
         });
         made.collect()
     }
@@ -87,7 +87,8 @@ impl<'a> Hands<'a> {
         let (Some(step), Some(hand)) = (self.plan.steps.get(index), self.at(index)) else {
             return Value::Null;
         };
-        let set = variables_set(&hand.commands);
+        let blocks = hand.commands.iter().chain(hand.then.iter().filter(|text| is_command(text)));
+        let set = variables_set(&blocks.cloned().collect::<Vec<_>>());
         let others = self.text_of(|_| true);
         let open = referred_to(self.plan, step).into_iter().filter_map(|output| {
             let name = variable(step.id.as_str(), &output);
@@ -106,7 +107,8 @@ impl<'a> Hands<'a> {
         block(found.iter().map(demand).collect())
     }
 
-    /// Lines that print what a step before the disaster has noted down, for the shell in which the recovery goes on.
+    /// Lines that print what a step before the disaster has noted down, for the shell in which the recovery goes on. Only what
+    /// bears the name of the step: a region or a password is another one there.
     pub(super) fn keep(&self, index: usize) -> Value {
         let (Some(step), Some(hand)) = (self.plan.steps.get(index), self.at(index)) else {
             return Value::Null;
@@ -115,8 +117,9 @@ impl<'a> Hands<'a> {
             return Value::Null;
         }
         let later = self.text_of(|step| step.phase != Phase::Prepare);
+        let own = variable(step.id.as_str(), "");
         let kept = variables_set(&hand.commands).into_iter();
-        let kept = kept.filter(|name| name.contains('_') && uses_variable(&later, name));
+        let kept = kept.filter(|name| name.starts_with(&own) && uses_variable(&later, name));
         block(kept.map(|name| format!("echo \"{name}='${{{name}:-}}'\"")).collect())
     }
 
@@ -125,7 +128,8 @@ impl<'a> Hands<'a> {
         let steps = self.plan.steps.iter().zip(&self.hands);
         let texts = steps.filter(|(step, _)| counts(step)).flat_map(|(_, hand)| {
             let parts = hand.sections.iter().flat_map(|section| &section.parts);
-            hand.commands.iter().chain(&hand.verify).chain(parts).map(|text| unmark(text))
+            let texts = hand.commands.iter().chain(&hand.then).chain(&hand.verify).chain(parts);
+            texts.map(|text| unmark(text))
         });
         texts.collect::<Vec<_>>().join("\n")
     }
@@ -137,10 +141,26 @@ pub(super) fn parts<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<Valu
         if is_command(text) {
             json!({ "block": fenced(&[unmark(text)]), "look": null })
         } else {
-            json!({ "block": null, "look": escape(&unmark(text)) })
+            json!({ "block": null, "look": prose(&unmark(text)) })
         }
     };
     texts.into_iter().map(part).collect()
+}
+
+/// A sentence in Markdown. What stands between backticks can be copied as it is: nothing in it is escaped.
+pub(super) fn prose(text: &str) -> String {
+    let pieces: Vec<_> = text.split('`').collect();
+    // A backtick without its partner, or two in a row, is no mark of code.
+    let marks =
+        pieces.len() % 2 == 1 && pieces.iter().skip(1).step_by(2).all(|code| !code.is_empty());
+    if !marks {
+        return escape(text);
+    }
+    let piece = |(number, piece): (usize, &&str)| match number % 2 {
+        0 => escape(piece),
+        _ => CodeSpan(piece).to_string(),
+    };
+    pieces.iter().enumerate().map(piece).collect()
 }
 
 fn block(lines: Vec<String>) -> Value {
@@ -165,8 +185,10 @@ fn by_hand(plan: &Plan, step: &PlannedStep, entry: &ActionEntry) -> Result<ByHan
     let site = site_of(plan, step).and_then(|site| plan.sites.get(site));
     let region = site.map(|site| site.region.as_str());
     let expect = step.expect.iter().map(|(name, value)| (name.clone(), plain(value)));
+    let regions = plan.sites.iter().map(|(name, site)| (name.to_string(), site.region.clone()));
     let input = HandInput::new(step.id.as_str(), region, with, expect.collect())
         .of_scenario(&plan.name)
+        .among(step.at.as_ref().map(SiteName::as_str), regions.collect())
         .at_most(step.timeout);
     let mut by_hand = entry.by_hand(&input);
     by_hand.commands.iter_mut().for_each(|command| *command = unmark(command));
@@ -179,7 +201,7 @@ fn by_hand(plan: &Plan, step: &PlannedStep, entry: &ActionEntry) -> Result<ByHan
 }
 
 /// Where a step calls AWS: its own site, else that of the credentials it takes (`credentials: { secret: …, at: dr }`).
-pub(super) fn site_of<'a>(plan: &'a Plan, step: &'a PlannedStep) -> Option<&'a SiteName> {
+fn site_of<'a>(plan: &'a Plan, step: &'a PlannedStep) -> Option<&'a SiteName> {
     let of_credentials = || {
         let named = step.with.get("credentials")?.get("at")?.as_str()?;
         plan.sites.keys().find(|site| site.as_str() == named)
@@ -258,5 +280,21 @@ impl Scope for ShellNames<'_> {
             }
             _ => self.0.names().look_up(path),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_in_sentences_can_be_pasted_and_all_else_is_text() {
+        let said = prose("An [empty] list: `aws x --query 'Versions[].Key_*'` lists *all*.");
+        assert_eq!(
+            said,
+            "An \\[empty\\] list: `aws x --query 'Versions[].Key_*'` lists \\*all\\*."
+        );
+        assert_eq!(prose("a ` b"), "a \\` b");
+        assert_eq!(prose("a `` b"), "a \\`\\` b");
     }
 }

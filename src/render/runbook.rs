@@ -1,12 +1,12 @@
 use super::RenderError;
-use super::by_hand::{Hands, parts, plain, site_of};
+use super::by_hand::{Hands, parts, plain, prose};
 use super::format::{duration, moment};
 use super::markdown::{escape, render};
-use super::shell::{CodeSpan, fenced, unmark};
+use super::shell::{CodeSpan, fenced, is_command, unmark};
 use crate::action::{Effect, Phase, Registry};
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::Outcome;
-use crate::plan::{Plan, PlannedStep, latest_ends};
+use crate::plan::{Plan, PlannedStep, grants, latest_ends};
 use crate::report::Report;
 use crate::scenario::{Gate, RtoFrom, Site};
 use crate::time::HumanDuration;
@@ -187,13 +187,12 @@ fn objectives(plan: &Plan) -> Vec<Value> {
 }
 
 fn sites(plan: &Plan, registry: &Registry) -> Vec<Value> {
+    // Those of the policies that `redrill iam` writes: a step may need some at other sites than its own.
+    let all = grants(plan, registry);
     let row = |(name, site): (&SiteName, &Site)| {
         let mut permissions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for step in plan.steps.iter().filter(|step| site_of(plan, step) == Some(name)) {
-            let facts = registry.get(&step.uses).map(|entry| entry.facts.permissions);
-            for permission in facts.into_iter().flatten() {
-                permissions.entry(permission.action).or_default().insert(permission.why);
-            }
+        for grant in all.iter().map(|of_step| &of_step.grant).filter(|grant| grant.site == *name) {
+            permissions.entry(grant.action).or_default().insert(grant.why);
         }
         let permissions = permissions.into_iter().map(|(action, why)| {
             let why = why.into_iter().collect::<Vec<_>>().join("; ");
@@ -248,10 +247,14 @@ impl<'a> Writer<'a> {
         if step.at.is_some() {
             self.at = step.at.as_ref();
         }
+        // It may end with the credentials of another site, so that the next step says which ones it wants.
+        if by_hand.then.iter().any(|part| is_command(part)) {
+            self.at = None;
+        }
         let site = step.at.as_ref().and_then(|site| Some((site, self.plan.sites.get(site)?)));
         let took = self.last_drill.and_then(|last| last.took.get(&step.id));
         let sections = by_hand.sections.iter().map(|section| {
-            json!({ "title": escape(&unmark(&section.title)), "parts": parts(&section.parts) })
+            json!({ "title": prose(&unmark(&section.title)), "parts": parts(&section.parts) })
         });
         let title = if step.title.is_empty() { entry.facts.title } else { step.title.as_str() };
         Ok(json!({
@@ -270,10 +273,10 @@ impl<'a> Writer<'a> {
             "approval": step.uses == "control.approve", "external": entry.facts.effect == Effect::External || step.has_external_effect(),
             "block": (!by_hand.commands.is_empty()).then(|| fenced(&by_hand.commands)),
             "work_out": self.hands.work_out(number - 1), "fill_in": self.hands.fill_in(number - 1),
-            "keep": self.hands.keep(number - 1), "expected": escape(&unmark(&by_hand.expected)),
+            "keep": self.hands.keep(number - 1), "then": parts(&by_hand.then), "expected": prose(&unmark(&by_hand.expected)),
             "expect": demands(step),
             "verify": parts(&by_hand.verify), "sections": sections.collect::<Vec<_>>(),
-            "if_it_fails": by_hand.if_it_fails.iter().map(|text| escape(&unmark(text))).collect::<Vec<_>>(),
+            "if_it_fails": parts(&by_hand.if_it_fails),
         }))
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
                  the time of the copy. Such a snapshot is chosen only when there is no other: set {arn} to its ARN, and look \
                  at max() of a table with times after restoring."
             ),
-            "The key is not Enabled: enable it (aws kms enable-key) or cancel its deletion (aws kms cancel-key-deletion); \
+            "The key is not Enabled: enable it (`aws kms enable-key`) or cancel its deletion (`aws kms cancel-key-deletion`); \
              without the key the snapshot cannot be read."
                 .to_owned(),
             "The snapshot is copying or creating: wait for it, or take the one before it.".to_owned(),

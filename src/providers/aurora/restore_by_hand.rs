@@ -128,8 +128,8 @@ fn if_it_fails(input: &HandInput) -> Vec<String> {
         "KMSKeyNotAccessibleFault: the key is disabled, or your role may not use it (kms:CreateGrant, kms:DescribeKey)."
             .to_owned(),
         format!(
-            "An instance is incompatible-network, incompatible-parameters or failed: it will not join by waiting. Read aws \
-             rds describe-events --region {region} --source-type db-instance --duration 120, delete that instance, correct \
+            "An instance is incompatible-network, incompatible-parameters or failed: it will not join by waiting. Read `aws \
+             rds describe-events --region {region} --source-type db-instance --duration 120`, delete that instance, correct \
              the cause, and paste the block again once it is gone. The cluster need not be restored again."
         ),
     ]

@@ -24,7 +24,7 @@ pub(super) fn find_snapshot(input: &HandInput) -> ByHand {
         what: "snapshots",
         about: "time of the data, id, volume, GiB, encrypted, key, complete here since; oldest first",
         lists: &[list],
-        sort: "sort",
+        sort: if input.value("time_tag").is_some() { SORT_IN_UTC } else { "sort" },
         outputs: &["at", "id", "volume", "size_gib", "encrypted", "kms_key", "in_region_since"],
         chosen: "id",
         then: &format!("{}\necho \"${at} ${id}\"\n{}", size_in_bytes(input), key_state(input)),
@@ -41,21 +41,37 @@ pub(super) fn find_snapshot(input: &HandInput) -> ByHand {
         ],
         if_it_fails: vec![
             "An empty list: copies do not keep the id of the volume, so look for them by tags; else look in the other \
-             regions, in the backup account and in the recycle bin (aws ec2 list-snapshots-in-recycle-bin)."
+             regions, in the backup account and in the recycle bin (`aws ec2 list-snapshots-in-recycle-bin`)."
                 .to_owned(),
             format!(
                 "A time of None: the snapshot is a copy and carries no tag with the time of its data; StartTime is the time of \
                  the copy. Such a snapshot is chosen only when there is no other: set {id} to its id, and look at the newest \
                  files or rows after restoring."
             ),
-            "The key is not Enabled: enable it (aws kms enable-key) or cancel its deletion (aws kms cancel-key-deletion)."
+            "A time with a question mark is none that could be compared (a tag without a zone, or a `date` that is not that of GNU): \
+             work out what it is in UTC, and choose by that."
                 .to_owned(),
-            "Only archived ones: aws ec2 restore-snapshot-tier takes 24 to 72 hours; begin now and look for another way."
+            "The key is not Enabled: enable it (`aws kms enable-key`) or cancel its deletion (`aws kms cancel-key-deletion`)."
+                .to_owned(),
+            "Only archived ones: `aws ec2 restore-snapshot-tier` takes 24 to 72 hours; begin now and look for another way."
                 .to_owned(),
         ],
             ..ByHand::default()
         }
 }
+
+/// Tags are written by people, also with the offset of their own zone: their times are compared in UTC. What is no time with a
+/// zone gets a question mark, so that it is never chosen.
+const SORT_IN_UTC: &str = "while IFS= read -r line; do
+    at=${line%%\"$(printf '\\t')\"*}
+    case \"$at\" in
+      ([0-9][0-9][0-9][0-9]-*T*Z|[0-9][0-9][0-9][0-9]-*T*[+-][0-9][0-9]:[0-9][0-9])
+        utc=$(date -u -d \"$at\" +%Y-%m-%dT%H:%M:%SZ) || utc=\"?$at\";;
+      ([0-9]*) utc=\"?$at\";;
+      (*) utc=$at;;
+    esac
+    printf '%s%s\\n' \"$utc\" \"${line#\"$at\"}\"
+  done | sort";
 
 /// `StartTime` for the snapshots of the volume itself that are no copies; else the tag, where the scenario names one.
 fn time_of_data(input: &HandInput) -> String {
@@ -139,6 +155,7 @@ pub(super) fn restore_volume(input: &HandInput) -> ByHand {
         remove: vec![shell(input).only_mine(&format!(
             "aws ec2 delete-volume --region {region} --volume-id \"${{{id}:?}}\""
         ))],
+        ..ByHand::default()
     }
 }
 
@@ -157,7 +174,7 @@ fn attaching(input: &HandInput) -> HandSection {
                  --device \"${device}\" --query State --output text",
                 input.region()
             ),
-            "On the host it appears under another name (nvme…): lsblk -o NAME,SERIAL shows the id of the volume without its \
+            "On the host it appears under another name (nvme…): `lsblk -o NAME,SERIAL` shows the id of the volume without its \
              hyphen. Check the file system before mounting it."
                 .to_owned(),
         ],
@@ -300,6 +317,25 @@ mod tests {
         assert_eq!(time(json!({ "tags": { "a": "b" } })), "`null`");
         let tag = time(json!({ "tags": { "a": "b" }, "time_tag": "data-time" }));
         assert_eq!(tag, "(Tags[?Key=='data-time']|[0].Value)");
+    }
+
+    #[test]
+    fn by_hand_times_of_tags_are_compared_in_utc_and_what_is_no_time_is_not_chosen() {
+        let with = json!({ "tags": { "app": "ledger" }, "time_tag": "data-time" });
+        let find = find_snapshot(&hand("point", with)).commands.join("\n");
+        // Nine hours ahead: it is the oldest, although it reads as the newest.
+        let lines = "2026-11-22T08:00:00+09:00\\tsnap-1\\tv\\t8\\tFalse\\tNone\\tx\\n\
+                     2026-11-22T01:00:00Z\\tsnap-2\\tv\\t8\\tFalse\\tNone\\tx\\n\
+                     2026-11-23\\tsnap-3\\tv\\t8\\tFalse\\tNone\\tx\\nNone\\tsnap-4\\tv\\t8\\tFalse\\tNone\\tx\\n";
+        for shell in ["sh", "bash"] {
+            let script = format!("set -u\nexec 2>&1\naws() {{ printf '{lines}'; }}\n{find}");
+            let ended = std::process::Command::new(shell).arg("-c").arg(&script).output().unwrap();
+            let said = String::from_utf8(ended.stdout).unwrap();
+            assert!(ended.status.success(), "{said}");
+            assert!(said.contains("\n2026-11-22T01:00:00Z snap-2\n"), "{said}");
+            assert!(said.contains("2026-11-21T23:00:00Z\tsnap-1"), "{said}");
+            assert!(said.contains("?2026-11-23\tsnap-3"), "{said}");
+        }
     }
 
     #[test]

@@ -15,19 +15,25 @@ const REVISIONS: u64 = 1_000_000_000;
 
 /// The parts of a runbook that say how to restore from the snapshot.
 pub(super) fn sections(input: &HandInput) -> Vec<HandSection> {
-    let mut sections = vec![restoring(input), starting(input)];
-    if input.value("object").is_some() {
-        let file = input.sets("file");
-        sections.push(HandSection {
-            title: "Always, once every member is restored or the recovery is given up".to_owned(),
-            parts: vec![
-                "The copy holds every secret of the cluster: remove it here, and each one that was brought to a member."
-                    .to_owned(),
-                format!("rm -f \"${{{file}:?}}\""),
-            ],
-        });
+    vec![restoring(input), starting(input), removing(input)]
+}
+
+/// A file that was there before the step is not the step's to remove.
+fn removing(input: &HandInput) -> HandSection {
+    let (file, tried) = (input.sets("file"), input.sets("tried"));
+    let fetched = input.value("object").is_some();
+    let copy = if fetched { format!("\"${{{file}:?}}\" ") } else { String::new() };
+    HandSection {
+        title: "Always, once every member is restored or the recovery is given up".to_owned(),
+        parts: vec![
+            "Copies hold every secret of the cluster: remove those of this step here, and each one that was brought to a member. In \
+             a new shell, first paste the lines that were noted down."
+                .to_owned(),
+            format!(
+                "if rm -rf {copy}${{{tried}:+\"${tried}\"}}; then echo REMOVED; else echo 'LEFT, as is said above' >&2; false; fi"
+            ),
+        ],
     }
-    sections
 }
 
 fn restoring(input: &HandInput) -> HandSection {
@@ -236,8 +242,14 @@ mod tests {
     #[test]
     fn the_parts_come_in_the_order_in_which_they_are_done() {
         let text: String = sections(&input()).iter().map(|one| one.parts.join("\n")).collect();
-        let order =
-            ["SNAPSHOT_MEMBERS=", "echo STOPPED", "snapshot restore", "hashkv", "/readyz", "rm -f"];
+        let order = [
+            "SNAPSHOT_MEMBERS=",
+            "echo STOPPED",
+            "snapshot restore",
+            "hashkv",
+            "/readyz",
+            "echo REMOVED",
+        ];
         let places: Vec<_> = order.iter().map(|part| text.find(part).unwrap()).collect();
         assert!(places.is_sorted(), "{places:?}");
     }

@@ -31,7 +31,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
             .to_owned(),
         verify,
         if_it_fails: vec![
-            "Correct what differs with aws rds modify-db-instance --apply-immediately. Encryption and its key cannot be \
+            "Correct what differs with `aws rds modify-db-instance --apply-immediately`. Encryption and its key cannot be \
              changed any more: restore again from a copy with the right key."
                 .to_owned(),
         ],

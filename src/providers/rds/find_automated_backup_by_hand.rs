@@ -56,7 +56,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
         if_it_fails: vec![
             "An empty list: automated backups are not replicated to this region. Look for copied snapshots (rds.find_snapshot).".to_owned(),
             format!("A time in ${latest} that is hours old: the replication had stopped before the loss. Compare with the newest snapshot."),
-            "The key is not Enabled: enable it (aws kms enable-key) or cancel its deletion (aws kms cancel-key-deletion); \
+            "The key is not Enabled: enable it (`aws kms enable-key`) or cancel its deletion (`aws kms cancel-key-deletion`); \
              without the key the backups cannot be read."
                 .to_owned(),
             "No status for the version: RDS does not offer it here any more. Ask AWS Support, and restore a snapshot with a newer one."

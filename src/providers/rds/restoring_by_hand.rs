@@ -98,8 +98,8 @@ fn by_hand(input: &HandInput, call: Vec<String>) -> ByHand {
                 .to_owned(),
             format!(
                 "${status} is incompatible-network, incompatible-parameters, incompatible-restore or failed: it will not get \
-                 better by waiting. Read aws rds describe-events --region {region} --source-type db-instance \
-                 --source-identifier \"${id}\" --duration 120, remove the instance (under Afterwards), correct the cause, \
+                 better by waiting. Read `aws rds describe-events --region {region} --source-type db-instance \
+                 --source-identifier \"${id}\" --duration 120`, remove the instance (under Afterwards), correct the cause, \
                  and paste the block again once it is gone."
             ),
         ],

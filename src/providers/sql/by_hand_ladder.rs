@@ -29,8 +29,12 @@ const COUNT_POSTGRES: &str = "select table_schema || '.' || table_name, (xpath('
 const COUNT_MYSQL: &str = "select concat('select ''', table_name, ''', count(*) from `', table_name, '`;') from \
      information_schema.tables where table_schema = database() and table_type = 'BASE TABLE' order by table_name";
 
-const SEQUENCES: &str =
-    "select schemaname || '.' || sequencename, last_value from pg_sequences order by 1";
+/// The sequences themselves: in `pg_sequences` the value is null for who may not read it, and as long as none was given out.
+/// <https://www.postgresql.org/docs/current/view-pg-sequences.html>
+const SEQUENCES: &str = "select schemaname || '.' || sequencename, (xpath('/row/last_value/text()', state))[1]::text || case \
+     (xpath('/row/is_called/text()', state))[1]::text when 'true' then '' else ' (not given out yet)' end from pg_sequences cross \
+     join lateral query_to_xml(format('select last_value, is_called from %I.%I', schemaname, sequencename), false, true, '') as \
+     found(state) order by 1";
 
 const INDEXES: &str = "select c.oid::regclass, bt_index_check(c.oid, true) from pg_class c join pg_am a on a.oid = c.relam \
      where a.amname = 'btree' and c.relkind = 'i' and c.relnamespace::regnamespace::text !~ '^pg_'";
@@ -98,23 +102,56 @@ pub(super) fn dump_of(input: &HandInput, ask: &str, is_mysql: bool, what: &str) 
 }
 
 fn checksums(input: &HandInput, rungs: &mut Rungs, ask: &str, is_mysql: bool) {
-    let Some(checksums) = input.value("checksums") else { return };
-    let tables = checksums.get("tables").and_then(Value::as_array);
-    let tables = tables.into_iter().flatten().filter_map(Value::as_str);
-    for table in tables {
-        let only = checksums.get("only").and_then(|only| only.get(table)?.as_str());
-        let only = only.map(|only| format!(" where {only}")).unwrap_or_default();
-        rungs.command(match is_mysql {
-            true => format!("{ask} {}", HandInput::quote(&format!("checksum table {table}"))),
-            false => format!(
-                "{ask} {} | sha256sum    # of {table}, in the order of its key",
-                HandInput::quote(&format!(
-                    "copy (select * from {table}{only} order by 1) to stdout"
-                ))
-            ),
-        });
+    let sums = sums(input, ask, is_mysql, "after.sums");
+    if sums.is_empty() {
+        return;
+    }
+    rungs.commands.extend(sums);
+    rungs.command("cat after.sums    # a table a line");
+    let of_step = input.value("reference").and_then(Value::as_str);
+    if of_step.is_some_and(|text| !text.ends_with(".json")) {
+        rungs.command("diff before.sums after.sums    # no line, where they are the same");
+        rungs.if_it_fails.push(
+            "There is no before.sums: bring the file here that was written before the disaster. Without it no content is compared."
+                .to_owned(),
+        );
     }
     rungs.expect("Checksums are those of the source, where the rows had not changed any more.");
+}
+
+/// Commands that write a line with its checksum for each table. One of a table that was not read, or is empty, ends them: two of
+/// those would be the same.
+fn sums(input: &HandInput, ask: &str, is_mysql: bool, file: &str) -> Vec<String> {
+    let Some(checksums) = input.value("checksums") else { return Vec::new() };
+    let tables = checksums.get("tables").and_then(Value::as_array);
+    let tables = tables.into_iter().flatten().filter_map(Value::as_str);
+    let line = |table: &str| {
+        if is_mysql {
+            let sql = HandInput::quote(&format!("checksum table {table}"));
+            return format!("{ask} {sql} >> {file}.new");
+        }
+        let only = checksums.get("only").and_then(|only| only.get(table)?.as_str());
+        let only = only.map(|only| format!(" where {only}")).unwrap_or_default();
+        let rows = format!("copy (select * from {table}{only} order by 1) to stdout");
+        format!(
+            "printf '%s ' {} >> {file}.new\n\
+             {{ {ask} {} || : > {file}.failed; }} | sha256sum >> {file}.new    # in the order of its first column",
+            HandInput::quote(table),
+            HandInput::quote(&rows)
+        )
+    };
+    let mut commands: Vec<_> = tables.map(line).collect();
+    if commands.is_empty() {
+        return commands;
+    }
+    commands.insert(0, format!("rm -f {file}.new {file}.failed"));
+    let nothing = if is_mysql { "[[:space:]]NULL$" } else { " e3b0c44298fc1c14" };
+    commands.push(format!(
+        "[ ! -e {file}.failed ]\n\
+         if grep -e '{nothing}' {file}.new; then echo 'UNKNOWN: that is the checksum of nothing' >&2; exit 1; fi\n\
+         mv {file}.new {file}"
+    ));
+    commands
 }
 
 fn point(input: &HandInput, rungs: &mut Rungs, ask: &str) {
@@ -165,18 +202,87 @@ pub(super) fn capture_reference(input: &HandInput) -> ByHand {
     let keep =
         |command: String, file: &str| format!("{command} > {file}.new\nmv {file}.new {file}");
     commands.push(keep(dump_of(input, &ask, is_mysql, "--no-data"), "before.sql"));
+    let mut files = vec!["before.sql"];
     if input.value("rows").is_some() {
         let sql = if is_mysql { COUNT_MYSQL } else { COUNT_POSTGRES };
         let counted = if is_mysql { count_in_mysql(&ask) } else { ask_for(sql) };
         commands.push(keep(counted, "before.rows"));
+        files.push("before.rows");
+    }
+    let sums = sums(input, &ask, is_mysql, "before.sums");
+    if !sums.is_empty() {
+        commands.extend(sums);
+        files.push("before.sums");
     }
     ByHand {
         commands: super::by_hand::alone(&commands),
+        then: vec![format!(
+            "Keep the files {} where the disaster cannot reach them, and bring them into the folder in which the shell of the \
+             recovery is.",
+            files.join(", ")
+        )],
         expected: "Files that say how the database is built and what it holds.".to_owned(),
-        verify: vec!["Neither of the files is empty.".to_owned()],
+        verify: vec!["The exit status is 0, and none of the files is empty.".to_owned()],
         if_it_fails: vec![
             "The source cannot be reached any more: use what was taken down for the last drill, and say so.".to_owned(),
         ],
-            ..ByHand::default()
+        ..ByHand::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::process::Command;
+
+    fn input(step: &str) -> HandInput {
+        let with = json!({
+            "endpoint": "db", "credentials": { "password_from_env": "HOME", "user": "reader" },
+            "reference": HandInput::variable_mark("baseline", "reference"),
+            "checksums": { "tables": ["orders", "ledger"], "only": { "orders": "placed_on < '2026-11-01'" } },
+        });
+        HandInput::new(step, None, with, BTreeMap::new())
+    }
+
+    /// Runs the commands in a folder, with a psql that gives rows for `orders` and does `ledger` for the other.
+    fn run(folder: &Path, hand: &ByHand, ledger: &str) -> String {
+        let stubs = format!(
+            "exec 2>&1\npg_dump() {{ echo schema; }}\n\
+             psql() {{ case \"$*\" in *orders*) echo 1;; *ledger*) {ledger};; *) echo other;; esac; }}\n"
+        );
+        let script = format!("{stubs}{}", hand.commands.join("\n"));
+        let ended = Command::new("sh").arg("-c").arg(script).current_dir(folder).output().unwrap();
+        String::from_utf8(ended.stdout).unwrap()
+    }
+
+    #[test]
+    fn regression_by_hand_checksums_are_taken_down_before_and_compared_with_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let before = capture_reference(&input("baseline"));
+        assert!(
+            before.then[0].contains("files before.sql, before.sums where"),
+            "{:?}",
+            before.then
+        );
+        let after = super::super::by_hand::by_hand(&input("content"));
+        assert!(run(folder.path(), &after, "echo 2").contains("exit status 2"), "no before.sums");
+        let said = run(folder.path(), &before, "echo 2");
+        assert!(said.ends_with("exit status 0\n"), "{said}");
+        let kept = std::fs::read_to_string(folder.path().join("before.sums")).unwrap();
+        assert!(kept.starts_with("orders ") && kept.contains("\nledger "), "{kept}");
+        assert!(run(folder.path(), &after, "echo 2").ends_with("exit status 0\n"));
+        let other = run(folder.path(), &after, "echo 3");
+        assert!(other.contains("> ledger ") && other.ends_with("exit status 1\n"), "{other}");
+        // A table that is empty or that is not read to its end proves nothing, before and after.
+        for nothing in [":", "{ echo 2; false; }"] {
+            for hand in [&before, &after] {
+                let said = run(folder.path(), hand, nothing);
+                assert!(said.ends_with("exit status 1\n"), "{nothing}: {said}");
+            }
         }
+        assert_eq!(std::fs::read_to_string(folder.path().join("before.sums")).unwrap(), kept);
+    }
 }
