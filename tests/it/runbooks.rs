@@ -158,21 +158,24 @@ fn a_query_is_never_asked_of_the_host_of_an_earlier_step() {
 fn what_is_done_at_the_replica_stands_behind_the_name_of_its_site_which_has_the_permissions() {
     let page = fs::read_to_string(repository("runbooks/uploads-replication.md")).unwrap();
     let mut sides = 0;
-    for (before, block) in page.split("```sh\n").zip(page.split("```sh\n").skip(1)) {
-        let block = block.split("```").next().unwrap();
+    for (opens, _) in page.match_indices("```sh\n") {
+        let (before, block) = page.split_at(opens);
+        let block = block[6..].split("```").next().unwrap();
         for (bucket, site) in [("uploads-prod ", "primary"), ("uploads-prod-dr ", "dr")] {
             if !block.contains(&format!("--bucket {bucket}")) {
                 continue;
             }
             // The last line that names credentials says which ones.
-            let said = before.lines().rfind(|line| line.contains("redentials of ")).unwrap_or_default();
+            let said =
+                before.lines().rfind(|line| line.contains("redentials of ")).unwrap_or_default();
             assert!(said.contains(&format!("redentials of {site}")), "{bucket}: {said}\n{block}");
             sides += 1;
         }
     }
     assert!(sides >= 10, "{sides}");
     let dr = page.split("### Site dr").nth(1).unwrap().split("### ").next().unwrap();
-    for action in ["s3:ListBucketVersions", "s3:GetObject", "s3:DeleteObjectVersion", "kms:Decrypt"] {
+    for action in ["s3:ListBucketVersions", "s3:GetObject", "s3:DeleteObjectVersion", "kms:Decrypt"]
+    {
         assert!(dr.contains(&format!("| `{action}` |")), "{action}: {dr}");
     }
     assert!(!dr.contains("s3:PutObject"), "{dr}");
@@ -181,7 +184,10 @@ fn what_is_done_at_the_replica_stands_behind_the_name_of_its_site_which_has_the_
 #[test]
 fn no_runbook_tells_to_keep_a_password_or_the_region_that_is_lost() {
     for Block { place, text } in every_block() {
-        assert!(!text.contains("echo \"DB_SECRET=") && !text.contains("echo \"AWS_REGION="), "{place}");
+        assert!(
+            !text.contains("echo \"DB_SECRET=") && !text.contains("echo \"AWS_REGION="),
+            "{place}"
+        );
     }
     let page = fs::read_to_string(repository("runbooks/orders-db.md")).unwrap();
     assert!(page.contains("Keep the files before.sql, before.rows, before.sums where"), "{page}");
