@@ -361,7 +361,7 @@ fn a_disk_that_fills_up_stops_the_run_and_says_how_to_go_on() {
         (blocks_of("orders-db", "plan.json"), blocks_of("orders-db", "journal.jsonl"));
     assert!(plan + 4 < journal);
     let ran = run_with_full_disk(&program, "orders-db", plan.midpoint(journal));
-    ran.says(2, &["the journal cannot be written", "redrill resume orders-db-0001"]);
+    ran.says(2, &["the journal cannot be written", "run it again"]);
     let shown = program.run(&["show", "last"]);
     assert_eq!(shown.code, 0, "{}", shown.stderr);
     assert!(shown.stdout.contains("the run has not ended"), "{}", shown.stdout);
