@@ -39,8 +39,11 @@ impl Workshop {
         if self.drafts.iter().filter(counts).any(finds_recovery_point) {
             objectives.push_str("  rpo: { target: 20d, measure: backup }\n");
         }
-        if !objectives.is_empty() {
-            let _ = write!(text, "objectives:\n{objectives}");
+        match objectives.as_str() {
+            "" => text.push_str("objectives: {}\n"),
+            objectives => {
+                let _ = write!(text, "objectives:\n{objectives}");
+            }
         }
         text.push_str("steps:\n");
         for draft in &self.drafts {
