@@ -1,3 +1,4 @@
+use super::etcd::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use super::ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
     Table,
@@ -83,6 +84,27 @@ impl Outside for Concealing {
     ) -> Answer<'a, SchemaState> {
         self.secrets.learn(&login.password);
         cleaned(&self.secrets, self.inner.own_schema(login, schema, work))
+    }
+
+    fn machine(&self) -> String {
+        self.inner.machine()
+    }
+
+    fn temporary_folder(&self) -> String {
+        self.inner.temporary_folder()
+    }
+
+    fn own_folder<'a>(
+        &'a self,
+        folder: &'a OwnFolder,
+        work: FolderWork,
+    ) -> Answer<'a, FolderState> {
+        cleaned(&self.secrets, self.inner.own_folder(folder, work))
+    }
+
+    // What its programs say is concealed when it is written down, as every event is.
+    fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {
+        cleaned(&self.secrets, self.inner.trial_etcd(request))
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {

@@ -5,6 +5,7 @@
 
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
+use etcd::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use futures_util::future::BoxFuture;
 use ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod concealing;
+pub mod etcd;
 #[cfg(test)]
 pub(crate) mod fake;
 mod given;
@@ -49,6 +51,26 @@ pub trait Outside: Send + Sync {
         _work: SchemaWork,
     ) -> Answer<'a, SchemaState> {
         unknown(&format!("the schema {}", schema.name))
+    }
+    /// The name of this machine: folders are on one machine, and are not gone because another one has none of that name.
+    fn machine(&self) -> String {
+        "this machine".to_owned()
+    }
+    /// The folder in which temporary files of this machine lie.
+    fn temporary_folder(&self) -> String {
+        "/tmp".to_owned()
+    }
+    /// Makes, finds or removes a folder of a run's own on this machine.
+    fn own_folder<'a>(
+        &'a self,
+        folder: &'a OwnFolder,
+        _work: FolderWork,
+    ) -> Answer<'a, FolderState> {
+        unknown(&format!("the folder {}", folder.path))
+    }
+    /// Finds the programs of etcd that make an etcd of a snapshot; nothing is started yet.
+    fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {
+        unknown(&format!("the etcd of step {}", request.step))
     }
     /// Asks a person and waits for the answer until the deadline.
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval>;

@@ -1,8 +1,10 @@
 //! What commands, hosts, databases and people answer in a rehearsal.
 
+use super::etcd::{EtcdAnswer, SimulatedEtcd};
 use super::sql::{self, QueryRefused};
 use super::world::World;
 use crate::journal::Approval;
+use crate::outside::etcd::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use crate::outside::ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
     Table,
@@ -27,6 +29,8 @@ pub struct Answers {
     pub http: BTreeMap<String, HttpAnswer>,
     /// What people answer, by step.
     pub approvals: BTreeMap<String, ApprovalAnswer>,
+    /// Which etcds are made of snapshots, by step.
+    pub etcd: BTreeMap<String, EtcdAnswer>,
     /// Environment variables that scenarios name for credentials. Never real ones.
     pub environment: BTreeMap<String, String>,
     /// Files that scenarios name, as text.
@@ -175,6 +179,27 @@ impl Outside for EstateOutside {
             self.world.clock().sleep(Duration::from_millis(20)).await;
             let login = sql_login(login);
             self.world.own_schema(&login, schema, work).map_err(|e| refused(&e))
+        })
+    }
+
+    fn own_folder<'a>(
+        &'a self,
+        folder: &'a OwnFolder,
+        work: FolderWork,
+    ) -> Answer<'a, FolderState> {
+        Box::pin(async move {
+            folder.verify()?;
+            self.world.clock().sleep(Duration::from_millis(5)).await;
+            Ok(self.world.own_folder(folder, work))
+        })
+    }
+
+    fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {
+        Box::pin(async move {
+            let step = request.step.as_str();
+            let answer = self.pick("etcd", step, |a| a.etcd.get(step))?;
+            let etcd = SimulatedEtcd::open(answer, request, self.world.clock().clone())?;
+            Ok(Box::new(etcd) as Box<dyn TrialEtcd>)
         })
     }
 

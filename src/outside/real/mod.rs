@@ -6,6 +6,8 @@
 mod approval;
 mod command;
 mod database;
+mod etcd;
+mod folder;
 mod hold;
 mod http;
 mod mysql;
@@ -20,6 +22,7 @@ pub use approval::{GivenAnswer, RunIdentity, ShownBy, answer_approval};
 pub use mysql::reads;
 pub use user::this_user;
 
+use super::etcd::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use super::ladder::{OwnSchema, SchemaState, SchemaWork};
 use super::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseEngine, DatabaseLogin,
@@ -88,6 +91,26 @@ impl Outside for RealOutside {
         work: SchemaWork,
     ) -> Answer<'a, SchemaState> {
         Box::pin(own_schema::work(login, schema, work))
+    }
+
+    fn machine(&self) -> String {
+        folder::machine()
+    }
+
+    fn temporary_folder(&self) -> String {
+        std::env::temp_dir().to_string_lossy().into_owned()
+    }
+
+    fn own_folder<'a>(
+        &'a self,
+        folder: &'a OwnFolder,
+        work: FolderWork,
+    ) -> Answer<'a, FolderState> {
+        Box::pin(folder::work(folder, work))
+    }
+
+    fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {
+        Box::pin(etcd::open(request, &self.clock))
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {

@@ -30,6 +30,7 @@ struct Workshop {
     commands: String,
     http: String,
     approvals: String,
+    etcds: String,
     /// How many steps may still be made to fall short.
     bad: u64,
     /// One of them already stops the others.
@@ -59,6 +60,7 @@ pub(crate) fn texts(seed: u64) -> (String, String, Vec<Draft>) {
         commands: String::new(),
         http: String::new(),
         approvals: String::new(),
+        etcds: String::new(),
         bad,
         stopped: false,
     };

@@ -70,7 +70,7 @@ impl Workshop {
              \"111111111111\": {{ roles: [redrill-drill] }}\n  \"222222222222\": {{ roles: [redrill-drill] }}\nplaces:\n  \
              - account: \"111111111111\"\n    region: ap-northeast-1\n    kms_keys: [{{ id: alias/own }}]\n{READER}{}{}{}{near}  \
              - account: \"222222222222\"\n    region: ap-northeast-3\n    kms_keys: [{{ id: alias/dr }}]\n{READER}\
-             {NETWORK}{}{}{}{}answers: \n  environment: {{}}\n{}{}{}",
+             {NETWORK}{}{}{}{}answers: \n  environment: {{}}\n{}{}{}{}",
             list("databases", &self.primary.databases),
             list("clusters", &self.primary.clusters),
             list("buckets", &self.primary.buckets),
@@ -81,6 +81,7 @@ impl Workshop {
             answers("commands", &self.commands),
             answers("http", &self.http),
             answers("approvals", &self.approvals),
+            answers("etcd", &self.etcds),
         )
     }
 }
