@@ -415,7 +415,6 @@ const CASES: &[Case] = &[
         1,
         &[
             "check trial: members answer failed",
-            "check trial: took inconclusive",
             "finding trial: etcd.snapshot_not_restorable",
             "step ready not_run",
             "step restored not_run",
