@@ -42,7 +42,7 @@ pub(super) fn inventory(input: &HandInput) -> ByHand {
 pub(super) fn restore(input: &HandInput) -> ByHand {
     let ask = "etcdctl --endpoints \"$at\" endpoint status --write-out table\n\
                etcdctl --endpoints \"$at\" endpoint hashkv --write-out table\n\
-               etcdctl --endpoints \"$at\" get / --prefix --keys-only > \"$folder/keys\"\n\
+               etcdctl --endpoints \"$at\" get '' --prefix --keys-only > \"$folder/keys\"\n\
                echo \"keys: $(grep -c . \"$folder/keys\")\"\n\
                [ -s \"$folder/keys\" ]";
     ByHand {
