@@ -1,8 +1,8 @@
-use super::etcd::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use super::ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
     Table,
 };
+use super::trial::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use super::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseLogin, DatabaseSession,
     HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, Secrets,

@@ -5,7 +5,6 @@
 
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
-use etcd::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use futures_util::future::BoxFuture;
 use ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
@@ -15,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+use trial::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 
 mod concealing;
-pub mod etcd;
 #[cfg(test)]
 pub(crate) mod fake;
 mod given;
@@ -26,6 +25,7 @@ mod principal;
 pub mod real;
 mod secret;
 mod secrets;
+pub mod trial;
 
 pub use concealing::Concealing;
 pub use given::{Given, conceal};

@@ -1,14 +1,14 @@
 //! What commands, hosts, databases and people answer in a rehearsal.
 
-use super::etcd::{EtcdAnswer, SimulatedEtcd};
 use super::sql::{self, QueryRefused};
+use super::trial::{SimulatedEtcd, TrialAnswer};
 use super::world::World;
 use crate::journal::Approval;
-use crate::outside::etcd::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use crate::outside::ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
     Table,
 };
+use crate::outside::trial::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use crate::outside::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseLogin, DatabaseSession,
     HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, SqlValue,
@@ -30,7 +30,7 @@ pub struct Answers {
     /// What people answer, by step.
     pub approvals: BTreeMap<String, ApprovalAnswer>,
     /// Which etcds are made of snapshots, by step.
-    pub etcd: BTreeMap<String, EtcdAnswer>,
+    pub etcd_trials: BTreeMap<String, TrialAnswer>,
     /// Environment variables that scenarios name for credentials. Never real ones.
     pub environment: BTreeMap<String, String>,
     /// Files that scenarios name, as text.
@@ -197,7 +197,7 @@ impl Outside for EstateOutside {
     fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {
         Box::pin(async move {
             let step = request.step.as_str();
-            let answer = self.pick("etcd", step, |a| a.etcd.get(step))?;
+            let answer = self.pick("restored etcd", step, |a| a.etcd_trials.get(step))?;
             let etcd = SimulatedEtcd::open(answer, request, self.world.clock().clone())?;
             Ok(Box::new(etcd) as Box<dyn TrialEtcd>)
         })

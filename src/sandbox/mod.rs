@@ -9,7 +9,6 @@ mod answers;
 mod connector;
 mod ec2;
 pub mod estate;
-mod etcd;
 mod fault;
 mod fidelity;
 mod history;
@@ -23,18 +22,19 @@ mod services;
 mod sql;
 mod state;
 mod sts;
+mod trial;
 mod wire;
 mod world;
 
 pub use answers::{Answers, ApprovalAnswer, CommandAnswer, EstateOutside, HttpAnswer};
 pub use estate::Estate;
-pub use etcd::EtcdAnswer;
 pub use fault::{Fault, FaultEffect, FaultError};
 pub use fidelity::{FIDELITY, Operation, operations};
 #[cfg(test)]
 pub(crate) use s3::BucketEstate;
 pub use serve::{Reach, Server, serve, serve_connection};
 pub use sql::{DatabaseLogin, QueryRefused, Rows, SqlValue};
+pub use trial::TrialAnswer;
 pub use wire::{ConnectionFailure, Reply};
 pub use world::{CONNECT_TIMEOUT, READ_TIMEOUT, World, endpoint};
 

@@ -1,7 +1,7 @@
 //! Folders of a run's own on this machine.
 
 use crate::outside::OutsideError;
-use crate::outside::etcd::{FOLDER_MARK, FolderState, FolderWork, OwnFolder};
+use crate::outside::trial::{FOLDER_MARK, FolderState, FolderWork, OwnFolder};
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};

@@ -6,7 +6,6 @@
 mod approval;
 mod command;
 mod database;
-mod etcd;
 mod folder;
 mod hold;
 mod http;
@@ -15,6 +14,7 @@ mod own_schema;
 mod postgres;
 mod program;
 mod terminal;
+mod trial;
 mod user;
 mod values;
 
@@ -22,8 +22,8 @@ pub use approval::{GivenAnswer, RunIdentity, ShownBy, answer_approval};
 pub use mysql::reads;
 pub use user::this_user;
 
-use super::etcd::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use super::ladder::{OwnSchema, SchemaState, SchemaWork};
+use super::trial::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use super::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseEngine, DatabaseLogin,
     DatabaseSession, HttpReply, HttpRequest, Outside, OutsideError, Secret, Secrets,
@@ -110,7 +110,7 @@ impl Outside for RealOutside {
     }
 
     fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {
-        Box::pin(etcd::open(request, &self.clock))
+        Box::pin(trial::open(request, &self.clock))
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {

@@ -11,7 +11,7 @@ use crate::action::{
 use crate::formats::etcd_snapshot::{HashKv, NoHashKv, Soundness, hash_kv};
 use crate::journal::{ClockPoint, Event, ResourceKey};
 use crate::outside::OutsideError;
-use crate::outside::etcd::{
+use crate::outside::trial::{
     FolderState, FolderWork, MemberHash, TrialEtcd, TrialPrograms, TrialRequest, Tried,
 };
 use crate::time::HumanDuration;

@@ -3,7 +3,7 @@
 use crate::formats::etcd_snapshot::{HashKv, NoHashKv};
 use crate::journal::{Check, Finding, Severity};
 use crate::outside::OutsideError;
-use crate::outside::etcd::{MemberHash, TrialPrograms, Tried};
+use crate::outside::trial::{MemberHash, TrialPrograms, Tried};
 use std::collections::BTreeMap;
 
 /// What is expected of the program that restores, and of the members.

@@ -11,7 +11,7 @@ const BUCKET: &str = "[{ name: backups, versioning: enabled, objects: [
 
 /// A step `probe` whose etcd behaves so.
 fn trial(etcd: &str) -> Trial {
-    Trial::answering(&BUCKET.replace('\n', " "), &format!("{{ etcd: {{ {etcd} }} }}"))
+    Trial::answering(&BUCKET.replace('\n', " "), &format!("{{ etcd_trials: {{ {etcd} }} }}"))
 }
 
 async fn restored(trial: &Trial, key: &str, with: Value) -> Result<Value, StepError> {

@@ -4,7 +4,7 @@ use crate::action::{
 use crate::ids::RunId;
 use crate::journal::ResourceKey;
 use crate::limits::EFFECT_NAME_BYTES;
-use crate::outside::etcd::{FolderState, FolderWork, OwnFolder};
+use crate::outside::trial::{FolderState, FolderWork, OwnFolder};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 

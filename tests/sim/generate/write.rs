@@ -81,7 +81,7 @@ impl Workshop {
             answers("commands", &self.commands),
             answers("http", &self.http),
             answers("approvals", &self.approvals),
-            answers("etcd", &self.etcds),
+            answers("etcd_trials", &self.etcds),
         )
     }
 }

@@ -4,7 +4,7 @@ mod answers;
 mod process;
 
 use super::{command, program};
-use crate::outside::etcd::{MemberHash, TrialEtcd, TrialPrograms, TrialRequest, Tried};
+use crate::outside::trial::{MemberHash, TrialEtcd, TrialPrograms, TrialRequest, Tried};
 use crate::outside::{Answer, CommandReply, CommandRequest, OutsideError, Secret};
 use crate::time::Clock;
 use answers::{count_of, hashes_of, last_word, version_of};

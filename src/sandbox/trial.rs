@@ -3,7 +3,7 @@
 
 use super::world::World;
 use crate::formats::etcd_snapshot::{hash_kv, inspect, kubernetes::take_inventory};
-use crate::outside::etcd::{
+use crate::outside::trial::{
     FolderState, FolderWork, MemberHash, OwnFolder, TrialEtcd, TrialPrograms, TrialRequest, Tried,
 };
 use crate::outside::{Answer, OutsideError};
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How an etcd behaves that is made of a snapshot.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct EtcdAnswer {
+pub struct TrialAnswer {
     /// The version of its programs.
     pub version: String,
     /// They know `--bump-revision` and `--mark-compacted`.
@@ -35,7 +35,7 @@ pub struct EtcdAnswer {
     pub loses: u64,
 }
 
-impl Default for EtcdAnswer {
+impl Default for TrialAnswer {
     fn default() -> Self {
         Self {
             version: "3.5.21".to_owned(),
@@ -52,7 +52,7 @@ impl Default for EtcdAnswer {
 
 /// A simulated etcd.
 pub(super) struct SimulatedEtcd {
-    answer: EtcdAnswer,
+    answer: TrialAnswer,
     about: TrialPrograms,
     request: TrialRequest,
     clock: Clock,
@@ -62,7 +62,7 @@ impl SimulatedEtcd {
     /// # Errors
     /// Where the estate says that there are no programs.
     pub(super) fn open(
-        answer: EtcdAnswer,
+        answer: TrialAnswer,
         request: &TrialRequest,
         clock: Clock,
     ) -> Result<Self, OutsideError> {

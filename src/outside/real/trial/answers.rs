@@ -1,6 +1,6 @@
 //! What etcd's programs say, as text and as JSON. Pure.
 
-use crate::outside::etcd::MemberHash;
+use crate::outside::trial::MemberHash;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
