@@ -1,5 +1,5 @@
 use super::{Check, Event, Holding, InventoryTime, Ledger, Outcome, Record, StepResult, WorldKind};
-use crate::ids::{Digest, RunId, SiteName, StepId};
+use crate::ids::{Digest, RunId, StepId};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +19,6 @@ pub struct RunState {
     pub failed_attempts: BTreeMap<StepId, u32>,
     /// Steps that failed or were inconclusive, in the order in which they ended.
     pub fell_short: Vec<StepId>,
-    /// Sites that are lost, and did not answer when the run began.
-    pub silent: BTreeSet<SiteName>,
     /// When the disaster was declared.
     pub disaster: Option<DateTime<Utc>>,
     /// The resources.
@@ -194,9 +192,6 @@ impl RunState {
                     expires: *expires,
                     keep: *keep,
                 });
-            }
-            Event::SiteSilent { site, .. } => {
-                self.silent.insert(site.clone());
             }
             Event::DisasterDeclared { .. } if self.disaster.is_some() => {
                 return Err("the disaster was declared before".to_owned());

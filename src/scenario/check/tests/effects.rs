@@ -166,3 +166,18 @@ fn regression_a_lost_place_has_no_second_name() {
         "{found:?}"
     );
 }
+
+#[test]
+fn a_recovery_can_do_without_what_is_prepared_at_a_lost_site() {
+    let found = |port: &str| {
+        let good = "{{default steps.config.port 5432}}";
+        assert!(GOOD.contains(good));
+        let found = codes_and_help(&GOOD.replacen(good, port, 1));
+        found.into_iter().filter(|(code, _)| *code == "RD408").collect::<Vec<_>>()
+    };
+    assert_eq!(found("{{default steps.config.port 5432}}"), []);
+    let needing = found("{{steps.config.port}}");
+    let named: Vec<_> = needing.iter().map(|(_, text)| text.split(' ').next().unwrap()).collect();
+    assert_eq!(named, ["restore", "data"], "the step itself, and the gate that waits for it");
+    assert!(needing.iter().all(|(_, text)| text.contains("{{default steps.config.… inputs.…}}")));
+}
