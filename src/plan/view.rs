@@ -1,4 +1,4 @@
-use super::{Plan, PlannedStep, StepGrant, grants};
+use super::{Plan, PlannedStep, StepGrant, given, grants};
 use crate::action::{Effect, Phase, Registry};
 use crate::ids::{Digest, SiteName, StepId};
 use crate::limits;
@@ -106,13 +106,12 @@ pub fn outline(plan: &Plan, registry: &Registry) -> Outline {
         plan.steps.iter().map(|step| (&step.id, step_outline(plan, step, registry))).collect();
     let mut creates = BTreeMap::new();
     for step in &plan.steps {
-        let places = registry.get(&step.uses).map_or(1, |action| {
-            let mut others = Vec::new();
-            sites_in(&step.with, &action.input, &mut others);
-            1 + others.len()
-        });
+        let Some(action) = registry.get(&step.uses) else { continue };
+        let mut others = Vec::new();
+        sites_in(&step.with, &action.input, &mut others);
         for kind in &step.creates {
-            *creates.entry(kind.clone()).or_insert(0) += places;
+            let at_a_site = action.how_many(&given(plan, step), kind);
+            *creates.entry(kind.clone()).or_insert(0) += at_a_site * (1 + others.len());
         }
     }
     let ids = |wanted: &dyn Fn(&StepOutline) -> bool| {
