@@ -1,4 +1,7 @@
-use super::{Check, Event, Holding, InventoryTime, Ledger, Outcome, Record, StepResult, WorldKind};
+use super::{
+    Check, Event, Holding, InventoryTime, Ledger, Outcome, Record, RecoveryPoint, StepResult,
+    WorldKind,
+};
 use crate::ids::{Digest, RunId, StepId};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -25,6 +28,8 @@ pub struct RunState {
     pub ledger: Ledger,
     /// When each step was first known to have made the newest of its resources.
     pub made: BTreeMap<StepId, DateTime<Utc>>,
+    /// The recovery point that each step has told last, in whichever attempt.
+    pub points: BTreeMap<StepId, RecoveryPoint>,
     /// The inventories that were taken.
     pub inventories: BTreeSet<InventoryTime>,
     /// Who or what ended the run early.
@@ -263,6 +268,9 @@ impl RunState {
                 *self.failed_attempts.entry(step.clone()).or_default() += 1;
             }
             Event::Checked { step, check } => self.running(step)?.1.push(check.clone()),
+            Event::RecoveryPointSeen { step, point } => {
+                self.points.insert(step.clone(), point.clone());
+            }
             Event::StepFinished { step, result } => {
                 self.running(step)?;
                 self.set(step, StepState::Done(result.clone()));
