@@ -2,7 +2,7 @@ use super::{
     Check, Event, Holding, InventoryTime, Ledger, Outcome, Record, RecoveryPoint, StepResult,
     WorldKind,
 };
-use crate::ids::{Digest, RunId, SiteName, StepId};
+use crate::ids::{Digest, RunId, StepId};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +22,6 @@ pub struct RunState {
     pub failed_attempts: BTreeMap<StepId, u32>,
     /// Steps that failed or were inconclusive, in the order in which they ended.
     pub fell_short: Vec<StepId>,
-    /// Sites that are lost, and did not answer when the run began.
-    pub silent: BTreeSet<SiteName>,
     /// When the disaster was declared.
     pub disaster: Option<DateTime<Utc>>,
     /// The resources.
@@ -199,9 +197,6 @@ impl RunState {
                     expires: *expires,
                     keep: *keep,
                 });
-            }
-            Event::SiteSilent { site, .. } => {
-                self.silent.insert(site.clone());
             }
             Event::DisasterDeclared { .. } if self.disaster.is_some() => {
                 return Err("the disaster was declared before".to_owned());

@@ -147,6 +147,10 @@ impl Action for RestoreClusterPointInTime {
         problems(given, &["of"])
     }
 
+    fn how_many(&self, given: &Given, kind: &str) -> usize {
+        super::input::how_many(given, kind)
+    }
+
     fn grants(&self, given: &Given) -> Vec<Grant> {
         super::grants::restore_point_in_time(given, self.facts().permissions)
     }
