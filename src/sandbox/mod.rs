@@ -9,6 +9,7 @@ mod answers;
 mod connector;
 mod ec2;
 pub mod estate;
+mod etcd;
 mod fault;
 mod fidelity;
 mod history;
@@ -27,6 +28,7 @@ mod world;
 
 pub use answers::{Answers, ApprovalAnswer, CommandAnswer, EstateOutside, HttpAnswer};
 pub use estate::Estate;
+pub use etcd::EtcdAnswer;
 pub use fault::{Fault, FaultEffect, FaultError};
 pub use fidelity::{FIDELITY, Operation, operations};
 #[cfg(test)]
