@@ -64,6 +64,8 @@ mod server_crash;
 #[cfg(test)]
 mod server_databases;
 #[cfg(test)]
+mod server_etcd_live;
+#[cfg(test)]
 mod server_iam;
 #[cfg(test)]
 mod server_identity;

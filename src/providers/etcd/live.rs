@@ -189,7 +189,7 @@ async fn connect(
 
 /// The hash at a revision. etcd refuses the one up to which it has compacted, unless that is the last one and no revision is
 /// named: an idle cluster whose whole history is compacted.
-async fn hashed(member: &mut dyn EtcdMember, revision: i64) -> Hashed {
+pub(super) async fn hashed(member: &mut dyn EtcdMember, revision: i64) -> Hashed {
     let answer = match member.hash_kv(revision).await {
         Ok(EtcdHashed::Compacted) => match member.hash_kv(0).await {
             Ok(EtcdHashed::Hash(last)) if last.member_revision == revision => {

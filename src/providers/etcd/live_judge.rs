@@ -384,6 +384,27 @@ fn reported(name: &str, error: &str) -> Finding {
     }
 }
 
+/// Whether a snapshot that was just taken is what its member stores.
+pub(super) fn same_as_member(
+    revision: i64,
+    here: &Result<HashKv, NoHashKv>,
+    there: &Hashed,
+) -> Check {
+    const NAME: &str = "as the member";
+    let expected = format!("the hash of the member at revision {revision}");
+    match (here, there) {
+        (Ok(here), Hashed::Hash(there)) if here.compact_revision == there.compact_revision => {
+            let observed = format!("{}; the member: {}", here.hash, there.hash);
+            Check::made(NAME, expected, observed, here.hash == there.hash)
+        }
+        (Err(why), _) => Check::not_made(NAME, expected, why.to_string()),
+        (_, there) => {
+            let compacted = || "the member has compacted history meanwhile".to_owned();
+            Check::not_made(NAME, expected, why(there).unwrap_or_else(compacted))
+        }
+    }
+}
+
 /// Connections that anyone on the way can read.
 pub(super) fn exposed(endpoints: &[String]) -> Finding {
     Finding {

@@ -212,3 +212,15 @@ fn alarms_of_members_become_findings() {
     use crate::journal::Severity::{Critical, Serious};
     assert_eq!(codes, [("etcd.member_reports", Critical), ("etcd.member_reports", Serious)]);
 }
+
+#[test]
+fn a_snapshot_is_what_its_member_stores_or_nobody_knows() {
+    let here = HashKv { revision: 37, compact_revision: -1, hash: 7 };
+    let of = |there| same_as_member(37, &Ok(here), &there).outcome;
+    assert_eq!(of(hash(7)), Passed);
+    assert_eq!(of(hash(8)), Failed);
+    assert_eq!(of(compacted(7, 10)), Inconclusive);
+    assert_eq!(of(Hashed::Unknown("gone".into())), Inconclusive);
+    let damaged = same_as_member(37, &Err(NoHashKv::Damaged), &hash(7));
+    assert_eq!(damaged.outcome, Inconclusive);
+}

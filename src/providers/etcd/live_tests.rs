@@ -179,3 +179,87 @@ async fn an_estate_without_that_etcd_has_no_answer() {
         assert_eq!(error.class(), FailureClass::Broken);
     }
 }
+
+async fn take(trial: &Trial, member: usize) -> Result<Value, crate::action::StepError> {
+    let input = json!({ "endpoint": url(member), "object": { "bucket": "uploads-dr" } });
+    trial.run("etcd.take_snapshot", input).await
+}
+
+/// As [`members`], with a bucket in which the guard of trials lets canaries be written.
+fn with_place(first: &str) -> Trial {
+    let file = "file: files/cluster-of-three.snapshot.db";
+    let answers =
+        format!("answers:\n  etcd:\n    \"{}\": {{ name: n1, {file}, {first} }}\n", url(1));
+    Trial::with_answers("[{ name: uploads-dr, versioning: enabled }]", &answers)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_is_taken_stored_verified_and_removed_at_the_end() {
+    let trial = with_place("");
+    let found = take(&trial, 1).await.unwrap();
+    assert_eq!((trial.not_passed(), trial.checks().len()), (vec![], 5));
+    assert_eq!((&found["hash_kv"], &found["revision"]), (&json!(3_924_699_373_u32), &json!(9)));
+    assert_eq!(
+        (&found["size"], &found["hash"]),
+        (&json!(20_512), &json!(format!("{:x}", 2_928_398_503_u32)))
+    );
+    let key = found["key"].as_str().unwrap();
+    assert!(key.starts_with("redrill-canary/redrill-uploads-0001-3fa9-"), "{key}");
+    // What was stored is the same, with its time: a recovery point for who verifies it.
+    let input = json!({ "object": { "bucket": "uploads-dr", "key": key } });
+    let verified = trial.run("etcd.verify_snapshot", input).await.unwrap();
+    assert_eq!((&verified["size"], &verified["revision"]), (&found["size"], &found["revision"]));
+    assert_eq!(
+        trial.recovery_point().unwrap().identity,
+        format!("s3://uploads-dr/{key}?versionId={}", found["version_id"].as_str().unwrap())
+    );
+    let [intended] = &trial.intended()[..] else { panic!("{:?}", trial.intended()) };
+    assert_eq!(intended.name, format!("uploads-dr/{key}"));
+    trial.release().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_breaks_off_or_is_changed_on_the_way_is_stored_nowhere() {
+    let torn = with_place("breaks_off_at: 9KiB");
+    let error = take(&torn, 1).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Transient);
+    assert!(error.to_string().contains("broke off"), "{error}");
+    let garbled = with_place("garbles: true");
+    let error = take(&garbled, 1).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Recovery);
+    assert!(garbled.not_passed().contains(&("trailing SHA-256".to_owned(), Failed)));
+    let learner = with_place("learner: true");
+    assert_eq!(take(&learner, 1).await.unwrap_err().class(), FailureClass::Broken);
+    for trial in [torn, garbled, learner] {
+        assert_eq!(trial.intended(), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_attempt_stores_its_own_snapshot_and_the_first_one_goes_with_it() {
+    let trial = with_place("");
+    let first = take(&trial, 1).await.unwrap();
+    let second = take(&trial, 1).await.unwrap();
+    assert_eq!(first["key"], second["key"]);
+    assert_ne!(first["version_id"], second["version_id"]);
+    assert_eq!(trial.intended().len(), 1);
+    trial.release().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_guard_lets_no_snapshot_be_written_where_it_names_no_place() {
+    let trial = with_place("");
+    let input =
+        json!({ "endpoint": url(1), "object": { "bucket": "uploads-dr", "prefix": "data/" } });
+    let error = trial.run("etcd.take_snapshot", input).await.unwrap_err();
+    assert!(error.to_string().contains("guard"), "{error}");
+    assert_eq!(error.class(), FailureClass::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_writes_no_file() {
+    let trial = with_place("");
+    let input = json!({ "endpoint": url(1), "file": "snapshot.db" });
+    let error = trial.run("etcd.take_snapshot", input).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::NotRehearsed);
+}
