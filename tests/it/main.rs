@@ -16,6 +16,8 @@ mod etcd_command;
 #[cfg(test)]
 mod etcd_hash_kv;
 #[cfg(test)]
+mod etcd_members;
+#[cfg(test)]
 mod etcd_server;
 #[cfg(test)]
 mod etcd_snapshots;

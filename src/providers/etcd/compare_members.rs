@@ -1,6 +1,7 @@
 use super::fetch::{ObjectInput, download, open_file};
 use super::live::{self, Members, TlsInput, ten_seconds};
 use super::live_by_hand;
+use super::live_findings;
 use super::live_judge::{self as judge, Answered, Names, Round};
 use super::stored::Stored;
 use crate::action::{
@@ -130,7 +131,7 @@ impl Action for CompareMembers {
         let exposed: Vec<String> =
             input.endpoints.iter().filter(|url| live::is_exposed(url)).cloned().collect();
         if !exposed.is_empty() {
-            context.finding(judge::exposed(&exposed)).await?;
+            context.finding(live_findings::exposed(&exposed)).await?;
         }
         let named = input.cluster_id.as_deref().and_then(read_id);
         let answered = members.answered();
@@ -146,7 +147,7 @@ impl Action for CompareMembers {
         if stored.is_none() || names.votes() != 1 {
             context.check(same_data(round.as_ref(), &names)).await?;
         }
-        for finding in judge::findings(&answered, round.as_ref(), &names) {
+        for finding in live_findings::findings(&answered, round.as_ref(), &names) {
             context.finding(finding).await?;
         }
         let backup_revision = match &stored {

@@ -4,7 +4,7 @@
 //! others are, and versions are named.
 
 use crate::formats::etcd_snapshot::{ClusterFacts, HashKv, HexId, NoHashKv};
-use crate::journal::{Check, Finding, Severity};
+use crate::journal::Check;
 use crate::outside::etcd::{EtcdHash, EtcdListed, EtcdStatus};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +64,7 @@ impl Round {
         compactions.len() <= 1 && refused.len() <= 1
     }
 
-    fn hashes(&self) -> impl Iterator<Item = EtcdHash> + '_ {
+    pub(super) fn hashes(&self) -> impl Iterator<Item = EtcdHash> + '_ {
         self.answers.iter().filter_map(|(_, hashed)| hashed.hash())
     }
 
@@ -86,7 +86,7 @@ impl Names<'_> {
         }
     }
 
-    fn all(&self, members: impl IntoIterator<Item = u64>) -> String {
+    pub(super) fn all(&self, members: impl IntoIterator<Item = u64>) -> String {
         let names: Vec<String> = members.into_iter().map(|member| self.of(member)).collect();
         names.join(", ")
     }
@@ -225,7 +225,7 @@ fn why(hashed: &Hashed) -> Option<String> {
 }
 
 /// `n1, n2: 3924699373; n3: 17`
-fn hashes(round: &Round, names: &Names<'_>) -> String {
+pub(super) fn hashes(round: &Round, names: &Names<'_>) -> String {
     let mut by_hash: BTreeMap<(i64, u32), Vec<u64>> = BTreeMap::new();
     for (answered, hashed) in &round.answers {
         if let Some(hash) = hashed.hash() {
@@ -329,61 +329,6 @@ fn behind(round: &Round) -> String {
     }
 }
 
-/// What a person should act on.
-pub(super) fn findings(
-    answered: &[Answered],
-    round: Option<&Round>,
-    names: &Names<'_>,
-) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if let Some(round) = round {
-        let differing = differing(round);
-        if !differing.is_empty() {
-            findings.push(diverged(&differing, round, names));
-        }
-    }
-    for answered in answered {
-        for error in &answered.status.errors {
-            findings.push(reported(&names.of(answered.status.member), error));
-        }
-    }
-    findings
-}
-
-fn diverged(differing: &[u64], round: &Round, names: &Names<'_>) -> Finding {
-    let all = round.hashes().count();
-    let (who, how) = (names.all(differing.iter().copied()), hashes(round, names));
-    let what = match differing.len() == all {
-        true => format!(
-            "the members store different data at revision {}, and no majority tells which is right: {how}",
-            round.revision
-        ),
-        false => format!(
-            "{who} stores other data than the other members at revision {}: {how}",
-            round.revision
-        ),
-    };
-    Finding {
-        severity: Severity::Critical,
-        code: "etcd.members_differ".to_owned(),
-        what,
-        why: "what a client reads depends on whom it asks, and a snapshot of the wrong member is a wrong backup".to_owned(),
-        action: "take snapshots from the members that agree; remove the other one from the cluster and let it join again with an \
-                 empty folder (https://etcd.io/docs/latest/op-guide/data_corruption/)"
-            .to_owned(),
-    }
-}
-
-fn reported(name: &str, error: &str) -> Finding {
-    Finding {
-        severity: if error.contains("CORRUPT") { Severity::Critical } else { Severity::Serious },
-        code: "etcd.member_reports".to_owned(),
-        what: format!("{name} reports: {error}"),
-        why: "a member with an alarm takes no writes, or stores what the others do not".to_owned(),
-        action: "look at etcdctl alarm list and at the member's log before the next backup is taken from it".to_owned(),
-    }
-}
-
 /// Whether a snapshot that was just taken is what its member stores.
 pub(super) fn same_as_member(
     revision: i64,
@@ -402,16 +347,5 @@ pub(super) fn same_as_member(
             let compacted = || "the member has compacted history meanwhile".to_owned();
             Check::not_made(NAME, expected, why(there).unwrap_or_else(compacted))
         }
-    }
-}
-
-/// Connections that anyone on the way can read.
-pub(super) fn exposed(endpoints: &[String]) -> Finding {
-    Finding {
-        severity: Severity::Warning,
-        code: "etcd.connection_not_encrypted".to_owned(),
-        what: format!("the connection to {} was not encrypted", endpoints.join(", ")),
-        why: "anyone on the way could have answered in its place, and a snapshot holds every secret of the cluster".to_owned(),
-        action: "use the https client URLs and tls: { ca: FILE }; http is for loopback addresses and tunnels".to_owned(),
     }
 }

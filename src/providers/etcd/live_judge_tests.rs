@@ -1,3 +1,4 @@
+use super::live_findings::findings;
 use super::live_judge::*;
 use crate::formats::etcd_snapshot::{ClusterFacts, HashKv, HexId, Member, NoHashKv};
 use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};

@@ -11,6 +11,7 @@ mod fetch;
 mod judge;
 mod live;
 mod live_by_hand;
+mod live_findings;
 mod live_judge;
 #[cfg(test)]
 mod live_judge_tests;

@@ -1,7 +1,8 @@
 use super::before;
 use super::judge;
 use super::live::{TlsInput, is_exposed, login, problems, ten_seconds};
-use super::live_judge::{exposed, same_as_member};
+use super::live_findings::exposed;
+use super::live_judge::same_as_member;
 use super::live_snapshot::{self as arriving, Taken};
 use super::own_object::{self, SnapshotPlace};
 use super::take_by_hand;
