@@ -11,6 +11,7 @@ mod ec2;
 pub mod estate;
 mod etcd;
 mod fault;
+mod fault_table;
 mod fidelity;
 mod history;
 mod json;

@@ -33,7 +33,7 @@ pub(super) struct CompareMembersInput {
     /// How connections are protected.
     #[serde(default)]
     tls: TlsInput,
-    /// How long a member may take to answer (default 10s). Its hash takes it a second per gigabyte or so.
+    /// How long a member may take to answer (default 10s). It reads its whole database for the hash.
     #[serde(default = "ten_seconds")]
     answer_within: HumanDuration,
     /// The number that the cluster must have, in hexadecimal, as `etcdctl member list -w fields` shows it (there in decimal digits).
