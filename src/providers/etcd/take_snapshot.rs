@@ -156,6 +156,11 @@ impl Action for TakeSnapshot {
         all
     }
 
+    /// A file is no resource of the run.
+    fn how_many(&self, given: &Given, _: &str) -> usize {
+        usize::from(given.has("object"))
+    }
+
     fn grants(&self, given: &Given) -> Vec<Grant> {
         own_object::grants(given, PERMISSIONS)
     }
