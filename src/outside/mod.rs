@@ -5,6 +5,7 @@
 
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
+use etcd::{EtcdLogin, EtcdMember};
 use futures_util::future::BoxFuture;
 use ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod concealing;
+pub mod etcd;
 #[cfg(test)]
 pub(crate) mod fake;
 mod given;
@@ -49,6 +51,10 @@ pub trait Outside: Send + Sync {
         _work: SchemaWork,
     ) -> Answer<'a, SchemaState> {
         unknown(&format!("the schema {}", schema.name))
+    }
+    /// Connects to a member of an etcd cluster. It can only be asked.
+    fn etcd<'a>(&'a self, login: &'a EtcdLogin) -> Answer<'a, Box<dyn EtcdMember>> {
+        etcd::unknown(login)
     }
     /// Asks a person and waits for the answer until the deadline.
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval>;

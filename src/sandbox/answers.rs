@@ -1,8 +1,10 @@
 //! What commands, hosts, databases and people answer in a rehearsal.
 
+use super::etcd::EtcdAnswer;
 use super::sql::{self, QueryRefused};
 use super::world::World;
 use crate::journal::Approval;
+use crate::outside::etcd::{EtcdLogin, EtcdMember};
 use crate::outside::ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
     Table,
@@ -27,6 +29,8 @@ pub struct Answers {
     pub http: BTreeMap<String, HttpAnswer>,
     /// What people answer, by step.
     pub approvals: BTreeMap<String, ApprovalAnswer>,
+    /// Members of a running etcd cluster, by client URL.
+    pub etcd: BTreeMap<String, EtcdAnswer>,
     /// Environment variables that scenarios name for credentials. Never real ones.
     pub environment: BTreeMap<String, String>,
     /// Files that scenarios name, as text.
@@ -176,6 +180,10 @@ impl Outside for EstateOutside {
             let login = sql_login(login);
             self.world.own_schema(&login, schema, work).map_err(|e| refused(&e))
         })
+    }
+
+    fn etcd<'a>(&'a self, login: &'a EtcdLogin) -> Answer<'a, Box<dyn EtcdMember>> {
+        Box::pin(self.world.etcd(login))
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {

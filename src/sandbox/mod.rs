@@ -9,6 +9,7 @@ mod answers;
 mod connector;
 mod ec2;
 pub mod estate;
+mod etcd;
 mod fault;
 mod fault_table;
 mod fidelity;
@@ -28,6 +29,7 @@ mod world;
 
 pub use answers::{Answers, ApprovalAnswer, CommandAnswer, EstateOutside, HttpAnswer};
 pub use estate::Estate;
+pub use etcd::EtcdAnswer;
 pub use fault::{Fault, FaultEffect, FaultError};
 pub use fidelity::{FIDELITY, Operation, operations};
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod approval;
 mod command;
 mod database;
+mod etcd;
 mod hold;
 mod http;
 mod mysql;
@@ -20,6 +21,7 @@ pub use approval::{GivenAnswer, RunIdentity, ShownBy, answer_approval};
 pub use mysql::reads;
 pub use user::this_user;
 
+use super::etcd::{EtcdLogin, EtcdMember};
 use super::ladder::{OwnSchema, SchemaState, SchemaWork};
 use super::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseEngine, DatabaseLogin,
@@ -88,6 +90,10 @@ impl Outside for RealOutside {
         work: SchemaWork,
     ) -> Answer<'a, SchemaState> {
         Box::pin(own_schema::work(login, schema, work))
+    }
+
+    fn etcd<'a>(&'a self, login: &'a EtcdLogin) -> Answer<'a, Box<dyn EtcdMember>> {
+        Box::pin(etcd::open(login, &self.secrets))
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {

@@ -78,7 +78,7 @@ fn none_there(input: &HandInput) -> Vec<String> {
 }
 
 /// One file for all attempts, which holds every secret of the cluster. That there is no such object is an answer.
-fn fetch(input: &HandInput) -> String {
+pub(super) fn fetch(input: &HandInput) -> String {
     let names = ["file", "went", "object_key", "object_version", "said"];
     let [file, went, object, version, said] = names.map(|output| input.sets(output));
     let (Some(bucket), Some(key)) = (input.word("object.bucket"), input.word("object.key")) else {
@@ -102,7 +102,7 @@ fn fetch(input: &HandInput) -> String {
 }
 
 /// Whole pages of 512 bytes, and 32 bytes of SHA-256 behind them.
-fn judge(input: &HandInput) -> String {
+pub(super) fn judge(input: &HandInput) -> String {
     let names = ["file", "went", "size", "sum", "wanted", "table"].map(|output| input.sets(output));
     let [file, went, size, sum, wanted, table] = names;
     format!(

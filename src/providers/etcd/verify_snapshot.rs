@@ -153,10 +153,7 @@ impl Action for VerifySnapshot {
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
-        let nowhere = given.has("object") && given.at.is_none();
-        let problem = InputProblem::at("object", "object: no site says where the bucket is")
-            .help("add at: with a site to the step");
-        nowhere.then_some(problem).into_iter().chain(InputProblem::empty(given, "file")).collect()
+        problems_of_source(given)
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -184,7 +181,7 @@ It does not start an etcd, and does not decrypt Kubernetes secrets. What is pack
 of the same kind; an archive that was cut or changed is a damaged snapshot. The snapshot carries no time: give `taken_at`, or upload it with the metadata `snapshot-time`; \
 otherwise no loss of data can be measured from it. `LastModified` is the time of this copy, which may be of an old snapshot.";
 
-const PERMISSIONS: &[Permission] = &[
+pub(super) const PERMISSIONS: &[Permission] = &[
     Permission { action: "s3:GetObject", why: "to read the snapshot" },
     Permission { action: "s3:GetObjectVersion", why: "to read a certain version of the snapshot" },
     Permission { action: "s3:ListBucket", why: "to tell a missing snapshot from a forbidden one" },
@@ -201,6 +198,14 @@ const CHECKS: &[(&str, &str)] = &[
     ("complete", "the file is as long as the database in it"),
     ("structure", "every page and every revision is as etcd writes them"),
 ];
+
+/// What is wrong with where a snapshot is said to be.
+pub(super) fn problems_of_source(given: &Given) -> Vec<InputProblem> {
+    let nowhere = given.has("object") && given.at.is_none();
+    let problem = InputProblem::at("object", "object: no site says where the bucket is")
+        .help("add at: with a site to the step");
+    nowhere.then_some(problem).into_iter().chain(InputProblem::empty(given, "file")).collect()
+}
 
 /// What was seen, and how it had to be unpacked, if so.
 type Seen = (Inspection, Option<Unpacked>);

@@ -159,4 +159,31 @@ impl Workshop {
         draft.design = if wrong { Design::FallsShort } else { Design::Passes };
         self.add(draft);
     }
+    /// A running cluster of three: a snapshot of one member before the disaster, and a comparison of all after it.
+    pub(super) fn members(&mut self) {
+        let wrong = self.goes_wrong();
+        for n in 1..=3 {
+            let file = if wrong && n == 2 { "differs" } else { "snapshot" };
+            let _ = writeln!(
+                self.etcd,
+                "    \"http://127.0.0.{n}:2379\": {{ name: n{n}, file: files/cluster-of-three.{file}.db }}"
+            );
+        }
+        let mut take = Draft::new(
+            "take".to_owned(),
+            "etcd.take_snapshot",
+            "prepare",
+            "{ endpoint: \"http://127.0.0.1:2379\", object: { bucket: etcd } }".to_owned(),
+        );
+        take.at = Some("dr");
+        self.add(take);
+        let mut compare = Draft::new(
+            "members".to_owned(),
+            "etcd.compare_members",
+            "verify",
+            "{ endpoints: [\"http://127.0.0.1:2379\"], all_members: true }".to_owned(),
+        );
+        compare.design = if wrong { Design::FallsShort } else { Design::Passes };
+        self.add(compare);
+    }
 }
