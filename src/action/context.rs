@@ -32,6 +32,11 @@ pub trait Recorder: Send + Sync {
     fn declared(&self) -> Option<DateTime<Utc>> {
         None
     }
+    /// The recovery point that the step told last, in this attempt or an earlier one. `None` when it told none, and where there
+    /// is no run.
+    fn told_point(&self, _step: &StepId) -> Option<RecoveryPoint> {
+        None
+    }
     /// Tells whoever watches what the step is doing. Not kept.
     fn progress(&self, step: &StepId, text: &str);
 }

@@ -1,6 +1,6 @@
 use super::{StepContext, StepError};
 use crate::ids::RunId;
-use crate::journal::{Event, FailureClass, ResourceKey};
+use crate::journal::{Event, FailureClass, RecoveryPoint, ResourceKey};
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -240,6 +240,11 @@ pub trait ResourceKind: Send + Sync {
     fn is_temporary(&self) -> bool {
         false
     }
+    /// True when `key` may be a copy that the service makes of `other` by itself, some time after `other` was made.
+    fn is_copy_of(&self, key: &ResourceKey, other: &ResourceKey) -> bool {
+        let _ = (key, other);
+        false
+    }
     /// True for what can be removed only when nothing of other kinds is in it any more: a cluster and its members.
     fn holds_others(&self) -> bool {
         false
@@ -284,6 +289,30 @@ where
     };
     context.recorder.record(Event::ResourceOwned { key: key.clone(), id: id.clone() }).await?;
     Ok((key, id))
+}
+
+/// Writes down the recovery point of a restore that takes the latest data there is, before it is asked for. The latest moves on:
+/// once an earlier attempt has asked for the resource, what it wrote down then is said again. Where it wrote nothing, nobody
+/// knows.
+///
+/// # Errors
+/// Those of the journal; when the step has no site.
+pub async fn latest_recovery_point(
+    context: &StepContext,
+    kind: &dyn ResourceKind,
+    name: String,
+    latest: Option<RecoveryPoint>,
+) -> Result<(), StepError> {
+    let site = context.site()?.place().site.clone();
+    let key = ResourceKey { kind: kind.kind().to_owned(), name, site };
+    let point = match context.recorder.holds(&key) {
+        true => context.recorder.told_point(&context.step),
+        false => latest,
+    };
+    match point {
+        Some(point) => context.recovery_point(point).await,
+        None => Ok(()),
+    }
 }
 
 fn worth_a_look(error: &StepError) -> bool {

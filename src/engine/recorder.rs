@@ -1,6 +1,6 @@
 use crate::action::{Recorder, StepError};
 use crate::ids::StepId;
-use crate::journal::{Event, Holding, ResourceKey, RunState, StepState};
+use crate::journal::{Event, Holding, RecoveryPoint, ResourceKey, RunState, StepState};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,6 +57,10 @@ impl Recorder for ToLoop {
 
     fn declared(&self) -> Option<DateTime<Utc>> {
         look(&self.state, |state| state.disaster)
+    }
+
+    fn told_point(&self, step: &StepId) -> Option<RecoveryPoint> {
+        look(&self.state, |state| state.points.get(step).cloned())
     }
 
     fn progress(&self, step: &StepId, text: &str) {

@@ -1,5 +1,8 @@
-use super::{Check, Event, Holding, InventoryTime, Ledger, Outcome, Record, StepResult, WorldKind};
-use crate::ids::{Digest, RunId, SiteName, StepId};
+use super::{
+    Check, Event, Holding, InventoryTime, Ledger, Outcome, Record, RecoveryPoint, StepResult,
+    WorldKind,
+};
+use crate::ids::{Digest, RunId, StepId};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,14 +22,14 @@ pub struct RunState {
     pub failed_attempts: BTreeMap<StepId, u32>,
     /// Steps that failed or were inconclusive, in the order in which they ended.
     pub fell_short: Vec<StepId>,
-    /// Sites that are lost, and did not answer when the run began.
-    pub silent: BTreeSet<SiteName>,
     /// When the disaster was declared.
     pub disaster: Option<DateTime<Utc>>,
     /// The resources.
     pub ledger: Ledger,
     /// When each step was first known to have made the newest of its resources.
     pub made: BTreeMap<StepId, DateTime<Utc>>,
+    /// The recovery point that each step has told last, in whichever attempt.
+    pub points: BTreeMap<StepId, RecoveryPoint>,
     /// The inventories that were taken.
     pub inventories: BTreeSet<InventoryTime>,
     /// Who or what ended the run early.
@@ -195,9 +198,6 @@ impl RunState {
                     keep: *keep,
                 });
             }
-            Event::SiteSilent { site, .. } => {
-                self.silent.insert(site.clone());
-            }
             Event::DisasterDeclared { .. } if self.disaster.is_some() => {
                 return Err("the disaster was declared before".to_owned());
             }
@@ -268,6 +268,9 @@ impl RunState {
                 *self.failed_attempts.entry(step.clone()).or_default() += 1;
             }
             Event::Checked { step, check } => self.running(step)?.1.push(check.clone()),
+            Event::RecoveryPointSeen { step, point } => {
+                self.points.insert(step.clone(), point.clone());
+            }
             Event::StepFinished { step, result } => {
                 self.running(step)?;
                 self.set(step, StepState::Done(result.clone()));

@@ -1,3 +1,4 @@
+use super::etcd::{EtcdHashed, EtcdListed, EtcdLogin, EtcdMember, EtcdPieces, EtcdStatus};
 use super::ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
     Table,
@@ -107,6 +108,14 @@ impl Outside for Concealing {
         cleaned(&self.secrets, self.inner.trial_etcd(request))
     }
 
+    fn etcd<'a>(&'a self, login: &'a EtcdLogin) -> Answer<'a, Box<dyn EtcdMember>> {
+        Box::pin(async move {
+            let inner = cleaned(&self.secrets, self.inner.etcd(login)).await?;
+            let member = ConcealingMember { inner, secrets: self.secrets.clone() };
+            Ok(Box::new(member) as Box<dyn EtcdMember>)
+        })
+    }
+
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
         Box::pin(async move {
             let approval = self.inner.approval(request).await;
@@ -180,5 +189,29 @@ impl DatabaseSession for ConcealingSession {
 
     fn inspect<'a>(&'a mut self, tables: &'a [Table]) -> Answer<'a, Inspection> {
         cleaned(&self.secrets, self.inner.inspect(tables))
+    }
+}
+
+/// Pieces of a snapshot stay as they are: they are the backup.
+struct ConcealingMember {
+    inner: Box<dyn EtcdMember>,
+    secrets: Secrets,
+}
+
+impl EtcdMember for ConcealingMember {
+    fn status(&mut self) -> Answer<'_, EtcdStatus> {
+        cleaned(&self.secrets, self.inner.status())
+    }
+
+    fn members(&mut self) -> Answer<'_, Vec<EtcdListed>> {
+        cleaned(&self.secrets, self.inner.members())
+    }
+
+    fn hash_kv(&mut self, revision: i64) -> Answer<'_, EtcdHashed> {
+        cleaned(&self.secrets, self.inner.hash_kv(revision))
+    }
+
+    fn snapshot(&mut self) -> Answer<'_, Box<dyn EtcdPieces>> {
+        cleaned(&self.secrets, self.inner.snapshot())
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
+use etcd::{EtcdLogin, EtcdMember};
 use futures_util::future::BoxFuture;
 use ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
@@ -17,6 +18,7 @@ use std::time::Duration;
 use trial::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 
 mod concealing;
+pub mod etcd;
 #[cfg(test)]
 pub(crate) mod fake;
 mod given;
@@ -71,6 +73,10 @@ pub trait Outside: Send + Sync {
     /// Finds the programs of etcd that make an etcd of a snapshot; nothing is started yet.
     fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {
         unknown(&format!("the etcd of step {}", request.step))
+    }
+    /// Connects to a member of an etcd cluster. It can only be asked.
+    fn etcd<'a>(&'a self, login: &'a EtcdLogin) -> Answer<'a, Box<dyn EtcdMember>> {
+        etcd::unknown(login)
     }
     /// Asks a person and waits for the answer until the deadline.
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval>;

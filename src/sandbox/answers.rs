@@ -1,9 +1,11 @@
 //! What commands, hosts, databases and people answer in a rehearsal.
 
+use super::etcd::EtcdAnswer;
 use super::sql::{self, QueryRefused};
 use super::trial::{SimulatedEtcd, TrialAnswer};
 use super::world::World;
 use crate::journal::Approval;
+use crate::outside::etcd::{EtcdLogin, EtcdMember};
 use crate::outside::ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
     Table,
@@ -31,6 +33,8 @@ pub struct Answers {
     pub approvals: BTreeMap<String, ApprovalAnswer>,
     /// Which etcds are made of snapshots, by step.
     pub etcd_trials: BTreeMap<String, TrialAnswer>,
+    /// Members of a running etcd cluster, by client URL.
+    pub etcd: BTreeMap<String, EtcdAnswer>,
     /// Environment variables that scenarios name for credentials. Never real ones.
     pub environment: BTreeMap<String, String>,
     /// Files that scenarios name, as text.
@@ -201,6 +205,10 @@ impl Outside for EstateOutside {
             let etcd = SimulatedEtcd::open(answer, request, self.world.clock().clone())?;
             Ok(Box::new(etcd) as Box<dyn TrialEtcd>)
         })
+    }
+
+    fn etcd<'a>(&'a self, login: &'a EtcdLogin) -> Answer<'a, Box<dyn EtcdMember>> {
+        Box::pin(self.world.etcd(login))
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {

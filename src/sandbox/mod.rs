@@ -9,7 +9,9 @@ mod answers;
 mod connector;
 mod ec2;
 pub mod estate;
+mod etcd;
 mod fault;
+mod fault_table;
 mod fidelity;
 mod history;
 mod json;
@@ -28,6 +30,7 @@ mod world;
 
 pub use answers::{Answers, ApprovalAnswer, CommandAnswer, EstateOutside, HttpAnswer};
 pub use estate::Estate;
+pub use etcd::EtcdAnswer;
 pub use fault::{Fault, FaultEffect, FaultError};
 pub use fidelity::{FIDELITY, Operation, operations};
 #[cfg(test)]

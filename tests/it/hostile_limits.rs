@@ -58,6 +58,7 @@ const TESTED: [(&str, &str); 45] = [
     ("ETCD_SPAN_BYTES", "a_page_that_claims_gigabytes_is_named"),
     ("ETCD_BUCKETS", "buckets_that_etcd_never_writes_are_named"),
     ("ETCD_DEPTH", "a_chain_of_branches_is_not_followed_for_ever"),
+    ("ETCD_MESSAGE_BYTES", "a_member_of_etcd_that_sends_too_much_is_not_listened_to"),
     ("SERVER_BODY_BYTES", "rubbish_is_refused_and_does_not_hurt_others"),
     ("SERVER_HEAD_BYTES", "rubbish_is_refused_and_does_not_hurt_others"),
     ("SERVER_HEADERS", "rubbish_is_refused_and_does_not_hurt_others"),
@@ -236,6 +237,23 @@ fn a_snapshot_above_the_limit_is_refused() {
     program.write("large.yaml", scenario.to_string());
     let ran = program.run(&["run", "large.yaml"]);
     ran.says(2, &["not taken for a snapshot"]);
+}
+
+#[tokio::test]
+async fn a_member_of_etcd_that_sends_too_much_is_not_listened_to() {
+    let server = crate::loopback::endless_etcd(limits::ETCD_MESSAGE_BYTES as u32 + 1);
+    let folder = tempfile::tempdir().unwrap();
+    let outside = redrill::outside::real::RealOutside::new(folder.path());
+    let login = redrill::outside::etcd::EtcdLogin {
+        step: redrill::ids::StepId::new("step"),
+        endpoint: server.url(""),
+        tls: Default::default(),
+        timeout: std::time::Duration::from_secs(30),
+    };
+    use redrill::outside::Outside as _;
+    let mut member = outside.etcd(&login).await.unwrap();
+    let error = member.status().await.unwrap_err().to_string();
+    assert!(error.contains("4194305 bytes, the limit is: 4194304 bytes"), "{error}");
 }
 
 #[test]

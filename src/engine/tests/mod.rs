@@ -3,6 +3,7 @@
 mod guard;
 mod hooks;
 mod orders;
+mod recovery;
 mod rig;
 mod watches;
 

@@ -6,7 +6,7 @@ use crate::action::{
     own,
 };
 use crate::aws::{GuardPolicy, Place, SiteSession};
-use crate::engine::{Drive, DriveError, Keep, Order, World, drive};
+use crate::engine::{Drive, DriveError, Keep, Opening, Order, World, drive};
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{
     Check, Event, FORMAT, Journal, Outcome, Record, ResourceKey, RunState, Sink, WorldKind,
@@ -62,6 +62,9 @@ struct Input {
     /// From then on, in seconds after the start of the process, the work fails.
     #[serde(default)]
     red_after: Option<u64>,
+    /// A check falls short before the work begins.
+    #[serde(default)]
+    falls_short: bool,
     /// The name of a check that it makes itself, when nothing fails.
     #[serde(default)]
     checks: Option<String>,
@@ -114,6 +117,9 @@ impl Action for Work {
                 Ok(format!("id-of-{name}"))
             })
             .await?;
+        }
+        if input.falls_short {
+            context.check(Check::made("light", "green", "red", false)).await?;
         }
         context.clock.sleep(Duration::from_secs(input.seconds)).await;
         if let Some(seconds) = input.ready_after {
@@ -448,7 +454,7 @@ impl Rig {
             facts,
             journal,
             state: self.state,
-            opening: vec![opening],
+            opening: vec![Opening::now(&world.clock, opening)],
             keep: self.keep,
             orders,
             observer: &mut (),

@@ -6,6 +6,7 @@
 mod approval;
 mod command;
 mod database;
+mod etcd;
 mod folder;
 mod hold;
 mod http;
@@ -22,6 +23,7 @@ pub use approval::{GivenAnswer, RunIdentity, ShownBy, answer_approval};
 pub use mysql::reads;
 pub use user::this_user;
 
+use super::etcd::{EtcdLogin, EtcdMember};
 use super::ladder::{OwnSchema, SchemaState, SchemaWork};
 use super::trial::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use super::{
@@ -111,6 +113,10 @@ impl Outside for RealOutside {
 
     fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {
         Box::pin(trial::open(request, &self.clock))
+    }
+
+    fn etcd<'a>(&'a self, login: &'a EtcdLogin) -> Answer<'a, Box<dyn EtcdMember>> {
+        Box::pin(etcd::open(login, &self.secrets))
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {

@@ -107,7 +107,7 @@ pub(super) fn fetch(input: &HandInput) -> String {
 }
 
 /// Whole pages of 512 bytes, and 32 bytes of SHA-256 behind them.
-fn judge(input: &HandInput) -> String {
+pub(super) fn judge(input: &HandInput) -> String {
     let names = ["file", "went", "size", "sum", "wanted", "table"].map(|output| input.sets(output));
     let [file, went, size, sum, wanted, table] = names;
     format!(

@@ -10,7 +10,7 @@ const BUCKET: &str = "[{ name: backups, versioning: enabled, objects: [
     { key: text.db, text: not a snapshot }, { key: empty.db, text: '' } ] }]";
 
 fn trial() -> Trial {
-    Trial::answering(&BUCKET.replace('\n', " "), "{}")
+    Trial::with_answers(&BUCKET.replace('\n', " "), "")
 }
 
 async fn counted(trial: &Trial, key: &str, with: Value) -> Result<Value, crate::action::StepError> {
@@ -92,7 +92,8 @@ async fn a_baseline_is_read_and_one_that_is_none_is_an_error_of_the_tool() {
     *pods.namespaces.get_mut("payments").unwrap() += 1;
     let more = serde_json::to_string(&KeptInventory::new(before, Vec::new())).unwrap();
     let answers = json!({ "files": { "same.json": same, "more.json": more, "other.json": "{}" } });
-    let trial = || Trial::answering(&BUCKET.replace('\n', " "), &answers.to_string());
+    let trial =
+        || Trial::with_answers(&BUCKET.replace('\n', " "), &format!("answers: {answers}\n"));
     let against = |file: &str| json!({ "baseline": { "file": file } });
     let good = trial();
     counted(&good, "good.db", against("same.json")).await.unwrap();

@@ -11,7 +11,10 @@ const BUCKET: &str = "[{ name: backups, versioning: enabled, objects: [
 
 /// A step `probe` whose etcd behaves so.
 fn trial(etcd: &str) -> Trial {
-    Trial::answering(&BUCKET.replace('\n', " "), &format!("{{ etcd_trials: {{ {etcd} }} }}"))
+    Trial::with_answers(
+        &BUCKET.replace('\n', " "),
+        &format!("answers: {{ etcd_trials: {{ {etcd} }} }}\n"),
+    )
 }
 
 async fn restored(trial: &Trial, key: &str, with: Value) -> Result<Value, StepError> {

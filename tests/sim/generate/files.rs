@@ -186,12 +186,12 @@ impl Workshop {
         if !unanswered {
             let _ = writeln!(
                 self.etcds,
-                "    members: {{ restore_takes: {takes}s, ready_after: 4s, loses: {loses} }}"
+                "    trial: {{ restore_takes: {takes}s, ready_after: 4s, loses: {loses} }}"
             );
         }
         let members = *self.random.pick(&[1, 3]);
         let with = format!("{{ object: {{ bucket: etcd, key: latest.db }}, members: {members} }}");
-        let mut draft = Draft::new("members".to_owned(), "etcd.restore", "recover", with);
+        let mut draft = Draft::new("trial".to_owned(), "etcd.restore", "recover", with);
         draft.at = Some("dr");
         draft.design = match (wrong, unanswered) {
             (false, _) => Design::Passes,
@@ -199,5 +199,33 @@ impl Workshop {
             (true, true) => Design::Unanswered,
         };
         self.add(draft);
+    }
+
+    /// A running cluster of three: a snapshot of one member before the disaster, and a comparison of all after it.
+    pub(super) fn members(&mut self) {
+        let wrong = self.goes_wrong();
+        for n in 1..=3 {
+            let file = if wrong && n == 2 { "differs" } else { "snapshot" };
+            let _ = writeln!(
+                self.etcd,
+                "    \"http://127.0.0.{n}:2379\": {{ name: n{n}, file: files/cluster-of-three.{file}.db }}"
+            );
+        }
+        let mut take = Draft::new(
+            "take".to_owned(),
+            "etcd.take_snapshot",
+            "prepare",
+            "{ endpoint: \"http://127.0.0.1:2379\", object: { bucket: etcd } }".to_owned(),
+        );
+        take.at = Some("dr");
+        self.add(take);
+        let mut compare = Draft::new(
+            "members".to_owned(),
+            "etcd.compare_members",
+            "verify",
+            "{ endpoints: [\"http://127.0.0.1:2379\"], all_members: true }".to_owned(),
+        );
+        compare.design = if wrong { Design::FallsShort } else { Design::Passes };
+        self.add(compare);
     }
 }

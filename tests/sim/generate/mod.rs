@@ -31,6 +31,7 @@ struct Workshop {
     http: String,
     approvals: String,
     etcds: String,
+    etcd: String,
     /// How many steps may still be made to fall short.
     bad: u64,
     /// One of them already stops the others.
@@ -61,6 +62,7 @@ pub(crate) fn texts(seed: u64) -> (String, String, Vec<Draft>) {
         http: String::new(),
         approvals: String::new(),
         etcds: String::new(),
+        etcd: String::new(),
         bad,
         stopped: false,
     };
@@ -96,7 +98,8 @@ impl Workshop {
         if self.random.chance(30) {
             self.bucket();
         }
-        if self.random.chance(8) {
+        let etcd = self.random.chance(8);
+        if etcd {
             self.etcd();
         }
         if self.random.chance(15) {
@@ -112,6 +115,9 @@ impl Workshop {
             self.watch();
         }
         self.limit = self.random.chance(5).then(|| self.random.between(10, 400));
+        if etcd {
+            self.members();
+        }
     }
 
     /// Adds a step, which may need others by chance.
