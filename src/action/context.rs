@@ -32,6 +32,11 @@ pub trait Recorder: Send + Sync {
     fn declared(&self) -> Option<DateTime<Utc>> {
         None
     }
+    /// The recovery point of the backup that the step's data came from, as the steps that it waits for have established it:
+    /// what was restored holds nothing newer. `None` when none has, or it is not certain, and where there is no run.
+    fn backup_point(&self) -> Option<RecoveryPoint> {
+        None
+    }
     /// Tells whoever watches what the step is doing. Not kept.
     fn progress(&self, step: &StepId, text: &str);
 }

@@ -1,6 +1,6 @@
 use crate::action::{Recorder, StepError};
 use crate::ids::StepId;
-use crate::journal::{Event, Holding, ResourceKey, RunState, StepState};
+use crate::journal::{Event, Holding, RecoveryPoint, ResourceKey, RunState, StepState};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +28,8 @@ pub(super) struct ToLoop {
     pub(super) state: SharedState,
     /// The limit of the step.
     pub(super) limit: Duration,
+    /// The recovery point of the backup that the step's data must have come from.
+    pub(super) backup: Option<RecoveryPoint>,
 }
 
 impl Recorder for ToLoop {
@@ -57,6 +59,10 @@ impl Recorder for ToLoop {
 
     fn declared(&self) -> Option<DateTime<Utc>> {
         look(&self.state, |state| state.disaster)
+    }
+
+    fn backup_point(&self) -> Option<RecoveryPoint> {
+        self.backup.clone()
     }
 
     fn progress(&self, step: &StepId, text: &str) {

@@ -3,7 +3,7 @@
 use super::attempt::{Attempt, run_once};
 use crate::action::{ActionEntry, Recorder, StepContext, StepError};
 use crate::ids::StepId;
-use crate::journal::{Check, Event, FailureClass, Outcome, ResourceKey};
+use crate::journal::{Check, Event, FailureClass, Outcome, RecoveryPoint, ResourceKey};
 use crate::plan::PlannedStep;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -162,6 +162,10 @@ impl Recorder for HeldBack {
 
     fn declared(&self) -> Option<DateTime<Utc>> {
         self.journal.declared()
+    }
+
+    fn backup_point(&self) -> Option<RecoveryPoint> {
+        self.journal.backup_point()
     }
 
     fn progress(&self, step: &StepId, text: &str) {

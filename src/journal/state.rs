@@ -1,4 +1,7 @@
-use super::{Check, Event, Holding, InventoryTime, Ledger, Outcome, Record, StepResult, WorldKind};
+use super::{
+    Check, Event, Holding, InventoryTime, Ledger, Measure, Outcome, Record, RecoveryPoint,
+    StepResult, WorldKind,
+};
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -27,6 +30,9 @@ pub struct RunState {
     pub ledger: Ledger,
     /// When each step was first known to have made the newest of its resources.
     pub made: BTreeMap<StepId, DateTime<Utc>>,
+    /// The newest recovery point of a backup that each step has established; none when another attempt at the step has begun
+    /// since then and did not see it again.
+    pub backup_points: BTreeMap<StepId, Option<RecoveryPoint>>,
     /// The inventories that were taken.
     pub inventories: BTreeSet<InventoryTime>,
     /// Who or what ended the run early.
@@ -259,6 +265,15 @@ impl RunState {
                 let (attempt, began) = (*attempt, record.at);
                 let running = StepState::Running { attempt, since, began, checks: Vec::new() };
                 self.set(step, running);
+                if let Some(point) = self.backup_points.get_mut(step) {
+                    *point = None;
+                }
+            }
+            Event::RecoveryPointSeen { step, point } if point.measure == Measure::Backup => {
+                let known = self.backup_points.entry(step.clone()).or_default();
+                if known.as_ref().is_none_or(|known| known.at < point.at) {
+                    *known = Some(point.clone());
+                }
             }
             Event::AttemptFailed { step, attempt, retry_at, .. } => {
                 let (since, _) = self.running(step)?;

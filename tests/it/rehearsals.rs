@@ -177,6 +177,15 @@ const CASES: &[Case] = &[
             "step restore failed",
         ],
     ),
+    case(
+        "orders-db-point-in-time.written-since",
+        1,
+        &[
+            "check data: newest data is from the backup failed",
+            "finding data: sql.newer_than_the_backup",
+            "step data failed",
+        ],
+    ),
     case("uploads-replication", 0, &[]),
     case(
         "uploads-replication.failing-prefix",
@@ -276,6 +285,15 @@ const CASES: &[Case] = &[
             "step point failed",
             "step reader not_run",
             "step restore not_run",
+        ],
+    ),
+    case(
+        "payments-aurora.clock-ahead",
+        1,
+        &[
+            "check data: newest data is from the backup failed",
+            "finding data: sql.newer_than_the_backup",
+            "step data failed",
         ],
     ),
     // Every check is green, and the newest row is four days old: only the objective is missed.

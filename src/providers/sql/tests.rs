@@ -132,6 +132,30 @@ async fn the_newest_time_in_the_data_is_the_recovery_point() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn data_that_is_newer_than_the_backup_proves_no_recovery_point() {
+    for (newest, outcome) in
+        [("2026-11-22T01:00:30Z", Outcome::Passed), ("2026-11-22T01:30:00Z", Outcome::Failed)]
+    {
+        let newest = newest.parse().unwrap();
+        let (context, _, recorder) =
+            context(world().with_database(&[(NEWEST, Ok(vec![SqlValue::Time(newest)]))]));
+        recorder.restored_from(crate::journal::RecoveryPoint {
+            at: "2026-11-22T01:00:00Z".parse().unwrap(),
+            source: "SnapshotDatabaseTime".to_owned(),
+            measure: Measure::Backup,
+            identity: "snapshot".to_owned(),
+            worst_case: None,
+        });
+        let output = SqlCheck.run(&context, input(json!({"watermark": NEWEST}))).await.unwrap();
+        assert_eq!(recorder.outcome("newest data is from the backup"), outcome);
+        let holds = outcome == Outcome::Passed;
+        assert_eq!((output.newest_data.is_some(), points(&recorder).len() == 1), (holds, holds));
+        let found = recorder.events().iter().any(|event| matches!(event, Event::Found { .. }));
+        assert_eq!(found, !holds);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watermark_without_a_plausible_time_is_no_recovery_point() {
     let ahead = "2026-11-22T12:00:00Z".parse().unwrap();
     for answer in [Ok(vec![SqlValue::Null]), Ok(vec![]), count(1), Ok(vec![SqlValue::Time(ahead)])]
