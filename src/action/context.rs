@@ -37,6 +37,11 @@ pub trait Recorder: Send + Sync {
     fn backup_point(&self) -> Option<RecoveryPoint> {
         None
     }
+    /// The recovery point that the step told last, in this attempt or an earlier one. `None` when it told none, and where there
+    /// is no run.
+    fn told_point(&self, _step: &StepId) -> Option<RecoveryPoint> {
+        None
+    }
     /// Tells whoever watches what the step is doing. Not kept.
     fn progress(&self, step: &StepId, text: &str);
 }

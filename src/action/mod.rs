@@ -31,7 +31,7 @@ pub use preflight::{Probe, ProbeVerdict};
 pub use registry::{Action, ActionEntry, Registry};
 pub use resource::{
     EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, ResourceContext, ResourceKind,
-    own, removal,
+    latest_recovery_point, own, removal,
 };
 pub use runbook::{ByHand, HandInput, HandSection};
 pub use wait::{Look, WaitPlan};

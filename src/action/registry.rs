@@ -45,6 +45,12 @@ pub trait Action: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// How many things of a kind that it makes a step makes at a site: more than one where an input asks for them.
+    fn how_many(&self, given: &Given, kind: &str) -> usize {
+        let _ = (given, kind);
+        1
+    }
+
     /// What a step needs of IAM, where and on what: permissions of the facts and of what it makes. What an input does not
     /// ask for is left out.
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -79,6 +85,7 @@ trait ErasedAction: Send + Sync {
     ) -> BoxFuture<'a, Result<Value, StepError>>;
     fn by_hand(&self, input: &HandInput) -> ByHand;
     fn check_input(&self, given: &Given) -> Vec<InputProblem>;
+    fn how_many(&self, given: &Given, kind: &str) -> usize;
     fn grants(&self, given: &Given) -> Vec<Grant>;
     fn preflight_grants(&self, given: &Given) -> Vec<Grant>;
     fn preflight<'a>(
@@ -115,6 +122,10 @@ impl<A: Action> ErasedAction for A {
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
         Action::check_input(self, given)
+    }
+
+    fn how_many(&self, given: &Given, kind: &str) -> usize {
+        Action::how_many(self, given, kind)
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -163,6 +174,11 @@ impl ActionEntry {
     /// What is wrong with an input, as far as it is known.
     pub fn check_input(&self, given: &Given) -> Vec<InputProblem> {
         self.erased.check_input(given)
+    }
+
+    /// How many things of a kind that it makes a step makes at a site.
+    pub fn how_many(&self, given: &Given, kind: &str) -> usize {
+        self.erased.how_many(given, kind)
     }
 
     /// What a step needs of IAM, where and on what.

@@ -73,9 +73,15 @@ pub(super) fn is_at_work(folder: &RunFolder) -> Result<bool> {
 /// When no process is at work on the run, or it does not take the order within ten seconds.
 pub(super) fn give(folder: &RunFolder, order: Order) -> Result<()> {
     if !is_at_work(folder)? {
-        return Err(Error::bad_input(format!("no process is at work on {}", folder.name())).help(
-            "redrill resume goes on with it, redrill abort ends it and removes what it made",
-        ));
+        let help = match folder.is_rehearsal() {
+            true => folder.stopped(),
+            false => {
+                format!("{}; redrill abort ends it and removes what it made", folder.stopped())
+            }
+        };
+        return Err(
+            Error::bad_input(format!("no process is at work on {}", folder.name())).help(help)
+        );
     }
     let text = serde_json::to_vec(&Written::from(order))
         .map_err(|e| Error::broken(format!("the order cannot be written: {e}")))?;

@@ -232,9 +232,6 @@ impl Observer for Progress {
                 self.started = Some(at);
                 self.line(at, &format!("run {run}"));
             }
-            Event::SiteSilent { site, why } => {
-                self.line(at, &format!("silent       {site}, which is lost, does not answer: {why}"));
-            }
             Event::DisasterDeclared { kind, lost } => {
                 self.live().declared = Some(at);
                 let lost: Vec<&str> = lost.iter().map(|site| site.as_str()).collect();

@@ -8,7 +8,7 @@ use super::runs::RunFolder;
 use super::world::{self, Target};
 use crate::action::{Registry, RunFacts};
 use crate::client;
-use crate::engine::{self, Drive, DriveError, Keep, Message, Orders, World};
+use crate::engine::{self, Drive, DriveError, Keep, Message, Opening, Orders, World};
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::{RunId, SiteName};
 use crate::journal::{Event, FORMAT, Journal, Moment, RunState};
@@ -18,7 +18,6 @@ use crate::report::{self, EarlierRun, Report};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Program and version, as they stand in journals.
 pub(super) const TOOL: &str = concat!("redrill ", env!("CARGO_PKG_VERSION"));
@@ -85,10 +84,17 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
     let ended = runtime.block_on(async move {
         let world = world::open(new.target.clone(), plan, &new.run, &new.folder).await?;
         let started = world.clock.now();
+        // The people of a rehearsal are the estate's, whoever rehearses.
+        let operator =
+            if new.target.kind().is_rehearsal() { "the operator" } else { &new.operator };
+        let mut facts = facts(plan, &new.run, new.seed, started, operator);
+        facts.expected = history.expected.clone();
+        let mut opening = vec![Opening::now(&world.clock, first_event(&new, &facts))];
+        opening.extend(declared(plan).map(|event| Opening::now(&world.clock, event)));
         if !new.target.kind().is_rehearsal() {
             observer.say("asking each site who we are there");
         }
-        let identified = identify(&world, plan).await?;
+        opening.extend(identify(&world, plan).await?);
         let store = begin_store(&new, &world, observer).await?;
         let journal =
             Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
@@ -96,14 +102,7 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
             Some(store) => journal.with_store(store),
             None => journal,
         };
-        // The people of a rehearsal are the estate's, whoever rehearses.
-        let operator =
-            if new.target.kind().is_rehearsal() { "the operator" } else { &new.operator };
-        let mut facts = facts(plan, &new.run, new.seed, started, operator);
-        facts.expected = history.expected.clone();
         let told = facts.clone();
-        let mut opening = vec![first_event(&new, &facts)];
-        opening.extend(identified);
         observer.begin(&world.clock, &RunState::default());
         let drive = Drive {
             plan,
@@ -145,52 +144,38 @@ async fn end(
     Ok(ended)
 }
 
-/// How long a recovery waits for the answer of a site that is lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// In a recovery the disaster has happened before the command: its clock begins with the run, not when the sites have answered.
+fn declared(plan: &Plan) -> Option<Event> {
+    let disaster = &plan.disaster;
+    let kind = disaster.kind.as_str().to_owned();
+    (!plan.is_drill()).then(|| Event::DisasterDeclared { kind, lost: disaster.lost.clone() })
+}
 
 /// Who we are at each site, and whether that is the account that the scenario names. Before the first record: a wrong
-/// account means that nothing has happened. In a recovery, a lost site need not answer.
-async fn identify(world: &World, plan: &Plan) -> Result<Vec<Event>> {
+/// account means that nothing has happened. In a recovery a lost site is not called, so it is not asked.
+async fn identify(world: &World, plan: &Plan) -> Result<Vec<Opening>> {
+    let is_asked = |name: &SiteName| plan.is_drill() || !plan.disaster.lost.contains(name);
     let mut events = Vec::new();
-    for (name, session) in world.sessions.iter() {
-        let need_not_answer = !plan.is_drill() && plan.disaster.lost.contains(name);
+    for (name, session) in world.sessions.iter().filter(|(name, _)| is_asked(name)) {
         let client = client!(session, aws_sdk_sts);
-        let asked = async {
-            client.get_caller_identity().send().await.map_err(|error| {
-                let failure = crate::aws::failure_of("sts:GetCallerIdentity", &error);
-                world.outside.secrets().conceal(&failure.message)
-            })
-        };
-        let answer = tokio::select! {
-            biased;
-            answer = asked => answer,
-            () = world.clock.sleep(PATIENCE), if need_not_answer => {
-                Err(format!("no answer within {}", HumanDuration(PATIENCE)))
-            }
-        };
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(why) if need_not_answer => {
-                events.push(Event::SiteSilent { site: name.clone(), why });
-                continue;
-            }
-            Err(why) => {
-                let text = format!("the site {name} cannot be reached: {why}");
-                return Err(Error::broken(text)
-                    .help("check credentials, region and endpoint; nothing has happened yet"));
-            }
-        };
+        let answer = client.get_caller_identity().send().await.map_err(|error| {
+            let failure = crate::aws::failure_of("sts:GetCallerIdentity", &error);
+            let why = world.outside.secrets().conceal(&failure.message);
+            Error::broken(format!("the site {name} cannot be reached: {why}"))
+                .help("check credentials, region and endpoint; nothing has happened yet")
+        })?;
         let account = answer.account().unwrap_or_default().to_owned();
         let place = session.place();
         if let Some(wanted) = place.account.as_ref().filter(|wanted| **wanted != account) {
             return Err(wrong_account(name, wanted, &account));
         }
-        events.push(Event::SiteIdentified {
+        let identified = Event::SiteIdentified {
             site: name.clone(),
             account,
             region: place.region.clone(),
             identity: answer.arn().unwrap_or_default().to_owned(),
-        });
+        };
+        events.push(Opening::now(&world.clock, identified));
     }
     Ok(events)
 }
@@ -311,7 +296,8 @@ pub(super) fn resume(
         };
         let gap = state.last_at.map_or(TimeDelta::zero(), |last| world.clock.now() - last);
         let gap_ms = u64::try_from(gap.num_milliseconds()).unwrap_or(0);
-        let opening = vec![Event::RunResumed { torn_bytes: contents.torn_bytes, gap_ms }];
+        let resumed = Event::RunResumed { torn_bytes: contents.torn_bytes, gap_ms };
+        let opening = vec![Opening::now(&world.clock, resumed)];
         let mut facts = facts(&plan, &head.run, head.seed, head.started, &head.operator);
         facts.expires = head.expires;
         facts.expected = history.expected.clone();

@@ -186,7 +186,7 @@ impl RunFolder {
     }
 
     /// True when the first record says so; what cannot be read may have made something.
-    fn is_rehearsal(&self) -> bool {
+    pub(super) fn is_rehearsal(&self) -> bool {
         matches!(self.started(), Some(Event::RunStarted { world, .. }) if world.is_rehearsal())
     }
 

@@ -11,7 +11,6 @@ pub(super) fn conceal(secrets: &Secrets, mut event: Event) -> Event {
             text(account);
             text(identity);
         }
-        Event::SiteSilent { why, .. } => text(why),
         Event::StepStarted { input, .. } => secrets.conceal_value(input),
         Event::AttemptFailed { failure: one, .. } => failure(one, &text),
         Event::Checked { check: one, .. } => check(one, &text),

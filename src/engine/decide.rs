@@ -25,7 +25,7 @@ pub enum Move {
         /// Why.
         why: String,
     },
-    /// Everything before the disaster is done: declare it.
+    /// Everything before the disaster is done, or it has happened already: declare it.
     DeclareDisaster,
     /// A limit of the guard is reached: end the run early.
     Cancel {
@@ -45,8 +45,9 @@ pub enum Move {
 
 /// What to do next. Pure: the same plan, state and time give the same moves.
 ///
-/// Prepare steps run first. When all of them have ended well enough, the disaster is declared; then the others run as
-/// soon as their needs are met. A failed step whose `on_failure` is `stop` ends the starting of steps, as does a
+/// In a drill, prepare steps run first. When all of them have ended well enough, the disaster is declared; then the others run as
+/// soon as their needs are met. In a recovery the disaster has happened: it is declared at once, and what can still be prepared
+/// is prepared beside the rest. A failed step whose `on_failure` is `stop` ends the starting of steps, as does a
 /// cancelled run; what runs may end. Then comes releasing, then the end. While an inventory is to be taken, before the first
 /// step and after the last release, nothing else is done.
 pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
@@ -70,6 +71,9 @@ pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
     }
     if state.paused.is_some() && state.cancelled.is_none() {
         return deadline.map(Move::WaitUntil).into_iter().collect();
+    }
+    if state.disaster.is_none() && state.cancelled.is_none() && !plan.is_drill() {
+        return vec![Move::DeclareDisaster];
     }
     if inventory::due(plan, state).is_some() {
         return Vec::new();
@@ -139,11 +143,9 @@ fn stopped(plan: &Plan, state: &RunState) -> Option<String> {
     Some(format!("the step {id} {}", ended_as(state.outcome(id)?)))
 }
 
-/// In a recovery, what is prepared at a lost site should have been done before: whether it can still be had or not, the recovery
-/// goes on.
+/// In a recovery, what is prepared should have been prepared before: whether it can still be had or not, the recovery goes on.
 fn is_too_late(plan: &Plan, step: &PlannedStep) -> bool {
-    let lost = step.at.as_ref().is_some_and(|at| plan.disaster.lost.contains(at));
-    lost && step.phase == Phase::Prepare && !plan.is_drill()
+    step.phase == Phase::Prepare && !plan.is_drill()
 }
 
 fn ended_as(outcome: Outcome) -> &'static str {
@@ -177,10 +179,8 @@ fn next_of(plan: &Plan, state: &RunState, step: &PlannedStep, now: DateTime<Utc>
         }
         Some(StepState::Retrying { retry_at, .. }) => Some(Move::WaitUntil(*retry_at)),
         Some(_) => None,
-        None if is_too_late(plan, step)
-            && step.at.as_ref().is_some_and(|at| state.silent.contains(at)) =>
-        {
-            let why = "its site is lost, and did not answer when the run began".to_owned();
+        None if plan.is_out_of_reach(step) => {
+            let why = "its site is lost: this can be prepared only before the disaster".to_owned();
             Some(Move::LeaveOut { step: step.id.clone(), outcome: Outcome::NotRun, why })
         }
         None => match needs_of(plan, state, step) {
@@ -191,6 +191,10 @@ fn next_of(plan: &Plan, state: &RunState, step: &PlannedStep, now: DateTime<Utc>
             }
         },
     }
+}
+
+fn is_out_of_reach(plan: &Plan, step: &StepId) -> bool {
+    plan.step(step).is_some_and(|step| plan.is_out_of_reach(step))
 }
 
 enum Needs {
@@ -213,8 +217,9 @@ fn needs_of(plan: &Plan, state: &RunState, step: &PlannedStep) -> Needs {
                 return Needs::NeverMet(Outcome::NotRun, why);
             }
             // The step says what to take instead of the output of one that is left out on purpose.
-            Some(StepState::LeftOut { outcome: Outcome::Skipped, .. })
-                if step.may_be_skipped.contains(need) => {}
+            Some(StepState::LeftOut { outcome, .. })
+                if step.may_be_skipped.contains(need)
+                    && (*outcome == Outcome::Skipped || is_out_of_reach(plan, need)) => {}
             Some(StepState::LeftOut { outcome, .. }) => {
                 let why = format!("it needs {need}, which {}", ended_as(*outcome));
                 return Needs::NeverMet(*outcome, why);

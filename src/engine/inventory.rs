@@ -22,7 +22,8 @@ const NEXT_LISTING_AFTER: Duration = Duration::from_secs(15);
 
 /// Which inventory is to be taken now, if any. Pure.
 ///
-/// A run that makes nothing needs none. Once a step has begun it is too late for the one before.
+/// A run that makes nothing needs none. Once a step has begun it is too late for the one before. A recovery spends no time on it:
+/// it begins with the declaration.
 pub(super) fn due(plan: &Plan, state: &RunState) -> Option<InventoryTime> {
     if !plan.steps.iter().any(|step| !step.creates.is_empty()) {
         return None;

@@ -20,7 +20,7 @@ mod watch;
 mod world;
 
 pub use decide::{Move, decide};
-pub use drive::{Drive, DriveError, drive};
+pub use drive::{Drive, DriveError, Opening, drive};
 pub use hooks::{Message, tell};
 pub use release::{LONGEST_REMOVAL, Released, release};
 pub use world::{Keep, Observer, OnLoss, Order, Orders, World};

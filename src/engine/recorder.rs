@@ -65,6 +65,10 @@ impl Recorder for ToLoop {
         self.backup.clone()
     }
 
+    fn told_point(&self, step: &StepId) -> Option<RecoveryPoint> {
+        look(&self.state, |state| state.points.get(step).cloned())
+    }
+
     fn progress(&self, step: &StepId, text: &str) {
         // Nobody listens any more when the run has ended: nothing is lost.
         let _ = self.requests.send(Request::Progress(step.clone(), text.to_owned()));

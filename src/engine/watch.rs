@@ -168,6 +168,10 @@ impl Recorder for HeldBack {
         self.journal.backup_point()
     }
 
+    fn told_point(&self, step: &StepId) -> Option<RecoveryPoint> {
+        self.journal.told_point(step)
+    }
+
     fn progress(&self, step: &StepId, text: &str) {
         self.journal.progress(step, text);
     }

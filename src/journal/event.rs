@@ -74,13 +74,6 @@ pub enum Event {
         /// The ARN of the identity used.
         identity: String,
     },
-    /// In a recovery, a site that is lost did not answer when the run began: nothing is prepared there.
-    SiteSilent {
-        /// The site.
-        site: SiteName,
-        /// What was heard instead of an answer.
-        why: String,
-    },
     /// The disaster is declared: from here on the lost sites are not to be called.
     DisasterDeclared {
         /// `region_loss`, `corruption`, …

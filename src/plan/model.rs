@@ -171,4 +171,23 @@ impl Plan {
     pub fn is_drill(&self) -> bool {
         self.mode == "drill"
     }
+
+    /// True for what can be prepared only before the disaster: in a recovery it has happened, and a lost site is not called.
+    pub fn is_out_of_reach(&self, step: &PlannedStep) -> bool {
+        let lost = step.at.as_ref().is_some_and(|at| self.disaster.lost.contains(at));
+        lost && step.phase == Phase::Prepare && !self.is_drill()
+    }
+
+    /// Steps that are out of reach, and those that need them: none of them is run.
+    pub fn out_of_reach(&self) -> BTreeSet<&StepId> {
+        let mut found = BTreeSet::new();
+        // A step stands behind those that it needs.
+        for step in &self.steps {
+            let needs = |need: &StepId| found.contains(need) && !step.may_be_skipped.contains(need);
+            if self.is_out_of_reach(step) || step.needs.iter().any(needs) {
+                found.insert(&step.id);
+            }
+        }
+        found
+    }
 }

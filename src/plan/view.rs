@@ -1,4 +1,4 @@
-use super::{Plan, PlannedStep, StepGrant, grants};
+use super::{Plan, PlannedStep, StepGrant, given, grants};
 use crate::action::{Effect, Phase, Registry};
 use crate::ids::{Digest, SiteName, StepId};
 use crate::limits;
@@ -27,7 +27,7 @@ pub struct Outline {
     pub plan: Digest,
     /// Kind of the disaster.
     pub disaster: String,
-    /// Sites that are lost; nothing is called there after phase `prepare`.
+    /// Sites that are lost; nothing is called there after the declaration.
     pub lost: Vec<SiteName>,
     /// The phases that have steps, in order. The disaster is declared after `prepare`.
     pub phases: Vec<PhaseOutline>,
@@ -95,6 +95,9 @@ pub struct StepOutline {
     pub when: Option<Value>,
     /// The run can pass without it.
     pub optional: bool,
+    /// It is not run: in a recovery its site is lost, or that of a step that it needs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub out_of_reach: bool,
 }
 
 /// What a plan comes to.
@@ -103,21 +106,23 @@ pub fn outline(plan: &Plan, registry: &Registry) -> Outline {
         plan.steps.iter().map(|step| (&step.id, step_outline(plan, step, registry))).collect();
     let mut creates = BTreeMap::new();
     for step in &plan.steps {
-        let places = registry.get(&step.uses).map_or(1, |action| {
-            let mut others = Vec::new();
-            sites_in(&step.with, &action.input, &mut others);
-            1 + others.len()
-        });
+        let Some(action) = registry.get(&step.uses) else { continue };
+        let mut others = Vec::new();
+        sites_in(&step.with, &action.input, &mut others);
         for kind in &step.creates {
-            *creates.entry(kind.clone()).or_insert(0) += places;
+            let at_a_site = action.how_many(&given(plan, step), kind);
+            *creates.entry(kind.clone()).or_insert(0) += at_a_site * (1 + others.len());
         }
     }
     let ids = |wanted: &dyn Fn(&StepOutline) -> bool| {
         let of_step = |step: &&PlannedStep| steps.get(&step.id).is_some_and(wanted);
         plan.steps.iter().filter(of_step).map(|step| step.id.clone()).collect()
     };
-    let before = Longest::of(plan, |step| step.phase == Phase::Prepare);
-    let after = Longest::of(plan, |step| step.phase != Phase::Prepare);
+    // A recovery waits for nothing before it begins.
+    let is_before = |step: &PlannedStep| step.phase == Phase::Prepare && plan.is_drill();
+    let before = Longest::of(plan, is_before);
+    let out_of_reach = plan.out_of_reach();
+    let after = Longest::of(plan, |step| !is_before(step) && !out_of_reach.contains(&step.id));
     let acceptance = plan.steps.iter().filter(|step| step.gate == Some(Gate::Acceptance));
     let to_acceptance = acceptance.filter_map(|step| Some(after.ends.get(&step.id)?.0)).max();
     let (prepare, recover) = (before.last(), after.last());
@@ -170,6 +175,7 @@ fn step_outline(plan: &Plan, step: &PlannedStep, registry: &Registry) -> StepOut
         asks: step.uses == ASKS_A_PERSON,
         when: step.when.clone(),
         optional: !step.required,
+        out_of_reach: plan.out_of_reach().contains(&step.id),
     }
 }
 
@@ -274,7 +280,8 @@ impl Outline {
             let _ = writeln!(text, "deviation: {deviation}");
         }
         let prepares = self.phases.iter().any(|phase| phase.phase == Phase::Prepare);
-        if !prepares {
+        let is_prepared = prepares && self.mode == "drill";
+        if !is_prepared {
             self.render_disaster(&mut text);
         }
         for phase in &self.phases {
@@ -285,7 +292,7 @@ impl Outline {
                     step.render(if parallel { "∥" } else { "·" }, &mut text);
                 }
             }
-            if phase.phase == Phase::Prepare {
+            if phase.phase == Phase::Prepare && is_prepared {
                 self.render_disaster(&mut text);
             }
         }
@@ -355,6 +362,9 @@ impl StepOutline {
         }
         if self.optional {
             words.push("not required".to_owned());
+        }
+        if self.out_of_reach {
+            words.push("not run in a recovery: it would need a site that is lost".to_owned());
         }
         let needs: Vec<&str> = self.needs.iter().map(StepId::as_str).collect();
         if !needs.is_empty() {

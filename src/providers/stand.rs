@@ -3,7 +3,7 @@
 use crate::action::{Recorder, RunFacts, StepError};
 use crate::aws::{GuardPolicy, Place, SiteSession};
 use crate::ids::{Digest, RunId, SiteName, StepId};
-use crate::journal::{Check, Event, ResourceKey};
+use crate::journal::{Check, Event, RecoveryPoint, ResourceKey};
 use crate::sandbox::{World, endpoint};
 use crate::time::Clock;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -68,6 +68,14 @@ impl Recorder for Memory {
 
     fn holds(&self, wanted: &ResourceKey) -> bool {
         self.intended().contains(wanted)
+    }
+
+    fn told_point(&self, wanted: &StepId) -> Option<RecoveryPoint> {
+        let told = |event| match event {
+            Event::RecoveryPointSeen { step, point } if step == *wanted => Some(point),
+            _ => None,
+        };
+        self.collect(told).pop()
     }
 
     fn progress(&self, _: &StepId, _: &str) {}

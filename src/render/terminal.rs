@@ -71,7 +71,11 @@ fn headline(report: &Report, paint: &Paint, text: &mut String) {
         let _ = writeln!(text, "Cancelled by {}{why}", visible(by));
     }
     if report.exit.unfinished {
-        let _ = writeln!(text, "The journal does not end: redrill resume goes on with the run");
+        let what_now = match report.rehearsal {
+            true => "it was a rehearsal, which ended with its process: run it again",
+            false => "redrill resume goes on with the run",
+        };
+        let _ = writeln!(text, "The journal does not end: {what_now}");
     }
     let _ = writeln!(text, "{}", visible(&report.scenario.title));
     let _ = writeln!(

@@ -86,8 +86,6 @@ pub(super) struct Fold<'a> {
     pub(super) first: Mark,
     pub(super) last: Mark,
     pub(super) identities: BTreeMap<&'a SiteName, (&'a str, &'a str)>,
-    /// Lost sites that did not answer, with what was heard instead.
-    pub(super) silent: BTreeMap<&'a SiteName, &'a str>,
     pub(super) declared: Option<Mark>,
     pub(super) steps: BTreeMap<&'a StepId, StepFold<'a>>,
     /// Step, attempt, mark, check.
@@ -155,7 +153,6 @@ impl<'a> Fold<'a> {
             first: mark,
             last: mark,
             identities: BTreeMap::new(),
-            silent: BTreeMap::new(),
             declared: None,
             steps: BTreeMap::new(),
             checks: Vec::new(),
@@ -183,9 +180,6 @@ impl<'a> Fold<'a> {
             Event::RunStarted { .. } | Event::ReleaseStarted => {}
             Event::SiteIdentified { site, account, identity, .. } => {
                 self.identities.insert(site, (account, identity));
-            }
-            Event::SiteSilent { site, why } => {
-                self.silent.insert(site, why);
             }
             Event::DisasterDeclared { .. } => {
                 if self.declared.replace(mark).is_some() {

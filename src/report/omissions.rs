@@ -23,19 +23,14 @@ pub(super) fn omissions(plan: &Plan, report: &Report, registry: &Registry) -> Ve
     found
 }
 
-/// What the journal says of sites that did not answer, and of messages that reached nobody.
+/// What the journal says of messages that reached nobody.
 pub(super) fn unheard(fold: &Fold<'_>) -> Vec<Omission> {
-    let silent = fold.silent.iter().map(|(site, why)| Omission {
-        kind: OmissionKind::Run,
-        what: format!("preparing at the site {site}"),
-        why: format!("it is lost, and did not answer when the run began: {why}"),
-    });
     let untold = fold.untold.iter().map(|(_, moment, how, why)| Omission {
         kind: OmissionKind::Run,
         what: format!("telling people ({moment}) by {how}"),
         why: (*why).to_owned(),
     });
-    silent.chain(untold).collect()
+    untold.collect()
 }
 
 fn add(

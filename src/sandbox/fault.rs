@@ -1,6 +1,6 @@
 //! What goes wrong: a table of faults at the wire and in what calls create.
 //!
-//! Main type: [`Fault`]. Which call meets which fault is decided by [`FaultTable`] alone; what a fault does to a
+//! Main type: [`Fault`]. Which call meets which fault is decided by [`super::fault_table`] alone; what a fault does to a
 //! call belongs to the world.
 
 use crate::time::HumanDuration;
@@ -19,10 +19,11 @@ pub struct Fault {
     /// Only calls to this region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// Only the n-th of these calls, counted from 1.
+    /// Only the n-th of these calls, counted from 1. Of `stuck` and `broken` it is the n-th thing that these calls make. A
+    /// request that arrives twice counts once. Where another fault takes its place, it waits for the next call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nth: Option<u32>,
-    /// Only the first so many of these calls.
+    /// Only the first so many of these calls, counted as for `nth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
     /// What goes wrong.
@@ -38,7 +39,7 @@ pub enum FaultEffect {
     Throttle,
     /// The service fails with status 500. Nothing happens.
     ServerError,
-    /// The call has its effect, and the answer never arrives.
+    /// The answer never arrives. The call has its effect, unless another fault refuses it.
     LostReply,
     /// The answer takes this much longer.
     Slow(HumanDuration),
@@ -47,7 +48,7 @@ pub enum FaultEffect {
     Stale(HumanDuration),
     /// The service refuses with this error. Nothing happens.
     Error(FaultError),
-    /// The call has its effect, and the answer is not what the protocol says.
+    /// The answer is not what the protocol says. The call has its effect, unless another fault refuses it.
     Garbage,
     /// The connection breaks before the call has an effect.
     Reset,
@@ -72,7 +73,7 @@ pub struct Period {
 }
 
 impl Period {
-    fn holds(&self, since_opened: Duration) -> bool {
+    pub(super) fn holds(&self, since_opened: Duration) -> bool {
         since_opened >= self.from.0 && self.until.is_none_or(|until| since_opened < until.0)
     }
 
@@ -210,56 +211,6 @@ fn read_effect(text: &str) -> Option<FaultEffect> {
     })
 }
 
-/// The faults of a world, each with the number of calls that it has seen.
-#[derive(Debug, Default)]
-pub(crate) struct FaultTable(Vec<(Fault, u32)>);
-
-impl FaultTable {
-    pub(crate) fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
-        Self(faults.into_iter().map(|fault| (fault, 0)).collect())
-    }
-
-    /// Counts a call made so long after the estate was opened, and says what goes wrong with it.
-    pub(crate) fn meet(&mut self, call: &str, region: &str, since_opened: Duration) -> Met {
-        let mut met = Met::default();
-        for (fault, seen) in &mut self.0 {
-            let elsewhere = fault.region.as_deref().is_some_and(|r| r != region);
-            let at_another_time = matches!(&fault.effect,
-                FaultEffect::ExpiredCredentials(period) if !period.holds(since_opened));
-            if elsewhere || at_another_time || !matches_pattern(&fault.on, call) {
-                continue;
-            }
-            *seen += 1;
-            let this =
-                fault.nth.is_none_or(|n| n == *seen) && fault.times.is_none_or(|n| *seen <= n);
-            let place = match &fault.effect {
-                FaultEffect::Stuck | FaultEffect::Broken => &mut met.creation,
-                FaultEffect::Slow(_) => &mut met.pace,
-                FaultEffect::Stale(_) => &mut met.sight,
-                _ => &mut met.wire,
-            };
-            if this && place.is_none() {
-                *place = Some(fault.effect.clone());
-            }
-        }
-        met
-    }
-}
-
-/// What goes wrong with a call: the first fault of each kind that it meets. They do not hide each other: what is stuck is
-/// stuck although the answer was slow, and an error comes late, too.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Met {
-    /// With the answer, or on its way.
-    pub(crate) wire: Option<FaultEffect>,
-    /// With how long the answer takes.
-    pub(crate) pace: Option<FaultEffect>,
-    /// With how much of what was changed lately the call sees.
-    pub(crate) sight: Option<FaultEffect>,
-    /// With what the call creates.
-    pub(crate) creation: Option<FaultEffect>,
-}
-
 /// Whether there is a simulated operation that the pattern names: a fault that nothing can meet proves nothing.
 pub(crate) fn can_be_met(pattern: &str) -> bool {
     super::fidelity::operations()
@@ -337,43 +288,6 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }
-    }
-
-    #[test]
-    fn only_the_calls_that_a_fault_names_meet_it() {
-        let read = |t: &str| t.parse::<Fault>().unwrap();
-        let mut table = FaultTable::new([read("rds:D*#2=stuck"), read("rds:*@a<1=reset")]);
-        let mut meet = |call: &str, region: &str| table.meet(call, region, Duration::ZERO);
-        let stuck = Met { creation: Some(FaultEffect::Stuck), ..Met::default() };
-        assert_eq!(meet("ec2:DescribeVolumes", "a"), Met::default());
-        assert_eq!(meet("rds:DescribeDBInstances", "b"), Met::default());
-        let both = Met { wire: Some(FaultEffect::Reset), ..stuck };
-        assert_eq!(meet("rds:DescribeDBInstances", "a"), both, "they do not hide each other");
-        assert_eq!(meet("rds:CopyDBSnapshot", "a"), Met::default());
-    }
-
-    #[test]
-    fn regression_a_slow_or_stale_answer_does_not_hide_an_error() {
-        let all = ["*=stale:10s", "*=slow:20s", "rds:DescribeDBInstances=error:AccessDenied"];
-        let mut table = FaultTable::new(all.map(|fault| fault.parse::<Fault>().unwrap()));
-        let met = table.meet("rds:DescribeDBInstances", "a", Duration::ZERO);
-        assert!(matches!(met.wire, Some(FaultEffect::Error(_))), "{met:?}");
-        assert!(met.pace.is_some() && met.sight.is_some(), "{met:?}");
-    }
-
-    #[test]
-    fn credentials_are_expired_for_the_period_that_the_fault_names() {
-        let fault: Fault = "rds:*=expired_credentials:20m..50m".parse().unwrap();
-        let mut table = FaultTable::new([fault]);
-        let mut meets = |minutes: u64| {
-            let met = table.meet("rds:X", "a", Duration::from_secs(60 * minutes));
-            met.wire.is_some()
-        };
-        assert_eq!(
-            [0, 19, 20, 49, 50, 90].map(&mut meets),
-            [false, false, true, true, false, false]
-        );
-        assert!("rds:*=expired_credentials:20m".parse::<Fault>().is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod connector;
 mod ec2;
 pub mod estate;
 mod fault;
+mod fault_table;
 mod fidelity;
 mod history;
 mod json;

@@ -6,6 +6,7 @@ use super::world::Asked;
 use super::{ec2, json, rds, sts};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use chrono::{DateTime, Utc};
+use std::cell::Cell;
 
 /// What is wrong with what a call creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) struct Call<'a> {
     pub(crate) now: DateTime<Utc>,
     pub(crate) asked: &'a Asked,
     pub(crate) mark: Option<Mark>,
+    /// Set once the call makes something, or changes its state.
+    pub(crate) made: &'a Cell<bool>,
     /// A look-up does not show what was made after this time.
     pub(crate) blind_since: Option<DateTime<Utc>>,
 }
@@ -48,6 +51,7 @@ impl<'a> Call<'a> {
 
     /// What becomes of something new when the call meets a fault.
     pub(crate) fn marked(&self, timeline: Timeline, failure: &'static str) -> Timeline {
+        self.made.set(true);
         match self.mark {
             None => timeline,
             Some(Mark::Stuck) => timeline.stuck(),

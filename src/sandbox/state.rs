@@ -5,7 +5,8 @@
 
 use super::ec2::{EbsSnapshot, Volume};
 use super::estate::{Estate, PlaceEstate};
-use super::fault::{Fault, FaultTable};
+use super::fault::Fault;
+use super::fault_table::FaultTable;
 use super::history::History;
 use super::rds::{AutomatedBackup, Cluster, ClusterSnapshot, DbSnapshot, Instance, RdsEvent};
 use super::sql::Databases;

@@ -5,7 +5,8 @@
 
 use super::connector::Connector;
 use super::estate::{AccountId, Estate};
-use super::fault::{Fault, FaultEffect, Met};
+use super::fault::{Fault, FaultEffect};
+use super::fault_table::{Arriving, Met};
 use super::s3::{self, S3State};
 use super::services::{self, Call, Mark};
 use super::state::{PlaceKey, State};
@@ -22,6 +23,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::shared::IntoShared;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -174,6 +176,8 @@ impl World {
         };
         self.0.clock.sleep(arrival.latency).await;
         match arrival.fault {
+            // There is no answer that anything could become of.
+            _ if matches!(reply, Reply::Unreachable(_)) => {}
             Some(FaultEffect::LostReply) => {
                 self.0.clock.sleep(READ_TIMEOUT).await;
                 return Reply::Unreachable(ConnectionFailure::Timeout);
@@ -210,6 +214,8 @@ pub(crate) struct Asked {
     pub(crate) params: Params,
     pub(crate) json: serde_json::Value,
     pub(crate) token: Option<String>,
+    /// What the client calls this attempt at the call, where it says so.
+    attempt: Option<String>,
     pub(crate) request: HttpRequest,
 }
 
@@ -219,6 +225,7 @@ impl Asked {
         let scope = Scope::of(&request);
         let service = scope.as_ref().and_then(|s| Service::from_scope(&s.service));
         let token = request.headers().get("x-amz-security-token").map(str::to_owned);
+        let attempt = attempt(&request);
         let mut params = Params::default();
         let mut json = serde_json::Value::Null;
         let action = match service {
@@ -236,8 +243,15 @@ impl Asked {
                 target.rsplit('.').next().unwrap_or_default().to_owned()
             }
         };
-        Some(Self { scope, service, action, params, json, token, request })
+        Some(Self { scope, service, action, params, json, token, attempt, request })
     }
+}
+
+/// The SDKs name a call in one header, and number their attempts at it in another: what arrives twice has both in common.
+fn attempt(request: &HttpRequest) -> Option<String> {
+    let call = request.headers().get("amz-sdk-invocation-id")?;
+    let number = request.headers().get("amz-sdk-request").unwrap_or_default();
+    Some(format!("{call} {number}"))
 }
 
 async fn body(request: &mut HttpRequest) -> Option<Vec<u8>> {
@@ -251,6 +265,7 @@ async fn body(request: &mut HttpRequest) -> Option<Vec<u8>> {
 pub(crate) struct Arrival {
     request_id: String,
     latency: Duration,
+    /// What becomes of the answer.
     fault: Option<FaultEffect>,
     verdict: Verdict,
 }
@@ -273,7 +288,10 @@ impl State {
         let region = asked.scope.as_ref().map_or("", |s| s.region.as_str());
         let name = asked.service.map_or("unknown", Service::name);
         let since_opened = (now - self.estate.now).to_std().unwrap_or_default();
-        let met = self.faults.meet(&format!("{name}:{}", asked.action), region, since_opened);
+        let call = format!("{name}:{}", asked.action);
+        let attempt = asked.attempt.as_deref();
+        let arriving = Arriving { call: &call, region, attempt, since_opened };
+        let met = self.faults.meet(arriving);
         if let Some(FaultEffect::Slow(by)) = &met.pace {
             latency += by.0;
         }
@@ -283,7 +301,7 @@ impl State {
                 let service = asked.service.unwrap_or(Service::Rds);
                 let reply = Reply::Response(error_answer(service, &error, &request_id));
                 let verdict = Verdict::Answer(reply);
-                return Arrival { request_id, latency, fault: None, verdict };
+                return Arrival { request_id, latency, fault: met.reply, verdict };
             }
         };
         let place = PlaceKey::new(&account, region);
@@ -296,21 +314,21 @@ impl State {
         let verdict = if self.lost.contains_key(&needed) && !self.regained.contains(&needed) {
             Verdict::Lost
         } else {
-            self.perform(asked, place, now, &met, &request_id)
+            self.perform(asked, arriving, (place, now), &met, &request_id)
         };
-        Arrival { request_id, latency, fault: met.wire, verdict }
+        Arrival { request_id, latency, fault: met.reply, verdict }
     }
 
     fn perform(
         &mut self,
         asked: &Asked,
-        place: PlaceKey,
-        now: chrono::DateTime<chrono::Utc>,
+        arriving: Arriving<'_>,
+        (place, now): (PlaceKey, chrono::DateTime<chrono::Utc>),
         met: &Met,
         request_id: &str,
     ) -> Verdict {
         let service = asked.service.unwrap_or(Service::Rds);
-        let refused = match &met.wire {
+        let refused = match &met.refusal {
             Some(FaultEffect::Reset) => return Verdict::Reset,
             Some(FaultEffect::Throttle) => Some(services::throttled(service)),
             Some(FaultEffect::ServerError) => Some(services::server_error(service)),
@@ -337,8 +355,13 @@ impl State {
             }
             _ => None,
         };
-        let call = Call { state: self, place, now, asked, mark, blind_since };
-        Verdict::Answer(Reply::Response(services::answer(service, call, request_id)))
+        let made = Cell::new(false);
+        let call = Call { state: self, place, now, asked, mark, made: &made, blind_since };
+        let answer = services::answer(service, call, request_id);
+        if made.get() && answer.status().is_success() {
+            self.faults.made(arriving);
+        }
+        Verdict::Answer(Reply::Response(answer))
     }
 
     /// The account that signed the request.

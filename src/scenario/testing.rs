@@ -388,7 +388,7 @@ steps:
       snapshot: "{{steps.point.arn}}"
       class: "{{vars.class}}"
       security_groups: "{{vars.groups}}"
-      port: "{{steps.config.port}}"
+      port: "{{default steps.config.port 5432}}"
       multi_az: true
       size: "{{vars.size}}"
       expected_duration: "{{inputs.wait}}"

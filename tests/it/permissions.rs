@@ -17,7 +17,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::retry::RetryConfig;
 use redrill::action::RunFacts;
 use redrill::aws::{GuardPolicy, Place, SiteSession};
-use redrill::engine::{Drive, Keep, World, drive};
+use redrill::engine::{Drive, Keep, Opening, World, drive};
 use redrill::iam::{actions_of, never_called};
 use redrill::ids::{RunId, SiteName};
 use redrill::journal::{Event, FORMAT, Journal, RunState, WorldKind};
@@ -189,7 +189,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
             facts,
             journal: Journal::new(Vec::new()),
             state: RunState::default(),
-            opening: vec![opening],
+            opening: vec![Opening::now(&world.clock, opening)],
             // Also what a recovery keeps is removed here, so that removing it is seen.
             keep: Keep::Nothing,
             orders,

@@ -7,7 +7,7 @@ use super::watch::{RUN, Seen, Watch};
 use redrill::action::{Registry, RunFacts};
 use redrill::app::sandboxed;
 use redrill::aws::GuardPolicy;
-use redrill::engine::{Drive, DriveError, Keep, World, drive};
+use redrill::engine::{Drive, DriveError, Keep, Opening, World, drive};
 use redrill::ids::{RunId, SiteName};
 use redrill::journal::{Event, FORMAT, Journal, ReadError, RunState, WorldKind, read_bytes};
 use redrill::plan::Plan;
@@ -178,7 +178,7 @@ impl<'a> Rig<'a> {
             facts: facts(plan, started),
             journal,
             state,
-            opening: vec![opening],
+            opening: vec![Opening::now(&world.clock, opening)],
             keep: Keep::Nothing,
             orders,
             observer: &mut nobody,

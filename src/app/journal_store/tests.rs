@@ -4,7 +4,7 @@ use super::{Created, JournalStore, Objects, Owner, StoreUrl, Stored, begin, fetc
 use crate::action::{Registry, RunFacts};
 use crate::app::runs::RunFolder;
 use crate::app::world::{self, Target};
-use crate::engine::{self, Drive, DriveError, Keep, World};
+use crate::engine::{self, Drive, DriveError, Keep, Opening, World};
 use crate::ids::{Digest, RunId};
 use crate::journal::{
     self, Event, FORMAT, Holding, Journal, Outcome, RunState, SegmentStore, WorldKind,
@@ -154,7 +154,7 @@ impl Scene {
             facts,
             journal: journal.with_store(store),
             state,
-            opening: vec![opening],
+            opening: vec![Opening::now(&self.world.clock, opening)],
             keep: Keep::Nothing,
             orders,
             observer: &mut (),

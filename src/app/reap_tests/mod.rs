@@ -9,7 +9,7 @@ use super::world::{self, Target};
 use crate::action::{
     Found, Listing, Permission, Registry, ResourceContext, ResourceKind, RunFacts, StepError,
 };
-use crate::engine::{self, Drive, Keep, Observer, World};
+use crate::engine::{self, Drive, Keep, Observer, Opening, World};
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::{
     Event, FORMAT, Inventory, InventoryTime, Journal, Record, ResourceKey, RunState, Sink,
@@ -174,7 +174,7 @@ impl Trial {
             facts,
             journal: Journal::new(self.bytes.clone()),
             state: RunState::default(),
-            opening: vec![self.opening(keep, expires)],
+            opening: vec![Opening::now(&self.world.clock, self.opening(keep, expires))],
             keep: Keep::of(&self.plan, keep),
             orders,
             observer: &mut observer,

@@ -23,6 +23,7 @@ use crate::journal::{
 };
 use crate::outside::{Concealing, Outside, Secrets};
 use crate::plan::{Plan, PlannedStep};
+use crate::time::Clock;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,13 +46,27 @@ pub struct Drive<'a> {
     /// What has happened already; the default for a new run.
     pub state: RunState,
     /// The first events to write: the start of the run, or its resumption.
-    pub opening: Vec<Event>,
+    pub opening: Vec<Opening>,
     /// What happens to resources at the end.
     pub keep: Keep,
     /// What people and signals tell it.
     pub orders: Orders,
     /// Sees it.
     pub observer: &'a mut dyn Observer,
+}
+
+/// An event that happened before the engine began, and when: it was not written down until all of the opening was known.
+pub struct Opening {
+    at: DateTime<Utc>,
+    elapsed: Duration,
+    event: Event,
+}
+
+impl Opening {
+    /// An event of this moment.
+    pub fn now(clock: &Clock, event: Event) -> Self {
+        Self { at: clock.now(), elapsed: clock.elapsed(), event }
+    }
 }
 
 /// Why a run could not go on. Nothing was done after the last record.
@@ -111,10 +126,10 @@ async fn run_to_its_end(drive: Drive<'_>) -> Result<RunState, DriveError> {
         acknowledge: Vec::new(),
     };
     let mut orders = drive.orders;
-    run.reopen();
-    for event in drive.opening {
-        run.stage(event)?;
+    for Opening { at, elapsed, event } in drive.opening {
+        run.stage_at(at, elapsed, event)?;
     }
+    run.reopen();
     // An order that is there already comes before anything is started.
     if orders.has_changed().unwrap_or(false)
         && let Some(order) = orders.borrow_and_update().clone()
@@ -181,7 +196,7 @@ enum Effect {
 }
 
 impl Loop<'_> {
-    /// After a resumption: what is lost is lost.
+    /// What is lost is lost: after a resumption, and when a recovery begins.
     fn reopen(&mut self) {
         let (declared, releasing) =
             look(&self.state, |state| (state.disaster.is_some(), state.releasing));
@@ -311,9 +326,18 @@ impl Loop<'_> {
 
     /// Numbers, chains and applies an event. It is not on disk before the next commit, and nothing is done before that.
     fn stage(&mut self, event: Event) -> Result<(), DriveError> {
-        let event = conceal(&self.secrets, event);
         let clock = &self.world.clock;
-        let record = self.journal.stage(clock.now(), clock.elapsed(), event)?;
+        self.stage_at(clock.now(), clock.elapsed(), event)
+    }
+
+    fn stage_at(
+        &mut self,
+        at: DateTime<Utc>,
+        elapsed: Duration,
+        event: Event,
+    ) -> Result<(), DriveError> {
+        let event = conceal(&self.secrets, event);
+        let record = self.journal.stage(at, elapsed, event)?;
         self.state.lock().unwrap_or_else(PoisonError::into_inner).apply(&record)?;
         self.written.push(record);
         Ok(())

@@ -7,7 +7,7 @@ use crate::action::{
 };
 use crate::aws::{GuardPolicy, Place, SiteSession, failure_of};
 use crate::client;
-use crate::engine::{Drive, Keep, World, drive};
+use crate::engine::{Drive, Keep, Opening, World, drive};
 use crate::ids::{RunId, SiteName, StepId};
 use crate::journal::{Event, Journal, Outcome, RunState, StepState};
 use crate::sandbox::{self, Estate, endpoint};
@@ -156,7 +156,7 @@ async fn ran(input: serde_json::Value) -> (BTreeMap<String, String>, RunState, A
     let mut registry = Registry::default();
     registry.action(Restore);
     let (_sender, orders) = tokio::sync::watch::channel(None);
-    let opening = vec![start(&plan, &facts)];
+    let opening = vec![Opening::now(&world.clock, start(&plan, &facts))];
     let state = drive(Drive {
         plan: &plan,
         registry: &registry,

@@ -4,6 +4,7 @@ mod backup_points;
 mod guard;
 mod hooks;
 mod orders;
+mod recovery;
 mod rig;
 mod watches;
 

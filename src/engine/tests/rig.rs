@@ -6,7 +6,7 @@ use crate::action::{
     own,
 };
 use crate::aws::{GuardPolicy, Place, SiteSession};
-use crate::engine::{Drive, DriveError, Keep, Order, World, drive};
+use crate::engine::{Drive, DriveError, Keep, Opening, Order, World, drive};
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{
     Check, Event, FORMAT, Journal, Outcome, Record, ResourceKey, RunState, Sink, WorldKind,
@@ -448,7 +448,7 @@ impl Rig {
             facts,
             journal,
             state: self.state,
-            opening: vec![opening],
+            opening: vec![Opening::now(&world.clock, opening)],
             keep: self.keep,
             orders,
             observer: &mut (),

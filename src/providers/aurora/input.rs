@@ -223,6 +223,11 @@ fn vpc_alone() -> InputProblem {
         .help("name the DB subnet group of that VPC in subnet_group:")
 }
 
+/// How many things of a kind a restore makes: one cluster, and an instance for the writer and for each reader.
+pub(super) fn how_many(given: &Given, kind: &str) -> usize {
+    if kind == super::instance::KIND { 1 + given.count("readers") } else { 1 }
+}
+
 /// What is wrong with the settings of a cluster, as far as they are known; `more` are the texts that must say something.
 pub(super) fn problems(given: &Given, more: &[&str]) -> Vec<InputProblem> {
     let texts = more.iter().copied().chain(["writer.class"]);

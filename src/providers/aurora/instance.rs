@@ -122,9 +122,12 @@ async fn set_expiry(
     write_expiry(cx, id, expires).await
 }
 
+/// The kind, as it stands in journals.
+pub(super) const KIND: &str = "aurora.instance";
+
 impl ResourceKind for InstanceKind {
     fn kind(&self) -> &'static str {
-        "aurora.instance"
+        KIND
     }
 
     fn find<'a>(

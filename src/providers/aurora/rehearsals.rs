@@ -393,6 +393,23 @@ fn measured(drill: &Rehearsal) -> Option<DateTime<Utc>> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_a_later_attempt_tells_the_latest_time_of_when_the_cluster_was_asked_for() {
+    for kind in ["full-copy", "copy-on-write"] {
+        let drill = home(&[]);
+        let input = pitr_input(json!({ "restore_type": kind }));
+        drill.run(PITR, input.clone()).await.unwrap();
+        drill.cx.clock.sleep(Duration::from_secs(3600)).await;
+        drill.run(PITR, input).await.unwrap();
+        let points = drill.events().into_iter().filter_map(|event| match event {
+            Event::RecoveryPointSeen { point, .. } => Some(point.at),
+            _ => None,
+        });
+        let points: Vec<_> = points.collect();
+        assert_eq!((points.len(), points[0]), (2, points[1]), "{kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cluster_is_restored_to_a_time_to_the_latest_and_as_a_clone() {
     let to = json!({ "to": "2026-11-21T22:30:00Z" });
     let drill = home(&[]);

@@ -102,6 +102,10 @@ impl Action for RestoreCluster {
         problems(given, &["snapshot"])
     }
 
+    fn how_many(&self, given: &Given, kind: &str) -> usize {
+        super::input::how_many(given, kind)
+    }
+
     fn grants(&self, given: &Given) -> Vec<Grant> {
         super::grants::restore_cluster(given, self.facts().permissions)
     }

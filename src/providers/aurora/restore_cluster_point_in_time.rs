@@ -1,11 +1,11 @@
 use super::bring_up::{bring_up, tags};
-use super::cluster::describe_cluster;
+use super::cluster::{ClusterKind, describe_cluster};
 use super::fidelity::Expected;
 use super::input::{ClusterOutput, Settings, cluster_input, problems};
 use super::restore_cluster::{CHECKS, key_asked_for, scaling, some};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
-    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError, latest_recovery_point,
 };
 use crate::client;
 use crate::journal::{Check, Measure, RecoveryPoint};
@@ -119,6 +119,12 @@ impl Action for RestoreClusterPointInTime {
         let window = Window::of(&source);
         cx.check(window.check(input.to, input.restore_type)).await?;
         let point = window.point(&input, &source, cx.clock.now());
+        match (input.to, point) {
+            (Some(_), Some(point)) => cx.recovery_point(point).await?,
+            (_, latest) => {
+                latest_recovery_point(cx, &ClusterKind, cx.name_of_mine(63), latest).await?;
+            }
+        }
         let expected = Expected {
             engine: source.engine().map(str::to_owned),
             engine_version: source.engine_version().map(str::to_owned),
@@ -134,15 +140,15 @@ impl Action for RestoreClusterPointInTime {
                 cx.call("rds:RestoreDBClusterToPointInTime", || request.clone().send()).await?;
             Ok(answer.db_cluster().and_then(DbCluster::db_cluster_arn).map(str::to_owned))
         };
-        let output = bring_up(cx, &settings, &expected, create).await?;
-        if let Some(point) = point {
-            cx.recovery_point(point).await?;
-        }
-        Ok(output)
+        bring_up(cx, &settings, &expected, create).await
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
         problems(given, &["of"])
+    }
+
+    fn how_many(&self, given: &Given, kind: &str) -> usize {
+        super::input::how_many(given, kind)
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {

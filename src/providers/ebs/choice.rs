@@ -45,18 +45,20 @@ impl Backup for Snapshot {
 }
 
 /// How the snapshots of volumes are spoken of.
-pub(super) fn words() -> Words {
+pub(super) fn words(selector: &Selector) -> Words {
+    let of = selector.words();
     Words {
         code: "ebs",
         service: "EC2",
-        thing: "snapshot that fits volume: and tags:".to_owned(),
-        things: "snapshots".to_owned(),
+        thing: format!("snapshot of {of}"),
+        things: format!("snapshots of {of}"),
         ready: "completed",
         failed: "read the state message of those that failed; a copy in error mostly lacks permission on its key",
         none_here: "snapshots stay in their region: copy them here before the loss (Data Lifecycle Manager or AWS Backup), and \
                     select the copies by tags, since they do not keep the id of the volume",
         version_gone: "what is in a volume has no version for EC2",
-        no_time: "a copied snapshot carries the time of the copy only, and no tag tells another",
+        no_time: "only a snapshot that is known to be of the volume itself tells the time of its data: a copy has its own, and \
+                  no tag tells another",
         tell_time: "record the time of the original in a tag that is copied along, and name it in time_tag:",
         sources: None,
     }

@@ -134,7 +134,7 @@ impl Action for FindSnapshot {
             Wish { not_after: input.not_after, max_age: input.max_age, schedule: input.schedule };
         let selector =
             Selector { volume: input.volume, tags: input.tags, time_tag: input.time_tag };
-        let words = words();
+        let words = words(&selector);
         let snapshots = snapshots_of(cx, &selector).await?;
         let keys = keys_of(cx, &snapshots).await?;
         let candidates =

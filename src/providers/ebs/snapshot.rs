@@ -41,6 +41,15 @@ pub(super) struct Selector {
 }
 
 impl Selector {
+    /// What is looked for, in words: `volume vol-0abc with app=ledger`.
+    pub(super) fn words(&self) -> String {
+        let volume =
+            self.volume.as_ref().map_or("any volume".to_owned(), |v| format!("volume {v}"));
+        let tags: Vec<String> =
+            self.tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if tags.is_empty() { volume } else { format!("{volume} with {}", tags.join(", ")) }
+    }
+
     fn fits(&self, snapshot: &Snapshot) -> bool {
         let volume_fits = self.volume.is_none() || self.volume == snapshot.volume;
         let has = |(name, value): (&String, &String)| snapshot.tags.get(name) == Some(value);

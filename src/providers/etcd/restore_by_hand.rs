@@ -67,7 +67,7 @@ fn values(input: &HandInput) -> String {
          {members}=     # all members: etcd-1=https://10.0.0.1:2380,etcd-2=https://10.0.0.2:2380,etcd-3=https://10.0.0.3:2380\n\
          {token}=       # a new word, the same on every host, so that no member of the old cluster is met\n\
          {data}=/var/lib/etcd\n\
-         {copy}=/root/snapshot.db"
+         {copy}=        # where the copy of the snapshot lies on this host, readable by nobody else"
     )
 }
 

@@ -1,10 +1,11 @@
 use super::automated_backup::{AutomatedBackup, Of, automated_backups};
+use super::db_instance::DbInstanceKind;
 use super::find_automated_backup::recovery_point;
 use super::restoring::{Restored, checks_of_a_restore, restore};
 use super::wishes::{Wishes, ask_for, problems};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
-    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError, latest_recovery_point,
 };
 use crate::client;
 use crate::journal::Check;
@@ -110,9 +111,13 @@ impl Action for RestorePointInTime {
         input.wishes.check()?;
         let backup = source_of(cx, &input).await?;
         let at = time_in_the_window(cx, &backup, input.to).await?;
-        // The latest time has moved on since an earlier attempt asked for it: what it was then is not known any more.
-        if input.to.is_some() || !super::restoring::is_asked_for(cx)? {
-            cx.recovery_point(recovery_point(&backup, at, cx.clock.now())).await?;
+        let point = recovery_point(&backup, at, cx.clock.now());
+        match input.to {
+            Some(_) => cx.recovery_point(point).await?,
+            None => {
+                let name = cx.name_of_mine(63);
+                latest_recovery_point(cx, &DbInstanceKind, name, Some(point)).await?;
+            }
         }
         let client = client!(cx.site()?, aws_sdk_rds);
         let request = client.restore_db_instance_to_point_in_time();

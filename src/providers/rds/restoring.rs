@@ -5,8 +5,8 @@ use super::events::{Bracket, moment_of};
 use super::fidelity::{Progress, compare, progress_of};
 use super::network::{NetworkOf, in_the_vpc, vpc_before, warn_of_network};
 use super::wishes::Wishes;
-use crate::action::{Look, ResourceKind as _, StepContext, StepError, WaitPlan, own};
-use crate::journal::{ClockPoint, ResourceKey};
+use crate::action::{Look, StepContext, StepError, WaitPlan, own};
+use crate::journal::ClockPoint;
 use crate::time::HumanDuration;
 use aws_sdk_rds::types::{DbInstance, SourceType};
 use chrono::{DateTime, Utc};
@@ -109,19 +109,6 @@ where
     }
     let available_after = asked_at.map(|asked| (at - asked).into());
     Ok(told(name, &instance, available_after))
-}
-
-/// True when an earlier attempt or process has asked for the instance that this step makes.
-///
-/// # Errors
-/// When the step has no site.
-pub(super) fn is_asked_for(cx: &StepContext) -> Result<bool, StepError> {
-    let key = ResourceKey {
-        kind: DbInstanceKind.kind().to_owned(),
-        name: cx.name_of_mine(63),
-        site: cx.site()?.place().site.clone(),
-    };
-    Ok(cx.recorder.holds(&key))
 }
 
 /// The checks that every restore makes, for [`crate::action::ActionFacts`]; `$what` is `snapshot` or `backup`.

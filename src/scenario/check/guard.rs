@@ -45,7 +45,8 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
         }
         // What makes things and takes the name of another site makes them there, too: a canary and its copy.
         let others = site_inputs(step);
-        makes += (creates.len() * (1 + others.len())) as u64;
+        let at_a_site: usize = creates.iter().map(|kind| how_many(context, step, kind)).sum();
+        makes += (at_a_site * (1 + others.len())) as u64;
         for at in step.at.iter().chain(&others).filter(|at| !Template::is_in(at.text)) {
             if !write.iter().any(|site| site.text == at.text) {
                 let message =
@@ -57,6 +58,13 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     }
     check_count(context, guard, makes, found);
     check_external(context, guard, found);
+}
+
+/// How many things of a kind a step makes at a site, as far as its input is written out.
+fn how_many(context: &Context<'_>, step: &StepView<'_>, kind: &str) -> usize {
+    let with = step.with.map(Node::to_value).unwrap_or_default();
+    let given = super::inputs::given(context, step, &with);
+    step.action.map_or(1, |action| action.how_many(&given, kind))
 }
 
 /// What cannot be undone: named by the guard, and approved by a second person.

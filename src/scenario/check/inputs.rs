@@ -30,7 +30,8 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn given(context: &Context<'_>, step: &StepView<'_>, with: &Value) -> Given {
+/// The input of a step as far as it is known before a run.
+pub(super) fn given(context: &Context<'_>, step: &StepView<'_>, with: &Value) -> Given {
     let id = StepId::new(step.id.as_ref().map_or("", |id| id.text));
     let at = step.at.as_ref().map(|at| SiteName::new(at.text));
     let timeout = step.node.get("timeout").and_then(Node::text).and_then(|text| text.parse().ok());

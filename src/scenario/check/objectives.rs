@@ -41,6 +41,32 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
         |code: &str| code.starts_with("RD1") || code.starts_with("RD2") || code == "RD403";
     if !found.iter().any(|other| unclear(other.code)) {
         check_apart(context, objectives, found);
+        check_within_reach(context, found);
+    }
+}
+
+/// In mode `recovery` a lost site is not called: what is recovered, and what accepts it, must do without.
+fn check_within_reach(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
+    let is_beyond = |step: &StepView<'_>| {
+        step.phase == Some(Phase::Prepare)
+            && step.at.as_ref().is_some_and(|at| context.is_lost(at.text))
+    };
+    for (index, step) in context.steps.iter().enumerate() {
+        let is_gate = step.gate.as_ref().is_some_and(|gate| gate.text == "acceptance");
+        let recovers = step.required && step.phase == Some(Phase::Recover);
+        let Some(id) = step.id.as_ref().filter(|_| is_gate || recovers) else { continue };
+        let before = context.upstream([index]);
+        let needed = before.iter().filter_map(|need| context.steps.get(*need));
+        let Some(needed) = needed.filter(|need| is_beyond(need)).find_map(|need| need.id.as_ref())
+        else {
+            continue;
+        };
+        let message =
+            format!("{} needs {}, for which it is too late in a recovery", id.text, needed.text);
+        found.push(context.at("RD408", id.span.clone(), message).help(format!(
+            "give it another value for then: \"{{{{default steps.{}.… inputs.…}}}}\"",
+            needed.text
+        )));
     }
 }
 

@@ -116,6 +116,21 @@ fn regression_a_canary_is_made_at_both_of_its_sites() {
 }
 
 #[test]
+fn regression_every_reader_of_a_cluster_counts_for_the_limit_of_the_guard() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/payments-aurora.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let codes = |limit: &str| {
+        let text = text.replacen("max_resources: 3", limit, 1);
+        let found = load_text(Source::new("x.yaml", text), &crate::providers::registry());
+        let errors = found.diagnostics.iter().filter(|d| d.is_error());
+        errors.map(|d| (d.code, d.message.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(codes("max_resources: 3"), []);
+    let said = "the steps make 3 resources, the guard allows 2".to_owned();
+    assert_eq!(codes("max_resources: 2"), [("RD602", said)]);
+}
+
+#[test]
 fn an_approval_that_may_be_skipped_is_none() {
     let named = ", external: [switch]";
     let text = with_effect("external", "", named, true);
@@ -165,4 +180,19 @@ fn regression_a_lost_place_has_no_second_name() {
         found.iter().any(|(code, text)| *code == "RD210" && text.contains("alias")),
         "{found:?}"
     );
+}
+
+#[test]
+fn a_recovery_can_do_without_what_is_prepared_at_a_lost_site() {
+    let found = |port: &str| {
+        let good = "{{default steps.config.port 5432}}";
+        assert!(GOOD.contains(good));
+        let found = codes_and_help(&GOOD.replacen(good, port, 1));
+        found.into_iter().filter(|(code, _)| *code == "RD408").collect::<Vec<_>>()
+    };
+    assert_eq!(found("{{default steps.config.port 5432}}"), []);
+    let needing = found("{{steps.config.port}}");
+    let named: Vec<_> = needing.iter().map(|(_, text)| text.split(' ').next().unwrap()).collect();
+    assert_eq!(named, ["restore", "data"], "the step itself, and the gate that waits for it");
+    assert!(needing.iter().all(|(_, text)| text.contains("{{default steps.config.… inputs.…}}")));
 }

@@ -73,7 +73,7 @@ fn phases_and_conditions_of_referenced_steps_are_checked() {
 #[test]
 fn values_must_fit_where_they_are_used() {
     one(
-        "{{steps.config.port}}\"\n",
+        "{{default steps.config.port 5432}}\"\n",
         "{{steps.point.arn}}\"\n",
         "RD117",
         "steps.point.arn",
@@ -81,7 +81,7 @@ fn values_must_fit_where_they_are_used() {
     );
     one("{{inputs.wait}}\"\n", "{{inputs.suffix}}\"\n", "RD117", "inputs.suffix", "a duration");
     one(
-        "port: \"{{steps.config.port}}\"\n",
+        "port: \"{{default steps.config.port 5432}}\"\n",
         "port: \"1{{steps.config.port}}\"\n",
         "RD117",
         "1{{steps.config.port}}",
