@@ -328,6 +328,8 @@ const CASES: &[Case] = &[
             "check fidelity: readers failed",
             "check fidelity: tiers failed",
             "finding fidelity: aurora.config_differs",
+            "finding fidelity: aurora.config_differs",
+            "finding fidelity: aurora.config_differs",
             "step config failed",
             "step fidelity failed",
         ],
