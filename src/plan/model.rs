@@ -192,7 +192,7 @@ impl Plan {
     }
 }
 
-/// The action that asks a person.
+/// The action that asks a person. Time spent waiting for one is human time.
 const ASKS_A_PERSON: &str = "control.approve";
 
 impl PlannedStep {

@@ -11,8 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// The action that asks a person. Time spent waiting for one is human time.
-
 /// What a plan comes to, for reading before it is run. Nothing is called for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outline {
