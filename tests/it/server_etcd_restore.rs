@@ -102,6 +102,16 @@ fn listening_ports(folder: &Path) -> (usize, Vec<String>) {
     (etcds, found)
 }
 
+/// Waits until nothing runs in this folder.
+async fn all_are_killed(folder: &Path) {
+    let mut looks = 0;
+    while !running_in(folder).is_empty() {
+        looks += 1;
+        assert!(looks < 500, "members outlive the step: {:?}", running_in(folder));
+        Clock::system().sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// The checks that did not pass, of a step that gave an error.
 fn red(tried: &Stepped) -> Vec<(&str, Outcome)> {
     outcomes(&tried.events).into_iter().filter(|(_, outcome)| *outcome != Outcome::Passed).collect()
@@ -192,12 +202,7 @@ async fn server_etcd_a_restore_that_is_given_up_kills_its_members_and_is_removed
             () = until_they_run => {}
             ended = action.run(&context, with) => panic!("it ended before its members were seen: {ended:?}"),
         }
-        let mut looks = 0;
-        while !running_in(folder.path()).is_empty() {
-            looks += 1;
-            assert!(looks < 500, "members outlive the step: {:?}", running_in(folder.path()));
-            Clock::system().sleep(Duration::from_millis(10)).await;
-        }
+        all_are_killed(folder.path()).await;
         let intended = events.0.lock().unwrap().iter().find_map(|event| match event {
             Event::ResourceIntended { key, .. } => Some(key.clone()),
             _ => None,
@@ -339,6 +344,7 @@ async fn server_etcd_regression_members_listen_on_no_port() {
             ports = until_they_listen => assert_eq!(ports, (3, Vec::new())),
             ended = action.run(&context, with) => panic!("it ended before its members listened: {ended:?}"),
         }
+        all_are_killed(folder.path()).await;
     }
 }
 
