@@ -32,6 +32,11 @@ pub trait Recorder: Send + Sync {
     fn declared(&self) -> Option<DateTime<Utc>> {
         None
     }
+    /// The recovery point of the backup that the step's data came from, as the steps that it waits for have established it:
+    /// what was restored holds nothing newer. `None` when none has, or it is not certain, and where there is no run.
+    fn backup_point(&self) -> Option<RecoveryPoint> {
+        None
+    }
     /// The recovery point that the step told last, in this attempt or an earlier one. `None` when it told none, and where there
     /// is no run.
     fn told_point(&self, _step: &StepId) -> Option<RecoveryPoint> {

@@ -40,6 +40,7 @@ pub static OPERATIONS: &[ServiceOperations] = &[
             ("DeleteDBSnapshot", Changes(&rules::DELETE_DB_SNAPSHOT)),
             ("DescribeAccountAttributes", Reads),
             ("DescribeDBClusterParameterGroups", Reads),
+            ("DescribeDBClusterParameters", Reads),
             ("DescribeDBClusterSnapshots", Reads),
             ("DescribeDBClusters", Reads),
             ("DescribeDBEngineVersions", Reads),

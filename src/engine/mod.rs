@@ -4,6 +4,7 @@
 //! carries out moves. It owns time limits, retries, cancelling and releasing. It knows no provider and no AWS service.
 
 mod attempt;
+mod backup_point;
 mod conceal;
 mod decide;
 mod drive;

@@ -28,6 +28,8 @@ pub(super) struct ToLoop {
     pub(super) state: SharedState,
     /// The limit of the step.
     pub(super) limit: Duration,
+    /// The recovery point of the backup that the step's data must have come from.
+    pub(super) backup: Option<RecoveryPoint>,
 }
 
 impl Recorder for ToLoop {
@@ -57,6 +59,10 @@ impl Recorder for ToLoop {
 
     fn declared(&self) -> Option<DateTime<Utc>> {
         look(&self.state, |state| state.disaster)
+    }
+
+    fn backup_point(&self) -> Option<RecoveryPoint> {
+        self.backup.clone()
     }
 
     fn told_point(&self, step: &StepId) -> Option<RecoveryPoint> {

@@ -164,6 +164,10 @@ impl Recorder for HeldBack {
         self.journal.declared()
     }
 
+    fn backup_point(&self) -> Option<RecoveryPoint> {
+        self.journal.backup_point()
+    }
+
     fn told_point(&self, step: &StepId) -> Option<RecoveryPoint> {
         self.journal.told_point(step)
     }

@@ -176,6 +176,7 @@ pub const IAM_ACTIONS: &[IamAction] = &[
     action("rds:DeleteDBSnapshot", Write, &[tagged("snapshot", OnResource)], AtCall),
     action("rds:DescribeAccountAttributes", Read, &[], AtCall),
     action("rds:DescribeDBClusterParameterGroups", Read, &[on("cluster-pg")], AtCall),
+    action("rds:DescribeDBClusterParameters", Read, &[on("cluster-pg")], AtCall),
     action(
         "rds:DescribeDBClusterSnapshots",
         Read,

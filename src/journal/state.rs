@@ -1,6 +1,6 @@
 use super::{
-    Check, Event, Holding, InventoryTime, Ledger, Outcome, Record, RecoveryPoint, StepResult,
-    WorldKind,
+    Check, Event, Holding, InventoryTime, Ledger, Measure, Outcome, Record, RecoveryPoint,
+    StepResult, WorldKind,
 };
 use crate::ids::{Digest, RunId, StepId};
 use crate::time::HumanDuration;
@@ -28,6 +28,9 @@ pub struct RunState {
     pub ledger: Ledger,
     /// When each step was first known to have made the newest of its resources.
     pub made: BTreeMap<StepId, DateTime<Utc>>,
+    /// The newest recovery point of a backup that each step has established; none when it is not certain: another attempt at
+    /// the step has begun since then and did not see it again, or had asked for something by then.
+    pub backup_points: BTreeMap<StepId, Option<RecoveryPoint>>,
     /// The recovery point that each step has told last, in whichever attempt.
     pub points: BTreeMap<StepId, RecoveryPoint>,
     /// The inventories that were taken.
@@ -259,6 +262,9 @@ impl RunState {
                 let (attempt, began) = (*attempt, record.at);
                 let running = StepState::Running { attempt, since, began, checks: Vec::new() };
                 self.set(step, running);
+                if let Some(point) = self.backup_points.get_mut(step) {
+                    *point = None;
+                }
             }
             Event::AttemptFailed { step, attempt, retry_at, .. } => {
                 let (since, _) = self.running(step)?;
@@ -270,6 +276,9 @@ impl RunState {
             Event::Checked { step, check } => self.running(step)?.1.push(check.clone()),
             Event::RecoveryPointSeen { step, point } => {
                 self.points.insert(step.clone(), point.clone());
+                if point.measure == Measure::Backup {
+                    self.see_backup(step, point);
+                }
             }
             Event::StepFinished { step, result } => {
                 self.running(step)?;
@@ -284,6 +293,19 @@ impl RunState {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What a step says of the backup. Once it has asked for something, it says only what it had said before it asked: by then
+    /// the latest time may have moved on.
+    fn see_backup(&mut self, step: &StepId, point: &RecoveryPoint) {
+        let has_asked = self.ledger.all().iter().any(|(_, holding)| match holding {
+            Holding::Intended { step: by } | Holding::Owned { step: by, .. } => by == step,
+            Holding::Released { .. } | Holding::Left { .. } => false,
+        });
+        let known = self.backup_points.entry(step.clone()).or_default();
+        if !has_asked && known.as_ref().is_none_or(|known| known.at < point.at) {
+            *known = Some(point.clone());
+        }
     }
 
     /// The one place where the state of a step changes; the counters follow.
@@ -346,6 +368,42 @@ mod tests {
             keep: None,
             deviations: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_recovery_point_of_a_backup_is_certain_until_another_attempt_says_again_what_it_had_said()
+    {
+        let step = StepId::new("restore");
+        let started = |attempt| Event::StepStarted {
+            step: StepId::new("restore"),
+            attempt,
+            input: Value::Null,
+        };
+        let seen = || Event::RecoveryPointSeen {
+            step: StepId::new("restore"),
+            point: RecoveryPoint {
+                at: DateTime::UNIX_EPOCH,
+                source: "RestoreWindow.LatestTime".to_owned(),
+                measure: Measure::Backup,
+                identity: "backup".to_owned(),
+                worst_case: None,
+            },
+        };
+        let key = crate::journal::ResourceKey {
+            kind: "rds.db_instance".to_owned(),
+            name: "redrill-restore".to_owned(),
+            site: crate::ids::SiteName::new("dr"),
+        };
+        let intended = Event::ResourceIntended { step: step.clone(), key };
+        let certain = |events: Vec<Event>| {
+            let events = events.into_iter().map(|event| (0, event)).collect();
+            RunState::of(&records(events)).unwrap().backup_points[&step].is_some()
+        };
+        assert!(certain(vec![start(), started(1), seen()]));
+        assert!(certain(vec![start(), started(1), seen(), intended.clone()]));
+        assert!(!certain(vec![start(), started(1), seen(), started(2)]));
+        assert!(certain(vec![start(), started(1), seen(), started(2), seen()]));
+        assert!(!certain(vec![start(), started(1), seen(), intended, started(2), seen()]));
     }
 
     #[test]

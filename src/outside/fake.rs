@@ -7,7 +7,7 @@ use super::{
 use crate::action::{Recorder, RunFacts, StepContext, StepError};
 use crate::aws::{CallLog, GuardPolicy, Place, SiteSession};
 use crate::ids::{Digest, RunId, SiteName, StepId};
-use crate::journal::{Approval, Check, Event, Outcome, ResourceKey};
+use crate::journal::{Approval, Check, Event, Outcome, RecoveryPoint, ResourceKey};
 use crate::time::Clock;
 use aws_types::SdkConfig;
 use futures_util::future::BoxFuture;
@@ -128,7 +128,7 @@ impl Outside for FakeOutside {
 
 /// Keeps events.
 #[derive(Default)]
-pub(crate) struct FakeRecorder(Mutex<Vec<Event>>);
+pub(crate) struct FakeRecorder(Mutex<Vec<Event>>, Mutex<Option<RecoveryPoint>>);
 
 impl FakeRecorder {
     pub(crate) fn events(&self) -> Vec<Event> {
@@ -146,6 +146,11 @@ impl FakeRecorder {
     /// The outcome of the check of this name.
     pub(crate) fn outcome(&self, name: &str) -> Outcome {
         self.checks().iter().find(|check| check.name == name).unwrap().outcome
+    }
+
+    /// An earlier step has established this recovery point of the backup.
+    pub(crate) fn restored_from(&self, point: RecoveryPoint) {
+        *self.1.lock().unwrap() = Some(point);
     }
 
     /// Everything that would be written down.
@@ -172,6 +177,10 @@ impl Recorder for FakeRecorder {
     fn declared(&self) -> Option<chrono::DateTime<chrono::Utc>> {
         let is_it = |event: &Event| matches!(event, Event::DisasterDeclared { .. });
         self.events().iter().any(is_it).then(|| START.parse().unwrap())
+    }
+
+    fn backup_point(&self) -> Option<RecoveryPoint> {
+        self.1.lock().unwrap().clone()
     }
 
     fn progress(&self, _step: &StepId, _text: &str) {}

@@ -84,6 +84,11 @@ pub const FIDELITY: &[Operation] = &[
     ),
     operation(
         "rds",
+        "DescribeDBClusterParameters",
+        "Parameters set by hand only; engine defaults are not listed.",
+    ),
+    operation(
+        "rds",
         "RestoreDBClusterFromSnapshot",
         "A cluster without members. Default subnet group, security group and cluster parameter group, no deletion protection, no IAM authentication and no log exports unless the call says otherwise; the port is the snapshot's. Checks snapshot, key, engine, subnet group, security groups, cluster parameter group and its family. `available` after `restore_takes`. Not: without EngineVersion AWS takes the default version of the engine, the sandbox that of the snapshot; upgrades; restoring a DB snapshot; capacity and quotas (use faults).",
     ),

@@ -102,11 +102,12 @@ const CASES: &[Case] = &[
         1,
         &[
             "check backup: engine version offered failed",
-            "check backup: version_offered failed",
+            "check backup: usable recovery point failed",
+            "finding backup: rds.no_usable_automated_backup",
             "step backup failed",
             "step data not_run",
             "step fidelity not_run",
-            "step restore failed",
+            "step restore not_run",
         ],
     ),
     case(
@@ -175,6 +176,15 @@ const CASES: &[Case] = &[
             "step data not_run",
             "step fidelity not_run",
             "step restore failed",
+        ],
+    ),
+    case(
+        "orders-db-point-in-time.written-since",
+        1,
+        &[
+            "check data: newest data is from the backup failed",
+            "finding data: sql.newer_than_the_backup",
+            "step data failed",
         ],
     ),
     case("uploads-replication", 0, &[]),
@@ -247,7 +257,12 @@ const CASES: &[Case] = &[
     case(
         "payments-aurora.incompatible",
         1,
-        &["step data not_run", "step reader not_run", "step restore failed"],
+        &[
+            "step data not_run",
+            "step fidelity not_run",
+            "step reader not_run",
+            "step restore failed",
+        ],
     ),
     case(
         "payments-aurora.key-disabled",
@@ -256,6 +271,7 @@ const CASES: &[Case] = &[
             "check point: usable recovery point failed",
             "finding point: aurora.no_usable_recovery_point",
             "step data not_run",
+            "step fidelity not_run",
             "step point failed",
             "step reader not_run",
             "step restore not_run",
@@ -264,7 +280,12 @@ const CASES: &[Case] = &[
     case(
         "payments-aurora.never-joins",
         1,
-        &["step data not_run", "step reader not_run", "step restore failed"],
+        &[
+            "step data not_run",
+            "step fidelity not_run",
+            "step reader not_run",
+            "step restore failed",
+        ],
     ),
     case(
         "payments-aurora.no-copies",
@@ -273,9 +294,44 @@ const CASES: &[Case] = &[
             "check point: usable recovery point failed",
             "finding point: aurora.no_usable_recovery_point",
             "step data not_run",
+            "step fidelity not_run",
             "step point failed",
             "step reader not_run",
             "step restore not_run",
+        ],
+    ),
+    case(
+        "payments-aurora.clock-ahead",
+        1,
+        &[
+            "check data: newest data is from the backup failed",
+            "finding data: sql.newer_than_the_backup",
+            "step data failed",
+        ],
+    ),
+    case(
+        "payments-aurora.drifted",
+        1,
+        &[
+            "check fidelity: cluster_parameters failed",
+            "finding fidelity: aurora.config_differs",
+            "step fidelity failed",
+        ],
+    ),
+    case(
+        "payments-aurora.no-reader",
+        1,
+        &[
+            "check config: multi_az failed",
+            "check config: readers failed",
+            "check fidelity: multi_az failed",
+            "check fidelity: readers failed",
+            "check fidelity: tiers failed",
+            "finding fidelity: aurora.config_differs",
+            "finding fidelity: aurora.config_differs",
+            "finding fidelity: aurora.config_differs",
+            "step config failed",
+            "step fidelity failed",
         ],
     ),
     // Every check is green, and the newest row is four days old: only the objective is missed.

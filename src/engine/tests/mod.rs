@@ -1,5 +1,6 @@
 //! The engine, driven with small actions of its own under paused time.
 
+mod backup_points;
 mod guard;
 mod hooks;
 mod orders;

@@ -1,5 +1,6 @@
 use crate::action::{ByHand, HandInput};
 use crate::providers::backups::{Choosing, key_state};
+use crate::providers::rds::{VERSION_GONE, version_state};
 use serde_json::Value;
 
 /// The fields that are listed after the time of the data, in the order in which the shell reads them.
@@ -33,22 +34,29 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
             "aws rds describe-db-cluster-snapshots --region {region}{of}{kind} \\\n  --query \"{query}\" --output text"
         )
     };
+    let mut lists = vec![describe(""), describe(" --snapshot-type awsbackup")];
+    if is_shared(input) {
+        // Clusters of other accounts cannot be asked for by their name.
+        lists.push(format!(
+            "aws rds describe-db-cluster-snapshots --region {region} --snapshot-type shared --include-shared \\\n  --query \"{query}\" --output text"
+        ));
+    }
     let (arn, at) = (input.sets("arn"), input.sets("at"));
     let choosing = Choosing {
         input,
         what: "snapshots",
         about: "time of the data, ARN, id, encrypted, key, engine, version, cluster, type, in this region since; oldest first",
-        lists: &[describe(""), describe(" --snapshot-type awsbackup")],
+        lists: &lists,
         sort: "sort -u",
         outputs: &OUTPUTS,
         chosen: "arn",
-        then: &format!("echo \"${at} ${arn}\"\n{}", key_state(input)),
+        then: &format!("echo \"${at} ${arn}\"\n{}\n{}", key_state(input), version_state(input)),
     };
     ByHand {
         commands: vec![choosing.command()],
         expected: format!(
             "A list with one snapshot for each interval of the schedule, the newest last; its ARN in ${arn}, the time of its \
-             data in ${at}; Enabled for its key."
+             data in ${at}; Enabled for its key, and its version, which is offered here."
         ),
         verify: vec![
             format!(
@@ -68,10 +76,15 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
             "The key is not Enabled: enable it (`aws kms enable-key`) or cancel its deletion (`aws kms cancel-key-deletion`); \
              without the key the snapshot cannot be read."
                 .to_owned(),
+            VERSION_GONE.to_owned(),
             "The snapshot is copying or creating: wait for it, or take the one before it.".to_owned(),
         ],
             ..ByHand::default()
         }
+}
+
+fn is_shared(input: &HandInput) -> bool {
+    input.value("shared").and_then(Value::as_bool) == Some(true)
 }
 
 /// `SnapshotCreateTime` of automated snapshots that name no source; else the tag, where the scenario names one. A blank after
@@ -104,11 +117,19 @@ fn wanted(input: &HandInput) -> String {
     let types = input.value("types").and_then(Value::as_array).into_iter().flatten();
     let types = types.filter_map(Value::as_str).map(|kind| match kind {
         "copied" => "SourceDBClusterSnapshotArn".to_owned(),
+        // Which account owns a snapshot stands in its ARN.
+        "shared" => format!(
+            "! contains(DBClusterSnapshotArn,':{}:')",
+            "$(aws sts get-caller-identity --query Account --output text)"
+        ),
         kind => format!("SnapshotType=='{kind}'"),
     });
     let types: Vec<_> = types.collect();
     if !types.is_empty() {
         conditions.push(format!("({})", types.join(" || ")));
+    }
+    if let Some(of) = input.value("of").and_then(Value::as_str).filter(|_| is_shared(input)) {
+        conditions.push(format!("DBClusterIdentifier=={}", text(of)));
     }
     if let Some(id) = input.value("resource_id").and_then(Value::as_str) {
         conditions.push(format!("DbClusterResourceId=={}", text(id)));
@@ -161,5 +182,17 @@ mod tests {
             "{some}"
         );
         assert!(!some.contains("--db-cluster-identifier"), "{some}");
+    }
+
+    #[test]
+    fn what_other_accounts_share_is_listed_for_the_cluster_alone() {
+        let list = |with| of(with).commands[0].clone();
+        let shared = list(json!({ "of": "payments", "shared": true, "types": ["shared"] }));
+        assert!(shared.contains("--snapshot-type shared --include-shared"), "{shared}");
+        assert!(shared.contains("DBClusterIdentifier=='payments'"), "{shared}");
+        assert!(shared.contains("! contains(DBClusterSnapshotArn,':$(aws sts"), "{shared}");
+        let own = list(json!({ "of": "payments" }));
+        assert!(!own.contains("--include-shared"), "{own}");
+        assert!(own.contains("describe-db-engine-versions --region eu-west-1"), "{own}");
     }
 }

@@ -15,6 +15,25 @@ pub(super) fn find_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Gr
     snapshots.into_iter().chain(versions).chain(keys).collect()
 }
 
+pub(super) fn reading_config(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let grant = |action| given.grant(permissions, action);
+    let all = [
+        grant("rds:DescribeDBClusters").map(|g| g.on("cluster", given.pattern("cluster"))),
+        // Members and groups are known only when the cluster has been described.
+        grant("rds:DescribeDBInstances").map(|g| g.on("db", "*")),
+        grant("rds:DescribeDBClusterParameters").map(|g| g.on("cluster-pg", "*")),
+        grant("rds:DescribeDBParameters").map(|g| g.on("pg", "*")),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+pub(super) fn compare_config(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    // An alias does not tell its key.
+    let key = given.grant(permissions, "kms:DescribeKey").map(|g| g.on("key", "*"));
+    let key = key.filter(|_| given.has("instead.kms_key"));
+    reading_config(given, permissions).into_iter().chain(key).collect()
+}
+
 pub(super) fn restore_cluster(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     let own = given.own_names();
     let snapshot = given.pattern("snapshot");

@@ -37,7 +37,10 @@ pub(super) async fn describe_instance(
 pub(super) const INSTANCES: SharedLook<DbInstance> =
     SharedLook { operation: "rds:DescribeDBInstances", page: 100, fetch: describe_instances };
 
-fn describe_instances(cx: &ResourceContext, names: Vec<String>) -> Fetched<'_, DbInstance> {
+pub(super) fn describe_instances(
+    cx: &ResourceContext,
+    names: Vec<String>,
+) -> Fetched<'_, DbInstance> {
     Box::pin(async move {
         let client = client!(cx.site()?, aws_sdk_rds);
         let filter = Filter::builder().name("db-instance-id").set_values(Some(names)).build();

@@ -1,12 +1,20 @@
-//! Amazon Aurora: finding a recovery point of a cluster, and restoring it as a new cluster with the members that it needs.
+//! Amazon Aurora: capturing what a snapshot does not know, finding a recovery point of a cluster, and restoring it as a new
+//! cluster with the members that it needs.
 //!
-//! Main types: `FindSnapshot`, `RestoreCluster`, `RestoreClusterPointInTime` (actions) and `ClusterKind`, `InstanceKind`
+//! Main types: `CaptureConfig`, `CompareConfig`, `FindSnapshot`, `RestoreCluster`, `RestoreClusterPointInTime` (actions) and `ClusterKind`, `InstanceKind`
 //! (what runs leave behind). Decisions are functions over plain data in `snapshot`, `choice` and `fidelity`. DB instances
 //! that belong to no cluster are another provider's.
 
 mod bring_up;
+mod capture_config;
 mod choice;
 mod cluster;
+mod compare_config;
+mod config;
+mod config_by_hand;
+mod config_items;
+#[cfg(test)]
+mod config_rehearsals;
 mod fidelity;
 mod find_snapshot;
 mod find_snapshot_by_hand;
@@ -25,7 +33,9 @@ mod restore_cluster_point_in_time;
 mod snapshot;
 
 use crate::action::Registry;
+use capture_config::CaptureConfig;
 use cluster::ClusterKind;
+use compare_config::CompareConfig;
 use find_snapshot::FindSnapshot;
 use instance::InstanceKind;
 use restore_cluster::RestoreCluster;
@@ -33,6 +43,8 @@ use restore_cluster_point_in_time::RestoreClusterPointInTime;
 
 /// Adds what this program knows about Aurora.
 pub fn register(registry: &mut Registry) {
+    registry.action(CaptureConfig);
+    registry.action(CompareConfig);
     registry.action(FindSnapshot);
     registry.action(RestoreCluster);
     registry.action(RestoreClusterPointInTime);

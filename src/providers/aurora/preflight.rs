@@ -1,5 +1,6 @@
 //! What can be looked at in Aurora before the day of a drill. Only calls that read.
 
+use super::capture_config::{CaptureConfig, PERMISSIONS};
 use super::cluster::describe_cluster;
 use super::find_snapshot::{FindSnapshot, FindSnapshotOutput};
 use super::snapshot::{Snapshot, describe_snapshot};
@@ -7,6 +8,29 @@ use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
 use crate::providers::backups::{Newest, key_probe, newest_probes};
 use aws_sdk_rds::types::{AccountQuota, DbCluster};
+
+pub(super) async fn capture_config(
+    action: &CaptureConfig,
+    cx: &StepContext,
+    given: &Given,
+) -> Vec<Probe> {
+    let what = format!("cluster {}", given.text("cluster").unwrap_or("that is captured"));
+    let Some(input) = given.input() else { return vec![later(what)] };
+    let needs = PERMISSIONS.map(|permission| permission.action);
+    let answer = action.run(cx, input).await;
+    vec![Probe::of(what, &needs, answer, |seen| match seen.parameters_changed {
+        Some(changed) => ProbeVerdict::works(format!("there, {changed} changed parameters")),
+        None => ProbeVerdict::Unknown("its parameter groups could not be read".to_owned()),
+    })]
+}
+
+pub(super) async fn compare_config(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    let mut probes = vec![Probe::not_before("configuration to compare", "nothing is restored yet")];
+    if let Some(key) = given.text("instead.kms_key") {
+        probes.push(key_probe(cx, key).await);
+    }
+    probes
+}
 
 pub(super) async fn find_snapshot(
     action: &FindSnapshot,

@@ -1,5 +1,6 @@
 use super::fidelity::{CLUSTER_READY, CLUSTER_UNDER_WAY, MEMBER_READY, MEMBER_UNDER_WAY};
 use crate::action::{ByHand, HandInput, HandShell, Wait};
+use crate::providers::rds::vpc_command;
 use serde_json::Value;
 
 /// The fields that are read at the end, in the order in which the shell reads them.
@@ -159,6 +160,7 @@ fn commands(input: &HandInput, look: String, restore: &str) -> Vec<String> {
     };
     let forgotten: Vec<_> = OUTPUTS.iter().copied().chain(["snapshot"]).collect();
     let mut commands = vec![shell.name(&earlier, &forgotten), look];
+    commands.extend(vpc_command(&shell));
     commands.push(shell.ask(HandShell::NAMED, restore, Some("DBClusterAlreadyExists")));
     commands.push(shell.wait(HandShell::ASKED, &wait));
     commands.extend(member_commands(input));

@@ -40,6 +40,11 @@ pub(super) struct AutomatedBackup {
 pub(super) const LOG_INTERVAL: TimeDelta = TimeDelta::minutes(5);
 
 impl AutomatedBackup {
+    /// Engine and version.
+    pub(super) fn version(&self) -> (Option<&str>, Option<&str>) {
+        (self.engine.as_deref(), self.engine_version.as_deref())
+    }
+
     /// What the answer says. `None` without anything by which it could be restored.
     pub(super) fn read(answer: &DbInstanceAutomatedBackup) -> Option<Self> {
         let text = |value: Option<&str>| value.filter(|v| !v.is_empty()).map(str::to_owned);

@@ -1,6 +1,7 @@
 //! Which automated backup is restored from, and what time it reaches: pure.
 
 use super::automated_backup::AutomatedBackup;
+use super::engine_versions::{Offer, Offers, named};
 use crate::journal::{Finding, Severity};
 use crate::providers::backups::KeyCondition;
 use crate::time::HumanDuration;
@@ -25,6 +26,8 @@ pub(super) enum BackupStanding {
     TooNew,
     /// Their key cannot be used here.
     KeyUnusable(String),
+    /// RDS does not offer their engine version here any more, so that nothing can be restored from them.
+    VersionGone(String),
     /// They are in another status, or have no restore window.
     NotReady(String),
     /// They are of another instance.
@@ -44,12 +47,13 @@ pub(super) struct JudgedBackup<'a> {
 pub(super) fn judge<'a>(
     backups: &'a [AutomatedBackup],
     keys: &BTreeMap<String, KeyCondition>,
+    offers: &Offers,
     wanted: &WantedBackup,
 ) -> Vec<JudgedBackup<'a>> {
     let one = |backup: &'a AutomatedBackup| {
         let key = backup.key.as_ref().and_then(|key| keys.get(key));
         let key_usable = key.and_then(KeyCondition::usable);
-        JudgedBackup { backup, standing: standing(backup, key, wanted), key_usable }
+        JudgedBackup { backup, standing: standing(backup, key, offers, wanted), key_usable }
     };
     backups.iter().map(one).collect()
 }
@@ -57,6 +61,7 @@ pub(super) fn judge<'a>(
 fn standing(
     backup: &AutomatedBackup,
     key: Option<&KeyCondition>,
+    offers: &Offers,
     wanted: &WantedBackup,
 ) -> BackupStanding {
     if wanted.resource_id.is_some() && wanted.resource_id != backup.resource_id {
@@ -69,6 +74,10 @@ fn standing(
     };
     if let Some(KeyCondition::Unusable(why)) = key {
         return BackupStanding::KeyUnusable(why.clone());
+    }
+    let (engine, version) = backup.version();
+    if offers.get(engine, version) == Offer::Gone {
+        return BackupStanding::VersionGone(named(engine, version));
     }
     if earliest > wanted.not_after {
         return BackupStanding::TooNew;
@@ -90,6 +99,14 @@ pub(super) fn choose<'j, 'a>(
 /// How many can be restored from.
 pub(super) fn usable(judged: &[JudgedBackup<'_>]) -> usize {
     judged.iter().filter(|j| matches!(j.standing, BackupStanding::Usable { .. })).count()
+}
+
+/// A version that keeps backups from being restored.
+pub(super) fn version_gone<'j>(judged: &'j [JudgedBackup<'_>]) -> Option<&'j str> {
+    judged.iter().find_map(|j| match &j.standing {
+        BackupStanding::VersionGone(version) => Some(version.as_str()),
+        _ => None,
+    })
 }
 
 fn finding(severity: Severity, code: &str, what: String, why: &str, action: &str) -> Finding {
@@ -121,6 +138,14 @@ pub(super) fn nothing_usable(
         return nothing(
             format!("the automated backups of {of} cannot be decrypted: {keys}"),
             "keep the key of the replicated backups enabled in this region",
+        );
+    }
+    if let Some(version) = version_gone(judged) {
+        return nothing(
+            format!(
+                "RDS does not offer {version} here any more, of which the automated backups of {of} are"
+            ),
+            "upgrade the instance before its version is withdrawn; until then restore a snapshot that was upgraded",
         );
     }
     let count =
@@ -226,7 +251,7 @@ mod tests {
     }
 
     fn chosen(backups: &[AutomatedBackup], wanted: &WantedBackup) -> Option<(String, i64)> {
-        let judged = judge(backups, &BTreeMap::new(), wanted);
+        let judged = judge(backups, &BTreeMap::new(), &Offers::default(), wanted);
         let (chosen, time) = choose(&judged)?;
         let hours = (time - DateTime::UNIX_EPOCH).num_hours();
         Some((chosen.backup.arn.clone().unwrap(), hours))
@@ -246,7 +271,7 @@ mod tests {
     #[test]
     fn each_reason_for_having_nothing_has_its_own_words() {
         let reason = |backups: &[AutomatedBackup], keys: &BTreeMap<_, _>, wanted: &WantedBackup| {
-            let judged = judge(backups, keys, wanted);
+            let judged = judge(backups, keys, &Offers::default(), wanted);
             assert!(choose(&judged).is_none() && usable(&judged) == 0);
             nothing_usable(&judged, "orders", wanted).what
         };
@@ -268,7 +293,7 @@ mod tests {
     fn logs_that_stopped_coming_are_pointed_out_and_those_of_a_deleted_instance_are_not() {
         let codes = |backup: AutomatedBackup| {
             let backups = [backup];
-            let judged = judge(&backups, &BTreeMap::new(), &wanted(100));
+            let judged = judge(&backups, &BTreeMap::new(), &Offers::default(), &wanted(100));
             let (chosen, _) = choose(&judged).unwrap();
             blemishes(&judged, chosen, at(100)).len()
         };
@@ -282,8 +307,26 @@ mod tests {
     fn backups_of_an_earlier_instance_of_that_name_are_pointed_out() {
         let earlier = AutomatedBackup { resource_id: Some("db-B".into()), ..backup("b", 1, 50) };
         let backups = [backup("a", 1, 99), earlier];
-        let judged = judge(&backups, &BTreeMap::new(), &wanted(100));
+        let judged = judge(&backups, &BTreeMap::new(), &Offers::default(), &wanted(100));
         assert!(several_instances(&judged).is_some());
         assert!(several_instances(&judged[..1]).is_none());
+    }
+
+    #[test]
+    fn a_backup_of_a_version_that_is_gone_is_not_usable() {
+        let versioned = |id: &str, version: &str, until| AutomatedBackup {
+            engine: Some("postgres".into()),
+            engine_version: Some(version.into()),
+            ..backup(id, 1, until)
+        };
+        let backups = [versioned("old", "13.3", 90), versioned("new", "16.4", 50)];
+        let offers = Offers::gone("postgres", "13.3");
+        let judged = judge(&backups, &BTreeMap::new(), &offers, &wanted(100));
+        let (chosen, _) = choose(&judged).unwrap();
+        assert_eq!((chosen.backup.arn.as_deref(), usable(&judged)), (Some("arn:new"), 1));
+        let judged = judge(&backups[..1], &BTreeMap::new(), &offers, &wanted(100));
+        assert!(choose(&judged).is_none());
+        let finding = nothing_usable(&judged, "orders", &wanted(100));
+        assert!(finding.what.contains("postgres 13.3"), "{finding:?}");
     }
 }

@@ -14,8 +14,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
          report of the last drill)."
             .to_owned(),
     ];
-    verify.extend(instead(input));
-    verify.extend(varied(input));
+    verify.extend(of_the_terms(input));
     ByHand {
         commands: vec![
             format!("{describe} --output json"),
@@ -37,6 +36,27 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
         ],
             ..ByHand::default()
         }
+}
+
+/// What the terms of the comparison mean for a person.
+pub(in crate::providers) fn of_the_terms(input: &HandInput) -> Vec<String> {
+    [earlier(input), source(input), instead(input), varied(input)].into_iter().flatten().collect()
+}
+
+fn earlier(input: &HandInput) -> Option<String> {
+    let (journal, step) = (input.word("earlier.journal")?, input.word("earlier.step")?);
+    let age = input.word("max_age").map_or_else(String::new, |age| format!(", at most {age} old"));
+    Some(format!(
+        "It stands in {journal}, as `config` of the last step_finished of the step {step}{age}: look at captured_at and arn \
+         first. `grep '\"step_finished\",\"step\":'{step} {journal}` shows the line."
+    ))
+}
+
+fn source(input: &HandInput) -> Option<String> {
+    let id = input.word("source.id")?;
+    let at =
+        input.region_of("source.at").map_or_else(String::new, |region| format!(" in {region}"));
+    Some(format!("It must be that of {id}{at}: what another original was like says nothing."))
 }
 
 fn instead(input: &HandInput) -> Option<String> {

@@ -2,24 +2,25 @@
 
 use crate::action::{StepContext, StepError};
 use crate::client;
-use crate::journal::FailureClass;
+use crate::journal::{FailureClass, Finding, Severity};
 use crate::limits::LIST_PAGES;
 use crate::time::{ByteSize, HumanDuration};
-use aws_sdk_rds::types::DbInstance;
+use aws_sdk_rds::types::{DbInstance, Parameter};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::time::Duration;
 
 /// The configuration of an instance. What is absent is not intended, or RDS did not say it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct DbConfig {
+pub(in crate::providers) struct DbConfig {
     /// When it was captured (UTC). Absent in what a person wrote.
-    pub(super) captured_at: Option<DateTime<Utc>>,
+    pub(in crate::providers) captured_at: Option<DateTime<Utc>>,
     /// The ARN of the instance that it was captured from. Absent in what a person wrote. Not compared.
-    pub(super) arn: Option<String>,
+    pub(in crate::providers) arn: Option<String>,
     /// The identity (`DbiResourceId`) of that instance. As above.
     pub(super) resource_id: Option<String>,
     /// The instance class.
@@ -125,23 +126,45 @@ impl DbConfig {
 }
 
 /// The time between two looks of Enhanced Monitoring.
-pub(super) fn monitoring(instance: &DbInstance) -> Option<HumanDuration> {
+pub(in crate::providers) fn monitoring(instance: &DbInstance) -> Option<HumanDuration> {
     let seconds = instance.monitoring_interval().and_then(|s| u64::try_from(s).ok())?;
     Some(HumanDuration(Duration::from_secs(seconds)))
 }
 
 /// Texts in order.
-pub(super) fn sorted<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(in crate::providers) fn sorted<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut values: Vec<_> = values.map(str::to_owned).collect();
     values.sort_unstable();
     values
+}
+
+/// What is said where a server does not run with the parameters of its group, or nobody knows: RDS applies static ones when it is
+/// started the next time.
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBParameterGroupStatus.html>
+pub(in crate::providers) fn not_in_force(
+    service: &str,
+    group: &str,
+    status: Option<&str>,
+) -> Option<Finding> {
+    let status = match status {
+        Some("in-sync") => return None,
+        Some(other) => other,
+        None => "in a state that RDS does not tell",
+    };
+    Some(Finding {
+        severity: Severity::Serious,
+        code: format!("{service}.parameters_not_in_force"),
+        what: format!("the parameter group {group} is {status}"),
+        why: "the server may run with other values than the group has, so that they were not compared".to_owned(),
+        action: "start it again before it takes traffic (reboot-db-instance), and compare once more".to_owned(),
+    })
 }
 
 /// The parameters of a group that somebody has set (source `user`), or why they cannot be read: the group is not there.
 ///
 /// # Errors
 /// Those of `rds:DescribeDBParameters`, except that there is no such group.
-pub(super) async fn changed_parameters(
+pub(in crate::providers) async fn changed_parameters(
     cx: &StepContext,
     group: &str,
 ) -> Result<Result<BTreeMap<String, String>, String>, StepError> {
@@ -151,27 +174,46 @@ pub(super) async fn changed_parameters(
         .db_parameter_group_name(group)
         .source("user")
         .max_records(100);
+    let page = |marker| {
+        let request = first.clone().set_marker(marker);
+        async move {
+            let answer = cx.call("rds:DescribeDBParameters", || request.clone().send()).await?;
+            let next = answer.marker().map(str::to_owned);
+            Ok((answer.parameters.unwrap_or_default(), next))
+        }
+    };
+    changed_parameters_by(group, page).await
+}
+
+/// The same, by a call that gives a page of parameters from a marker on, and the next marker.
+///
+/// # Errors
+/// Those of the call, except that there is no such group; and when the pages do not end.
+pub(in crate::providers) async fn changed_parameters_by<F>(
+    group: &str,
+    page: impl Fn(Option<String>) -> F,
+) -> Result<Result<BTreeMap<String, String>, String>, StepError>
+where
+    F: Future<Output = Result<(Vec<Parameter>, Option<String>), StepError>>,
+{
     let mut found = BTreeMap::new();
     let mut marker = None;
     for _ in 0..LIST_PAGES {
-        let request = first.clone().set_marker(marker.clone());
-        let answer = cx.call("rds:DescribeDBParameters", || request.clone().send()).await;
-        let answer = match answer {
+        let (parameters, next) = match page(marker.clone()).await {
             Ok(answer) => answer,
             Err(error) if error.class() == FailureClass::NotFound => {
                 return Ok(Err(error.to_string()));
             }
             Err(error) => return Err(error),
         };
-        for parameter in answer.parameters() {
-            if let Some((name, value)) = parameter.parameter_name().zip(parameter.parameter_value())
-            {
-                found.insert(name.to_owned(), value.to_owned());
+        for parameter in parameters {
+            if let Some((name, value)) = parameter.parameter_name.zip(parameter.parameter_value) {
+                found.insert(name, value);
             }
         }
-        match answer.marker().filter(|next| !next.is_empty()) {
+        match next.filter(|next| !next.is_empty()) {
             None => return Ok(Ok(found)),
-            Some(next) => marker = Some(next.to_owned()),
+            next => marker = next,
         }
     }
     Err(StepError::broken(format!(

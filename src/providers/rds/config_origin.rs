@@ -1,19 +1,19 @@
 //! Whether an intended configuration can say anything about the instance that is compared with it: pure.
 
-use super::config::DbConfig;
+use super::config_diff::Origin;
 use crate::journal::Check;
 use crate::providers::backups::time_of;
 use aws_sdk_rds::types::DbInstance;
 use chrono::{DateTime, Utc};
 
-/// What RDS says of which instance it is.
+/// What RDS says of which instance or cluster it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) arn: Option<String>,
-    /// `DbiResourceId`.
-    pub(super) resource_id: Option<String>,
+pub(in crate::providers) struct Told {
+    pub(in crate::providers) arn: Option<String>,
+    /// `DbiResourceId`, `DbClusterResourceId`.
+    pub(in crate::providers) resource_id: Option<String>,
     /// When it was made (UTC).
-    pub(super) made: Option<DateTime<Utc>>,
+    pub(in crate::providers) made: Option<DateTime<Utc>>,
 }
 
 pub(super) fn told_of(instance: &DbInstance) -> Told {
@@ -28,7 +28,7 @@ pub(super) fn told_of(instance: &DbInstance) -> Told {
 /// The check that a captured configuration was not captured from the instance that is compared, nor after that had been made
 /// in this run (begun at `started`, UTC): it would be compared with itself. None for what a person wrote.
 pub(super) fn origin_check(
-    intended: &DbConfig,
+    intended: Origin<'_>,
     compared: &Told,
     started: DateTime<Utc>,
 ) -> Option<Check> {
@@ -47,25 +47,25 @@ pub(super) fn origin_check(
     if made_here.is_some_and(|made| captured_at >= made) {
         return not_made("it was captured after this instance had been made: after the disaster");
     }
-    let of = intended.arn.as_ref().or(intended.resource_id.as_ref());
-    let observed =
-        format!("{}, {}", of.map_or("another", String::as_str), captured_at.to_rfc3339());
+    let of = intended.arn.or(intended.resource_id).unwrap_or("another");
+    let observed = format!("{of}, {}", captured_at.to_rfc3339());
     Some(Check::made(name, expected, observed, true))
 }
 
 /// Whether both are of one instance. The identity decides where both sides tell it: a name can be given again.
-fn is_same(intended: &DbConfig, compared: &Told) -> Option<bool> {
-    let same = |one: &Option<String>, other: &Option<String>| {
-        Some(one.as_ref()?.eq_ignore_ascii_case(other.as_ref()?))
+fn is_same(intended: Origin<'_>, compared: &Told) -> Option<bool> {
+    let same = |one: Option<&str>, other: &Option<String>| {
+        Some(one?.eq_ignore_ascii_case(other.as_ref()?))
     };
-    same(&intended.resource_id, &compared.resource_id)
-        .or_else(|| same(&intended.arn, &compared.arn))
+    same(intended.resource_id, &compared.resource_id).or_else(|| same(intended.arn, &compared.arn))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::journal::Outcome::{self, Inconclusive, Passed};
+    use crate::providers::rds::config::DbConfig;
+    use crate::providers::rds::config_diff::Config as _;
     use chrono::TimeDelta;
 
     fn at(hours: i64) -> DateTime<Utc> {
@@ -85,7 +85,7 @@ mod tests {
     fn outcome(intended: &DbConfig) -> Option<Outcome> {
         let (arn, resource_id) = (Some("arn:new".to_owned()), Some("db-NEW".to_owned()));
         let compared = Told { arn, resource_id, made: Some(at(12)) };
-        origin_check(intended, &compared, at(10)).map(|check| check.outcome)
+        origin_check(intended.origin(), &compared, at(10)).map(|check| check.outcome)
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
     fn regression_what_was_captured_after_the_restore_verifies_nothing() {
         assert_eq!(outcome(&captured("arn:other", Some("db-OTHER"), 13)), Some(Inconclusive));
         let old = Told { arn: Some("arn:b".into()), made: Some(at(1)), ..Told::default() };
-        let check = origin_check(&captured("arn:a", None, 11), &old, at(10)).unwrap();
+        let check = origin_check(captured("arn:a", None, 11).origin(), &old, at(10)).unwrap();
         assert_eq!(check.outcome, Passed, "a replica is older than the run");
     }
 

@@ -44,7 +44,7 @@ impl Offer {
 ///
 /// # Errors
 /// Those of the call, except that it is not allowed or not understood: then it is unknown.
-pub(super) async fn offer_of(
+async fn offer_of(
     cx: &StepContext,
     engine: Option<&str>,
     version: Option<&str>,
@@ -88,6 +88,13 @@ impl Offers {
             offers.insert((engine.map(str::to_owned), version.map(str::to_owned)), offer);
         }
         Ok(Self(offers))
+    }
+
+    /// For tests: this version is gone, and nothing is known of others.
+    #[cfg(test)]
+    pub(super) fn gone(engine: &str, version: &str) -> Self {
+        let of = (Some(engine.to_owned()), Some(version.to_owned()));
+        Self(BTreeMap::from([(of, Offer::Gone)]))
     }
 
     /// What is known of one.

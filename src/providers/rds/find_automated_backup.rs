@@ -1,8 +1,8 @@
 use super::automated_backup::{AutomatedBackup, LOG_INTERVAL, Of, automated_backups};
 use super::backup_choice::{
-    JudgedBackup, WantedBackup, blemishes, choose, judge, nothing_usable, usable,
+    JudgedBackup, WantedBackup, blemishes, choose, judge, nothing_usable, usable, version_gone,
 };
-use super::engine_versions::{Offer, named, offer_of};
+use super::engine_versions::{Offer, Offers, named};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Permission, Phase,
     Probe, Proof, SiteUse, StepContext, StepError,
@@ -136,18 +136,21 @@ impl Action for FindAutomatedBackup {
         let backups = automated_backups(cx, Of::Instance(&input.of)).await?;
         let keys = backups.iter().filter_map(|b| b.key.clone()).collect();
         let keys = key_conditions(cx, keys).await?;
-        let judged = judge(&backups, &keys, &wanted);
+        let offers = Offers::of(cx, backups.iter().map(AutomatedBackup::version).collect()).await?;
+        let judged = judge(&backups, &keys, &offers, &wanted);
         let Some((chosen, at)) = choose(&judged) else {
             let check = Check::made("usable recovery point", ">= 1", "0", false);
             cx.check(check.over(count(judged.len()))).await?;
+            if let Some(gone) = version_gone(&judged) {
+                cx.check(Offer::Gone.check(gone)).await?;
+            }
             let finding = nothing_usable(&judged, &input.of, &wanted);
             let error = StepError::recovery(finding.what.clone()).help(finding.action.clone());
             cx.finding(finding).await?;
             return Err(error);
         };
-        let (engine, version) =
-            (chosen.backup.engine.as_deref(), chosen.backup.engine_version.as_deref());
-        let offer = offer_of(cx, engine, version).await?;
+        let (engine, version) = chosen.backup.version();
+        let offer = offers.get(engine, version);
         let output = told(chosen, &judged, at, &offer, now);
         let key = chosen.backup.key.as_ref().and_then(|key| keys.get(key));
         for check in checks(&output, key, &offer, input.max_age) {

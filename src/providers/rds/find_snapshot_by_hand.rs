@@ -46,13 +46,13 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
         sort: "sort -u",
         outputs: &OUTPUTS,
         chosen: "arn",
-        then: &format!("echo \"${at} ${arn}\"\n{}", key_state(input)),
+        then: &format!("echo \"${at} ${arn}\"\n{}\n{}", key_state(input), version_state(input)),
     };
     ByHand {
         commands: vec![choosing.command()],
         expected: format!(
             "A list with one snapshot for each interval of the schedule, the newest last; its ARN in ${arn}, the time of its \
-             data in ${at}; Enabled for its key."
+             data in ${at}; Enabled for its key, and its version, which is offered here."
         ),
         verify: vec![
             format!(
@@ -71,10 +71,25 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
             "The key is not Enabled: enable it (`aws kms enable-key`) or cancel its deletion (`aws kms cancel-key-deletion`); \
              without the key the snapshot cannot be read."
                 .to_owned(),
+            VERSION_GONE.to_owned(),
             "The snapshot is copying or creating: wait for it, or take the one before it.".to_owned(),
         ],
             ..ByHand::default()
         }
+}
+
+/// What to do when RDS offers the version no more.
+pub(in crate::providers) const VERSION_GONE: &str = "None in place of a version: RDS does not offer it here any more, and restores nothing of it. Take a snapshot of a later \
+     version, or one that was upgraded.";
+
+/// Says whether the engine version of the chosen one is offered here: its number, or None.
+pub(in crate::providers) fn version_state(input: &HandInput) -> String {
+    let (engine, version) = (input.sets("engine"), input.sets("engine_version"));
+    format!(
+        "aws rds describe-db-engine-versions --region {} --engine \"${engine}\" --engine-version \"${version}\" \\\n  \
+         --query 'DBEngineVersions[0].EngineVersion' --output text || echo 'UNKNOWN whether its version is offered' >&2",
+        input.region()
+    )
 }
 
 /// Which snapshots the step wants, as a condition of JMESPath inside double quotes of the shell.

@@ -11,8 +11,12 @@ mod capture_config;
 mod choice;
 mod compare_config;
 mod compare_config_by_hand;
+mod comparing;
 mod config;
 mod config_diff;
+#[cfg(test)]
+mod config_diff_tests;
+mod config_items;
 mod config_origin;
 #[cfg(test)]
 mod config_rehearsals;
@@ -28,6 +32,7 @@ mod find_automated_backup_by_hand;
 mod find_snapshot;
 mod find_snapshot_by_hand;
 mod grants;
+mod intended;
 mod listing;
 mod monitoring;
 mod network;
@@ -52,17 +57,26 @@ use crate::action::Registry;
 use capture_config::CaptureConfig;
 pub(super) use choice::not_available;
 use compare_config::CompareConfig;
+pub(super) use compare_config_by_hand::of_the_terms;
+pub(super) use comparing::{CompareConfigOutput, FoundConfig, Wanted, intended, judge, problems};
+pub(super) use config::{
+    changed_parameters, changed_parameters_by, monitoring, not_in_force, sorted,
+};
+pub(super) use config_diff::{Config, Item, Kind, Known, Origin, known};
+pub(super) use config_origin::Told;
 use copy_snapshot::CopySnapshot;
 use db_instance::DbInstanceKind;
 use db_snapshot::DbSnapshotKind;
 pub(super) use engine_versions::{Offer, Offers, named};
 use find_automated_backup::FindAutomatedBackup;
 use find_snapshot::FindSnapshot;
+pub(super) use find_snapshot_by_hand::{VERSION_GONE, version_state};
 pub(super) use network::{NetworkOf, in_the_vpc, vpc_before, warn_of_network};
 use promote_replica::PromoteReplica;
 use promoted_replica::PromotedReplicaKind;
 use restore_point_in_time::RestorePointInTime;
 use restore_snapshot::RestoreSnapshot;
+pub(super) use restoring_by_hand::vpc_command;
 
 /// Adds what this program knows about RDS.
 pub fn register(registry: &mut Registry) {

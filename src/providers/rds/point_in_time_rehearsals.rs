@@ -259,7 +259,11 @@ async fn a_version_that_is_gone_and_one_that_cannot_be_looked_up_are_not_the_sam
         "    engine_versions_gone: [postgres 16.4]\n    kms_keys: [{ id: key-copy }",
     );
     let drill = after_the_loss(&gone, &[]);
-    assert_eq!(backup(&drill).await["version_offered"], json!(false));
+    let wanted = json!({ "of": "orders-db" });
+    let error = drill.run("rds.find_automated_backup", wanted).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Recovery);
+    assert!(error.to_string().contains("postgres 16.4"), "{error}");
+    assert_eq!(drill.checks()["usable recovery point"], Outcome::Failed);
     assert_eq!(drill.checks()["engine version offered"], Outcome::Failed);
     let denied = ["rds:DescribeDBEngineVersions=error:AccessDenied:403"];
     let drill = after_the_loss(ESTATE, &denied);

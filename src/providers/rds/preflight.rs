@@ -73,14 +73,11 @@ pub(super) async fn find_automated_backup(
     let key = found.as_ref().ok().and_then(|found| found.kms_key.clone());
     let needs = ["rds:DescribeDBInstanceAutomatedBackups", "rds:DescribeDBEngineVersions"];
     let mut probes = vec![Probe::of(what, &needs, found, |found| match found.version_offered {
-        Some(true) => ProbeVerdict::works(format!(
+        // Backups of a version that is gone are none that can be restored.
+        Some(_) => ProbeVerdict::works(format!(
             "{} of {} can be restored, up to {}",
             found.usable_backups, found.backups_considered, found.at
         )),
-        Some(false) => ProbeVerdict::fails(
-            "the version of the engine is not offered here any more",
-            "upgrade the source, so that new backups can be restored",
-        ),
         None => ProbeVerdict::Unknown("whether the engine's version is still offered".to_owned()),
     })];
     if let Some(key) = key {

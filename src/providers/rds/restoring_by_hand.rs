@@ -139,7 +139,7 @@ fn commands(input: &HandInput, call: Vec<String>) -> Vec<String> {
     let read = shell.read(HandShell::READY, &describe(&format!("[{FIELDS}]")), &OUTPUTS, &then);
     let end = format!("${id}, ${}:${}", input.sets("endpoint"), input.sets("port"));
     let mut commands = vec![shell.name(&earlier, &OUTPUTS)];
-    commands.extend(vpc_command(input));
+    commands.extend(vpc_command(&shell));
     commands.push(shell.ask(
         HandShell::NAMED,
         &restore_command(input, call),
@@ -160,7 +160,8 @@ fn remove_command(input: &HandInput) -> String {
 }
 
 /// In which VPC the subnet group is, where the step names one. In another one nothing is restored.
-fn vpc_command(input: &HandInput) -> Option<String> {
+pub(in crate::providers) fn vpc_command(shell: &HandShell<'_>) -> Option<String> {
+    let input = shell.input;
     let (vpc, group) = (input.word("vpc")?, input.word("subnet_group")?);
     let look = format!(
         "aws rds describe-db-subnet-groups --region {} --db-subnet-group-name {group} \\\n    \
@@ -172,7 +173,7 @@ fn vpc_command(input: &HandInput) -> Option<String> {
         "[ \"${found}\" = {vpc} ] || {went}=\"stopped: the subnet group is in ${found}, and not in the VPC that is meant: \
          nothing was asked for\""
     );
-    Some(shell(input).read(HandShell::NAMED, &look, &["vpc"], &then))
+    Some(shell.read(HandShell::NAMED, &look, &["vpc"], &then))
 }
 
 /// No restore can ask for monitoring.

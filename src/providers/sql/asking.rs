@@ -1,7 +1,9 @@
 //! A session, what is noted while it is asked, and the rungs that need nothing but the database itself.
 
 use super::input::{PointInput, QueryInput};
-use super::judge::{NoValue, json, no_value, one_value, population, shown, watermark};
+use super::judge::{
+    NoValue, from_the_backup, json, no_value, one_value, population, shown, watermark,
+};
 use super::soundness::{InspectInput, judge_inspection, judge_sequences};
 use super::vacuous::is_vacuous;
 use crate::action::{StepContext, StepError};
@@ -133,6 +135,9 @@ impl<'c> Asking<'c> {
             Ok(at) => {
                 let observed = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
                 self.context.check(Check::made(NAME, EXPECTED, observed, true)).await?;
+                if !self.comes_from_the_backup(at).await? {
+                    return Ok(None);
+                }
                 let (source, measure) = (sql.to_owned(), Measure::Data);
                 let point = RecoveryPoint { at, source, measure, identity, worst_case: None };
                 self.context.recovery_point(point).await?;
@@ -143,6 +148,18 @@ impl<'c> Asking<'c> {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether data of this time can have come from the backup, as far as an earlier step has established its recovery point.
+    async fn comes_from_the_backup(&mut self, newest: DateTime<Utc>) -> Result<bool, StepError> {
+        let Some(backup) = self.context.recorder.backup_point() else { return Ok(true) };
+        let (check, finding) = from_the_backup(newest, &backup);
+        let holds = finding.is_none();
+        self.context.check(check).await?;
+        if let Some(finding) = finding {
+            self.context.finding(finding).await?;
+        }
+        Ok(holds)
     }
 
     /// A row from before the point must be there, and none from after it. What is not there after it means something only

@@ -10,7 +10,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
     let ask = if is_mysql { mysql(input) } else { postgres(input, &mut commands) };
     commands.push(format!("{ask} {}", HandInput::quote("select 1")));
     if let Some(sql) = input.word("watermark") {
-        commands.push(format!("{ask} {sql}    # the newest data: note the time"));
+        commands.push(format!("{ask} {sql}    # the newest data: note the time; later than the backup, it is another database"));
     }
     let mut ladder = super::by_hand_ladder::rungs(input, &ask, is_mysql);
     commands.append(&mut ladder.commands);

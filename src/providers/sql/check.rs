@@ -28,7 +28,7 @@ pub struct Output {
     pub queries_passed: u64,
     /// How many queries there are.
     pub queries: u64,
-    /// The newest committed time in the data (UTC); null without a watermark, or when it gave none.
+    /// The newest committed time in the data (UTC); null without a watermark, or when it gave none that can be from the backup.
     pub newest_data: Option<DateTime<Utc>>,
     /// Where the connection went; with `connect:`, for which endpoint.
     pub connected_to: String,
@@ -72,7 +72,10 @@ that is still there, whose checksums are read at the same time. A checksum is SH
 `copy (select …) to stdout | sha256sum` gives it; ranges that differ are named. `sequences`, `inspect` and `point_in_time` need \
 nothing but the database. What cannot be looked at (a missing extension, a missing right, an empty table) is inconclusive.
 
-With `watermark`, the newest committed time in the data is the recovery point: the measure of RPO. Values that were read are \
+With `watermark`, the newest committed time in the data is the recovery point: the measure of RPO. What is newer than the \
+recovery point of the backup, as found by a step that this one waits for, was not restored from it: the database that was \
+looked at is another one, or was written to since, and no recovery point is measured. 60 seconds are allowed for clocks that \
+differ. Values that were read are \
 withheld when the scenario's data class asks for it.";
 
 impl Action for SqlCheck {
@@ -96,6 +99,10 @@ impl Action for SqlCheck {
                 ("server version", "the server says a version as in version"),
                 ("each setting, by its name", "the server's setting is as in settings"),
                 ("newest data", "the watermark gives a time, and not one ahead of now"),
+                (
+                    "newest data is from the backup",
+                    "the watermark is no more than 60 seconds later than the recovery point that an earlier step found",
+                ),
                 ("schema", "every object is defined as in the reference or the source"),
                 (
                     "row counts",

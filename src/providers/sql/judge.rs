@@ -1,12 +1,16 @@
 //! From answers to checks. Pure.
 
-use crate::journal::Check;
+use crate::journal::{Check, Finding, RecoveryPoint, Severity};
 use crate::outside::{OutsideError, Rows, SqlValue};
+use crate::time::HumanDuration;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::Value;
 
 /// Clocks differ a little; data from farther ahead was not committed yet.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
+
+/// How far the clock of who writes the watermark may be ahead of the one that timed the backup.
+const CLOCK_ALLOWANCE: TimeDelta = TimeDelta::seconds(60);
 
 /// Why a query gave no value.
 #[derive(Debug, PartialEq, Eq)]
@@ -124,10 +128,42 @@ pub(super) fn watermark(value: &SqlValue, now: DateTime<Utc>) -> Result<DateTime
     }
 }
 
+/// Whether data of this time can have come from the backup: what was restored holds nothing that is newer than its recovery
+/// point. The finding is there exactly when it cannot.
+pub(super) fn from_the_backup(
+    newest: DateTime<Utc>,
+    backup: &RecoveryPoint,
+) -> (Check, Option<Finding>) {
+    let written = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    let (newest_at, backup_at) = (written(newest), written(backup.at));
+    let holds = newest <= backup.at + CLOCK_ALLOWANCE;
+    let allowed = HumanDuration::from(CLOCK_ALLOWANCE);
+    let expected = format!("<= {backup_at}, with {allowed} for clocks");
+    let check = Check::made("newest data is from the backup", expected, &*newest_at, holds)
+        .note(format!("the recovery point of {} ({})", backup.identity, backup.source));
+    let finding = || {
+        Finding {
+        severity: Severity::Critical,
+        code: "sql.newer_than_the_backup".to_owned(),
+        what: format!(
+            "the newest data is of {newest_at}, and the backup that was restored holds nothing after {backup_at} ({}, {})",
+            backup.identity, backup.source
+        ),
+        why: "the database that was looked at is not the restored one, or somebody has written into it since, or the clock of \
+              who writes the watermark is ahead: then what was checked says nothing of the backup"
+            .to_owned(),
+        action: "see which database the endpoint leads to; compare the clock that writes the watermark with true time; keep \
+                 writers away from what was restored until it is accepted"
+            .to_owned(),
+    }
+    };
+    (check, (!holds).then(finding))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Outcome;
+    use crate::journal::{Measure, Outcome};
 
     fn rows(rows: Vec<Vec<SqlValue>>) -> Result<Rows, OutsideError> {
         Ok(Rows { columns: vec![], rows })
@@ -203,5 +239,26 @@ mod tests {
         assert_eq!(population(&SqlValue::Text("3".into())), Ok(3));
         assert!(population(&SqlValue::Integer(-1)).is_err());
         assert!(population(&SqlValue::Text("many".into())).is_err());
+    }
+
+    #[test]
+    fn data_that_is_newer_than_its_backup_was_not_restored_from_it() {
+        let at: DateTime<Utc> = "2026-11-19T18:00:00Z".parse().unwrap();
+        let backup = RecoveryPoint {
+            at,
+            source: "SnapshotDatabaseTime".to_owned(),
+            measure: Measure::Backup,
+            identity: "arn:aws:rds:snapshot".to_owned(),
+            worst_case: None,
+        };
+        for seconds in [-86_400, -1, 0, 60] {
+            let (check, finding) = from_the_backup(at + TimeDelta::seconds(seconds), &backup);
+            assert_eq!((check.outcome, finding), (Outcome::Passed, None), "{seconds}");
+        }
+        let (check, finding) = from_the_backup(at + TimeDelta::seconds(61), &backup);
+        assert_eq!(check.outcome, Outcome::Failed);
+        assert_eq!(check.expected, "<= 2026-11-19T18:00:00Z, with 1m for clocks");
+        let what = finding.unwrap().what;
+        assert!(what.contains("2026-11-19T18:01:01Z") && what.contains("2026-11-19T18:00:00Z"));
     }
 }

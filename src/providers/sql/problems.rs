@@ -1,12 +1,15 @@
 //! What is wrong with an input, before anybody is asked. Pure.
 
 use super::connection::connect_address;
+use super::judge::json;
 use super::percent::Percent;
 use super::rows::TOLERATES_ALL;
 use super::statement::refused;
+use super::vacuous::needs_population;
 use crate::action::{Given, InputProblem};
 use crate::expectation::{Expectation, ValueKind};
-use crate::outside::DatabaseEngine;
+use crate::journal::Outcome;
+use crate::outside::{DatabaseEngine, SqlValue};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -50,8 +53,26 @@ pub(super) fn problems(given: &Given) -> Vec<InputProblem> {
         {
             found.push(InputProblem::at(&path("expect"), format!("queries: expect: {why}")));
         }
+        found.extend(without_population(given, &path));
     }
     found
+}
+
+/// What would be inconclusive whenever it seems to pass.
+fn without_population(given: &Given, path: &impl Fn(&str) -> String) -> Option<InputProblem> {
+    if given.has(&path("population")) {
+        return None;
+    }
+    let sql = given.text(&path("sql"))?;
+    let expected = Expectation::parse(given.known(&path("expect"))?, ValueKind::Any).ok()?;
+    let accepts = |value: &SqlValue| {
+        expected.judge("", &json(value), String::new()).outcome == Outcome::Passed
+    };
+    needs_population(sql, accepts).then(|| {
+        let text = "queries: an empty table gives the expected value, too, so that the check could never pass";
+        InputProblem::at(&path("sql"), text)
+            .help("add population: with a query that counts what this one is taken over")
+    })
 }
 
 /// What the rungs that compare need: found only after the restore, it would be found too late.

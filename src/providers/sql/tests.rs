@@ -96,6 +96,20 @@ async fn nothing_vacuous_passes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_aggregate_over_an_empty_table_never_passes_by_itself() {
+    for (sql, expect, answer) in [
+        ("select max(total) from orders", "<= 100", Ok(vec![SqlValue::Null])),
+        ("select bool_and(total > 0) from orders", "= true", Ok(vec![SqlValue::Null])),
+        ("select damaged(total) from orders", "= 0", count(0)),
+    ] {
+        let (context, _, recorder) = context(world().with_database(&[(sql, answer)]));
+        let query = json!({ "name": "rule", "sql": sql, "expect": expect });
+        SqlCheck.run(&context, input(json!({ "queries": [query] }))).await.unwrap();
+        assert_eq!(recorder.outcome("rule"), Outcome::Inconclusive, "{sql}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn damaged_data_fails() {
     let damaged = Err(OutsideError::Failed("SQLSTATE XX001: invalid page in block 7".into()));
     assert_eq!(judged("= 0", damaged, count(1)).await.outcome, Outcome::Failed);
@@ -129,6 +143,30 @@ async fn the_newest_time_in_the_data_is_the_recovery_point() {
     assert_eq!((point.at, point.measure), (newest, Measure::Data));
     let readable = |e: &Event| matches!(e, Event::Reached { point: ClockPoint::DataReadable, .. });
     assert_eq!(recorder.events().iter().filter(|e| readable(e)).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_that_is_newer_than_the_backup_proves_no_recovery_point() {
+    for (newest, outcome) in
+        [("2026-11-22T01:00:30Z", Outcome::Passed), ("2026-11-22T01:30:00Z", Outcome::Failed)]
+    {
+        let newest = newest.parse().unwrap();
+        let (context, _, recorder) =
+            context(world().with_database(&[(NEWEST, Ok(vec![SqlValue::Time(newest)]))]));
+        recorder.restored_from(crate::journal::RecoveryPoint {
+            at: "2026-11-22T01:00:00Z".parse().unwrap(),
+            source: "SnapshotDatabaseTime".to_owned(),
+            measure: Measure::Backup,
+            identity: "snapshot".to_owned(),
+            worst_case: None,
+        });
+        let output = SqlCheck.run(&context, input(json!({"watermark": NEWEST}))).await.unwrap();
+        assert_eq!(recorder.outcome("newest data is from the backup"), outcome);
+        let holds = outcome == Outcome::Passed;
+        assert_eq!((output.newest_data.is_some(), points(&recorder).len() == 1), (holds, holds));
+        let found = recorder.events().iter().any(|event| matches!(event, Event::Found { .. }));
+        assert_eq!(found, !holds);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -452,7 +490,7 @@ fn by_hand_a_responder_gets_the_same_queries() {
     export PGUSER PGHOST="${RESTORE_ENDPOINT:?}" PGPORT=5432 PGDATABASE=orders PGSSLMODE=verify-full PGSSLROOTCERT=system
     export PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=60000ms -c timezone=UTC'
     psql --no-psqlrc --tuples-only --no-align --command 'select 1'
-    psql --no-psqlrc --tuples-only --no-align --command 'select max(committed_at) from heartbeat'    # the newest data: note the time
+    psql --no-psqlrc --tuples-only --no-align --command 'select max(committed_at) from heartbeat'    # the newest data: note the time; later than the backup, it is another database
     psql --no-psqlrc --tuples-only --no-align --command 'select count(*) from ledger'    # must not be 0, or the next query proves nothing
     psql --no-psqlrc --tuples-only --no-align --command 'select sum(debit - credit) from ledger'
     ); echo "exit status $?"

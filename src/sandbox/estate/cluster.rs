@@ -58,6 +58,9 @@ pub struct ClusterEstate {
     /// Refuses to be deleted.
     #[serde(default)]
     pub deletion_protection: bool,
+    /// Whether IAM database authentication is on.
+    #[serde(default)]
+    pub iam_auth: bool,
     /// The logs that are sent to CloudWatch.
     #[serde(default)]
     pub log_exports: Vec<String>,
@@ -103,6 +106,9 @@ pub struct MemberEstate {
     /// Its place in the order in which members take over: 0 is the first, 15 the last.
     #[serde(default = "default_tier")]
     pub tier: u32,
+    /// Its availability zone; the first one of the region when left out.
+    #[serde(default)]
+    pub zone: Option<String>,
 }
 
 /// When automated snapshots of a cluster are taken, and where they are copied.
@@ -219,7 +225,7 @@ impl ClusterEstate {
             security_groups: self.security_groups.clone(),
             parameter_group: self.instance_parameter_group.clone(),
             log_exports: Vec::new(),
-            iam_auth: false,
+            iam_auth: self.iam_auth,
             monitoring_interval: 0,
             ca: super::database::default_authority(),
             tags: self.tags.clone(),

@@ -49,8 +49,14 @@ pub(super) fn subnet_group_vpc(
 }
 
 pub(super) fn parameters(call: Call<'_>) -> Result<Xml, AwsError> {
+    let name = call.params().need("DBParameterGroupName")?;
+    let group = parameter_group(call.state, &call.place, name)?;
+    set_by_hand(&call, &group)
+}
+
+/// The page of a group's parameters that a call asks for.
+pub(super) fn set_by_hand(call: &Call<'_>, group: &ParameterGroupEstate) -> Result<Xml, AwsError> {
     let params = call.params();
-    let group = parameter_group(call.state, &call.place, params.need("DBParameterGroupName")?)?;
     let source = params.get("Source");
     let own = group.parameters.iter().filter(|_| source.is_none_or(|s| s == "user"));
     let all = own.map(|(name, value)| (name.clone(), (name, value))).collect();

@@ -5,6 +5,9 @@ use super::data::connection;
 use super::{Workshop, output};
 use std::fmt::Write as _;
 
+/// The items that differ between the estate's cluster and what the steps ask for, the VPC apart.
+const VARY: &str = "multi_az, readers, classes, tiers, kms_key, subnet_group, security_groups, deletion_protection";
+
 /// What is wrong with the copies of its snapshots.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Copies {
@@ -27,6 +30,7 @@ impl Workshop {
         };
         let never_joins = self.goes_wrong();
         self.write_cluster(beside, rows, copies, never_joins);
+        let config = (!beside && self.random.chance(60)).then(|| self.cluster_config());
         let restore = match beside {
             true => self.restore_cluster(None, readers, never_joins),
             false => {
@@ -34,6 +38,9 @@ impl Workshop {
                 self.restore_cluster(Some(&point), readers, never_joins)
             }
         };
+        if let Some(config) = &config {
+            self.compare_cluster(&restore, config);
+        }
         if self.random.chance(60) {
             self.cluster_data("endpoint", &restore, rows);
         }
@@ -80,6 +87,39 @@ impl Workshop {
              }} }}",
             values.join(", ")
         );
+    }
+
+    fn cluster_config(&mut self) -> String {
+        let with = "{ cluster: shop }".to_owned();
+        let mut draft =
+            Draft::new("shop-config".to_owned(), "aurora.capture_config", "prepare", with);
+        draft.at = Some("primary");
+        let wrong = self.goes_wrong();
+        if wrong && self.random.chance(40) {
+            draft.with = "{ cluster: nobody }".to_owned();
+            draft.design = Design::Fails;
+        } else {
+            let readers = if wrong { 2 } else { 1 };
+            draft.expect.push(("readers", format!("= {readers}")));
+            draft.design = if wrong { Design::FallsShort } else { Design::Passes };
+        }
+        self.add(draft)
+    }
+
+    fn compare_cluster(&mut self, restore: &str, config: &str) {
+        let wrong = self.goes_wrong();
+        let vary = if wrong { VARY.to_owned() } else { format!("vpc, {VARY}") };
+        let with = format!(
+            "{{ cluster: {}, intended: {}, source: {{ id: shop, at: primary }}, vary: [{vary}], max_age: 15d }}",
+            output(restore, "id"),
+            output(config, "config")
+        );
+        let mut draft =
+            Draft::new("shop-fidelity".to_owned(), "aurora.compare_config", "verify", with);
+        draft.at = Some("dr");
+        draft.refers.extend([restore.to_owned(), config.to_owned()]);
+        draft.design = if wrong { Design::FallsShort } else { Design::Passes };
+        self.add(draft);
     }
 
     fn cluster_point(&mut self, copies: Copies) -> String {

@@ -4,6 +4,7 @@ use super::cluster_not_found;
 use super::model::{Cluster, cluster_parameter_group};
 use super::xml::cluster as write;
 use crate::sandbox::rds::ask::{filters, paged, passes};
+use crate::sandbox::rds::groups::set_by_hand;
 use crate::sandbox::rds::model::default_parameter_group;
 use crate::sandbox::rds::xml::View;
 use crate::sandbox::services::Call;
@@ -86,4 +87,15 @@ pub(super) fn parameter_groups(call: Call<'_>) -> Result<Xml, AwsError> {
             .text("DBClusterParameterGroupArn", arn);
     });
     Ok(x)
+}
+
+/// Unlike other calls, this one calls a missing group as those of instances are called
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBClusterParameters.html>).
+pub(super) fn parameters(call: Call<'_>) -> Result<Xml, AwsError> {
+    let name = call.params().need("DBClusterParameterGroupName")?;
+    let group = cluster_parameter_group(call.state, &call.place, name).map_err(|_| {
+        let what = format!("DBClusterParameterGroup not found: {name}");
+        AwsError::new(404, "DBParameterGroupNotFound", what)
+    })?;
+    set_by_hand(&call, &group)
 }

@@ -70,11 +70,12 @@ impl State {
         let settings = cluster.settings.of_member(key);
         let parameter_group =
             of.instance_parameter_group.clone().unwrap_or(settings.parameter_group.clone());
+        let zone = member.zone.clone().unwrap_or(settings.zone.clone());
         Instance {
             id: member.id.clone(),
             created,
             timeline: Timeline::begin(created, "available"),
-            settings: Settings { class: member.class.clone(), parameter_group, ..settings },
+            settings: Settings { class: member.class.clone(), parameter_group, zone, ..settings },
             pending: None,
             kms_key: cluster.kms_key.clone(),
             resource_id: format!("db-{}", self.digits(&name, 26).to_uppercase()),

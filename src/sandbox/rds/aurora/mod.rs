@@ -22,6 +22,7 @@ pub(super) fn answer(call: Call<'_>) -> Result<Xml, AwsError> {
     match call.action() {
         "DescribeDBClusters" => describe::clusters(call),
         "DescribeDBClusterParameterGroups" => describe::parameter_groups(call),
+        "DescribeDBClusterParameters" => describe::parameters(call),
         "DescribeDBClusterSnapshots" => snapshots::describe(call),
         "RestoreDBClusterFromSnapshot" => restore::from_snapshot(call),
         "RestoreDBClusterToPointInTime" => restore::to_point_in_time(call),

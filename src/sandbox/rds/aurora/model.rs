@@ -54,7 +54,7 @@ impl ClusterSettings {
             parameter_group,
             backup_retention: cluster.backup_retention,
             deletion_protection: cluster.deletion_protection,
-            iam_authentication: false,
+            iam_authentication: cluster.iam_auth,
             log_exports: cluster.log_exports.clone(),
             storage_type: "aurora".to_owned(),
             scaling: cluster.serverless.map(|limits| (limits.min, limits.max)),
