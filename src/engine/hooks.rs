@@ -106,6 +106,7 @@ async fn run(
         stdin: Some(body),
         timeout: LIMIT,
         output_limit: 1024,
+        folder: None,
         hold: None,
     };
     match outside.command(&request).await {

@@ -167,6 +167,8 @@ pub struct CommandRequest {
     pub timeout: Duration,
     /// How many bytes of each output stream are kept.
     pub output_limit: usize,
+    /// The folder in which it runs; without it, that of this process.
+    pub folder: Option<PathBuf>,
     /// Set when it must not write.
     pub hold: Option<Holding>,
 }

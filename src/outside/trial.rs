@@ -122,19 +122,23 @@ pub struct MemberHash {
     pub compact_revision: i64,
 }
 
-/// An etcd of one's own on loopback. Its processes are killed when it is dropped, and when this process ends, however that
-/// happens.
+/// An etcd of one's own, which nobody else can ask. Its processes are killed when it is dropped, and when this process ends,
+/// however that happens.
 pub trait TrialEtcd: Send {
     /// Which programs make it.
     fn programs(&self) -> &TrialPrograms;
     /// Restores the snapshot for every member, with its digest verified.
+    ///
+    /// An error says nothing of the snapshot: a program was killed, or this machine lacks something.
     fn restore(&mut self) -> Answer<'_, Tried>;
     /// Starts every member and waits until each answers a read that the others agree to.
+    ///
+    /// An error says nothing of the snapshot: the etcd asks for a password, a member was killed, or this machine lacks something.
     fn start(&mut self) -> Answer<'_, Tried>;
     /// Asks every member for `HashKV` at a revision.
     fn hash_kv(&mut self, revision: i64) -> Answer<'_, Vec<MemberHash>>;
-    /// Counts the keys, or those of one name.
-    fn count<'a>(&'a mut self, key: Option<&'a str>) -> Answer<'a, u64>;
+    /// Counts the keys, or those of one name, as they were at a revision: keys with a lease go while it is asked.
+    fn count<'a>(&'a mut self, key: Option<&'a str>, revision: i64) -> Answer<'a, u64>;
     /// Ends every member.
     fn stop(&mut self) -> Answer<'_, ()>;
 }

@@ -31,6 +31,8 @@ pub struct TrialAnswer {
     pub ready_after: HumanDuration,
     /// A member ends right away, with these words.
     pub does_not_start: Option<String>,
+    /// Starting is given up with these words, which say nothing of the snapshot: it asks for a password, there is no room.
+    pub breaks: Option<String>,
     /// So many keys are missing in the last member.
     pub loses: u64,
 }
@@ -45,6 +47,7 @@ impl Default for TrialAnswer {
             refuses: None,
             ready_after: HumanDuration(Duration::from_secs(3)),
             does_not_start: None,
+            breaks: None,
             loses: 0,
         }
     }
@@ -107,6 +110,9 @@ impl TrialEtcd for SimulatedEtcd {
             let within = self.request.ready_within;
             let takes = self.answer.ready_after.0;
             self.clock.sleep(takes.min(within)).await;
+            if let Some(said) = &self.answer.breaks {
+                return Err(OutsideError::Failed(said.clone()));
+            }
             if let Some(said) = &self.answer.does_not_start {
                 return Ok(Tried::Refused(format!("m1 ended: {said}")));
             }
@@ -132,7 +138,7 @@ impl TrialEtcd for SimulatedEtcd {
         })
     }
 
-    fn count<'a>(&'a mut self, key: Option<&'a str>) -> Answer<'a, u64> {
+    fn count<'a>(&'a mut self, key: Option<&'a str>, _revision: i64) -> Answer<'a, u64> {
         Box::pin(async move {
             let Some(key) = key else {
                 let keys = self.look(|file, length| Ok(inspect(file, length)?.live_keys))?;

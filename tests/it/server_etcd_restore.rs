@@ -62,6 +62,56 @@ fn running_in(folder: &Path) -> Vec<String> {
     commands.filter(|command| command.contains(folder)).collect()
 }
 
+/// Sockets for clients in folders that runs have made in this one.
+fn client_sockets(folder: &Path) -> usize {
+    let inside = |folder: &Path| -> Vec<_> {
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    };
+    let all = inside(folder).into_iter().flat_map(|own| inside(&own));
+    all.filter(|path| path.to_string_lossy().ends_with(".client:1")).count()
+}
+
+/// How many etcds run in this folder, and the lines of the system's list of TCP sockets on which they listen.
+/// <https://docs.kernel.org/networking/proc_net_tcp.html>: the fourth column is the state (0A: it listens), the tenth the inode.
+fn listening_ports(folder: &Path) -> (usize, Vec<String>) {
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap());
+    let listening: Vec<&str> = tables
+        .iter()
+        .flat_map(|table| table.lines())
+        .filter(|line| line.split_whitespace().nth(3) == Some("0A"))
+        .collect();
+    let (mut etcds, mut found) = (0, Vec::new());
+    for process in fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
+        let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command);
+        let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+        if name != "etcd\n" || !command.contains(folder.to_str().unwrap()) {
+            continue;
+        }
+        etcds += 1;
+        for descriptor in fs::read_dir(process.path().join("fd")).unwrap().filter_map(Result::ok) {
+            let target = fs::read_link(descriptor.path()).unwrap_or_default();
+            let target = target.to_string_lossy().into_owned();
+            let inode = target.strip_prefix("socket:[").and_then(|inode| inode.strip_suffix(']'));
+            let of_it = |line: &&&str| inode.is_some() && line.split_whitespace().nth(9) == inode;
+            found.extend(listening.iter().filter(of_it).map(|line| (*line).to_owned()));
+        }
+    }
+    (etcds, found)
+}
+
+/// Waits until nothing runs in this folder.
+async fn all_are_killed(folder: &Path) {
+    let mut looks = 0;
+    while !running_in(folder).is_empty() {
+        looks += 1;
+        assert!(looks < 500, "members outlive the step: {:?}", running_in(folder));
+        Clock::system().sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// The checks that did not pass, of a step that gave an error.
 fn red(tried: &Stepped) -> Vec<(&str, Outcome)> {
     outcomes(&tried.events).into_iter().filter(|(_, outcome)| *outcome != Outcome::Passed).collect()
@@ -152,12 +202,7 @@ async fn server_etcd_a_restore_that_is_given_up_kills_its_members_and_is_removed
             () = until_they_run => {}
             ended = action.run(&context, with) => panic!("it ended before its members were seen: {ended:?}"),
         }
-        let mut looks = 0;
-        while !running_in(folder.path()).is_empty() {
-            looks += 1;
-            assert!(looks < 500, "members outlive the step: {:?}", running_in(folder.path()));
-            Clock::system().sleep(Duration::from_millis(10)).await;
-        }
+        all_are_killed(folder.path()).await;
         let intended = events.0.lock().unwrap().iter().find_map(|event| match event {
             Event::ResourceIntended { key, .. } => Some(key.clone()),
             _ => None,
@@ -177,6 +222,129 @@ async fn server_etcd_a_restore_that_is_given_up_kills_its_members_and_is_removed
         kind.remove(&context, &key, &id).await.unwrap();
         assert_eq!(kind.find(&context, &key, None).await.unwrap(), Found::Gone);
         assert_nothing_is_left(&folder);
+    }
+}
+
+/// etcd's programs, of which etcdctl goes on after HashKV only when this key is gone.
+fn slow_programs(programs: &Programs, key: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for name in ["etcd", "etcdutl"].into_iter().filter(|name| programs.0.join(name).exists()) {
+        std::os::unix::fs::symlink(programs.0.join(name), folder.path().join(name)).unwrap();
+    }
+    // Its first word is --endpoints.
+    let script = format!(
+        "#!/bin/sh\nreal={}\ncase \"$*\" in\n*hashkv*) \"$real\" \"$@\" || exit\n\
+         until said=$(\"$real\" --endpoints \"$2\" get --keys-only {key}) && [ -z \"$said\" ]; do :; done;;\n\
+         *) exec \"$real\" \"$@\";;\nesac\n",
+        programs.0.join("etcdctl").display(),
+    );
+    // Another process writes it: a file that this one has open for writing cannot be run by anybody.
+    let written = std::process::Command::new("sh")
+        .args(["-c", "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", &script])
+        .arg(folder.path().join("etcdctl"))
+        .status();
+    assert!(written.unwrap().success());
+    folder
+}
+
+#[tokio::test]
+async fn server_etcd_regression_keys_whose_lease_runs_out_meanwhile_are_not_missed() {
+    const KEY: &str = "/registry/masterleases/10.0.0.1";
+    for (programs, etcd) in lived() {
+        let lease = etcd.call("/v3/lease/grant", &json!({ "TTL": 4 }))["ID"].clone();
+        etcd.put(&[
+            json!({ "key": BASE64.encode(KEY), "value": BASE64.encode("host"), "lease": lease }),
+        ]);
+        let (keys, revision) = etcd.count();
+        let folder = stored(&etcd.snapshot(&programs));
+        let slow = slow_programs(&programs, KEY);
+        let mut with = restoring(&folder, &Programs(slow.path().to_owned()), 1);
+        with["keys"] = json!([NAMED, KEY]);
+        let tried = step(folder.path(), "etcd.restore", with).await;
+        assert_eq!(tried.red(), []);
+        let output = tried.output.as_ref().unwrap();
+        assert_eq!((&output["keys"], &output["revision"]), (&json!(keys), &json!(revision)));
+        assert_nothing_is_left(&folder);
+    }
+}
+
+#[tokio::test]
+async fn server_etcd_regression_one_that_asks_for_a_password_is_inconclusive() {
+    for (programs, etcd) in lived() {
+        let run = |words: &[&str]| {
+            let endpoint = etcd.client.to_string();
+            let done = programs.etcdctl(&[&["--endpoints", endpoint.as_str()], words].concat());
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        };
+        run(&["user", "add", "root:pass"]);
+        run(&["user", "grant-role", "root", "root"]);
+        run(&["auth", "enable"]);
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("snapshot.db");
+        run(&["--user", "root:pass", "snapshot", "save", file.to_str().unwrap()]);
+        let tried = step(folder.path(), "etcd.restore", restoring(&folder, &programs, 1)).await;
+        let error = tried.output.as_ref().unwrap_err();
+        assert_eq!(error.class(), FailureClass::Broken, "{error}");
+        assert!(error.to_string().contains("asks for a password"), "{error}");
+        assert_eq!(red(&tried), [("members answer", Outcome::Inconclusive)]);
+        assert!(!tried.events.iter().any(|event| matches!(event, Event::Found { .. })
+            && format!("{event:?}").contains("not_restorable")));
+        assert_nothing_is_left(&folder);
+    }
+}
+
+#[tokio::test]
+async fn server_etcd_regression_a_member_that_is_killed_is_no_bad_snapshot() {
+    for (programs, etcd) in lived() {
+        let folder = stored(&etcd.snapshot(&programs));
+        let killed = slow_programs(&programs, NAMED);
+        fs::remove_file(killed.path().join("etcd")).unwrap();
+        // It is killed when it is to serve, as where memory is short.
+        let script = format!(
+            "case \"$*\" in *--data-dir*) kill -KILL $$;; *) exec {} \"$@\";; esac",
+            programs.0.join("etcd").display()
+        );
+        let written = std::process::Command::new("sh")
+            .args([
+                "-c",
+                "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod 755 \"$2\"",
+                "sh",
+                &script,
+            ])
+            .arg(killed.path().join("etcd"))
+            .status();
+        assert!(written.unwrap().success());
+        let with = restoring(&folder, &Programs(killed.path().to_owned()), 1);
+        let tried = step(folder.path(), "etcd.restore", with).await;
+        let error = tried.output.as_ref().unwrap_err();
+        assert_eq!(error.class(), FailureClass::Broken, "{error}");
+        assert!(error.to_string().contains("it was killed"), "{error}");
+        assert_eq!(red(&tried), [("members answer", Outcome::Inconclusive)]);
+        assert_nothing_is_left(&folder);
+    }
+}
+
+#[tokio::test]
+async fn server_etcd_regression_members_listen_on_no_port() {
+    for (programs, etcd) in lived() {
+        let folder = stored(&etcd.snapshot(&programs));
+        let events = Arc::new(Events::default());
+        let context = context(folder.path(), events.clone());
+        let registry = redrill::providers::registry();
+        let action = registry.get("etcd.restore").unwrap();
+        let with = restoring(&folder, &programs, 3);
+        let until_they_listen = async {
+            while client_sockets(folder.path()) < 3 {
+                Clock::system().sleep(Duration::from_millis(2)).await;
+            }
+            listening_ports(folder.path())
+        };
+        tokio::select! {
+            biased;
+            ports = until_they_listen => assert_eq!(ports, (3, Vec::new())),
+            ended = action.run(&context, with) => panic!("it ended before its members listened: {ended:?}"),
+        }
+        all_are_killed(folder.path()).await;
     }
 }
 

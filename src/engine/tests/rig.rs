@@ -81,7 +81,8 @@ struct Output {
     population: u64,
 }
 
-struct Work(Estate);
+/// Works under a name.
+struct Work(Estate, &'static str);
 
 impl Action for Work {
     type Input = Input;
@@ -89,7 +90,7 @@ impl Action for Work {
 
     fn facts(&self) -> ActionFacts {
         ActionFacts {
-            name: "test.work",
+            name: self.1,
             title: "Work",
             about: "",
             phase: Phase::Recover,
@@ -408,9 +409,7 @@ impl Rig {
             policy,
             on_loss: Arc::new(|_, _| {}),
         };
-        let mut registry = Registry::default();
-        registry.action(Work(self.estate.clone()));
-        registry.resource(Thing(self.estate.clone()));
+        let registry = registry(&self.estate);
         let (sender, mut orders) = tokio::sync::watch::channel(None);
         if let [(0, first), ..] = self.orders.as_slice() {
             sender.send_replace(Some(first.clone()));
@@ -464,6 +463,15 @@ impl Rig {
         let records = read_bytes(&bytes).map(|c| c.records).unwrap_or_default();
         Ran { result, records, estate: self.estate, seconds: clock.elapsed().as_secs() }
     }
+}
+
+/// Work under its own name, and under that of a question to a person.
+fn registry(estate: &Estate) -> Registry {
+    let mut registry = Registry::default();
+    registry.action(Work(estate.clone(), "test.work"));
+    registry.action(Work(estate.clone(), "control.approve"));
+    registry.resource(Thing(estate.clone()));
+    registry
 }
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -48,6 +48,9 @@ fn spawn(request: &CommandRequest, name: &str) -> Result<Started, OutsideError> 
             command.env(inherited, value);
         }
     }
+    if let Some(folder) = &request.folder {
+        command.current_dir(folder);
+    }
     for (name, value) in &request.environment {
         command.env(name, value.reveal());
     }
@@ -179,6 +182,7 @@ mod tests {
             stdin: None,
             timeout: Duration::from_secs(10),
             output_limit: 1000,
+            folder: None,
             hold: None,
         }
     }
@@ -200,6 +204,15 @@ mod tests {
             assert!(INHERITED.contains(&name) || name == "TOKEN", "{name}");
         }
         assert!(reply.stdout.contains("TOKEN=abc"));
+    }
+
+    #[tokio::test]
+    async fn a_program_runs_in_the_folder_that_it_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let request =
+            CommandRequest { folder: Some(folder.path().into()), ..request(&["pwd", "-P"]) };
+        let said = run(&request).await.unwrap().stdout;
+        assert_eq!(std::path::Path::new(said.trim()), folder.path().canonicalize().unwrap());
     }
 
     #[tokio::test]

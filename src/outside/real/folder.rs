@@ -2,13 +2,18 @@
 
 use crate::outside::OutsideError;
 use crate::outside::trial::{FOLDER_MARK, FolderState, FolderWork, OwnFolder};
+use crate::time::Clock;
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Processes that were just killed may still write while their folder is removed.
 const ATTEMPTS: u32 = 5;
+
+/// How long they are given.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where Linux tells the name of the machine, and where systems keep it.
 const MACHINE: [&str; 2] = ["/proc/sys/kernel/hostname", "/etc/hostname"];
@@ -26,16 +31,25 @@ pub(super) fn machine() -> String {
 pub(super) async fn work(
     folder: &OwnFolder,
     work: FolderWork,
+    clock: &Clock,
 ) -> Result<FolderState, OutsideError> {
     folder.verify()?;
-    let folder = folder.clone();
-    let path = folder.path.clone();
-    let done = tokio::task::spawn_blocking(move || carry_out(&folder, work)).await;
+    let path = &folder.path;
     let failed = |why: String| OutsideError::Failed(format!("the folder {path}: {why}"));
-    done.map_err(|error| failed(error.to_string()))?.map_err(|error| match error.kind() {
-        ErrorKind::PermissionDenied => OutsideError::Denied(format!("the folder {path}: {error}")),
-        _ => failed(error.to_string()),
-    })
+    let mut attempts = ATTEMPTS;
+    loop {
+        attempts -= 1;
+        let folder = folder.clone();
+        let done = tokio::task::spawn_blocking(move || carry_out(&folder, work)).await;
+        match done.map_err(|error| failed(error.to_string()))? {
+            Ok(state) => return Ok(state),
+            Err(_) if attempts > 0 => clock.sleep(PAUSE).await,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Err(OutsideError::Denied(format!("the folder {path}: {error}")));
+            }
+            Err(error) => return Err(failed(error.to_string())),
+        }
+    }
 }
 
 fn carry_out(folder: &OwnFolder, work: FolderWork) -> io::Result<FolderState> {
@@ -47,11 +61,13 @@ fn carry_out(folder: &OwnFolder, work: FolderWork) -> io::Result<FolderState> {
             Ok(state)
         }
         (FolderWork::Remove, FolderState::Ours) => {
-            remove(Path::new(&folder.path))?;
+            remove_ours(folder)?;
             Ok(FolderState::Gone)
         }
         (FolderWork::Make, _) => {
-            remove(Path::new(&folder.path))?;
+            if state == FolderState::Ours {
+                remove_ours(folder)?;
+            }
             make(folder)?;
             find(folder)
         }
@@ -95,20 +111,42 @@ fn unfinished(folder: &OwnFolder) -> PathBuf {
     PathBuf::from(format!("{}.unfinished", folder.path))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    let mut attempts = ATTEMPTS;
-    loop {
-        attempts -= 1;
-        match fs::remove_dir_all(path) {
-            Ok(()) => return Ok(()),
-            Err(error)
-                if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() =>
-            {
-                return Ok(());
-            }
-            Err(_) if attempts > 0 => {}
-            Err(error) => return Err(error),
+/// Wherever this is broken off, what still lies there says whose it is, and is removed by another attempt: without its mark, a
+/// folder is nobody's, and stays.
+fn remove_ours(folder: &OwnFolder) -> io::Result<()> {
+    empty(folder)?;
+    // It loses its name with its mark.
+    let nameless = unfinished(folder);
+    remove(&nameless)?;
+    fs::rename(&folder.path, &nameless)?;
+    remove(&nameless)
+}
+
+/// Removes everything but the mark.
+fn empty(folder: &OwnFolder) -> io::Result<()> {
+    for entry in fs::read_dir(&folder.path)? {
+        let entry = entry?;
+        if entry.file_name() != FOLDER_MARK {
+            remove(&entry.path())?;
         }
+    }
+    Ok(())
+}
+
+/// Removes a file or a folder with everything in it, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(about) if about.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error)
+            if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() =>
+        {
+            Ok(())
+        }
+        other => other,
     }
 }
 
@@ -135,6 +173,30 @@ mod tests {
         assert_eq!(carry_out(&folder, FolderWork::Make).unwrap(), FolderState::Ours);
         assert!(!Path::new(&folder.path).join("m1").exists(), "made anew, it is empty");
         assert_eq!(carry_out(&folder, FolderWork::Remove).unwrap(), FolderState::Gone);
+        assert_eq!(carry_out(&folder, FolderWork::Remove).unwrap(), FolderState::Gone);
+        assert_eq!(fs::read_dir(inside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn regression_a_removal_that_was_broken_off_is_taken_up_again() {
+        let inside = tempfile::tempdir().unwrap();
+        let folder = folder(&inside);
+        let path = Path::new(&folder.path);
+        // As when it was killed with everything but the mark gone, and something comes after it.
+        carry_out(&folder, FolderWork::Make).unwrap();
+        fs::create_dir_all(path.join("a/member")).unwrap();
+        fs::write(path.join("z.log"), "secret").unwrap();
+        empty(&folder).unwrap();
+        let left: Vec<_> =
+            fs::read_dir(path).unwrap().map(|one| one.unwrap().file_name()).collect();
+        assert_eq!(left, [FOLDER_MARK], "the mark goes last");
+        assert_eq!(carry_out(&folder, FolderWork::Find).unwrap(), FolderState::Ours);
+        fs::write(path.join("late.log"), "secret").unwrap();
+        assert_eq!(carry_out(&folder, FolderWork::Remove).unwrap(), FolderState::Gone);
+        assert_eq!(fs::read_dir(inside.path()).unwrap().count(), 0);
+        // As when it was killed after it took the name away.
+        carry_out(&folder, FolderWork::Make).unwrap();
+        fs::rename(path, unfinished(&folder)).unwrap();
         assert_eq!(carry_out(&folder, FolderWork::Remove).unwrap(), FolderState::Gone);
         assert_eq!(fs::read_dir(inside.path()).unwrap().count(), 0);
     }

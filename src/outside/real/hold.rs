@@ -137,6 +137,7 @@ mod tests {
             stdin: None,
             timeout: Duration::from_secs(30),
             output_limit: 4000,
+            folder: None,
             hold: Some(Holding { required, may_write }),
         };
         run(&request).await

@@ -108,7 +108,7 @@ impl Outside for RealOutside {
         folder: &'a OwnFolder,
         work: FolderWork,
     ) -> Answer<'a, FolderState> {
-        Box::pin(folder::work(folder, work))
+        Box::pin(folder::work(folder, work, &self.clock))
     }
 
     fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {

@@ -186,7 +186,8 @@ impl Action for TakeInventory {
                 ("objects of Kubernetes", "there are some"),
                 (
                     "RESOURCE, RESOURCE in NAMESPACE",
-                    "as many objects as expected, for each of counts",
+                    "as many objects as expected, for each of counts; where there are none, it passes only for who wants none, as with `= 0`: the \
+                     name may be written wrong",
                 ),
                 ("RESOURCE NAMESPACE/NAME exists", "the object is there, for each of exist"),
                 ("baseline", "the counts are those of the baseline, within the tolerances"),

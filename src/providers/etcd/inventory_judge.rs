@@ -6,7 +6,7 @@ use crate::formats::etcd_snapshot::kubernetes::{
     Change, ChangeKind, Inventory, KeptInventory, Tolerances, Warning, compare,
 };
 use crate::formats::etcd_snapshot::{Inspection, Soundness};
-use crate::journal::{Check, Finding, Severity};
+use crate::journal::{Check, Finding, Outcome, Severity};
 use serde_json::Value;
 
 /// How many changes become findings.
@@ -110,6 +110,9 @@ fn unfounded(check: Check) -> Check {
     Check::not_made(check.name, check.expected, "the snapshot holds no objects of Kubernetes")
 }
 
+const NONE_OF_THAT_NAME: &str =
+    "no objects of that name: write it as redrill etcd inventory shows it";
+
 fn counted(count: &WantedCount, inventory: &Inventory) -> Check {
     let name = match &count.namespace {
         None => count.resource.clone(),
@@ -122,8 +125,18 @@ fn counted(count: &WantedCount, inventory: &Inventory) -> Check {
             Some(namespace) => one.namespaces.get(namespace).copied().unwrap_or(0),
         })
         .sum();
-    let check = count.expected.judge(&name, &Value::from(objects), objects.to_string());
-    if inventory.objects == 0 { unfounded(check) } else { check.over(inventory.objects) }
+    let judge =
+        |objects: u64| count.expected.judge(&name, &Value::from(objects), objects.to_string());
+    let check = judge(objects);
+    if inventory.objects == 0 {
+        return unfounded(check);
+    }
+    // Under a name that is written wrong, none is there either: only who means none is told that there is none.
+    let passes = |check: &Check| check.outcome == Outcome::Passed;
+    if objects == 0 && passes(&check) && passes(&judge(1)) {
+        return Check::not_made(check.name, check.expected, NONE_OF_THAT_NAME);
+    }
+    check.over(inventory.objects)
 }
 
 fn against(
@@ -275,7 +288,7 @@ mod tests {
     use crate::expectation::ValueKind;
     use crate::formats::etcd_snapshot::inspect;
     use crate::formats::etcd_snapshot::kubernetes::{ResourceCount, SecretsAtRest, take_inventory};
-    use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};
+    use crate::journal::Outcome::{Failed, Inconclusive, Passed};
     use std::collections::BTreeMap;
 
     const REAL: &[u8] =
@@ -344,6 +357,23 @@ mod tests {
         let enough = counts(&name, Some(namespace), &format!("= {there}"));
         assert_eq!(outcome(&enough, &inventory, &inside), Passed);
         assert_eq!(outcome(&counts("unheard-of", None, ">= 1"), &inventory, "unheard-of"), Failed);
+    }
+
+    #[test]
+    fn regression_that_there_is_not_too_much_of_a_name_that_is_not_there_proves_nothing() {
+        let inventory = real();
+        let one = inventory.resources.iter().find(|one| !one.namespaces.contains_key("")).unwrap();
+        let (there, inside) = (one.full_name(), format!("{} in unheard-of", one.full_name()));
+        for at_most in ["<= 500", "0..500", "!= 3"] {
+            assert_eq!(outcome(&counts("pod", None, at_most), &inventory, "pod"), Inconclusive);
+            let wanted = counts(&there, Some("unheard-of"), at_most);
+            assert_eq!(outcome(&wanted, &inventory, &inside), Inconclusive, "{at_most}");
+        }
+        for none in ["= 0", "< 1", "<= 0"] {
+            assert_eq!(outcome(&counts("pod", None, none), &inventory, "pod"), Passed, "{none}");
+        }
+        let judged = judged(&counts("pod", None, "<= 500"), &inventory, &str::to_owned);
+        assert!(judged.checks.iter().any(|check| check.note.as_deref() == Some(NONE_OF_THAT_NAME)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! etcd: whether a stored snapshot can be trusted, what it holds, and whether an etcd starts from it; whether the members of a
 //! running one agree.
 //!
-//! Main types (actions): `VerifySnapshot` and `TakeInventory`, which start no etcd, `Restore`, which starts one of its own on loopback,
+//! Main types (actions): `VerifySnapshot` and `TakeInventory`, which start no etcd, `Restore`, which starts one of its own,
 //! `CompareMembers` and `TakeSnapshot`. What a snapshot file holds is read by `formats::etcd_snapshot`; `judge`, `inventory_judge`,
 //! `restore_judge` and `live_judge` turn that, and what members answer, into checks, findings and a recovery point. Members of a
 //! cluster are only asked, through `outside::etcd`; how an etcd of the step's own is run belongs to `outside::trial`. Changing a

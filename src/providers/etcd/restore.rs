@@ -9,7 +9,7 @@ use crate::action::{
     Phase, Probe, ProbeVerdict, ResourceKind, SiteUse, StepContext, StepError, own,
 };
 use crate::formats::etcd_snapshot::{HashKv, NoHashKv, Soundness, hash_kv};
-use crate::journal::{ClockPoint, Event, ResourceKey};
+use crate::journal::{Check, ClockPoint, Event, ResourceKey};
 use crate::outside::OutsideError;
 use crate::outside::trial::{
     FolderState, FolderWork, MemberHash, TrialEtcd, TrialPrograms, TrialRequest, Tried,
@@ -106,19 +106,21 @@ pub(super) struct RestoreOutput {
 }
 
 const ABOUT: &str = "\
-Restores the snapshot with etcd's own programs into a folder of its own, starts an etcd of one or three members on loopback, on free \
-ports, and asks it: every member's HashKV must be the one that is computed from the snapshot, the count of keys the same, and the \
-keys that are named must be there. Then everything is stopped and removed. How long restoring and starting took is measured: that is \
+Restores the snapshot with etcd's own programs into a folder of its own, starts an etcd of one or three members there, and asks it: \
+every member's HashKV must be the one that is computed from the snapshot, the count of keys at its revision the same, and the keys that \
+are named must be there. Then everything is stopped and removed. How long restoring and starting took is measured: that is \
 this snapshot's part of the RTO, on this machine.
 
 The snapshot is verified first, as `etcd.verify_snapshot` does; one that is damaged is not restored. The folder is private, stands in \
-the ledger before it is made, and is removed in every mode, after a crash too: it holds every secret of the cluster. The members are \
-killed when the step is given up, and when this program ends, however it does.
+the ledger before it is made, and is removed in every mode, after a crash too: it holds every secret of the cluster. The members \
+listen on sockets in that folder and on no port, so that no other user of the machine can ask them. They are killed when the step is \
+given up, and when this program ends, however it does.
 
 The restored members are those of the snapshot as it is: without `--bump-revision` and `--mark-compacted`, which throw away the \
 history that is compared. A real recovery needs these options where anything goes on with what it remembers of the old cluster; a \
 program that does not know them is a finding. Where etcd asks for a password (authentication was enabled), nothing can be asked: that is \
-inconclusive.
+inconclusive. So it is where a program is killed, as the system does when memory is short, or finds no room: that says nothing of the \
+snapshot.
 
 What is not proven: that an API server starts from it, and that the hosts of the control plane are as fast as this machine. On Amazon EKS \
 there is no snapshot, since AWS runs the control plane: restore the cluster's objects with Velero or GitOps instead, as a step of its own.";
@@ -129,7 +131,10 @@ const CHECKS: &[(&str, &str)] = &[
     ("restored", "etcd's own program restores it for every member, with its digest verified"),
     ("members answer", "every member starts, and answers a read to which a majority agrees"),
     ("HashKV", "every member has the number that is computed from the snapshot"),
-    ("keys", "etcd counts as many keys as there are in the snapshot"),
+    (
+        "keys",
+        "etcd counts as many keys as there are in the snapshot, at its revision: leases may run out meanwhile",
+    ),
     ("key NAME", "the key is there, for each of keys"),
 ];
 
@@ -314,10 +319,10 @@ impl Trial<'_> {
         }
         let began = context.clock.elapsed();
         context.progress(&format!("restoring {} members", self.input.members));
-        self.went("restored", restore_judge::RESTORED, etcd.restore().await?).await?;
+        self.went("restored", restore_judge::RESTORED, etcd.restore().await).await?;
         let restored = context.clock.elapsed();
         context.progress("waiting until the members answer");
-        self.went("members answer", restore_judge::ANSWER, etcd.start().await?).await?;
+        self.went("members answer", restore_judge::ANSWER, etcd.start().await).await?;
         let started = context.clock.elapsed();
         let now = context.clock.now();
         context.reached(ClockPoint::ResourceAvailable, now, "every member answers").await?;
@@ -334,8 +339,21 @@ impl Trial<'_> {
     }
 
     /// Writes down how a part of the work ended.
-    async fn went(&self, name: &str, expected: &str, tried: Tried) -> Result<(), StepError> {
+    async fn went(
+        &self,
+        name: &str,
+        expected: &str,
+        tried: Result<Tried, OutsideError>,
+    ) -> Result<(), StepError> {
         let shown = |said: &str| self.context.data(said);
+        let tried = match tried {
+            Ok(tried) => tried,
+            Err(error) => {
+                let why = shown(&error.to_string());
+                self.context.check(Check::not_made(name, expected, why)).await?;
+                return Err(error.into());
+            }
+        };
         let check = restore_judge::went(name, expected, &tried, self.sound, &shown);
         self.context.check(check).await?;
         let Tried::Refused(said) = tried else { return Ok(()) };
@@ -358,20 +376,21 @@ impl Trial<'_> {
         let revision = self.seen.inspection.revision;
         let revision = revision.ok_or_else(|| StepError::broken("the snapshot has no revision"))?;
         // Of an empty etcd, which is at revision 1, nothing was changed.
-        let hashes = etcd.hash_kv(revision.max(1)).await;
+        let asked = revision.max(1);
+        let hashes = etcd.hash_kv(asked).await;
         let expected = match &hashes {
-            Ok(hashes) => expected_hashes(context, self.seen, revision.max(1), hashes).await?,
+            Ok(hashes) => expected_hashes(context, self.seen, asked, hashes).await?,
             Err(_) => BTreeMap::new(),
         };
-        let count = etcd.count(None).await;
+        let count = etcd.count(None, asked).await;
         let mut named = Vec::new();
         for key in &self.input.keys {
-            named.push((key.clone(), etcd.count(Some(key)).await));
+            named.push((key.clone(), etcd.count(Some(key), asked).await));
         }
         let live_keys = self.seen.inspection.live_keys;
         let answers = Answers { hashes, expected, count, live_keys, named };
         let shown = |said: &str| context.data(said);
-        let judged = restore_judge::judged(&answers, revision.max(1), &shown);
+        let judged = restore_judge::judged(&answers, asked, &shown);
         for check in judged.checks {
             context.check(check).await?;
         }

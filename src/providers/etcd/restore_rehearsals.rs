@@ -81,6 +81,16 @@ async fn members_that_do_not_answer_fail_and_leave_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_an_etcd_that_cannot_be_asked_says_nothing_of_the_snapshot() {
+    let trial = trial("probe: { breaks: the restored etcd asks for a password }");
+    let error = restored(&trial, "good.db", json!({})).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Broken);
+    assert!(error.to_string().contains("asks for a password"), "{error}");
+    assert_eq!(trial.not_passed(), [("members answer".to_owned(), Inconclusive)]);
+    assert_eq!((trial.findings().len(), folders(&trial)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_programs_or_answers_nothing_is_said_of_the_snapshot() {
     for (etcd, class) in [
         ("probe: { missing: true }", FailureClass::Broken),

@@ -63,6 +63,7 @@ impl EffectName {
             stdin: None,
             timeout,
             output_limit: limits::PROGRAM_OUTPUT_BYTES,
+            folder: None,
             hold: None,
         };
         let reply = context.outside.command(&request).await?;

@@ -132,6 +132,7 @@ async fn run_program(context: &StepContext, input: &Input) -> Result<CommandRepl
         stdin: input.stdin.clone(),
         timeout: LONGER_THAN_ANY_STEP,
         output_limit: PROGRAM_OUTPUT_BYTES,
+        folder: None,
         hold: input.holding(),
     };
     let reply = context.outside.command(&request).await?;

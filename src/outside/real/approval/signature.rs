@@ -120,6 +120,7 @@ async fn ssh_keygen(
         stdin,
         timeout: Duration::from_secs(30),
         output_limit: 16 * 1024,
+        folder: None,
         hold: None,
     };
     let reply = command::run(&command).await.map_err(Unverified::Unknown)?;

@@ -21,13 +21,47 @@ pub(super) fn last_word(said: &str) -> String {
     line.chars().take(COMPLAINT).collect()
 }
 
+/// What marks a line of a log in which etcd, or the runtime of Go, gives up.
+const BAD: [&str; 5] = [
+    "\"level\":\"fatal\"",
+    "\"level\":\"panic\"",
+    "\"level\":\"error\"",
+    "panic: ",
+    "fatal error: ",
+];
+
+/// What a machine lacks, as Go says it.
+/// <https://cs.opensource.google/go/go/+/refs/tags/go1.22.0:src/syscall/zerrors_linux_amd64.go> (`errors`),
+/// <https://cs.opensource.google/go/go/+/refs/tags/go1.22.0:src/runtime/mem_linux.go> (`out of memory`)
+const LACKING: [&str; 8] = [
+    "no space left on device",
+    "disk quota exceeded",
+    "read-only file system",
+    "input/output error",
+    "permission denied",
+    "too many open files",
+    "cannot allocate memory",
+    "out of memory",
+];
+
+/// Why the end of a program says nothing of the snapshot; `None` when it may. A program of etcd that gives up by itself ends with
+/// a status: a signal comes from outside.
+pub(super) fn of_the_machine(by_signal: bool, said: &str) -> Option<&'static str> {
+    if by_signal {
+        return Some("it was killed, as the system does when memory is short");
+    }
+    LACKING.into_iter().find(|words| said.contains(words))
+}
+
+/// Whether a member is up and answers nobody without a name: authentication was enabled in the cluster of the snapshot.
+/// <https://github.com/etcd-io/etcd/blob/v3.5.21/server/auth/store.go> (`ErrUserEmpty`)
+pub(super) fn asks_for_a_password(said: &str) -> bool {
+    said.contains("user name is empty")
+}
+
 /// The last line of a log in which etcd gives up. etcd 3.4 and later write JSON, or text where they are told to.
 pub(super) fn last_error_in(log: &str) -> String {
-    let is_bad = |line: &&str| {
-        ["\"level\":\"fatal\"", "\"level\":\"panic\"", "\"level\":\"error\"", "panic: "]
-            .iter()
-            .any(|word| line.contains(word))
-    };
+    let is_bad = |line: &&str| BAD.iter().any(|word| line.contains(word));
     let bad = log.lines().rev().find(is_bad);
     let Some(line) = bad.or_else(|| log.lines().rev().find(|line| !line.trim().is_empty())) else {
         return "its log is empty".to_owned();
@@ -107,6 +141,18 @@ mod tests {
         );
         assert_eq!(hashes_of("[]", &names), None);
         assert_eq!(hashes_of(&said.replace(":2\"", ":3\""), &names), None);
+    }
+
+    #[test]
+    fn regression_what_the_machine_did_is_not_put_down_to_the_snapshot() {
+        let full = "{\"level\":\"fatal\",\"msg\":\"failed to save\",\"error\":\"write m1/wal: no space left on device\"}";
+        assert_eq!(of_the_machine(false, &last_error_in(full)), Some("no space left on device"));
+        let memory = "fatal error: runtime: out of memory\n\nruntime stack:\nruntime.throw(0x1)\n";
+        assert_eq!(of_the_machine(false, &last_error_in(memory)), Some("out of memory"));
+        assert!(of_the_machine(true, "serving").is_some_and(|why| why.contains("was killed")));
+        assert_eq!(of_the_machine(false, "Error: expected sha256 [1], got [2]"), None);
+        assert!(asks_for_a_password("Error: etcdserver: user name is empty"));
+        assert!(!asks_for_a_password("Error: context deadline exceeded"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! An etcd of one's own on loopback, made of a snapshot by etcd's own programs.
+//! An etcd of one's own, made of a snapshot by etcd's own programs. It listens on sockets in its private folder, and on no port: on
+//! loopback, every user of the machine could read what is in it.
 
 mod answers;
 mod process;
@@ -7,12 +8,11 @@ use super::{command, program};
 use crate::outside::trial::{MemberHash, TrialEtcd, TrialPrograms, TrialRequest, Tried};
 use crate::outside::{Answer, CommandReply, CommandRequest, OutsideError, Secret};
 use crate::time::Clock;
-use answers::{count_of, hashes_of, last_word, version_of};
+use answers::{asks_for_a_password, count_of, hashes_of, last_word, of_the_machine, version_of};
 use process::{Process, Start};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,10 +32,10 @@ pub(super) async fn open(
     clock: &Clock,
 ) -> Result<Box<dyn TrialEtcd>, OutsideError> {
     let path = request.programs.as_deref();
-    let etcd = program::find("etcd", path)?;
-    let etcdctl = program::find("etcdctl", path)?;
+    let etcd = find("etcd", path)?;
+    let etcdctl = find("etcdctl", path)?;
     // From 3.5 on, etcdutl restores; etcdctl of 3.6 does not any more.
-    let tool = program::find("etcdutl", path).unwrap_or_else(|_| etcdctl.clone());
+    let tool = find("etcdutl", path).unwrap_or_else(|_| etcdctl.clone());
     let mut trial = Trial {
         request: request.clone(),
         clock: clock.clone(),
@@ -61,6 +61,13 @@ pub(super) async fn open(
     trial.about.knows_bump_revision =
         [&help.stdout, &help.stderr].iter().any(|text| text.contains("--bump-revision"));
     Ok(Box::new(trial))
+}
+
+/// Where a program is, seen from anywhere: it is run in the etcd's folder.
+fn find(name: &str, path: Option<&str>) -> Result<PathBuf, OutsideError> {
+    let found = program::find(name, path)?;
+    std::path::absolute(&found)
+        .map_err(|e| OutsideError::Failed(format!("{}: {e}", found.display())))
 }
 
 fn file_name(path: &Path) -> String {
@@ -105,6 +112,7 @@ impl Trial {
             stdin: None,
             timeout,
             output_limit: OUTPUT,
+            folder: Some(self.request.folder.path.clone().into()),
             hold: None,
         })
         .await
@@ -125,42 +133,32 @@ impl Trial {
         all.join(",")
     }
 
-    /// `m1=http://127.0.0.1:40001,…`
+    /// `m1=unix://m1.peer:1,…`
     fn cluster(&self) -> String {
         let member = |member: &Member| format!("{}={}", member.name, member.peer);
         self.members.iter().map(member).collect::<Vec<_>>().join(",")
     }
 
-    /// Names, folders and free ports of the members. Another process may take a port before etcd does: that is told then.
-    fn place_members(&mut self) -> Result<(), OutsideError> {
-        let failed =
-            |e: io::Error| OutsideError::Failed(format!("no port is free on loopback: {e}"));
-        let mut held = Vec::new();
-        let mut url = || {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-            let address = listener.local_addr().map_err(failed)?;
-            held.push(listener);
-            Ok::<_, OutsideError>(format!("http://{address}"))
-        };
+    /// Names, folders and sockets of the members. The sockets are named without their folder: programs run in it, and paths of
+    /// sockets are short (`sun_path` of <https://man7.org/linux/man-pages/man7/unix.7.html>). The address is the name of the file.
+    fn place_members(&mut self) {
         let folder = Path::new(&self.request.folder.path);
-        let mut members = Vec::new();
-        for number in 1..=self.request.members {
+        let member = |number: u32| {
             let name = format!("m{number}");
-            members.push(Member {
+            Member {
                 data: folder.join(&name),
                 log: folder.join(format!("{name}.log")),
-                client: url()?,
-                peer: url()?,
+                client: format!("unix://{name}.client:1"),
+                peer: format!("unix://{name}.peer:1"),
                 process: None,
                 name,
-            });
-        }
-        self.members = members;
-        Ok(())
+            }
+        };
+        self.members = (1..=self.request.members).map(member).collect();
     }
 
     async fn restored(&mut self) -> Result<Tried, OutsideError> {
-        self.place_members()?;
+        self.place_members();
         let copy = Path::new(&self.request.folder.path).join("snapshot.db");
         copied(&self.request, copy.clone()).await?;
         let (cluster, copy_path) = (self.cluster(), copy.to_string_lossy().into_owned());
@@ -183,7 +181,14 @@ impl Trial {
             ];
             let reply = self.run(&self.tool, &words, RESTORING).await?;
             if reply.status != Some(0) {
-                return Ok(Tried::Refused(last_word(&reply.stderr)));
+                let said = last_word(&reply.stderr);
+                return match of_the_machine(reply.status.is_none(), &said) {
+                    Some(why) => {
+                        let (tool, name) = (&self.about.tool, &member.name);
+                        Err(OutsideError::Failed(format!("{tool} did not restore {name}: {why}")))
+                    }
+                    None => Ok(Tried::Refused(said)),
+                };
             }
         }
         std::fs::remove_file(copy)
@@ -193,10 +198,12 @@ impl Trial {
 
     async fn started(&mut self) -> Result<Tried, OutsideError> {
         let cluster = self.cluster();
+        let folder = Path::new(&self.request.folder.path);
         let quota = self.request.length.saturating_mul(2).max(8 << 30);
         for member in &mut self.members {
             member.process = Some(Process::start(&Start {
                 etcd: &self.etcd,
+                folder,
                 name: &member.name,
                 data: &member.data,
                 log: &member.log,
@@ -214,7 +221,7 @@ impl Trial {
             }
             let mut still = Vec::new();
             for index in waiting {
-                if !self.answers(&self.members[index].client).await {
+                if !self.answers(&self.members[index].client).await? {
                     still.push(index);
                 }
             }
@@ -234,7 +241,7 @@ impl Trial {
             }
             self.clock.sleep(PAUSE).await;
         }
-        // What has answered may have been something else at that port.
+        // A member that has answered may have ended since.
         match self.first_that_ended()? {
             Some(ended) => ended,
             None => Ok(Tried::Done),
@@ -242,27 +249,30 @@ impl Trial {
     }
 
     /// A read to which a majority has to agree; there need be no such key.
-    async fn answers(&self, client: &str) -> bool {
+    async fn answers(&self, client: &str) -> Result<bool, OutsideError> {
         let words =
             ["--endpoints", client, "--command-timeout", "2s", "get", "redrill", "--keys-only"];
-        let reply = self.run(&self.etcdctl, &words, ASKING).await;
-        reply.is_ok_and(|reply| reply.status == Some(0))
+        match self.run(&self.etcdctl, &words, ASKING).await {
+            Ok(reply) if reply.status == Some(0) => Ok(true),
+            Ok(reply) if asks_for_a_password(&reply.stderr) => Err(OutsideError::Failed(
+                "the restored etcd asks for a password: authentication is enabled in the snapshot"
+                    .to_owned(),
+            )),
+            _ => Ok(false),
+        }
     }
 
     /// What it means that a member has ended by itself.
     fn first_that_ended(&mut self) -> Result<Option<Result<Tried, OutsideError>>, OutsideError> {
         for member in &mut self.members {
             let Some(process) = &mut member.process else { continue };
-            if !process.has_ended()? {
-                continue;
-            }
+            let Some(status) = process.ended()? else { continue };
             let said = process::last_error(&member.log);
             let name = &member.name;
-            if said.contains("address already in use") {
-                let text = format!("{name} did not start: another program took its port: {said}");
-                return Ok(Some(Err(OutsideError::Unreachable(text))));
-            }
-            return Ok(Some(Ok(Tried::Refused(format!("{name} ended: {said}")))));
+            return Ok(Some(match of_the_machine(status.code().is_none(), &said) {
+                Some(why) => Err(OutsideError::Failed(format!("{name} ended: {why}"))),
+                None => Ok(Tried::Refused(format!("{name} ended: {said}"))),
+            }));
         }
         Ok(None)
     }
@@ -295,13 +305,15 @@ impl TrialEtcd for Trial {
         })
     }
 
-    fn count<'a>(&'a mut self, key: Option<&'a str>) -> Answer<'a, u64> {
+    fn count<'a>(&'a mut self, key: Option<&'a str>, revision: i64) -> Answer<'a, u64> {
         Box::pin(async move {
+            let revision = revision.to_string();
+            let mut words = vec!["get", "--keys-only", "--rev", revision.as_str()];
             // etcdctl 3.4 has no --count-only; etcd counts all of them, also where it shows one.
-            let words = match key {
-                Some(key) => vec!["get", "--keys-only", "--", key],
-                None => vec!["get", "--keys-only", "--limit", "1", "--prefix", ""],
-            };
+            words.extend(match key {
+                Some(key) => vec!["--", key],
+                None => vec!["--limit", "1", "--prefix", ""],
+            });
             let said = self.ask(&self.endpoints(), &words).await?;
             count_of(&said)
                 .ok_or_else(|| OutsideError::Failed("etcdctl get gives no count".to_owned()))

@@ -7,7 +7,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Read as _, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::process::{Child, Command};
 
@@ -25,6 +25,8 @@ const WITH_US: &str =
 /// What a member is started with.
 pub(super) struct Start<'a> {
     pub(super) etcd: &'a Path,
+    /// Where it runs: its sockets lie there.
+    pub(super) folder: &'a Path,
     pub(super) name: &'a str,
     pub(super) data: &'a Path,
     pub(super) log: &'a Path,
@@ -71,7 +73,7 @@ impl Process {
             "redrill-trial",
         ]);
         command.args(["--quota-backend-bytes", &start.quota.to_string(), "--logger", "zap"]);
-        command.env_clear().process_group(0).kill_on_drop(true);
+        command.current_dir(start.folder).env_clear().process_group(0).kill_on_drop(true);
         for inherited in INHERITED {
             if let Ok(value) = std::env::var(inherited) {
                 command.env(inherited, value);
@@ -82,11 +84,10 @@ impl Process {
         Ok(Self { group: Group { leader: child.id() }, child })
     }
 
-    /// Whether it has ended by itself.
-    pub(super) fn has_ended(&mut self) -> Result<bool, OutsideError> {
+    /// How it has ended without being asked to; `None` while it runs.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>, OutsideError> {
         let ended = self.child.try_wait();
-        let ended = ended.map_err(|e| OutsideError::Failed(format!("a member of etcd: {e}")))?;
-        Ok(ended.is_some())
+        ended.map_err(|e| OutsideError::Failed(format!("a member of etcd: {e}")))
     }
 
     /// Asks it to end, and waits for that; then it is killed.
@@ -136,15 +137,16 @@ mod tests {
             script,
         ]);
         assert!(writing.arg(&etcd).status().unwrap().success());
-        let url = "http://127.0.0.1:1";
+        let url = "unix://m1:1";
         Process::start(&Start {
             etcd: &etcd,
+            folder,
             name: "m1",
             data: folder,
             log: &folder.join("log"),
             client: url,
             peer: url,
-            cluster: "m1=http://127.0.0.1:1",
+            cluster: "m1=unix://m1:1",
             quota: 1,
         })
         .unwrap()
@@ -185,7 +187,7 @@ mod tests {
             let script = format!("echo $$ > {}; exec tail -f /dev/null", file.display());
             let mut process = member(folder.path(), &script);
             let pid = pid_in(&file).await;
-            assert!(is_running(&pid) && !process.has_ended().unwrap());
+            assert!(is_running(&pid) && process.ended().unwrap().is_none());
             match way {
                 "asked" => process.stop().await,
                 "dropped" => drop(process),
@@ -206,7 +208,24 @@ mod tests {
         let mut process =
             member(folder.path(), "echo '{\"level\":\"fatal\",\"msg\":\"no\"}' >&2; exit 1");
         process.child.wait().await.unwrap();
-        assert!(process.has_ended().unwrap());
+        assert_eq!(process.ended().unwrap().unwrap().code(), Some(1));
         assert_eq!(last_error(&folder.path().join("log")), "no");
+    }
+
+    #[tokio::test]
+    async fn regression_a_member_that_was_killed_is_told_from_one_that_gave_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = member(folder.path(), "kill -KILL $$");
+        process.child.wait().await.unwrap();
+        assert_eq!(process.ended().unwrap().unwrap().code(), None);
+    }
+
+    #[tokio::test]
+    async fn regression_a_member_runs_in_its_private_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = member(folder.path(), "pwd -P > here");
+        process.child.wait().await.unwrap();
+        let here = std::fs::read_to_string(folder.path().join("here")).unwrap();
+        assert_eq!(Path::new(here.trim()), folder.path().canonicalize().unwrap());
     }
 }
