@@ -97,6 +97,10 @@ pub enum EtcdHashed {
 /// The hash of all changes up to a revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EtcdHash {
+    /// The number of the cluster, as who answered says it.
+    pub cluster: u64,
+    /// The number of the member that answered. Behind a balancer it is not always the one that was asked before.
+    pub member: u64,
     /// The last revision of the member when it was asked.
     pub member_revision: i64,
     /// Up to this revision history was thrown away; -1 when nothing ever was. Hashes with different ones cannot be compared.

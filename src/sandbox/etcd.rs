@@ -176,9 +176,13 @@ impl EstateMember {
             Ok(hash) if revision != 0 && hash.compact_revision >= revision => {
                 Ok(EtcdHashed::Compacted)
             }
-            Ok(HashKv { compact_revision, hash, .. }) => {
-                Ok(EtcdHashed::Hash(EtcdHash { member_revision: last, compact_revision, hash }))
-            }
+            Ok(HashKv { compact_revision, hash, .. }) => Ok(EtcdHashed::Hash(EtcdHash {
+                cluster: self.stored.cluster(),
+                member: self.stored.member(&self.answer.name),
+                member_revision: last,
+                compact_revision,
+                hash,
+            })),
             Err(NoHashKv::Future { .. }) => Ok(EtcdHashed::Future),
             Err(NoHashKv::Compacted { .. }) => Ok(EtcdHashed::Compacted),
             Err(damaged @ NoHashKv::Damaged) => Err(OutsideError::Failed(damaged.to_string())),

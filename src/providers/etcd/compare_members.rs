@@ -1,4 +1,6 @@
 use super::fetch::{ObjectInput, download, open_file};
+use super::inventory_judge::soundness;
+use super::judge::{broken_packing, findings, packing};
 use super::live::{self, Members, TlsInput, ten_seconds};
 use super::live_by_hand;
 use super::live_findings;
@@ -66,7 +68,7 @@ pub(super) struct CompareMembersOutput {
     differing: Vec<String>,
     /// Every member that answered.
     members: Vec<MemberOutput>,
-    /// The revision at which the backup ends, if there is one.
+    /// The revision at which the backup ends, if there is a sound one.
     backup_revision: Option<i64>,
 }
 
@@ -194,7 +196,8 @@ that stores other data than the others is named. etcd itself compares members on
 the periodic check is switched on, and cannot in a cluster of one.
 
 With a backup (`file` or `object`) it computes the same hash from the stored snapshot, without an etcd, and compares it with what \
-the members answer at the snapshot's last revision: equal means that the backup is the cluster, byte for byte, as it was then. \
+the members answer at the snapshot's last revision: equal means that the backup holds what the cluster held then, every change of \
+every key. A snapshot that is damaged, or whose SHA-256 is missing, is compared with nothing: etcdctl refuses to restore it, too. \
 Members can tell it only until they compact that revision; an API server of Kubernetes lets compact every five minutes. After \
 that the check is inconclusive: run it right after the backup.
 
@@ -206,6 +209,11 @@ const CHECKS: &[(&str, &str)] = &[
     (judge::EVERY_MEMBER, "each voting member that the cluster lists has answered"),
     (judge::ONE_CLUSTER, "all are members of one cluster, and of that which was named"),
     (judge::SAME_DATA, "all have one hash at one revision"),
+    ("packing", "with a backup: what it is packed in ends where it should, with its checksum"),
+    (
+        "sound snapshot",
+        "with a backup: it is what etcd wrote, its SHA-256 included, with data in it",
+    ),
     (judge::RECORDED, "with a backup: the members are those that it records"),
     (judge::BACKUP, "with a backup: most members have its hash at its last revision"),
 ];
@@ -258,14 +266,20 @@ async fn compare_backup(
     stored: &Stored,
     listed: &[EtcdListed],
 ) -> Result<Option<i64>, StepError> {
-    context.check(judge::recorded(stored.inspection.cluster.as_ref(), listed)).await?;
     const EXPECTED: &str = "the hash of the members at its last revision";
-    let revision = match (&stored.fault, stored.inspection.revision) {
-        (None, Some(revision)) => revision.max(1),
-        (fault, _) => {
-            let damaged =
-                || "the snapshot is damaged: look at it with etcd.verify_snapshot".to_owned();
-            let why = fault.clone().unwrap_or_else(damaged);
+    let inspection = &stored.inspection;
+    let packing = stored.unpacked.as_ref().and_then(packing);
+    for check in packing.into_iter().chain([soundness(inspection)]) {
+        context.check(check).await?;
+    }
+    let broken = stored.unpacked.as_ref().and_then(broken_packing);
+    for finding in broken.into_iter().chain(findings(inspection)) {
+        context.finding(finding).await?;
+    }
+    context.check(judge::recorded(inspection.cluster.as_ref(), listed)).await?;
+    let revision = match stored.comparable() {
+        Ok(revision) => revision,
+        Err(why) => {
             context.check(Check::not_made(judge::BACKUP, EXPECTED, why)).await?;
             return Ok(None);
         }

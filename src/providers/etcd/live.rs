@@ -3,7 +3,9 @@
 use super::live_judge::{Answered, Hashed, Round, Silent};
 use crate::action::{Given, InputProblem, StepContext};
 use crate::outside::OutsideError;
-use crate::outside::etcd::{EtcdHashed, EtcdListed, EtcdLogin, EtcdMember, EtcdStatus, EtcdTls};
+use crate::outside::etcd::{
+    EtcdHash, EtcdHashed, EtcdListed, EtcdLogin, EtcdMember, EtcdStatus, EtcdTls,
+};
 use crate::time::HumanDuration;
 use futures_util::future::join_all;
 use http::Uri;
@@ -172,7 +174,8 @@ impl Members {
     async fn ask(&mut self, revision: i64) -> Round {
         let voting = self.open.iter_mut().filter(|open| !open.answered.status.learner);
         let asked = voting.map(|open| async {
-            (open.answered.clone(), hashed(open.member.as_mut(), revision).await)
+            let hashed = hashed(open.member.as_mut(), &open.answered.status, revision).await;
+            (open.answered.clone(), hashed)
         });
         Round { revision, answers: join_all(asked).await }
     }
@@ -187,12 +190,14 @@ async fn connect(
     Ok((member, status))
 }
 
-/// The hash at a revision. etcd refuses the one up to which it has compacted, unless that is the last one and no revision is
-/// named: an idle cluster whose whole history is compacted.
-pub(super) async fn hashed(member: &mut dyn EtcdMember, revision: i64) -> Hashed {
+/// The hash of the member with this status at a revision, and of no other one: behind a balancer each call may be answered by
+/// whoever is free, and one member asked twice agrees with itself. etcd refuses the one up to which it has compacted, unless that is
+/// the last one and no revision is named: an idle cluster whose whole history is compacted.
+pub(super) async fn hashed(member: &mut dyn EtcdMember, of: &EtcdStatus, revision: i64) -> Hashed {
+    let is_another = |hash: &EtcdHash| (hash.cluster, hash.member) != (of.cluster, of.member);
     let answer = match member.hash_kv(revision).await {
         Ok(EtcdHashed::Compacted) => match member.hash_kv(0).await {
-            Ok(EtcdHashed::Hash(last)) if last.member_revision == revision => {
+            Ok(EtcdHashed::Hash(last)) if is_another(&last) || last.member_revision == revision => {
                 Ok(EtcdHashed::Hash(last))
             }
             Ok(_) => Ok(EtcdHashed::Compacted),
@@ -201,6 +206,9 @@ pub(super) async fn hashed(member: &mut dyn EtcdMember, revision: i64) -> Hashed
         other => other,
     };
     match answer {
+        Ok(EtcdHashed::Hash(hash)) if is_another(&hash) => {
+            Hashed::Unknown("another member answered: name the members, not a balancer".to_owned())
+        }
         Ok(EtcdHashed::Hash(hash)) => Hashed::Hash(hash),
         Ok(EtcdHashed::Compacted) => Hashed::Compacted,
         Ok(EtcdHashed::Future) => Hashed::Future,
@@ -249,8 +257,12 @@ pub(super) fn is_exposed(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::live_judge::{Names, same_data};
     use super::*;
     use crate::ids::StepId;
+    use crate::journal::Outcome;
+    use crate::outside::Answer;
+    use crate::outside::etcd::EtcdPieces;
     use serde_json::{Value, json};
 
     fn of(with: Value, urls: &[&str]) -> Vec<String> {
@@ -258,6 +270,75 @@ mod tests {
         let urls: Vec<_> =
             urls.iter().enumerate().map(|(n, url)| (format!("endpoints/{n}"), *url)).collect();
         problems(&given, &urls).into_iter().map(|problem| problem.message).collect()
+    }
+
+    /// Gives these answers to calls for a hash, one after the other.
+    struct Answers(Vec<EtcdHashed>);
+
+    impl EtcdMember for Answers {
+        fn status(&mut self) -> Answer<'_, EtcdStatus> {
+            panic!("not asked")
+        }
+
+        fn members(&mut self) -> Answer<'_, Vec<EtcdListed>> {
+            panic!("not asked")
+        }
+
+        fn hash_kv(&mut self, _revision: i64) -> Answer<'_, EtcdHashed> {
+            let answer = self.0.remove(0);
+            Box::pin(std::future::ready(Ok(answer)))
+        }
+
+        fn snapshot(&mut self) -> Answer<'_, Box<dyn EtcdPieces>> {
+            panic!("not asked")
+        }
+    }
+
+    fn hash_of(cluster: u64, member: u64) -> EtcdHashed {
+        EtcdHashed::Hash(EtcdHash {
+            cluster,
+            member,
+            member_revision: 9,
+            compact_revision: -1,
+            hash: 7,
+        })
+    }
+
+    fn status(member: u64) -> EtcdStatus {
+        EtcdStatus { cluster: 5, member, revision: 9, ..EtcdStatus::default() }
+    }
+
+    fn is_refused(hashed: &Hashed) -> bool {
+        matches!(hashed, Hashed::Unknown(why) if why.contains("not a balancer"))
+    }
+
+    #[tokio::test]
+    async fn regression_a_hash_that_another_member_told_is_not_that_of_the_one_that_was_asked() {
+        let of =
+            async |answers: Vec<EtcdHashed>| hashed(&mut Answers(answers), &status(1), 9).await;
+        assert!(of(vec![hash_of(5, 1)]).await.hash().is_some());
+        assert!(is_refused(&of(vec![hash_of(5, 2)]).await));
+        assert!(is_refused(&of(vec![hash_of(6, 1)]).await));
+        // Also when it is asked for its last one.
+        assert!(of(vec![EtcdHashed::Compacted, hash_of(5, 1)]).await.hash().is_some());
+        assert!(is_refused(&of(vec![EtcdHashed::Compacted, hash_of(5, 2)]).await));
+    }
+
+    #[tokio::test]
+    async fn regression_one_member_that_answers_for_all_behind_a_balancer_is_not_the_same_data() {
+        let open = |member| Open {
+            answered: Answered { endpoint: "http://a:1".to_owned(), status: status(member) },
+            member: Box::new(Answers(vec![hash_of(5, 1)])),
+        };
+        let list = |member| EtcdListed { member, ..EtcdListed::default() };
+        let listed = vec![list(1), list(2)];
+        let open = vec![open(1), open(2)];
+        let mut members = Members { open, silent: Vec::new(), listed: Ok(listed.clone()) };
+        let round = members.ask(9).await;
+        assert!(round.hash_of(1).is_some() && round.hash_of(2).is_none(), "{round:?}");
+        let check = same_data(&round, &Names(&listed));
+        assert_eq!(check.outcome, Outcome::Inconclusive);
+        assert!(check.note.as_deref().unwrap().contains("another member answered"), "{check:?}");
     }
 
     #[test]

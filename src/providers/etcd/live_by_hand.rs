@@ -1,6 +1,6 @@
 //! How people compare the members of a running etcd with its own tools.
 
-use super::by_hand::fetch;
+use super::by_hand::{fetch, judge};
 use crate::action::{ByHand, HandInput};
 use serde_json::Value;
 
@@ -11,8 +11,8 @@ pub(super) fn compare_members(input: &HandInput) -> ByHand {
     let mut expected =
         "Members: the same. One line for each member, all with the same two numbers.".to_owned();
     if with_backup {
-        commands.extend([fetch(input), backup(input)]);
-        expected.push_str(" Backup: shown, with the hash and the compact revision of the members.");
+        commands.extend([fetch(input), judge(input), backup(input)]);
+        expected.push_str(" SHA-256: the same. Table: shown. Backup: shown, with the hash and the compact revision of the members.");
     }
     ByHand {
         commands,
@@ -69,12 +69,13 @@ fn compare(input: &HandInput) -> String {
          ''|*[!0-9]*) {went}='UNKNOWN: no member told its revision or the list of members, as is said above';;\n  \
          *) {hashes}=$({etcdctl} endpoint hashkv{whole} --rev \"${revision}\" --write-out json)\n    \
          printf '%s\\n' \"${hashes}\" | jq -r '.[] | \"\\(.Endpoint)  hash \\(.HashKV.hash)  compacted up to \\(.HashKV.compact_revision)\"'\n    \
-         {told}=$(printf '%s\\n' \"${hashes}\" | jq length)\n    \
+         {told}=$(printf '%s\\n' \"${hashes}\" | jq '[.[].HashKV.header.member_id] | unique | length')\n    \
          {kinds}=$(printf '%s\\n' \"${hashes}\" | jq '[.[].HashKV | [.hash, .compact_revision]] | unique | length')\n    \
          if [ \"${{{told}:-0}}\" -lt \"${votes}\" ]; then {went}=\"UNKNOWN: ${{{told}:-0}} of ${votes} voting members told a hash\"\n    \
          elif [ \"${votes}\" -lt 2 ]; then {went}='UNKNOWN: there is one member, and nothing to compare it with'\n    \
-         elif [ \"${kinds}\" = 1 ]; then {went}='the same'\n    \
-         else {went}='DIFFERENT, as is shown above'; fi;;\n\
+         elif [ \"${kinds}\" != 1 ]; then {went}='DIFFERENT, as is shown above'\n    \
+         elif [ \"${revision}\" -lt 2 ]; then {went}='UNKNOWN: the cluster has never held a key'\n    \
+         else {went}='the same'; fi;;\n\
          esac\n\
          echo \"Members: ${went}\"\n[ \"${went}\" = 'the same' ]"
     )
@@ -86,7 +87,7 @@ fn backup(input: &HandInput) -> String {
     let (etcdctl, whole) = (etcdctl(input), whole(input));
     format!(
         "{backup}='UNKNOWN: there is no snapshot to compare'\n\
-         if [ \"${went}\" = fetched ] && [ -s \"${file}\" ]; then\n  \
+         if [ \"${went}\" = 'the same' ] && [ -s \"${file}\" ]; then\n  \
          {last}=$(etcdutl snapshot status \"${file}\" --write-out json | jq .revision)\n  \
          case \"${last}\" in\n    \
          ''|*[!0-9]*) {backup}='UNKNOWN: etcdutl could not read the snapshot, as is said above';;\n    \
@@ -100,13 +101,17 @@ fn backup(input: &HandInput) -> String {
 
 fn if_it_fails(with_backup: bool) -> Vec<String> {
     let mut all = vec![
-        "UNKNOWN: who was not asked may be the one that differs. Correct what is said and paste the block again.",
+        "UNKNOWN: who was not asked may be the one that differs. Correct what is said and paste the block again. Behind a balancer one \
+         member may answer twice: name the members.",
         "DIFFERENT in what is compacted only: a compaction was under way. Wait a minute and paste the block again.",
         "DIFFERENT hashes: the member whose hash no other has is the wrong one; take no backup from it. Remove it from the cluster and \
          let it join again with an empty folder: https://etcd.io/docs/latest/op-guide/data_corruption/. With two members \
          nobody can tell which is right: compare both with the last backup.",
     ];
     if with_backup {
+        all.push(
+            "SHA-256: DIFFERENT, or NO SHA-256 at its end: the snapshot is not what etcd wrote, whatever its hash is. Take a new one.",
+        );
         all.push(
             "Backup: `required revision has been compacted`: it is too late to compare this one. Take a new snapshot and compare it within \
              minutes.",
@@ -157,8 +162,10 @@ mod tests {
         ended.to_vec()
     }
 
-    fn hash(endpoint: &str, hash: u32) -> String {
-        format!(r#"{{"Endpoint":"{endpoint}","HashKV":{{"hash":{hash},"compact_revision":-1}}}}"#)
+    fn hash(member: u32, hash: u32) -> String {
+        format!(
+            r#"{{"Endpoint":"{member}","HashKV":{{"header":{{"member_id":{member}}},"hash":{hash},"compact_revision":-1}}}}"#
+        )
     }
 
     const STATUS: &str =
@@ -166,11 +173,11 @@ mod tests {
 
     #[test]
     fn the_commands_tell_members_that_agree_from_others() {
-        let same = format!("[{},{}]", hash("a", 7), hash("b", 7));
+        let same = format!("[{},{}]", hash(1, 7), hash(2, 7));
         for (said, well) in judged(STATUS, &same) {
             assert!(said.ends_with("Members: the same\n") && well, "{said}");
         }
-        let other = format!("[{},{}]", hash("a", 7), hash("b", 8));
+        let other = format!("[{},{}]", hash(1, 7), hash(2, 8));
         for (said, well) in judged(STATUS, &other) {
             assert!(said.contains("Members: DIFFERENT") && !well, "{said}");
         }
@@ -178,11 +185,22 @@ mod tests {
 
     #[test]
     fn the_commands_never_end_well_when_a_member_was_not_heard() {
-        for (said, well) in judged(STATUS, &format!("[{}]", hash("a", 7))) {
+        for (said, well) in judged(STATUS, &format!("[{}]", hash(1, 7))) {
             assert!(said.contains("UNKNOWN: 1 of 2 voting members") && !well, "{said}");
         }
         for (said, well) in judged("", "").into_iter().chain(judged("[]", "[]")) {
             assert!(said.contains("Members: UNKNOWN") && !well, "{said}");
+        }
+    }
+
+    #[test]
+    fn regression_the_commands_never_end_well_over_one_member_twice_or_over_no_key() {
+        for (said, well) in judged(STATUS, &format!("[{},{}]", hash(1, 7), hash(1, 7))) {
+            assert!(said.contains("UNKNOWN: 1 of 2 voting members") && !well, "{said}");
+        }
+        let empty = STATUS.replace(['9', '8'], "1");
+        for (said, well) in judged(&empty, &format!("[{},{}]", hash(1, 7), hash(2, 7))) {
+            assert!(said.contains("UNKNOWN: the cluster has never held a key") && !well, "{said}");
         }
     }
 

@@ -64,6 +64,11 @@ impl Round {
         compactions.len() <= 1 && refused.len() <= 1
     }
 
+    /// Whether it is over nothing: a new etcd is at revision 1, and every change makes it larger.
+    fn is_empty(&self) -> bool {
+        self.revision <= 1
+    }
+
     pub(super) fn hashes(&self) -> impl Iterator<Item = EtcdHash> + '_ {
         self.answers.iter().filter_map(|(_, hashed)| hashed.hash())
     }
@@ -183,7 +188,11 @@ pub(super) fn differing(round: &Round) -> Vec<u64> {
     differing
 }
 
-/// Whether every voting member stores the same. A cluster of one has nobody to be compared with.
+const NOBODY_LISTED: &str = "nobody told how many members there are";
+const NEVER_A_KEY: &str = "the cluster has never held a key";
+
+/// Whether every voting member stores the same. A cluster of one has nobody to be compared with, and two empty ones agree about
+/// nothing.
 pub(super) fn same_data(round: &Round, names: &Names<'_>) -> Check {
     let expected = format!("one hash of all at revision {}", round.revision);
     let differing = differing(round);
@@ -201,6 +210,10 @@ pub(super) fn same_data(round: &Round, names: &Names<'_>) -> Check {
     let count = round.hashes().count();
     if !unclear.is_empty() {
         Check::not_made(SAME_DATA, expected, unclear.join("; "))
+    } else if names.votes() == 0 {
+        Check::not_made(SAME_DATA, expected, NOBODY_LISTED)
+    } else if round.is_empty() {
+        Check::not_made(SAME_DATA, expected, NEVER_A_KEY)
     } else if compactions.len() > 1 {
         let why =
             format!("compacted up to different revisions, also when asked again: {compactions:?}");
@@ -276,6 +289,12 @@ pub(super) fn backup(
     names: &Names<'_>,
 ) -> Check {
     let expected = format!("the hash of the members at revision {}, its last", round.revision);
+    if names.votes() == 0 {
+        return Check::not_made(BACKUP, expected, NOBODY_LISTED);
+    }
+    if round.is_empty() {
+        return Check::not_made(BACKUP, expected, NEVER_A_KEY);
+    }
     let (mut same, mut different, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
     for (answered, hashed) in &round.answers {
         let member = answered.status.member;

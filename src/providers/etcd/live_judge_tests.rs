@@ -31,7 +31,7 @@ fn hash(hash: u32) -> Hashed {
 }
 
 fn compacted(hash: u32, compact_revision: i64) -> Hashed {
-    Hashed::Hash(EtcdHash { member_revision: 37, compact_revision, hash })
+    Hashed::Hash(EtcdHash { cluster: 5, member: 1, member_revision: 37, compact_revision, hash })
 }
 
 /// Members 1, 2, … with these answers.
@@ -78,6 +78,39 @@ fn a_member_that_told_no_hash_is_never_among_those_that_agree() {
     // What two say is wrong, whatever a third would have said.
     let unknown = Hashed::Unknown("gone".into());
     assert_eq!(judged(vec![hash(7), hash(8), unknown], &[1, 2, 3]).0, Failed);
+}
+
+#[test]
+fn regression_a_cluster_that_never_held_a_key_agrees_about_nothing() {
+    let listed = listed(&[1, 2, 3]);
+    for revision in [0, 1] {
+        let empty = Round { revision, ..round(vec![hash(7), hash(7), hash(7)]) };
+        for check in [same_data(&empty, &Names(&listed)), backup(&empty, &own(7), &Names(&listed))]
+        {
+            assert_eq!(check.outcome, Inconclusive, "{check:?}");
+            assert_eq!(check.note.as_deref(), Some("the cluster has never held a key"));
+        }
+    }
+    let first = Round { revision: 2, ..round(vec![hash(7), hash(7), hash(7)]) };
+    assert_eq!(same_data(&first, &Names(&listed)).outcome, Passed);
+    // That members differ is said whatever they hold.
+    let differ = Round { revision: 1, ..round(vec![hash(7), hash(8), hash(7)]) };
+    assert_eq!(same_data(&differ, &Names(&listed)).outcome, Failed);
+}
+
+#[test]
+fn regression_without_a_list_of_members_nobody_is_most_of_them() {
+    let round = round(vec![hash(7), hash(7)]);
+    let nobody = Names(&[]);
+    for check in [
+        same_data(&round, &nobody),
+        backup(&round, &own(7), &nobody),
+        backup(&round, &own(8), &nobody),
+    ] {
+        assert_eq!(check.outcome, Inconclusive, "{check:?}");
+        let why = check.note.as_deref();
+        assert_eq!(why, Some("nobody told how many members there are"));
+    }
 }
 
 #[test]

@@ -2,17 +2,17 @@
 
 use super::fetch::{check_size, no_room};
 use super::stored::computed;
+use super::unfinished::{Place, Unfinished};
 use crate::action::{StepContext, StepError};
 use crate::formats::ReadAt as _;
 use crate::formats::etcd_snapshot::{HashKv, Inspection, NoHashKv, hash_kv, inspect};
+use crate::journal::Finding;
 use crate::outside::OutsideError;
 use crate::outside::etcd::EtcdMember;
 use crate::time::ByteSize;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use tempfile::{NamedTempFile, TempPath};
 
 /// How much arrives between two words of progress, in bytes.
 const PROGRESS: u64 = 256 << 20;
@@ -22,8 +22,8 @@ const BUFFER: usize = 1 << 20;
 /// A snapshot that has arrived, and was looked at.
 pub(super) struct Taken {
     pub(super) file: File,
-    /// Where it is, when it is to become a file with a name; removed when it does not.
-    path: Option<TempPath>,
+    /// When it is to become a file with a name; removed when it does not.
+    unfinished: Option<Unfinished>,
     /// Bytes.
     pub(super) length: u64,
     /// Of the whole file.
@@ -31,35 +31,29 @@ pub(super) struct Taken {
     pub(super) inspection: Inspection,
 }
 
-/// Whether a file can be made there.
+/// Where the file of the step goes. What an earlier attempt has left there is removed.
 ///
 /// # Errors
-/// When something is there already, or in a rehearsal, which writes nothing.
-pub(super) fn may_be_made(context: &StepContext, path: &str) -> Result<(), StepError> {
+/// When something else is there already, or in a rehearsal, which writes nothing.
+pub(super) fn place(context: &StepContext, path: &str) -> Result<Place, StepError> {
     if context.clock.is_simulated() {
         return Err(OutsideError::NotRehearsed(format!("writing {path}")).into());
     }
-    match Path::new(path).symlink_metadata() {
-        Ok(_) => Err(there_already(path)),
-        Err(_) => Ok(()),
-    }
+    let place = Place::of(path, &context.name_of_mine(100));
+    place.clear()?;
+    Ok(place)
 }
 
-fn there_already(path: &str) -> StepError {
-    StepError::broken(format!("{path} is there already, and is not overwritten"))
-        .help("remove it, or name another file")
-}
-
-/// Reads the database of a member into a temporary file, which nobody else can open.
+/// Reads the database of a member into a temporary file, which no other user can open.
 ///
 /// # Errors
 /// [`crate::journal::FailureClass::Transient`] when it breaks off.
 pub(super) async fn take(
     context: &StepContext,
     member: &mut dyn EtcdMember,
-    to: Option<&str>,
+    to: Option<Place>,
 ) -> Result<Taken, StepError> {
-    let (mut file, path) = open(to)?;
+    let (mut file, unfinished) = open(to)?;
     let mut pieces = member.snapshot().await?;
     let (mut length, mut told): (u64, u64) = (0, 0);
     while let Some(piece) = pieces.next().await? {
@@ -75,23 +69,16 @@ pub(super) async fn take(
     let read = file.try_clone().map_err(|e| no_room(&e))?;
     let look = move || Ok((digest(&read, length)?, inspect(&read, length)?));
     let (sha256, inspection) = computed(context, look).await?;
-    Ok(Taken { file, path, length, sha256, inspection })
+    Ok(Taken { file, unfinished, length, sha256, inspection })
 }
 
-/// A file without a name, or one beside the place that it will have.
-fn open(to: Option<&str>) -> Result<(File, Option<TempPath>), StepError> {
-    let Some(to) = to else {
+/// A file without a name, or one that is to get its name.
+fn open(to: Option<Place>) -> Result<(File, Option<Unfinished>), StepError> {
+    let Some(place) = to else {
         return Ok((tempfile::tempfile().map_err(|e| no_room(&e))?, None));
     };
-    let folder = Path::new(to).parent().filter(|folder| *folder != Path::new(""));
-    let folder: PathBuf = folder.unwrap_or(Path::new(".")).to_owned();
-    // With mode 0600, whatever the umask says.
-    let (file, path) = NamedTempFile::new_in(&folder)
-        .map_err(|e| {
-            StepError::broken(format!("no file can be made in {}: {e}", folder.display()))
-        })?
-        .into_parts();
-    Ok((file, Some(path)))
+    let (file, unfinished) = place.begin()?;
+    Ok((file, Some(unfinished)))
 }
 
 fn digest(file: &File, length: u64) -> std::io::Result<[u8; 32]> {
@@ -120,17 +107,16 @@ impl Taken {
         computed(context, move || hash_kv(&file, length, Some(revision), compacted)).await
     }
 
-    /// Gives the file its name.
+    /// Gives the file its name, and writes down that it stays. A run that is killed before that takes it again.
     ///
     /// # Errors
-    /// When something is there by now.
-    pub(super) fn keep_as(self, path: &str) -> Result<(), StepError> {
-        let Some(temporary) = self.path else {
+    /// When something is there by now, and those of the journal.
+    pub(super) async fn keep(self, context: &StepContext, stays: Finding) -> Result<(), StepError> {
+        let Some(mut unfinished) = self.unfinished else {
             return Err(StepError::broken("the snapshot has no file that could be named"));
         };
-        temporary.persist_noclobber(path).map_err(|e| match e.error.kind() {
-            std::io::ErrorKind::AlreadyExists => there_already(path),
-            _ => StepError::broken(format!("{path} cannot be made: {}", e.error)),
-        })
+        unfinished.give_name()?;
+        context.finding(stays).await?;
+        unfinished.end()
     }
 }

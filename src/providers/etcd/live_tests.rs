@@ -1,8 +1,10 @@
 //! The actions that ask running members, against the sandbox.
 
+use crate::formats::etcd_snapshot::{hash_kv, inspect};
 use crate::journal::{FailureClass, Outcome::*};
 use crate::providers::trial::Trial;
 use serde_json::{Value, json};
+use sha2::Digest as _;
 
 /// An estate with members `n1` to `n3`: of each, what is different from a good one.
 fn members(different: [&str; 3]) -> Trial {
@@ -15,7 +17,6 @@ fn members(different: [&str; 3]) -> Trial {
     let bucket = "[{ name: backups, versioning: enabled, objects: [\
         { key: three.db, file: files/cluster-of-three.snapshot.db, at: 1m }, \
         { key: one.db, file: files/cluster-state.snapshot.db, at: 1m }, \
-        { key: differs.db, file: files/cluster-of-three.differs.db, at: 1m }, \
         { key: text.db, text: not a snapshot }] }]";
     Trial::with_answers(bucket, &format!("answers:\n  etcd:\n{answers}"))
 }
@@ -74,11 +75,26 @@ async fn a_member_that_does_not_answer_is_inconclusive_and_never_passed() {
     assert_eq!(found["compared_members"], 2);
     let nobody = members(["silent: true"; 3]);
     compare(&nobody, object("three.db")).await;
-    assert!(
-        nobody.checks().values().all(|check| check.outcome == Inconclusive),
-        "{:?}",
-        nobody.checks()
-    );
+    // What the backup is needs nobody's answer; everything else does.
+    let mut checks = nobody.checks();
+    assert_eq!(checks.remove("sound snapshot").unwrap().outcome, Passed);
+    assert!(checks.values().all(|check| check.outcome == Inconclusive), "{checks:?}");
+}
+
+/// A file of the estates.
+fn stored(name: &str) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/estates/files/");
+    std::fs::read(format!("{folder}{name}")).unwrap()
+}
+
+/// Compares members that agree with a backup of these bytes.
+async fn with_backup(bytes: &[u8]) -> (Trial, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("backup.db");
+    std::fs::write(&path, bytes).unwrap();
+    let trial = members(["", "", ""]);
+    let found = compare(&trial, json!({ "file": path })).await;
+    (trial, found)
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,14 +102,60 @@ async fn a_backup_equals_the_running_cluster_or_does_not() {
     let trial = members(["", "", ""]);
     let found = compare(&trial, object("three.db")).await;
     assert_eq!((trial.not_passed(), &found["backup_revision"]), (vec![], &json!(9)));
-    assert_eq!(trial.checks().len(), 5);
-    let trial = members(["", "", ""]);
-    compare(&trial, object("differs.db")).await;
+    assert_eq!(trial.checks().len(), 6);
+    // A sound snapshot of other data.
+    let mut differs = stored("cluster-of-three.differs.db");
+    let content = differs.len() - 32;
+    let digest = sha2::Sha256::digest(&differs[..content]);
+    differs[content..].copy_from_slice(&digest);
+    let (trial, _) = with_backup(&differs).await;
     assert_eq!(trial.not_passed(), [("backup".to_owned(), Failed)]);
     let trial = members(["", "", ""]);
     compare(&trial, object("one.db")).await;
     let failed = |name: &str| (name.to_owned(), Failed);
     assert_eq!(trial.not_passed(), [failed("backup"), failed("recorded members")]);
+}
+
+/// The place of a byte behind the keys, so that `HashKV` does not tell when it is changed: only the SHA-256 does.
+fn place_outside_of_the_keys(bytes: &[u8]) -> usize {
+    let of = |bytes: &[u8]| {
+        let (length, sound) = (bytes.len() as u64, inspect(bytes, bytes.len() as u64).unwrap());
+        (hash_kv(bytes, length, None, None).unwrap().ok(), sound.damage.len())
+    };
+    let (hash, damage) = of(bytes);
+    assert!(hash.is_some() && damage == 0);
+    let mut changed = bytes.to_vec();
+    let is_one = |at: &usize| {
+        changed[*at] ^= 1;
+        let same = of(&changed) == (hash, 1);
+        changed[*at] ^= 1;
+        same
+    };
+    (2 * 4096..bytes.len() - 32).rev().find(is_one).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_backup_with_a_wrong_sha_256_is_damaged_although_its_keys_are_the_same() {
+    let mut bytes = stored("cluster-of-three.snapshot.db");
+    let at = place_outside_of_the_keys(&bytes);
+    bytes[at] ^= 1;
+    let (trial, found) = with_backup(&bytes).await;
+    let expected = [("backup".to_owned(), Inconclusive), ("sound snapshot".to_owned(), Failed)];
+    assert_eq!(trial.not_passed(), expected);
+    assert!(trial.checks()["backup"].note.as_deref().unwrap().contains("is damaged"));
+    assert!(trial.findings().contains(&"etcd.snapshot_damaged".to_owned()));
+    assert_eq!(found["backup_revision"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_backup_without_a_sha_256_is_never_what_the_members_store() {
+    let bytes = stored("cluster-of-three.snapshot.db");
+    let (trial, _) = with_backup(&bytes[..bytes.len() - 32]).await;
+    let expected =
+        [("backup".to_owned(), Inconclusive), ("sound snapshot".to_owned(), Inconclusive)];
+    assert_eq!(trial.not_passed(), expected);
+    assert!(trial.checks()["backup"].note.as_deref().unwrap().contains("no SHA-256"));
+    assert!(trial.findings().contains(&"etcd.snapshot_unproven".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +217,7 @@ async fn a_cluster_of_one_is_compared_with_its_backup_only() {
     let trial = one(", learner: false");
     input["object"] = json!({ "bucket": "backups", "key": "one.db" });
     trial.run("etcd.compare_members", input).await.unwrap();
-    assert_eq!((trial.not_passed(), trial.checks().len()), (vec![], 4));
+    assert_eq!((trial.not_passed(), trial.checks().len()), (vec![], 5));
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,6 +40,7 @@ mod take_snapshot;
 mod tests;
 mod trial_by_hand;
 mod trial_folder;
+mod unfinished;
 mod verify_snapshot;
 
 use crate::action::Registry;

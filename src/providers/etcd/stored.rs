@@ -2,8 +2,8 @@
 
 use super::fetch::Snapshot;
 use crate::action::{StepContext, StepError};
-use crate::formats::etcd_snapshot::{HashKv, Inspection, NoHashKv, hash_kv, inspect};
-use crate::formats::packed::{packing_of, unpack_into_file};
+use crate::formats::etcd_snapshot::{HashKv, Inspection, NoHashKv, Soundness, hash_kv, inspect};
+use crate::formats::packed::{Unpacked, packing_of, unpack_into_file};
 use crate::limits;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,8 +14,8 @@ pub(super) struct Stored {
     file: File,
     length: u64,
     pub(super) inspection: Inspection,
-    /// What is wrong with what it was packed in.
-    pub(super) fault: Option<String>,
+    /// What it was packed in, if it was.
+    pub(super) unpacked: Option<Unpacked>,
 }
 
 impl Stored {
@@ -28,15 +28,29 @@ impl Stored {
         computed(context, move || {
             if packing_of(&file, length)?.is_none() {
                 let inspection = inspect(&file, length)?;
-                return Ok(Self { file, length, inspection, fault: None });
+                return Ok(Self { file, length, inspection, unpacked: None });
             }
             file.seek(SeekFrom::Start(0))?;
             let (content, unpacked) = unpack_into_file(&file, limits::ETCD_BYTES)?;
             let inspection = inspect(&content, unpacked.bytes)?;
-            let fault = unpacked.fault.map(|fault| fault.to_string());
-            Ok(Self { file: content, length: unpacked.bytes, inspection, fault })
+            let length = unpacked.bytes;
+            Ok(Self { file: content, length, inspection, unpacked: Some(unpacked) })
         })
         .await
+    }
+
+    /// The revision at which it ends, or why it is compared with nothing. `HashKV` is over the keys only: it is the same in a snapshot
+    /// whose other bytes were changed, and which etcd therefore refuses.
+    pub(super) fn comparable(&self) -> Result<i64, String> {
+        let damaged = || "the snapshot is damaged: look at it with etcd.verify_snapshot".to_owned();
+        if let Some(fault) = self.unpacked.as_ref().and_then(|unpacked| unpacked.fault) {
+            return Err(fault.to_string());
+        }
+        match self.inspection.soundness() {
+            Soundness::Sound => self.inspection.revision.ok_or_else(damaged),
+            Soundness::Unproven(reasons) => Err(reasons.join("; ")),
+            Soundness::Damaged => Err(damaged()),
+        }
     }
 
     /// Its hash at a revision, for each of these compactions.

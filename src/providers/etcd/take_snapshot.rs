@@ -113,9 +113,7 @@ impl Action for TakeSnapshot {
         context: &StepContext,
         input: TakeSnapshotInput,
     ) -> Result<TakeSnapshotOutput, StepError> {
-        if let Some(path) = &input.file {
-            arriving::may_be_made(context, path)?;
-        }
+        let place = input.file.as_deref().map(|path| arriving::place(context, path)).transpose()?;
         let login = login(context, &input.endpoint, &input.tls, input.answer_within);
         let mut member = context.outside.etcd(&login).await?;
         let status = member.status().await?;
@@ -130,13 +128,12 @@ impl Action for TakeSnapshot {
             .help("name a member that votes: etcdctl member list shows which"));
         }
         let taken_at = context.clock.now();
-        let taken = arriving::take(context, member.as_mut(), input.file.as_deref()).await?;
-        let hash_kv = verify(context, member.as_mut(), &taken).await?;
+        let taken = arriving::take(context, member.as_mut(), place).await?;
+        let hash_kv = verify(context, member.as_mut(), &status, &taken).await?;
         let output = output(&taken, &status, taken_at, hash_kv);
         match (input.file, input.object) {
             (Some(path), _) => {
-                taken.keep_as(&path)?;
-                context.finding(stays(&path)).await?;
+                taken.keep(context, stays(&path)).await?;
                 Ok(TakeSnapshotOutput { file: Some(path), ..output })
             }
             (None, Some(place)) => {
@@ -188,7 +185,8 @@ A snapshot that breaks off or was changed on the way is stored nowhere.
 
 An object goes under the prefix, which `guard.canaries` must name, with a key of the run's own and the metadata `snapshot-time`; at \
 the end of the run all versions of it are removed (it is one of the run's canary objects). One call writes it: 5 GiB at most. A \
-file is made anew with mode 0600, never over another one, and stays: it holds every secret of the cluster.
+file is made anew with mode 0600, never over another one, and stays: it holds every secret of the cluster. Until it is whole it \
+stands beside as `.redrill-RUN-STEP.unfinished`; what a run that was killed has left under that name is removed when it is resumed.
 
 It measures no objective: a snapshot that the drill takes says nothing about those that the backup job takes.";
 
@@ -216,6 +214,7 @@ const PERMISSIONS: &[Permission] = &[
 async fn verify(
     context: &StepContext,
     member: &mut dyn EtcdMember,
+    status: &EtcdStatus,
     taken: &Taken,
 ) -> Result<Option<u32>, StepError> {
     let inspection = &taken.inspection;
@@ -231,7 +230,7 @@ async fn verify(
         ));
     }
     let revision = inspection.revision.unwrap_or_default().max(1);
-    let there = super::live::hashed(member, revision).await;
+    let there = super::live::hashed(member, status, revision).await;
     let compacted = there.hash().map(|hash| hash.compact_revision);
     let here = taken.hash_at(context, revision, compacted).await?;
     let check = same_as_member(revision, &here, &there);

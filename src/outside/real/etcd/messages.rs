@@ -138,18 +138,21 @@ fn member(bytes: &[u8]) -> Option<EtcdListed> {
     (read.member != 0).then_some(read)
 }
 
-/// `HashKVResponse { header = 1, hash = 2, compact_revision = 3 }`. `None` when it is malformed.
+/// `HashKVResponse { header = 1, hash = 2, compact_revision = 3 }`. `None` when it is malformed or does not say who answered, and
+/// when: a hash of nobody is compared with nothing.
 pub(super) fn hash(bytes: &[u8]) -> Option<EtcdHash> {
-    let (mut member_revision, mut hash, mut compact_revision) = (0, 0, 0);
+    let (mut said, mut hash, mut compact_revision) = (Header::default(), 0, 0);
     for field in fields(bytes) {
         match field? {
-            (1, Wire::Bytes(bytes)) => member_revision = header(bytes)?.revision,
+            (1, Wire::Bytes(bytes)) => said = header(bytes)?,
             (2, Wire::Varint(value)) => hash = u32::try_from(value).ok()?,
             (3, Wire::Varint(value)) => compact_revision = value.cast_signed(),
             _ => {}
         }
     }
-    (member_revision > 0).then_some(EtcdHash { member_revision, compact_revision, hash })
+    let Header { cluster, member, revision } = said;
+    let known = cluster != 0 && member != 0 && revision > 0;
+    known.then_some(EtcdHash { cluster, member, member_revision: revision, compact_revision, hash })
 }
 
 /// `SnapshotResponse { header = 1, remaining_bytes = 2, blob = 3 }`: the piece, and how many bytes are still to come. `None`
@@ -207,10 +210,21 @@ mod tests {
     #[test]
     fn a_hash_of_a_member_that_never_compacted_has_compact_revision_minus_one() {
         let minus_one = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
-        let answer = [b"\x0a\x02\x18\x25\x10\x2a\x18".as_slice(), minus_one].concat();
-        let expected = EtcdHash { member_revision: 37, compact_revision: -1, hash: 42 };
+        let answer =
+            [b"\x0a\x06\x08\x05\x10\x07\x18\x25\x10\x2a\x18".as_slice(), minus_one].concat();
+        let expected =
+            EtcdHash { cluster: 5, member: 7, member_revision: 37, compact_revision: -1, hash: 42 };
         assert_eq!(hash(&answer), Some(expected));
         assert_eq!(hash(b"\x10\x2a"), None, "without a header nobody knows of which revision");
+    }
+
+    #[test]
+    fn regression_a_hash_of_which_nobody_knows_whose_it_is_is_none() {
+        for header in [&b"\x10\x07\x18\x25"[..], b"\x08\x05\x18\x25", b"\x08\x05\x10\x07"] {
+            let length = u8::try_from(header.len()).unwrap();
+            let answer = [&[0x0a, length][..], header, b"\x10\x2a"].concat();
+            assert_eq!(hash(&answer), None, "{header:?}");
+        }
     }
 
     #[test]
