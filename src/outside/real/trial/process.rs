@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 /// How long a member may take to end once it is asked to.
 const ENDING: Duration = Duration::from_secs(10);
@@ -41,6 +41,8 @@ pub(super) struct Start<'a> {
 pub(super) struct Process {
     /// Dropped first: as long as the child was not waited for, its number is nobody else's.
     group: Group,
+    /// Held apart from the child, which would close it while it is waited for: then the shell beside it would kill it.
+    pipe: Option<ChildStdin>,
     child: Child,
 }
 
@@ -80,8 +82,8 @@ impl Process {
             }
         }
         command.stdin(Stdio::piped()).stdout(out).stderr(err);
-        let child = command.spawn().map_err(|e| not_started("sh", &e))?;
-        Ok(Self { group: Group { leader: child.id() }, child })
+        let mut child = command.spawn().map_err(|e| not_started("sh", &e))?;
+        Ok(Self { group: Group { leader: child.id() }, pipe: child.stdin.take(), child })
     }
 
     /// How it has ended without being asked to; `None` while it runs.
@@ -101,6 +103,7 @@ impl Process {
         }
         // The shell beside it ends with its pipe; whatever is left of the group is killed.
         drop(self.group);
+        drop(self.pipe);
         let _was_killed = tokio::time::timeout(ENDING, self.child.wait()).await;
     }
 }
@@ -193,7 +196,7 @@ mod tests {
                 "dropped" => drop(process),
                 _ => {
                     // As when this process is killed, and closes nothing by itself.
-                    drop(process.child.stdin.take());
+                    drop(process.pipe.take());
                     assert!(ends(&pid).await, "{way}");
                     assert!(process.child.wait().await.is_ok());
                 }
