@@ -58,7 +58,9 @@ pub(super) async fn open(
     let connecting = async { endpoint.connect().await.map_err(|e| meaning(&e)) };
     let channel = in_time(login.timeout, connecting).await?;
     let client = Grpc::new(channel).max_decoding_message_size(limits::ETCD_MESSAGE_BYTES);
-    Ok(Box::new(Member { client, timeout: login.timeout }))
+    let is_encrypted = endpoint.uri().scheme_str() == Some("https");
+    let may_lack_certificate = is_encrypted && login.tls.certificate.is_none();
+    Ok(Box::new(Member { client, timeout: login.timeout, may_lack_certificate }))
 }
 
 fn tls(tls: &EtcdTls, secrets: &Secrets) -> Result<ClientTlsConfig, OutsideError> {
@@ -105,6 +107,8 @@ fn pem(file: &str, kind: &str) -> Result<Vec<u8>, OutsideError> {
 struct Member {
     client: Grpc<Channel>,
     timeout: Duration,
+    /// Over TLS, no certificate of ours was shown, and nothing was answered yet.
+    may_lack_certificate: bool,
 }
 
 impl Member {
@@ -115,8 +119,25 @@ impl Member {
             client.unary(Request::new(request), call.path(), Raw).await
         };
         match tokio::time::timeout(self.timeout, asked).await {
-            Ok(answer) => Ok(answer?.into_inner()),
+            Ok(answer) => {
+                let answer = answer?.into_inner();
+                self.may_lack_certificate = false;
+                Ok(answer)
+            }
             Err(_) => Err(Status::deadline_exceeded(late(self.timeout))),
+        }
+    }
+
+    /// What a refusal means. In TLS 1.3 the handshake is over for us before the member misses our certificate: whether its
+    /// alert or the end of the connection is seen first is chance, and an end alone says nothing of certificates.
+    fn said(&self, status: Status) -> OutsideError {
+        match said(status) {
+            OutsideError::Unreachable(text) if self.may_lack_certificate => {
+                OutsideError::Unreachable(format!(
+                    "{text} (no client certificate was shown: `certificate` and `key` of `tls`, if the member wants one)"
+                ))
+            }
+            meant => meant,
         }
     }
 }
@@ -124,14 +145,16 @@ impl Member {
 impl EtcdMember for Member {
     fn status(&mut self) -> Answer<'_, EtcdStatus> {
         Box::pin(async move {
-            let answer = self.ask(Call::Status, Vec::new()).await.map_err(said)?;
+            let answer = self.ask(Call::Status, Vec::new()).await;
+            let answer = answer.map_err(|status| self.said(status))?;
             messages::status(&answer).ok_or_else(|| odd("Status"))
         })
     }
 
     fn members(&mut self) -> Answer<'_, Vec<EtcdListed>> {
         Box::pin(async move {
-            let answer = self.ask(Call::MemberList, Vec::new()).await.map_err(said)?;
+            let answer = self.ask(Call::MemberList, Vec::new()).await;
+            let answer = answer.map_err(|status| self.said(status))?;
             messages::members(&answer).ok_or_else(|| odd("MemberList"))
         })
     }
@@ -143,7 +166,7 @@ impl EtcdMember for Member {
                     let hash = messages::hash(&answer).ok_or_else(|| odd("HashKV"))?;
                     Ok(EtcdHashed::Hash(hash))
                 }
-                Err(status) => out_of_range(&status).ok_or_else(|| said(status)),
+                Err(status) => out_of_range(&status).ok_or_else(|| self.said(status)),
             }
         })
     }
@@ -245,7 +268,7 @@ fn meaning(error: &(dyn Error + 'static)) -> OutsideError {
     let alert = text.contains("received fatal alert");
     if alert && text.to_ascii_lowercase().contains("certificate") {
         OutsideError::Denied(format!(
-            "TLS: the member does not take the client's certificate: {text}"
+            "TLS: the member misses a client certificate, or does not take it: {text}"
         ))
     } else if alert || is_certificate(error) {
         OutsideError::Failed(format!("TLS: {text}"))
