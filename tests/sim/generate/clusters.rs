@@ -31,6 +31,9 @@ impl Workshop {
         let never_joins = self.goes_wrong();
         self.write_cluster(beside, rows, copies, never_joins);
         let config = (!beside && self.random.chance(60)).then(|| self.cluster_config());
+        if !beside && self.random.chance(40) {
+            self.copy_of_cluster();
+        }
         let restore = match beside {
             true => self.restore_cluster(None, readers, never_joins),
             false => {
@@ -87,6 +90,26 @@ impl Workshop {
              }} }}",
             values.join(", ")
         );
+    }
+
+    /// A copy of the newest snapshot that is there before the disaster; nothing is restored from it.
+    fn copy_of_cluster(&mut self) {
+        let with = "{ of: shop }".to_owned();
+        let mut find = Draft::new("shop-here".to_owned(), "aurora.find_snapshot", "prepare", with);
+        find.at = Some("primary");
+        let found = self.add(find);
+        let (snapshot, time) = (output(&found, "arn"), output(&found, "at"));
+        let wrong = self.goes_wrong();
+        let time = match wrong {
+            true => String::new(),
+            false => format!(", data_time: {time}, time_tag: data-time"),
+        };
+        let with = format!("{{ snapshot: {snapshot}, kms_key: alias/dr{time} }}");
+        let mut copy = Draft::new("shop-copy".to_owned(), "aurora.copy_snapshot", "prepare", with);
+        copy.at = Some("dr");
+        copy.refers.insert(found);
+        copy.design = if wrong { Design::Unclear } else { Design::Passes };
+        self.add(copy);
     }
 
     fn cluster_config(&mut self) -> String {
