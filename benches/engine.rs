@@ -17,7 +17,7 @@ use redrill::action::{
     StepContext, StepError,
 };
 use redrill::aws::GuardPolicy;
-use redrill::engine::{Drive, Keep, World, drive};
+use redrill::engine::{Drive, Keep, Opening, World, drive};
 use redrill::ids::{Digest, RunId};
 use redrill::journal::{Event, FORMAT, Journal, Outcome, RunState, Sink, WorldKind};
 use redrill::plan::{Options, Plan, RunMode, compile};
@@ -161,7 +161,7 @@ fn run(plan: &Plan, registry: &Registry, journal: Journal) {
             plan,
             registry,
             world: &world,
-            opening: vec![start(plan, &facts)],
+            opening: vec![Opening::now(&world.clock, start(plan, &facts))],
             facts,
             journal,
             state: RunState::default(),

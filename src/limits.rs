@@ -74,9 +74,11 @@ limits! {
     OBJECT_PAGES: usize = 1_000_000, "pages of a bucket's listing (1000 versions each)", "the step is inconclusive";
     KEY_VERSIONS: usize = 200_000, "versions and delete markers of one key in a bucket", "the step is inconclusive";
     ETCD_BYTES: u64 = 32 << 30, "bytes of an etcd snapshot (etcd warns beyond 8 GiB)", "refused: it is no snapshot";
+    ETCD_INVENTORY_BYTES: u64 = 64 << 20, "bytes of an inventory of an etcd snapshot that was kept (ten thousand namespaces take some megabytes)", "refused";
     ETCD_SPAN_BYTES: u64 = 64 << 20, "bytes of a page of an etcd snapshot with its overflow pages", "the snapshot is damaged";
     ETCD_BUCKETS: usize = 256, "buckets of an etcd snapshot (etcd 3.5 has ten)", "the snapshot is damaged";
     ETCD_DEPTH: u8 = 48, "levels of a tree in an etcd snapshot", "the snapshot is damaged";
+    ETCD_MESSAGE_BYTES: usize = 4 << 20, "bytes of one message of a running etcd (a piece of a snapshot has 32 KiB)", "the call has failed: the step is inconclusive";
     SERVER_BODY_BYTES: usize = 64 << 20, "bytes of a request's body that `sandbox serve` takes", "answered with 413";
     SERVER_HEAD_BYTES: usize = 64 << 10, "bytes of a request's line and headers that `sandbox serve` takes", "answered with 431, connection closed";
     SERVER_HEADERS: usize = 128, "headers of a request that `sandbox serve` takes", "answered with 431, connection closed";

@@ -236,6 +236,15 @@ pub trait ResourceKind: Send + Sync {
     fn is_canary(&self) -> bool {
         false
     }
+    /// True for copies of backups that served a check and nothing else: they are removed in every mode, and never kept.
+    fn is_temporary(&self) -> bool {
+        false
+    }
+    /// True when `key` may be a copy that the service makes of `other` by itself, some time after `other` was made.
+    fn is_copy_of(&self, key: &ResourceKey, other: &ResourceKey) -> bool {
+        let _ = (key, other);
+        false
+    }
     /// True for what can be removed only when nothing of other kinds is in it any more: a cluster and its members.
     fn holds_others(&self) -> bool {
         false

@@ -144,6 +144,8 @@ async fn release_once(
         context.recorder.record(owned).await?;
     }
     match keep {
+        // A copy of a backup is not what was brought back.
+        _ if kind.is_temporary() => {}
         Keep::For(duration) => {
             return Ok(Err(kept(context, kind, key, &found, duration).await));
         }

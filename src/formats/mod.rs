@@ -8,7 +8,7 @@
 mod crc32c;
 pub mod etcd_snapshot;
 pub mod packed;
-mod protobuf;
+pub(crate) mod protobuf;
 mod read_at;
 
 pub use read_at::ReadAt;

@@ -3,7 +3,7 @@
 
 /// What stands in a field. Groups (wire types 3 and 4) exist in no file that this program reads: they are malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wire<'bytes> {
+pub(crate) enum Wire<'bytes> {
     Varint(u64),
     Bytes(&'bytes [u8]),
     /// Four or eight bytes.
@@ -11,16 +11,16 @@ pub(super) enum Wire<'bytes> {
 }
 
 /// The fields of a message, with their numbers; `None` once where it is malformed, and nothing after that.
-pub(super) struct Fields<'bytes> {
+pub(crate) struct Fields<'bytes> {
     rest: &'bytes [u8],
 }
 
-pub(super) fn fields(message: &[u8]) -> Fields<'_> {
+pub(crate) fn fields(message: &[u8]) -> Fields<'_> {
     Fields { rest: message }
 }
 
 /// The first field of this number that holds bytes; `None` when there is none or the message is malformed before it.
-pub(super) fn bytes_of(message: &[u8], number: u64) -> Option<&[u8]> {
+pub(crate) fn bytes_of(message: &[u8], number: u64) -> Option<&[u8]> {
     fields(message).map_while(|field| field).find_map(|field| match field {
         (found, Wire::Bytes(bytes)) if found == number => Some(bytes),
         _ => None,
@@ -28,7 +28,7 @@ pub(super) fn bytes_of(message: &[u8], number: u64) -> Option<&[u8]> {
 }
 
 /// The first field of this number that holds a number.
-pub(super) fn varint_of(message: &[u8], number: u64) -> Option<u64> {
+pub(crate) fn varint_of(message: &[u8], number: u64) -> Option<u64> {
     fields(message).map_while(|field| field).find_map(|field| match field {
         (found, Wire::Varint(value)) if found == number => Some(value),
         _ => None,

@@ -1,7 +1,9 @@
+use super::etcd::{EtcdHashed, EtcdListed, EtcdLogin, EtcdMember, EtcdPieces, EtcdStatus};
 use super::ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
     Table,
 };
+use super::trial::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use super::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseLogin, DatabaseSession,
     HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, Secrets,
@@ -85,6 +87,35 @@ impl Outside for Concealing {
         cleaned(&self.secrets, self.inner.own_schema(login, schema, work))
     }
 
+    fn machine(&self) -> String {
+        self.inner.machine()
+    }
+
+    fn temporary_folder(&self) -> String {
+        self.inner.temporary_folder()
+    }
+
+    fn own_folder<'a>(
+        &'a self,
+        folder: &'a OwnFolder,
+        work: FolderWork,
+    ) -> Answer<'a, FolderState> {
+        cleaned(&self.secrets, self.inner.own_folder(folder, work))
+    }
+
+    // What its programs say is concealed when it is written down, as every event is.
+    fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {
+        cleaned(&self.secrets, self.inner.trial_etcd(request))
+    }
+
+    fn etcd<'a>(&'a self, login: &'a EtcdLogin) -> Answer<'a, Box<dyn EtcdMember>> {
+        Box::pin(async move {
+            let inner = cleaned(&self.secrets, self.inner.etcd(login)).await?;
+            let member = ConcealingMember { inner, secrets: self.secrets.clone() };
+            Ok(Box::new(member) as Box<dyn EtcdMember>)
+        })
+    }
+
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
         Box::pin(async move {
             let approval = self.inner.approval(request).await;
@@ -158,5 +189,29 @@ impl DatabaseSession for ConcealingSession {
 
     fn inspect<'a>(&'a mut self, tables: &'a [Table]) -> Answer<'a, Inspection> {
         cleaned(&self.secrets, self.inner.inspect(tables))
+    }
+}
+
+/// Pieces of a snapshot stay as they are: they are the backup.
+struct ConcealingMember {
+    inner: Box<dyn EtcdMember>,
+    secrets: Secrets,
+}
+
+impl EtcdMember for ConcealingMember {
+    fn status(&mut self) -> Answer<'_, EtcdStatus> {
+        cleaned(&self.secrets, self.inner.status())
+    }
+
+    fn members(&mut self) -> Answer<'_, Vec<EtcdListed>> {
+        cleaned(&self.secrets, self.inner.members())
+    }
+
+    fn hash_kv(&mut self, revision: i64) -> Answer<'_, EtcdHashed> {
+        cleaned(&self.secrets, self.inner.hash_kv(revision))
+    }
+
+    fn snapshot(&mut self) -> Answer<'_, Box<dyn EtcdPieces>> {
+        cleaned(&self.secrets, self.inner.snapshot())
     }
 }

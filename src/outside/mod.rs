@@ -5,6 +5,7 @@
 
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
+use etcd::{EtcdLogin, EtcdMember};
 use futures_util::future::BoxFuture;
 use ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
@@ -14,8 +15,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+use trial::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 
 mod concealing;
+pub mod etcd;
 #[cfg(test)]
 pub(crate) mod fake;
 mod given;
@@ -24,6 +27,7 @@ mod principal;
 pub mod real;
 mod secret;
 mod secrets;
+pub mod trial;
 
 pub use concealing::Concealing;
 pub use given::{Given, conceal};
@@ -49,6 +53,30 @@ pub trait Outside: Send + Sync {
         _work: SchemaWork,
     ) -> Answer<'a, SchemaState> {
         unknown(&format!("the schema {}", schema.name))
+    }
+    /// The name of this machine: folders are on one machine, and are not gone because another one has none of that name.
+    fn machine(&self) -> String {
+        "this machine".to_owned()
+    }
+    /// The folder in which temporary files of this machine lie.
+    fn temporary_folder(&self) -> String {
+        "/tmp".to_owned()
+    }
+    /// Makes, finds or removes a folder of a run's own on this machine.
+    fn own_folder<'a>(
+        &'a self,
+        folder: &'a OwnFolder,
+        _work: FolderWork,
+    ) -> Answer<'a, FolderState> {
+        unknown(&format!("the folder {}", folder.path))
+    }
+    /// Finds the programs of etcd that make an etcd of a snapshot; nothing is started yet.
+    fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {
+        unknown(&format!("the etcd of step {}", request.step))
+    }
+    /// Connects to a member of an etcd cluster. It can only be asked.
+    fn etcd<'a>(&'a self, login: &'a EtcdLogin) -> Answer<'a, Box<dyn EtcdMember>> {
+        etcd::unknown(login)
     }
     /// Asks a person and waits for the answer until the deadline.
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval>;

@@ -31,12 +31,21 @@ impl Trial {
 
     /// The same, with calls that go wrong.
     pub(super) fn with_faults(primary: &str, dr: &str, at: &str, faults: &[&str]) -> Self {
+        Self::open(primary, dr, at, faults, "")
+    }
+
+    /// Stands at the site `dr`, which holds these buckets, in an estate with these `answers:` (YAML).
+    pub(super) fn with_answers(dr: &str, answers: &str) -> Self {
+        Self::open("[]", dr, "dr", &[], answers)
+    }
+
+    fn open(primary: &str, dr: &str, at: &str, faults: &[&str], answers: &str) -> Self {
         let place = |(_, account, region): (&str, &str, &str), buckets: &str| {
             format!("  - {{ account: \"{account}\", region: {region}, buckets: {buckets} }}\n")
         };
         let accounts = "accounts: { \"111111111111\": {}, \"222222222222\": {} }";
         let text = format!(
-            "estate: 1\nnow: 2026-11-20T02:00:00Z\nseed: 7\n{accounts}\nplaces:\n{}{}",
+            "estate: 1\nnow: 2026-11-20T02:00:00Z\nseed: 7\n{accounts}\nplaces:\n{}{}{answers}",
             place(SITES[0], primary),
             place(SITES[1], dr),
         );

@@ -1,12 +1,16 @@
 //! What commands, hosts, databases and people answer in a rehearsal.
 
+use super::etcd::EtcdAnswer;
 use super::sql::{self, QueryRefused};
+use super::trial::{SimulatedEtcd, TrialAnswer};
 use super::world::World;
 use crate::journal::Approval;
+use crate::outside::etcd::{EtcdLogin, EtcdMember};
 use crate::outside::ladder::{
     Inspection, OwnSchema, Reading, RowsOf, RowsSum, SchemaState, SchemaWork, Sequence, Structure,
     Table,
 };
+use crate::outside::trial::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use crate::outside::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseLogin, DatabaseSession,
     HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, SqlValue,
@@ -27,6 +31,10 @@ pub struct Answers {
     pub http: BTreeMap<String, HttpAnswer>,
     /// What people answer, by step.
     pub approvals: BTreeMap<String, ApprovalAnswer>,
+    /// Which etcds are made of snapshots, by step.
+    pub etcd_trials: BTreeMap<String, TrialAnswer>,
+    /// Members of a running etcd cluster, by client URL.
+    pub etcd: BTreeMap<String, EtcdAnswer>,
     /// Environment variables that scenarios name for credentials. Never real ones.
     pub environment: BTreeMap<String, String>,
     /// Files that scenarios name, as text.
@@ -176,6 +184,31 @@ impl Outside for EstateOutside {
             let login = sql_login(login);
             self.world.own_schema(&login, schema, work).map_err(|e| refused(&e))
         })
+    }
+
+    fn own_folder<'a>(
+        &'a self,
+        folder: &'a OwnFolder,
+        work: FolderWork,
+    ) -> Answer<'a, FolderState> {
+        Box::pin(async move {
+            folder.verify()?;
+            self.world.clock().sleep(Duration::from_millis(5)).await;
+            Ok(self.world.own_folder(folder, work))
+        })
+    }
+
+    fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {
+        Box::pin(async move {
+            let step = request.step.as_str();
+            let answer = self.pick("restored etcd", step, |a| a.etcd_trials.get(step))?;
+            let etcd = SimulatedEtcd::open(answer, request, self.world.clock().clone())?;
+            Ok(Box::new(etcd) as Box<dyn TrialEtcd>)
+        })
+    }
+
+    fn etcd<'a>(&'a self, login: &'a EtcdLogin) -> Answer<'a, Box<dyn EtcdMember>> {
+        Box::pin(self.world.etcd(login))
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {

@@ -9,6 +9,7 @@ mod answers;
 mod connector;
 mod ec2;
 pub mod estate;
+mod etcd;
 mod fault;
 mod fault_table;
 mod fidelity;
@@ -23,17 +24,20 @@ mod services;
 mod sql;
 mod state;
 mod sts;
+mod trial;
 mod wire;
 mod world;
 
 pub use answers::{Answers, ApprovalAnswer, CommandAnswer, EstateOutside, HttpAnswer};
 pub use estate::Estate;
+pub use etcd::EtcdAnswer;
 pub use fault::{Fault, FaultEffect, FaultError};
 pub use fidelity::{FIDELITY, Operation, operations};
 #[cfg(test)]
 pub(crate) use s3::BucketEstate;
 pub use serve::{Reach, Server, serve, serve_connection};
 pub use sql::{DatabaseLogin, QueryRefused, Rows, SqlValue};
+pub use trial::TrialAnswer;
 pub use wire::{ConnectionFailure, Reply};
 pub use world::{CONNECT_TIMEOUT, READ_TIMEOUT, World, endpoint};
 

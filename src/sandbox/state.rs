@@ -144,6 +144,8 @@ pub(crate) struct State {
     pub(crate) places: BTreeMap<PlaceKey, Place>,
     pub(crate) databases: Databases,
     pub(crate) history: History,
+    /// Folders of runs' own on the machine of the run, each with its mark.
+    pub(crate) folders: BTreeMap<String, String>,
     calls: u64,
     made: u64,
 }
@@ -159,6 +161,7 @@ impl State {
             places: BTreeMap::new(),
             databases: Databases::default(),
             history: History::default(),
+            folders: BTreeMap::new(),
             calls: 0,
             made: 0,
             estate: Arc::clone(&estate),
@@ -238,6 +241,9 @@ impl State {
             super::rds::inventory_of_clusters(key, place, now, &mut all);
             super::ec2::inventory(key, place, now, &mut all);
         }
+        all.extend(
+            self.folders.iter().map(|(path, mark)| (format!("folder {path}"), mark.clone())),
+        );
         all
     }
 }

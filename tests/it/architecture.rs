@@ -211,3 +211,24 @@ fn nothing_goes_past_the_guard() {
     assert!(seen_the_signer, "{SIGNS_BY_ITSELF} was not found");
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
+
+/// Where a running etcd is asked.
+const ASKS_ETCD: &str = "outside/real/etcd/";
+
+#[test]
+fn a_running_etcd_is_only_read() {
+    let tests = test_files();
+    let mut called = BTreeSet::new();
+    for file in files_below(&source()).into_iter().filter(|file| !tests.contains(file)) {
+        let code = code_of(&file);
+        let name = file.strip_prefix(source()).unwrap().display().to_string();
+        let speaks = code.contains("tonic::") || code.contains("\"/etcdserverpb.");
+        assert!(!speaks || name.starts_with(ASKS_ETCD), "{name} speaks gRPC by itself");
+        for call in code.split("\"/etcdserverpb.").skip(1) {
+            called.insert(call.split('"').next().unwrap_or_default().to_owned());
+        }
+    }
+    let reads =
+        ["Cluster/MemberList", "Maintenance/HashKV", "Maintenance/Snapshot", "Maintenance/Status"];
+    assert_eq!(called, BTreeSet::from(reads.map(str::to_owned)));
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -38,7 +38,34 @@ impl Programs {
 pub(crate) struct Etcd {
     pub(crate) process: Child,
     pub(crate) client: SocketAddr,
+    /// Where it tells whether it is ready.
+    health: SocketAddr,
+    arguments: Vec<String>,
     pub(crate) folder: TempDir,
+}
+
+fn arguments(name: &str, client: SocketAddr, peer: SocketAddr, all: &str) -> Vec<String> {
+    let (client, peer) = (format!("http://{client}"), format!("http://{peer}"));
+    let arguments = [
+        ["--name", name],
+        ["--initial-cluster", all],
+        ["--listen-client-urls", &client],
+        ["--advertise-client-urls", &client],
+        ["--listen-peer-urls", &peer],
+        ["--initial-advertise-peer-urls", &peer],
+    ];
+    arguments.concat().into_iter().map(str::to_owned).collect()
+}
+
+fn spawn(programs: &Programs, folder: &TempDir, arguments: &[String]) -> Child {
+    Command::new(programs.0.join("etcd"))
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(folder.path().join("data"))
+        .stdout(Stdio::null())
+        .stderr(File::create(folder.path().join("log")).unwrap())
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Etcd {
@@ -77,19 +104,82 @@ impl Etcd {
 
     fn start_in(programs: &Programs, folder: TempDir) -> Option<Self> {
         let (client, peer) = free_ports();
-        let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
-        let process = Command::new(programs.0.join("etcd"))
-            .args(["--name", "n1", "--initial-cluster", &format!("n1={peer_url}")])
-            .args(["--listen-client-urls", &client_url, "--advertise-client-urls", &client_url])
-            .args(["--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url])
-            .arg("--data-dir")
-            .arg(folder.path().join("data"))
-            .stdout(Stdio::null())
-            .stderr(File::create(folder.path().join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let mut etcd = Self { process, client, folder };
+        let all = format!("n1=http://{peer}");
+        let mut etcd =
+            Self::begin(programs, folder, client, client, &arguments("n1", client, peer, &all));
         etcd.becomes_ready().then_some(etcd)
+    }
+
+    /// Starts a member, which is not ready yet.
+    fn begin(
+        programs: &Programs,
+        folder: TempDir,
+        client: SocketAddr,
+        health: SocketAddr,
+        arguments: &[String],
+    ) -> Self {
+        let process = spawn(programs, &folder, arguments);
+        Self { process, client, health, arguments: arguments.to_vec(), folder }
+    }
+
+    /// Three members of one cluster: `n1`, `n2` and `n3`.
+    pub(crate) fn cluster_of_three(programs: &Programs) -> Vec<Self> {
+        for _ in 0..5 {
+            let ports: Vec<_> = (1..=3).map(|n| (format!("n{n}"), free_ports())).collect();
+            let all: Vec<String> =
+                ports.iter().map(|(name, (_, peer))| format!("{name}=http://{peer}")).collect();
+            let begin = |(name, (client, peer)): &(String, (SocketAddr, SocketAddr))| {
+                let arguments = arguments(name, *client, *peer, &all.join(","));
+                Self::begin(programs, TempDir::new().unwrap(), *client, *client, &arguments)
+            };
+            let mut members: Vec<Self> = ports.iter().map(begin).collect();
+            if members.iter_mut().all(Self::becomes_ready) {
+                return members;
+            }
+        }
+        panic!("a cluster of three did not start, five times");
+    }
+
+    /// A member that speaks TLS with the certificates in a folder, and wants one of its clients.
+    pub(crate) fn with_tls(programs: &Programs, certificates: &Path) -> Self {
+        for _ in 0..5 {
+            let ((client, peer), (health, _)) = (free_ports(), free_ports());
+            let mut arguments = arguments("n1", client, peer, &format!("n1=http://{peer}"));
+            arguments.iter_mut().for_each(|a| {
+                *a = a.replace(&format!("http://{client}"), &format!("https://{client}"))
+            });
+            let file = |name: &str| certificates.join(name).to_str().unwrap().to_owned();
+            arguments.extend([
+                format!("--cert-file={}", file("server.pem")),
+                format!("--key-file={}", file("server.key")),
+                format!("--trusted-ca-file={}", file("ca.pem")),
+                "--client-cert-auth".to_owned(),
+                // The one place that tells in plain HTTP whether it is ready.
+                format!("--listen-metrics-urls=http://{health}"),
+            ]);
+            let mut etcd =
+                Self::begin(programs, TempDir::new().unwrap(), client, health, &arguments);
+            if etcd.becomes_ready() {
+                return etcd;
+            }
+        }
+        panic!("etcd did not start with TLS, five times");
+    }
+
+    /// Ends it at once.
+    pub(crate) fn stop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts a member again that was stopped.
+    pub(crate) fn start_again(&mut self, programs: &Programs) {
+        self.process = spawn(programs, &self.folder, &self.arguments);
+        assert!(
+            self.becomes_ready(),
+            "{}",
+            std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+        );
     }
 
     #[expect(clippy::disallowed_methods, reason = "waits for a real process")]
@@ -98,7 +188,7 @@ impl Etcd {
             if self.process.try_wait().unwrap().is_some() {
                 return false;
             }
-            let health = self.request("GET", "/health", "").unwrap_or_default();
+            let health = request_to(self.health, "GET", "/health", "").unwrap_or_default();
             if health.contains(r#""health":"true""#) {
                 return true;
             }
@@ -108,20 +198,7 @@ impl Etcd {
     }
 
     pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> io::Result<String> {
-        let mut stream = TcpStream::connect(self.client)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\nHost: etcd\r\nContent-Length: {length}\r\n\r\n{body}"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        if !answer.lines().next().is_some_and(|status| status.contains(" 200 ")) {
-            return Err(io::Error::other(format!("{method} {path}: {answer}")));
-        }
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-        Ok(body.unwrap_or_default())
+        request_to(self.client, method, path, body)
     }
 
     /// A call to the JSON gateway.
@@ -165,6 +242,23 @@ impl Etcd {
         let number = |value: &Value| value.as_str().unwrap().parse::<i64>().unwrap();
         (number(&answer["count"]).unsigned_abs(), number(&answer["header"]["revision"]))
     }
+}
+
+fn request_to(address: SocketAddr, method: &str, path: &str, body: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nHost: etcd\r\nContent-Length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    if !answer.lines().next().is_some_and(|status| status.contains(" 200 ")) {
+        return Err(io::Error::other(format!("{method} {path}: {answer}")));
+    }
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    Ok(body.unwrap_or_default())
 }
 
 fn free_ports() -> (SocketAddr, SocketAddr) {

@@ -1,10 +1,13 @@
 //! Hostile bytes for every target of `hostile_targets.rs`: the seeds in `tests/it/seeds`, what seeds become when they are
 //! changed at random places (from a fixed seed, so that every run is the same), and everything that a fuzzer once found.
 
-use crate::hostile_targets::{TARGETS, Target};
+use crate::hostile_targets::{
+    TARGETS, Target, sandbox_answers, with_fitting_checksums, with_fitting_signature,
+};
 use crate::program::repository;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use redrill::formats::etcd_snapshot::{MetaState, Trailer, inspect};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -178,6 +181,53 @@ fn changed_seeds_are_survived() {
         });
         ran.unwrap_or_else(|e| panic!("{name}: {e}"));
         eprintln!("{name}: {cases} changed seeds were survived");
+    }
+}
+
+#[test]
+fn checksums_that_fit_let_changed_bytes_of_a_snapshot_through() {
+    let path = repository("scenarios/estates/files/cluster-state.snapshot.db");
+    let mut bytes = std::fs::read(path).unwrap();
+    // The number of the transaction that wrote the first meta page.
+    bytes[64] ^= 1;
+    let changed = inspect(&bytes[..], bytes.len() as u64).unwrap();
+    assert!(matches!(changed.metas[0], MetaState::Damaged(_)), "{:?}", changed.metas);
+    assert!(matches!(changed.trailer, Trailer::Differs { .. }));
+    let fitting = with_fitting_checksums(&bytes);
+    let fitting = inspect(&fitting[..], fitting.len() as u64).unwrap();
+    let valid = |meta: &MetaState| matches!(meta, MetaState::Valid { .. });
+    assert!(fitting.metas.iter().all(valid), "{:?}", fitting.metas);
+    assert!(matches!(fitting.trailer, Trailer::Matches { .. }));
+    assert!(fitting.live_keys.is_some_and(|keys| keys > 0));
+}
+
+#[test]
+fn seeds_for_the_sandbox_get_past_the_door_of_each_service() {
+    let seeds = seeds("sandbox_http");
+    let seed = |name: &str| {
+        &seeds[&repository(&format!("tests/it/seeds/sandbox_http/{name}")).display().to_string()]
+    };
+    for (name, word) in [
+        ("rds", "orders-db"),
+        ("rds_restore", "<DBInstanceIdentifier>x<"),
+        ("ec2", "snap-1"),
+        ("kms", "KeyMetadata"),
+        ("secrets", "SecretString"),
+        ("sts", "SessionToken"),
+        ("two_requests", "<DBSnapshotIdentifier>y<"),
+    ] {
+        let answers = String::from_utf8_lossy(&sandbox_answers(seed(name))).into_owned();
+        assert!(answers.contains(word), "{name}: {answers}");
+    }
+    for (name, word) in [
+        ("s3_get", "hello"),
+        ("s3_put", "200 OK"),
+        ("s3_list", "<ListVersionsResult"),
+        ("s3_delete", "<DeleteResult"),
+    ] {
+        let signed = with_fitting_signature(seed(name)).unwrap();
+        let answers = String::from_utf8_lossy(&sandbox_answers(&signed)).into_owned();
+        assert!(answers.contains(word), "{name}: {answers}");
     }
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 
 /// Where each limit is exceeded: a test's name, in this folder or in `src/`.
-const TESTED: [(&str, &str); 44] = [
+const TESTED: [(&str, &str); 46] = [
     ("SCENARIO_BYTES", "a_scenario_above_a_limit_is_refused_with_a_code"),
     ("SCENARIO_NODES", "a_scenario_above_a_limit_is_refused_with_a_code"),
     ("SCENARIO_DEPTH", "a_scenario_above_a_limit_is_refused_with_a_code"),
@@ -54,9 +54,11 @@ const TESTED: [(&str, &str); 44] = [
     ("OBJECT_PAGES", "a_listing_that_does_not_end_is_given_up"),
     ("KEY_VERSIONS", "a_listing_that_does_not_end_is_given_up"),
     ("ETCD_BYTES", "a_snapshot_above_the_limit_is_refused"),
+    ("ETCD_INVENTORY_BYTES", "an_inventory_above_the_limit_is_refused"),
     ("ETCD_SPAN_BYTES", "a_page_that_claims_gigabytes_is_named"),
     ("ETCD_BUCKETS", "buckets_that_etcd_never_writes_are_named"),
     ("ETCD_DEPTH", "a_chain_of_branches_is_not_followed_for_ever"),
+    ("ETCD_MESSAGE_BYTES", "a_member_of_etcd_that_sends_too_much_is_not_listened_to"),
     ("SERVER_BODY_BYTES", "rubbish_is_refused_and_does_not_hurt_others"),
     ("SERVER_HEAD_BYTES", "rubbish_is_refused_and_does_not_hurt_others"),
     ("SERVER_HEADERS", "rubbish_is_refused_and_does_not_hurt_others"),
@@ -235,6 +237,33 @@ fn a_snapshot_above_the_limit_is_refused() {
     program.write("large.yaml", scenario.to_string());
     let ran = program.run(&["run", "large.yaml"]);
     ran.says(2, &["not taken for a snapshot"]);
+}
+
+#[tokio::test]
+async fn a_member_of_etcd_that_sends_too_much_is_not_listened_to() {
+    let server = crate::loopback::endless_etcd(limits::ETCD_MESSAGE_BYTES as u32 + 1);
+    let folder = tempfile::tempdir().unwrap();
+    let outside = redrill::outside::real::RealOutside::new(folder.path());
+    let login = redrill::outside::etcd::EtcdLogin {
+        step: redrill::ids::StepId::new("step"),
+        endpoint: server.url(""),
+        tls: Default::default(),
+        timeout: std::time::Duration::from_secs(30),
+    };
+    use redrill::outside::Outside as _;
+    let mut member = outside.etcd(&login).await.unwrap();
+    let error = member.status().await.unwrap_err().to_string();
+    assert!(error.contains("4194305 bytes, the limit is: 4194304 bytes"), "{error}");
+}
+
+#[test]
+fn an_inventory_above_the_limit_is_refused() {
+    let program = Program::new();
+    program.write("large.json", "{");
+    let file = File::options().write(true).open(program.path("large.json")).unwrap();
+    file.set_len(limits::ETCD_INVENTORY_BYTES + 1).unwrap();
+    let ran = program.run(&["etcd", "diff", "large.json", "large.json"]);
+    ran.says(3, &["is no inventory: it has 67108865 bytes"]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 /// A target.
 pub(crate) type Target = fn(&[u8]);
@@ -38,9 +39,33 @@ pub(crate) const TARGETS: [(&str, Target); 7] = [
 ];
 
 const ORDERS: &str = include_str!("../../scenarios/orders-db.yaml");
-const ORDERS_ESTATE: &str = include_str!("../../scenarios/estates/uploads-replication.yaml");
+
+/// Something of each service that answers, and little of it: a world of it is set up for every request.
+const SMALL_ESTATE: &str = "
+estate: 1
+now: 2026-11-20T02:00:00Z
+seed: 1
+accounts: { '111111111111': { roles: [redrill-drill] } }
+places:
+  - account: '111111111111'
+    region: ap-northeast-1
+    kms_keys: [{ id: alias/orders }]
+    secrets: [{ name: a, value: { username: reader, password: r } }]
+    security_groups: [{ id: sg-drill, vpc: vpc-drill }]
+    subnet_groups: [{ name: isolated, vpc: vpc-drill, subnets: [{ id: subnet-a, zone: ap-northeast-1a }] }]
+    parameter_groups: [{ name: orders, family: postgres16, parameters: { log_min_duration_statement: '500' } }]
+    databases: [{ id: orders-db, kms_key: alias/orders, backup_retention: 7, snapshots: [{ id: y, age: 1h }] }]
+    clusters: [{ id: payments, instances: [{ id: payments-1 }], snapshots: [{ id: z, age: 1h }] }]
+    volumes: [{ id: vol-1, size: 1, zone: ap-northeast-1a, snapshots: [{ id: snap-1, age: 1h }] }]
+    buckets: [{ name: uploads, versioning: enabled, objects: [{ key: a, text: hello, at: 1h }] }]
+";
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(redrill::providers::registry);
+/// Read once: how an estate is read is what another target is for.
+static SMALL: LazyLock<Estate> = LazyLock::new(|| {
+    Estate::read("/nonexistent/estate.yaml", SMALL_ESTATE)
+        .unwrap_or_else(|e| unreachable!("the small estate is sound: {e}"))
+});
 static PLAN: LazyLock<Plan> = LazyLock::new(|| {
     plan_of(ORDERS, RunMode::Drill).unwrap_or_else(|| unreachable!("the shipped scenario is sound"))
 });
@@ -122,8 +147,42 @@ pub(crate) fn expression(bytes: &[u8]) {
     }
 }
 
-/// A snapshot of etcd.
+/// A snapshot of etcd: as it is, and with checksums that fit what they cover, so that what lies behind them is reached.
 pub(crate) fn snapshot(bytes: &[u8]) {
+    examine(bytes);
+    examine(&with_fitting_checksums(bytes));
+}
+
+/// Bytes of the header of a page, before the body of a meta page.
+const PAGE_HEADER: usize = 16;
+
+/// Both meta pages get the checksum of what they say, and the database its trailer: the SHA-256 that `etcdctl snapshot save`
+/// appends. The layout is that of <https://github.com/etcd-io/bbolt/blob/main/internal/common/meta.go>: the size of a page is
+/// the third number of four bytes; FNV-1a of the first 56 bytes follows them.
+pub(crate) fn with_fitting_checksums(bytes: &[u8]) -> Vec<u8> {
+    let mut database = bytes[..bytes.len() - bytes.len() % 512].to_vec();
+    let said = database.get(PAGE_HEADER + 8..PAGE_HEADER + 12);
+    let said = said.and_then(|size| size.try_into().ok()).map_or(0, u32::from_le_bytes);
+    let page = if said.is_power_of_two() { said as usize } else { 4096 };
+    for start in [PAGE_HEADER, page.saturating_add(PAGE_HEADER)] {
+        let Some(meta) = database.get_mut(start..).and_then(|rest| rest.get_mut(..64)) else {
+            continue;
+        };
+        let (covered, sum) = meta.split_at_mut(56);
+        sum.copy_from_slice(&fnv1a(covered).to_le_bytes());
+    }
+    let digest = Digest::of(&database);
+    database.extend_from_slice(digest.as_bytes());
+    database
+}
+
+/// The 64 bits of FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>).
+fn fnv1a(bytes: &[u8]) -> u64 {
+    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, add)
+}
+
+fn examine(bytes: &[u8]) {
     // More than is there, too: a file may be shorter than what was said of it.
     for length in [bytes.len() as u64, bytes.len() as u64 + 4096] {
         if let Ok(inspection) = etcd_snapshot::inspect(bytes, length) {
@@ -158,22 +217,92 @@ pub(crate) fn estate(bytes: &[u8]) {
     });
 }
 
+/// Longer than the server waits for a head, a body and everything that it does (of a time that costs nothing).
+const PATIENCE: Duration = Duration::from_secs(3600);
+
 /// What somebody sends to the port of the sandbox.
 pub(crate) fn sandbox_http(bytes: &[u8]) {
-    let Ok(estate) = Estate::read("/nonexistent/estate.yaml", ORDERS_ESTATE) else { return };
+    let _answers = sandbox_answers(bytes);
+    if let Some(signed) = with_fitting_signature(bytes) {
+        let _answers = sandbox_answers(&signed);
+    }
+}
+
+/// A request to S3 with the signature that it should have, since S3 checks it before anything else. `None` for what is no
+/// request to S3. <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
+pub(crate) fn with_fitting_signature(bytes: &[u8]) -> Option<Vec<u8>> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let (head, body) = (std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end..]);
+    let (request, headers) = head.split_once("\r\n")?;
+    let value = |wanted: &str| {
+        let mut headers = headers.split("\r\n").filter_map(|line| line.split_once(':'));
+        headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+    };
+    let authorization = value("authorization")?;
+    let scope = authorization.split_once("Credential=")?.1.split(',').next()?;
+    let (_, scope) = scope.split_once('/')?;
+    let (date, rest) = scope.split_once('/')?;
+    let region = rest.strip_suffix("/s3/aws4_request")?;
+    let mut request = request.split(' ');
+    let (method, target) = (request.next()?, request.next()?);
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut query: Vec<String> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| if pair.contains('=') { pair.to_owned() } else { format!("{pair}=") })
+        .collect();
+    query.sort();
+    let (host, time) = (value("host")?, value("x-amz-date")?);
+    let payload = value("x-amz-content-sha256")?;
+    let canonical = format!(
+        "{method}\n{path}\n{}\nhost:{host}\nx-amz-content-sha256:{payload}\nx-amz-date:{time}\n\n{SIGNED}\n{payload}",
+        query.join("&")
+    );
+    let canonical = hex(Digest::of(canonical.as_bytes()).as_bytes());
+    let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{canonical}");
+    let parts = [date, region, "s3", "aws4_request", &to_sign];
+    let signed =
+        parts.iter().fold(b"AWS4sandbox".to_vec(), |key, part| hmac(&key, part.as_bytes()));
+    let credential = authorization.split_once("Credential=")?.1.split(',').next()?;
+    let written = format!(
+        "AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={SIGNED}, Signature={}",
+        hex(&signed)
+    );
+    Some([head.replacen(authorization, &written, 1).as_bytes(), body].concat())
+}
+
+/// The headers that [`with_fitting_signature`] signs.
+const SIGNED: &str = "host;x-amz-content-sha256;x-amz-date";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// HMAC with SHA-256, for keys of up to a block (<https://www.rfc-editor.org/rfc/rfc2104>).
+fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let pad = |with: u8| (0..64).map(|n| key.get(n).unwrap_or(&0) ^ with).collect::<Vec<u8>>();
+    let inner = Digest::of(&[&pad(0x36), text].concat());
+    Digest::of(&[&pad(0x5c), &inner.as_bytes()[..]].concat()).as_bytes().to_vec()
+}
+
+/// The answers to what is sent over one connection to a new world.
+pub(crate) fn sandbox_answers(bytes: &[u8]) -> Vec<u8> {
+    let mut answers = Vec::new();
     paused(async {
-        let world = World::open(estate.clone(), Clock::simulated(estate.now), Vec::new());
+        let world = World::open(SMALL.clone(), Clock::simulated(SMALL.now), Vec::new());
         let (mut client, server) = tokio::io::duplex(1 << 20);
         let bytes = bytes.to_vec();
         let talking = async move {
             // The server may have closed the connection before it has heard everything.
             let _closed = client.write_all(&bytes).await;
-            let _closed = client.shutdown().await;
-            let mut answer = Vec::new();
-            let _closed = client.read_to_end(&mut answer).await;
+            // It drops what is under way when its client says that there is no more: it is the one to end.
+            let mut answers = Vec::new();
+            let _closed = timeout(PATIENCE, client.read_to_end(&mut answers)).await;
+            answers
         };
-        tokio::join!(serve_connection(world, server), talking);
+        ((), answers) = tokio::join!(serve_connection(world, server), talking);
     });
+    answers
 }
 
 /// Small texts that people write, and what is searched for secrets.

@@ -105,3 +105,39 @@ pub(crate) fn hostile_aws(
         stream.write_all(said.as_bytes())
     })
 }
+
+/// Speaks just enough of HTTP/2 to begin the answer of a gRPC call with the length of its message.
+/// <https://www.rfc-editor.org/rfc/rfc9113.html>, <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>
+pub(crate) fn endless_etcd(length: u32) -> Loopback {
+    const SETTINGS: u8 = 4;
+    const HEADERS: u8 = 1;
+    const DATA: u8 = 0;
+    fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(content.len()).unwrap_or(u32::MAX).to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), content].concat()
+    }
+    Loopback::start(move |mut stream| {
+        let mut preface = [0; 24];
+        stream.read_exact(&mut preface)?;
+        stream.write_all(&frame(SETTINGS, 0, 0, b""))?;
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head)?;
+            let mut content = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+            stream.read_exact(&mut content)?;
+            if head[3] == HEADERS {
+                break;
+            }
+        }
+        // `:status: 200`, and `content-type` as the name number 31 of the static table.
+        let mut headers = vec![0x88, 0x5F, 16];
+        headers.extend_from_slice(b"application/grpc");
+        stream.write_all(&frame(HEADERS, 4, 1, &headers))?;
+        let begins = [&[0][..], &length.to_be_bytes()].concat();
+        stream.write_all(&frame(DATA, 0, 1, &begins))?;
+        // Until the client goes away.
+        let mut rest = [0; 1024];
+        while stream.read(&mut rest)? > 0 {}
+        Ok(())
+    })
+}

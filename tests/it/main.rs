@@ -16,6 +16,8 @@ mod etcd_command;
 #[cfg(test)]
 mod etcd_hash_kv;
 #[cfg(test)]
+mod etcd_members;
+#[cfg(test)]
 mod etcd_server;
 #[cfg(test)]
 mod etcd_snapshots;
@@ -63,6 +65,10 @@ mod server_browser;
 mod server_crash;
 #[cfg(test)]
 mod server_databases;
+#[cfg(test)]
+mod server_etcd_live;
+#[cfg(test)]
+mod server_etcd_restore;
 #[cfg(test)]
 mod server_iam;
 #[cfg(test)]

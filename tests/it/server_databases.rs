@@ -190,7 +190,7 @@ pub(crate) fn mariadb() -> (DatabaseLogin, String) {
 
 /// Keeps events.
 #[derive(Default)]
-pub(crate) struct Events(Mutex<Vec<Event>>);
+pub(crate) struct Events(pub(crate) Mutex<Vec<Event>>);
 
 impl Recorder for Events {
     fn record(&self, event: Event) -> futures_util::future::BoxFuture<'_, Result<(), StepError>> {

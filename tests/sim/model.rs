@@ -78,7 +78,7 @@ impl Draft {
     }
 
     pub(crate) fn creates(&self) -> bool {
-        let words = ["restore_", "copy_snapshot", "replicate_canary", "try_write"];
+        let words = ["restore_", "copy_snapshot", "replicate_canary", "take_snapshot", "try_write"];
         words.iter().any(|word| self.uses.contains(word))
     }
 

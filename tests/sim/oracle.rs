@@ -105,8 +105,8 @@ fn may_fail(disturbance: &Disturbance) -> bool {
     disturbance.faults.iter().any(|fault| fault.nth.is_none() && fault.to_string().contains("slow"))
 }
 
-/// The kind of things that the step which makes them removes again by itself.
-const REMOVED_BY_ITS_STEP: &str = "sql.schema";
+/// The kinds of things that the step which makes them removes again by itself.
+const REMOVED_BY_ITS_STEP: [&str; 2] = ["sql.schema", "etcd.trial_folder"];
 
 /// Nothing begins before it may: needs, the declaration of the disaster, the end of what failed.
 fn order(subject: &Subject, events: &[Value], wrong: &mut Vec<String>) {
@@ -121,7 +121,8 @@ fn order(subject: &Subject, events: &[Value], wrong: &mut Vec<String>) {
             "disaster_declared" => declared = true,
             "cancel_requested" => cancelled = true,
             "release_started" => releasing = true,
-            "resource_released" if event["key"]["kind"] == REMOVED_BY_ITS_STEP => {}
+            "resource_released"
+                if REMOVED_BY_ITS_STEP.iter().any(|kind| event["key"]["kind"] == *kind) => {}
             "resource_released" | "resource_left" if !releasing => {
                 wrong.push("a resource was removed before the steps were over".to_owned());
             }

@@ -1,4 +1,4 @@
-use super::inventory::{Damaged, Taken, take, tell};
+use super::inventory::{Damaged, doubts, take, tell};
 use super::open::{Opened, open};
 use super::unreadable;
 use crate::app::output::Output;
@@ -6,12 +6,10 @@ use crate::cli::{EtcdDiffArgs, Format};
 use crate::error::{Error, ExitCode, Result};
 use crate::formats::ReadAt;
 use crate::formats::etcd_snapshot::kubernetes::{
-    Change, ChangeKind, Difference, Tolerance, Tolerances, compare,
+    Change, ChangeKind, Difference, KeptInventory, Tolerance, Tolerances, compare,
 };
+use crate::limits::ETCD_INVENTORY_BYTES;
 use std::path::Path;
-
-/// A longer file is no inventory: the one of a cluster with ten thousand namespaces has some megabytes.
-const INVENTORY_BYTES: u64 = 64 << 20;
 
 /// `redrill etcd diff`
 pub(super) fn diff(args: &EtcdDiffArgs, output: &Output) -> Result<ExitCode> {
@@ -28,7 +26,7 @@ pub(super) fn diff(args: &EtcdDiffArgs, output: &Output) -> Result<ExitCode> {
     match args.format {
         Format::Json => output.json(&difference)?,
         Format::Text => {
-            let doubts = [before.doubts(), after.doubts()].concat();
+            let doubts = [doubts(&before), doubts(&after)].concat();
             output.print(&format!("{}{doubts}", as_text(&difference)))?;
         }
     }
@@ -41,7 +39,7 @@ pub(super) fn diff(args: &EtcdDiffArgs, output: &Output) -> Result<ExitCode> {
 }
 
 /// An inventory that was kept as JSON, or that of a snapshot.
-fn read(path: &Path) -> Result<std::result::Result<Taken, Damaged>> {
+fn read(path: &Path) -> Result<std::result::Result<KeptInventory, Damaged>> {
     let opened = open(path)?;
     let mut first = [0];
     if opened.length > 0 {
@@ -50,19 +48,18 @@ fn read(path: &Path) -> Result<std::result::Result<Taken, Damaged>> {
     if first == *b"{" { kept(&opened, path).map(Ok) } else { take(&opened, path, &[]) }
 }
 
-fn kept(opened: &Opened, path: &Path) -> Result<Taken> {
+fn kept(opened: &Opened, path: &Path) -> Result<KeptInventory> {
     let wrong = |why: String| {
         Error::bad_input(format!("{} is no inventory: {why}", path.display()))
             .help("write one with redrill etcd inventory FILE --format json")
     };
-    let length = usize::try_from(opened.length.min(INVENTORY_BYTES + 1)).unwrap_or(usize::MAX);
-    if opened.length > INVENTORY_BYTES {
+    let length = usize::try_from(opened.length.min(ETCD_INVENTORY_BYTES + 1)).unwrap_or(usize::MAX);
+    if opened.length > ETCD_INVENTORY_BYTES {
         return Err(wrong(format!("it has {} bytes", opened.length)));
     }
     let mut text = vec![0; length];
     opened.file.read_exact_at(&mut text, 0).map_err(|e| unreadable(path, &e))?;
-    let kept: Taken = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
-    if kept.is_readable() { Ok(kept) } else { Err(wrong("it has another format".to_owned())) }
+    KeptInventory::read(&text).map_err(wrong)
 }
 
 fn as_text(difference: &Difference) -> String {

@@ -3,9 +3,10 @@ use super::{row, unreadable};
 use crate::app::output::Output;
 use crate::cli::{EtcdInventoryArgs, Format};
 use crate::error::{ExitCode, Result};
-use crate::formats::etcd_snapshot::kubernetes::{Inventory, TimeSource, take_inventory};
+use crate::formats::etcd_snapshot::kubernetes::{
+    Inventory, KeptInventory, TimeSource, take_inventory,
+};
 use crate::formats::etcd_snapshot::{Soundness, inspect};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::Path;
 
@@ -19,7 +20,7 @@ pub(super) fn inventory(args: &EtcdInventoryArgs, output: &Output) -> Result<Exi
     match args.format {
         Format::Json => output.json(&taken)?,
         Format::Text => {
-            output.print(&format!("{}{}", as_text(inventory, args.namespaces), taken.doubts()))?;
+            output.print(&format!("{}{}", as_text(inventory, args.namespaces), doubts(&taken)))?;
         }
     }
     // A list of nothing is no inventory, and what was asked for by name must be there.
@@ -32,30 +33,9 @@ pub(super) fn inventory(args: &EtcdInventoryArgs, output: &Output) -> Result<Exi
     })
 }
 
-/// An inventory, as it is kept as JSON.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Taken {
-    /// The version of this file.
-    format: u32,
-    /// Why the snapshot is not proven to be what etcd wrote.
-    #[serde(default)]
-    pub(super) unproven: Vec<String>,
-    #[serde(flatten)]
-    pub(super) inventory: Inventory,
-}
-
-impl Taken {
-    /// The version of the file that this program writes and reads.
-    pub(super) const FORMAT: u32 = 1;
-
-    pub(super) fn is_readable(&self) -> bool {
-        self.format == Self::FORMAT
-    }
-
-    /// Why what was counted is not proven.
-    pub(super) fn doubts(&self) -> String {
-        self.unproven.iter().map(|why| row("NOT PROVEN", why)).collect()
-    }
+/// Why what was counted is not proven.
+pub(super) fn doubts(taken: &KeptInventory) -> String {
+    taken.unproven.iter().map(|why| row("NOT PROVEN", why)).collect()
 }
 
 /// A snapshot that is not to be counted, and why.
@@ -81,7 +61,7 @@ pub(super) fn take(
     opened: &Opened,
     path: &Path,
     keys: &[String],
-) -> Result<std::result::Result<Taken, Damaged>> {
+) -> Result<std::result::Result<KeptInventory, Damaged>> {
     let failed = |e| unreadable(path, &e);
     let damaged = |why: String| Damaged(format!("{}: {why}", path.display()));
     if let Some(fault) = opened.fault() {
@@ -98,7 +78,7 @@ pub(super) fn take(
     };
     let taken = take_inventory(&opened.file, opened.length, keys).map_err(failed)?;
     let taken = taken.map_err(|why| damaged(why.to_string()));
-    Ok(taken.map(|inventory| Taken { format: Taken::FORMAT, unproven, inventory }))
+    Ok(taken.map(|inventory| KeptInventory::new(inventory, unproven)))
 }
 
 fn as_text(taken: &Inventory, namespaces: bool) -> String {

@@ -79,6 +79,30 @@ impl Loop<'_> {
         });
     }
 
+    /// That a copy is not there says nothing as long as what it is made of could not be removed: it may still come.
+    fn believed(&self, key: &ResourceKey, released: Released) -> Released {
+        let (Released::Gone(_), Some(kind)) = (&released, self.registry.resource_kind(&key.kind))
+        else {
+            return released;
+        };
+        let original = look(&self.state, |state| {
+            let was_seen = !matches!(state.ledger.get(key), Some(Holding::Intended { .. }));
+            let left = state.ledger.left_behind().into_iter().map(|(other, _)| other);
+            left.filter(|_| !was_seen).find(|other| kind.is_copy_of(key, other)).cloned()
+        });
+        let Some(original) = original else { return released };
+        let session = self.world.sessions.get(&key.site);
+        let region = session.map(|session| session.place().region.clone()).unwrap_or_default();
+        Released::Left {
+            why: format!(
+                "it is not there yet, and may still be copied from {original}, which is left behind"
+            ),
+            kept: false,
+            refused: false,
+            command: kind.command(key, None, &region),
+        }
+    }
+
     pub(super) fn ended(&mut self, ended: Ended) -> Result<(), DriveError> {
         match ended {
             Ended::Step(step, attempt, calls) => {
@@ -88,7 +112,7 @@ impl Loop<'_> {
             Ended::Release(key, released, calls) => {
                 self.under_way.retain(|u| *u != UnderWay::Release(key.clone()));
                 let calls = calls.seen();
-                let event = match released {
+                let event = match self.believed(&key, released) {
                     Released::Gone(how) => {
                         Event::ResourceReleased { key, how: how.to_owned(), calls }
                     }

@@ -2,11 +2,12 @@
 
 use super::{DriveError, Loop, UnderWay};
 use crate::action::StepError;
+use crate::aws::CallLog;
 use crate::engine::attempt::result_of_failure;
 use crate::engine::recorder::look;
 use crate::engine::world::Order;
 use crate::ids::StepId;
-use crate::journal::{Event, Outcome, StepResult, StepState};
+use crate::journal::{Check, Event, StepState};
 
 impl Loop<'_> {
     /// Does as told, as far as it still means anything.
@@ -35,15 +36,18 @@ impl Loop<'_> {
 
     /// Writes down the end of what was under way when the run was cancelled.
     pub(super) fn end_what_runs(&mut self, by: &str) -> Result<(), DriveError> {
-        let running: Vec<StepId> = look(&self.state, |state| {
-            let running = state.steps.iter();
-            let running = running.filter(|(_, s)| matches!(s, StepState::Running { .. }));
-            running.map(|(id, _)| id.clone()).collect()
+        let running: Vec<(StepId, Vec<Check>)> = look(&self.state, |state| {
+            let running = state.steps.iter().filter_map(|(id, step)| match step {
+                StepState::Running { checks, .. } => Some((id.clone(), checks.clone())),
+                _ => None,
+            });
+            running.collect()
         });
-        for step in running {
+        for (step, checks) in running {
             let error = StepError::broken(format!("the run was cancelled: {by}"));
-            let result =
-                StepResult { outcome: Outcome::Inconclusive, ..result_of_failure(error, &[]) };
+            // What it has seen fall short until then stands.
+            let mut result = result_of_failure(error, &checks);
+            result.calls = self.calls.get(&step).map(CallLog::seen).unwrap_or_default();
             self.stage(Event::StepFinished { step, result })?;
         }
         Ok(())

@@ -149,3 +149,18 @@ fn regression_what_was_under_way_in_a_cancelled_run_does_not_start_again() {
     assert_eq!((ran.outcome("a"), ran.outcome("b")), (Outcome::Inconclusive, Outcome::NotRun));
     assert_eq!(ran.state().finished, Some(Outcome::Inconclusive));
 }
+
+#[test]
+fn regression_what_a_cancelled_step_has_seen_fall_short_stands() {
+    let mut rig = rig(vec![
+        step("red", json!({ "seconds": 60, "falls_short": true })),
+        step("green", lasting(60)),
+    ]);
+    rig.orders = vec![(10, cancel())];
+    let ran = rig.run();
+    assert_eq!(
+        (ran.outcome("red"), ran.outcome("green")),
+        (Outcome::Failed, Outcome::Inconclusive)
+    );
+    assert_eq!(ran.state().finished, Some(Outcome::Failed));
+}

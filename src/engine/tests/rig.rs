@@ -62,6 +62,9 @@ struct Input {
     /// From then on, in seconds after the start of the process, the work fails.
     #[serde(default)]
     red_after: Option<u64>,
+    /// A check falls short before the work begins.
+    #[serde(default)]
+    falls_short: bool,
     /// The name of a check that it makes itself, when nothing fails.
     #[serde(default)]
     checks: Option<String>,
@@ -114,6 +117,9 @@ impl Action for Work {
                 Ok(format!("id-of-{name}"))
             })
             .await?;
+        }
+        if input.falls_short {
+            context.check(Check::made("light", "green", "red", false)).await?;
         }
         context.clock.sleep(Duration::from_secs(input.seconds)).await;
         if let Some(seconds) = input.ready_after {

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 
 /// What a program inherits; everything else it must be given.
-const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
+pub(super) const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 
 /// How long output is read after the program has ended, in case its children hold the pipes.
 const AFTER_END: Duration = Duration::from_secs(1);
@@ -143,8 +143,8 @@ impl Kept {
 
 /// Kills the group when dropped, unless its leader has ended by itself. A group can only be signalled by system calls
 /// that are `unsafe` in Rust, or by the `kill` program.
-struct Group {
-    leader: Option<u32>,
+pub(super) struct Group {
+    pub(super) leader: Option<u32>,
 }
 
 impl Drop for Group {

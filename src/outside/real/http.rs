@@ -50,14 +50,16 @@ fn meaning(error: &reqwest::Error) -> OutsideError {
 }
 
 /// rustls reports certificates that it cannot verify as input/output errors of this kind.
-fn is_certificate(error: &(dyn Error + 'static)) -> bool {
+pub(super) fn is_certificate(error: &(dyn Error + 'static)) -> bool {
     causes(error)
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|e| e.kind() == io::ErrorKind::InvalidData)
 }
 
 /// The error and its causes. An input/output error passes over the error that it wraps: that one is looked at as well.
-fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+pub(super) fn causes<'e>(
+    error: &'e (dyn Error + 'static),
+) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source())

@@ -6,6 +6,8 @@
 mod approval;
 mod command;
 mod database;
+mod etcd;
+mod folder;
 mod hold;
 mod http;
 mod mysql;
@@ -13,6 +15,7 @@ mod own_schema;
 mod postgres;
 mod program;
 mod terminal;
+mod trial;
 mod user;
 mod values;
 
@@ -20,7 +23,9 @@ pub use approval::{GivenAnswer, RunIdentity, ShownBy, answer_approval};
 pub use mysql::reads;
 pub use user::this_user;
 
+use super::etcd::{EtcdLogin, EtcdMember};
 use super::ladder::{OwnSchema, SchemaState, SchemaWork};
+use super::trial::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use super::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseEngine, DatabaseLogin,
     DatabaseSession, HttpReply, HttpRequest, Outside, OutsideError, Secret, Secrets,
@@ -88,6 +93,30 @@ impl Outside for RealOutside {
         work: SchemaWork,
     ) -> Answer<'a, SchemaState> {
         Box::pin(own_schema::work(login, schema, work))
+    }
+
+    fn machine(&self) -> String {
+        folder::machine()
+    }
+
+    fn temporary_folder(&self) -> String {
+        std::env::temp_dir().to_string_lossy().into_owned()
+    }
+
+    fn own_folder<'a>(
+        &'a self,
+        folder: &'a OwnFolder,
+        work: FolderWork,
+    ) -> Answer<'a, FolderState> {
+        Box::pin(folder::work(folder, work))
+    }
+
+    fn trial_etcd<'a>(&'a self, request: &'a TrialRequest) -> Answer<'a, Box<dyn TrialEtcd>> {
+        Box::pin(trial::open(request, &self.clock))
+    }
+
+    fn etcd<'a>(&'a self, login: &'a EtcdLogin) -> Answer<'a, Box<dyn EtcdMember>> {
+        Box::pin(etcd::open(login, &self.secrets))
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {

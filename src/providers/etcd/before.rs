@@ -1,8 +1,10 @@
 //! What a step needs of IAM, and what can be looked at before the day of a drill.
 
 use super::fetch::open_file;
+use super::live::{TlsInput, login, ten_seconds};
 use crate::action::{Given, Grant, Limit, Permission, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
+use crate::outside::OutsideError;
 use crate::time::ByteSize;
 
 pub(super) fn grants(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
@@ -47,4 +49,40 @@ pub(super) async fn preflight(cx: &StepContext, given: &Given) -> Vec<Probe> {
     };
     let needs = if version.is_some() { ["s3:GetObjectVersion"] } else { ["s3:GetObject"] };
     vec![Probe::of(format!("s3://{bucket}/{key}"), &needs, answer.await, judge)]
+}
+
+/// Asks each member that the input names how it is.
+pub(super) async fn members(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    let mut endpoints = given.texts("endpoints");
+    endpoints.extend(given.text("endpoint"));
+    if endpoints.is_empty() || given.comes_later("tls") {
+        return vec![Probe::not_before(
+            "members of the running etcd",
+            "an earlier step tells them",
+        )];
+    }
+    let tls = given.known("tls").cloned().unwrap_or_default();
+    let tls: TlsInput = serde_json::from_value(tls).unwrap_or_default();
+    let mut probes = Vec::new();
+    for endpoint in endpoints {
+        let limit = given.duration("answer_within").unwrap_or_else(ten_seconds);
+        let login = login(cx, endpoint, &tls, limit);
+        let answer = async { cx.outside.etcd(&login).await?.status().await };
+        let verdict = match answer.await {
+            Ok(status) if status.learner => ProbeVerdict::fails(
+                "it is a learner",
+                "name a member that votes: a learner tells no hash and gives no snapshot",
+            ),
+            Ok(status) => ProbeVerdict::works(format!(
+                "etcd {} at revision {}",
+                status.version, status.revision
+            )),
+            Err(OutsideError::Failed(why)) if why.starts_with("TLS") => {
+                ProbeVerdict::fails(why, "correct tls: or the endpoint")
+            }
+            Err(error) => ProbeVerdict::of(error.into()),
+        };
+        probes.push(Probe::new(format!("etcd at {endpoint}"), verdict));
+    }
+    probes
 }

@@ -3,7 +3,7 @@ use crate::action::{ByHand, HandInput};
 
 /// How a person verifies a snapshot: the SHA-256 at its end by hand, the structure with etcd's own tool.
 pub(super) fn verify_snapshot(input: &HandInput) -> ByHand {
-    if input.value("platform").and_then(|platform| platform.as_str()) == Some("eks") {
+    if is_eks(input) {
         return on_eks();
     }
     let mut if_it_fails = none_there(input);
@@ -33,6 +33,11 @@ pub(super) fn verify_snapshot(input: &HandInput) -> ByHand {
     }
 }
 
+/// Whether the step says that nobody can take a snapshot.
+pub(super) fn is_eks(input: &HandInput) -> bool {
+    input.value("platform").and_then(|platform| platform.as_str()) == Some("eks")
+}
+
 fn found_wrong() -> Vec<String> {
     [
         "UNKNOWN: the snapshot was not fetched, which says nothing about it. Correct the cause and paste the block again.",
@@ -48,7 +53,7 @@ fn found_wrong() -> Vec<String> {
 }
 
 /// Where another snapshot may be: under another name, or an older version of this one.
-fn none_there(input: &HandInput) -> Vec<String> {
+pub(super) fn none_there(input: &HandInput) -> Vec<String> {
     let (Some(bucket), Some(key)) = (input.word("object.bucket"), input.word("object.key")) else {
         return Vec::new();
     };
@@ -78,7 +83,7 @@ fn none_there(input: &HandInput) -> Vec<String> {
 }
 
 /// One file for all attempts, which holds every secret of the cluster. That there is no such object is an answer.
-fn fetch(input: &HandInput) -> String {
+pub(super) fn fetch(input: &HandInput) -> String {
     let names = ["file", "went", "object_key", "object_version", "said"];
     let [file, went, object, version, said] = names.map(|output| input.sets(output));
     let (Some(bucket), Some(key)) = (input.word("object.bucket"), input.word("object.key")) else {
@@ -102,7 +107,7 @@ fn fetch(input: &HandInput) -> String {
 }
 
 /// Whole pages of 512 bytes, and 32 bytes of SHA-256 behind them.
-fn judge(input: &HandInput) -> String {
+pub(super) fn judge(input: &HandInput) -> String {
     let names = ["file", "went", "size", "sum", "wanted", "table"].map(|output| input.sets(output));
     let [file, went, size, sum, wanted, table] = names;
     format!(
@@ -137,7 +142,7 @@ fn try_it(input: &HandInput) -> String {
     )
 }
 
-fn on_eks() -> ByHand {
+pub(super) fn on_eks() -> ByHand {
     ByHand {
         commands: vec!["velero backup get".to_owned()],
         expected: "A recent backup of the cluster's objects, Completed. Amazon EKS gives no access to etcd."

@@ -65,7 +65,7 @@ pub(super) fn open_file(path: &str) -> Result<Snapshot, StepError> {
     })
 }
 
-fn check_size(what: &str, bytes: u64) -> Result<(), StepError> {
+pub(super) fn check_size(what: &str, bytes: u64) -> Result<(), StepError> {
     if bytes > limits::ETCD_BYTES {
         let (size, limit) = (ByteSize(bytes), ByteSize(limits::ETCD_BYTES));
         let message = format!("{what} has {size}; more than {limit} is not taken for a snapshot");
@@ -127,7 +127,7 @@ fn describe(
     })
 }
 
-fn no_room(error: &io::Error) -> StepError {
+pub(super) fn no_room(error: &io::Error) -> StepError {
     StepError::broken(format!("the temporary copy cannot be written: {error}"))
         .help("set TMPDIR to a private folder with room for the snapshot")
 }

@@ -1,19 +1,16 @@
 use super::by_hand;
-use super::fetch::{ObjectInput, Snapshot, download, open_file};
+use super::fetch::{ObjectInput, Snapshot};
 use super::judge::{self, Times};
+use super::source::{self, Platform, Seen, Source, look};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
     Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
-use crate::formats::etcd_snapshot::{Inspection, Soundness, Trailer, inspect};
-use crate::formats::packed::{Unpacked, packing_of, unpack_into_file};
-use crate::journal::{Finding, Severity};
-use crate::limits;
+use crate::formats::etcd_snapshot::{Inspection, Soundness, Trailer};
 use crate::time::{ByteSize, HumanDuration};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::io::{Seek, SeekFrom};
 use std::time::Duration;
 
 /// Verifies a stored etcd snapshot without starting an etcd.
@@ -48,17 +45,6 @@ pub(super) struct VerifySnapshotInput {
     /// this copy was stored says nothing about its data.
     #[serde(default)]
     taken_at: Option<DateTime<Utc>>,
-}
-
-/// Who runs the cluster's etcd.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Platform {
-    /// You do: kubeadm, kOps, OpenShift, k3s, or etcd by itself.
-    #[default]
-    SelfManaged,
-    /// Amazon EKS does.
-    Eks,
 }
 
 /// What the snapshot holds. Numbers are left out where damage kept them from being known.
@@ -123,17 +109,13 @@ impl Action for VerifySnapshot {
         context: &StepContext,
         input: VerifySnapshotInput,
     ) -> Result<VerifySnapshotOutput, StepError> {
-        if input.platform == Platform::Eks {
-            context.finding(no_snapshots_on_eks()).await?;
-            return Err(StepError::recovery("Amazon EKS gives nobody access to etcd: there is no snapshot to verify")
-                .help("verify a restore of the cluster's objects instead: Velero, or GitOps into a new cluster"));
-        }
-        let snapshot = match (&input.file, &input.object) {
-            (Some(path), None) => open_file(path)?,
-            (None, Some(object)) => download(context, object).await?,
-            _ => return Err(StepError::broken("give either file: or object:")),
+        let source = Source {
+            file: input.file.as_deref(),
+            object: input.object.as_ref(),
+            platform: input.platform,
         };
-        let (inspection, unpacked) = look(context, &snapshot).await?;
+        let snapshot = source.open(context).await?;
+        let Seen { inspection, unpacked, .. } = look(context, &snapshot).await?;
         let packing = unpacked.as_ref().and_then(judge::packing);
         for check in packing.into_iter().chain(judge::checks(&inspection)) {
             context.check(check).await?;
@@ -153,10 +135,7 @@ impl Action for VerifySnapshot {
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
-        let nowhere = given.has("object") && given.at.is_none();
-        let problem = InputProblem::at("object", "object: no site says where the bucket is")
-            .help("add at: with a site to the step");
-        nowhere.then_some(problem).into_iter().chain(InputProblem::empty(given, "file")).collect()
+        source::problems(given)
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -184,7 +163,7 @@ It does not start an etcd, and does not decrypt Kubernetes secrets. What is pack
 of the same kind; an archive that was cut or changed is a damaged snapshot. The snapshot carries no time: give `taken_at`, or upload it with the metadata `snapshot-time`; \
 otherwise no loss of data can be measured from it. `LastModified` is the time of this copy, which may be of an old snapshot.";
 
-const PERMISSIONS: &[Permission] = &[
+pub(super) const PERMISSIONS: &[Permission] = &[
     Permission { action: "s3:GetObject", why: "to read the snapshot" },
     Permission { action: "s3:GetObjectVersion", why: "to read a certain version of the snapshot" },
     Permission { action: "s3:ListBucket", why: "to tell a missing snapshot from a forbidden one" },
@@ -201,33 +180,6 @@ const CHECKS: &[(&str, &str)] = &[
     ("complete", "the file is as long as the database in it"),
     ("structure", "every page and every revision is as etcd writes them"),
 ];
-
-/// What was seen, and how it had to be unpacked, if so.
-type Seen = (Inspection, Option<Unpacked>);
-
-/// Inspects the file. In a real run on a thread of its own, since it computes for seconds; in a rehearsal in place, since
-/// paused time does not wait for threads.
-async fn look(context: &StepContext, snapshot: &Snapshot) -> Result<Seen, StepError> {
-    let unreadable =
-        |e: std::io::Error| StepError::broken(format!("the snapshot cannot be read: {e}"));
-    let length = snapshot.length;
-    let mut file = snapshot.file.try_clone().map_err(unreadable)?;
-    let mut work = move || {
-        if packing_of(&file, length)?.is_none() {
-            return std::io::Result::Ok((inspect(&file, length)?, None));
-        }
-        file.seek(SeekFrom::Start(0))?;
-        let (content, unpacked) = unpack_into_file(&file, limits::ETCD_BYTES)?;
-        Ok((inspect(&content, unpacked.bytes)?, Some(unpacked)))
-    };
-    if context.clock.is_simulated() {
-        return work().map_err(unreadable);
-    }
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|e| StepError::broken(format!("the inspection did not end: {e}")))?
-        .map_err(unreadable)
-}
 
 /// Writes down the recovery point of a sound snapshot, and what makes its time uncertain. Gives that time.
 async fn record_point(
@@ -272,17 +224,5 @@ fn output(
         taken_at,
         age: taken_at.map(|at| HumanDuration::from(now - at).rounded_up()),
         version_id: snapshot.version,
-    }
-}
-
-fn no_snapshots_on_eks() -> Finding {
-    Finding {
-        severity: Severity::Critical,
-        code: "etcd.no_snapshot_on_eks".to_owned(),
-        what: "the cluster runs on Amazon EKS, whose etcd nobody can take a snapshot of".to_owned(),
-        why: "a recovery plan that counts on an etcd snapshot cannot be carried out".to_owned(),
-        action: "back up the cluster's objects with Velero, or keep all of them in git, and drill \
-                 the restore into a new cluster"
-            .to_owned(),
     }
 }

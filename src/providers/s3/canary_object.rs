@@ -27,6 +27,11 @@ impl ResourceKind for CanaryObjectKind {
         KIND
     }
 
+    fn is_copy_of(&self, key: &ResourceKey, other: &ResourceKey) -> bool {
+        let object = |key: &ResourceKey| key.name.split_once('/').map(|(_, key)| key.to_owned());
+        key != other && key.kind == other.kind && object(key) == object(other)
+    }
+
     fn find<'a>(
         &'a self,
         context: &'a ResourceContext,
@@ -223,6 +228,19 @@ mod tests {
         assert!(!is_of_run("canary/redrill-orders-0007-3fa90-probe", &run));
         assert!(!is_of_run("redrill-orders-0007-3fa9-probe/data", &run));
         assert!(!is_of_run("orders-0007-3fa9-probe", &run));
+    }
+
+    #[test]
+    fn a_copy_has_the_key_of_its_original_in_another_bucket() {
+        let key = |name: &str| ResourceKey {
+            kind: KIND.into(),
+            name: name.into(),
+            site: SiteName::new("dr"),
+        };
+        let copy = key("uploads-dr/canary/a");
+        assert!(CanaryObjectKind.is_copy_of(&copy, &key("uploads/canary/a")));
+        assert!(!CanaryObjectKind.is_copy_of(&copy, &key("uploads/canary/b")));
+        assert!(!CanaryObjectKind.is_copy_of(&copy, &copy.clone()));
     }
 
     #[test]

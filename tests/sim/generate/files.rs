@@ -158,5 +158,74 @@ impl Workshop {
         draft.expect.push(("live_keys", keys.to_owned()));
         draft.design = if wrong { Design::FallsShort } else { Design::Passes };
         self.add(draft);
+        if self.random.chance(60) {
+            self.etcd_inventory();
+        }
+        if self.random.chance(60) {
+            self.etcd_restore();
+        }
+    }
+
+    fn etcd_inventory(&mut self) {
+        let wrong = self.goes_wrong();
+        let pods = if wrong { ">= 10" } else { "= 9" };
+        let with = format!(
+            "{{ object: {{ bucket: etcd, key: latest.db }}, counts: [{{ resource: pods, expect: \"{pods}\" }}] }}"
+        );
+        let mut draft = Draft::new("objects".to_owned(), "etcd.inventory", "recover", with);
+        draft.at = Some("dr");
+        draft.design = if wrong { Design::FallsShort } else { Design::Passes };
+        self.add(draft);
+    }
+
+    /// A simulated etcd of one or three members, which may lack keys, or not be answered for.
+    fn etcd_restore(&mut self) {
+        let wrong = self.goes_wrong();
+        let unanswered = wrong && self.random.chance(40);
+        let (takes, loses) = (self.random.between(1, 90), u64::from(wrong));
+        if !unanswered {
+            let _ = writeln!(
+                self.etcds,
+                "    trial: {{ restore_takes: {takes}s, ready_after: 4s, loses: {loses} }}"
+            );
+        }
+        let members = *self.random.pick(&[1, 3]);
+        let with = format!("{{ object: {{ bucket: etcd, key: latest.db }}, members: {members} }}");
+        let mut draft = Draft::new("trial".to_owned(), "etcd.restore", "recover", with);
+        draft.at = Some("dr");
+        draft.design = match (wrong, unanswered) {
+            (false, _) => Design::Passes,
+            (true, false) => Design::FallsShort,
+            (true, true) => Design::Unanswered,
+        };
+        self.add(draft);
+    }
+
+    /// A running cluster of three: a snapshot of one member before the disaster, and a comparison of all after it.
+    pub(super) fn members(&mut self) {
+        let wrong = self.goes_wrong();
+        for n in 1..=3 {
+            let file = if wrong && n == 2 { "differs" } else { "snapshot" };
+            let _ = writeln!(
+                self.etcd,
+                "    \"http://127.0.0.{n}:2379\": {{ name: n{n}, file: files/cluster-of-three.{file}.db }}"
+            );
+        }
+        let mut take = Draft::new(
+            "take".to_owned(),
+            "etcd.take_snapshot",
+            "prepare",
+            "{ endpoint: \"http://127.0.0.1:2379\", object: { bucket: etcd } }".to_owned(),
+        );
+        take.at = Some("dr");
+        self.add(take);
+        let mut compare = Draft::new(
+            "members".to_owned(),
+            "etcd.compare_members",
+            "verify",
+            "{ endpoints: [\"http://127.0.0.1:2379\"], all_members: true }".to_owned(),
+        );
+        compare.design = if wrong { Design::FallsShort } else { Design::Passes };
+        self.add(compare);
     }
 }

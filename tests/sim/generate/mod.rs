@@ -30,6 +30,8 @@ struct Workshop {
     commands: String,
     http: String,
     approvals: String,
+    etcds: String,
+    etcd: String,
     /// How many steps may still be made to fall short.
     bad: u64,
     /// One of them already stops the others.
@@ -59,6 +61,8 @@ pub(crate) fn texts(seed: u64) -> (String, String, Vec<Draft>) {
         commands: String::new(),
         http: String::new(),
         approvals: String::new(),
+        etcds: String::new(),
+        etcd: String::new(),
         bad,
         stopped: false,
     };
@@ -94,7 +98,8 @@ impl Workshop {
         if self.random.chance(30) {
             self.bucket();
         }
-        if self.random.chance(8) {
+        let etcd = self.random.chance(8);
+        if etcd {
             self.etcd();
         }
         if self.random.chance(15) {
@@ -110,6 +115,9 @@ impl Workshop {
             self.watch();
         }
         self.limit = self.random.chance(5).then(|| self.random.between(10, 400));
+        if etcd {
+            self.members();
+        }
     }
 
     /// Adds a step, which may need others by chance.

@@ -26,7 +26,8 @@ impl Workshop {
              disaster: {{ kind: region_loss, lost: [primary] }}\n\
              sites:\n  primary: {{ account: \"111111111111\", region: ap-northeast-1, role: redrill-drill }}\n  \
              dr: {{ account: \"222222222222\", region: ap-northeast-3, role: redrill-drill }}\n{near}\
-             guard: {{ write: [primary, dr{also}], canaries: [files/redrill-canary/, files-dr/redrill-canary/], \
+             guard: {{ write: [primary, dr{also}], canaries: [files/redrill-canary/, files-dr/redrill-canary/, \
+             etcd/redrill-canary/], \
              max_duration: {limit}, ttl: 21d, max_resources: 30 }}\n",
         );
         let mut objectives = String::new();
@@ -70,7 +71,7 @@ impl Workshop {
              \"111111111111\": {{ roles: [redrill-drill] }}\n  \"222222222222\": {{ roles: [redrill-drill] }}\nplaces:\n  \
              - account: \"111111111111\"\n    region: ap-northeast-1\n    kms_keys: [{{ id: alias/own }}]\n{READER}{}{}{}{near}  \
              - account: \"222222222222\"\n    region: ap-northeast-3\n    kms_keys: [{{ id: alias/dr }}]\n{READER}\
-             {NETWORK}{}{}{}{}answers: \n  environment: {{}}\n{}{}{}",
+             {NETWORK}{}{}{}{}answers: \n  environment: {{}}\n{}{}{}{}{}",
             list("databases", &self.primary.databases),
             list("clusters", &self.primary.clusters),
             list("buckets", &self.primary.buckets),
@@ -81,6 +82,8 @@ impl Workshop {
             answers("commands", &self.commands),
             answers("http", &self.http),
             answers("approvals", &self.approvals),
+            answers("etcd_trials", &self.etcds),
+            answers("etcd", &self.etcd),
         )
     }
 }

@@ -56,9 +56,74 @@ fn object(path: &str) -> Option<ObjectKey<'_>> {
     named.then_some(ObjectKey { group, resource, namespace, name })
 }
 
+/// Every key under which an API server may keep an object, by the full name of its resource (`deployments`,
+/// `deployments.apps`, `certificates.cert-manager.io`), its namespace (empty for objects of the whole cluster) and its name.
+///
+/// Groups of Kubernetes' first resources do not stand in the key, later ones do: where the name does not tell, both are given.
+pub fn keys_of(resource: &str, namespace: &str, name: &str) -> Vec<String> {
+    let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
+    let mut folders = Vec::new();
+    if group.contains('.') {
+        folders.push(format!("{group}/{resource}"));
+    }
+    if !group.contains('.') || group.ends_with(".k8s.io") {
+        folders.push(resource.to_owned());
+        folders.extend(
+            match resource {
+                "services" => Some("services/specs"),
+                "endpoints" => Some("services/endpoints"),
+                "nodes" => Some("minions"),
+                "replicationcontrollers" => Some("controllers"),
+                "ingresses" => Some("ingress"),
+                _ => None,
+            }
+            .map(str::to_owned),
+        );
+    }
+    let object = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
+    let in_folder = |prefix: &str| {
+        let paths: Vec<_> = folders.iter().map(|f| format!("{prefix}{f}/{object}")).collect();
+        paths
+    };
+    PREFIXES.iter().flat_map(|prefix| in_folder(prefix)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_is_found_under_every_key_that_it_may_have() {
+        for (resource, namespace, name, key) in [
+            ("deployments", "shop", "web", "/registry/deployments/shop/web"),
+            ("deployments.apps", "shop", "web", "/registry/deployments/shop/web"),
+            ("nodes", "", "node-a", "/registry/minions/node-a"),
+            ("services", "shop", "web", "/registry/services/specs/shop/web"),
+            ("ingresses.networking.k8s.io", "shop", "web", "/registry/ingress/shop/web"),
+            ("routes", "shop", "web", "/openshift.io/routes/shop/web"),
+            (
+                "certificates.cert-manager.io",
+                "shop",
+                "tls",
+                "/registry/cert-manager.io/certificates/shop/tls",
+            ),
+            (
+                "customresourcedefinitions.apiextensions.k8s.io",
+                "",
+                "certificates.cert-manager.io",
+                "/registry/apiextensions.k8s.io/customresourcedefinitions/certificates.cert-manager.io",
+            ),
+        ] {
+            let keys = keys_of(resource, namespace, name);
+            assert!(keys.iter().any(|one| one == key), "{key} is not in {keys:?}");
+            for key in &keys {
+                let parsed = Key::parse(key.as_bytes());
+                let same =
+                    matches!(parsed, Key::Object(o) if o.name == name && o.namespace == namespace);
+                assert!(same, "{key} is read as {parsed:?}");
+            }
+        }
+    }
 
     fn parts(key: &str) -> Option<[&str; 4]> {
         match Key::parse(key.as_bytes()) {

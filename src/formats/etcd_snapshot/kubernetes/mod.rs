@@ -11,10 +11,13 @@
 
 mod difference;
 mod inventory;
+mod kept;
 mod key;
 mod taking;
 mod value;
 
 pub use difference::{Change, ChangeKind, Difference, Tolerance, Tolerances, Warning, compare};
 pub use inventory::{Inventory, NewestTime, ResourceCount, SecretsAtRest, Stored, TimeSource};
+pub use kept::KeptInventory;
+pub use key::keys_of;
 pub use taking::{NoInventory, take_inventory};

@@ -1,0 +1,464 @@
+//! From an inventory to checks and findings. Pure.
+
+use super::inventory_output::encryption_keys;
+use crate::expectation::Expectation;
+use crate::formats::etcd_snapshot::kubernetes::{
+    Change, ChangeKind, Inventory, KeptInventory, Tolerances, Warning, compare,
+};
+use crate::formats::etcd_snapshot::{Inspection, Soundness};
+use crate::journal::{Check, Finding, Severity};
+use serde_json::Value;
+
+/// How many changes become findings.
+const FINDINGS: usize = 10;
+
+/// How many objects of a resource there must be.
+#[derive(Clone, Debug)]
+pub(super) struct WantedCount {
+    pub(super) resource: String,
+    pub(super) namespace: Option<String>,
+    pub(super) expected: Expectation,
+}
+
+/// What must be in a snapshot.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) counts: Vec<WantedCount>,
+    /// Objects, as they are called in checks, and the keys under one of which each must be.
+    pub(super) exist: Vec<(String, Vec<String>)>,
+    pub(super) baseline: Option<(KeptInventory, Tolerances)>,
+    pub(super) secrets_encrypted: bool,
+    pub(super) recovery_kit: Option<Vec<String>>,
+}
+
+/// The check that the snapshot may be counted at all.
+pub(super) fn soundness(inspection: &Inspection) -> Check {
+    const NAME: &str = "sound snapshot";
+    const EXPECTED: &str = "what etcd wrote, with data in it";
+    match inspection.soundness() {
+        Soundness::Sound => Check::made(NAME, EXPECTED, EXPECTED, true),
+        Soundness::Unproven(reasons) => Check::not_made(NAME, EXPECTED, reasons.join("; ")),
+        Soundness::Damaged => {
+            let first = inspection.damage.first().map(ToString::to_string);
+            Check::made(NAME, EXPECTED, first.unwrap_or_else(|| "damaged".to_owned()), false)
+        }
+    }
+}
+
+/// What an inventory means.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    pub(super) checks: Vec<Check>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Names of namespaces are data: what may be written down of one.
+pub(super) type Shown<'a> = &'a dyn Fn(&str) -> String;
+
+/// Judges an inventory. Whatever is counted in a snapshot without objects is inconclusive.
+pub(super) fn judged(wanted: &Wanted, inventory: &Inventory, shown: Shown<'_>) -> Judged {
+    let mut judged = Judged::default();
+    let objects = inventory.objects;
+    let some = if objects == 0 {
+        Check::not_made(
+            "objects of Kubernetes",
+            "some",
+            "there are none: nothing of a cluster was verified",
+        )
+    } else {
+        Check::made("objects of Kubernetes", "some", objects.to_string(), true)
+    };
+    judged.checks.push(some.over(objects));
+    judged.checks.extend(wanted.counts.iter().map(|count| counted(count, inventory)));
+    for (name, keys) in &wanted.exist {
+        let is_there = |key: &String| inventory.named.get(key).is_some_and(Option::is_some);
+        let found = keys.iter().any(is_there);
+        let observed = if found { "there" } else { "not there" };
+        let check = Check::made(format!("{name} exists"), "there", observed, found);
+        judged.checks.push(if objects == 0 { unfounded(check) } else { check });
+    }
+    if let Some((baseline, tolerances)) = &wanted.baseline {
+        against(baseline, tolerances, inventory, shown, &mut judged);
+    }
+    encryption(wanted, inventory, &mut judged);
+    judged.findings.extend(inventory.undefined.iter().take(FINDINGS).map(|(resource, objects)| {
+        Finding {
+            severity: Severity::Warning,
+            code: "etcd.custom_resource_undefined".to_owned(),
+            what: format!("{objects} objects of {resource}, for which there is no definition"),
+            why: "an API server that starts from this snapshot cannot serve them".to_owned(),
+            action:
+                "find out whether the definition was deleted before its objects; keep it in git"
+                    .to_owned(),
+        }
+    }));
+    if inventory.bootstrap_keys > 0 {
+        judged.findings.push(Finding {
+            severity: Severity::Note,
+            code: "etcd.bootstrap_needs_token".to_owned(),
+            what: "the snapshot holds the data from which servers of k3s or RKE2 start".to_owned(),
+            why: "the authorities of the cluster are in it, encrypted with the server token: no server starts from it without"
+                .to_owned(),
+            action: "keep the server token in the recovery kit".to_owned(),
+        });
+    }
+    judged
+}
+
+/// What was seen of no cluster at all proves nothing either way.
+fn unfounded(check: Check) -> Check {
+    Check::not_made(check.name, check.expected, "the snapshot holds no objects of Kubernetes")
+}
+
+fn counted(count: &WantedCount, inventory: &Inventory) -> Check {
+    let name = match &count.namespace {
+        None => count.resource.clone(),
+        Some(namespace) => format!("{} in {namespace}", count.resource),
+    };
+    let of = inventory.resources.iter().filter(|one| one.full_name() == count.resource);
+    let objects: u64 = of
+        .map(|one| match &count.namespace {
+            None => one.objects,
+            Some(namespace) => one.namespaces.get(namespace).copied().unwrap_or(0),
+        })
+        .sum();
+    let check = count.expected.judge(&name, &Value::from(objects), objects.to_string());
+    if inventory.objects == 0 { unfounded(check) } else { check.over(inventory.objects) }
+}
+
+fn against(
+    baseline: &KeptInventory,
+    tolerances: &Tolerances,
+    inventory: &Inventory,
+    shown: Shown<'_>,
+    judged: &mut Judged,
+) {
+    const EXPECTED: &str = "its counts, within the tolerances";
+    let difference = compare(&baseline.inventory, inventory, tolerances);
+    let beyond: Vec<&Change> = difference.changes.iter().filter(|c| !c.tolerated).collect();
+    let observed = format!(
+        "{} counts compared, {} changed, {} more than tolerated",
+        difference.compared,
+        difference.changes.len(),
+        beyond.len()
+    );
+    let mut check = match inventory.objects {
+        0 => Check::not_made("baseline", EXPECTED, "the snapshot holds no objects of Kubernetes"),
+        _ => {
+            Check::made("baseline", EXPECTED, observed, beyond.is_empty()).over(difference.compared)
+        }
+    };
+    if !baseline.unproven.is_empty() {
+        check = check
+            .note(format!("the baseline itself is not proven: {}", baseline.unproven.join("; ")));
+    }
+    judged.checks.push(check);
+    for change in beyond.iter().take(FINDINGS) {
+        judged.findings.push(differs(line(change, shown)));
+    }
+    if let Some(more) = beyond.len().checked_sub(FINDINGS).filter(|more| *more > 0) {
+        judged
+            .findings
+            .push(differs(format!("{more} more counts changed by more than is tolerated")));
+    }
+    judged.findings.extend(difference.warnings.iter().map(|warning| Finding {
+        severity: match warning {
+            Warning::RevisionWentBack { .. } => Severity::Serious,
+            _ => Severity::Warning,
+        },
+        code: "etcd.baseline_warning".to_owned(),
+        what: warning.to_string(),
+        why: "between two backups of a cluster, one after the other, this should not be".to_owned(),
+        action: "find out which of both backups is of which cluster and time".to_owned(),
+    }));
+}
+
+fn differs(what: String) -> Finding {
+    Finding {
+        severity: Severity::Serious,
+        code: "etcd.differs_from_baseline".to_owned(),
+        what,
+        why: "a backup that lost objects restores a cluster that lacks them; one of another cluster restores that one".to_owned(),
+        action: "compare with the living cluster; if the change is meant, write the baseline anew".to_owned(),
+    }
+}
+
+fn line(change: &Change, shown: Shown<'_>) -> String {
+    let word = match change.kind {
+        ChangeKind::Gone => "gone",
+        ChangeKind::Fewer => "fewer",
+        ChangeKind::More => "more",
+        ChangeKind::New => "new",
+    };
+    let place = match change.namespace.as_deref() {
+        None => String::new(),
+        Some("") => " of the whole cluster".to_owned(),
+        Some(namespace) => format!(" in {}", shown(namespace)),
+    };
+    format!(
+        "{word}: {}{place}, {} before, {} now",
+        change.resource, change.expected, change.observed
+    )
+}
+
+fn encryption(wanted: &Wanted, inventory: &Inventory, judged: &mut Judged) {
+    let at_rest = &inventory.secrets;
+    if wanted.secrets_encrypted {
+        let observed = format!("{} of {} are not", at_rest.plain, at_rest.secrets);
+        let check = Check::made("secrets encrypted", "all", observed, at_rest.plain == 0);
+        judged.checks.push(check.over(at_rest.secrets));
+        if at_rest.plain > 0 {
+            let what = format!(
+                "{} of {} secrets are not encrypted at rest",
+                at_rest.plain, at_rest.secrets
+            );
+            judged.findings.push(not_encrypted(Severity::Serious, what));
+        }
+        if at_rest.plain_in_history > 0 {
+            let what =
+                format!("{} earlier values of secrets are not encrypted", at_rest.plain_in_history);
+            judged.findings.push(not_encrypted(Severity::Warning, what));
+        }
+    }
+    let used = encryption_keys(inventory);
+    let Some(kit) = &wanted.recovery_kit else {
+        judged.findings.extend(used.keys().map(|key| Finding {
+            severity: Severity::Note,
+            code: "etcd.encryption_key_needed".to_owned(),
+            what: format!("objects are encrypted with {key}, and the scenario does not say whether the recovery kit holds it"),
+            why: "without that key, what it encrypts is lost in a restore".to_owned(),
+            action: "name the keys of the recovery kit in recovery_kit".to_owned(),
+        }));
+        return;
+    };
+    let is_there = |key: &str| {
+        kit.iter().any(|one| one == key || key.rsplit(':').next() == Some(one.as_str()))
+    };
+    let missing: Vec<&String> = used.keys().filter(|key| !is_there(key)).collect();
+    let observed = match missing.as_slice() {
+        [] => format!("{} keys, all there", used.len()),
+        missing => format!(
+            "missing: {}",
+            missing.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    let check = Check::made(
+        "encryption keys in the recovery kit",
+        "all that are in use",
+        observed,
+        missing.is_empty(),
+    );
+    judged.checks.push(check.over(used.len() as u64));
+    judged.findings.extend(missing.into_iter().map(|key| Finding {
+        severity: Severity::Critical,
+        code: "etcd.encryption_key_not_in_kit".to_owned(),
+        what: format!("{} objects are encrypted with {key}, which the recovery kit does not hold", used[key]),
+        why: "without that key they are lost: the API server cannot read them, and fails to list their resource".to_owned(),
+        action: "put the key into the recovery kit, outside of the cluster, and test it there".to_owned(),
+    }));
+}
+
+fn not_encrypted(severity: Severity, what: String) -> Finding {
+    Finding {
+        severity,
+        code: "etcd.secrets_not_encrypted".to_owned(),
+        what,
+        why: "whoever can read the snapshot, or any copy of it, has them".to_owned(),
+        action: "write every secret anew with the encrypting provider first in the API server's configuration, and compact"
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expectation::ValueKind;
+    use crate::formats::etcd_snapshot::inspect;
+    use crate::formats::etcd_snapshot::kubernetes::{ResourceCount, SecretsAtRest, take_inventory};
+    use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};
+    use std::collections::BTreeMap;
+
+    const REAL: &[u8] =
+        include_bytes!("../../../scenarios/estates/files/cluster-state.snapshot.db");
+
+    fn real() -> Inventory {
+        take_inventory(REAL, REAL.len() as u64, &[]).unwrap().unwrap()
+    }
+
+    /// A snapshot in which only etcd's own keys are.
+    fn without_objects() -> Inventory {
+        Inventory { objects: 0, resources: Vec::new(), secrets: SecretsAtRest::default(), ..real() }
+    }
+
+    /// Four secrets, of which so many are encrypted with this key.
+    fn with_secrets(encrypted: u64, key: &str) -> Inventory {
+        let mut inventory = real();
+        inventory.resources.retain(|one| one.resource != "secrets");
+        let mut secrets = ResourceCount {
+            group: String::new(),
+            resource: "secrets".to_owned(),
+            custom: false,
+            objects: 4,
+            namespaces: BTreeMap::from([("shop".to_owned(), 4)]),
+            stored: Default::default(),
+        };
+        if encrypted > 0 {
+            secrets.stored.encrypted.insert(key.to_owned(), encrypted);
+        }
+        inventory.secrets = SecretsAtRest {
+            secrets: 4,
+            plain: 4 - encrypted,
+            keys: secrets.stored.encrypted.clone(),
+            plain_in_history: 0,
+        };
+        inventory.resources.push(secrets);
+        inventory
+    }
+
+    fn outcome(wanted: &Wanted, inventory: &Inventory, name: &str) -> Outcome {
+        let judged = judged(wanted, inventory, &str::to_owned);
+        judged.checks.iter().find(|check| check.name == name).unwrap().outcome
+    }
+
+    fn codes(wanted: &Wanted, inventory: &Inventory) -> Vec<String> {
+        judged(wanted, inventory, &str::to_owned).findings.into_iter().map(|f| f.code).collect()
+    }
+
+    fn counts(resource: &str, namespace: Option<&str>, expected: &str) -> Wanted {
+        let expected = Expectation::parse(&Value::from(expected), ValueKind::Number).unwrap();
+        let (resource, namespace) = (resource.to_owned(), namespace.map(str::to_owned));
+        Wanted { counts: vec![WantedCount { resource, namespace, expected }], ..Wanted::default() }
+    }
+
+    #[test]
+    fn counts_are_compared_and_can_fall_short() {
+        let inventory = real();
+        let one = inventory.resources.iter().find(|one| !one.namespaces.contains_key("")).unwrap();
+        let (namespace, there) = one.namespaces.first_key_value().unwrap();
+        let name = one.full_name();
+        let enough = counts(&name, None, &format!("= {}", one.objects));
+        assert_eq!(outcome(&enough, &inventory, &name), Passed);
+        let more = counts(&name, None, &format!("> {}", one.objects));
+        assert_eq!(outcome(&more, &inventory, &name), Failed);
+        let inside = format!("{name} in {namespace}");
+        let enough = counts(&name, Some(namespace), &format!("= {there}"));
+        assert_eq!(outcome(&enough, &inventory, &inside), Passed);
+        assert_eq!(outcome(&counts("unheard-of", None, ">= 1"), &inventory, "unheard-of"), Failed);
+    }
+
+    #[test]
+    fn a_snapshot_without_objects_passes_no_check() {
+        let empty = without_objects();
+        let baseline = KeptInventory::new(real(), Vec::new());
+        let wanted = Wanted {
+            exist: vec![(
+                "pods shop/web exists".to_owned(),
+                vec!["/registry/pods/shop/web".to_owned()],
+            )],
+            baseline: Some((baseline, Tolerances::default())),
+            secrets_encrypted: true,
+            recovery_kit: Some(vec!["key1".to_owned()]),
+            ..counts("pods", None, "= 0")
+        };
+        let judged = judged(&wanted, &empty, &str::to_owned);
+        assert_eq!(judged.checks.len(), 6);
+        assert!(judged.checks.iter().all(|check| check.outcome == Inconclusive), "{judged:?}");
+    }
+
+    #[test]
+    fn a_named_object_is_there_or_the_check_fails() {
+        let key = "/registry/pods/shop/web".to_owned();
+        let wanted = Wanted {
+            exist: vec![("pods shop/web".to_owned(), vec![key.clone()])],
+            ..Wanted::default()
+        };
+        let mut inventory = real();
+        inventory.named.insert(key.clone(), Some(7));
+        assert_eq!(outcome(&wanted, &inventory, "pods shop/web exists"), Passed);
+        inventory.named.insert(key, None);
+        assert_eq!(outcome(&wanted, &inventory, "pods shop/web exists"), Failed);
+    }
+
+    #[test]
+    fn a_baseline_with_more_objects_fails_and_its_difference_is_a_finding() {
+        let now = real();
+        let mut before = real();
+        before.revision -= 1;
+        let same = Wanted {
+            baseline: Some((KeptInventory::new(before.clone(), Vec::new()), Tolerances::default())),
+            ..Wanted::default()
+        };
+        assert_eq!(outcome(&same, &now, "baseline"), Passed);
+        let place = before.resources[0].namespaces.first_entry().unwrap();
+        *place.into_mut() += 5;
+        before.resources[0].objects += 5;
+        let lost = Wanted {
+            baseline: Some((KeptInventory::new(before.clone(), Vec::new()), Tolerances::default())),
+            ..Wanted::default()
+        };
+        assert_eq!(outcome(&lost, &now, "baseline"), Failed);
+        assert!(codes(&lost, &now).contains(&"etcd.differs_from_baseline".to_owned()));
+        let tolerances = Tolerances {
+            default: crate::formats::etcd_snapshot::kubernetes::Tolerance {
+                percent: 0,
+                objects: 5,
+            },
+            ..Tolerances::default()
+        };
+        let tolerated = Wanted {
+            baseline: Some((KeptInventory::new(before, Vec::new()), tolerances)),
+            ..Wanted::default()
+        };
+        assert_eq!(outcome(&tolerated, &now, "baseline"), Passed);
+        let nothing = Wanted {
+            baseline: Some((
+                KeptInventory::new(without_objects(), Vec::new()),
+                Tolerances::default(),
+            )),
+            ..Wanted::default()
+        };
+        assert_eq!(outcome(&nothing, &now, "baseline"), Failed, "everything in it is new");
+    }
+
+    #[test]
+    fn secrets_that_must_be_encrypted_are_all_looked_at() {
+        let wanted = Wanted { secrets_encrypted: true, ..Wanted::default() };
+        let all = with_secrets(4, "aescbc:v1:key1");
+        assert_eq!(outcome(&wanted, &all, "secrets encrypted"), Passed);
+        let some = with_secrets(3, "aescbc:v1:key1");
+        assert_eq!(outcome(&wanted, &some, "secrets encrypted"), Failed);
+        assert!(codes(&wanted, &some).contains(&"etcd.secrets_not_encrypted".to_owned()));
+    }
+
+    #[test]
+    fn a_key_that_the_recovery_kit_lacks_is_critical() {
+        let inventory = with_secrets(4, "aescbc:v1:key1");
+        let kit = |keys: &[&str]| Wanted {
+            recovery_kit: Some(keys.iter().map(|key| (*key).to_owned()).collect()),
+            ..Wanted::default()
+        };
+        const NAME: &str = "encryption keys in the recovery kit";
+        assert_eq!(outcome(&kit(&["aescbc:v1:key1"]), &inventory, NAME), Passed);
+        assert_eq!(outcome(&kit(&["key1", "key2"]), &inventory, NAME), Passed);
+        assert_eq!(outcome(&kit(&["key2"]), &inventory, NAME), Failed);
+        assert!(
+            codes(&kit(&[]), &inventory).contains(&"etcd.encryption_key_not_in_kit".to_owned())
+        );
+        assert_eq!(outcome(&kit(&["key1"]), &with_secrets(0, ""), NAME), Inconclusive);
+        assert!(
+            codes(&Wanted::default(), &inventory)
+                .contains(&"etcd.encryption_key_needed".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_not_sound_and_one_without_a_digest_is_not_proven() {
+        let outcome =
+            |bytes: &[u8]| soundness(&inspect(bytes, bytes.len() as u64).unwrap()).outcome;
+        assert_eq!(outcome(REAL), Passed);
+        assert_eq!(outcome(&REAL[..REAL.len() - 32]), Inconclusive);
+        let mut changed = REAL.to_vec();
+        changed[15_820] ^= 1;
+        assert_eq!(outcome(&changed), Failed);
+    }
+}

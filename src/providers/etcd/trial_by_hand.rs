@@ -1,0 +1,193 @@
+//! How people start a throw-away etcd from a snapshot, and ask it: to count what is in it, or to see that it can be restored.
+
+use super::by_hand::{fetch, none_there};
+use crate::action::{ByHand, HandInput, HandSection};
+
+/// Where it listens, and where members would find it. No etcd of a cluster listens there.
+const CLIENT: &str = "http://127.0.0.1:23790";
+const PEER: &str = "http://127.0.0.1:23800";
+
+/// How a person counts what a snapshot holds.
+pub(super) fn inventory(input: &HandInput) -> ByHand {
+    let ask = "etcdctl --endpoints \"$at\" get / --prefix --keys-only > \"$folder/keys\"\n\
+               awk -F / 'NF > 2 { n[$3]++ } END { for (r in n) print n[r], r }' \"$folder/keys\" | sort -rn\n\
+               [ -s \"$folder/keys\" ]";
+    let wanted = ["counts", "exist", "recovery_kit"]
+        .iter()
+        .filter_map(|name| Some(format!("{name} {}", input.value(name)?)))
+        .collect::<Vec<_>>();
+    let wanted = if wanted.is_empty() {
+        "Compare with the list of an earlier snapshot.".to_owned()
+    } else {
+        format!("Expected, as in the scenario: {}.", wanted.join("; "))
+    };
+    ByHand {
+        expected: format!("Trial: done. A list of resources, each with its number of objects. {wanted}"),
+        verify: vec![
+            "With which keys secrets are encrypted, and how many with each. Where all are, the numbers add up to that of secrets; the \
+             recovery kit must hold every one of these keys:"
+                .to_owned(),
+            trial(
+                input,
+                "etcdctl --endpoints \"$at\" get /registry/secrets/ --prefix --print-value-only > \"$folder/values\"\n\
+                 grep -a -o -E 'k8s:enc:[a-z]+:v[0-9]+:[^:]+' \"$folder/values\" | sort | uniq -c\n\
+                 [ -s \"$folder/values\" ]",
+            ),
+        ],
+        ..by_trial(input, ask)
+    }
+}
+
+/// How a person sees that a snapshot can be restored.
+pub(super) fn restore(input: &HandInput) -> ByHand {
+    let ask = "etcdctl --endpoints \"$at\" endpoint status --write-out table\n\
+               etcdctl --endpoints \"$at\" endpoint hashkv --write-out table\n\
+               etcdctl --endpoints \"$at\" get '' --prefix --keys-only > \"$folder/keys\"\n\
+               echo \"keys: $(grep -c . \"$folder/keys\")\"\n\
+               [ -s \"$folder/keys\" ]";
+    ByHand {
+        expected: "Trial: done. The revision and the number of keys are those that the backup job recorded, and not 0."
+            .to_owned(),
+        ..by_trial(input, ask)
+    }
+}
+
+fn by_trial(input: &HandInput, ask: &str) -> ByHand {
+    let mut if_it_fails = none_there(input);
+    if_it_fails.extend(
+        [
+            "UNKNOWN: nothing was tried: the snapshot was not fetched, or a program is not there. Correct the cause and paste the \
+             block again.",
+            "NOT RESTORED: `sha256` in what is said above: the file was changed after it was written; take the snapshot before it. \
+             `missing hash`: it is no snapshot of etcdctl, or was cut.",
+            "NOT STARTED: read the file log in the folder; an etcd older than that of the snapshot does not start from it. Something \
+             else may listen on the ports 23790 and 23800.",
+        ]
+        .map(str::to_owned),
+    );
+    ByHand {
+        commands: vec![fetch(input), trial(input, ask)],
+        if_it_fails,
+        needs: vec![
+            "On the host of this shell: etcd, etcdctl and (from 3.5 on) etcdutl, of the version of the snapshot's etcd, and twice \
+             the room of the snapshot"
+                .to_owned(),
+        ],
+        sections: vec![removing(input)],
+        ..ByHand::default()
+    }
+}
+
+/// Restores into a folder with a name, starts an etcd on loopback, asks, stops it, and removes the folder.
+fn trial(input: &HandInput, ask: &str) -> String {
+    let names = ["file", "trial", "folder"].map(|output| input.sets(output));
+    let [file, trial, folder] = names;
+    format!(
+        "umask 077; {trial}='UNKNOWN: there is no snapshot to try, or no etcd'\n\
+         if [ -s \"${{{file}:-}}\" ] && command -v etcd >/dev/null && command -v etcdctl >/dev/null; then\n  \
+         {folder}=${{{folder}:-$(mktemp -d)}}\n  \
+         echo \"{folder}=${folder}   # note this line down: it will hold every secret of the cluster, until it is removed\"\n  \
+         (\n\
+         set -u; export ETCDCTL_API=3; at={CLIENT}; folder=${folder}\n\
+         if command -v etcdutl >/dev/null; then tool=etcdutl; else tool=etcdctl; fi\n\
+         rm -rf \"${{folder:?}}/data\"\n\
+         $tool snapshot restore \"${file}\" --data-dir \"$folder/data\" --name trial \\\n  \
+         --initial-cluster trial={PEER} --initial-advertise-peer-urls {PEER} || exit 10\n\
+         etcd --name trial --data-dir \"$folder/data\" --listen-client-urls $at --advertise-client-urls $at \\\n  \
+         --listen-peer-urls {PEER} --initial-advertise-peer-urls {PEER} \\\n  \
+         --initial-cluster trial={PEER} >\"$folder/log\" 2>&1 &\n\
+         etcd=$!\n\
+         trap 'kill $etcd 2>/dev/null; wait $etcd 2>/dev/null' EXIT\n\
+         n=0\n\
+         until etcdctl --endpoints $at --command-timeout 2s get health --keys-only >/dev/null 2>&1; do\n  \
+         n=$((n + 1)); {{ [ $n -lt 60 ] && kill -0 $etcd 2>/dev/null; }} || exit 11\n  sleep 1\n\
+         done\n\
+         kill -0 $etcd 2>/dev/null || exit 11\n\
+         {ask}\n\
+         )\n  \
+         case $? in\n    \
+         0) {trial}=done;;\n    \
+         10) {trial}='NOT RESTORED, as is said above';;\n    \
+         11) {trial}=\"NOT STARTED: $(tail -n 1 \"${folder}/log\" 2>/dev/null)\";;\n    \
+         *) {trial}='NOT ANSWERED, as is said above';;\n  esac\n  \
+         rm -rf \"${{{folder}:?}}\" || {trial}=\"LEFT: ${folder} holds every secret of the cluster: remove it\"\nfi\n\
+         echo \"Trial: ${trial}\"\n[ \"${trial}\" = done ]"
+    )
+}
+
+/// A file that was there before the step is not the step's to remove.
+fn removing(input: &HandInput) -> HandSection {
+    let (file, folder) = (input.sets("file"), input.sets("folder"));
+    let fetched = input.value("object").is_some();
+    let copy = if fetched { format!("\"${{{file}:?}}\" ") } else { String::new() };
+    HandSection {
+        title: "Always, when this step is done".to_owned(),
+        parts: vec![
+            "Copies hold every secret of the cluster: remove them. In a new shell, first paste the lines that were noted down."
+                .to_owned(),
+            format!(
+                "if rm -rf {copy}${{{folder}:+\"${folder}\"}}; then echo REMOVED; else echo 'LEFT, as is said above' >&2; false; fi"
+            ),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::process::Command;
+
+    fn of_file() -> HandInput {
+        HandInput::new("snapshot", None, json!({ "file": "good.db" }), BTreeMap::new())
+    }
+
+    /// Pastes the step, in a folder where these stand for etcd's programs.
+    fn pasted(folder: &Path, programs: &str) -> (String, Option<i32>) {
+        std::fs::write(folder.join("good.db"), "x").unwrap();
+        let text = restore(&of_file()).commands.join("\n");
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("set -u\nexec 2>&1\n{programs}\n{text}"));
+        let ended = command.current_dir(folder).env("TMPDIR", folder).output().unwrap();
+        (String::from_utf8(ended.stdout).unwrap(), ended.status.code())
+    }
+
+    const WORKING: &str = "etcd() { exec tail -f /dev/null; }\netcdctl() { echo /registry/x; }\netcdutl() { mkdir -p \"$5\"; }";
+
+    #[test]
+    fn the_trial_asks_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (said, code) = pasted(folder.path(), WORKING);
+        assert!(code == Some(0) && said.contains("Trial: done"), "{said}");
+        let noted = said.lines().find_map(|line| line.strip_prefix("SNAPSHOT_FOLDER="));
+        let noted = noted.and_then(|line| line.split_whitespace().next()).unwrap();
+        assert!(!Path::new(noted).exists(), "{said}");
+    }
+
+    #[test]
+    fn what_goes_wrong_is_told_apart_and_never_done() {
+        for (programs, said) in [
+            (WORKING.replace("mkdir -p \"$5\"", "return 1"), "Trial: NOT RESTORED"),
+            (
+                WORKING
+                    .replace("echo /registry/x", "return 1")
+                    .replace("exec tail -f /dev/null", "return 1"),
+                "Trial: NOT STARTED",
+            ),
+            (
+                WORKING
+                    .replace("echo /registry/x", "case \"$*\" in *health*) ;; *) return 1;; esac"),
+                "Trial: NOT ANSWERED",
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let (text, code) = pasted(folder.path(), &programs);
+            assert!(code == Some(1) && text.contains(said), "{said}: {text}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (text, code) = pasted(folder.path(), "PATH=/nonexistent");
+        assert!(code == Some(1) && text.contains("Trial: UNKNOWN"), "{text}");
+    }
+}

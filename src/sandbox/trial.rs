@@ -1,0 +1,169 @@
+//! An etcd that is made of a snapshot, without etcd's programs: it answers what the snapshot holds, unless the estate says
+//! otherwise. No file is written.
+
+use super::world::World;
+use crate::formats::etcd_snapshot::{hash_kv, inspect, kubernetes::take_inventory};
+use crate::outside::trial::{
+    FolderState, FolderWork, MemberHash, OwnFolder, TrialEtcd, TrialPrograms, TrialRequest, Tried,
+};
+use crate::outside::{Answer, OutsideError};
+use crate::time::{Clock, HumanDuration};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::time::Duration;
+
+/// How an etcd behaves that is made of a snapshot.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrialAnswer {
+    /// The version of its programs.
+    pub version: String,
+    /// They know `--bump-revision` and `--mark-compacted`.
+    pub bump_revision: bool,
+    /// They are not there.
+    pub missing: bool,
+    /// How long restoring all members takes.
+    pub restore_takes: HumanDuration,
+    /// Restoring is refused, with these words.
+    pub refuses: Option<String>,
+    /// How long the members take until they answer.
+    pub ready_after: HumanDuration,
+    /// A member ends right away, with these words.
+    pub does_not_start: Option<String>,
+    /// So many keys are missing in the last member.
+    pub loses: u64,
+}
+
+impl Default for TrialAnswer {
+    fn default() -> Self {
+        Self {
+            version: "3.5.21".to_owned(),
+            bump_revision: true,
+            missing: false,
+            restore_takes: HumanDuration(Duration::from_secs(4)),
+            refuses: None,
+            ready_after: HumanDuration(Duration::from_secs(3)),
+            does_not_start: None,
+            loses: 0,
+        }
+    }
+}
+
+/// A simulated etcd.
+pub(super) struct SimulatedEtcd {
+    answer: TrialAnswer,
+    about: TrialPrograms,
+    request: TrialRequest,
+    clock: Clock,
+}
+
+impl SimulatedEtcd {
+    /// # Errors
+    /// Where the estate says that there are no programs.
+    pub(super) fn open(
+        answer: TrialAnswer,
+        request: &TrialRequest,
+        clock: Clock,
+    ) -> Result<Self, OutsideError> {
+        if answer.missing {
+            return Err(OutsideError::Failed(
+                "there is no program \"etcd\" in the PATH".to_owned(),
+            ));
+        }
+        let about = TrialPrograms {
+            version: answer.version.clone(),
+            tool: "etcdutl".to_owned(),
+            knows_bump_revision: answer.bump_revision,
+        };
+        Ok(Self { answer, about, request: request.clone(), clock })
+    }
+
+    fn look<T>(
+        &self,
+        look: impl FnOnce(&std::fs::File, u64) -> io::Result<Option<T>>,
+    ) -> Result<T, OutsideError> {
+        let failed = |why: String| OutsideError::Failed(format!("the simulated etcd: {why}"));
+        let seen = look(&self.request.snapshot, self.request.length);
+        let seen = seen.map_err(|error| failed(error.to_string()))?;
+        seen.ok_or_else(|| failed("the snapshot cannot be read".to_owned()))
+    }
+}
+
+impl TrialEtcd for SimulatedEtcd {
+    fn programs(&self) -> &TrialPrograms {
+        &self.about
+    }
+
+    fn restore(&mut self) -> Answer<'_, Tried> {
+        Box::pin(async move {
+            self.clock.sleep(self.answer.restore_takes.0).await;
+            Ok(self.answer.refuses.clone().map_or(Tried::Done, Tried::Refused))
+        })
+    }
+
+    fn start(&mut self) -> Answer<'_, Tried> {
+        Box::pin(async move {
+            let within = self.request.ready_within;
+            let takes = self.answer.ready_after.0;
+            self.clock.sleep(takes.min(within)).await;
+            if let Some(said) = &self.answer.does_not_start {
+                return Ok(Tried::Refused(format!("m1 ended: {said}")));
+            }
+            Ok(if takes > within {
+                Tried::Refused(format!("m1 did not answer within {}", HumanDuration(within)))
+            } else {
+                Tried::Done
+            })
+        })
+    }
+
+    fn hash_kv(&mut self, revision: i64) -> Answer<'_, Vec<MemberHash>> {
+        Box::pin(async move {
+            let own =
+                self.look(|file, length| Ok(hash_kv(file, length, Some(revision), None)?.ok()))?;
+            let member = |number: u32| MemberHash {
+                member: format!("m{number}"),
+                // Whatever is missing, the number is another one.
+                hash: own.hash ^ u32::from(self.answer.loses > 0 && number == self.request.members),
+                compact_revision: own.compact_revision,
+            };
+            Ok((1..=self.request.members).map(member).collect())
+        })
+    }
+
+    fn count<'a>(&'a mut self, key: Option<&'a str>) -> Answer<'a, u64> {
+        Box::pin(async move {
+            let Some(key) = key else {
+                let keys = self.look(|file, length| Ok(inspect(file, length)?.live_keys))?;
+                return Ok(keys.saturating_sub(self.answer.loses));
+            };
+            let asked = [key.to_owned()];
+            let taken = self.look(|file, length| Ok(take_inventory(file, length, &asked)?.ok()))?;
+            Ok(taken.named.values().flatten().count() as u64)
+        })
+    }
+
+    fn stop(&mut self) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl World {
+    /// Does something with a folder of a run's own, of which only path and mark are kept. Its path has been verified.
+    pub(crate) fn own_folder(&self, folder: &OwnFolder, work: FolderWork) -> FolderState {
+        let mut state = self.state();
+        let found = folder.judge(state.folders.get(&folder.path).map(String::as_str));
+        match (work, &found) {
+            (FolderWork::Find, _) | (_, FolderState::Foreign(_)) => found,
+            (FolderWork::Make, _) => {
+                state.folders.insert(folder.path.clone(), folder.mark.clone());
+                FolderState::Ours
+            }
+            (FolderWork::Remove, _) => {
+                state.folders.remove(&folder.path);
+                FolderState::Gone
+            }
+        }
+    }
+}
