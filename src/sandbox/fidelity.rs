@@ -120,7 +120,7 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "CopyDBClusterSnapshot",
-        "As CopyDBSnapshot, in a quarter of an hour. The copy knows only its own time. Not: events.",
+        "As CopyDBSnapshot, in a quarter of an hour; refuses a key for what is not encrypted. The copy knows only its own time. Not: events.",
     ),
     operation(
         "rds",

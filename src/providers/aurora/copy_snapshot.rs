@@ -28,7 +28,8 @@ pub(super) struct CopySnapshotInput {
     /// The cluster snapshot to copy: its ARN; an identifier is enough for one of the same region and account.
     pub(super) snapshot: String,
     /// The KMS key that encrypts the copy: id, ARN or alias of a key in the region of the step's site. Needed for encrypted
-    /// snapshots of another region or account; within a region the key of the original is the default.
+    /// snapshots of another region or account; within a region the key of the original is the default. RDS refuses a key for
+    /// a cluster snapshot that is not encrypted.
     #[serde(default)]
     pub(super) kms_key: Option<String>,
     /// The time of the data in the original (UTC), as `at` of `aurora.find_snapshot` tells it where the original is. With
@@ -56,6 +57,8 @@ afterwards the original is gone, so that a step of a later phase proves nothing 
 knows only when it was made itself. So the time of the data must be written on it while somebody knows it: give `data_time` and `time_tag`, \
 or nobody can say what was recovered.\n\nRDS is asked in the region that the copy goes to, and fetches the original by itself. Only the \
 GovCloud regions need a presigned URL for that; the guard forbids to make one, so that copies between those are refused.";
+
+const NO_TIME: &str = "RDS tells no time of the original: give data_time and time_tag";
 
 impl Action for CopySnapshot {
     type Input = CopySnapshotInput;
@@ -128,7 +131,8 @@ impl Action for CopySnapshot {
         let (available_at, available_source) = bracket.polled();
         let wanted_key = arn_of_key(cx, input.kms_key.as_deref()).await?.or(original_key);
         let time = copy.time_of_data(input.time_tag.as_deref());
-        let untold = "RDS tells no time of the original: give data_time and time_tag";
+        let untold = copy.wrong_tag(input.time_tag.as_deref());
+        let untold = untold.as_deref().unwrap_or(NO_TIME);
         let (status, key) = (copy.status.as_deref(), copy.key.as_deref());
         for check in checks_of_a_copy(status, key, wanted_key.as_deref(), time.clone(), untold) {
             cx.check(check).await?;

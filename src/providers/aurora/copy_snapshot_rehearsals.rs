@@ -58,6 +58,26 @@ async fn a_copy_on_which_nobody_wrote_the_time_of_its_data_tells_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn data_that_is_younger_than_its_copy_is_not_believed() {
+    let drill = drill(&[]);
+    let mut with = input();
+    with["data_time"] = json!("2026-11-23T08:55:00Z");
+    let copy = drill.run("aurora.copy_snapshot", with).await.unwrap();
+    assert!(copy["at"].is_null());
+    let checks = drill.checks();
+    assert_eq!(checks["time of the data"], Outcome::Inconclusive);
+    assert_eq!((checks["complete"], checks["encryption key"]), (Outcome::Passed, Outcome::Passed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_ends_otherwise_fails_the_step_and_is_not_called_complete() {
+    let drill = drill(&["rds:CopyDBClusterSnapshot#1=broken"]);
+    let error = drill.run("aurora.copy_snapshot", input()).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Recovery, "{error}");
+    assert_eq!(drill.checks()["complete"], Outcome::Failed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_that_is_off_or_missing_ends_the_copy() {
     for key in [json!("alias/off"), Value::Null] {
         let drill = drill(&[]);

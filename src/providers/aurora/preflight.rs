@@ -33,7 +33,7 @@ pub(super) async fn compare_config(cx: &StepContext, given: &Given) -> Vec<Probe
 }
 
 pub(super) async fn copy_snapshot(cx: &StepContext, given: &Given) -> Vec<Probe> {
-    let why = "the original is in another region, and RDS fetches it on the day";
+    let why = "the original may be in another region, and RDS fetches it on the day";
     let mut probes = vec![Probe::not_before("cluster snapshot to copy", why)];
     match given.text("kms_key") {
         Some(key) => probes.push(key_probe(cx, key).await),

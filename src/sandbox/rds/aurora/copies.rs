@@ -3,7 +3,7 @@
 use super::model::ClusterSnapshot;
 use super::xml::snapshot as write;
 use super::{cluster_snapshot_not_found, snapshots};
-use crate::sandbox::rds::ask::{check_identifier, tags};
+use crate::sandbox::rds::ask::{check_identifier, combination, tags};
 use crate::sandbox::rds::copies::copied_key;
 use crate::sandbox::services::Call;
 use crate::sandbox::state::Timeline;
@@ -38,6 +38,12 @@ pub(super) fn copy(mut call: Call<'_>) -> Result<Xml, AwsError> {
     if !source.timeline.is(call.now, "available") {
         let what = format!("The source cluster snapshot {source_name} is not available.");
         return Err(wrong_state(what));
+    }
+    // Unlike a snapshot of an instance, one of a cluster is not encrypted by copying it
+    // (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CopyDBClusterSnapshot.html>).
+    if source.kms_key.is_none() && params.get("KmsKeyId").is_some() {
+        let what = format!("KmsKeyId is given, and {source_name} is not encrypted.");
+        return Err(combination(what));
     }
     let kms_key = copied_key(&call, source.kms_key.as_ref(), &source_place)?;
     let timeline = Timeline::begin(call.now, "copying").then(COPY_TAKES, "available");
