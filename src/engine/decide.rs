@@ -47,7 +47,7 @@ pub enum Move {
 ///
 /// In a drill, prepare steps run first. When all of them have ended well enough, the disaster is declared; then the others run as
 /// soon as their needs are met. In a recovery the disaster has happened: it is declared at once, and what can still be prepared
-/// is prepared beside the rest. A failed step whose `on_failure` is `stop` ends the starting of steps, as does a
+/// is prepared beside the rest, except that a person who is asked before it begins is waited for. A failed step whose `on_failure` is `stop` ends the starting of steps, as does a
 /// cancelled run; what runs may end. Then comes releasing, then the end. While an inventory is to be taken, before the first
 /// step and after the last release, nothing else is done.
 pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
@@ -126,7 +126,11 @@ fn next_steps(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
         }
         return moves;
     }
-    moves.extend(plan.steps.iter().filter_map(|step| next_of(plan, state, step, now)));
+    // Only in a recovery can a question from before the disaster be open after its declaration.
+    let asks = |step: &&PlannedStep| preparing(step) && step.asks_a_person();
+    let is_asked = plan.steps.iter().filter(asks).any(open);
+    let may_start = plan.steps.iter().filter(|step| !is_asked || preparing(step));
+    moves.extend(may_start.filter_map(|step| next_of(plan, state, step, now)));
     moves
 }
 
@@ -139,13 +143,20 @@ fn stopped(plan: &Plan, state: &RunState) -> Option<String> {
         let step = plan.step(id);
         step.is_some_and(|s| s.on_failure == OnFailure::Stop && !is_too_late(plan, s))
     };
-    let id = state.fell_short.iter().find(stops)?;
+    // What was never asked was not answered with yes.
+    let unasked = |step: &&PlannedStep| {
+        let is_not_run = || state.outcome(&step.id) == Some(Outcome::NotRun);
+        step.phase == Phase::Prepare && step.asks_a_person() && is_not_run()
+    };
+    let unasked = plan.steps.iter().filter(unasked).map(|step| &step.id);
+    let id = state.fell_short.iter().chain(unasked).find(stops)?;
     Some(format!("the step {id} {}", ended_as(state.outcome(id)?)))
 }
 
 /// In a recovery, what is prepared should have been prepared before: whether it can still be had or not, the recovery goes on.
+/// The word of a person is another matter.
 fn is_too_late(plan: &Plan, step: &PlannedStep) -> bool {
-    step.phase == Phase::Prepare && !plan.is_drill()
+    step.phase == Phase::Prepare && !plan.is_drill() && !step.asks_a_person()
 }
 
 fn ended_as(outcome: Outcome) -> &'static str {

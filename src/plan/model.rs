@@ -191,3 +191,13 @@ impl Plan {
         found
     }
 }
+
+/// The action that asks a person.
+const ASKS_A_PERSON: &str = "control.approve";
+
+impl PlannedStep {
+    /// True when the step is a question to a person.
+    pub fn asks_a_person(&self) -> bool {
+        self.uses == ASKS_A_PERSON
+    }
+}

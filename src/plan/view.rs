@@ -12,7 +12,6 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The action that asks a person. Time spent waiting for one is human time.
-const ASKS_A_PERSON: &str = "control.approve";
 
 /// What a plan comes to, for reading before it is run. Nothing is called for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -172,7 +171,7 @@ fn step_outline(plan: &Plan, step: &PlannedStep, registry: &Registry) -> StepOut
         effect: facts.map_or(Effect::None, |facts| {
             facts.effect_of(step.with.get("effect").and_then(Value::as_str))
         }),
-        asks: step.uses == ASKS_A_PERSON,
+        asks: step.asks_a_person(),
         when: step.when.clone(),
         optional: !step.required,
         out_of_reach: plan.out_of_reach().contains(&step.id),

@@ -78,3 +78,24 @@ fn in_a_recovery_a_condition_does_not_run_what_is_out_of_reach() {
     ]);
     assert_eq!(ran.outcome("config"), Outcome::NotRun);
 }
+
+#[test]
+fn regression_a_recovery_waits_for_the_word_of_a_person_and_a_no_stops_it() {
+    for (end, recovered) in [("", Outcome::Passed), ("fail", Outcome::NotRun)] {
+        let mut ask = step("ask", json!({ "seconds": 300, "end": end })).prepare();
+        ask.uses = "control.approve".to_owned();
+        let ran = recovery(vec![ask, step("recover", lasting(1))]);
+        assert_eq!(ran.outcome("recover"), recovered, "{end}");
+        let declared = |event: &Event| matches!(event, Event::DisasterDeclared { .. });
+        assert!(declared(&ran.records[1].event), "the clock runs meanwhile");
+        assert!(ran.seconds >= 300);
+    }
+}
+
+#[test]
+fn regression_a_question_that_could_not_be_asked_is_no_yes() {
+    let mut ask = step("ask", lasting(1)).prepare().needs("config");
+    ask.uses = "control.approve".to_owned();
+    let ran = recovery(vec![at_the_lost_site("config", 1), ask, step("recover", lasting(1))]);
+    assert_eq!((ran.outcome("ask"), ran.outcome("recover")), (Outcome::NotRun, Outcome::NotRun));
+}

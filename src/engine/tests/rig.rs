@@ -81,7 +81,8 @@ struct Output {
     population: u64,
 }
 
-struct Work(Estate);
+/// Works under a name.
+struct Work(Estate, &'static str);
 
 impl Action for Work {
     type Input = Input;
@@ -89,7 +90,7 @@ impl Action for Work {
 
     fn facts(&self) -> ActionFacts {
         ActionFacts {
-            name: "test.work",
+            name: self.1,
             title: "Work",
             about: "",
             phase: Phase::Recover,
@@ -409,7 +410,8 @@ impl Rig {
             on_loss: Arc::new(|_, _| {}),
         };
         let mut registry = Registry::default();
-        registry.action(Work(self.estate.clone()));
+        registry.action(Work(self.estate.clone(), "test.work"));
+        registry.action(Work(self.estate.clone(), "control.approve"));
         registry.resource(Thing(self.estate.clone()));
         let (sender, mut orders) = tokio::sync::watch::channel(None);
         if let [(0, first), ..] = self.orders.as_slice() {

@@ -71,7 +71,14 @@ impl Action for CompareConfig {
     ) -> Result<CompareConfigOutput, StepError> {
         let intended = intended(cx, &input.wanted).await?;
         let read = read(cx, &input.cluster, None).await?;
-        let found = FoundConfig { config: read.config, told: read.told };
+        let mut config = read.config;
+        let [of_cluster, of_members] = read.not_in_force;
+        config.cluster_parameters = config.cluster_parameters.filter(|_| of_cluster.is_empty());
+        config.instance_parameters = config.instance_parameters.filter(|_| of_members.is_empty());
+        for finding in of_cluster.into_iter().chain(of_members) {
+            cx.finding(finding).await?;
+        }
+        let found = FoundConfig { config, told: read.told };
         judge(cx, &input.wanted, &intended, &found).await
     }
 

@@ -5,9 +5,11 @@ use super::config_items::ClusterItem;
 use super::instance::describe_instances;
 use crate::action::{StepContext, StepError};
 use crate::client;
+use crate::journal::Finding;
 use crate::providers::backups::time_of;
 use crate::providers::rds::{
-    Config, Origin, Told, changed_parameters, changed_parameters_by, monitoring, sorted,
+    Config, Origin, Told, changed_parameters, changed_parameters_by, monitoring, not_in_force,
+    sorted,
 };
 use crate::time::HumanDuration;
 use aws_sdk_rds::types::{DbCluster, DbInstance};
@@ -214,6 +216,25 @@ pub(super) struct Read {
     pub(super) told: Told,
     /// Why parameters could not be read, if so.
     pub(super) unread: Vec<String>,
+    /// Groups whose parameters the servers do not run with: of the cluster, and of members.
+    pub(super) not_in_force: [Vec<Finding>; 2],
+}
+
+/// What is said of groups whose parameters the servers do not run with.
+fn out_of_force(cluster: &DbCluster, members: &[DbInstance]) -> [Vec<Finding>; 2] {
+    let group = cluster.db_cluster_parameter_group().unwrap_or_default();
+    let of_cluster = cluster.db_cluster_members().iter().filter_map(|member| {
+        let name = member.db_instance_identifier().unwrap_or_default();
+        let status = member.db_cluster_parameter_group_status();
+        not_in_force("aurora", &format!("{group} of {name}"), status)
+    });
+    let of_members = members.iter().filter_map(|member| {
+        let group = member.db_parameter_groups().first()?;
+        let of = group.db_parameter_group_name().unwrap_or_default();
+        let name = member.db_instance_identifier().unwrap_or_default();
+        not_in_force("aurora", &format!("{of} of {name}"), group.parameter_apply_status())
+    });
+    [of_cluster.collect(), of_members.collect()]
 }
 
 /// Reads a cluster, its members and its parameters.
@@ -248,7 +269,8 @@ pub(super) async fn read(
         resource_id: config.resource_id.clone(),
         made: cluster.cluster_create_time().and_then(time_of),
     };
-    Ok(Read { cluster, config, told, unread })
+    let not_in_force = out_of_force(&cluster, &members);
+    Ok(Read { cluster, config, told, unread, not_in_force })
 }
 
 /// Reads the parameters of the groups that the configuration names; tells why some could not be read.
@@ -332,6 +354,23 @@ mod tests {
             .monitoring_interval(60)
             .ca_certificate_identifier("rds-ca-rsa2048-g1")
             .build()
+    }
+
+    #[test]
+    fn regression_parameters_that_a_member_does_not_run_with_are_told() {
+        let of = |cluster: &str, own: &str| {
+            let member = DbClusterMember::builder()
+                .db_instance_identifier("a")
+                .db_cluster_parameter_group_status(cluster)
+                .build();
+            let cluster = DbCluster::builder().db_cluster_members(member).build();
+            let group = DbParameterGroupStatus::builder().parameter_apply_status(own).build();
+            let member = DbInstance::builder().db_parameter_groups(group).build();
+            out_of_force(&cluster, &[member]).map(|found| found.len())
+        };
+        assert_eq!(of("in-sync", "in-sync"), [0, 0]);
+        assert_eq!(of("pending-reboot", "in-sync"), [1, 0]);
+        assert_eq!(of("in-sync", "applying"), [0, 1]);
     }
 
     #[test]

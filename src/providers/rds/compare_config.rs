@@ -1,5 +1,5 @@
 use super::comparing::{CompareConfigOutput, FoundConfig, Wanted, intended, judge, problems};
-use super::config::{DbConfig, changed_parameters};
+use super::config::{DbConfig, changed_parameters, not_in_force};
 use super::config_items::{CHECKS, DbItem};
 use super::config_origin::told_of;
 use super::db_instance::describe_instance;
@@ -95,11 +95,14 @@ async fn instance_of(cx: &StepContext, name: &str) -> Result<DbInstance, StepErr
     })
 }
 
-/// The configuration of an instance, with the parameters of its group where they can be read.
+/// The configuration of an instance, with the parameters of its group where they can be read and it runs with them.
 async fn configuration_of(cx: &StepContext, instance: &DbInstance) -> Result<DbConfig, StepError> {
     let mut config = DbConfig::of(instance, None);
-    if let Some(group) = &config.parameter_group {
-        config.parameters = changed_parameters(cx, group).await?.ok();
+    let Some(group) = &config.parameter_group else { return Ok(config) };
+    let status = instance.db_parameter_groups().first().and_then(|g| g.parameter_apply_status());
+    match not_in_force("rds", group, status) {
+        Some(finding) => cx.finding(finding).await?,
+        None => config.parameters = changed_parameters(cx, group).await?.ok(),
     }
     Ok(config)
 }
@@ -120,6 +123,16 @@ mod tests {
         assert_eq!(places(wrong), ["/instance", "/at_least", "/tolerate"]);
         let fine = json!({ "instance": Given::later_mark(), "intended": {}, "at_least": ["iops"], "tolerate": ["tags"] });
         assert_eq!(places(fine), Vec::<String>::new());
+    }
+
+    #[test]
+    fn regression_parameters_that_the_server_does_not_run_with_are_told() {
+        assert_eq!(not_in_force("rds", "prod", Some("in-sync")), None);
+        for (status, said) in [(Some("pending-reboot"), "pending-reboot"), (None, "does not tell")]
+        {
+            let finding = not_in_force("rds", "prod", status).unwrap();
+            assert!(finding.what.contains("prod is") && finding.what.contains(said));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::action::{StepContext, StepError};
 use crate::client;
-use crate::journal::FailureClass;
+use crate::journal::{FailureClass, Finding, Severity};
 use crate::limits::LIST_PAGES;
 use crate::time::{ByteSize, HumanDuration};
 use aws_sdk_rds::types::{DbInstance, Parameter};
@@ -136,6 +136,28 @@ pub(in crate::providers) fn sorted<'a>(values: impl Iterator<Item = &'a str>) ->
     let mut values: Vec<_> = values.map(str::to_owned).collect();
     values.sort_unstable();
     values
+}
+
+/// What is said where a server does not run with the parameters of its group, or nobody knows: RDS applies static ones when it is
+/// started the next time.
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBParameterGroupStatus.html>
+pub(in crate::providers) fn not_in_force(
+    service: &str,
+    group: &str,
+    status: Option<&str>,
+) -> Option<Finding> {
+    let status = match status {
+        Some("in-sync") => return None,
+        Some(other) => other,
+        None => "in a state that RDS does not tell",
+    };
+    Some(Finding {
+        severity: Severity::Serious,
+        code: format!("{service}.parameters_not_in_force"),
+        what: format!("the parameter group {group} is {status}"),
+        why: "the server may run with other values than the group has, so that they were not compared".to_owned(),
+        action: "start it again before it takes traffic (reboot-db-instance), and compare once more".to_owned(),
+    })
 }
 
 /// The parameters of a group that somebody has set (source `user`), or why they cannot be read: the group is not there.

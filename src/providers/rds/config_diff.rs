@@ -318,13 +318,26 @@ fn is_at_least(intended: &Value, found: &Value) -> bool {
 }
 
 /// The same major version, and not older. What is major depends on the engine: the first number of PostgreSQL from 10 on,
-/// two numbers of MySQL and MariaDB. Two numbers are the stricter reading: a version of three numbers has a major of two.
+/// two numbers of MySQL and MariaDB. Two numbers are the stricter reading: a version of three numbers has a major of two. That of
+/// Aurora MySQL (`8.0.mysql_aurora.3.05.2`) is the version of MySQL and the first number of Aurora's own.
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/AuroraMySQL.Updates.Versions.html>
 pub(super) fn is_newer_minor(intended: &str, found: &str) -> bool {
+    const AURORA_MYSQL: &str = ".mysql_aurora.";
+    if let Some(((mysql, intended), (same, found))) =
+        intended.split_once(AURORA_MYSQL).zip(found.split_once(AURORA_MYSQL))
+    {
+        return mysql == same && is_newer(intended, found, 1);
+    }
+    let numbers = intended.split('.').count();
+    is_newer(intended, found, if numbers > 2 { 2 } else { 1 })
+}
+
+/// Both are numbers with dots, as many, the first `major` of them the same, and the second version is not older.
+fn is_newer(intended: &str, found: &str, major: usize) -> bool {
     let numbers = |version: &str| {
         version.split('.').map(str::parse::<u64>).collect::<Result<Vec<_>, _>>().ok()
     };
     let Some((intended, found)) = numbers(intended).zip(numbers(found)) else { return false };
-    let major = if intended.len() > 2 { 2 } else { 1 };
     intended.len() == found.len()
         && intended.get(..major) == found.get(..major)
         && found >= intended

@@ -162,6 +162,10 @@ fn only_a_newer_minor_version_is_as_good() {
         ("8.0.35", "8.0.36", true),
         ("8.0.35", "8.4.1", false),
         ("16.4", "latest", false),
+        ("8.0.mysql_aurora.3.04.0", "8.0.mysql_aurora.3.05.2", true),
+        ("8.0.mysql_aurora.3.05.2", "8.0.mysql_aurora.3.04.0", false),
+        ("8.0.mysql_aurora.3.05.2", "8.0.mysql_aurora.4.00.0", false),
+        ("5.7.mysql_aurora.2.11.1", "8.0.mysql_aurora.2.12.0", false),
     ] {
         assert_eq!(is_newer_minor(intended, found), good, "{intended} {found}");
     }

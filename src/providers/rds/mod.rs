@@ -60,7 +60,9 @@ pub(super) use choice::not_available;
 use compare_config::CompareConfig;
 pub(super) use compare_config_by_hand::of_the_terms;
 pub(super) use comparing::{CompareConfigOutput, FoundConfig, Wanted, intended, judge, problems};
-pub(super) use config::{changed_parameters, changed_parameters_by, monitoring, sorted};
+pub(super) use config::{
+    changed_parameters, changed_parameters_by, monitoring, not_in_force, sorted,
+};
 pub(super) use config_diff::{Config, Item, Kind, Known, Origin, known};
 pub(super) use config_origin::Told;
 use copy_snapshot::CopySnapshot;
