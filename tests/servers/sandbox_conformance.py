@@ -25,8 +25,9 @@ OPERATIONS = {
         DeleteDBSnapshot AddTagsToResource ListTagsForResource DescribeEvents DescribeDBParameters
         DescribeDBParameterGroups DescribeDBSubnetGroups DescribeAccountAttributes
         DescribeDBClusters DescribeDBClusterSnapshots DescribeDBClusterParameterGroups
-        RestoreDBClusterFromSnapshot RestoreDBClusterToPointInTime CreateDBInstance ModifyDBCluster
-        DeleteDBCluster CopyDBClusterSnapshot DeleteDBClusterSnapshot DescribeDBEngineVersions
+        DescribeDBClusterParameters RestoreDBClusterFromSnapshot RestoreDBClusterToPointInTime
+        CreateDBInstance ModifyDBCluster DeleteDBCluster
+        CopyDBClusterSnapshot DeleteDBClusterSnapshot DescribeDBEngineVersions
         RestoreDBInstanceToPointInTime PromoteReadReplica""",
     "ec2": """DescribeSnapshots DescribeVolumes CreateVolume DeleteVolume CreateTags DescribeTags
         CopySnapshot DeleteSnapshot DescribeSecurityGroups DescribeAvailabilityZones""",
@@ -178,6 +179,13 @@ class Clusters(Conformance):
             DBClusterParameterGroupName="payments-cluster"
         )["DBClusterParameterGroups"]
         self.assertEqual(groups[0]["DBParameterGroupFamily"], "aurora-postgresql16")
+        parameters = self.rds.describe_db_cluster_parameters(
+            DBClusterParameterGroupName="payments-cluster", Source="user"
+        )["Parameters"]
+        self.assertEqual(
+            [(p["ParameterName"], p["ParameterValue"]) for p in parameters],
+            [("rds.force_ssl", "1")],
+        )
 
     def test_a_copy_of_a_snapshot_has_its_own_time_and_names_its_source(self):
         osaka = client("rds", OSAKA)
