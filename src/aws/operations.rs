@@ -33,9 +33,11 @@ pub static OPERATIONS: &[ServiceOperations] = &[
         "RDS",
         &[
             ("AddTagsToResource", Changes(&rules::ADD_TAGS_TO_RESOURCE)),
+            ("CopyDBClusterSnapshot", Changes(&rules::COPY_DB_CLUSTER_SNAPSHOT)),
             ("CopyDBSnapshot", Changes(&rules::COPY_DB_SNAPSHOT)),
             ("CreateDBInstance", Changes(&rules::CREATE_DB_INSTANCE)),
             ("DeleteDBCluster", Changes(&rules::DELETE_DB_CLUSTER)),
+            ("DeleteDBClusterSnapshot", Changes(&rules::DELETE_DB_CLUSTER_SNAPSHOT)),
             ("DeleteDBInstance", Changes(&rules::DELETE_DB_INSTANCE)),
             ("DeleteDBSnapshot", Changes(&rules::DELETE_DB_SNAPSHOT)),
             ("DescribeAccountAttributes", Reads),

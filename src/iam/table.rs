@@ -150,9 +150,15 @@ pub const IAM_ACTIONS: &[IamAction] = &[
     action(
         "rds:AddTagsToResource",
         Tag,
-        &[tagged("cluster", InRequest), tagged("db", InRequest), tagged("snapshot", InRequest)],
+        &[
+            tagged("cluster", InRequest),
+            tagged("cluster-snapshot", InRequest),
+            tagged("db", InRequest),
+            tagged("snapshot", InRequest),
+        ],
         Besides("RDS asks for it when a restore or a copy carries tags"),
     ),
+    action("rds:CopyDBClusterSnapshot", Write, &[tagged("cluster-snapshot", InRequest)], AtCall),
     action(
         "rds:CopyDBSnapshot",
         Write,
@@ -172,6 +178,7 @@ pub const IAM_ACTIONS: &[IamAction] = &[
         AtCall,
     ),
     action("rds:DeleteDBCluster", Write, &[tagged("cluster", OnResource)], AtCall),
+    action("rds:DeleteDBClusterSnapshot", Write, &[tagged("cluster-snapshot", OnResource)], AtCall),
     action("rds:DeleteDBInstance", Write, &[tagged("db", OnResource)], AtCall),
     action("rds:DeleteDBSnapshot", Write, &[tagged("snapshot", OnResource)], AtCall),
     action("rds:DescribeAccountAttributes", Read, &[], AtCall),

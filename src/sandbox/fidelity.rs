@@ -117,6 +117,16 @@ pub const FIDELITY: &[Operation] = &[
         "CopyDBSnapshot",
         "Between regions and accounts; keys of the destination; refuses when the source's place is lost, fails when the source is deleted meanwhile. Takes `copy_takes`. Not: quotas, option groups, presigned URLs (ignored).",
     ),
+    operation(
+        "rds",
+        "CopyDBClusterSnapshot",
+        "As CopyDBSnapshot, in a quarter of an hour; refuses a key for what is not encrypted. The copy knows only its own time. Not: events.",
+    ),
+    operation(
+        "rds",
+        "DeleteDBClusterSnapshot",
+        "Manual snapshots that are available or failed, at once.",
+    ),
     operation("rds", "DeleteDBSnapshot", "Manual snapshots that are available or failed, at once."),
     operation(
         "rds",

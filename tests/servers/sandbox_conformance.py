@@ -26,8 +26,8 @@ OPERATIONS = {
         DescribeDBParameterGroups DescribeDBSubnetGroups DescribeAccountAttributes
         DescribeDBClusters DescribeDBClusterSnapshots DescribeDBClusterParameterGroups
         DescribeDBClusterParameters RestoreDBClusterFromSnapshot RestoreDBClusterToPointInTime
-        CreateDBInstance ModifyDBCluster DeleteDBCluster DescribeDBEngineVersions RestoreDBInstanceToPointInTime
-        PromoteReadReplica""",
+        CreateDBInstance ModifyDBCluster DeleteDBCluster CopyDBClusterSnapshot DeleteDBClusterSnapshot
+        DescribeDBEngineVersions RestoreDBInstanceToPointInTime PromoteReadReplica""",
     "ec2": """DescribeSnapshots DescribeVolumes CreateVolume DeleteVolume CreateTags DescribeTags
         CopySnapshot DeleteSnapshot DescribeSecurityGroups DescribeAvailabilityZones""",
     "kms": "DescribeKey",
@@ -204,6 +204,44 @@ class Clusters(Conformance):
         self.refuses(
             *("DBClusterSnapshotNotFoundFault", 404, osaka.describe_db_cluster_snapshots),
             DBClusterSnapshotIdentifier="nothing",
+        )
+
+    def test_a_cluster_snapshot_is_copied_to_another_region_and_deleted_there(self):
+        osaka = client("rds", OSAKA)
+        name = "payments-before-copy"
+        source = f"arn:aws:rds:{TOKYO}:{HOME}:cluster-snapshot:payments-before"
+        request = {
+            "SourceDBClusterSnapshotIdentifier": source,
+            "TargetDBClusterSnapshotIdentifier": name,
+            "Tags": [{"Key": "data-time", "Value": "2026-11-19T00:00:00Z"}],
+        }
+        # Keys do not leave their region.
+        self.refuses("InvalidParameterValue", 400, osaka.copy_db_cluster_snapshot, **request)
+        request["KmsKeyId"] = OSAKA_KEY
+        answer = osaka.copy_db_cluster_snapshot(**request)
+        self.assertEqual(answer["DBClusterSnapshot"]["Status"], "copying")
+        self.refuses(
+            *("DBClusterSnapshotAlreadyExistsFault", 400, osaka.copy_db_cluster_snapshot),
+            **request,
+        )
+
+        def finished():
+            found = osaka.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)
+            found = found["DBClusterSnapshots"][0]
+            return found if found["Status"] == "available" else None
+
+        copy = wait_for(finished)
+        self.assertEqual(copy["SourceDBClusterSnapshotArn"], source)
+        self.assertEqual((copy["SnapshotType"], copy["TagList"]), ("manual", request["Tags"]))
+        original = self.rds.describe_db_cluster_snapshots(
+            DBClusterSnapshotIdentifier="payments-before"
+        )["DBClusterSnapshots"][0]
+        # The time of the data is not kept.
+        self.assertGreater(copy["SnapshotCreateTime"], original["SnapshotCreateTime"])
+        osaka.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=name)
+        self.refuses(
+            *("DBClusterSnapshotNotFoundFault", 404, osaka.describe_db_cluster_snapshots),
+            DBClusterSnapshotIdentifier=name,
         )
 
     def test_a_restored_cluster_is_empty_gets_members_and_goes(self):

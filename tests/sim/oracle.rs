@@ -270,6 +270,7 @@ fn made_once(ran: &Ran, wrong: &mut Vec<String>) {
             "rds:RestoreDBClusterFromSnapshot",
             "rds:RestoreDBClusterToPointInTime",
             "rds:CreateDBInstance",
+            "rds:CopyDBClusterSnapshot",
             "rds:CopyDBSnapshot",
         ];
         if answered && makes.contains(&seen.operation.as_str()) {

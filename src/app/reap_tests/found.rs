@@ -113,7 +113,13 @@ async fn a_site_that_cannot_be_asked_is_said_and_stops_nobody() {
     let (found, removals) = trial.reap(&[]).await;
     let said: Vec<_> =
         found.not_asked.iter().map(|n| (n.place.as_str(), n.what.as_str())).collect();
-    let kinds = ["aurora.cluster", "aurora.instance", "rds.db_instance", "rds.db_snapshot"];
+    let kinds = [
+        "aurora.cluster",
+        "aurora.cluster_snapshot",
+        "aurora.instance",
+        "rds.db_instance",
+        "rds.db_snapshot",
+    ];
     assert_eq!(said, kinds.map(|kind| ("primary", kind)));
     assert_eq!(removals, [gone("deleted")]);
 

@@ -1,11 +1,13 @@
 //! Aurora: clusters and their members. Fields as in
 //! <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Operations.html>.
 
-use super::kinds::{AURORA_CLUSTER, AURORA_INSTANCE};
+use super::kinds::{AURORA_CLUSTER, AURORA_INSTANCE, AURORA_SNAPSHOT};
 use super::rds::{named, tags};
 use super::{Claim, Meaning, Unclear, change_rule, required};
+use aws_sdk_rds::operation::copy_db_cluster_snapshot::CopyDbClusterSnapshotInput;
 use aws_sdk_rds::operation::create_db_instance::CreateDbInstanceInput;
 use aws_sdk_rds::operation::delete_db_cluster::DeleteDbClusterInput;
+use aws_sdk_rds::operation::delete_db_cluster_snapshot::DeleteDbClusterSnapshotInput;
 use aws_sdk_rds::operation::modify_db_cluster::ModifyDbClusterInput;
 use aws_sdk_rds::operation::restore_db_cluster_from_snapshot::RestoreDbClusterFromSnapshotInput;
 use aws_sdk_rds::operation::restore_db_cluster_to_point_in_time::RestoreDbClusterToPointInTimeInput;
@@ -15,6 +17,32 @@ use aws_sdk_rds::types::Tag;
 fn made(name: Option<&str>, with: &[Tag]) -> Result<Meaning, Unclear> {
     let name = required(name, "db_cluster_identifier")?;
     Ok(Meaning::Changes(vec![Claim::Made { kind: AURORA_CLUSTER, name, tags: tags(with)? }]))
+}
+
+change_rule! {
+    COPY_DB_CLUSTER_SNAPSHOT: CopyDbClusterSnapshotInput {
+        source_db_cluster_snapshot_identifier: Source,
+        target_db_cluster_snapshot_identifier: Target,
+        kms_key_id: Uses,
+        tags: Tags,
+    }
+    |input| {
+        let field = "target_db_cluster_snapshot_identifier";
+        let name = required(input.target_db_cluster_snapshot_identifier(), field)?;
+        let tags = tags(input.tags())?;
+        Ok(Meaning::Changes(vec![Claim::Made { kind: AURORA_SNAPSHOT, name, tags }]))
+    }
+}
+
+change_rule! {
+    DELETE_DB_CLUSTER_SNAPSHOT: DeleteDbClusterSnapshotInput {
+        db_cluster_snapshot_identifier: Target,
+    }
+    |input| named(
+        AURORA_SNAPSHOT,
+        input.db_cluster_snapshot_identifier(),
+        "db_cluster_snapshot_identifier",
+    )
 }
 
 change_rule! {

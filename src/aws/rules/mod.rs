@@ -23,6 +23,7 @@ pub(super) mod kinds {
     pub(in crate::aws) const DB_SNAPSHOT: &str = "rds.db_snapshot";
     pub(in crate::aws) const PROMOTED_REPLICA: &str = "rds.promoted_replica";
     pub(in crate::aws) const AURORA_CLUSTER: &str = "aurora.cluster";
+    pub(in crate::aws) const AURORA_SNAPSHOT: &str = "aurora.cluster_snapshot";
     pub(in crate::aws) const AURORA_INSTANCE: &str = "aurora.instance";
     pub(in crate::aws) const VOLUME: &str = "ebs.volume";
     pub(in crate::aws) const SNAPSHOT: &str = "ebs.snapshot";

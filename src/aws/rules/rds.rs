@@ -1,6 +1,6 @@
 //! Amazon RDS. Fields as in <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Operations.html>.
 
-use super::kinds::{AURORA_CLUSTER, DB_INSTANCE, DB_SNAPSHOT, PROMOTED_REPLICA};
+use super::kinds::{AURORA_CLUSTER, AURORA_SNAPSHOT, DB_INSTANCE, DB_SNAPSHOT, PROMOTED_REPLICA};
 use super::{Claim, Meaning, Unclear, change_rule, required, tag_map, unclear};
 use aws_sdk_rds::operation::add_tags_to_resource::AddTagsToResourceInput;
 use aws_sdk_rds::operation::copy_db_snapshot::CopyDbSnapshotInput;
@@ -29,10 +29,11 @@ change_rule! {
     ADD_TAGS_TO_RESOURCE: AddTagsToResourceInput { resource_name: Target, tags: Tags }
     |input| {
         let id = required(input.resource_name(), "resource_name")?;
-        // arn:aws:rds:REGION:ACCOUNT:db:NAME, …:cluster:NAME or …:snapshot:NAME
+        // arn:aws:rds:REGION:ACCOUNT:db:NAME, …:cluster:NAME, …:snapshot:NAME or …:cluster-snapshot:NAME
         let kind = match id.split(':').nth(5) {
             Some("db") => DB_INSTANCE,
             Some("cluster") => AURORA_CLUSTER,
+            Some("cluster-snapshot") => AURORA_SNAPSHOT,
             Some("snapshot") => DB_SNAPSHOT,
             _ => return unclear(format!("{id} is neither an instance nor a cluster nor a snapshot")),
         };

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub(super) async fn try_clusters(rig: &Rig, tried: &mut BTreeSet<&'static str>) {
+    try_cluster_snapshots(rig, tried).await;
     let rds = rig.rds();
     refuse!(
         rig,
@@ -52,6 +53,71 @@ pub(super) async fn try_clusters(rig: &Rig, tried: &mut BTreeSet<&'static str>) 
             .set_tags(rds_tags(&TAGS)),
         "aurora.cluster payments-2 is not in the ledger"
     );
+}
+
+async fn try_cluster_snapshots(rig: &Rig, tried: &mut BTreeSet<&'static str>) {
+    let rds = rig.rds();
+    refuse!(
+        rig,
+        tried,
+        "rds:CopyDBClusterSnapshot",
+        rds.copy_db_cluster_snapshot()
+            .source_db_cluster_snapshot_identifier("payments-before")
+            .target_db_cluster_snapshot_identifier("payments-before-2")
+            .set_tags(rds_tags(&TAGS)),
+        "aurora.cluster_snapshot payments-before-2 is not in the ledger"
+    );
+    refuse!(
+        rig,
+        tried,
+        "rds:DeleteDBClusterSnapshot",
+        rds.delete_db_cluster_snapshot().db_cluster_snapshot_identifier("payments-before"),
+        "aurora.cluster_snapshot payments-before is not in the ledger"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_a_cluster_snapshot_is_made_tagged_and_deleted_only_under_the_name_of_the_intent()
+{
+    let rig = Rig::new();
+    // The name of an instance's snapshot gives no right to one of a cluster.
+    rig.on_disk(&[
+        intended("aurora.cluster_snapshot", "redrill-copy"),
+        intended("rds.db_snapshot", "redrill-other"),
+    ]);
+    let rds = rig.rds();
+    let copy = |source: &str, target: &str| {
+        rds.copy_db_cluster_snapshot()
+            .source_db_cluster_snapshot_identifier(source)
+            .target_db_cluster_snapshot_identifier(target)
+            .set_tags(rds_tags(&TAGS))
+    };
+    for target in ["payments-before", "redrill-other"] {
+        let said = refused!(rig, copy("redrill-copy", target));
+        let expected = format!("aurora.cluster_snapshot {target} is not in the ledger");
+        assert!(said.contains(&expected), "{said}");
+    }
+    let own = || copy("payments-before", "redrill-copy");
+    let said = refused!(rig, own().set_tags(rds_tags(&TAGS[1..])));
+    assert!(said.contains("made without the tag redrill:run"), "{said}");
+    let said = refused!(rig, own().copy_tags(true));
+    assert!(said.contains("it sets copy_tags, which has no role"), "{said}");
+    let said = refused!(rig, own().pre_signed_url("https://rds.invalid/?secret"));
+    assert!(said.contains("it sets a field that has no role"), "withheld by the SDK: {said}");
+    let made = passes!(rig, own());
+    let arn = made.db_cluster_snapshot().unwrap().db_cluster_snapshot_arn().unwrap().to_owned();
+    rig.clock.sleep(Duration::from_secs(7200)).await;
+    rig.on_disk(&[owned("aurora.cluster_snapshot", "redrill-copy", &arn)]);
+    let tag = |arn: &str| {
+        let later = rds_tags(&[("redrill:expires", "2026-11-23T22:00:00Z")]);
+        rds.add_tags_to_resource().resource_name(arn).set_tags(later)
+    };
+    passes!(rig, tag(&arn));
+    let said = refused!(rig, tag(&arn.replace("redrill-copy", "payments-before")));
+    assert!(said.contains("no intent is bound to it"), "{said}");
+    let delete = |name: &str| rds.delete_db_cluster_snapshot().db_cluster_snapshot_identifier(name);
+    refused!(rig, delete("payments-before"));
+    passes!(rig, delete("redrill-copy"));
 }
 
 fn rig_of_a_cluster() -> Rig {

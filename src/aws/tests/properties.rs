@@ -10,8 +10,10 @@ use aws_sdk_ec2::operation::create_volume::CreateVolumeInput;
 use aws_sdk_ec2::operation::delete_snapshot::DeleteSnapshotInput;
 use aws_sdk_ec2::operation::delete_volume::DeleteVolumeInput;
 use aws_sdk_ec2::types::ResourceType;
+use aws_sdk_rds::operation::copy_db_cluster_snapshot::CopyDbClusterSnapshotInput;
 use aws_sdk_rds::operation::copy_db_snapshot::CopyDbSnapshotInput;
 use aws_sdk_rds::operation::create_db_instance::CreateDbInstanceInput;
+use aws_sdk_rds::operation::delete_db_cluster_snapshot::DeleteDbClusterSnapshotInput;
 use aws_sdk_rds::operation::delete_db_instance::DeleteDbInstanceInput;
 use aws_sdk_rds::operation::modify_db_instance::ModifyDbInstanceInput;
 use aws_sdk_s3::operation::delete_objects::DeleteObjectsInput;
@@ -20,7 +22,7 @@ use aws_smithy_runtime_api::client::interceptors::context::Input;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "rds.db_instance",
     "rds.db_snapshot",
     "ebs.volume",
@@ -28,6 +30,7 @@ const KINDS: [&str; 7] = [
     "s3.canary_object",
     "aurora.cluster",
     "aurora.instance",
+    "aurora.cluster_snapshot",
 ];
 const NAMES: [&str; 4] = ["redrill-a", "redrill-b", "orders-db", "backup"];
 
@@ -111,6 +114,8 @@ enum Call {
     ModifyInstance { name: usize },
     AddMember { cluster: usize, name: usize, tagged: bool },
     CopySnapshot { source: usize, target: usize, tagged: bool },
+    CopyClusterSnapshot { source: usize, target: usize, tagged: bool },
+    DeleteClusterSnapshot { name: usize },
     CreateVolume { token: usize, name: usize, tagged: bool },
     DeleteVolume { name: usize },
     DeleteSnapshot { name: usize },
@@ -136,6 +141,10 @@ fn call() -> impl Strategy<Value = Call> {
             target,
             tagged
         }),
+        (name(), name(), mostly()).prop_map(|(source, target, tagged)| {
+            Call::CopyClusterSnapshot { source, target, tagged }
+        }),
+        name().prop_map(|name| Call::DeleteClusterSnapshot { name }),
         (name(), name(), mostly()).prop_map(|(token, name, tagged)| Call::CreateVolume {
             token,
             name,
@@ -187,6 +196,18 @@ fn asked(call: &Call) -> (&'static str, &'static str, Input) {
                 .set_tags(rds_tags(tags_if(*tagged)));
             ("RDS", "CopyDBSnapshot", Input::erase(input.build().unwrap()))
         }
+        Call::CopyClusterSnapshot { source, target, tagged } => {
+            let input = CopyDbClusterSnapshotInput::builder()
+                .source_db_cluster_snapshot_identifier(NAMES[*source])
+                .target_db_cluster_snapshot_identifier(NAMES[*target])
+                .set_tags(rds_tags(tags_if(*tagged)));
+            ("RDS", "CopyDBClusterSnapshot", Input::erase(input.build().unwrap()))
+        }
+        Call::DeleteClusterSnapshot { name } => {
+            let input = DeleteDbClusterSnapshotInput::builder();
+            let input = input.db_cluster_snapshot_identifier(NAMES[*name]).build().unwrap();
+            ("RDS", "DeleteDBClusterSnapshot", Input::erase(input))
+        }
         Call::CreateVolume { token, name, tagged } => {
             let tags = specification(ResourceType::Volume, tags_if(*tagged), NAMES[*name]);
             let input = CreateVolumeInput::builder().client_token(NAMES[*token]);
@@ -236,6 +257,8 @@ fn is_ours(model: &Model, call: &Call) -> bool {
         }
         Call::AddMember { cluster, name, tagged } => *tagged && held(6, *name) && held(5, *cluster),
         Call::CopySnapshot { target, tagged, .. } => *tagged && held(1, *target),
+        Call::CopyClusterSnapshot { target, tagged, .. } => *tagged && held(7, *target),
+        Call::DeleteClusterSnapshot { name } => held(7, *name),
         Call::CreateVolume { token, name, tagged } => *tagged && token == name && held(2, *name),
         Call::DeleteVolume { name } => bound(2, *name),
         Call::DeleteSnapshot { name } => bound(3, *name),

@@ -154,7 +154,7 @@ fn every_field_with_a_role_exists_and_those_without_one_are_refused() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 21);
+    assert_eq!(compared, 23);
 }
 
 #[test]

@@ -10,10 +10,11 @@ use super::instance::{INSTANCES, InstanceKind};
 use crate::action::{Look, StepContext, StepError, WaitPlan, own};
 use crate::client;
 use crate::journal::{ClockPoint, FailureClass};
-use crate::providers::backups::time_of;
-use crate::providers::rds::{NetworkOf, in_the_vpc, vpc_before, warn_of_network};
-use aws_sdk_rds::types::{DbCluster, DbInstance, Event, SourceType, Tag};
-use chrono::{DateTime, TimeDelta, Utc};
+use crate::providers::rds::{
+    Bracket, NetworkOf, in_the_vpc, moment_of, vpc_before, warn_of_network,
+};
+use aws_sdk_rds::types::{DbCluster, DbInstance, SourceType, Tag};
+use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -28,6 +29,10 @@ const MAY_BE_INVISIBLE: Duration = Duration::from_secs(120);
 
 /// Members that are available are in the description of their cluster within this time, or something is wrong with them.
 const JOINS_WITHIN: Duration = Duration::from_secs(600);
+
+/// RDS-EVENT-0005
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_Events.Messages.html>).
+const ENDS_THE_MAKING: &[&str] = &["db instance created"];
 
 /// Makes the cluster and its members, waits for all of them, compares them with what was asked for, and tells about them.
 ///
@@ -64,7 +69,7 @@ where
     let all = names.iter().map(|member| wait_for_member(cx, &name, member, (half, within)));
     let ready = try_join_all(all).await?;
     let cluster = wait_for_all_joined(cx, &name, &names).await?;
-    let (at, source) = moment_of(cx, &ready).await;
+    let (at, source) = available_at(cx, &ready).await;
     cx.reached(ClockPoint::ResourceAvailable, at, &source).await?;
     let instances: Vec<DbInstance> = ready.into_iter().map(|ready| ready.instance).collect();
     for check in compare(settings, expected, &names, &cluster, &instances) {
@@ -251,46 +256,12 @@ async fn wait_for_all_joined(
 /// When the last member became available: the time of an RDS event where one lies in its bracket of looks, else the look
 /// that found it ready. Events are told on a best-effort basis
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/working-with-events.html>), so that they only refine.
-async fn moment_of(cx: &StepContext, ready: &[Ready]) -> (DateTime<Utc>, String) {
+async fn available_at(cx: &StepContext, ready: &[Ready]) -> (DateTime<Utc>, String) {
     let Some(last) = ready.iter().max_by_key(|ready| ready.first_ready) else {
         return (cx.clock.now(), "polled".to_owned());
     };
-    let polled = (last.first_ready, "polled".to_owned());
-    let (Some(from), Ok(site)) = (last.last_not_ready, cx.site()) else { return polled };
-    let client = client!(site, aws_sdk_rds);
-    // A minute of room: event times are whole seconds of another clock.
-    let start = from - TimeDelta::minutes(1);
-    let request = client
-        .describe_events()
-        .source_type(SourceType::DbInstance)
-        .source_identifier(&last.name)
-        .start_time(aws_smithy_types::DateTime::from_secs(start.timestamp()))
-        .max_records(100);
-    match cx.call("rds:DescribeEvents", || request.clone().send()).await {
-        Ok(answer) => refined(answer.events(), from, last.first_ready).unwrap_or(polled),
-        Err(error) => {
-            cx.progress(&format!(
-                "the RDS events could not be read ({error}); the polled time is used"
-            ));
-            polled
-        }
-    }
-}
-
-/// The last event between the looks that says that the instance was made (RDS-EVENT-0005,
-/// <https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_Events.Messages.html>).
-fn refined(
-    events: &[Event],
-    after: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Option<(DateTime<Utc>, String)> {
-    let ends = |message: &str| message.to_ascii_lowercase().starts_with("db instance created");
-    let candidates = events.iter().filter_map(|event| {
-        let message = event.message().filter(|message| ends(message))?;
-        let at = event.date().and_then(time_of)?;
-        (after < at && at <= until).then(|| (at, format!("RDS event: {message}")))
-    });
-    candidates.max()
+    let bracket = Bracket { from: last.last_not_ready, until: last.first_ready };
+    moment_of(cx, SourceType::DbInstance, &last.name, bracket, ENDS_THE_MAKING).await
 }
 
 fn told(id: String, cluster: &DbCluster) -> ClusterOutput {
@@ -321,28 +292,6 @@ fn told(id: String, cluster: &DbCluster) -> ClusterOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
-    }
-
-    fn event(seconds: i64, message: &str) -> Event {
-        let date = aws_smithy_types::DateTime::from_secs(seconds);
-        Event::builder().date(date).message(message).build()
-    }
-
-    #[test]
-    fn an_event_counts_only_between_the_looks() {
-        let events = [
-            event(5, "DB instance created"),
-            event(15, "DB instance created"),
-            event(16, "DB instance restarted"),
-            event(30, "DB instance created"),
-        ];
-        let found = refined(&events, at(10), at(20)).unwrap();
-        assert_eq!(found, (at(15), "RDS event: DB instance created".to_owned()));
-        assert_eq!(refined(&events, at(15), at(20)), None);
-    }
 
     #[test]
     fn what_rds_does_not_say_is_absent_in_the_output() {

@@ -1,9 +1,10 @@
 use crate::action::{
-    EXPIRES_TAG, Expiry, Fetched, Found, HandInput, Listing, Permission, RUN_TAG, ResourceContext,
+    EXPIRES_TAG, Expiry, Fetched, Found, HandInput, Listing, Permission, ResourceContext,
     ResourceKind, SharedLook, StepError,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
+use crate::providers::rds::judged;
 use aws_sdk_rds::types::{DbCluster, Filter, Tag};
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -61,15 +62,6 @@ fn describe_clusters(cx: &ResourceContext, names: Vec<String>) -> Fetched<'_, Db
             }
         }
     })
-}
-
-/// Whether something with these tags is of this run.
-pub(super) fn judged(run: &str, tags: &[Tag], id: String, state: String) -> Found {
-    match tags.iter().find(|tag| tag.key() == Some(RUN_TAG)).and_then(Tag::value) {
-        Some(of) if of == run => Found::Ours { id, state },
-        Some(of) => Found::Foreign { why: format!("it has the tag {RUN_TAG}={of}") },
-        None => Found::Foreign { why: format!("it has no tag {RUN_TAG}") },
-    }
 }
 
 /// The tags of something, asked for by its ARN: not every description brings them along.
@@ -238,18 +230,6 @@ impl ResourceKind for ClusterKind {
 mod tests {
     use super::*;
     use crate::ids::SiteName;
-
-    fn tag(key: &str, value: &str) -> Tag {
-        Tag::builder().key(key).value(value).build()
-    }
-
-    #[test]
-    fn only_what_has_the_tag_of_this_run_is_ours() {
-        let found = |tags: &[Tag]| judged("run-1", tags, "arn".into(), "available".into());
-        assert!(matches!(found(&[tag("a", "b"), tag(RUN_TAG, "run-1")]), Found::Ours { .. }));
-        assert!(matches!(found(&[tag(RUN_TAG, "run-2")]), Found::Foreign { .. }));
-        assert!(matches!(found(&[]), Found::Foreign { .. }));
-    }
 
     #[test]
     fn the_command_deletes_exactly_that_cluster() {

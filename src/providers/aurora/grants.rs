@@ -3,6 +3,7 @@
 //! (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html>).
 
 use super::cluster::ClusterKind;
+use super::cluster_snapshot::ClusterSnapshotKind;
 use super::instance::InstanceKind;
 use crate::action::{Given, Grant, Limit, Permission, ResourceKind as _};
 
@@ -32,6 +33,29 @@ pub(super) fn compare_config(given: &Given, permissions: &[Permission]) -> Vec<G
     let key = given.grant(permissions, "kms:DescribeKey").map(|g| g.on("key", "*"));
     let key = key.filter(|_| given.has("instead.kms_key"));
     reading_config(given, permissions).into_iter().chain(key).collect()
+}
+
+pub(super) fn copy_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
+    let own = given.own_names();
+    let grant = |action| given.grant(permissions, action);
+    let copy = grant("rds:CopyDBClusterSnapshot")
+        .map(|g| g.on("cluster-snapshot", &own).on("cluster-snapshot", given.pattern("snapshot")));
+    let encrypted = given.has("kms_key");
+    let mut all = vec![
+        copy,
+        grant("rds:AddTagsToResource").map(|g| g.on("cluster-snapshot", &own)),
+        grant("rds:DescribeDBClusterSnapshots").map(|g| g.on("cluster-snapshot", &own)),
+        grant("kms:DescribeKey").map(|g| g.on("key", "*")).filter(|_| encrypted),
+        grant("kms:CreateGrant").map(|g| g.on("key", "*").limited(Limit::Via("rds"))),
+    ];
+    let kind = ClusterSnapshotKind.permissions();
+    // Inventories ask for all snapshots.
+    let narrowed = |action: &str| if action.contains(":Describe") { "*" } else { own.as_str() };
+    let of_kind = |p: &Permission| {
+        given.grant(kind, p.action).map(|g| g.on("cluster-snapshot", narrowed(p.action)))
+    };
+    all.extend(kind.iter().map(of_kind));
+    all.into_iter().flatten().collect()
 }
 
 pub(super) fn restore_cluster(given: &Given, permissions: &[Permission]) -> Vec<Grant> {

@@ -1,10 +1,11 @@
-use super::cluster::{judged, tags_of, write_expiry};
+use super::cluster::{tags_of, write_expiry};
 use crate::action::{
     Fetched, Found, HandInput, Listing, Permission, ResourceContext, ResourceKind, SharedLook,
     StepError,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
+use crate::providers::rds::judged;
 use aws_sdk_rds::types::{DbInstance, Filter};
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;

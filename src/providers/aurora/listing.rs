@@ -67,6 +67,36 @@ pub(super) async fn instances(cx: &ResourceContext) -> Result<Listing, StepError
     }
 }
 
+/// Every manual cluster snapshot of the site.
+///
+/// # Errors
+/// Those of `rds:DescribeDBClusterSnapshots`.
+pub(super) async fn snapshots(cx: &ResourceContext) -> Result<Listing, StepError> {
+    const OPERATION: &str = "rds:DescribeDBClusterSnapshots";
+    let client = client!(cx.site()?, aws_sdk_rds);
+    let (mut total, mut ours, mut marker) = (0, Vec::new(), None);
+    loop {
+        let request = client
+            .describe_db_cluster_snapshots()
+            .snapshot_type("manual")
+            .set_marker(marker.clone());
+        let answer = cx.call(OPERATION, || request.clone().send()).await?;
+        for snapshot in answer.db_cluster_snapshots() {
+            total += 1;
+            let Some(name) = snapshot.db_cluster_snapshot_identifier() else { continue };
+            let arn = snapshot.db_cluster_snapshot_arn().unwrap_or(name);
+            let state = snapshot.status().unwrap_or("no status");
+            let made = snapshot.snapshot_create_time().and_then(time_of);
+            let listed = Listed::of(pairs(snapshot.tag_list()), name, arn, state);
+            ours.extend(listed.map(|listed| listed.made(made)));
+        }
+        match next(OPERATION, marker.as_deref(), answer.marker())? {
+            Some(next) => marker = Some(next),
+            None => return Ok(Listing::Seen { total: Some(total), ours }),
+        }
+    }
+}
+
 async fn known_tags(
     cx: &ResourceContext,
     name: &str,

@@ -32,6 +32,17 @@ pub(super) async fn compare_config(cx: &StepContext, given: &Given) -> Vec<Probe
     probes
 }
 
+pub(super) async fn copy_snapshot(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    let why = "the original may be in another region, and RDS fetches it on the day";
+    let mut probes = vec![Probe::not_before("cluster snapshot to copy", why)];
+    match given.text("kms_key") {
+        Some(key) => probes.push(key_probe(cx, key).await),
+        None if given.has("kms_key") => probes.push(later("KMS key of the copy")),
+        None => {}
+    }
+    probes
+}
+
 pub(super) async fn find_snapshot(
     action: &FindSnapshot,
     cx: &StepContext,

@@ -4,18 +4,46 @@ fn shell(input: &HandInput) -> HandShell<'_> {
     HandShell { input, what: "copy", verb: "copied", name: "id" }
 }
 
+/// What a kind of snapshot is called in the commands and answers of the AWS CLI.
+pub(in crate::providers) struct Words {
+    /// In commands and options: `db-snapshot`.
+    pub(in crate::providers) option: &'static str,
+    /// In answers: `DBSnapshot`.
+    pub(in crate::providers) field: &'static str,
+    /// The error when there is one of that name.
+    pub(in crate::providers) exists: &'static str,
+    /// The fields of the answer that are looked at afterwards.
+    pub(in crate::providers) looked_at: &'static str,
+    /// What to see in them.
+    pub(in crate::providers) seen: &'static str,
+}
+
+const OF_INSTANCES: Words = Words {
+    option: "db-snapshot",
+    field: "DBSnapshot",
+    exists: "DBSnapshotAlreadyExists",
+    looked_at: "[Encrypted,KmsKeyId,SnapshotDatabaseTime,OriginalSnapshotCreateTime]",
+    seen: "The key is one of this region; the times are those of the original, not of the copy.",
+};
+
 /// How a person copies the snapshot with the AWS CLI, run for the region that the copy goes to.
 pub(super) fn by_hand(input: &HandInput) -> ByHand {
+    of_words(input, &OF_INSTANCES, &[])
+}
+
+/// The same for any kind of snapshot, with tags for the copy.
+pub(in crate::providers) fn of_words(input: &HandInput, words: &Words, tags: &[String]) -> ByHand {
+    let Words { option, field, .. } = words;
     let (region, id, arn) = (input.region(), input.sets("id"), input.sets("arn"));
     let describe = |query: &str| {
         format!(
-            "aws rds describe-db-snapshots --region {region} --db-snapshot-identifier \"${id}\" \\\n    \
-             --query 'DBSnapshots[0].{query}' --output text"
+            "aws rds describe-{option}s --region {region} --{option}-identifier \"${id}\" \\\n    \
+             --query '{field}s[0].{query}' --output text"
         )
     };
     let earlier = format!(
-        "aws rds describe-db-snapshots --region {region} \\\n    \
-         --query \"DBSnapshots[?starts_with(DBSnapshotIdentifier,'{}')].DBSnapshotIdentifier\" --output text",
+        "aws rds describe-{option}s --region {region} \\\n    \
+         --query \"{field}s[?starts_with({field}Identifier,'{}')].{field}Identifier\" --output text",
         shell(input).prefix()
     );
     let under_way = ["copying", "creating", "pending"];
@@ -31,9 +59,9 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
     ByHand {
         commands: vec![
             shell(input).name(&earlier, &["arn"]),
-            shell(input).ask(HandShell::NAMED, &copy_command(input), Some("DBSnapshotAlreadyExists")),
+            shell(input).ask(HandShell::NAMED, &copy_command(input, words, tags), Some(words.exists)),
             shell(input).wait(HandShell::ASKED, &wait),
-            shell(input).read(HandShell::READY, &describe("DBSnapshotArn"), &["arn"], ":"),
+            shell(input).read(HandShell::READY, &describe(&format!("{field}Arn")), &["arn"], ":"),
             shell(input).end(&format!("${arn}")),
         ],
         expected: format!(
@@ -41,8 +69,8 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
              in ${arn}."
         ),
         verify: vec![
-            describe("[Encrypted,KmsKeyId,SnapshotDatabaseTime,OriginalSnapshotCreateTime]"),
-            "The key is one of this region; the times are those of the original, not of the copy.".to_owned(),
+            describe(words.looked_at),
+            words.seen.to_owned(),
         ],
         if_it_fails: vec![
             "NOT READY: UNKNOWN is not failed: the copy may be under way. Correct what keeps AWS from answering (credentials, \
@@ -59,25 +87,29 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
             "The original cannot be found: automated snapshots go with their instance; take the newest copy that is here.".to_owned(),
         ],
         remove: vec![shell(input).only_mine(&format!(
-            "aws rds delete-db-snapshot --region {region} --db-snapshot-identifier \"${id}\" \\\n  \
-             --query DBSnapshot.Status --output text"
+            "aws rds delete-{option} --region {region} --{option}-identifier \"${id}\" \\\n  \
+             --query {field}.Status --output text"
         ))],
             ..ByHand::default()
         }
 }
 
-fn copy_command(input: &HandInput) -> String {
+fn copy_command(input: &HandInput, words: &Words, tags: &[String]) -> String {
+    let Words { option, field, .. } = words;
     let snapshot = input.word("snapshot").unwrap_or_else(|| "''".to_owned());
     let mut copy = vec![
-        format!("aws rds copy-db-snapshot --region {}", input.region()),
-        format!("--source-db-snapshot-identifier {snapshot}"),
-        format!("--target-db-snapshot-identifier \"${}\"", input.sets("id")),
+        format!("aws rds copy-{option} --region {}", input.region()),
+        format!("--source-{option}-identifier {snapshot}"),
+        format!("--target-{option}-identifier \"${}\"", input.sets("id")),
         // The CLI signs a URL for it where the partition needs one.
         format!("--source-region \"$(printf '%s' {snapshot} | cut -d: -f4)\""),
     ];
     copy.extend(input.word("kms_key").map(|key| format!("--kms-key-id {key}")));
     copy.extend(input.word("option_group").map(|group| format!("--option-group-name {group}")));
-    copy.push("--query DBSnapshot.Status --output text".to_owned());
+    if !tags.is_empty() {
+        copy.push(format!("--tags {}", tags.join(" ")));
+    }
+    copy.push(format!("--query {field}.Status --output text"));
     copy.join(" \\\n    ")
 }
 

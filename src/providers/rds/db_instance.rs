@@ -64,7 +64,7 @@ fn describe_instances(cx: &ResourceContext, names: Vec<String>) -> Fetched<'_, D
 }
 
 /// Whether something of RDS with these tags is of this run.
-pub(super) fn judged(run: &str, tags: &[Tag], arn: String, state: String) -> Found {
+pub(in crate::providers) fn judged(run: &str, tags: &[Tag], arn: String, state: String) -> Found {
     let tags = tags.iter().filter_map(|tag| tag.key().zip(tag.value()));
     Found::by_tags(tags, &[(RUN_TAG, run)], arn, state)
 }

@@ -8,16 +8,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// The looks between which something happened (UTC).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bracket {
+pub(in crate::providers) struct Bracket {
     /// The last look before it; `None` when there was none.
-    pub(super) from: Option<DateTime<Utc>>,
+    pub(in crate::providers) from: Option<DateTime<Utc>>,
     /// The first look after it.
-    pub(super) until: DateTime<Utc>,
+    pub(in crate::providers) until: DateTime<Utc>,
 }
 
 impl Bracket {
     /// The look that noticed it, where nothing better is known.
-    pub(super) fn polled(self) -> (DateTime<Utc>, String) {
+    pub(in crate::providers) fn polled(self) -> (DateTime<Utc>, String) {
         (self.until, "polled".to_owned())
     }
 }
@@ -25,7 +25,7 @@ impl Bracket {
 /// When it happened (UTC), and where that is known from: the time of an RDS event where one lies in the bracket of looks, else
 /// the look that found it done. `ends` are the beginnings of messages, in lower case. Events are told on a best-effort basis
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/working-with-events.html>), so that they only refine.
-pub(super) async fn moment_of(
+pub(in crate::providers) async fn moment_of(
     cx: &StepContext,
     source: SourceType,
     name: &str,

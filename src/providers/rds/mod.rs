@@ -22,6 +22,7 @@ mod config_origin;
 mod config_rehearsals;
 mod copy_snapshot;
 mod copy_snapshot_by_hand;
+mod copying;
 mod db_instance;
 mod db_snapshot;
 mod engine_versions;
@@ -65,9 +66,16 @@ pub(super) use config::{
 pub(super) use config_diff::{Config, Item, Kind, Known, Origin, known};
 pub(super) use config_origin::Told;
 use copy_snapshot::CopySnapshot;
+pub(super) use copy_snapshot_by_hand::{Words as CopyWords, of_words as copied_by_hand};
+pub(super) use copying::{
+    Copied, CopySnapshotOutput, arn_of_key, checks_of_a_copy, known_key,
+    refuse_what_needs_presigning, region_of, tags_of_copy, wait_until_complete,
+};
 use db_instance::DbInstanceKind;
+pub(super) use db_instance::judged;
 use db_snapshot::DbSnapshotKind;
 pub(super) use engine_versions::{Offer, Offers, named};
+pub(super) use events::{Bracket, moment_of};
 use find_automated_backup::FindAutomatedBackup;
 use find_snapshot::FindSnapshot;
 pub(super) use find_snapshot_by_hand::{VERSION_GONE, version_state};

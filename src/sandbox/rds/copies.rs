@@ -30,7 +30,7 @@ pub(super) fn copy(mut call: Call<'_>) -> Result<Xml, AwsError> {
         let what = format!("The source snapshot {source_name} is not available.");
         return Err(AwsError::new(400, "InvalidDBSnapshotState", what));
     }
-    let kms_key = copied_key(&call, &source, &source_place)?;
+    let kms_key = copied_key(&call, source.kms_key.as_ref(), &source_place)?;
     let takes = source.content.origin.copy_takes.0;
     let timeline = Timeline::begin(call.now, "creating").then(takes, "available");
     let timeline = call.marked(timeline, "failed");
@@ -69,13 +69,13 @@ pub(super) fn copy(mut call: Call<'_>) -> Result<Xml, AwsError> {
 
 /// The key of the copy. Keys do not leave their region, and a snapshot under the key that AWS manages does not leave
 /// its account: <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_CopySnapshot.html>.
-fn copied_key(
+pub(super) fn copied_key(
     call: &Call<'_>,
-    source: &DbSnapshot,
+    source: Option<&String>,
     from: &PlaceKey,
 ) -> Result<Option<String>, AwsError> {
     let asked = call.params().get("KmsKeyId");
-    if let Some(old) = &source.kms_key {
+    if let Some(old) = source {
         let key = call.state.find_key(from, old);
         let managed = key.as_ref().is_some_and(|k| k.managed_by_aws);
         if !key.is_some_and(|k| k.usable()) || (managed && from.account != call.place.account) {
@@ -86,7 +86,7 @@ fn copied_key(
         }
     }
     let Some(name) = asked else {
-        if source.kms_key.is_none() {
+        if source.is_none() {
             return Ok(None);
         }
         return Err(match from.region == call.place.region {

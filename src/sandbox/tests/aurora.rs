@@ -39,7 +39,8 @@ places:
         data:
           sql: [create table ledger (id integer), "insert into ledger values (1), (2)"]
           heartbeat: { table: beat, column: at, every: 1m }
-      - { id: catalog, engine: aurora-mysql, version: 8.0.mysql_aurora.3.05.2 }
+      - { id: catalog, engine: aurora-mysql, version: 8.0.mysql_aurora.3.05.2, snapshots: [{ id: plain, age: 1d }] }
+  - { account: "111111111111", region: ap-northeast-3, kms_keys: [{ id: key-osaka }] }
   - account: "222222222222"
     region: ap-northeast-3
     kms_keys: [{ id: key-dr }]
@@ -187,6 +188,69 @@ async fn copies_carry_their_own_time_name_their_source_and_have_the_tag_of_the_c
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_copy_by_a_call_is_under_a_key_of_its_region_knows_its_own_time_and_can_be_deleted() {
+    let rig = rig(&[]);
+    let osaka = rig.rds((PRIMARY.0, DR.1));
+    let source = "arn:aws:rds:ap-northeast-1:111111111111:cluster-snapshot:before-migration";
+    let copy = |source: &str| {
+        osaka
+            .copy_db_cluster_snapshot()
+            .source_db_cluster_snapshot_identifier(source)
+            .target_db_cluster_snapshot_identifier("mine")
+    };
+    // Keys do not leave their region, and what is not encrypted takes none.
+    assert_eq!(code(copy(source).send().await), "InvalidParameterValue");
+    let refused = copy(source).kms_key_id("key-home").send().await;
+    assert_eq!(code(refused), "KMSKeyNotAccessibleFault");
+    let plain = source.replace("before-migration", "plain");
+    let refused = copy(&plain).kms_key_id("key-osaka").send().await;
+    assert_eq!(code(refused), "InvalidParameterCombination");
+    let missing = copy("nothing").send().await;
+    assert_eq!(code(missing), "DBClusterSnapshotNotFoundFault");
+    let own = || copy(source).kms_key_id("key-osaka");
+    let made = own().copy_tags(true).send().await.unwrap();
+    assert_eq!(made.db_cluster_snapshot().unwrap().status(), Some("copying"));
+    assert_eq!(code(own().send().await), "DBClusterSnapshotAlreadyExistsFault");
+    let delete = || osaka.delete_db_cluster_snapshot().db_cluster_snapshot_identifier("mine");
+    assert_eq!(code(delete().send().await), "InvalidDBClusterSnapshotStateFault");
+    rig.wait("20m").await;
+    let find = || osaka.describe_db_cluster_snapshots().db_cluster_snapshot_identifier("mine");
+    let found = find().send().await.unwrap();
+    let found = &found.db_cluster_snapshots()[0];
+    assert_eq!((found.status(), found.snapshot_type()), (Some("available"), Some("manual")));
+    assert_eq!(found.source_db_cluster_snapshot_arn(), Some(source));
+    let created = text(found.snapshot_create_time());
+    assert!(
+        created.starts_with("2026-11-22T10:00:"),
+        "that of the copying, not of the data: {created}"
+    );
+    assert!(found.kms_key_id().unwrap().contains(":ap-northeast-3:"));
+    assert_eq!(found.tag_list()[0].key(), Some("why"));
+    delete().send().await.unwrap();
+    assert_eq!(code(find().send().await), "DBClusterSnapshotNotFoundFault");
+    let home = rig.rds(PRIMARY).delete_db_cluster_snapshot();
+    let automated = home.db_cluster_snapshot_identifier("rds:payments-2026-11-22-03-00");
+    assert_eq!(code(automated.send().await), "InvalidDBClusterSnapshotStateFault");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_a_cluster_snapshot_fails_when_its_source_is_deleted_under_it() {
+    let rig = rig(&[]);
+    let osaka = rig.rds((PRIMARY.0, DR.1));
+    let source = "arn:aws:rds:ap-northeast-1:111111111111:cluster-snapshot:before-migration";
+    let copy = osaka.copy_db_cluster_snapshot().kms_key_id("key-osaka");
+    let copy = copy.source_db_cluster_snapshot_identifier(source);
+    copy.target_db_cluster_snapshot_identifier("mine").send().await.unwrap();
+    let home = rig.rds(PRIMARY).delete_db_cluster_snapshot();
+    home.db_cluster_snapshot_identifier("before-migration").send().await.unwrap();
+    let found = osaka.describe_db_cluster_snapshots().db_cluster_snapshot_identifier("mine");
+    let found = found.send().await.unwrap();
+    assert_eq!(found.db_cluster_snapshots()[0].status(), Some("failed"));
+    let delete = osaka.delete_db_cluster_snapshot().db_cluster_snapshot_identifier("mine");
+    delete.send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn copies_that_were_under_way_when_the_region_was_lost_are_never_finished() {
     let rig = rig(&[]);
     rig.until("2026-11-23T03:15:00Z").await;
@@ -286,7 +350,7 @@ async fn a_cluster_goes_only_after_its_members_and_without_protection() {
     let left = rds.describe_db_cluster_snapshots().send().await.unwrap();
     let left: Vec<_> =
         left.db_cluster_snapshots().iter().map(|s| s.snapshot_type().unwrap()).collect();
-    assert_eq!(left, ["manual"], "automated ones go with their cluster");
+    assert_eq!(left, ["manual", "manual"], "automated ones go with their cluster");
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,8 +29,11 @@ impl Workshop {
             (true, false) => Copies::Untagged,
         };
         let never_joins = self.goes_wrong();
-        self.write_cluster(beside, rows, copies, never_joins);
+        let encrypted = self.write_cluster(beside, rows, copies, never_joins);
         let config = (!beside && self.random.chance(60)).then(|| self.cluster_config());
+        if !beside && self.random.chance(40) {
+            self.copy_of_cluster(encrypted);
+        }
         let restore = match beside {
             true => self.restore_cluster(None, readers, never_joins),
             false => {
@@ -49,7 +52,14 @@ impl Workshop {
         }
     }
 
-    fn write_cluster(&mut self, beside: bool, rows: u64, copies: Copies, never_joins: bool) {
+    /// True when the cluster is encrypted.
+    fn write_cluster(
+        &mut self,
+        beside: bool,
+        rows: u64,
+        copies: Copies,
+        never_joins: bool,
+    ) -> bool {
         let random = &mut self.random;
         let encrypted = random.chance(60);
         let key = |alias: &str| match encrypted {
@@ -87,6 +97,30 @@ impl Workshop {
              }} }}",
             values.join(", ")
         );
+        encrypted
+    }
+
+    /// A copy in the other region of the same account of the newest snapshot that is there before the disaster; nothing is
+    /// restored from it.
+    fn copy_of_cluster(&mut self, encrypted: bool) {
+        self.near = true;
+        let with = "{ of: shop }".to_owned();
+        let mut find = Draft::new("shop-here".to_owned(), "aurora.find_snapshot", "prepare", with);
+        find.at = Some("primary");
+        let found = self.add(find);
+        let (snapshot, time) = (output(&found, "arn"), output(&found, "at"));
+        let wrong = self.goes_wrong();
+        let time = match wrong {
+            true => String::new(),
+            false => format!(", data_time: {time}, time_tag: data-time"),
+        };
+        let key = if encrypted { ", kms_key: alias/near" } else { "" };
+        let with = format!("{{ snapshot: {snapshot}{key}{time} }}");
+        let mut copy = Draft::new("shop-copy".to_owned(), "aurora.copy_snapshot", "prepare", with);
+        copy.at = Some("near");
+        copy.refers.insert(found);
+        copy.design = if wrong { Design::Unclear } else { Design::Passes };
+        self.add(copy);
     }
 
     fn cluster_config(&mut self) -> String {

@@ -3,6 +3,7 @@
 //!
 //! Main types: [`Cluster`], [`ClusterSnapshot`].
 
+mod copies;
 mod describe;
 mod history;
 mod lifecycle;
@@ -26,6 +27,8 @@ pub(super) fn answer(call: Call<'_>) -> Result<Xml, AwsError> {
         "DescribeDBClusterSnapshots" => snapshots::describe(call),
         "RestoreDBClusterFromSnapshot" => restore::from_snapshot(call),
         "RestoreDBClusterToPointInTime" => restore::to_point_in_time(call),
+        "CopyDBClusterSnapshot" => copies::copy(call),
+        "DeleteDBClusterSnapshot" => copies::delete(call),
         "CreateDBInstance" => members::create(call),
         "ModifyDBCluster" => lifecycle::modify(call),
         "DeleteDBCluster" => lifecycle::delete(call),

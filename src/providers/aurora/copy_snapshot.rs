@@ -1,0 +1,234 @@
+use super::cluster_snapshot::ClusterSnapshotKind;
+use super::snapshot::{Snapshot, describe_snapshot};
+use crate::action::{
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
+    Permission, Phase, Probe, SiteUse, StepContext, StepError, own,
+};
+use crate::client;
+use crate::providers::rds::{
+    Copied, CopySnapshotOutput, arn_of_key, checks_of_a_copy, known_key,
+    refuse_what_needs_presigning, region_of, tags_of_copy, wait_until_complete,
+};
+use crate::time::HumanDuration;
+use aws_sdk_rds::types::DbClusterSnapshot;
+use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// `aurora.copy_snapshot`: copies a cluster snapshot to the region and account of the step's site.
+pub(super) struct CopySnapshot;
+
+/// What `aurora.copy_snapshot` is given.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CopySnapshotInput {
+    /// The cluster snapshot to copy: its ARN; an identifier is enough for one of the same region and account.
+    pub(super) snapshot: String,
+    /// The KMS key that encrypts the copy: id, ARN or alias of a key in the region of the step's site. Needed for encrypted
+    /// snapshots of another region or account; within a region the key of the original is the default. RDS refuses a key for
+    /// a cluster snapshot that is not encrypted.
+    #[serde(default)]
+    pub(super) kms_key: Option<String>,
+    /// The time of the data in the original (UTC), as `at` of `aurora.find_snapshot` tells it where the original is. With
+    /// `time_tag`.
+    #[serde(default)]
+    pub(super) data_time: Option<DateTime<Utc>>,
+    /// The tag of the copy into which that time is written: RDS keeps it nowhere else.
+    #[serde(default)]
+    pub(super) time_tag: Option<String>,
+    /// Tags besides those that this program sets: the copy has none of the original's. Names must not begin with `redrill:` or `aws:`.
+    #[serde(default)]
+    pub(super) tags: BTreeMap<String, String>,
+    /// How long it is expected to take: looks are rare until then.
+    #[serde(default = "half_an_hour")]
+    pub(super) expected_duration: HumanDuration,
+}
+
+fn half_an_hour() -> HumanDuration {
+    HumanDuration(Duration::from_secs(1800))
+}
+
+const ABOUT: &str = "Copies a cluster snapshot into the region and account of the step's site, under a key of that region, and waits until \
+the copy is available. A run's copy is the run's own: it is removed at the end of a drill. Copying takes place before the disaster: \
+afterwards the original is gone, so that a step of a later phase proves nothing about a loss of the region.\n\nA copy of a cluster snapshot \
+knows only when it was made itself. So the time of the data must be written on it while somebody knows it: give `data_time` and `time_tag`, \
+or nobody can say what was recovered.\n\nRDS is asked in the region that the copy goes to, and fetches the original by itself. Only the \
+GovCloud regions need a presigned URL for that; the guard forbids to make one, so that copies between those are refused.";
+
+const NO_TIME: &str = "RDS tells no time of the original: give data_time and time_tag";
+
+impl Action for CopySnapshot {
+    type Input = CopySnapshotInput;
+    type Output = CopySnapshotOutput;
+
+    fn facts(&self) -> ActionFacts {
+        ActionFacts {
+            name: "aurora.copy_snapshot",
+            title: "Copy the cluster snapshot to this region",
+            about: ABOUT,
+            phase: Phase::Prepare,
+            site: SiteUse::Required,
+            timeout: Duration::from_secs(6 * 3600),
+            effect: Effect::Own,
+            creates: &["aurora.cluster_snapshot"],
+            permissions: &[
+                Permission { action: "rds:CopyDBClusterSnapshot", why: "copy" },
+                Permission { action: "rds:AddTagsToResource", why: "tag the copy" },
+                Permission {
+                    action: "rds:DescribeDBClusterSnapshots",
+                    why: "wait for it, and look at the original in the same region",
+                },
+                Permission { action: "kms:DescribeKey", why: "encrypted snapshots" },
+                Permission { action: "kms:CreateGrant", why: "encrypted snapshots" },
+            ],
+            checks: &[
+                ("complete", "RDS calls the copy available"),
+                (
+                    "encryption key",
+                    "the copy is encrypted with the key that was asked for, else the original's",
+                ),
+                ("time of the data", "the copy tells how old the data in it is"),
+            ],
+            populations: &[],
+            proves: &[],
+            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+        }
+    }
+
+    async fn run(
+        &self,
+        cx: &StepContext,
+        input: CopySnapshotInput,
+    ) -> Result<CopySnapshotOutput, StepError> {
+        let region = cx.site()?.place().region.clone();
+        refuse_what_needs_presigning(&input.snapshot, &region)?;
+        let name = cx.name_of_mine(63);
+        let client = client!(cx.site()?, aws_sdk_rds);
+        let request = client
+            .copy_db_cluster_snapshot()
+            .source_db_cluster_snapshot_identifier(&input.snapshot)
+            .target_db_cluster_snapshot_identifier(&name)
+            .set_kms_key_id(input.kms_key.clone())
+            .set_tags(Some(tags_of_copy(cx, &tags(&input)?)?));
+        let original_key = key_of_original(cx, &input, &region).await?;
+        let asked_at = Mutex::new(None);
+        let create = || async {
+            *asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.clock.now());
+            let answer = cx.call("rds:CopyDBClusterSnapshot", || request.clone().send()).await?;
+            let copy = answer.db_cluster_snapshot();
+            let arn = copy.and_then(DbClusterSnapshot::db_cluster_snapshot_arn);
+            Ok(arn.unwrap_or(&name).to_owned())
+        };
+        own(cx, &ClusterSnapshotKind, name.clone(), create).await?;
+        let asked_at = asked_at.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let describe = || describe_snapshot(cx, &name);
+        let expected = input.expected_duration.0;
+        let (copy, bracket) = wait_until_complete(cx, &name, expected, asked_at, describe).await?;
+        // RDS documents no event for the end of such a copy.
+        let (available_at, available_source) = bracket.polled();
+        let wanted_key = arn_of_key(cx, input.kms_key.as_deref()).await?.or(original_key);
+        let time = copy.time_of_data(input.time_tag.as_deref());
+        let untold = copy.wrong_tag(input.time_tag.as_deref());
+        let untold = untold.as_deref().unwrap_or(NO_TIME);
+        let (status, key) = (copy.status.as_deref(), copy.key.as_deref());
+        for check in checks_of_a_copy(status, key, wanted_key.as_deref(), time.clone(), untold) {
+            cx.check(check).await?;
+        }
+        let (at, source) = time.unzip();
+        Ok(CopySnapshotOutput {
+            id: copy.id,
+            arn: copy.arn,
+            at,
+            source,
+            encrypted: copy.encrypted,
+            kms_key: copy.key,
+            engine: copy.engine,
+            engine_version: copy.engine_version,
+            available_at,
+            available_source,
+            copied_after: asked_at.map(|asked| (available_at - asked).into()),
+        })
+    }
+
+    fn check_input(&self, given: &Given) -> Vec<InputProblem> {
+        let empty = ["snapshot", "time_tag"].map(|path| InputProblem::empty(given, path));
+        let reserved = InputProblem::reserved_tags(given);
+        let all = empty.into_iter().flatten().chain(reserved);
+        all.chain((given.has("data_time") != given.has("time_tag")).then(half_a_time)).collect()
+    }
+
+    fn grants(&self, given: &Given) -> Vec<Grant> {
+        super::grants::copy_snapshot(given, self.facts().permissions)
+    }
+
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        super::preflight::copy_snapshot(context, given).await
+    }
+
+    fn by_hand(&self, input: &HandInput) -> ByHand {
+        super::copy_snapshot_by_hand::by_hand(input)
+    }
+}
+
+impl Copied for Snapshot {
+    fn status(&self) -> Option<&str> {
+        self.status.as_deref()
+    }
+}
+
+fn half_a_time() -> InputProblem {
+    InputProblem::new(
+        "",
+        "data_time and time_tag belong together: the time of the data is written into that tag",
+    )
+    .help("give both: data_time takes at of aurora.find_snapshot")
+}
+
+/// The tags that the scenario asks for, the time of the data among them.
+fn tags(input: &CopySnapshotInput) -> Result<BTreeMap<String, String>, StepError> {
+    let mut tags = input.tags.clone();
+    match (&input.data_time, &input.time_tag) {
+        (Some(time), Some(tag)) => {
+            tags.insert(tag.clone(), time.to_rfc3339_opts(SecondsFormat::Secs, true));
+        }
+        (None, None) => {}
+        _ => return Err(half_a_time().into()),
+    }
+    Ok(tags)
+}
+
+/// The key of the original, where no other is asked for: within a region RDS takes it for the copy
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CopyDBClusterSnapshot.html>).
+async fn key_of_original(
+    cx: &StepContext,
+    input: &CopySnapshotInput,
+    region: &str,
+) -> Result<Option<String>, StepError> {
+    if input.kms_key.is_some() || region_of(&input.snapshot).is_some_and(|from| from != region) {
+        return Ok(None);
+    }
+    known_key(describe_snapshot(cx, &input.snapshot).await.map(|original| original.key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_time_of_the_data_is_written_where_it_will_be_looked_for_or_not_at_all() {
+        let input = |more: serde_json::Value| -> CopySnapshotInput {
+            let mut all = json!({ "snapshot": "a", "tags": { "system": "payments" } });
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            serde_json::from_value(all).unwrap()
+        };
+        let both = input(json!({ "data_time": "2026-11-19T18:00:00Z", "time_tag": "data-time" }));
+        let tags_of_both = tags(&both).unwrap();
+        assert_eq!(tags_of_both["data-time"], "2026-11-19T18:00:00Z");
+        assert_eq!((tags_of_both.len(), tags(&input(json!({}))).unwrap().len()), (2, 1));
+        assert!(tags(&input(json!({ "time_tag": "data-time" }))).is_err());
+    }
+}

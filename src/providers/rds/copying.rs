@@ -1,0 +1,246 @@
+//! Copying snapshots: what those of instances and of clusters have in common.
+
+use super::events::Bracket;
+use crate::action::{Look, StepContext, StepError, WaitPlan};
+use crate::client;
+use crate::journal::{Check, FailureClass};
+use crate::time::HumanDuration;
+use aws_sdk_rds::types::Tag;
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// What a copy tells.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub(in crate::providers) struct CopySnapshotOutput {
+    /// The identifier of the copy.
+    pub(in crate::providers) id: String,
+    /// Its ARN.
+    pub(in crate::providers) arn: String,
+    /// The time of the newest data in it (UTC); absent when RDS does not tell.
+    pub(in crate::providers) at: Option<DateTime<Utc>>,
+    /// Where that time comes from.
+    pub(in crate::providers) source: Option<String>,
+    /// Whether it is encrypted.
+    pub(in crate::providers) encrypted: Option<bool>,
+    /// The KMS key.
+    pub(in crate::providers) kms_key: Option<String>,
+    /// The database engine.
+    pub(in crate::providers) engine: Option<String>,
+    /// Its version.
+    pub(in crate::providers) engine_version: Option<String>,
+    /// When it was available (UTC).
+    pub(in crate::providers) available_at: DateTime<Utc>,
+    /// Where that time comes from: an RDS event, or the look that noticed it.
+    pub(in crate::providers) available_source: String,
+    /// From asking for it until it was available. Absent when an earlier attempt or process had asked for it.
+    pub(in crate::providers) copied_after: Option<HumanDuration>,
+}
+
+/// A copy, as far as waiting for it needs to see.
+pub(in crate::providers) trait Copied {
+    /// Its status.
+    fn status(&self) -> Option<&str>;
+}
+
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+/// A look-up right after the copy was asked for may not see it yet.
+const MAY_BE_INVISIBLE: Duration = Duration::from_secs(120);
+/// Statuses of a copy that is on its way.
+pub(in crate::providers) const UNDER_WAY: [&str; 3] = ["copying", "creating", "pending"];
+
+/// Between GovCloud regions a copy needs a URL that is signed for later use. In all others RDS ignores it
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CopyDBSnapshot.html>,
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CopyDBClusterSnapshot.html>).
+pub(in crate::providers) fn refuse_what_needs_presigning(
+    snapshot: &str,
+    region: &str,
+) -> Result<(), StepError> {
+    match region_of(snapshot) {
+        Some(from) if from != region && from.starts_with("us-gov-") => Err(StepError::broken(format!(
+            "a copy from {from} to {region} needs a presigned URL, which this program does not make"
+        ))
+        .help("copy it with the AWS CLI (--source-region), which makes one, and find the copy with a step of find_snapshot")),
+        _ => Ok(()),
+    }
+}
+
+/// The region in an ARN; `None` for an identifier, which is of the same region.
+pub(in crate::providers) fn region_of(snapshot: &str) -> Option<&str> {
+    snapshot.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2))
+}
+
+/// The tags of the step, and those that the scenario asks for.
+///
+/// # Errors
+/// When a name is reserved.
+pub(in crate::providers) fn tags_of_copy(
+    cx: &StepContext,
+    wanted: &BTreeMap<String, String>,
+) -> Result<Vec<Tag>, StepError> {
+    let reserved = |name: &&String| name.starts_with("redrill:") || name.starts_with("aws:");
+    if let Some(name) = wanted.keys().find(reserved) {
+        return Err(StepError::broken(format!("the tag name {name} is reserved: choose another")));
+    }
+    let wanted = wanted.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let all = cx.tags().into_iter().chain(wanted);
+    Ok(all.map(|(name, value)| Tag::builder().key(name).value(value).build()).collect())
+}
+
+/// Waits until a copy is available. Tells between which looks it became so.
+///
+/// # Errors
+/// Those of `describe`; an error of the recovery when the copy ends otherwise or disappears.
+pub(in crate::providers) async fn wait_until_complete<C: Copied, F>(
+    cx: &StepContext,
+    name: &str,
+    expected: Duration,
+    asked_at: Option<DateTime<Utc>>,
+    describe: impl Fn() -> F,
+) -> Result<(C, Bracket), StepError>
+where
+    F: Future<Output = Result<C, StepError>>,
+{
+    let plan = WaitPlan::new("copy available", expected, LONGEST_WAIT);
+    let began = cx.clock.elapsed();
+    let last = Mutex::new(asked_at);
+    let look = || async {
+        let asked = cx.clock.now();
+        let copy = match describe().await {
+            Ok(copy) => copy,
+            Err(error) if is_absent(&error) => {
+                if cx.clock.elapsed().saturating_sub(began) < MAY_BE_INVISIBLE {
+                    return Ok(Look::NotYet("not visible yet".to_owned()));
+                }
+                let what = format!("the copy {name} disappeared while it was being made");
+                return Err(StepError::recovery(what));
+            }
+            Err(error) => return Err(error),
+        };
+        match copy.status().map(str::to_owned).as_deref() {
+            Some("available") => Ok(Look::Ready(copy)),
+            Some(status) if UNDER_WAY.contains(&status) => {
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+                Ok(Look::NotYet(status.to_owned()))
+            }
+            other => {
+                let status = other.unwrap_or("no status");
+                cx.check(Check::made("complete", "available", status, false)).await?;
+                Err(StepError::recovery(format!("the copy {name} ended in the status {status}"))
+                    .help("look into the RDS events of the copy; the original may have been deleted meanwhile"))
+            }
+        }
+    };
+    let copy = cx.wait(&plan, look).await?;
+    let from = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((copy, Bracket { from, until: cx.clock.now() }))
+}
+
+/// Whether the thing is not there.
+pub(in crate::providers) fn is_absent(error: &StepError) -> bool {
+    error.class() == FailureClass::NotFound
+}
+
+/// The key of the original, from a look at it: nothing when it has gone since an earlier attempt asked for the copy, or may not
+/// be looked at.
+///
+/// # Errors
+/// All others of the look.
+pub(in crate::providers) fn known_key(
+    original: Result<Option<String>, StepError>,
+) -> Result<Option<String>, StepError> {
+    match original {
+        Err(error)
+            if is_absent(&error)
+                || matches!(error.class(), FailureClass::Recovery | FailureClass::Denied) =>
+        {
+            Ok(None)
+        }
+        known => known,
+    }
+}
+
+/// The ARN behind an id or an alias.
+///
+/// # Errors
+/// Those of `kms:DescribeKey`, except that it is not allowed.
+pub(in crate::providers) async fn arn_of_key(
+    cx: &StepContext,
+    key: Option<&str>,
+) -> Result<Option<String>, StepError> {
+    let Some(key) = key else { return Ok(None) };
+    let client = client!(cx.site()?, aws_sdk_kms);
+    let request = client.describe_key().key_id(key);
+    match cx.call("kms:DescribeKey", || request.clone().send()).await {
+        Ok(answer) => Ok(answer.key_metadata().and_then(|known| known.arn()).map(str::to_owned)),
+        Err(error) if error.class() == FailureClass::Denied => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The checks of a copy: that it is complete, under which key it is, and whether it tells of which time its data is.
+pub(in crate::providers) fn checks_of_a_copy(
+    status: Option<&str>,
+    key: Option<&str>,
+    wanted_key: Option<&str>,
+    time_of_data: Option<(DateTime<Utc>, String)>,
+    untold: &str,
+) -> Vec<Check> {
+    let status = status.unwrap_or("no status");
+    let complete = Check::made("complete", "available", status, status == "available");
+    let key = match (wanted_key, key) {
+        (Some(wanted), Some(found)) => {
+            Some(Check::made("encryption key", wanted, found, wanted == found))
+        }
+        (Some(wanted), None) => Some(Check::made("encryption key", wanted, "none", false)),
+        (None, Some(_)) => {
+            let why = "no key was asked for, or neither it nor the original could be looked up";
+            Some(Check::not_made("encryption key", "the key asked for, else the original's", why))
+        }
+        (None, None) => None,
+    };
+    let time = match time_of_data {
+        Some((at, source)) => {
+            let observed = format!("{} ({source})", at.to_rfc3339());
+            Check::made("time of the data", "known", observed, true)
+        }
+        None => Check::not_made("time of the data", "known", untold),
+    };
+    [Some(complete), key, Some(time)].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Outcome;
+
+    #[test]
+    fn only_copies_between_govcloud_regions_are_refused() {
+        let arn = |region: &str| format!("arn:aws:rds:{region}:111111111111:snapshot:a");
+        assert!(refuse_what_needs_presigning(&arn("eu-west-1"), "eu-central-1").is_ok());
+        assert!(refuse_what_needs_presigning("nightly", "us-gov-west-1").is_ok());
+        let gov = "arn:aws-us-gov:rds:us-gov-east-1:111111111111:snapshot:a";
+        assert!(refuse_what_needs_presigning(gov, "us-gov-east-1").is_ok());
+        let refused = refuse_what_needs_presigning(gov, "us-gov-west-1").unwrap_err();
+        assert!(refused.into_failure().help.unwrap().contains("--source-region"));
+    }
+
+    #[test]
+    fn a_copy_under_another_key_fails_and_one_that_tells_nothing_verifies_nothing() {
+        let time = Some((DateTime::UNIX_EPOCH, "a tag".to_owned()));
+        let outcomes = |status, key, wanted, time| {
+            let checks = checks_of_a_copy(status, key, wanted, time, "RDS does not tell");
+            checks.into_iter().map(|c| c.outcome).collect::<Vec<_>>()
+        };
+        let (passed, failed, open) = (Outcome::Passed, Outcome::Failed, Outcome::Inconclusive);
+        let (there, key) = (Some("available"), Some("arn:key/1"));
+        assert_eq!(outcomes(there, key, key, time.clone()), [passed, passed, passed]);
+        assert_eq!(outcomes(there, key, Some("arn:key/2"), time.clone()), [passed, failed, passed]);
+        assert_eq!(outcomes(there, key, None, time), [passed, open, passed]);
+        assert_eq!(outcomes(Some("failed"), None, key, None), [failed, failed, open]);
+    }
+}
