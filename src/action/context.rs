@@ -61,8 +61,8 @@ pub struct RunFacts {
     pub expires: DateTime<Utc>,
     /// When the run started (UTC).
     pub started: DateTime<Utc>,
-    /// Who started it, as the system knows them.
-    pub operator: String,
+    /// Who started it or went on with it, as the system knows them.
+    pub operators: Vec<String>,
     /// True when observed data must not be written down.
     pub withhold_data: bool,
     /// True for mode `drill`.

@@ -208,7 +208,7 @@ pub(crate) fn context_with(
         seed: 1,
         expires: start,
         started: start,
-        operator: "operator".to_owned(),
+        operators: vec!["operator".to_owned()],
         withhold_data: false,
         is_drill: true,
         expected: Default::default(),

@@ -91,7 +91,7 @@ pub(super) fn facts(run: &str, scenario: &str, clock: &Clock) -> RunFacts {
         seed: 7,
         expires: started + chrono::TimeDelta::hours(12),
         started,
-        operator: "operator".to_owned(),
+        operators: vec!["operator".to_owned()],
         withhold_data: false,
         is_drill: true,
         expected: Default::default(),

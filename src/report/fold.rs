@@ -189,16 +189,13 @@ impl<'a> Fold<'a> {
             }
             Event::CancelRequested { by, incident } => {
                 self.cancelled.push((mark, by));
+                self.end_pause(mark);
                 if *incident {
                     self.incident.get_or_insert((mark, by));
                 }
             }
             Event::RunPaused { by } => self.pauses.push((mark, by, None)),
-            Event::RunContinued { .. } => {
-                if let Some((.., until @ None)) = self.pauses.last_mut() {
-                    *until = Some(mark);
-                }
-            }
+            Event::RunContinued { .. } => self.end_pause(mark),
             Event::InventoryTaken { when, seen } => {
                 self.inventories.insert(*when, (mark, seen));
             }
@@ -218,6 +215,12 @@ impl<'a> Fold<'a> {
             _ => return self.apply_step(mark, event),
         }
         Ok(())
+    }
+
+    fn end_pause(&mut self, mark: Mark) {
+        if let Some((.., until @ None)) = self.pauses.last_mut() {
+            *until = Some(mark);
+        }
     }
 
     fn apply_step(&mut self, mark: Mark, event: &'a Event) -> Result<(), ReportError> {

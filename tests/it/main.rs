@@ -54,6 +54,8 @@ mod reap;
 #[cfg(test)]
 mod rehearsals;
 #[cfg(test)]
+mod resuming;
+#[cfg(test)]
 mod runbooks;
 #[cfg(test)]
 mod server_approvals;

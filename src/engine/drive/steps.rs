@@ -51,10 +51,13 @@ impl Loop<'_> {
     }
 
     /// Steps that were running when an earlier process died start again; what they made is found in the ledger. In a
-    /// cancelled run they are over.
+    /// cancelled run they are over, and in a halted one they wait.
     pub(super) fn restart_orphans(&mut self, effects: &mut Vec<Effect>) -> Result<(), DriveError> {
         if let Some(by) = look(&self.state, |state| state.cancelled.clone()) {
             return self.end_what_runs(&by);
+        }
+        if look(&self.state, |state| state.paused.is_some()) {
+            return Ok(());
         }
         let orphans: Vec<(StepId, u32)> = look(&self.state, |state| {
             let running = state.steps.iter().filter_map(|(id, step)| match step {
