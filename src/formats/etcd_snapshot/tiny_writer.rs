@@ -1,6 +1,7 @@
 //! Writes small etcd snapshots for tests: enough of bbolt to make every kind of page that the reader meets.
 
 use super::bbolt::fnv1a;
+use super::fault::OwnBucket;
 use sha2::{Digest, Sha256};
 
 pub(super) const PAGE: usize = 1024;
@@ -11,14 +12,22 @@ const BRANCH: u16 = 1;
 pub(super) const LAST_REVISION: i64 = 61;
 pub(super) const LIVE_KEYS: u64 = 59;
 /// 60 changes, one deletion, and what stands in `cluster`, `lease` and `meta`.
-pub(super) const ENTRIES: u64 = 63;
+pub(super) const ENTRIES: u64 = 64;
 /// The page after the meta pages is the first leaf of the bucket `key`.
 pub(super) const FIRST_LEAF: usize = 2;
 
+#[derive(Clone)]
 pub(super) struct Element {
     flags: u32,
     key: Vec<u8>,
     value: Vec<u8>,
+}
+
+impl Element {
+    /// Whether it is the bucket of this name.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.key == name.as_bytes()
+    }
 }
 
 /// A database under construction: pages without trailer.
@@ -38,24 +47,28 @@ impl Snapshot {
             .collect();
         let branch = snapshot.add_page(BRANCH, &branch(&leaves), leaves.len());
         let own = [entry(b"clusterVersion", b"3.5.0")];
-        let buckets = [
-            inline_bucket(b"alarm", &[]),
+        let buckets = vec![
             inline_bucket(b"cluster", &own),
             bucket(b"key", branch),
             inline_bucket(b"lease", &[entry(&7_u64.to_be_bytes(), b"\x08\x07\x10\x3c")]),
-            inline_bucket(b"meta", &[]),
         ];
-        snapshot.finish_with_root(&buckets)
+        snapshot.finish_with_root(&with_tables(buckets))
     }
 
-    /// A bucket `key` that consists of one leaf with these entries.
+    /// A bucket `key` that consists of one leaf with these entries, beside etcd's own tables.
     pub(super) fn with_entries(entries: &[Element]) -> Self {
         let mut snapshot = Self::empty();
         let page = snapshot.add_page(LEAF, &leaf(entries), entries.len());
-        snapshot.finish_with_root(&[bucket(b"key", page)])
+        snapshot.finish_with_root(&with_tables(vec![bucket(b"key", page)]))
     }
 
-    pub(super) fn with_buckets(buckets: &[Element]) -> Self {
+    /// These buckets, and those of etcd's own tables that are not among them.
+    pub(super) fn with_buckets(buckets: Vec<Element>) -> Self {
+        Self::empty().finish_with_root(&with_tables(buckets))
+    }
+
+    /// These buckets and no other.
+    pub(super) fn with_only(buckets: &[Element]) -> Self {
         Self::empty().finish_with_root(buckets)
     }
 
@@ -112,6 +125,36 @@ impl Snapshot {
     pub(super) fn sealed(&self) -> Vec<u8> {
         [&self.pages[..], &Sha256::digest(&self.pages)].concat()
     }
+}
+
+/// Adds those of the tables that every etcd makes which are not there, and sorts all by name.
+pub(super) fn with_tables(mut buckets: Vec<Element>) -> Vec<Element> {
+    for own in OwnBucket::ALL {
+        let name = own.to_string().into_bytes();
+        if !buckets.iter().any(|bucket| bucket.key == name) {
+            let own = if own == OwnBucket::Meta { meta(&[]) } else { inline_bucket(&name, &[]) };
+            buckets.push(own);
+        }
+    }
+    buckets.sort_by(|one, other| one.key.cmp(&other.key));
+    buckets
+}
+
+/// The bucket `meta` as every etcd has it, and these entries of it: name and value.
+pub(super) fn meta(more: &[(&[u8], &[u8])]) -> Element {
+    let index = (&b"consistent_index"[..], &9_u64.to_be_bytes()[..]);
+    let mut entries: Vec<_> = more.iter().chain([&index]).copied().collect();
+    entries.sort_unstable();
+    let entries: Vec<Element> = entries.into_iter().map(|(key, value)| entry(key, value)).collect();
+    inline_bucket(b"meta", &entries)
+}
+
+/// The bucket `meta` of an etcd that has begun to compact, and has ended compacting, up to these revisions.
+pub(super) fn compacted(scheduled: i64, finished: Option<i64>) -> Element {
+    let (scheduled, finished) = (revision(scheduled, false), finished.map(|main| revision(main, false)));
+    let mut more = vec![(&b"scheduledCompactRev"[..], &scheduled[..])];
+    more.extend(finished.as_deref().map(|finished| (&b"finishedCompactRev"[..], finished)));
+    meta(&more)
 }
 
 pub(super) fn revision(main: i64, deleted: bool) -> Vec<u8> {

@@ -86,6 +86,11 @@ pub enum PackingFault {
         /// How many bytes are allowed.
         most: u64,
     },
+    /// It goes on and on without anything that is packed in it.
+    Idle {
+        /// For more than so many bytes.
+        most: u64,
+    },
     /// Its content is encrypted.
     Encrypted,
     /// A way of packing that this reader does not know.
@@ -113,6 +118,9 @@ impl fmt::Display for PackingFault {
             Self::TrailingBytes => f.write_str("other bytes follow its end"),
             Self::TooLarge { most } => {
                 write!(f, "it holds more than {most} bytes, which no backup of this kind has")
+            }
+            Self::Idle { most } => {
+                write!(f, "more than {most} bytes follow each other in which nothing is packed: it was not read on")
             }
             Self::Encrypted => f.write_str("it is encrypted: decrypt it first"),
             Self::Method { number } => {
