@@ -128,7 +128,8 @@ impl TrialEtcd for SimulatedEtcd {
     /// As etcd does it: the revision up to which it has compacted is told only to who asks for the last one.
     fn hash_kv(&mut self, revision: i64) -> Answer<'_, TrialHashes> {
         Box::pin(async move {
-            let last = self.look(|file, length| Ok(inspect(file, length)?.current_revision()))?.max(1);
+            let last =
+                self.look(|file, length| Ok(inspect(file, length)?.current_revision()))?.max(1);
             let at = if revision == 0 { last } else { revision };
             let own = self.look(|file, length| {
                 Ok(match hash_kv(file, length, Some(at), None)? {
@@ -152,8 +153,13 @@ impl TrialEtcd for SimulatedEtcd {
         })
     }
 
-    fn count<'a>(&'a mut self, key: Option<&'a str>, _revision: i64) -> Answer<'a, u64> {
+    fn count<'a>(&'a mut self, key: Option<&'a str>, revision: i64) -> Answer<'a, u64> {
         Box::pin(async move {
+            let facts = self.look(|file, length| Ok(inspect(file, length)?.cluster))?;
+            if revision < facts.compaction.revision() {
+                let text = "etcdctl: Error: etcdserver: mvcc: required revision has been compacted";
+                return Err(OutsideError::Failed(text.to_owned()));
+            }
             let Some(key) = key else {
                 let keys = self.look(|file, length| Ok(inspect(file, length)?.live_keys))?;
                 return Ok(keys.saturating_sub(self.answer.loses));

@@ -362,3 +362,109 @@ async fn server_etcd_without_its_programs_nothing_is_said_of_the_snapshot() {
         assert_nothing_is_left(&folder);
     }
 }
+
+/// An etcd whose whole history is compacted: one ends with a change, the other with a deletion, of which nothing is left.
+fn compacted_whole(programs: &Programs) -> [Etcd; 2] {
+    [false, true].map(|ends_with_a_deletion| {
+        let etcd = Etcd::start(programs);
+        for number in 0..20 {
+            let key = format!("/registry/configmaps/shop/number-{number}");
+            etcd.put(&[json!({ "key": BASE64.encode(key), "value": BASE64.encode("x") })]);
+        }
+        if ends_with_a_deletion {
+            let gone = BASE64.encode("/registry/configmaps/shop/number-19");
+            etcd.call("/v3/kv/deleterange", &json!({ "key": gone }));
+        }
+        let (_, revision) = etcd.count();
+        etcd.call("/v3/kv/compaction", &json!({ "revision": revision, "physical": true }));
+        etcd
+    })
+}
+
+#[tokio::test]
+async fn server_etcd_regression_a_snapshot_whose_whole_history_is_compacted_is_compared() {
+    for programs in VERSIONS.map(Programs::named_by) {
+        for etcd in compacted_whole(&programs) {
+            let folder = stored(&etcd.snapshot(&programs));
+            let (keys, revision) = etcd.count();
+            let origin = etcd.ask(&programs, &["endpoint", "hashkv", "--rev", "0"]);
+            let origin = origin[0]["HashKV"]["hash"].as_u64().unwrap();
+            let tried = step(folder.path(), "etcd.restore", restoring(&folder, &programs, 1)).await;
+            assert_eq!(tried.red(), []);
+            let output = tried.output.as_ref().unwrap();
+            assert_eq!((&output["keys"], &output["revision"]), (&json!(keys), &json!(revision)));
+            assert_eq!(output["hash_kv"], format!("{origin:x}"), "{output}");
+            assert_nothing_is_left(&folder);
+        }
+    }
+}
+
+/// A program that never ends in place of the one that restores.
+fn stuck_programs(programs: &Programs) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let tool = if programs.0.join("etcdutl").exists() { "etcdutl" } else { "etcdctl" };
+    for name in ["etcd", "etcdctl", "etcdutl"].into_iter().filter(|name| *name != tool) {
+        let real = programs.0.join(name);
+        if real.exists() {
+            std::os::unix::fs::symlink(real, folder.path().join(name)).unwrap();
+        }
+    }
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*--help*) exec {} \"$@\";;\n*restore*) exec tail -f /dev/null \"$3\";;\n*) exec {} \"$@\";;\nesac\n",
+        programs.0.join(tool).display(),
+        programs.0.join(tool).display(),
+    );
+    let written = std::process::Command::new("sh")
+        .args(["-c", "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", &script])
+        .arg(folder.path().join(tool))
+        .status();
+    assert!(written.unwrap().success());
+    folder
+}
+
+#[tokio::test]
+async fn server_etcd_regression_a_restoring_program_does_not_outlive_a_killed_run() {
+    for (programs, etcd) in lived() {
+        let folder = stored(&etcd.snapshot(&programs));
+        let stuck = stuck_programs(&programs);
+        let scenario = format!(
+            "redrill: 1\nname: killed\ntitle: A restore that is killed\nowner: platform\n\
+             disaster: {{ kind: corruption }}\nobjectives: {{ rto: {{ target: 1h }} }}\n\
+             sites: {{ here: {{ region: eu-west-3 }} }}\nguard: {{ write: [here] }}\nsteps:\n  - id: trial\n    at: here\n    \
+             phase: verify\n    gate: acceptance\n    uses: etcd.restore\n    with: {{ file: {0}/snapshot.db, folder: {0}, programs: {1} }}\n",
+            folder.path().display(),
+            stuck.path().display()
+        );
+        let program = crate::program::Program::new();
+        program.write("killed.yaml", scenario);
+        let mut run = program.command(&["run", "killed.yaml"]);
+        let mut run = run
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Also the shells beside it name the folder; what is looked for is the program itself.
+        let restoring = || {
+            let all = running_in(folder.path());
+            all.into_iter().any(|command| command.starts_with("tail -f /dev/null"))
+        };
+        let mut looks = 0;
+        while !restoring() {
+            looks += 1;
+            let ended = run.try_wait().unwrap();
+            if ended.is_some() || looks > 3000 {
+                let said = run.wait_with_output().unwrap();
+                panic!(
+                    "{}{}",
+                    String::from_utf8_lossy(&said.stdout),
+                    String::from_utf8_lossy(&said.stderr)
+                );
+            }
+            Clock::system().sleep(Duration::from_millis(10)).await;
+        }
+        run.kill().unwrap();
+        run.wait().unwrap();
+        all_are_killed(folder.path()).await;
+    }
+}

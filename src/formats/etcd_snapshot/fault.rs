@@ -170,7 +170,10 @@ impl fmt::Display for BucketFault {
                 write!(f, "its header has {bytes} bytes, which no bucket has; its content is lost")
             }
             Self::Name { bytes } => {
-                write!(f, "its name has {bytes} bytes, which no bucket has; its content was not read")
+                write!(
+                    f,
+                    "its name has {bytes} bytes, which no bucket has; its content was not read"
+                )
             }
             Self::TooMany => f.write_str("more buckets than any etcd has; the rest was not read"),
         }

@@ -28,8 +28,7 @@ pub enum Foreign {
 /// How a file begins that is packed with Go's LZW (least significant bit first, literals of eight bits) and holds a bbolt database,
 /// whose first 22 bytes are always the same: number and kind of page 0, the magic number, and the version.
 /// <https://pkg.go.dev/compress/lzw>
-const LZW_OF_BBOLT: [u8; 11] =
-    [0x00, 0x01, 0x08, 0x1C, 0x28, 0x90, 0x00, 0xC1, 0x81, 0xED, 0xB4];
+const LZW_OF_BBOLT: [u8; 11] = [0x00, 0x01, 0x08, 0x1C, 0x28, 0x90, 0x00, 0xC1, 0x81, 0xED, 0xB4];
 /// Where an archive of `tar` says what it is: <https://www.gnu.org/software/tar/manual/html_node/Standard.html>
 const TAR_MARK: usize = 257;
 
@@ -69,9 +68,7 @@ impl Foreign {
             Self::Sqlite => {
                 "this is a database of SQLite, and no snapshot of etcd; nothing in it was checked"
             }
-            Self::Lzw => {
-                "this is packed with LZW, as Gardener does; nothing inside was checked"
-            }
+            Self::Lzw => "this is packed with LZW, as Gardener does; nothing inside was checked",
             Self::Compress => "this is packed with compress (.Z); nothing inside was checked",
             Self::Tar => "this is an archive of tar; nothing inside was checked",
             Self::Xz => "this is packed with xz; nothing inside was checked",

@@ -168,11 +168,14 @@ pub fn inspect<R: ReadAt + Sync + ?Sized>(file: &R, length: u64) -> io::Result<I
             let hashing = thread::Builder::new().name(name);
             let hashing = hashing.spawn_scoped(scope, || Trailer::check(file, length))?;
             let examined = examine(file, body, &metas, &mut inspection, &mut log);
-            let ended = hashing.join().map_err(|_| io::Error::other("the hashing thread broke off"))?;
+            let ended =
+                hashing.join().map_err(|_| io::Error::other("the hashing thread broke off"))?;
             examined?;
             ended
         })?;
-    } else if let Completeness::Truncated(Truncated { need_bytes, have_bytes }) = inspection.complete {
+    } else if let Completeness::Truncated(Truncated { need_bytes, have_bytes }) =
+        inspection.complete
+    {
         log.lost(Damage::Truncated { need_bytes, have_bytes });
     }
     if let Trailer::Differs { expected, found } = inspection.trailer {

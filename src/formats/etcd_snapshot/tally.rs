@@ -65,11 +65,14 @@ impl Tally {
         let leases = self.history.leases();
         self.records.facts.keys_with_lease = leases.values().sum();
         if log.everything_read() {
-            let mut missing = leases.iter().filter(|(lease, _)| !self.records.leases.contains(lease));
+            let mut missing =
+                leases.iter().filter(|(lease, _)| !self.records.leases.contains(lease));
             if let Some((first, keys)) = missing.next() {
-                let all = missing.fold((1, *keys), |(leases, keys), more| (leases + 1, keys + more.1));
+                let all =
+                    missing.fold((1, *keys), |(leases, keys), more| (leases + 1, keys + more.1));
                 let first = HexId(first.cast_unsigned());
-                self.leases_missing = Some(Note::LeasesMissing { leases: all.0, first, keys: all.1 });
+                self.leases_missing =
+                    Some(Note::LeasesMissing { leases: all.0, first, keys: all.1 });
             }
             self.tables(log);
         }
@@ -89,7 +92,10 @@ impl Tally {
         let facts = &self.records.facts;
         let Compaction { scheduled, finished } = facts.compaction;
         let was_changed = !self.history.is_empty() || scheduled.is_some();
-        if self.own_found.contains(&OwnBucket::Meta) && was_changed && facts.consistent_index.is_none() {
+        if self.own_found.contains(&OwnBucket::Meta)
+            && was_changed
+            && facts.consistent_index.is_none()
+        {
             log.wrong(Damage::NoConsistentIndex);
         }
         // It is noted when it begins, and then when it has ended.

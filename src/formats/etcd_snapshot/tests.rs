@@ -360,7 +360,10 @@ fn regression_a_truncated_file_and_one_of_another_kind_are_not_hashed() {
     assert_eq!(sqlite.len() % 512, 32);
     // Where a second meta page might be is looked at, too.
     let found = inspect(&sqlite[..], sqlite.len() as u64).unwrap();
-    assert_eq!((found.trailer, found.damage), (Trailer::Missing, vec![Damage::NotASnapshot(Foreign::Sqlite)]));
+    assert_eq!(
+        (found.trailer, found.damage),
+        (Trailer::Missing, vec![Damage::NotASnapshot(Foreign::Sqlite)])
+    );
 }
 
 #[test]
@@ -412,7 +415,9 @@ fn regression_a_compaction_beyond_the_last_change_is_proven_by_both_notes_only()
     // One of the two notes is damaged: the changes that it would throw away are not proven.
     for (scheduled, finished) in [(1 << 40, Some(2)), (1 << 40, None)] {
         let found = compacted_behind_the_last_change(scheduled, finished);
-        assert!(matches!(found.soundness(), Soundness::Unproven(why) if why[0].contains("only once")));
+        assert!(
+            matches!(found.soundness(), Soundness::Unproven(why) if why[0].contains("only once"))
+        );
         assert_eq!((found.revision, found.current_revision()), (Some(2), Some(2)));
     }
     let found = compacted_behind_the_last_change(2, Some(9));

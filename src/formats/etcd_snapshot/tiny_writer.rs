@@ -151,7 +151,8 @@ pub(super) fn meta(more: &[(&[u8], &[u8])]) -> Element {
 
 /// The bucket `meta` of an etcd that has begun to compact, and has ended compacting, up to these revisions.
 pub(super) fn compacted(scheduled: i64, finished: Option<i64>) -> Element {
-    let (scheduled, finished) = (revision(scheduled, false), finished.map(|main| revision(main, false)));
+    let (scheduled, finished) =
+        (revision(scheduled, false), finished.map(|main| revision(main, false)));
     let mut more = vec![(&b"scheduledCompactRev"[..], &scheduled[..])];
     more.extend(finished.as_deref().map(|finished| (&b"finishedCompactRev"[..], finished)));
     meta(&more)

@@ -264,8 +264,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_ends_with_us_answers_as_any_other() {
-        let reply = run_with_us(&request(&["sh", "-c", "cat; echo out; echo err >&2; exit 3"]));
-        let reply = reply.await.unwrap();
+        let reads = request(&["sh", "-c", "cat; echo out; echo err >&2; exit 3"]);
+        let reply = run_with_us(&reads).await.unwrap();
         let said = (reply.status, reply.stdout.as_str(), reply.stderr.as_str());
         assert_eq!(said, (Some(3), "out\n", "err\n"));
         let missing = run_with_us(&request(&["redrill-no-such-program"])).await.unwrap();
@@ -273,7 +273,9 @@ mod tests {
         let mut slow = request(&["sleep", "300"]);
         slow.timeout = Duration::from_millis(300);
         let error = run_with_us(&slow).await.unwrap_err();
-        assert!(matches!(error, OutsideError::Unreachable(text) if text.starts_with("sleep did not end")));
+        assert!(
+            matches!(error, OutsideError::Unreachable(text) if text.starts_with("sleep did not end"))
+        );
     }
 
     #[tokio::test]

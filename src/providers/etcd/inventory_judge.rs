@@ -522,7 +522,10 @@ mod tests {
         };
         assert_eq!(outcome(&kit(&["key1"]), &inventory, NAME), Failed);
         assert_eq!(outcome(&kit(&["key1", "aescbc:v1:key1"]), &inventory, NAME), Failed);
-        assert_eq!(outcome(&kit(&["aescbc:v1:key1", "secretbox:v1:key1"]), &inventory, NAME), Passed);
+        assert_eq!(
+            outcome(&kit(&["aescbc:v1:key1", "secretbox:v1:key1"]), &inventory, NAME),
+            Passed
+        );
     }
 
     #[test]

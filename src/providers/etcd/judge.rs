@@ -367,7 +367,8 @@ mod tests {
     fn regression_damage_names_the_key_as_far_as_it_may_be_written_down() {
         let mut changed = REAL.to_vec();
         let name = b"/registry/namespaces/orders";
-        let places: Vec<usize> = (0..changed.len()).filter(|at| changed[*at..].starts_with(name)).collect();
+        let places: Vec<usize> =
+            (0..changed.len()).filter(|at| changed[*at..].starts_with(name)).collect();
         for at in places {
             // Behind the name of the key: the revision of its making, the tag of that of its change, and that one.
             let revision = at + name.len() + 3;
@@ -386,9 +387,15 @@ mod tests {
         let inspection = Inspection { lost_revisions: vec![lost], ..look(REAL) };
         let found = findings(&inspection, &str::to_owned);
         assert_eq!(found[0].code, "etcd.snapshot_revisions_lost");
-        assert_eq!(found[0].what, "page 3 held the changes from revision 11 up to that before revision 21: they are lost");
+        assert_eq!(
+            found[0].what,
+            "page 3 held the changes from revision 11 up to that before revision 21: they are lost"
+        );
         let all = LostRevisions { from: None, before: None, ..lost };
-        assert_eq!(all.to_string(), "page 3 held the changes from the first one up to the last one: they are lost");
+        assert_eq!(
+            all.to_string(),
+            "page 3 held the changes from the first one up to the last one: they are lost"
+        );
     }
 
     #[test]
@@ -396,6 +403,9 @@ mod tests {
         let sqlite = [&b"SQLite format 3\0"[..], &[0; 5000]].concat();
         assert_eq!(outcomes(&sqlite), [Inconclusive; 4]);
         let found = findings(&look(&sqlite), &str::to_owned);
-        assert_eq!(found.iter().map(|one| one.code.as_str()).collect::<Vec<_>>(), ["etcd.not_a_snapshot"]);
+        assert_eq!(
+            found.iter().map(|one| one.code.as_str()).collect::<Vec<_>>(),
+            ["etcd.not_a_snapshot"]
+        );
     }
 }

@@ -250,7 +250,8 @@ async fn verified(context: &StepContext, seen: &Seen) -> Result<bool, StepError>
     let broken = seen.unpacked.as_ref().and_then(judge::broken_packing);
     let is_whole = broken.is_none();
     let shown = |key: &str| context.data(key);
-    let (found, notes) = (judge::findings(&seen.inspection, &shown), judge::notes(&seen.inspection));
+    let (found, notes) =
+        (judge::findings(&seen.inspection, &shown), judge::notes(&seen.inspection));
     for finding in broken.into_iter().chain(found).chain(notes) {
         context.finding(finding).await?;
     }
@@ -427,7 +428,9 @@ async fn hashes_at(
         return Ok(hashes);
     }
     match etcd.hash_kv(0).await? {
-        TrialHashes::All(hashes) if hashes.iter().all(|hash| hash.revision == revision) => Ok(hashes),
+        TrialHashes::All(hashes) if hashes.iter().all(|hash| hash.revision == revision) => {
+            Ok(hashes)
+        }
         _ => Err(OutsideError::Failed(format!(
             "history is compacted up to revision {revision}, and a member has gone on since, as when a lease runs out: no hash \
              tells of that revision any more"

@@ -101,7 +101,8 @@ fn stated(
         return Some((at, source));
     };
     let is_of_then = heartbeat.at >= at - STALE;
-    let expected = format!("leases renewed within {} minutes of {}", STALE.num_minutes(), written(at));
+    let expected =
+        format!("leases renewed within {} minutes of {}", STALE.num_minutes(), written(at));
     judged.check = Some(Check::made(CHECK, expected, said(heartbeat), is_of_then));
     if is_of_then {
         return Some((at, format!("{source}, borne out by the leases in the snapshot")));
@@ -146,7 +147,8 @@ fn lower_bound(times: &Times, judged: &mut Judged) -> Option<(DateTime<Utc>, Str
         judged.findings.push(uncertain(Severity::Serious, what));
         return None;
     }
-    let source = "the newest lease in the snapshot, a lower bound: the snapshot is from then or later";
+    let source =
+        "the newest lease in the snapshot, a lower bound: the snapshot is from then or later";
     Some((heartbeat.at, source.to_owned()))
 }
 
@@ -192,7 +194,13 @@ mod tests {
     /// A snapshot that says to be of second 1000, with a lease that was renewed then.
     fn leased(seconds: i64) -> Times {
         let (newest, heartbeat) = (lease(seconds), lease(seconds));
-        Times { stated: Some(time(1000)), modified: Some(time(9000)), newest, heartbeat, ..Times::default() }
+        Times {
+            stated: Some(time(1000)),
+            modified: Some(time(9000)),
+            newest,
+            heartbeat,
+            ..Times::default()
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 use super::by_hand;
 use super::fetch::{ObjectInput, Snapshot};
 use super::judge;
-use super::snapshot_time::{self, Times};
 use super::snapshot_output::{self, MemberOutput};
+use super::snapshot_time::{self, Times};
 use super::source::{self, Platform, Seen, Source, compute, look};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
@@ -140,7 +140,8 @@ impl Action for VerifySnapshot {
         let broken = unpacked.as_ref().and_then(judge::broken_packing);
         let is_whole = broken.is_none();
         let shown = |key: &str| context.data(key);
-        let findings = judge::findings(inspection, &shown).into_iter().chain(judge::notes(inspection));
+        let findings =
+            judge::findings(inspection, &shown).into_iter().chain(judge::notes(inspection));
         for finding in broken.into_iter().chain(findings) {
             context.finding(finding).await?;
         }
@@ -241,7 +242,12 @@ async fn record_point(
     Ok(Known { taken_at, newest: times.newest.map(|newest| newest.at) })
 }
 
-fn output(now: DateTime<Utc>, snapshot: Snapshot, seen: &Seen, time: Known) -> VerifySnapshotOutput {
+fn output(
+    now: DateTime<Utc>,
+    snapshot: Snapshot,
+    seen: &Seen,
+    time: Known,
+) -> VerifySnapshotOutput {
     let inspection = &seen.inspection;
     let cluster = inspection.cluster.as_ref();
     VerifySnapshotOutput {

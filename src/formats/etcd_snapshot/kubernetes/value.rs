@@ -62,7 +62,8 @@ fn newest_in_protobuf(envelope: &[u8]) -> Option<(DateTime<Utc>, TimeSource)> {
     let object = bytes_of(envelope, 2)?;
     let metadata = bytes_of(object, 1).unwrap_or_default();
     let mut newest = None;
-    let mut note = |time: Option<DateTime<Utc>>, source| newest = newest.max(time.map(|at| (at, source)));
+    let mut note =
+        |time: Option<DateTime<Utc>>, source| newest = newest.max(time.map(|at| (at, source)));
     for field in fields(metadata).map_while(|field| field) {
         match field {
             (8, Wire::Bytes(time)) => note(timestamp(time), TimeSource::Created),

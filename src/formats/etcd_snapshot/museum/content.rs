@@ -69,11 +69,7 @@ pub(super) fn tables() -> Vec<Exhibit> {
     };
     let nested = tiny::inline_bucket(b"key", &[tiny::inline_bucket(b"inner", &[])]);
     vec![
-        buckets(
-            "no users' keys at all",
-            Vec::new(),
-            is!(Damage::NoKeyBucket),
-        ),
+        buckets("no users' keys at all", Vec::new(), is!(Damage::NoKeyBucket)),
         buckets(
             "an entry where only buckets belong",
             vec![tiny::entry(b"key", b"value")],
