@@ -10,7 +10,7 @@
 //! | `etcdctl snapshot save`, kubeadm, OpenShift | none |
 //! | kOps (etcd-manager): `etcd.backup.gz` | gzip |
 //! | k3s, RKE2, RKE: `….zip`, when told to compress | zip, one file (RKE adds its state as JSON) |
-//! | Gardener: `Full-…` with `.gz`, `.zlib`, or neither | gzip, zlib, none; its `.Z` (LZW) has no mark and is not read |
+//! | Gardener: `Full-…` with `.gz`, `.zlib`, or neither | gzip, zlib, none; its `.Z` (LZW) is recognised and not read |
 //! | people | Zstandard |
 
 mod inflate;
