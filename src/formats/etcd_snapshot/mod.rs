@@ -46,7 +46,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod tiny_writer;
+pub(crate) mod tiny_writer;
 mod trailer;
 
 pub use super::packed::Packing;
