@@ -61,7 +61,7 @@ pub(super) fn newest_time(value: &[u8]) -> Option<(DateTime<Utc>, TimeSource)> {
 fn newest_in_protobuf(envelope: &[u8]) -> Option<(DateTime<Utc>, TimeSource)> {
     let object = bytes_of(envelope, 2)?;
     let metadata = bytes_of(object, 1).unwrap_or_default();
-    let mut newest = None;
+    let mut newest: Option<(DateTime<Utc>, TimeSource)> = None;
     let mut note =
         |time: Option<DateTime<Utc>>, source| newest = newest.max(time.map(|at| (at, source)));
     for field in fields(metadata).map_while(|field| field) {
@@ -167,7 +167,7 @@ impl<'de> Visitor<'de> for NewestVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<NewestOf, A::Error> {
-        let mut newest = None;
+        let mut newest: Option<DateTime<Utc>> = None;
         while let Some(ManagedFields { time: Time(time) }) = entries.next_element()? {
             newest = newest.max(time);
         }
