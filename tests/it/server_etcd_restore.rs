@@ -1,6 +1,8 @@
 //! Against real etcds: a snapshot is restored into etcds of the step's own, compared with its origin, and leaves nothing.
 
 use crate::etcd_server::{Etcd, Programs, VERSIONS};
+use crate::program::Program;
+use crate::reap::Started;
 use crate::server_databases::{Events, Stepped, context, outcomes, step};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -10,6 +12,7 @@ use redrill::time::Clock;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -399,6 +402,21 @@ async fn server_etcd_regression_a_snapshot_whose_whole_history_is_compacted_is_c
     }
 }
 
+/// A drill whose only step restores the snapshot in this folder, with these programs.
+fn killed_scenario(folder: &Path, programs: &Path) -> String {
+    let with =
+        json!({ "file": folder.join("snapshot.db"), "folder": folder, "programs": programs });
+    let step = json!({ "id": "trial", "at": "dr", "phase": "verify", "gate": "acceptance", "uses": "etcd.restore", "with": with });
+    let site =
+        json!({ "account": "222222222222", "region": "ap-northeast-3", "role": "redrill-drill" });
+    json!({
+        "redrill": 1, "name": "killed", "title": "A restore that is killed", "owner": "tests",
+        "disaster": { "kind": "deletion", "lost": [] }, "sites": { "dr": site },
+        "objectives": { "rto": { "target": "1h" } }, "guard": { "write": ["dr"] }, "steps": [step],
+    })
+    .to_string()
+}
+
 /// A program that never ends in place of the one that restores.
 fn stuck_programs(programs: &Programs) -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -427,23 +445,17 @@ async fn server_etcd_regression_a_restoring_program_does_not_outlive_a_killed_ru
     for (programs, etcd) in lived() {
         let folder = stored(&etcd.snapshot(&programs));
         let stuck = stuck_programs(&programs);
-        let scenario = format!(
-            "redrill: 1\nname: killed\ntitle: A restore that is killed\nowner: platform\n\
-             disaster: {{ kind: corruption }}\nobjectives: {{ rto: {{ target: 1h }} }}\n\
-             sites: {{ here: {{ region: eu-west-3 }} }}\nguard: {{ write: [here] }}\nsteps:\n  - id: trial\n    at: here\n    \
-             phase: verify\n    gate: acceptance\n    uses: etcd.restore\n    with: {{ file: {0}/snapshot.db, folder: {0}, programs: {1} }}\n",
-            folder.path().display(),
-            stuck.path().display()
-        );
-        let program = crate::program::Program::new();
-        program.write("killed.yaml", scenario);
-        let mut run = program.command(&["run", "killed.yaml"]);
-        let mut run = run
-            .stdin(std::process::Stdio::null())
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
+        let program = Program::new();
+        program.write("killed.yaml", killed_scenario(folder.path(), stuck.path()));
+        let serve = ["sandbox", "serve", "--estate", "scenarios/estates/cluster-state.yaml"];
+        let mut served =
+            Started::start(program.command(&[&serve[..], &["--listen", "127.0.0.1:0"]].concat()));
+        let line = served.line_with("http://");
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        let mut run = program.command(&["run", "killed.yaml", "--endpoint-url", url]);
+        run.env("AWS_ACCESS_KEY_ID", "SANDBOX000000000000").env("AWS_SECRET_ACCESS_KEY", "sandbox");
+        let mut run =
+            run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // Also the shells beside it name the folder; what is looked for is the program itself.
         let restoring = || {
             let all = running_in(folder.path());
