@@ -105,7 +105,7 @@ impl Stored {
     }
 
     fn revision(&self) -> i64 {
-        self.inspection.revision.unwrap_or(1)
+        self.inspection.current_revision().unwrap_or(1).max(1)
     }
 }
 

@@ -138,3 +138,39 @@ fn what_is_no_snapshot_is_an_error_of_the_command_line() {
     program.run(&["etcd", "verify", "absent.db"]).says(2, &["absent.db cannot be read"]);
     program.run(&["etcd", "verify", "."]).says(3, &["is a folder"]);
 }
+
+#[test]
+fn regression_damage_is_named_with_its_key_and_lost_changes_are_told() {
+    let (program, mut bytes) = with_snapshot();
+    let name = b"/registry/namespaces/orders";
+    let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
+    places.iter().for_each(|at| bytes[at + name.len() + 3] ^= 1);
+    program.write("changed.db", bytes);
+    let key = "; key /registry/namespaces/orders";
+    shows(&program.run(&["etcd", "verify", "changed.db"]), 1, &["✗ damaged", key]);
+}
+
+#[test]
+fn regression_a_backup_of_another_kind_is_not_called_damaged() {
+    let program = Program::new();
+    program.write("state.db", [&b"SQLite format 3\0"[..], &[0; 5000]].concat());
+    let said = ["? no snapshot of etcd", "SQLite", "pragma integrity_check"];
+    shows(&program.run(&["etcd", "verify", "state.db"]), 2, &said);
+    shows(&program.run(&["etcd", "inventory", "state.db"]), 2, &["? state.db", "SQLite"]);
+}
+
+#[test]
+fn regression_a_backup_that_went_back_or_stood_still_is_noticed() {
+    let (program, _) = with_snapshot();
+    let kept = program.run(&["etcd", "inventory", "snapshot.db", "--format", "json"]);
+    let mut before = kept.json();
+    program.write("before.json", before.to_string());
+    let diff = |further: &[&str]| {
+        program.run(&[&["etcd", "diff", "before.json", "snapshot.db"], further].concat())
+    };
+    shows(&diff(&[]), 0, &["both end at revision 37"]);
+    shows(&diff(&["--moved-on"]), 1, &["both end at revision 37"]);
+    before["revision"] = 38.into();
+    program.write("before.json", before.to_string());
+    shows(&diff(&[]), 1, &["went back from 38 to 37"]);
+}

@@ -6,7 +6,7 @@ use crate::error::{ExitCode, Result};
 use crate::formats::etcd_snapshot::kubernetes::{
     Inventory, KeptInventory, TimeSource, take_inventory,
 };
-use crate::formats::etcd_snapshot::{Soundness, inspect};
+use crate::formats::etcd_snapshot::{Foreign, Soundness, inspect};
 use serde_json::json;
 use std::path::Path;
 
@@ -38,19 +38,44 @@ pub(super) fn doubts(taken: &KeptInventory) -> String {
     taken.unproven.iter().map(|why| row("NOT PROVEN", why)).collect()
 }
 
-/// A snapshot that is not to be counted, and why.
-pub(super) struct Damaged(String);
+/// A snapshot that is not to be counted.
+pub(super) struct NotCounted {
+    why: String,
+    help: &'static str,
+    code: ExitCode,
+}
 
-/// Says that a snapshot is damaged: that is an answer.
-pub(super) fn tell(damaged: &Damaged, format: Format, output: &Output) -> Result<ExitCode> {
-    match format {
-        Format::Json => output.json(&json!({ "format": 1, "damaged": damaged.0 }))?,
-        Format::Text => {
-            let help = "redrill etcd verify says what is damaged, and where";
-            output.print(&format!("✗ {}\n  {help}", damaged.0))?;
+impl NotCounted {
+    fn damaged(path: &Path, why: &str) -> Self {
+        Self {
+            why: format!("{}: {why}", path.display()),
+            help: "redrill etcd verify says what is damaged, and where",
+            code: ExitCode::Failed,
         }
     }
-    Ok(ExitCode::Failed)
+
+    /// It may be sound as what it is.
+    fn foreign(path: &Path, foreign: Foreign) -> Self {
+        Self {
+            why: format!("{}: {}", path.display(), foreign.what()),
+            help: foreign.help(),
+            code: ExitCode::Inconclusive,
+        }
+    }
+}
+
+/// Says why a snapshot is not counted: that is an answer.
+pub(super) fn tell(not: &NotCounted, format: Format, output: &Output) -> Result<ExitCode> {
+    let is_damaged = matches!(not.code, ExitCode::Failed);
+    match format {
+        Format::Json if is_damaged => output.json(&json!({ "format": 1, "damaged": not.why }))?,
+        Format::Json => output.json(&json!({ "format": 1, "not_a_snapshot": not.why }))?,
+        Format::Text => {
+            let mark = if is_damaged { "✗" } else { "?" };
+            output.print(&format!("{mark} {}\n  {}", not.why, not.help))?;
+        }
+    }
+    Ok(not.code)
 }
 
 /// Takes the inventory of a snapshot. What can be counted may still be what somebody changed: the whole file is verified first.
@@ -61,11 +86,11 @@ pub(super) fn take(
     opened: &Opened,
     path: &Path,
     keys: &[String],
-) -> Result<std::result::Result<KeptInventory, Damaged>> {
+) -> Result<std::result::Result<KeptInventory, NotCounted>> {
     let failed = |e| unreadable(path, &e);
-    let damaged = |why: String| Damaged(format!("{}: {why}", path.display()));
+    let damaged = |why: &str| NotCounted::damaged(path, why);
     if let Some(fault) = opened.fault() {
-        return Ok(Err(damaged(fault)));
+        return Ok(Err(damaged(&fault)));
     }
     let inspection = inspect(&opened.file, opened.length).map_err(failed)?;
     let unproven = match inspection.soundness() {
@@ -73,11 +98,12 @@ pub(super) fn take(
         Soundness::Unproven(reasons) => reasons.into_iter().map(str::to_owned).collect(),
         Soundness::Damaged => {
             let first = inspection.damage.first().map(ToString::to_string);
-            return Ok(Err(damaged(first.unwrap_or_else(|| "damaged".to_owned()))));
+            return Ok(Err(damaged(first.as_deref().unwrap_or("damaged"))));
         }
+        Soundness::Foreign(foreign) => return Ok(Err(NotCounted::foreign(path, foreign))),
     };
     let taken = take_inventory(&opened.file, opened.length, keys).map_err(failed)?;
-    let taken = taken.map_err(|why| damaged(why.to_string()));
+    let taken = taken.map_err(|why| damaged(&why.to_string()));
     Ok(taken.map(|inventory| KeptInventory::new(inventory, unproven)))
 }
 
@@ -86,6 +112,9 @@ fn as_text(taken: &Inventory, namespaces: bool) -> String {
         "{} objects of Kubernetes, in {} keys at revision {}\n",
         taken.objects, taken.keys, taken.revision
     );
+    if taken.objects == 0 && taken.other_keys > 0 {
+        text.push_str("  none under /registry/, /kubernetes.io/ or /openshift.io/: another --etcd-prefix is not known\n");
+    }
     for resource in &taken.resources {
         let custom = if resource.custom { "  (custom)" } else { "" };
         text.push_str(&format!("  {:>8}  {}{custom}\n", resource.objects, resource.full_name()));

@@ -121,7 +121,7 @@ pub struct EtcdInventoryArgs {
 /// `redrill etcd diff`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 as before, within the tolerance, 1 not so, 2 nothing to compare.\n\n\
+    after_help = "Exit codes: 0 as before, within the tolerance, 1 not so, or gone back to an earlier revision, 2 nothing to compare.\n\n\
                         Examples:\n  redrill etcd diff monday.db tuesday.db --tolerance 5 --ignore events\n  \
                         redrill etcd diff baseline.json snapshot.db"
 )]
@@ -138,6 +138,9 @@ pub struct EtcdDiffArgs {
     /// A resource that is not compared, such as `events`; may be repeated.
     #[arg(long, value_name = "RESOURCE")]
     pub ignore: Vec<String>,
+    /// The later one must end at a later revision: at the same one it holds nothing new. At an earlier one it fails in any case.
+    #[arg(long)]
+    pub moved_on: bool,
     /// How the answer is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -107,6 +107,10 @@ pub(super) struct BaselineInput {
     /// Resources that are not compared, such as `events`.
     #[serde(default)]
     ignore: Vec<String>,
+    /// True when the snapshot must end at a later revision than the baseline (default false): at the same one it holds nothing new. At
+    /// an earlier one the step fails in any case.
+    #[serde(default)]
+    moved_on: bool,
 }
 
 /// How much a count may change: by so many percent or so many objects, whichever allows more.
@@ -190,6 +194,10 @@ impl Action for TakeInventory {
                      name may be written wrong",
                 ),
                 ("RESOURCE NAMESPACE/NAME exists", "the object is there, for each of exist"),
+                (
+                    "revision",
+                    "with baseline: it is not before that of the baseline, with moved_on not the same either",
+                ),
                 ("baseline", "the counts are those of the baseline, within the tolerances"),
                 ("secrets encrypted", "every secret is encrypted at rest, with secrets_encrypted"),
                 (
@@ -226,10 +234,14 @@ impl Action for TakeInventory {
         let broken = unpacked.as_ref().and_then(judge::broken_packing);
         context.check(soundness(&inspection)).await?;
         let is_whole = broken.is_none();
-        for finding in broken.into_iter().chain(judge::findings(&inspection)) {
+        let shown = |key: &str| context.data(key);
+        for finding in broken.into_iter().chain(judge::findings(&inspection, &shown)) {
             context.finding(finding).await?;
         }
         let damaged = || StepError::recovery("the snapshot is damaged: nothing was counted");
+        if let Soundness::Foreign(foreign) = inspection.soundness() {
+            return Err(StepError::broken(foreign.what()).help(foreign.help()));
+        }
         if !is_whole || inspection.soundness() == Soundness::Damaged {
             return Err(damaged());
         }
@@ -322,6 +334,7 @@ fn wanted(context: &StepContext, input: &InventoryInput) -> Result<Wanted, StepE
         counts: counts.collect::<Result<_, StepError>>()?,
         exist: exist.collect(),
         baseline: baseline.transpose()?,
+        moved_on: input.baseline.as_ref().is_some_and(|baseline| baseline.moved_on),
         secrets_encrypted: input.secrets_encrypted,
         recovery_kit: input.recovery_kit.clone(),
     })

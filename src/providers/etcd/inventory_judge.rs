@@ -27,6 +27,8 @@ pub(super) struct Wanted {
     /// Objects, as they are called in checks, and the keys under one of which each must be.
     pub(super) exist: Vec<(String, Vec<String>)>,
     pub(super) baseline: Option<(KeptInventory, Tolerances)>,
+    /// The snapshot must end at a later revision than the baseline.
+    pub(super) moved_on: bool,
     pub(super) secrets_encrypted: bool,
     pub(super) recovery_kit: Option<Vec<String>>,
 }
@@ -38,6 +40,7 @@ pub(super) fn soundness(inspection: &Inspection) -> Check {
     match inspection.soundness() {
         Soundness::Sound => Check::made(NAME, EXPECTED, EXPECTED, true),
         Soundness::Unproven(reasons) => Check::not_made(NAME, EXPECTED, reasons.join("; ")),
+        Soundness::Foreign(foreign) => Check::not_made(NAME, EXPECTED, foreign.what()),
         Soundness::Damaged => {
             let first = inspection.damage.first().map(ToString::to_string);
             Check::made(NAME, EXPECTED, first.unwrap_or_else(|| "damaged".to_owned()), false)
@@ -63,7 +66,13 @@ pub(super) fn judged(wanted: &Wanted, inventory: &Inventory, shown: Shown<'_>) -
         Check::not_made(
             "objects of Kubernetes",
             "some",
-            "there are none: nothing of a cluster was verified",
+            match inventory.other_keys {
+                0 => "there are none: nothing of a cluster was verified".to_owned(),
+                other => format!(
+                    "there are none under /registry/, /kubernetes.io/ or /openshift.io/, and {other} keys elsewhere: nothing of a \
+                     cluster was verified. Objects of an API server with another --etcd-prefix are not found"
+                ),
+            },
         )
     } else {
         Check::made("objects of Kubernetes", "some", objects.to_string(), true)
@@ -78,7 +87,7 @@ pub(super) fn judged(wanted: &Wanted, inventory: &Inventory, shown: Shown<'_>) -
         judged.checks.push(if objects == 0 { unfounded(check) } else { check });
     }
     if let Some((baseline, tolerances)) = &wanted.baseline {
-        against(baseline, tolerances, inventory, shown, &mut judged);
+        against(wanted, baseline, tolerances, inventory, shown, &mut judged);
     }
     encryption(wanted, inventory, &mut judged);
     judged.findings.extend(inventory.undefined.iter().take(FINDINGS).map(|(resource, objects)| {
@@ -118,7 +127,7 @@ fn counted(count: &WantedCount, inventory: &Inventory) -> Check {
         None => count.resource.clone(),
         Some(namespace) => format!("{} in {namespace}", count.resource),
     };
-    let of = inventory.resources.iter().filter(|one| one.full_name() == count.resource);
+    let of = inventory.resources.iter().filter(|one| one.is_called(&count.resource));
     let objects: u64 = of
         .map(|one| match &count.namespace {
             None => one.objects,
@@ -139,7 +148,17 @@ fn counted(count: &WantedCount, inventory: &Inventory) -> Check {
     check.over(inventory.objects)
 }
 
+/// The check that the backup is not older than the baseline.
+fn moved_on(wanted: &Wanted, baseline: &KeptInventory, inventory: &Inventory) -> Check {
+    let (before, now) = (baseline.inventory.revision, inventory.revision);
+    let (sign, holds) = if wanted.moved_on { (">", now > before) } else { (">=", now >= before) };
+    let expected = format!("{sign} {before}, that of the baseline");
+    let check = Check::made("revision", expected, now.to_string(), holds);
+    if inventory.objects == 0 { unfounded(check) } else { check }
+}
+
 fn against(
+    wanted: &Wanted,
     baseline: &KeptInventory,
     tolerances: &Tolerances,
     inventory: &Inventory,
@@ -155,6 +174,7 @@ fn against(
         difference.changes.len(),
         beyond.len()
     );
+    judged.checks.push(moved_on(wanted, baseline, inventory));
     let mut check = match inventory.objects {
         0 => Check::not_made("baseline", EXPECTED, "the snapshot holds no objects of Kubernetes"),
         _ => {
@@ -244,12 +264,21 @@ fn encryption(wanted: &Wanted, inventory: &Inventory, judged: &mut Judged) {
         }));
         return;
     };
+    let bare = |key: &str| key.rsplit(':').next().unwrap_or_default().to_owned();
+    // A name alone says which key only where no other provider has one of the same name.
+    let is_its_own = |name: &str| used.keys().filter(|key| bare(key) == name).count() == 1;
     let is_there = |key: &str| {
-        kit.iter().any(|one| one == key || key.rsplit(':').next() == Some(one.as_str()))
+        let name = bare(key);
+        kit.iter().any(|one| one == key || (*one == name && is_its_own(&name)))
     };
     let missing: Vec<&String> = used.keys().filter(|key| !is_there(key)).collect();
+    let ambiguous = missing.iter().any(|key| kit.contains(&bare(key)));
     let observed = match missing.as_slice() {
         [] => format!("{} keys, all there", used.len()),
+        missing if ambiguous => format!(
+            "not told apart by their names alone: {}; write provider, version and name",
+            missing.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ")
+        ),
         missing => format!(
             "missing: {}",
             missing.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ")
@@ -391,7 +420,7 @@ mod tests {
             ..counts("pods", None, "= 0")
         };
         let judged = judged(&wanted, &empty, &str::to_owned);
-        assert_eq!(judged.checks.len(), 6);
+        assert_eq!(judged.checks.len(), 7);
         assert!(judged.checks.iter().all(|check| check.outcome == Inconclusive), "{judged:?}");
     }
 
@@ -448,6 +477,55 @@ mod tests {
             ..Wanted::default()
         };
         assert_eq!(outcome(&nothing, &now, "baseline"), Failed, "everything in it is new");
+    }
+
+    #[test]
+    fn regression_a_backup_that_went_back_or_stood_still_fails_against_its_baseline() {
+        let now = real();
+        let against = |revision: i64, moved_on: bool| {
+            let before = Inventory { revision, ..real() };
+            let baseline = Some((KeptInventory::new(before, Vec::new()), Tolerances::default()));
+            outcome(&Wanted { baseline, moved_on, ..Wanted::default() }, &now, "revision")
+        };
+        assert_eq!(against(now.revision - 1, true), Passed);
+        assert_eq!(against(now.revision, false), Passed);
+        assert_eq!(against(now.revision, true), Failed);
+        assert_eq!(against(now.revision + 1, false), Failed);
+    }
+
+    #[test]
+    fn regression_counts_and_names_are_found_under_the_same_aliases() {
+        let inventory = real();
+        for name in ["deployments", "deployments.apps"] {
+            assert_eq!(outcome(&counts(name, None, "= 3"), &inventory, name), Passed, "{name}");
+        }
+        let other = "deployments.example.com";
+        assert_eq!(outcome(&counts(other, None, ">= 1"), &inventory, other), Failed);
+    }
+
+    #[test]
+    fn regression_keys_under_another_prefix_are_hinted_at() {
+        let judged = judged(&Wanted::default(), &without_objects(), &str::to_owned);
+        let note = judged.checks[0].note.as_deref().unwrap();
+        assert!(note.contains("--etcd-prefix"), "{note}");
+    }
+
+    #[test]
+    fn regression_the_bare_name_of_a_key_stands_for_no_two_keys() {
+        const NAME: &str = "encryption keys in the recovery kit";
+        let mut inventory = with_secrets(4, "aescbc:v1:key1");
+        let secrets = inventory.resources.last_mut().unwrap();
+        secrets.stored.encrypted.insert("secretbox:v1:key1".to_owned(), 1);
+        let kit = |keys: &[&str]| Wanted {
+            recovery_kit: Some(keys.iter().map(|key| (*key).to_owned()).collect()),
+            ..Wanted::default()
+        };
+        assert_eq!(outcome(&kit(&["key1"]), &inventory, NAME), Failed);
+        assert_eq!(outcome(&kit(&["key1", "aescbc:v1:key1"]), &inventory, NAME), Failed);
+        assert_eq!(
+            outcome(&kit(&["aescbc:v1:key1", "secretbox:v1:key1"]), &inventory, NAME),
+            Passed
+        );
     }
 
     #[test]

@@ -32,6 +32,8 @@ mod restore_by_hand;
 mod restore_judge;
 #[cfg(test)]
 mod restore_rehearsals;
+mod snapshot_output;
+mod snapshot_time;
 mod source;
 mod stored;
 mod take_by_hand;

@@ -171,7 +171,7 @@ mod tests {
     use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};
 
     fn member(member: &str, hash: u32) -> MemberHash {
-        MemberHash { member: member.to_owned(), hash, compact_revision: -1 }
+        MemberHash { member: member.to_owned(), hash, compact_revision: -1, revision: 37 }
     }
 
     /// An etcd that answers as it should, of a snapshot with 28 keys.

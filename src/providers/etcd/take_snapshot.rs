@@ -221,7 +221,8 @@ async fn verify(
     for check in judge::checks(inspection) {
         context.check(check).await?;
     }
-    for finding in judge::findings(inspection) {
+    let shown = |key: &str| context.data(key);
+    for finding in judge::findings(inspection, &shown).into_iter().chain(judge::notes(inspection)) {
         context.finding(finding).await?;
     }
     if inspection.soundness() != Soundness::Sound {
@@ -229,7 +230,7 @@ async fn verify(
             "what has arrived is no sound snapshot: it was not stored",
         ));
     }
-    let revision = inspection.revision.unwrap_or_default().max(1);
+    let revision = inspection.current_revision().unwrap_or_default().max(1);
     let there = super::live::hashed(member, status, revision).await;
     let compacted = there.hash().map(|hash| hash.compact_revision);
     let here = taken.hash_at(context, revision, compacted).await?;
