@@ -75,6 +75,7 @@ limits! {
     KEY_VERSIONS: usize = 200_000, "versions and delete markers of one key in a bucket", "the step is inconclusive";
     ETCD_BYTES: u64 = 32 << 30, "bytes of an etcd snapshot (etcd warns beyond 8 GiB)", "refused: it is no snapshot";
     ETCD_INVENTORY_BYTES: u64 = 64 << 20, "bytes of an inventory of an etcd snapshot that was kept (ten thousand namespaces take some megabytes)", "refused";
+    ENCRYPTION_CONFIG_BYTES: u64 = 1 << 20, "bytes of the encryption configuration of an API server", "refused";
     ETCD_SPAN_BYTES: u64 = 64 << 20, "bytes of a page of an etcd snapshot with its overflow pages", "the snapshot is damaged";
     ETCD_BUCKETS: usize = 256, "buckets of an etcd snapshot (etcd 3.5 has ten)", "the snapshot is damaged";
     ETCD_DEPTH: u8 = 48, "levels of a tree in an etcd snapshot", "the snapshot is damaged";

@@ -70,6 +70,8 @@ mod server_etcd_live;
 #[cfg(test)]
 mod server_etcd_restore;
 #[cfg(test)]
+mod server_etcd_store;
+#[cfg(test)]
 mod server_iam;
 #[cfg(test)]
 mod server_identity;
