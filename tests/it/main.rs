@@ -14,6 +14,8 @@ mod documents;
 #[cfg(test)]
 mod etcd_command;
 #[cfg(test)]
+mod etcd_decrypt;
+#[cfg(test)]
 mod etcd_hash_kv;
 #[cfg(test)]
 mod etcd_members;

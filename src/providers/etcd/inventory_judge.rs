@@ -320,7 +320,6 @@ mod tests {
             secrets_encrypted: true,
             recovery_kit: Some(vec!["key1".to_owned()]),
             counts: vec![wanted_count("pods", None, "= 0")],
-            ..Wanted::default()
         };
         let judged = judged(&wanted, &empty, &str::to_owned);
         assert_eq!(judged.checks.len(), 6);
