@@ -54,15 +54,3 @@ fn server_a_snapshot_goes_into_a_bucket_is_read_there_and_is_removed() {
         assert_eq!(all(&aws), Vec::<Value>::new());
     }
 }
-
-#[test]
-fn server_a_bucket_that_is_not_there_is_no_reason_to_leave_anything() {
-    let etcd = filled(&Programs::named_by(VERSIONS[1]));
-    let drills = Drills::new();
-    let endpoint = format!("http://{}", etcd.client);
-    let mut command = drills.run("etcd-nowhere", &[("endpoint", &endpoint)]);
-    let drill = Drill::of(&end(&mut command));
-    assert_ne!(drill.code, 0);
-    assert_eq!(drill.outcome("take"), "inconclusive");
-    drill.nothing_is_left(1);
-}
