@@ -190,7 +190,8 @@ An object goes under the prefix, which `guard.canaries` must name, with a key of
 the end of the run all versions of it are removed (it is one of the run's canary objects). One call writes it, so that a \
 snapshot of more than 5 GiB is refused as soon as the member says its size, before anything is read of it. A \
 file is made anew with mode 0600, never over another one, and stays: it holds every secret of the cluster. Until it is whole it \
-stands beside as `.redrill-RUN-STEP.unfinished`; what a run that was killed has left under that name is removed when it is resumed.
+stands beside as `.redrill-RUN-STEP.unfinished`; what a run that was killed has left under that name is removed when it is resumed. \
+`redrill reap` does not find it: look in the folder of the file.
 
 It measures no objective: a snapshot that the drill takes says nothing about those that the backup job takes.";
 
