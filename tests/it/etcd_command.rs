@@ -88,6 +88,64 @@ fn an_inventory_counts_objects_shows_no_value_and_misses_what_is_asked_for_in_va
     shows(&asked("/registry/namespaces/gone"), 1, &["MISSING: /registry/namespaces/gone"]);
 }
 
+/// Runs `redrill etcd inventory` with a secret to be decrypted, by this file.
+fn decrypting(file: &str, secret: &str, more: &[&str]) -> Ran {
+    let program = Program::new();
+    let files = "scenarios/estates/files";
+    let bytes = std::fs::read(repository(&format!("{files}/encrypted-secrets.snapshot.db")));
+    program.write("snapshot.db", bytes.unwrap());
+    program.write("kit.yaml", file);
+    let asked = [
+        "etcd",
+        "inventory",
+        "snapshot.db",
+        "--decrypt",
+        secret,
+        "--encryption-config",
+        "kit.yaml",
+    ];
+    program.run(&[&asked[..], more].concat())
+}
+
+const KIT: &str = include_str!("../../scenarios/estates/files/encryption-config.yaml");
+const KEY: &str = "lh8g11lV52GeSObBX2XQABIRCwdQilf8M8DyOt6YGPA=";
+
+#[test]
+fn a_named_secret_is_decrypted_with_the_keys_of_the_recovery_kit_and_not_shown() {
+    let json = decrypting(KIT, "payments/aesgcm", &["--format", "json"]);
+    assert_eq!(json.code, 0, "{}", json.stderr);
+    let decrypt = serde_json::json!({
+        "secret": "payments/aesgcm", "readable": true, "why": "decrypted with aesgcm:v1:key1, to that secret",
+    });
+    assert_eq!(json.json()["decrypt"], decrypt);
+    let wrong = KIT.replace(KEY, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    for (file, secret, code, words) in [
+        (KIT, "payments/aescbc", 0, "✓ payments/aescbc: decrypted with aescbc:v1:key1"),
+        (&wrong, "payments/secretbox", 1, "✗ NOT DECRYPTED: payments/secretbox: secretbox:v1:key1"),
+        (KIT, "payments/moved", 1, "a secret of another name"),
+        (KIT, "payments/unheard-of", 1, "the snapshot has no such secret"),
+        (KIT, "payments/kms", 2, "? not known: payments/kms: ciphertext only"),
+    ] {
+        let ran = decrypting(file, secret, &[]);
+        shows(&ran, code, &[words]);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!said.contains("swordfish") && !said.contains(KEY), "{said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_used_to_decrypt_is_told_without_a_piece_of_it() {
+    let broken = KIT.replace(KEY, "c3dvcmRmaXNo");
+    let ran = decrypting(&broken, "payments/aescbc", &[]);
+    ran.says(2, &["kit.yaml is no encryption configuration", "it has 9 bytes, and 16 or 24 or 32"]);
+    assert!(!ran.stderr.contains("c3dvcmRmaXNo"));
+    decrypting("swordfish", "payments/aescbc", &[]).says(2, &["line 1, column 1 cannot be read"]);
+    decrypting(KIT, "aescbc", &[]).says(3, &["--decrypt aescbc names no secret"]);
+    let program = Program::new();
+    let alone = ["etcd", "inventory", "snapshot.db", "--decrypt", "payments/aescbc"];
+    program.run(&alone).says(3, &["--encryption-config"]);
+}
+
 #[test]
 fn a_later_snapshot_is_compared_with_an_inventory_that_was_kept() {
     let (program, _) = with_snapshot();

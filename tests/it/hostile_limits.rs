@@ -57,6 +57,7 @@ const TESTED: [(&str, &str); 48] = [
     ("KEY_VERSIONS", "a_listing_that_does_not_end_is_given_up"),
     ("ETCD_BYTES", "a_snapshot_above_the_limit_is_refused"),
     ("ETCD_INVENTORY_BYTES", "an_inventory_above_the_limit_is_refused"),
+    ("ENCRYPTION_CONFIG_BYTES", "an_encryption_configuration_above_the_limit_is_refused"),
     ("ETCD_SPAN_BYTES", "a_page_that_claims_gigabytes_is_named"),
     ("ETCD_BUCKETS", "buckets_that_etcd_never_writes_are_named"),
     ("ETCD_BUCKET_NAME_BYTES", "buckets_that_etcd_never_writes_are_named"),
@@ -270,6 +271,16 @@ fn an_inventory_above_the_limit_is_refused() {
     file.set_len(limits::ETCD_INVENTORY_BYTES + 1).unwrap();
     let ran = program.run(&["etcd", "diff", "large.json", "large.json"]);
     ran.says(3, &["is no inventory: it has 67108865 bytes"]);
+}
+
+#[test]
+fn an_encryption_configuration_above_the_limit_is_refused() {
+    let program = Program::new();
+    program.write("large.yaml", "kind: EncryptionConfiguration");
+    let file = File::options().write(true).open(program.path("large.yaml")).unwrap();
+    file.set_len(limits::ENCRYPTION_CONFIG_BYTES + 1).unwrap();
+    let asked = ["etcd", "inventory", "-", "--decrypt", "a/b", "--encryption-config", "large.yaml"];
+    program.run(&asked).says(2, &["large.yaml cannot be read: it is larger than 1 MiB"]);
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod documents;
 #[cfg(test)]
 mod etcd_command;
 #[cfg(test)]
+mod etcd_decrypt;
+#[cfg(test)]
 mod etcd_hash_kv;
 #[cfg(test)]
 mod etcd_members;
@@ -71,6 +73,8 @@ mod server_databases;
 mod server_etcd_live;
 #[cfg(test)]
 mod server_etcd_restore;
+#[cfg(test)]
+mod server_etcd_store;
 #[cfg(test)]
 mod server_iam;
 #[cfg(test)]

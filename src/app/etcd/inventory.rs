@@ -1,3 +1,4 @@
+use super::decrypt::{Asked, Decrypted};
 use super::open::{Opened, open};
 use super::{row, unreadable};
 use crate::app::output::Output;
@@ -7,30 +8,52 @@ use crate::formats::etcd_snapshot::kubernetes::{
     Inventory, KeptInventory, TimeSource, take_inventory,
 };
 use crate::formats::etcd_snapshot::{Foreign, Soundness, inspect};
+use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
 
 /// `redrill etcd inventory`
 pub(super) fn inventory(args: &EtcdInventoryArgs, output: &Output) -> Result<ExitCode> {
-    let taken = match take(&open(&args.file)?, &args.file, &args.keys)? {
+    let asked = Asked::of(args)?;
+    let opened = open(&args.file)?;
+    let taken = match take(&opened, &args.file, &args.keys)? {
         Ok(taken) => taken,
         Err(damaged) => return tell(&damaged, args.format, output),
     };
+    let decrypt = asked.map(|asked| asked.prove(&opened, &args.file)).transpose()?;
     let inventory = &taken.inventory;
     match args.format {
-        Format::Json => output.json(&taken)?,
+        Format::Json => output.json(&Told { taken: &taken, decrypt: decrypt.as_ref() })?,
         Format::Text => {
-            output.print(&format!("{}{}", as_text(inventory, args.namespaces), doubts(&taken)))?;
+            let decrypted = decrypt.as_ref().map(|decrypted| row("decrypted", &decrypted.line()));
+            let rows = [
+                as_text(inventory, args.namespaces),
+                decrypted.unwrap_or_default(),
+                doubts(&taken),
+            ];
+            output.print(&rows.concat())?;
         }
     }
     // A list of nothing is no inventory, and what was asked for by name must be there.
+    let readable = decrypt.map_or(Some(true), |decrypted| decrypted.readable());
     let missing = inventory.named.values().any(Option::is_none);
     Ok(match inventory.objects {
         _ if missing => ExitCode::Failed,
         0 => ExitCode::Inconclusive,
+        _ if readable == Some(false) => ExitCode::Failed,
+        _ if readable.is_none() => ExitCode::Inconclusive,
         _ if !taken.unproven.is_empty() => ExitCode::Inconclusive,
         _ => ExitCode::Passed,
     })
+}
+
+/// As JSON: the inventory, which can be kept as it is.
+#[derive(Serialize)]
+struct Told<'taken> {
+    #[serde(flatten)]
+    taken: &'taken KeptInventory,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decrypt: Option<&'taken Decrypted>,
 }
 
 /// Why what was counted is not proven.

@@ -192,6 +192,20 @@ pub(crate) fn change_of(key: &[u8], main: u8, value: Option<&[u8]>) -> Element {
     entry(&revision(main.into(), value.is_none()), &stored)
 }
 
+/// A first change of a key at revision `main`, with a value of any length.
+pub(super) fn long_change_of(key: &[u8], main: u8, value: &[u8]) -> Element {
+    let mut stored = [&[0x0A, u8::try_from(key.len()).unwrap()], key].concat();
+    stored.extend([0x10, main, 0x18, main, 0x20, 1, 0x2A]);
+    let mut length = value.len();
+    while length >= 0x80 {
+        stored.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    stored.push(length as u8);
+    stored.extend(value);
+    entry(&revision(main.into(), false), &stored)
+}
+
 /// A change of a key of one letter that hangs on a lease.
 pub(crate) fn leased(letter: u8, main: u8, lease: u8) -> Element {
     let mut element = change(letter, main, main, 1);

@@ -1,24 +1,15 @@
 //! From an inventory to checks and findings. Pure.
 
+use super::counts::{WantedCount, counted};
 use super::inventory_output::encryption_keys;
-use crate::expectation::Expectation;
 use crate::formats::etcd_snapshot::kubernetes::{
     Change, ChangeKind, Inventory, KeptInventory, Tolerances, Warning, compare,
 };
 use crate::formats::etcd_snapshot::{Inspection, Soundness};
-use crate::journal::{Check, Finding, Outcome, Severity};
-use serde_json::Value;
+use crate::journal::{Check, Finding, Severity};
 
 /// How many changes become findings.
 const FINDINGS: usize = 10;
-
-/// How many objects of a resource there must be.
-#[derive(Clone, Debug)]
-pub(super) struct WantedCount {
-    pub(super) resource: String,
-    pub(super) namespace: Option<String>,
-    pub(super) expected: Expectation,
-}
 
 /// What must be in a snapshot.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +22,14 @@ pub(super) struct Wanted {
     pub(super) moved_on: bool,
     pub(super) secrets_encrypted: bool,
     pub(super) recovery_kit: Option<Vec<String>>,
+}
+
+impl Wanted {
+    /// Keys that are looked for while the snapshot is counted.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let named = self.exist.iter().flat_map(|(_, keys)| keys.clone());
+        named.chain(self.counts.iter().flat_map(WantedCount::definitions)).collect()
+    }
 }
 
 /// The check that the snapshot may be counted at all.
@@ -115,37 +114,8 @@ pub(super) fn judged(wanted: &Wanted, inventory: &Inventory, shown: Shown<'_>) -
 }
 
 /// What was seen of no cluster at all proves nothing either way.
-fn unfounded(check: Check) -> Check {
+pub(super) fn unfounded(check: Check) -> Check {
     Check::not_made(check.name, check.expected, "the snapshot holds no objects of Kubernetes")
-}
-
-const NONE_OF_THAT_NAME: &str =
-    "no objects of that name: write it as redrill etcd inventory shows it";
-
-fn counted(count: &WantedCount, inventory: &Inventory) -> Check {
-    let name = match &count.namespace {
-        None => count.resource.clone(),
-        Some(namespace) => format!("{} in {namespace}", count.resource),
-    };
-    let of = inventory.resources.iter().filter(|one| one.is_called(&count.resource));
-    let objects: u64 = of
-        .map(|one| match &count.namespace {
-            None => one.objects,
-            Some(namespace) => one.namespaces.get(namespace).copied().unwrap_or(0),
-        })
-        .sum();
-    let judge =
-        |objects: u64| count.expected.judge(&name, &Value::from(objects), objects.to_string());
-    let check = judge(objects);
-    if inventory.objects == 0 {
-        return unfounded(check);
-    }
-    // Under a name that is written wrong, none is there either: only who means none is told that there is none.
-    let passes = |check: &Check| check.outcome == Outcome::Passed;
-    if objects == 0 && passes(&check) && passes(&judge(1)) {
-        return Check::not_made(check.name, check.expected, NONE_OF_THAT_NAME);
-    }
-    check.over(inventory.objects)
 }
 
 /// The check that the backup is not older than the baseline.
@@ -313,11 +283,11 @@ fn not_encrypted(severity: Severity, what: String) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counts::wanted_count;
     use super::*;
-    use crate::expectation::ValueKind;
     use crate::formats::etcd_snapshot::inspect;
     use crate::formats::etcd_snapshot::kubernetes::{ResourceCount, SecretsAtRest, take_inventory};
-    use crate::journal::Outcome::{Failed, Inconclusive, Passed};
+    use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};
     use std::collections::BTreeMap;
 
     const REAL: &[u8] =
@@ -366,45 +336,6 @@ mod tests {
         judged(wanted, inventory, &str::to_owned).findings.into_iter().map(|f| f.code).collect()
     }
 
-    fn counts(resource: &str, namespace: Option<&str>, expected: &str) -> Wanted {
-        let expected = Expectation::parse(&Value::from(expected), ValueKind::Number).unwrap();
-        let (resource, namespace) = (resource.to_owned(), namespace.map(str::to_owned));
-        Wanted { counts: vec![WantedCount { resource, namespace, expected }], ..Wanted::default() }
-    }
-
-    #[test]
-    fn counts_are_compared_and_can_fall_short() {
-        let inventory = real();
-        let one = inventory.resources.iter().find(|one| !one.namespaces.contains_key("")).unwrap();
-        let (namespace, there) = one.namespaces.first_key_value().unwrap();
-        let name = one.full_name();
-        let enough = counts(&name, None, &format!("= {}", one.objects));
-        assert_eq!(outcome(&enough, &inventory, &name), Passed);
-        let more = counts(&name, None, &format!("> {}", one.objects));
-        assert_eq!(outcome(&more, &inventory, &name), Failed);
-        let inside = format!("{name} in {namespace}");
-        let enough = counts(&name, Some(namespace), &format!("= {there}"));
-        assert_eq!(outcome(&enough, &inventory, &inside), Passed);
-        assert_eq!(outcome(&counts("unheard-of", None, ">= 1"), &inventory, "unheard-of"), Failed);
-    }
-
-    #[test]
-    fn regression_that_there_is_not_too_much_of_a_name_that_is_not_there_proves_nothing() {
-        let inventory = real();
-        let one = inventory.resources.iter().find(|one| !one.namespaces.contains_key("")).unwrap();
-        let (there, inside) = (one.full_name(), format!("{} in unheard-of", one.full_name()));
-        for at_most in ["<= 500", "0..500", "!= 3"] {
-            assert_eq!(outcome(&counts("pod", None, at_most), &inventory, "pod"), Inconclusive);
-            let wanted = counts(&there, Some("unheard-of"), at_most);
-            assert_eq!(outcome(&wanted, &inventory, &inside), Inconclusive, "{at_most}");
-        }
-        for none in ["= 0", "< 1", "<= 0"] {
-            assert_eq!(outcome(&counts("pod", None, none), &inventory, "pod"), Passed, "{none}");
-        }
-        let judged = judged(&counts("pod", None, "<= 500"), &inventory, &str::to_owned);
-        assert!(judged.checks.iter().any(|check| check.note.as_deref() == Some(NONE_OF_THAT_NAME)));
-    }
-
     #[test]
     fn a_snapshot_without_objects_passes_no_check() {
         let empty = without_objects();
@@ -417,7 +348,7 @@ mod tests {
             baseline: Some((baseline, Tolerances::default())),
             secrets_encrypted: true,
             recovery_kit: Some(vec!["key1".to_owned()]),
-            ..counts("pods", None, "= 0")
+            counts: vec![wanted_count("pods", None, "= 0")],
         };
         let judged = judged(&wanted, &empty, &str::to_owned);
         assert_eq!(judged.checks.len(), 7);

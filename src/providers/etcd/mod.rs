@@ -10,6 +10,10 @@
 mod before;
 mod by_hand;
 mod compare_members;
+mod counts;
+mod decrypt;
+#[cfg(test)]
+mod decrypt_rehearsals;
 mod fetch;
 mod inventory;
 mod inventory_judge;

@@ -1,6 +1,6 @@
 use super::fetch::ObjectInput;
 use super::inventory_judge::soundness;
-use super::restore_judge::{self, Answers};
+use super::restore_judge::{self, Answers, Part};
 use super::source::{self, Platform, Seen, Source, compute, look};
 use super::trial_folder::{FolderName, TrialFolder};
 use super::{by_hand, judge, trial_by_hand};
@@ -325,10 +325,10 @@ impl Trial<'_> {
         }
         let began = context.clock.elapsed();
         context.progress(&format!("restoring {} members", self.input.members));
-        self.went("restored", restore_judge::RESTORED, etcd.restore().await).await?;
+        self.went(Part::Restoring, etcd.restore().await).await?;
         let restored = context.clock.elapsed();
         context.progress("waiting until the members answer");
-        self.went("members answer", restore_judge::ANSWER, etcd.start().await).await?;
+        self.went(Part::Starting, etcd.start().await).await?;
         let started = context.clock.elapsed();
         let now = context.clock.now();
         context.reached(ClockPoint::ResourceAvailable, now, "every member answers").await?;
@@ -345,12 +345,8 @@ impl Trial<'_> {
     }
 
     /// Writes down how a part of the work ended.
-    async fn went(
-        &self,
-        name: &str,
-        expected: &str,
-        tried: Result<Tried, OutsideError>,
-    ) -> Result<(), StepError> {
+    async fn went(&self, part: Part, tried: Result<Tried, OutsideError>) -> Result<(), StepError> {
+        let (name, expected) = (part.name(), part.expected());
         let shown = |said: &str| self.context.data(said);
         let tried = match tried {
             Ok(tried) => tried,
@@ -360,12 +356,11 @@ impl Trial<'_> {
                 return Err(error.into());
             }
         };
-        let check = restore_judge::went(name, expected, &tried, self.sound, &shown);
+        let check = restore_judge::went(part, &tried, self.sound, &shown);
         self.context.check(check).await?;
         let Tried::Refused(said) = tried else { return Ok(()) };
         let text = format!("{name}: no: {}", shown(&said));
-        if name == "restored" && self.sound {
-            // It reads well here: then it is not the snapshot of which that is said.
+        if part.proves_nothing(self.sound) {
             return Err(StepError::broken(text)
                 .help("look for room in the folder, and at the version of the programs"));
         }

@@ -10,7 +10,7 @@ const PROTOBUF: &[u8] = b"k8s\0";
 /// The tag that says "this is CBOR": RFC 8949, 3.4.6.
 const CBOR: &[u8] = &[0xD9, 0xD9, 0xF7];
 /// What encrypted values begin with; provider, version and name of the key follow, each with a colon.
-const ENCRYPTED: &[u8] = b"k8s:enc:";
+pub(super) const ENCRYPTED: &[u8] = b"k8s:enc:";
 /// How much of a value may be its prefix.
 const PREFIX_BYTES: usize = 512;
 
