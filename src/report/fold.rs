@@ -239,6 +239,10 @@ impl<'a> Fold<'a> {
             Event::Waited { step, wait } => self.steps.entry(step).or_default().waits.push(wait),
             Event::RecoveryPointSeen { step, point } => {
                 let attempt = self.attempts_of(step);
+                // A restore of the latest tells its point before it asks, and once more when it knows how new the data can be.
+                self.points.retain(|(of, tried, _, said)| {
+                    (*of, *tried) != (step, attempt) || !said.is_completed_by(point)
+                });
                 self.points.push((step, attempt, mark, point));
             }
             Event::Reached { step, point, at, source } => {

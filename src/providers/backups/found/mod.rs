@@ -1,9 +1,9 @@
 //! What a search for the recovery point writes down: checks, findings, and the recovery point itself.
 
-use super::choice::{Backup, Candidates, Judged, Obstacle, Standing, Summary};
+use super::choice::{Backup, Candidates, Judged, Obstacle, Standing, Summary, Until};
 use super::{age_check, key_check, key_conditions};
 use crate::action::{StepContext, StepError};
-use crate::journal::{Check, Finding, Measure, RecoveryPoint, Severity};
+use crate::journal::{Check, Finding, Measure, NewestPossible, RecoveryPoint, Severity};
 use crate::providers::backups::{KeyCondition, choice::count};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -54,9 +54,10 @@ impl Wish {
         TimeDelta::from_std(self.schedule.0).unwrap_or(TimeDelta::MAX)
     }
 
-    /// The newest time that is wanted (UTC).
-    pub(in crate::providers) fn until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        self.not_after.map_or(now, |limit| limit.min(now))
+    /// Up to when backups are looked at.
+    pub(in crate::providers) fn until(&self, cx: &StepContext) -> Until {
+        let limited = |end: DateTime<Utc>| self.not_after.map_or(end, |limit| limit.min(end));
+        Until { wanted: limited(cx.clock.now()), counted: limited(cx.until_the_loss()) }
     }
 }
 
@@ -176,6 +177,13 @@ impl<'a, B: Backup> Candidates<'a, B> {
                 "keep recovery points longer, so that one from before the damage exists",
             );
         }
+        let drills = count(is_of_a_drill);
+        if drills > 0 {
+            return nothing(
+                format!("the only {things} that could be restored were made by drills: {drills}"),
+                "let a schedule copy them here before the loss; the copy that this run has made is found when own_copy: names it",
+            );
+        }
         let unfinished = count(is_not_ready);
         if unfinished > 0 {
             return nothing(
@@ -233,6 +241,7 @@ impl<'a, B: Backup> Candidates<'a, B> {
                 words.failed,
             ));
         }
+        found.extend(self.of_drills(words));
         found.extend(self.wrong_tags(words));
         let undated = self.with(|standing| *standing == Standing::Undated);
         if !undated.is_empty() {
@@ -265,6 +274,19 @@ impl<'a, B: Backup> Candidates<'a, B> {
             what: format!("{ids} cannot be restored: {versions} is not offered here any more"),
             why: "these recovery points are lost, however many there seem to be".to_owned(),
             action: words.version_gone.to_owned(),
+        })
+    }
+
+    fn of_drills(&self, words: &Words) -> Option<Finding> {
+        let ids = self.with(is_of_a_drill);
+        (!ids.is_empty()).then(|| Finding {
+            severity: Severity::Note,
+            code: format!("{}.made_by_a_drill", words.code),
+            what: format!("left out, because drills made them: {}", ids.join(", ")),
+            why: "what a drill makes is removed again: in a disaster it is not there, and it says nothing about the schedule"
+                .to_owned(),
+            action: "name the copy that this run has made with own_copy:, if it is meant; remove what earlier drills have left"
+                .to_owned(),
         })
     }
 
@@ -345,6 +367,10 @@ fn is_gone(standing: &Standing) -> bool {
     matches!(standing, Standing::Hindered(Obstacle::VersionGone(_)))
 }
 
+fn is_of_a_drill(standing: &Standing) -> bool {
+    *standing == Standing::Hindered(Obstacle::OfADrill)
+}
+
 fn is_not_ready(standing: &Standing) -> bool {
     matches!(standing, Standing::Hindered(Obstacle::NotReady { .. }))
 }
@@ -352,6 +378,18 @@ fn is_not_ready(standing: &Standing) -> bool {
 fn is_passing(standing: &Standing) -> bool {
     matches!(standing, Standing::Hindered(Obstacle::NotReady { passing: true, .. }))
 }
+
+/// The only time of a backup that certainly no data in it is newer than
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBSnapshot.html>).
+pub(in crate::providers) const DATABASE_TIME: &str = "SnapshotDatabaseTime";
+
+/// By how much data can be newer than any other time that is told of its backup. AWS calls `OriginalSnapshotCreateTime` the time of
+/// the call, and, where it describes `SnapshotDatabaseTime`, the time at which the snapshot was completed (same page); of
+/// `SnapshotCreateTime` it says only that the snapshot was taken then, and a tag says what somebody has written. If it is the
+/// beginning, data that was committed while the snapshot was being taken can be in it. Longer than the half hour of the shortest
+/// backup window (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithAutomatedBackups.BackupWindow.html>)
+/// that rarely takes; an hour leaves room.
+const ABOUT: TimeDelta = TimeDelta::hours(1);
 
 const USABLE: &str = "usable recovery point";
 const OFFERED: &str = "engine version offered";
@@ -384,9 +422,12 @@ impl Summary {
     }
 
     fn recovery_point(&self, identity: &str) -> Option<RecoveryPoint> {
+        let (at, source) = (self.at?, self.source.clone()?);
+        let about = NewestPossible { at: at + ABOUT, certain: false };
         Some(RecoveryPoint {
-            at: self.at?,
-            source: self.source.clone()?,
+            at,
+            not_newer_than: (source != DATABASE_TIME).then_some(about),
+            source,
             measure: Measure::Backup,
             identity: identity.to_owned(),
             worst_case: self.worst_case,
