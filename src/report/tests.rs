@@ -516,7 +516,9 @@ fn regression_a_point_that_is_told_again_with_its_end_is_one_point() {
     renumber(&mut sample);
     let report = sample.report();
     assert_eq!(report.recovery_points.len(), points);
-    assert!(report.recovery_points[0].point.not_newer_than.is_some());
+    let point = &report.recovery_points[0];
+    assert!(point.point.not_newer_than.is_some());
+    assert_eq!(point.evidence, [at as u64, at as u64 + 1], "both records are cited");
 }
 
 #[test]

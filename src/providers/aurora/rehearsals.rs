@@ -59,6 +59,8 @@ pub(super) fn point_input() -> Value {
     json!({ "of": "payments", "time_tag": "data-time" })
 }
 
+const ROLE: &str = "arn:aws:iam::111111111111:role/monitoring";
+
 pub(super) fn restore_input(snapshot: &Value) -> Value {
     json!({
         "snapshot": snapshot, "subnet_group": "drill", "security_groups": ["sg-drill"],
@@ -211,6 +213,7 @@ async fn everything_that_rds_chooses_badly_is_as_the_step_says() {
             "port": 5555, "iam_auth": true, "log_exports": ["postgresql"], "kms_key": "alias/other",
             "engine_mode": "provisioned", "serverless": { "min": 0.5, "max": 8.0 }, "storage_type": "aurora-iopt1",
             "deletion_protection": true, "publicly_accessible": true, "vpc": "vpc-drill", "tags": { "team": "payments" },
+            "backup_retention": "14d", "ca": "rds-ca-ecc384-g1", "monitoring": { "every": "60s", "role": ROLE },
         });
         input.as_object_mut().unwrap().extend(all.as_object().unwrap().clone());
     });

@@ -1,16 +1,20 @@
 //! What a search for the recovery point writes down: checks, findings, and the recovery point itself.
 
 use super::choice::{Backup, Candidates, Judged, Obstacle, Standing, Summary, Until};
-use super::{age_check, key_check, key_conditions};
+use super::key_conditions;
 use crate::action::{StepContext, StepError};
-use crate::journal::{Check, Finding, Measure, NewestPossible, RecoveryPoint, Severity};
+use crate::journal::{Check, Finding, Severity};
 use crate::providers::backups::{KeyCondition, choice::count};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod summed;
 #[cfg(test)]
 mod tests;
+
+pub(in crate::providers) use summed::DATABASE_TIME;
+use summed::{OFFERED, USABLE};
 
 /// How a service's backups are called, and what helps with them.
 pub(in crate::providers) struct Words {
@@ -291,12 +295,10 @@ impl<'a, B: Backup> Candidates<'a, B> {
     }
 
     fn wrong_tags(&self, words: &Words) -> Option<Finding> {
-        let wanted =
-            |judged: &&Judged<'_, B>| judged.standing != Standing::Hindered(Obstacle::NotWanted);
         let wrong: Vec<_> = self
             .all()
             .iter()
-            .filter(wanted)
+            .filter(|judged| is_wanted(&judged.standing))
             .filter_map(|judged| Some((judged.backup.id(), judged.wrong_tag.as_ref()?)))
             .map(|(id, why)| format!("{id} ({why})"))
             .collect();
@@ -312,8 +314,7 @@ impl<'a, B: Backup> Candidates<'a, B> {
 
     fn several_sources(&self, words: &Words) -> Option<Finding> {
         let (sources, field) = words.sources?;
-        let wanted = self.all().iter();
-        let wanted = wanted.filter(|j| j.standing != Standing::Hindered(Obstacle::NotWanted));
+        let wanted = self.all().iter().filter(|judged| is_wanted(&judged.standing));
         let ids: BTreeSet<_> = wanted.filter_map(|judged| judged.backup.taken_of()).collect();
         (ids.len() > 1).then(|| {
             let ids: Vec<_> = ids.into_iter().collect();
@@ -367,6 +368,10 @@ fn is_gone(standing: &Standing) -> bool {
     matches!(standing, Standing::Hindered(Obstacle::VersionGone(_)))
 }
 
+fn is_wanted(standing: &Standing) -> bool {
+    !matches!(standing, Standing::Hindered(Obstacle::NotWanted | Obstacle::OfADrill))
+}
+
 fn is_of_a_drill(standing: &Standing) -> bool {
     *standing == Standing::Hindered(Obstacle::OfADrill)
 }
@@ -377,60 +382,4 @@ fn is_not_ready(standing: &Standing) -> bool {
 
 fn is_passing(standing: &Standing) -> bool {
     matches!(standing, Standing::Hindered(Obstacle::NotReady { passing: true, .. }))
-}
-
-/// The only time of a backup that certainly no data in it is newer than
-/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBSnapshot.html>).
-pub(in crate::providers) const DATABASE_TIME: &str = "SnapshotDatabaseTime";
-
-/// By how much data can be newer than any other time that is told of its backup. AWS calls `OriginalSnapshotCreateTime` the time of
-/// the call, and, where it describes `SnapshotDatabaseTime`, the time at which the snapshot was completed (same page); of
-/// `SnapshotCreateTime` it says only that the snapshot was taken then, and a tag says what somebody has written. If it is the
-/// beginning, data that was committed while the snapshot was being taken can be in it. Longer than the half hour of the shortest
-/// backup window (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithAutomatedBackups.BackupWindow.html>)
-/// that rarely takes; an hour leaves room.
-const ABOUT: TimeDelta = TimeDelta::hours(1);
-
-const USABLE: &str = "usable recovery point";
-const OFFERED: &str = "engine version offered";
-
-impl Summary {
-    fn checks(
-        &self,
-        words: &Words,
-        encrypted: Option<bool>,
-        key: Option<&KeyCondition>,
-        max_age: Option<HumanDuration>,
-    ) -> Vec<Check> {
-        let usable = match self.usable {
-            0 => {
-                Check::not_made(USABLE, ">= 1", "the time of the data is not known of any snapshot")
-            }
-            usable => Check::made(USABLE, ">= 1", usable.to_string(), true),
-        };
-        let (name, expected) = ("time of the data", "known");
-        let time = match (self.at, &self.source) {
-            (Some(at), Some(source)) => {
-                Check::made(name, expected, format!("{} ({source})", at.to_rfc3339()), true)
-            }
-            _ => Check::not_made(name, expected, words.no_time),
-        };
-        let mut checks = vec![usable.over(self.considered), time];
-        checks.extend(key_check(words.service, encrypted, key));
-        checks.extend(age_check(max_age, self.age));
-        checks
-    }
-
-    fn recovery_point(&self, identity: &str) -> Option<RecoveryPoint> {
-        let (at, source) = (self.at?, self.source.clone()?);
-        let about = NewestPossible { at: at + ABOUT, certain: false };
-        Some(RecoveryPoint {
-            at,
-            not_newer_than: (source != DATABASE_TIME).then_some(about),
-            source,
-            measure: Measure::Backup,
-            identity: identity.to_owned(),
-            worst_case: self.worst_case,
-        })
-    }
 }
