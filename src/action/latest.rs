@@ -107,6 +107,7 @@ mod tests {
             identity: "backup".to_owned(),
             worst_case: None,
             not_newer_than: None,
+            kept_at: None,
         }
     }
 

@@ -259,6 +259,9 @@ pub struct RecoveryPoint {
     /// Until when data in it can be newer than `at`, where it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_newer_than: Option<NewestPossible>,
+    /// The site that holds it, where that is not the one of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_at: Option<SiteName>,
 }
 
 impl RecoveryPoint {

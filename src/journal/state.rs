@@ -385,6 +385,7 @@ mod tests {
                 identity: "backup".to_owned(),
                 worst_case: None,
                 not_newer_than: None,
+                kept_at: None,
             },
         };
         let certain = |events: Vec<Event>| {

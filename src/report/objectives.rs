@@ -292,7 +292,8 @@ fn is_lost(
     (step, mark): (&StepId, Mark),
     point: &RecoveryPoint,
 ) -> bool {
-    let at = plan.step(step).and_then(|step| step.at.as_ref());
+    let of_the_step = || plan.step(step).and_then(|step| step.at.as_ref());
+    let at = point.kept_at.as_ref().or_else(of_the_step);
     point.measure == Measure::Backup
         && at.is_some_and(|at| plan.disaster.lost.contains(at))
         && fold.declared.is_none_or(|declared| mark < declared)

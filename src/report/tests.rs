@@ -468,12 +468,17 @@ fn regression_data_that_was_read_before_the_disaster_proves_no_recovery_point() 
 }
 
 /// The good run with a target for backups, whose backup was found before the disaster, at this site.
-fn found_before(site: &str) -> Report {
+fn found_before(site: &str, kept_at: Option<&str>) -> Report {
     let mut sample = samples::passed();
     sample.plan.objectives.rpo.as_mut().unwrap().measure = crate::journal::Measure::Backup;
     let point = sample.plan.steps.iter_mut().find(|step| step.id.as_str() == "point").unwrap();
     point.phase = crate::action::Phase::Prepare;
     point.at = Some(SiteName::new(site));
+    for record in &mut sample.tape.records {
+        if let Event::RecoveryPointSeen { point, .. } = &mut record.event {
+            point.kept_at = kept_at.map(SiteName::new);
+        }
+    }
     let records = &mut sample.tape.records;
     let is_of_it = |event: &Event| event.step().is_some_and(|step| step.as_str() == "point");
     let declared = |event: &Event| matches!(event, Event::DisasterDeclared { .. });
@@ -490,15 +495,17 @@ fn found_before(site: &str) -> Report {
 
 #[test]
 fn regression_a_backup_at_a_site_that_is_lost_afterwards_proves_no_recovery_point() {
-    let here = found_before("dr").objectives.rpo.unwrap();
+    let here = found_before("dr", None).objectives.rpo.unwrap();
     assert_eq!(here.measured_from, Some(crate::journal::Measure::Backup));
     assert_eq!(here.actual, Some(human("25h 40m")), "the worst case of its schedule");
-    let report = found_before("primary");
+    let report = found_before("primary", None);
     let why = report.recovery_points[0].does_not_count.as_deref().unwrap();
     assert!(why.contains("at a site that was lost"), "{why}");
     let lost = report.objectives.rpo.unwrap();
     assert_eq!(lost.measured_from, Some(crate::journal::Measure::Data), "what was read afterwards");
     assert_eq!(lost.worst_case, None, "its schedule is lost with it");
+    let replica = found_before("primary", Some("dr")).objectives.rpo.unwrap();
+    assert_eq!(replica.worst_case, Some(human("25h 40m")), "a replica is where it is");
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn point(hour: i64) -> RecoveryPoint {
         identity: "snapshot".to_owned(),
         worst_case: None,
         not_newer_than: None,
+        kept_at: None,
     }
 }
 

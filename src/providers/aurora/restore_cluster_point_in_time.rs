@@ -273,6 +273,7 @@ impl Window {
             identity: source.db_cluster_arn().unwrap_or(&input.of).to_owned(),
             worst_case: None,
             not_newer_than: None,
+            kept_at: None,
         })
     }
 }

@@ -204,6 +204,7 @@ pub(super) fn recovery_point(
         identity: identity.to_owned(),
         worst_case: None,
         not_newer_than: None,
+        kept_at: None,
     };
     let mut findings = Vec::new();
     let marked = times.marked.as_deref().map(DateTime::parse_from_rfc3339);

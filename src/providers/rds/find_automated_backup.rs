@@ -200,6 +200,7 @@ pub(super) fn recovery_point(
             .latest
             .map(|latest| loss((loss_at - latest).max(TimeDelta::zero()) + LOG_INTERVAL)),
         not_newer_than: None,
+        kept_at: None,
     }
 }
 

@@ -386,6 +386,7 @@ impl Pair<'_> {
                 identity: format!("s3://{}/{}", facts.replica, facts.prefix),
                 worst_case: None,
                 not_newer_than: None,
+                kept_at: Some(self.replica.site.clone()),
             };
             self.context.recovery_point(point).await?;
         }

@@ -139,9 +139,15 @@ impl<'c> Asking<'c> {
                     return Ok(None);
                 }
                 let (source, measure) = (sql.to_owned(), Measure::Data);
-                let (worst_case, not_newer_than) = (None, None);
-                let point =
-                    RecoveryPoint { at, source, measure, identity, worst_case, not_newer_than };
+                let point = RecoveryPoint {
+                    at,
+                    source,
+                    measure,
+                    identity,
+                    worst_case: None,
+                    not_newer_than: None,
+                    kept_at: None,
+                };
                 self.context.recovery_point(point).await?;
                 Ok(Some(at))
             }

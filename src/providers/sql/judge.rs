@@ -284,6 +284,7 @@ mod tests {
             identity: "arn:aws:rds:snapshot".to_owned(),
             worst_case: None,
             not_newer_than: None,
+            kept_at: None,
         };
         for seconds in [-86_400, -1, 0, 60] {
             let (check, finding) = from_the_backup(at + TimeDelta::seconds(seconds), &backup);
@@ -306,6 +307,7 @@ mod tests {
             identity: "backup".to_owned(),
             worst_case: None,
             not_newer_than: Some(NewestPossible { at: at + TimeDelta::minutes(minutes), certain }),
+            kept_at: None,
         };
         let judged = |minutes: i64, backup: &RecoveryPoint| {
             let (check, finding) = from_the_backup(at + TimeDelta::minutes(minutes), backup);

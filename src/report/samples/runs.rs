@@ -184,6 +184,7 @@ fn recover(plan: &Plan, world: WorldKind, deviations: &[&str]) -> Tape {
             identity: "arn:aws:rds:ap-northeast-3:222222222222:snapshot:orders-2026-11-19".into(),
             worst_case: Some(human("25h 40m")),
             not_newer_than: None,
+            kept_at: None,
         },
     });
     tape.finish("point", Outcome::Passed, &[("rds:DescribeDBSnapshots", 3, 1)]);
@@ -257,6 +258,7 @@ fn query(tape: &mut Tape) {
             identity: "orders".into(),
             worst_case: None,
             not_newer_than: None,
+            kept_at: None,
         },
     });
     tape.check("data", Check::made("ledger balances", "= 0", "0", true).over(18_204_311));

@@ -55,6 +55,7 @@ impl Summary {
         Some(RecoveryPoint {
             at,
             not_newer_than: (source != DATABASE_TIME).then_some(about),
+            kept_at: None,
             source,
             measure: Measure::Backup,
             identity: identity.to_owned(),
