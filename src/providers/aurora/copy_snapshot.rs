@@ -98,7 +98,7 @@ impl Action for CopySnapshot {
                 ),
                 (
                     "time of the data",
-                    "the copy tells how old the data in it is, and the original is not older than that",
+                    "the copy tells how old the data in it is, and that is not after the original was taken",
                 ),
             ],
             populations: &[],
