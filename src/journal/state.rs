@@ -324,7 +324,8 @@ impl RunState {
     /// `latest_recovery_point`.
     fn see_backup(&mut self, step: &StepId, point: &RecoveryPoint) {
         let known = self.backup_points.entry(step.clone()).or_default();
-        if known.as_ref().is_none_or(|known| known.at < point.at) {
+        // Of the same point the later word counts: it may know more of how new the data can be.
+        if known.as_ref().is_none_or(|known| known.at <= point.at) {
             *known = Some(point.clone());
         }
     }
@@ -408,6 +409,8 @@ mod tests {
                 measure: Measure::Backup,
                 identity: "backup".to_owned(),
                 worst_case: None,
+                not_newer_than: None,
+                kept_at: None,
             },
         };
         let certain = |events: Vec<Event>| {

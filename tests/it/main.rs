@@ -110,6 +110,8 @@ mod steering;
 #[cfg(test)]
 mod stores;
 #[cfg(test)]
+mod times;
+#[cfg(test)]
 mod values;
 #[cfg(test)]
 mod waits;

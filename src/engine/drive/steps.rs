@@ -4,7 +4,7 @@ use super::{DriveError, Effect, Ended, Loop, UnderWay};
 use crate::action::{StepContext, StepError};
 use crate::aws::CallLog;
 use crate::engine::attempt::{Attempt, result_of, result_of_failure, run_once};
-use crate::engine::backup_point::backup_point;
+use crate::engine::backup_point::backup_points;
 use crate::engine::inputs::{self, Ready};
 use crate::engine::recorder::{ToLoop, look};
 use crate::engine::watch::keep_watch;
@@ -116,8 +116,8 @@ impl Loop<'_> {
         let limit = self.plan.step(&step).map_or(Duration::MAX, |step| step.timeout.0);
         let (requests, state) = (self.requests.clone(), self.state.clone());
         // What it waits for is over: nothing can change this any more.
-        let backup = look(&self.state, |state| backup_point(self.plan, state, &step));
-        let recorder = ToLoop { requests, state, limit, backup };
+        let backups = look(&self.state, |state| backup_points(self.plan, state, &step));
+        let recorder = ToLoop { requests, state, limit, backups };
         StepContext {
             facts: self.facts.clone(),
             step,

@@ -131,7 +131,7 @@ impl Snapshot {
 
     /// True when it has this identifier or ARN. An ARN names one snapshot in one region: another region may have one of the
     /// same identifier. RDS keeps identifiers in lower case, whatever was asked for.
-    fn is_named(&self, name: &str) -> bool {
+    pub(super) fn is_named(&self, name: &str) -> bool {
         if name.starts_with("arn:") && self.arn.starts_with("arn:") {
             return self.arn.eq_ignore_ascii_case(name);
         }

@@ -71,6 +71,8 @@ pub(super) fn recovery_point(times: &Times, identity: &str) -> Judged {
         measure: Measure::Backup,
         identity: identity.to_owned(),
         worst_case: None,
+        not_newer_than: None,
+        kept_at: None,
     });
     judged
 }

@@ -51,6 +51,11 @@ pub(super) struct FindSnapshotInput {
     /// Only snapshots of the instance with this `DbiResourceId`: tells it from an earlier instance of the same name.
     #[serde(default)]
     pub(super) resource_id: Option<String>,
+    /// A snapshot that a drill made and that may be chosen all the same, by its identifier or ARN: the copy that an earlier step
+    /// of this run has made. Other snapshots that drills made are left out of a drill, and none of them counts for gaps, lags and
+    /// retention.
+    #[serde(default)]
+    pub(super) own_copy: Option<String>,
 }
 
 fn a_day() -> HumanDuration {
@@ -68,7 +73,7 @@ pub(super) struct FindSnapshotOutput {
     pub(super) at: Option<DateTime<Utc>>,
     /// Where that time comes from: `SnapshotDatabaseTime`, `OriginalSnapshotCreateTime`, …
     pub(super) source: Option<String>,
-    /// How old the data is now.
+    /// How old the data was when the disaster was declared; now, where none was.
     pub(super) age: Option<HumanDuration>,
     /// `automated`, `manual` or `awsbackup`.
     pub(super) kind: Option<String>,
@@ -96,7 +101,7 @@ pub(super) struct FindSnapshotOutput {
     pub(super) usable_snapshots: u64,
     /// How far back the usable snapshots reach: the age of the oldest. Those taken by hand do not count beside others.
     pub(super) retention: Option<HumanDuration>,
-    /// The longest time without a recovery point, up to now (or `not_after`). Absent with fewer than two of them.
+    /// The longest time without a recovery point, up to the declaration of the disaster, else to now (or to `not_after`). Absent with fewer than two of them.
     pub(super) worst_gap: Option<HumanDuration>,
     /// The longest time from the data to the start of its copy into this region; absent when none is a copy.
     pub(super) copy_lag: Option<HumanDuration>,
@@ -162,7 +167,6 @@ impl Action for FindSnapshot {
         cx: &StepContext,
         input: FindSnapshotInput,
     ) -> Result<FindSnapshotOutput, StepError> {
-        let now = cx.clock.now();
         let wish =
             Wish { not_after: input.not_after, max_age: input.max_age, schedule: input.schedule };
         let sought = Sought {
@@ -179,13 +183,15 @@ impl Action for FindSnapshot {
             resource_id: input.resource_id,
             account: cx.site()?.place().account.clone(),
             offers,
+            own_copy: input.own_copy,
+            is_drill: cx.facts.is_drill,
         };
         let keys = keys_of(cx, &snapshots).await?;
-        let candidates = Candidates::judge(&snapshots, &keys, wish.until(now), |s| wanted.look(s));
+        let candidates = Candidates::judge(&snapshots, &keys, wish.until(cx), |s| wanted.look(s));
         let chosen = candidates.chosen(cx, &words).await?;
         let (engine, version) = chosen.backup.version();
         let offer = wanted.offers.get(engine, version);
-        let summary = candidates.summary(chosen, now, wish.interval());
+        let summary = candidates.summary(chosen, cx.until_the_loss(), wish.interval());
         let offered = vec![offer.check(&named(engine, version))];
         let identity = &chosen.backup.arn;
         candidates.write_down(cx, &words, &wish, (chosen, &summary), (identity, offered)).await?;

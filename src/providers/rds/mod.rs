@@ -84,7 +84,8 @@ use promote_replica::PromoteReplica;
 use promoted_replica::PromotedReplicaKind;
 use restore_point_in_time::RestorePointInTime;
 use restore_snapshot::RestoreSnapshot;
-pub(super) use restoring_by_hand::vpc_command;
+pub(super) use restoring_by_hand::{monitoring_options, retention, vpc_command};
+pub(super) use wishes::{Monitoring, in_days, monitoring_problem, retention_problem};
 
 /// Adds what this program knows about RDS.
 pub fn register(registry: &mut Registry) {

@@ -2,7 +2,7 @@ use super::restoring::Origin;
 use crate::action::{StepContext, StepError};
 use crate::client;
 use crate::limits::LIST_PAGES;
-use crate::providers::backups::{TimeTag, time_of};
+use crate::providers::backups::{DATABASE_TIME, TimeTag, time_of};
 use aws_sdk_rds::types::DbSnapshot;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
@@ -95,7 +95,7 @@ impl Snapshot {
 
     /// The time that RDS itself tells, whatever was copied.
     fn told_time(&self) -> Option<(DateTime<Utc>, String)> {
-        let database = self.database_time.map(|time| (time, "SnapshotDatabaseTime".to_owned()));
+        let database = self.database_time.map(|time| (time, DATABASE_TIME.to_owned()));
         let original = self.original_created;
         database.or(original.map(|time| (time, "OriginalSnapshotCreateTime".to_owned())))
     }
@@ -127,7 +127,7 @@ impl Snapshot {
 
     /// True when it has this identifier or ARN. An ARN names one snapshot in one region: another region may have one of the
     /// same identifier. RDS keeps identifiers in lower case, whatever was asked for.
-    fn is_named(&self, name: &str) -> bool {
+    pub(super) fn is_named(&self, name: &str) -> bool {
         let wanted = if name.starts_with("arn:") && self.arn.starts_with("arn:") {
             return self.arn.eq_ignore_ascii_case(name);
         } else {
