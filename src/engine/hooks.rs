@@ -108,6 +108,7 @@ async fn run(
         output_limit: 1024,
         folder: None,
         hold: None,
+        ends_with_us: false,
     };
     match outside.command(&request).await {
         Ok(reply) if reply.status == Some(0) => Ok(()),

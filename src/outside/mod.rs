@@ -171,6 +171,9 @@ pub struct CommandRequest {
     pub folder: Option<PathBuf>,
     /// Set when it must not write.
     pub hold: Option<Holding>,
+    /// It is killed when this process ends, however that happens (where it reads no input and is not held): what has an effect
+    /// must not go on beside the process that goes on with the run.
+    pub ends_with_us: bool,
 }
 
 /// A program that must not write.

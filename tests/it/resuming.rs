@@ -55,10 +55,8 @@ fn killed(program: &Program, mut command: Command) {
     poll("the question", LIMIT, || question.exists().then_some(()));
 }
 
-#[test]
-fn regression_a_run_is_not_gone_on_with_in_another_account() {
-    let program = Program::new();
-    program.write("asked.yaml", AT_A_SITE);
+/// An estate at an address, until the test ends.
+fn served(program: &Program) -> (Started, String) {
     program.write("estate.yaml", ESTATE);
     let serve = ["sandbox", "serve", "--estate", "estate.yaml", "--listen", "127.0.0.1:0"];
     let mut served = Started(program.command(&serve).stderr(Stdio::piped()).spawn().unwrap());
@@ -66,7 +64,42 @@ fn regression_a_run_is_not_gone_on_with_in_another_account() {
     let url = lines.map_while(Result::ok).find_map(|line| {
         line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
     });
-    let url = url.unwrap();
+    (served, url.unwrap())
+}
+
+#[test]
+fn regression_a_program_with_an_effect_of_its_own_does_not_outlive_a_killed_drill() {
+    let program = Program::new();
+    let (_served, url) = served(&program);
+    let makes = "  - id: make
+    at: dr
+    uses: exec.run
+    with:
+      argv: [sh, -c, \"echo $$ > pid.new && mv pid.new pid && exec sleep 300\"]
+      effect: own
+      find: [test, -e, made]
+      undo: [rm, -f, made]
+";
+    let steps = AT_A_SITE.find("  - { id: ask").unwrap();
+    program.write("asked.yaml", format!("{}{makes}", &AT_A_SITE[..steps]));
+    let run = program.command(&["run", "asked.yaml", "--quiet", "--endpoint-url", &url]);
+    let mut run = with_account(run, "222222222222");
+    let quiet = run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let process = Started(quiet.spawn().unwrap());
+    let pid = poll("the program", LIMIT, || {
+        program.path("pid").exists().then(|| program.read("pid").trim().to_owned())
+    });
+    let proc = std::path::Path::new("/proc").join(pid);
+    assert!(proc.exists());
+    drop(process);
+    poll("the end of the program", LIMIT, || (!proc.exists()).then_some(()));
+}
+
+#[test]
+fn regression_a_run_is_not_gone_on_with_in_another_account() {
+    let program = Program::new();
+    program.write("asked.yaml", AT_A_SITE);
+    let (_served, url) = served(&program);
     let run = program.command(&["run", "asked.yaml", "--quiet", "--endpoint-url", &url]);
     killed(&program, with_account(run, "222222222222"));
     let before = program.bytes("runs/asked-0001/journal.jsonl");

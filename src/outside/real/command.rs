@@ -1,5 +1,5 @@
-use super::hold;
-use crate::outside::{CommandReply, CommandRequest, Held, OutsideError};
+use super::{hold, program};
+use crate::outside::{CommandReply, CommandRequest, Held, OutsideError, Secret};
 use crate::time::HumanDuration;
 use std::process::Stdio;
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub(super) async fn run(request: &CommandRequest) -> Result<CommandReply, Outsid
 /// The same, of a program without input, which is killed also when this process is.
 pub(super) async fn run_with_us(request: &CommandRequest) -> Result<CommandReply, OutsideError> {
     let name = request.argv.first().map_or("", String::as_str).to_owned();
+    // The shell would only say that it ended with 127.
+    program::find(&name, request.environment.get("PATH").map(Secret::reveal))?;
     let beside = ["sh", "-c", WITH_US, "redrill"].map(str::to_owned);
     let argv = beside.into_iter().chain(request.argv.iter().cloned()).collect();
     // Nothing is written to it, but it is a pipe that stays open.
@@ -214,6 +216,7 @@ mod tests {
             output_limit: 1000,
             folder: None,
             hold: None,
+            ends_with_us: false,
         }
     }
 
@@ -268,8 +271,8 @@ mod tests {
         let reply = run_with_us(&reads).await.unwrap();
         let said = (reply.status, reply.stdout.as_str(), reply.stderr.as_str());
         assert_eq!(said, (Some(3), "out\n", "err\n"));
-        let missing = run_with_us(&request(&["redrill-no-such-program"])).await.unwrap();
-        assert_eq!(missing.status, Some(127));
+        let missing = run_with_us(&request(&["redrill-no-such-program"])).await.unwrap_err();
+        assert!(matches!(missing, OutsideError::Failed(text) if text.contains("no program")));
         let mut slow = request(&["sleep", "300"]);
         slow.timeout = Duration::from_millis(300);
         let error = run_with_us(&slow).await.unwrap_err();

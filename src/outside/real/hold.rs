@@ -139,6 +139,7 @@ mod tests {
             output_limit: 4000,
             folder: None,
             hold: Some(Holding { required, may_write }),
+            ends_with_us: false,
         };
         run(&request).await
     }

@@ -72,6 +72,10 @@ impl RealOutside {
 
 impl Outside for RealOutside {
     fn command<'a>(&'a self, request: &'a CommandRequest) -> Answer<'a, CommandReply> {
+        let is_plain = request.stdin.is_none() && request.hold.is_none();
+        if request.ends_with_us && is_plain {
+            return Box::pin(command::run_with_us(request));
+        }
         Box::pin(command::run(request))
     }
 

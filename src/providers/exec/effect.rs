@@ -65,6 +65,7 @@ impl EffectName {
             output_limit: limits::PROGRAM_OUTPUT_BYTES,
             folder: None,
             hold: None,
+            ends_with_us: false,
         };
         let reply = context.outside.command(&request).await?;
         let secrets = || self.env.iter().filter(|(_, given)| given.variable().is_some());

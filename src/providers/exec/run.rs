@@ -41,7 +41,8 @@ from `from_env` are replaced where the program repeats them.
 
 The scenario says what the program changes. With `effect: own`, `find` and `undo` go into the ledger before the program runs: \
 `find` must not see the effect before (it would not be ours to undo) and must see it afterwards, and the run ends with \
-`undo` until `find` says that it is gone. Such a step needs `at:`. With `effect: none` the program \
+`undo` until `find` says that it is gone. Such a step needs `at:`; without `stdin` its program ends with redrill, however that ends, so that it is never \
+started beside itself. With `effect: none` the program \
 is kept from writing files where the system can do that (Linux 6.2 and later, by Landlock, without privileges): nothing but a temporary folder of its \
 own (`TMPDIR`) and what `may_write` names; programs that gain rights when they start (`sudo`, `ping`) do not work then, unless with `hold: no`. What it \
 does over the network, to modes, owners and times of files, and through devices and other processes is not held: there, `effect: none` is the word \
@@ -134,6 +135,7 @@ async fn run_program(context: &StepContext, input: &Input) -> Result<CommandRepl
         output_limit: PROGRAM_OUTPUT_BYTES,
         folder: None,
         hold: input.holding(),
+        ends_with_us: input.effect == Effect::Own,
     };
     let reply = context.outside.command(&request).await?;
     let names = input.env.iter().filter(|(_, given)| given.variable().is_some());

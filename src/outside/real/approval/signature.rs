@@ -122,6 +122,7 @@ async fn ssh_keygen(
         output_limit: 16 * 1024,
         folder: None,
         hold: None,
+        ends_with_us: false,
     };
     let reply = command::run(&command).await.map_err(Unverified::Unknown)?;
     Ok((reply.status == Some(0), format!("{}{}", reply.stdout, reply.stderr)))

@@ -120,6 +120,7 @@ impl Trial {
             output_limit: OUTPUT,
             folder: Some(self.request.folder.path.clone().into()),
             hold: None,
+            ends_with_us: false,
         }
     }
 
