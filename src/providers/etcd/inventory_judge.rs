@@ -349,6 +349,7 @@ mod tests {
             secrets_encrypted: true,
             recovery_kit: Some(vec!["key1".to_owned()]),
             counts: vec![wanted_count("pods", None, "= 0")],
+            ..Wanted::default()
         };
         let judged = judged(&wanted, &empty, &str::to_owned);
         assert_eq!(judged.checks.len(), 7);
@@ -427,11 +428,15 @@ mod tests {
     #[test]
     fn regression_counts_and_names_are_found_under_the_same_aliases() {
         let inventory = real();
+        let counts = |name: &str, expected: &str| {
+            let counts = vec![wanted_count(name, None, expected)];
+            Wanted { counts, ..Wanted::default() }
+        };
         for name in ["deployments", "deployments.apps"] {
-            assert_eq!(outcome(&counts(name, None, "= 3"), &inventory, name), Passed, "{name}");
+            assert_eq!(outcome(&counts(name, "= 3"), &inventory, name), Passed, "{name}");
         }
         let other = "deployments.example.com";
-        assert_eq!(outcome(&counts(other, None, ">= 1"), &inventory, other), Failed);
+        assert_eq!(outcome(&counts(other, ">= 1"), &inventory, other), Failed);
     }
 
     #[test]
