@@ -162,7 +162,7 @@ mod tests {
     fn regression_that_there_is_none_of_a_resource_that_nobody_knows_proves_nothing() {
         let mut inventory = real();
         for none in ["= 0", "< 1", "<= 0", "<= 500", "0..500"] {
-            for resource in ["pod", "certificates.cert-manager.io"] {
+            for resource in ["pod", "gizmos.apps", "certificates.cert-manager.io"] {
                 let check = counted(&wanted_count(resource, None, none), &inventory);
                 assert_eq!(check.outcome, Inconclusive, "{resource} {none}");
                 let note = check.note.unwrap();
