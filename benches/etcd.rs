@@ -53,7 +53,7 @@ impl Pages {
         page.extend(flags.to_le_bytes());
         page.extend(count.to_le_bytes());
         page.extend([0; 4]);
-        let mut data = Vec::new();
+        let mut data: Vec<u8> = Vec::new();
         for (index, element) in elements.iter().enumerate() {
             let position = u32::try_from((elements.len() - index) * 16 + data.len()).unwrap();
             let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_le_bytes();

@@ -2,7 +2,7 @@
 
 use super::inventory_judge::unfounded;
 use crate::expectation::Expectation;
-use crate::formats::etcd_snapshot::kubernetes::{Inventory, keys_of};
+use crate::formats::etcd_snapshot::kubernetes::{Inventory, is_kept_as, keys_of};
 use crate::journal::{Check, Outcome};
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ impl WantedCount {
     /// Whether there is such a resource, even if none of it is there.
     fn is_known(&self, inventory: &Inventory) -> bool {
         let is_defined = |key: &String| inventory.named.get(key).is_some_and(Option::is_some);
-        OF_KUBERNETES.split_whitespace().any(|known| known == self.resource)
+        OF_KUBERNETES.split_whitespace().any(|known| is_kept_as(&self.resource, known))
             || inventory.resources.iter().any(|one| one.is_called(&self.resource))
             || self.definitions().iter().any(is_defined)
     }
@@ -172,6 +172,9 @@ mod tests {
                 );
             }
         }
+        // Under a name with its group it is as well known.
+        let none = counted(&wanted_count("ingresses.networking.k8s.io", None, "= 0"), &inventory);
+        assert_eq!(none.outcome, Passed);
         // With its definition it is known, and there may be none of it.
         let defined = wanted_count("certificates.cert-manager.io", None, "= 0");
         inventory.named.insert(defined.definitions()[0].clone(), Some(3));

@@ -71,6 +71,12 @@ pub(super) fn places_of(name: &str) -> Vec<(&str, &str)> {
     places
 }
 
+/// Whether a resource that is kept under this full name (`deployments`) is meant by a name (`deployments.apps`), as [`keys_of`] takes it.
+pub fn is_kept_as(name: &str, kept: &str) -> bool {
+    let (resource, group) = kept.split_once('.').unwrap_or((kept, ""));
+    places_of(name).contains(&(group, resource))
+}
+
 /// Every key under which an API server may keep an object, by the full name of its resource (`deployments`,
 /// `deployments.apps`, `certificates.cert-manager.io`), its namespace (empty for objects of the whole cluster) and its name.
 pub fn keys_of(resource: &str, namespace: &str, name: &str) -> Vec<String> {

@@ -21,5 +21,5 @@ mod value;
 pub use difference::{Change, ChangeKind, Difference, Tolerance, Tolerances, Warning, compare};
 pub use inventory::{Inventory, NewestTime, ResourceCount, SecretsAtRest, Stored, TimeSource};
 pub use kept::KeptInventory;
-pub use key::keys_of;
+pub use key::{is_kept_as, keys_of};
 pub use taking::{NoInventory, take_inventory};
