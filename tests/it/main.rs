@@ -52,6 +52,8 @@ mod promotion;
 #[cfg(test)]
 mod reap;
 #[cfg(test)]
+mod recoveries;
+#[cfg(test)]
 mod rehearsals;
 #[cfg(test)]
 mod runbooks;
@@ -95,6 +97,8 @@ mod server_shipped;
 mod server_shipped_orders;
 #[cfg(test)]
 mod server_support;
+#[cfg(test)]
+mod server_tokens;
 #[cfg(test)]
 mod server_writes;
 #[cfg(test)]

@@ -24,14 +24,6 @@ pub(super) async fn capture_config(
     })]
 }
 
-pub(super) async fn compare_config(cx: &StepContext, given: &Given) -> Vec<Probe> {
-    let mut probes = vec![Probe::not_before("configuration to compare", "nothing is restored yet")];
-    if let Some(key) = given.text("instead.kms_key") {
-        probes.push(key_probe(cx, key).await);
-    }
-    probes
-}
-
 pub(super) async fn copy_snapshot(cx: &StepContext, given: &Given) -> Vec<Probe> {
     let why = "the original may be in another region, and RDS fetches it on the day";
     let mut probes = vec![Probe::not_before("cluster snapshot to copy", why)];

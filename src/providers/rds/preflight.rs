@@ -9,6 +9,7 @@ use super::snapshot::describe_snapshot;
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
 use crate::providers::backups::{Newest, key_probe, later, newest_probes};
+use crate::providers::earlier::EarlierRun;
 use aws_sdk_rds::types::AccountQuota;
 
 pub(super) async fn capture_config(
@@ -26,8 +27,9 @@ pub(super) async fn capture_config(
     })]
 }
 
-pub(super) async fn compare_config(cx: &StepContext, given: &Given) -> Vec<Probe> {
+pub(in crate::providers) async fn compare_config(cx: &StepContext, given: &Given) -> Vec<Probe> {
     let mut probes = vec![Probe::not_before("configuration to compare", "nothing is restored yet")];
+    probes.extend(EarlierRun::preflight(cx, given));
     if let Some(key) = given.text("instead.kms_key") {
         probes.push(key_probe(cx, key).await);
     }
