@@ -185,9 +185,14 @@ impl Plan {
     }
 
     fn is_answered_for(&self, step: &PlannedStep) -> bool {
-        let within = self.steps.iter().filter(|other| !self.is_out_of_reach(other));
-        let required = within.filter(|other| other.required).map(|other| &other.id);
-        self.upstream(required).contains(&step.id)
+        let mut answered = BTreeSet::new();
+        // A step stands behind those that it needs.
+        for other in self.steps.iter().rev().filter(|other| other.required) {
+            if !self.is_out_of_reach(other) || answered.contains(&other.id) {
+                answered.extend(&other.needs);
+            }
+        }
+        answered.contains(&step.id)
     }
 
     /// Steps that are out of reach, and those that need them: none of them is run.

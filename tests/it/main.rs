@@ -86,6 +86,8 @@ mod server_outside;
 #[cfg(test)]
 mod server_point_in_time;
 #[cfg(test)]
+mod server_promotion;
+#[cfg(test)]
 mod server_restore;
 #[cfg(test)]
 mod server_runbooks;

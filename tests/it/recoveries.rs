@@ -57,7 +57,7 @@ fn a_recovery_without_an_earlier_drill_is_inconclusive_and_says_what_to_give() {
         assert!(open.contains(&"step fidelity inconclusive".to_owned()), "{scenario}: {open:?}");
         let text = report.to_string();
         assert!(text.contains("earlier.journal is empty"), "{scenario}: {text}");
-        let said = program.run(&["report", "last", "--format", "md"]);
+        let said = program.run(&["report", "last", "--format", "markdown"]);
         assert!(said.stdout.contains("earlier.journal is empty"), "{scenario}: {}", said.stdout);
     }
 }

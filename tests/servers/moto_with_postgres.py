@@ -24,7 +24,9 @@ A point-in-time restore to the latest time is a backup of that moment, restored.
 refused: restores to an earlier time, and read replicas, of these instances. Aurora clusters and
 other engines stay as moto has them, without a database: a cluster is available at the first look
 and its instances at once, a cluster snapshot is not restored by its ARN, a copy of one names no
-source, and the latest restorable time is the present.
+source, and the latest restorable time is the present. So are read replicas of other engines: there
+at once, promoted at once and without an event, named by their source ever after, and to promote
+what is none of them is no error.
 
 The server must be moto 5.2.5: the classes here extend its internals. All files are under --root,
 and everything has stopped when the program ends, on SIGTERM or SIGINT. PostgreSQL refuses to run
