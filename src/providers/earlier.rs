@@ -41,8 +41,8 @@ pub(super) const CHECK: (&str, &str) = (
     "its journal verifies, and it was a real run, or a rehearsal where this is one",
 );
 
-const WHICH: &str = "name the journal of a run in which that step has captured it (journal.jsonl in the folder of the run, of the last drill \
-     for example); a scenario takes it from an input: --set NAME=PATH";
+const WHICH: &str = "it is journal.jsonl in the folder of a run in which that step has captured it; a scenario takes it from an \
+                     input: --set NAME=PATH";
 
 impl EarlierRun {
     /// False as long as nobody has named a journal.
@@ -52,7 +52,9 @@ impl EarlierRun {
 
     /// Why there is nothing to compare with, when no journal is named.
     pub(super) fn missing(what: &str) -> InputProblem {
-        let text = format!("earlier.journal is empty, and {what} was not captured in this run");
+        let text = format!(
+            "earlier.journal is empty, and {what} was not captured in this run: give the journal of the last drill"
+        );
         InputProblem::at("earlier.journal", text).help(WHICH)
     }
 
@@ -111,7 +113,7 @@ pub(super) fn by_hand(input: &HandInput, output: &str) -> Option<String> {
         ),
     };
     Some(format!(
-        "What was captured stands in {place}, as `{output}` of the last step_finished of the step {step}: \
+        "what was captured stands in {place}, as `{output}` of the last step_finished of the step {step}: \
          `grep {line} {file} | tail -n 1 | jq .event.result.output.{output}` shows it."
     ))
 }

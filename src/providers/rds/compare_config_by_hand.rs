@@ -46,7 +46,7 @@ pub(in crate::providers) fn of_the_terms(input: &HandInput) -> Vec<String> {
 fn earlier(input: &HandInput) -> Option<String> {
     let place = crate::providers::earlier::by_hand(input, "config")?;
     let age = input.word("max_age").map_or_else(String::new, |age| format!(", at most {age} old"));
-    Some(format!("{place} Look at captured_at{age}, and at arn first."))
+    Some(format!("Of the last drill, {place} Look at captured_at{age}, and at arn first."))
 }
 
 fn source(input: &HandInput) -> Option<String> {

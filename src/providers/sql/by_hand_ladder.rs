@@ -89,7 +89,7 @@ pub(super) fn rungs(input: &HandInput, ask: &str, is_mysql: bool) -> Rungs {
 fn earlier(input: &HandInput) -> Option<String> {
     let place = crate::providers::earlier::by_hand(input, "reference")?;
     Some(format!(
-        "Nothing was taken down by hand: {place} Objects, rows and checksums of ranges of keys are named there; what has changed \
+        "If nothing was taken down by hand, {place} Objects, rows and checksums of ranges of keys are named there; what has changed \
          since that drill differs."
     ))
 }
