@@ -2,7 +2,7 @@
 
 use super::events::Bracket;
 use super::snapshot::{Snapshot, owner_of};
-use crate::action::{Look, StepContext, StepError, WaitPlan};
+use crate::action::{Given, Look, StepContext, StepError, WaitPlan};
 use crate::aws::Place;
 use crate::client;
 use crate::journal::{Check, FailureClass};
@@ -92,6 +92,15 @@ pub(in crate::providers) fn refuse_what_needs_presigning(
 /// The region in an ARN; `None` for an identifier, which is of the same region.
 pub(in crate::providers) fn region_of(snapshot: &str) -> Option<&str> {
     snapshot.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2))
+}
+
+/// The original as it goes into a policy. One that an earlier step tells may be in another region or account, where the permission is
+/// asked for as well (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_CopySnapshot.html>).
+pub(in crate::providers) fn original_in_policy(given: &Given, kind: &str) -> String {
+    match given.text("snapshot") {
+        Some(_) => given.pattern("snapshot"),
+        None => format!("arn:*:rds:*:*:{kind}:*"),
+    }
 }
 
 /// The tags of the step, and those that the scenario asks for.
@@ -317,6 +326,17 @@ mod tests {
         assert!(refuse_what_is_lost(&cx, "nightly").is_ok(), "the guard sees where that is");
         let elsewhere = "arn:aws:rds:ap-northeast-1:111111111111:snapshot:a";
         assert!(refuse_what_is_lost(&cx, elsewhere).is_ok());
+    }
+
+    #[test]
+    fn regression_the_original_may_be_in_another_region() {
+        let of = |snapshot: serde_json::Value| {
+            let with = serde_json::json!({ "snapshot": snapshot });
+            let given = Given::new("s", crate::ids::StepId::new("copy"), None, with);
+            original_in_policy(&given, "snapshot")
+        };
+        assert_eq!(of("nightly".into()), "nightly");
+        assert_eq!(of(Given::later_mark()), "arn:*:rds:*:*:snapshot:*");
     }
 
     #[test]

@@ -69,8 +69,8 @@ pub(super) use config_origin::Told;
 use copy_snapshot::CopySnapshot;
 pub(super) use copy_snapshot_by_hand::{Words as CopyWords, of_words as copied_by_hand};
 pub(super) use copying::{
-    CopySnapshotOutput, arn_of_key, checks_of_a_copy, key_of_original, refuse_what_is_lost,
-    refuse_what_needs_presigning, tags_of_copy, wait_until_complete,
+    CopySnapshotOutput, arn_of_key, checks_of_a_copy, key_of_original, original_in_policy,
+    refuse_what_is_lost, refuse_what_needs_presigning, tags_of_copy, wait_until_complete,
 };
 use db_instance::DbInstanceKind;
 pub(super) use db_instance::judged;
