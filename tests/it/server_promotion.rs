@@ -91,6 +91,7 @@ fn server_a_recovery_promotes_the_replica_and_leaves_it() {
     let source = &replicated.home.json(&asked)["DBInstances"][0];
     assert_eq!(source["DBInstanceStatus"], "available", "the lost source is not touched");
     // It is no replica any more.
+    let drills = Drills::new();
     let again = replicated.run(&drills, "recovery");
     let again = Drill::of(&answered(&drills, again, "approve"));
     again.expect(1, "failed");

@@ -13,7 +13,6 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -194,14 +193,11 @@ fn start(aws: &Arc<Aws>) -> Postgres {
         "host all admin all scram-sha-256\n\
          host all all all ldap ldapserver=127.0.0.1 ldapport={ldap} ldapprefix=\"uid=\" ldapsuffix=\",o=rds\"\n"
     );
-    let prepare = |folder: &Path| {
-        certificates(folder);
-        std::fs::write(folder.join("hba"), rules).unwrap();
-    };
-    let server = Postgres::start(
-        "-c ssl=on -c ssl_cert_file=../server.pem -c ssl_key_file=../server.key -c hba_file=../hba",
-        prepare,
-    );
+    let settings = "-c ssl=on -c ssl_cert_file=../server.pem -c ssl_key_file=../server.key";
+    let server = Postgres::start(settings, certificates);
+    server.stop();
+    std::fs::write(server.file("data/pg_hba.conf"), rules).unwrap();
+    server.boot(settings);
     *aws.endpoint.lock().unwrap() = format!("localhost:{}", server.port);
     server
 }
