@@ -1,6 +1,7 @@
 //! A read replica against moto: promoted by a recovery that a second person has approved, and by nothing else. In moto a replica is
 //! there at once, has no database behind it (MySQL: of PostgreSQL it makes none here), goes on being named by its source after it was
-//! promoted, takes every promotion of what is no replica for done, and says no event of it.
+//! promoted, takes every promotion of what is no replica for done, and says no event of it. That a promoted one names no source any more
+//! is what `tests/servers` adds: moto forgets it.
 
 use crate::server_support::{Aws, Drill, Drills, Ended, end, poll};
 use serde_json::Value;
