@@ -151,7 +151,7 @@ fn run(plan: &Plan, registry: &Registry, journal: Journal) {
             seed: 1,
             expires: world.clock.now(),
             started: world.clock.now(),
-            operator: "operator".to_owned(),
+            operators: vec!["operator".to_owned()],
             withhold_data: false,
             is_drill: true,
             expected: Default::default(),

@@ -181,7 +181,7 @@ async fn check(server: &Server, name: &str, rungs: Value) -> Vec<Check> {
         seed: 1,
         expires: now,
         started: now,
-        operator: "bench".to_owned(),
+        operators: vec!["bench".to_owned()],
         withhold_data: false,
         is_drill: true,
         expected: Default::default(),

@@ -55,6 +55,8 @@ limits! {
     DURATION_DAYS: u64 = 3_660, "days of a duration (ten years)", "refused with its place";
     PLAN_BYTES: u64 = 64 << 20, "bytes of the plan beside a journal", "refused";
     JOURNAL_BYTES: u64 = 256 << 20, "bytes of a journal", "refused when it is read; when it is written, the run stops and can be reaped";
+    STORE_OBJECT_BYTES: usize = 64 << 20, "bytes of an object of a run's store", "the run cannot be fetched";
+    STORE_PAGES: usize = 1_000, "pages of the list of a run's objects in its store (1000 objects each)", "the run cannot be fetched";
     RECORD_BYTES: usize = 16 << 20, "bytes of a record of a journal", "refused when it is read; when it is written, the run stops";
     TEXT_BYTES: usize = 16 << 10, "bytes of a message, an observation or a note that is written down", "cut, and the cut is said";
     OUTPUT_BYTES: usize = 1 << 20, "bytes of JSON of a step's output", "the step is inconclusive";
@@ -75,8 +77,13 @@ limits! {
     KEY_VERSIONS: usize = 200_000, "versions and delete markers of one key in a bucket", "the step is inconclusive";
     ETCD_BYTES: u64 = 32 << 30, "bytes of an etcd snapshot (etcd warns beyond 8 GiB)", "refused: it is no snapshot";
     ETCD_INVENTORY_BYTES: u64 = 64 << 20, "bytes of an inventory of an etcd snapshot that was kept (ten thousand namespaces take some megabytes)", "refused";
+    ENCRYPTION_CONFIG_BYTES: u64 = 1 << 20, "bytes of the encryption configuration of an API server", "refused";
     ETCD_SPAN_BYTES: u64 = 64 << 20, "bytes of a page of an etcd snapshot with its overflow pages", "the snapshot is damaged";
     ETCD_BUCKETS: usize = 256, "buckets of an etcd snapshot (etcd 3.5 has ten)", "the snapshot is damaged";
+    ETCD_BUCKET_NAME_BYTES: usize = 255, "bytes of a bucket's name in an etcd snapshot (the longest of etcd's own has 15)", "the snapshot is damaged";
+    ETCD_INLINE_BYTES: usize = 64 << 10, "bytes of a bucket in an etcd snapshot that lies in the list of buckets (bbolt: a quarter of a page)", "the snapshot is damaged";
+    ETCD_MEMBER_BYTES: usize = 64 << 10, "bytes of what an etcd snapshot says of a member (some hundred)", "the snapshot is damaged";
+    PACKED_IDLE_BYTES: u64 = 1 << 20, "bytes of a packed backup in a row in which nothing is packed", "the packing is damaged";
     ETCD_DEPTH: u8 = 48, "levels of a tree in an etcd snapshot", "the snapshot is damaged";
     ETCD_MESSAGE_BYTES: usize = 4 << 20, "bytes of one message of a running etcd (a piece of a snapshot has 32 KiB)", "the call has failed: the step is inconclusive";
     SERVER_BODY_BYTES: usize = 64 << 20, "bytes of a request's body that `sandbox serve` takes", "answered with 413";

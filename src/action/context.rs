@@ -32,9 +32,10 @@ pub trait Recorder: Send + Sync {
     fn declared(&self) -> Option<DateTime<Utc>> {
         None
     }
-    /// The recovery point of the backup that the step's data came from, as the steps that it waits for have established it:
-    /// what was restored holds nothing newer. `None` when none has, or it is not certain, and where there is no run.
-    fn backup_point(&self) -> Option<RecoveryPoint> {
+    /// The recovery point of the backup from which the data comes that an input of the step (`endpoint`) leads to, as the
+    /// steps have established it that this input refers to: what was restored holds nothing newer. `None` when none has, or it
+    /// is not certain, and where there is no run.
+    fn backup_point(&self, _input: &str) -> Option<RecoveryPoint> {
         None
     }
     /// The recovery point that the step told last, in this attempt or an earlier one. `None` when it told none, and where there
@@ -61,8 +62,8 @@ pub struct RunFacts {
     pub expires: DateTime<Utc>,
     /// When the run started (UTC).
     pub started: DateTime<Utc>,
-    /// Who started it, as the system knows them.
-    pub operator: String,
+    /// Who started it or went on with it, as the system knows them.
+    pub operators: Vec<String>,
     /// True when observed data must not be written down.
     pub withhold_data: bool,
     /// True for mode `drill`.
@@ -104,6 +105,13 @@ impl StepContext {
         let at =
             self.at.as_ref().ok_or_else(|| StepError::broken("the step has no site: add at:"))?;
         self.site_named(at)
+    }
+
+    /// The time (UTC) to which ages, gaps and what may be lost are measured: the declaration of the disaster, else now. Afterwards
+    /// nothing newer can come from what is lost, and the time that people take to decide is not the backup's.
+    pub fn until_the_loss(&self) -> DateTime<Utc> {
+        let now = self.clock.now();
+        self.recorder.declared().map_or(now, |declared| declared.min(now))
     }
 
     /// The session of any site of the scenario.

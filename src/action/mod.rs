@@ -11,6 +11,7 @@ mod facts;
 mod grant;
 mod hand_shell;
 mod input_problem;
+mod latest;
 mod poll;
 mod preflight;
 mod registry;
@@ -26,12 +27,13 @@ pub use facts::{ActionFacts, Effect, Exercised, Permission, Phase, Proof, SiteUs
 pub use grant::{Given, Grant, Limit, Target};
 pub use hand_shell::{HandShell, Wait};
 pub use input_problem::InputProblem;
+pub use latest::{Latest, own_latest};
 pub use poll::{Fetched, SharedLook};
 pub use preflight::{Probe, ProbeVerdict};
 pub use registry::{Action, ActionEntry, Registry};
 pub use resource::{
     EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, ResourceContext, ResourceKind,
-    latest_recovery_point, own, removal,
+    own, removal,
 };
 pub use runbook::{ByHand, HandInput, HandSection};
 pub use wait::{Look, WaitPlan};

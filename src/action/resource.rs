@@ -1,6 +1,6 @@
 use super::{StepContext, StepError};
 use crate::ids::RunId;
-use crate::journal::{Event, FailureClass, RecoveryPoint, ResourceKey};
+use crate::journal::{Event, FailureClass, ResourceKey};
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -289,30 +289,6 @@ where
     };
     context.recorder.record(Event::ResourceOwned { key: key.clone(), id: id.clone() }).await?;
     Ok((key, id))
-}
-
-/// Writes down the recovery point of a restore that takes the latest data there is, before it is asked for. The latest moves on:
-/// once an earlier attempt has asked for the resource, what it wrote down then is said again. Where it wrote nothing, nobody
-/// knows.
-///
-/// # Errors
-/// Those of the journal; when the step has no site.
-pub async fn latest_recovery_point(
-    context: &StepContext,
-    kind: &dyn ResourceKind,
-    name: String,
-    latest: Option<RecoveryPoint>,
-) -> Result<(), StepError> {
-    let site = context.site()?.place().site.clone();
-    let key = ResourceKey { kind: kind.kind().to_owned(), name, site };
-    let point = match context.recorder.holds(&key) {
-        true => context.recorder.told_point(&context.step),
-        false => latest,
-    };
-    match point {
-        Some(point) => context.recovery_point(point).await,
-        None => Ok(()),
-    }
 }
 
 fn worth_a_look(error: &StepError) -> bool {

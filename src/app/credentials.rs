@@ -1,6 +1,6 @@
 //! Where the credentials of a site come from: the default chain, and the role that is assumed with it.
 
-use crate::aws::{CredentialsSource, RenewingCredentials};
+use crate::aws::{AccountOf, CredentialsSource, RenewingCredentials};
 use crate::ids::SiteName;
 use aws_config::SdkConfig;
 use aws_config::sts::AssumeRoleProvider;
@@ -30,13 +30,14 @@ pub(super) fn renewing(
     site: SiteName,
     load: LoadConfig,
     role: Option<Role>,
+    account_of: AccountOf,
     time: SharedTimeSource,
 ) -> RenewingCredentials {
     let source: CredentialsSource = Arc::new(move || {
         let (load, role) = (load.clone(), role.clone());
         Box::pin(async move { provider(&load().await, role).await })
     });
-    RenewingCredentials::new(site, source, time)
+    RenewingCredentials::new(site, source, account_of, time)
 }
 
 async fn provider(
@@ -98,7 +99,9 @@ places:
         };
         let loaded = base.clone();
         let load: LoadConfig = Arc::new(move || Box::pin(std::future::ready(loaded.clone())));
-        let renewing = renewing(SiteName::new("dr"), load, Some(role), time);
+        let account_of: AccountOf =
+            Arc::new(|_| Box::pin(std::future::ready(Ok("222222222222".to_owned()))));
+        let renewing = renewing(SiteName::new("dr"), load, Some(role), account_of, time);
         let config = base
             .into_builder()
             .identity_cache(IdentityCache::no_cache())

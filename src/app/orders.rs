@@ -7,6 +7,7 @@ use super::runs::RunFolder;
 use crate::engine::Order;
 use crate::error::{Error, Result};
 use crate::journal::Hold;
+use crate::limits;
 use crate::time::Clock;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -56,7 +57,7 @@ pub(super) fn place(folder: &RunFolder) -> PathBuf {
 
 /// Takes the order that lies there, if one does. What cannot be read is no order, and is taken away, too.
 pub(super) fn take(place: &Path) -> Option<Order> {
-    let bytes = fs::read(place).ok()?;
+    let bytes = limits::read_file(place, limits::APPROVAL_BYTES).unwrap_or_default();
     // Somebody may have withdrawn it meanwhile: then it is not given.
     fs::remove_file(place).ok()?;
     serde_json::from_slice::<Written>(&bytes).ok().map(Order::from)

@@ -73,7 +73,13 @@ fn look(plan: &Plan, registry: &Registry, target: Target) -> Result<Preflight> {
         let sessions = world.sessions.iter().filter(|(site, _)| known(site));
         world.sessions =
             Arc::new(sessions.map(|(site, session)| (site.clone(), session.clone())).collect());
-        let facts = Arc::new(run_one::facts(plan, &run, 0, world.clock.now(), UNKNOWN_USER));
+        let facts = Arc::new(run_one::facts(
+            plan,
+            &run,
+            0,
+            world.clock.now(),
+            vec![UNKNOWN_USER.to_owned()],
+        ));
         let mut looked = Vec::new();
         for step in &plan.steps {
             let Some(action) = registry.get(&step.uses) else { continue };

@@ -10,8 +10,9 @@ use crate::report::EarlierRun;
 /// `redrill report`
 pub(super) fn report(args: &ReportArgs, store: &Store, output: &Output) -> Result<ExitCode> {
     let folder = store.find(&args.run)?;
-    let plan = folder.plan()?;
-    let number = folder.load()?.state.head.map_or(0, |head| head.number);
+    let stored = folder.load()?;
+    let plan = stored.plan;
+    let number = stored.state.head.map_or(0, |head| head.number);
     let earlier = earlier_runs(store, &plan.name, number)?;
     if let Some(said) = folder.scenario_differs(&plan) {
         output.note(&said);

@@ -10,7 +10,7 @@ use crate::cli::{Format, ResumeArgs};
 use crate::engine::Order;
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::RunId;
-use crate::journal::{self, Journal, RunHead, WorldKind};
+use crate::journal::{self, Hold, RunHead, WorldKind};
 use crate::providers;
 use crate::time::Clock;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ pub(super) fn go_on_with(
             folder.name()
         ));
     }
-    let plan = folder.plan()?;
+    let plan = folder.plan(&state)?;
     let mut progress = Progress::new(&plan, *output, false, false);
     let history = History::before(store, &plan, head.number, &head.world)?;
     let interrupts = Interrupts::default();
@@ -122,8 +122,10 @@ fn take_over(
     head: &RunHead,
     output: &Output,
 ) -> Result<()> {
-    // A process of this machine that is still at work holds the file.
-    drop(Journal::reopen(&folder.journal()).map_err(|e| folder.refused(&e))?);
+    // A process of this machine that is still at work holds the file; no other one may begin meanwhile.
+    let Some(_held) = Hold::take(&folder.journal()).map_err(|e| folder.refused(&e))? else {
+        return Err(folder.refused(&"another process is working on this run"));
+    };
     let mut stored = folder.store()?;
     if let Some(region) = &args.store_region {
         stored.region = Some(region.clone());
@@ -152,12 +154,18 @@ async fn objects(
 /// The world that the run was in. An estate ended with its process: a rehearsal cannot be gone on with.
 fn target(endpoint_url: Option<&str>, head: &RunHead, finished: bool) -> Result<Target> {
     match (&head.world, endpoint_url) {
-        (_, Some(url)) => Ok(Target::Endpoint(url.to_owned())),
+        // What was begun on AWS and ended elsewhere would be called evidence of a recovery on AWS.
+        (WorldKind::Real, Some(url)) => Err(Error::refused(format!(
+            "{} runs on AWS, and cannot be gone on with at {url}; nothing was done",
+            head.run
+        ))
+        .help("leave --endpoint-url out")),
+        (WorldKind::Endpoint { .. }, Some(url)) => Ok(Target::Endpoint(url.to_owned())),
         (WorldKind::Real, None) => Ok(Target::Real),
         (WorldKind::Endpoint { url }, None) => Ok(Target::Endpoint(url.clone())),
         // Nothing is called for a run that is over; its reports are written again.
-        (WorldKind::Rehearsal { .. }, None) if finished => Ok(Target::Real),
-        (WorldKind::Rehearsal { .. }, None) => Err(Error::bad_input(format!(
+        (WorldKind::Rehearsal { .. }, _) if finished => Ok(Target::Real),
+        (WorldKind::Rehearsal { .. }, _) => Err(Error::bad_input(format!(
             "{} was a rehearsal: its estate ended with the process, so there is nothing to go on with",
             head.run
         ))

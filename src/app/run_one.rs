@@ -4,6 +4,7 @@ use super::history::History;
 use super::journal_store::{self, JournalStore, Objects, Owner, StoreUrl, Stored};
 use super::output::Output;
 use super::progress::Progress;
+use super::run::operator;
 use super::runs::RunFolder;
 use super::world::{self, Target};
 use crate::action::{Registry, RunFacts};
@@ -87,14 +88,15 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
         // The people of a rehearsal are the estate's, whoever rehearses.
         let operator =
             if new.target.kind().is_rehearsal() { "the operator" } else { &new.operator };
-        let mut facts = facts(plan, &new.run, new.seed, started, operator);
+        let operators = vec![operator.to_owned()];
+        let mut facts = facts(plan, &new.run, new.seed, started, operators);
         facts.expected = history.expected.clone();
         let mut opening = vec![Opening::now(&world.clock, first_event(&new, &facts))];
         opening.extend(declared(plan).map(|event| Opening::now(&world.clock, event)));
         if !new.target.kind().is_rehearsal() {
             observer.say("asking each site who we are there");
         }
-        opening.extend(identify(&world, plan).await?);
+        opening.extend(identify(&world, plan, None).await?);
         let store = begin_store(&new, &world, observer).await?;
         let journal =
             Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
@@ -151,24 +153,41 @@ fn declared(plan: &Plan) -> Option<Event> {
     (!plan.is_drill()).then(|| Event::DisasterDeclared { kind, lost: disaster.lost.clone() })
 }
 
-/// Who we are at each site, and whether that is the account that the scenario names. Before the first record: a wrong
-/// account means that nothing has happened. In a recovery a lost site is not called, so it is not asked.
-async fn identify(world: &World, plan: &Plan) -> Result<Vec<Opening>> {
-    let is_asked = |name: &SiteName| plan.is_drill() || !plan.disaster.lost.contains(name);
+/// Who we are at each site, and whether that is the account that the scenario names, and the one that it was when the run
+/// began: before anything is done, since in another account everything that the run has made looks as if it were gone. In a
+/// recovery a lost site is not called, so it is not asked; one that was lost `before` may be silent.
+async fn identify(world: &World, plan: &Plan, before: Option<&RunState>) -> Result<Vec<Opening>> {
+    let is_lost = |name: &SiteName| plan.disaster.lost.contains(name);
+    let nothing = if before.is_some() { "nothing was done" } else { "nothing has happened yet" };
     let mut events = Vec::new();
-    for (name, session) in world.sessions.iter().filter(|(name, _)| is_asked(name)) {
+    for (name, session) in world.sessions.iter() {
+        let known = before.and_then(|before| before.accounts.get(name));
+        let pin_known = || known.into_iter().for_each(|account| session.pin_account(account));
+        if is_lost(name) && !plan.is_drill() {
+            pin_known();
+            continue;
+        }
         let client = client!(session, aws_sdk_sts);
-        let answer = client.get_caller_identity().send().await.map_err(|error| {
-            let failure = crate::aws::failure_of("sts:GetCallerIdentity", &error);
-            let why = world.outside.secrets().conceal(&failure.message);
-            Error::broken(format!("the site {name} cannot be reached: {why}"))
-                .help("check credentials, region and endpoint; nothing has happened yet")
-        })?;
+        let answer = match client.get_caller_identity().send().await {
+            Ok(answer) => answer,
+            Err(_) if is_lost(name) && before.is_some_and(|run| run.disaster.is_some()) => {
+                pin_known();
+                continue;
+            }
+            Err(error) => {
+                let failure = crate::aws::failure_of("sts:GetCallerIdentity", &error);
+                let why = world.outside.secrets().conceal(&failure.message);
+                return Err(Error::broken(format!("the site {name} cannot be reached: {why}"))
+                    .help(format!("check credentials, region and endpoint; {nothing}")));
+            }
+        };
         let account = answer.account().unwrap_or_default().to_owned();
         let place = session.place();
-        if let Some(wanted) = place.account.as_ref().filter(|wanted| **wanted != account) {
-            return Err(wrong_account(name, wanted, &account));
+        let wanted = place.account.as_ref().into_iter().chain(known);
+        if let Some(wanted) = wanted.into_iter().find(|wanted| **wanted != account) {
+            return Err(wrong_account(name, (wanted, &account), nothing));
         }
+        session.pin_account(&account);
         let identified = Event::SiteIdentified {
             site: name.clone(),
             account,
@@ -220,9 +239,9 @@ async fn open_store(
     Ok(Some(JournalStore::of(objects)))
 }
 
-fn wrong_account(site: &SiteName, wanted: &str, found: &str) -> Error {
+fn wrong_account(site: &SiteName, (wanted, found): (&str, &str), nothing: &str) -> Error {
     Error::refused(format!(
-        "the site {site} must be account {wanted}, but the credentials are those of {found}; nothing has happened"
+        "the site {site} must be account {wanted}, but the credentials are those of {found}; {nothing}"
     ))
     .help("take the right profile, or name the role that is to be assumed in the scenario's sites")
 }
@@ -232,7 +251,7 @@ pub(super) fn facts(
     run: &RunId,
     seed: u64,
     started: DateTime<Utc>,
-    operator: &str,
+    operators: Vec<String>,
 ) -> RunFacts {
     let ttl = TimeDelta::from_std(plan.guard.ttl.0).unwrap_or(TimeDelta::zero());
     RunFacts {
@@ -242,7 +261,7 @@ pub(super) fn facts(
         seed,
         expires: started + ttl,
         started,
-        operator: operator.to_owned(),
+        operators,
         withhold_data: plan.data.withholds(),
         is_drill: plan.is_drill(),
         expected: Default::default(),
@@ -279,8 +298,7 @@ pub(super) fn resume(
 ) -> Result<Ended> {
     let (journal, contents) = Journal::reopen(&folder.journal()).map_err(|e| folder.refused(&e))?;
     let state = folder.fold(&contents.records)?;
-    let plan = folder.plan()?;
-    folder.same_plan(&plan, &state)?;
+    let plan = folder.plan(&state)?;
     let Some(head) = state.head.clone() else { return Err(folder.refused(&"it does not start")) };
     if state.finished.is_some() {
         drop(journal);
@@ -296,10 +314,18 @@ pub(super) fn resume(
         };
         let gap = state.last_at.map_or(TimeDelta::zero(), |last| world.clock.now() - last);
         let gap_ms = u64::try_from(gap.num_milliseconds()).unwrap_or(0);
-        let resumed = Event::RunResumed { torn_bytes: contents.torn_bytes, gap_ms };
-        let opening = vec![Opening::now(&world.clock, resumed)];
-        let mut facts = facts(&plan, &head.run, head.seed, head.started, &head.operator);
+        let resumed = Event::RunResumed {
+            torn_bytes: contents.torn_bytes,
+            gap_ms,
+            operator: Some(operator()),
+            tool: Some(TOOL.to_owned()),
+        };
+        let mut opening = vec![Opening::now(&world.clock, resumed)];
+        opening.extend(identify(&world, &plan, Some(&state)).await?);
+        let operators = state.operators.iter().cloned().chain([operator()]).collect();
+        let mut facts = facts(&plan, &head.run, head.seed, head.started, operators);
         facts.expires = head.expires;
+        facts.plan = head.plan;
         facts.expected = history.expected.clone();
         let told = facts.clone();
         observer.begin(&world.clock, &state);

@@ -1,5 +1,6 @@
 //! The folder of runs: `<id>/journal.jsonl`, the plan, the scenario as it was, and the reports.
 
+use super::run_one::TOOL;
 use crate::action::HandInput;
 use crate::error::{Error, Result};
 use crate::ids::{Digest, RunId};
@@ -239,21 +240,31 @@ impl RunFolder {
             .map_err(|e| Error::broken(format!("{} cannot be read: {e}", path.display())))
     }
 
-    pub(super) fn plan(&self) -> Result<Plan> {
+    /// The plan beside the journal, which must be the one that the journal names: as it was written, whatever this version
+    /// would write.
+    pub(super) fn plan(&self, state: &RunState) -> Result<Plan> {
         let path = self.path.join("plan.json");
         let text = limits::read_file(&path, limits::PLAN_BYTES)
             .map_err(|e| Error::broken(format!("{} cannot be read: {e}", path.display())))?;
+        let head = state.head.as_ref().ok_or_else(|| self.refused(&"it does not start"))?;
+        if head.plan != Digest::of(&compact(&text)) {
+            return Err(Error::broken(format!(
+                "{}: plan.json is not the plan that the journal names: one of them was changed",
+                self.path.display()
+            )));
+        }
         serde_json::from_slice(&text).map_err(|e| {
-            Error::broken(format!("{} is not a plan of this version: {e}", path.display()))
+            let (path, tool) = (path.display(), &head.tool);
+            Error::broken(format!("{path} is a plan of {tool}, which {TOOL} cannot read: {e}"))
+                .help("use the version that began the run")
         })
     }
 
     /// Reads and verifies the journal, and the plan that it names.
     pub(super) fn load(&self) -> Result<Stored> {
         let contents = journal::read(&self.journal()).map_err(|e| self.refused(&e))?;
-        let plan = self.plan()?;
         let state = self.fold(&contents.records)?;
-        self.same_plan(&plan, &state)?;
+        let plan = self.plan(&state)?;
         Ok(Stored { folder: self.clone(), plan, contents, state })
     }
 
@@ -279,20 +290,21 @@ impl RunFolder {
         RunState::of(records).map_err(|e| self.refused(&e))
     }
 
-    pub(super) fn same_plan(&self, plan: &Plan, state: &RunState) -> Result<()> {
-        let stated = state.head.as_ref().map(|head| head.plan);
-        if stated == Some(plan.digest()) {
-            return Ok(());
-        }
-        Err(Error::broken(format!(
-            "{}: plan.json is not the plan that the journal names: one of them was changed",
-            self.path.display()
-        )))
-    }
-
     pub(super) fn refused(&self, why: &dyn std::fmt::Display) -> Error {
         Error::broken(format!("{}: {why}", self.journal().display()))
     }
+}
+
+/// JSON without the space between its parts.
+fn compact(json: &[u8]) -> Vec<u8> {
+    let (mut in_text, mut is_escaped) = (false, false);
+    let keep = |byte: &u8| {
+        let is_space = !in_text && byte.is_ascii_whitespace();
+        in_text ^= *byte == b'"' && !is_escaped;
+        is_escaped = in_text && *byte == b'\\' && !is_escaped;
+        !is_space
+    };
+    json.iter().copied().filter(keep).collect()
 }
 
 /// Reads a file that a person named, at most 16 MiB.
@@ -306,6 +318,22 @@ pub(super) fn read_text(path: &Path) -> Result<String> {
 mod tests {
     use super::*;
     use crate::journal::WorldKind;
+
+    #[test]
+    fn regression_a_plan_that_another_version_wrote_is_not_called_changed() {
+        let root = tempfile::tempdir().unwrap();
+        let (_, folder) = started(&Store::new(root.path().to_owned()), WorldKind::Real);
+        let contents = journal::read(&folder.journal()).unwrap();
+        let mut state = folder.fold(&contents.records).unwrap();
+        let text = "{ \"of\": \"another \\\" version\\\\\",\n  \"list\": [ 1, 2 ] }";
+        folder.write("plan.json", text.as_bytes()).unwrap();
+        let changed = folder.plan(&state).unwrap_err().to_string();
+        assert!(changed.contains("one of them was changed"), "{changed}");
+        let compact = "{\"of\":\"another \\\" version\\\\\",\"list\":[1,2]}";
+        state.head.as_mut().unwrap().plan = Digest::of(compact.as_bytes());
+        let other = folder.plan(&state).unwrap_err().to_string();
+        assert!(other.contains("is a plan of test, which redrill"), "{other}");
+    }
 
     #[test]
     fn runs_of_a_scenario_are_numbered_without_gaps() {

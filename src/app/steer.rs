@@ -7,6 +7,7 @@ use super::runs::{RunFolder, Store};
 use crate::cli::{AbortArgs, Format, ResumeArgs, SteerArgs};
 use crate::engine::{LONGEST_REMOVAL, Order};
 use crate::error::{Error, ExitCode, Result};
+use crate::journal::RunState;
 use crate::providers;
 use crate::time::{Clock, HumanDuration};
 use serde_json::json;
@@ -15,7 +16,14 @@ use std::time::Duration;
 /// `redrill pause`
 pub(super) fn pause(args: &SteerArgs, store: &Store, output: &Output) -> Result<ExitCode> {
     let folder = store.find(&args.run)?;
-    orders::give(&folder, Order::Pause { by: operator() })?;
+    let state = steered(&folder, Order::Pause { by: operator() }, |state| state.paused.is_some())?;
+    if state.paused.is_none() {
+        return Err(Error::bad_input(format!(
+            "{} does not halt: {}",
+            folder.name(),
+            why_not(&state)
+        )));
+    }
     output.print(&format!(
         "{} starts and removes nothing more; what runs goes on, and so does the clock of the RTO.\n\
          redrill continue {0} lets it go on, redrill abort {0} ends it",
@@ -27,9 +35,46 @@ pub(super) fn pause(args: &SteerArgs, store: &Store, output: &Output) -> Result<
 /// `redrill continue`
 pub(super) fn go_on(args: &SteerArgs, store: &Store, output: &Output) -> Result<ExitCode> {
     let folder = store.find(&args.run)?;
-    orders::give(&folder, Order::Continue { by: operator() })?;
+    if orders::is_at_work(&folder)? && folder.load()?.state.paused.is_none() {
+        return Err(Error::bad_input(format!("nobody has halted {}", folder.name())));
+    }
+    steered(&folder, Order::Continue { by: operator() }, |state| state.paused.is_none())?;
     output.print(&format!("{} goes on", folder.name()))?;
     Ok(ExitCode::Passed)
+}
+
+/// Gives an order, and waits for its record: what has only been taken may come too late.
+fn steered(
+    folder: &RunFolder,
+    order: Order,
+    is_done: impl Fn(&RunState) -> bool,
+) -> Result<RunState> {
+    orders::give(folder, order)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|e| Error::broken(format!("no runtime: {e}")))?;
+    runtime.block_on(async {
+        let clock = Clock::system();
+        let mut left = RECORDED_WITHIN;
+        loop {
+            let state = folder.load()?.state;
+            if is_done(&state) || state.finished.is_some() || left.is_zero() {
+                return Ok(state);
+            }
+            clock.sleep(orders::LOOK).await;
+            left = left.saturating_sub(orders::LOOK);
+        }
+    })
+}
+
+/// How long an order that was taken may take until it stands in the journal.
+const RECORDED_WITHIN: Duration = Duration::from_secs(5);
+
+fn why_not(state: &RunState) -> &'static str {
+    match state {
+        RunState { finished: Some(_), .. } => "it is over",
+        RunState { incident: true, .. } => "an incident needs its capacity",
+        _ => "its process has not written the order down; redrill show tells how it stands",
+    }
 }
 
 /// `redrill abort`: through the process of the run, or in its place when it is gone. Returns when the run is over.
@@ -44,21 +89,22 @@ pub(super) fn abort(args: &AbortArgs, store: &Store, output: &Output) -> Result<
     ));
     if !orders::is_at_work(&folder)? {
         if folder.load()?.state.finished.is_some() {
-            return Err(Error::bad_input(format!("{} is over", folder.name()))
-                .help("redrill show RUN tells what it left behind"));
+            return Err(Error::bad_input(format!("{} is over", folder.name())).help(format!(
+                "redrill show {0} tells what it left behind; redrill reap --run {0} --all --yes removes what was kept",
+                folder.name()
+            )));
         }
-        let resume = ResumeArgs {
-            run: args.run.clone(),
-            endpoint_url: args.endpoint_url.clone(),
-            store_region: None,
-            take_over: false,
-            format: args.format,
-        };
-        let ended = resume::go_on_with(&resume, &folder, Some(order), store, output)?;
-        return resume::show(&ended, args.format, output);
+        return abort_in_its_place(args, &folder, order, store, output);
     }
-    orders::give(&folder, order)?;
+    orders::give(&folder, order.clone())?;
     wait_for_its_end(&folder)?;
+    if folder.load()?.state.finished.is_none() {
+        output.note(&format!(
+            "the process of {} has died meanwhile: going on in its place",
+            folder.name()
+        ));
+        return abort_in_its_place(args, &folder, order, store, output);
+    }
     let report = report_of(&folder, &providers::registry(), &[])?;
     match args.format {
         Format::Json => output.json(&json!({
@@ -76,6 +122,25 @@ pub(super) fn abort(args: &AbortArgs, store: &Store, output: &Output) -> Result<
         ))?,
     }
     Ok(report.exit_code())
+}
+
+/// Ends a run whose process is gone.
+fn abort_in_its_place(
+    args: &AbortArgs,
+    folder: &RunFolder,
+    order: Order,
+    store: &Store,
+    output: &Output,
+) -> Result<ExitCode> {
+    let resume = ResumeArgs {
+        run: args.run.clone(),
+        endpoint_url: args.endpoint_url.clone(),
+        store_region: None,
+        take_over: false,
+        format: args.format,
+    };
+    let ended = resume::go_on_with(&resume, folder, Some(order), store, output)?;
+    resume::show(&ended, args.format, output)
 }
 
 /// The process of the run holds the journal's lock until it is over.

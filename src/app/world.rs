@@ -4,7 +4,8 @@ use super::credentials::{self, Role};
 use super::journal_store::{self, StoreUrl};
 use super::runs::RunFolder;
 use crate::action::Sessions;
-use crate::aws::{self, GuardPolicy, Place, SiteSession};
+use crate::aws::{self, AccountOf, GuardPolicy, Place, SiteSession};
+use crate::client;
 use crate::engine::World;
 use crate::error::{Error, Result};
 use crate::ids::{RunId, SiteName};
@@ -314,7 +315,9 @@ pub(super) async fn real_session(
         return Err(endpoint_from_elsewhere());
     }
     let time = SharedTimeSource::new(SystemTimeSource::new());
-    let renewing = credentials::renewing(place.site.clone(), Arc::new(load), role, time);
+    let account_of = account_of(place.clone(), config.clone(), policy.clone());
+    let renewing =
+        credentials::renewing(place.site.clone(), Arc::new(load), role, account_of, time);
     let config = config
         .into_builder()
         .identity_cache(IdentityCache::no_cache())
@@ -322,6 +325,21 @@ pub(super) async fn real_session(
         .build();
     let config = learning(config, secrets.clone());
     Ok(SiteSession::new(place, &config, policy.clone()).renewing(renewing))
+}
+
+/// Asks STS whose credentials are.
+fn account_of(place: Place, config: SdkConfig, policy: Arc<GuardPolicy>) -> AccountOf {
+    Arc::new(move |credentials| {
+        let provider = SharedCredentialsProvider::new(credentials);
+        let config = config.clone().into_builder().credentials_provider(provider).build();
+        let session = SiteSession::new(place.clone(), &config, policy.clone());
+        Box::pin(async move {
+            let client = client!(session, aws_sdk_sts);
+            let answer = client.get_caller_identity().send().await;
+            let answer = answer.map_err(CredentialsError::provider_error)?;
+            Ok(answer.account().unwrap_or_default().to_owned())
+        })
+    })
 }
 
 /// What environment and files say now.

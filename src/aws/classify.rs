@@ -1,4 +1,4 @@
-use super::credentials::AtSite;
+use super::credentials::{AtSite, OtherAccount};
 use super::origin::FromSite;
 use super::refused::Refused;
 use crate::ids::SiteName;
@@ -195,6 +195,8 @@ fn without_credentials(operation: &str, error: &(dyn Error + 'static)) -> Failur
         None if causes(error).any(|error| error.to_string().to_lowercase().contains("expired")) => {
             FailureClass::CredentialsExpired
         }
+        // The right ones are waited for.
+        None if find::<OtherAccount>(error).is_some() => FailureClass::CredentialsExpired,
         None if unreached => FailureClass::Transient,
         None => FailureClass::Denied,
     };

@@ -10,7 +10,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_async::time::SharedTimeSource;
 use futures_util::future::BoxFuture;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Credentials are fetched anew when they would end within this time: a call that is under way when they end still
@@ -24,6 +24,10 @@ pub type CredentialsSource = Arc<
         + Sync,
 >;
 
+/// Says which account credentials belong to.
+pub type AccountOf =
+    Arc<dyn Fn(Credentials) -> BoxFuture<'static, Result<String, CredentialsError>> + Send + Sync>;
+
 /// The credentials of a site: kept until shortly before they end, then fetched anew, and at any time on request.
 ///
 /// The SDK's own cache must be off in a configuration that uses it (`IdentityCache::no_cache()`): it would keep
@@ -35,6 +39,8 @@ pub struct RenewingCredentials {
     time: SharedTimeSource,
     kept: Arc<tokio::sync::Mutex<Option<Kept>>>,
     forgotten: Arc<AtomicBool>,
+    account_of: AccountOf,
+    account: Arc<OnceLock<String>>,
 }
 
 struct Kept {
@@ -56,11 +62,40 @@ pub(super) struct AtSite {
     source: CredentialsError,
 }
 
+/// Credentials that were renewed, and are not those of the account where the run has begun.
+#[derive(Debug, thiserror::Error)]
+#[error("the site is account {wanted}, and these credentials are those of {found}")]
+pub(super) struct OtherAccount {
+    wanted: String,
+    found: String,
+}
+
 impl RenewingCredentials {
     /// Credentials of a site. `time` must be the time that calls are signed with.
-    pub fn new(site: SiteName, source: CredentialsSource, time: SharedTimeSource) -> Self {
-        let forgotten = Arc::default();
-        Self { site, source, time, kept: Arc::default(), forgotten }
+    pub fn new(
+        site: SiteName,
+        source: CredentialsSource,
+        account_of: AccountOf,
+        time: SharedTimeSource,
+    ) -> Self {
+        let (kept, forgotten, account) = (Arc::default(), Arc::default(), Arc::default());
+        Self { site, source, time, kept, forgotten, account_of, account }
+    }
+
+    /// From now on only credentials of this account count: in another one, all that a run has made looks as if it were gone.
+    /// The account that is said first stays.
+    pub fn pin_account(&self, account: &str) {
+        let _ = self.account.set(account.to_owned());
+    }
+
+    /// Refuses credentials that were read anew and are those of another account.
+    async fn check_account(&self, credentials: &Credentials) -> Result<(), CredentialsError> {
+        let Some(wanted) = self.account.get() else { return Ok(()) };
+        let found = (self.account_of)(credentials.clone()).await?;
+        if found == *wanted {
+            return Ok(());
+        }
+        Err(CredentialsError::provider_error(OtherAccount { wanted: wanted.clone(), found }))
     }
 
     /// From now on nothing that was fetched before is used: files and environment are read again.
@@ -85,6 +120,9 @@ impl RenewingCredentials {
         };
         match provider.provide_credentials().await {
             Ok(credentials) => {
+                if kept.is_none() {
+                    self.check_account(&credentials).await?;
+                }
                 *kept = Some(Kept { provider, credentials: credentials.clone() });
                 Ok(credentials)
             }
@@ -216,7 +254,27 @@ mod tests {
             Box::pin(async move { Ok(SharedCredentialsProvider::new(made)) })
         });
         let time = SharedTimeSource::new(time.clone());
-        (RenewingCredentials::new(SiteName::new("dr"), source, time), made)
+        // The account is the number of the credentials, modulo two.
+        let account_of: AccountOf = Arc::new(|credentials| {
+            let number: u64 = credentials.access_key_id()[2..].parse().unwrap();
+            Box::pin(std::future::ready(Ok((number % 2).to_string())))
+        });
+        (RenewingCredentials::new(SiteName::new("dr"), source, account_of, time), made)
+    }
+
+    #[tokio::test]
+    async fn regression_renewed_credentials_of_another_account_are_not_used() {
+        let (credentials, _) = counted(&Seconds::default());
+        assert_eq!(credentials.fetch().await.unwrap().access_key_id(), "AK0");
+        credentials.pin_account("0");
+        credentials.forget();
+        let error = credentials.fetch().await.unwrap_err();
+        let why = format!("{}", aws_smithy_types::error::display::DisplayErrorContext(&error));
+        assert!(
+            why.contains("the site is account 0, and these credentials are those of 1"),
+            "{why}"
+        );
+        assert_eq!(credentials.fetch().await.unwrap().access_key_id(), "AK2", "asked for again");
     }
 
     #[tokio::test]

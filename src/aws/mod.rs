@@ -21,7 +21,7 @@ mod tests;
 
 pub use budget::RetryBudget;
 pub use classify::{failure_of, is_expiry, site_of};
-pub use credentials::{CredentialsSource, RenewingCredentials, SiteCredentials};
+pub use credentials::{AccountOf, CredentialsSource, RenewingCredentials, SiteCredentials};
 pub use guard::Guard;
 pub use limited::limited;
 pub use operations::{OPERATIONS, OperationKind, kind_of};

@@ -74,6 +74,13 @@ impl SiteSession {
         }
     }
 
+    /// From now on only credentials of this account are used at the site, whatever is renewed.
+    pub fn pin_account(&self, account: &str) {
+        if let Some(renewing) = &self.renewing {
+            renewing.pin_account(account);
+        }
+    }
+
     /// What is known of the site's credentials.
     pub fn credentials(&self) -> &SiteCredentials {
         &self.shared.credentials

@@ -69,8 +69,9 @@ pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
     if let (None, Some(why)) = (&state.cancelled, red_watch(plan, state)) {
         return vec![Move::Cancel { why }];
     }
-    if state.paused.is_some() && state.cancelled.is_none() {
-        return deadline.map(Move::WaitUntil).into_iter().collect();
+    if state.paused.is_some() {
+        let limit = deadline.filter(|_| state.cancelled.is_none());
+        return limit.map(Move::WaitUntil).into_iter().collect();
     }
     if state.disaster.is_none() && state.cancelled.is_none() && !plan.is_drill() {
         return vec![Move::DeclareDisaster];

@@ -3,6 +3,7 @@ use crate::ids::StepId;
 use crate::journal::{Event, Holding, RecoveryPoint, ResourceKey, RunState, StepState};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -28,8 +29,8 @@ pub(super) struct ToLoop {
     pub(super) state: SharedState,
     /// The limit of the step.
     pub(super) limit: Duration,
-    /// The recovery point of the backup that the step's data must have come from.
-    pub(super) backup: Option<RecoveryPoint>,
+    /// By input of the step: the recovery point of the backup from which the data must have come that it leads to.
+    pub(super) backups: BTreeMap<String, RecoveryPoint>,
 }
 
 impl Recorder for ToLoop {
@@ -61,8 +62,8 @@ impl Recorder for ToLoop {
         look(&self.state, |state| state.disaster)
     }
 
-    fn backup_point(&self) -> Option<RecoveryPoint> {
-        self.backup.clone()
+    fn backup_point(&self, input: &str) -> Option<RecoveryPoint> {
+        self.backups.get(input).cloned()
     }
 
     fn told_point(&self, step: &StepId) -> Option<RecoveryPoint> {

@@ -5,6 +5,7 @@ use crate::action::{
 use crate::journal::{Event, Failure, FailureClass, Holding, ResourceKey};
 use crate::time::{HumanDuration, RetryPolicy};
 use chrono::TimeDelta;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How the removal of a resource ended.
@@ -34,6 +35,10 @@ pub const LONGEST_REMOVAL: Duration = Duration::from_secs(2 * 60 * 60);
 /// How long removal is tried again while the way to the service is down, or the thing is busy with something else: the
 /// network may be gone for an hour, and an instance that is being restored cannot be changed before it is there.
 const GIVES_UP_AFTER: Duration = Duration::from_secs(75 * 60);
+
+/// When something is still there, and not going either, its removal is asked for once more: the first answer may not have been
+/// that of the service.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// AWS's look-ups are eventually consistent: "not there" right after a call may only mean "not seen yet".
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
@@ -157,20 +162,37 @@ async fn release_once(
         Keep::Recovered | Keep::Nothing => {}
     }
     kind.remove(context, key, &found).await?;
-    let plan = WaitPlan::new(format!("{key} gone"), Duration::from_secs(300), VANISHES_WITHIN);
-    let found = found.as_str();
-    context
-        .wait(&plan, || async move {
-            Ok(match kind.find(context, key, Some(found)).await? {
-                Found::Gone => Look::Ready(()),
-                Found::Ours { state, .. } => Look::NotYet(state),
-                Found::Foreign { why } => {
-                    return Err(StepError::broken(format!("it is not ours any more: {why}")));
-                }
-            })
-        })
-        .await?;
+    until_gone(context, kind, key, &found).await?;
     Ok(Ok("deleted"))
+}
+
+/// Waits until a look-up says that it is gone.
+async fn until_gone(
+    context: &StepContext,
+    kind: &dyn ResourceKind,
+    key: &ResourceKey,
+    id: &str,
+) -> Result<(), StepError> {
+    let plan = WaitPlan::new(format!("{key} gone"), Duration::from_secs(300), VANISHES_WITHIN);
+    let began = context.clock.elapsed();
+    let is_late = || context.clock.elapsed().saturating_sub(began) >= ASKED_AGAIN_AFTER;
+    let (is_late, asked_again) = (&is_late, &AtomicBool::new(false));
+    let look = || async move {
+        Ok(match kind.find(context, key, Some(id)).await? {
+            Found::Gone => Look::Ready(()),
+            Found::Ours { state, .. } => {
+                let is_going = state.contains("delet");
+                if is_late() && !is_going && !asked_again.swap(true, Ordering::Relaxed) {
+                    kind.remove(context, key, id).await?;
+                }
+                Look::NotYet(state)
+            }
+            Found::Foreign { why } => {
+                return Err(StepError::broken(format!("it is not ours any more: {why}")));
+            }
+        })
+    };
+    context.wait(&plan, look).await
 }
 
 /// Writes on a thing that is kept when it may be removed by anyone. Says until when, and whether the thing says so, too.

@@ -164,8 +164,8 @@ impl Recorder for HeldBack {
         self.journal.declared()
     }
 
-    fn backup_point(&self) -> Option<RecoveryPoint> {
-        self.journal.backup_point()
+    fn backup_point(&self, input: &str) -> Option<RecoveryPoint> {
+        self.journal.backup_point(input)
     }
 
     fn told_point(&self, step: &StepId) -> Option<RecoveryPoint> {

@@ -276,6 +276,12 @@ pub enum Event {
         torn_bytes: u64,
         /// Time since the last record.
         gap_ms: u64,
+        /// Who went on with it, as the system knows them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator: Option<String>,
+        /// Program and version that went on with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool: Option<String>,
     },
     /// The last record.
     RunFinished {

@@ -256,6 +256,35 @@ pub struct RecoveryPoint {
     /// The longest loss that the schedule allows (longest gap, duration and copy lag together), where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst_case: Option<HumanDuration>,
+    /// Until when data in it can be newer than `at`, where it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_newer_than: Option<NewestPossible>,
+    /// The site that holds it, where that is not the one of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_at: Option<SiteName>,
+}
+
+impl RecoveryPoint {
+    /// The latest time (UTC) of which data in it can be for certain.
+    pub fn newest(&self) -> DateTime<Utc> {
+        let certain = self.not_newer_than.filter(|newest| newest.certain);
+        certain.map_or(self.at, |newest| newest.at.max(self.at))
+    }
+
+    /// True when a later word about the same point says everything that this one says, and how new its data can be.
+    pub fn is_completed_by(&self, later: &Self) -> bool {
+        later.not_newer_than.is_some() && Self { not_newer_than: None, ..later.clone() } == *self
+    }
+}
+
+/// The latest time that data in a recovery point can have, where that is later than the time of the point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NewestPossible {
+    /// That time (UTC).
+    pub at: DateTime<Utc>,
+    /// True when data until then can be in it. False when nobody can say whether it can: then such data is neither right nor
+    /// wrong.
+    pub certain: bool,
 }
 
 /// What a recovery point's time was read from.

@@ -32,6 +32,10 @@ pub enum Holding {
     },
     /// It is still there, on purpose or not.
     Left {
+        /// The step that intended it.
+        step: StepId,
+        /// What the service calls it, when it was ever owned.
+        id: Option<String>,
         /// Why.
         why: String,
         /// True when the operator asked for it.
@@ -64,10 +68,33 @@ impl Ledger {
             Event::ResourceReleased { key, how, .. } => {
                 self.change(key, |_| Some(Holding::Released { how: how.clone() }))
             }
-            Event::ResourceLeft { key, why, kept, command, .. } => self.change(key, |_| {
-                Some(Holding::Left { why: why.clone(), kept: *kept, command: command.clone() })
+            Event::ResourceLeft { key, why, kept, command, .. } => self.change(key, |before| {
+                let (step, id) = match before {
+                    Holding::Intended { step } => (step.clone(), None),
+                    Holding::Owned { step, id } => (step.clone(), Some(id.clone())),
+                    Holding::Left { step, id, .. } => (step.clone(), id.clone()),
+                    Holding::Released { .. } => return None,
+                };
+                let (why, command) = (why.clone(), command.clone());
+                Some(Holding::Left { step, id, why, kept: *kept, command })
             }),
+            Event::CancelRequested { incident: true, .. } => {
+                self.keep_nothing();
+                Ok(())
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// An incident needs the capacity: what was kept on the operator's word is to be removed as the rest.
+    fn keep_nothing(&mut self) {
+        for (_, holding) in self.holdings.values_mut() {
+            if let Holding::Left { step, id, kept: true, .. } = holding {
+                *holding = match id.take() {
+                    Some(id) => Holding::Owned { step: step.clone(), id },
+                    None => Holding::Intended { step: step.clone() },
+                };
+            }
         }
     }
 

@@ -84,7 +84,8 @@ pub fn read_bytes(bytes: &[u8]) -> Result<Contents, ReadError> {
         if line.len() > limits::RECORD_BYTES {
             return Err(ReadError::Broken { seq, why: "it is longer than 16 MiB" });
         }
-        let (record, digest) = verify_line(&line[..line.len() - 1], seq, contents.head)?;
+        let (record, digest) = verify_line(&line[..line.len() - 1], seq, contents.head)
+            .map_err(|error| naming_the_writer(error, contents.records.first()))?;
         if let Event::RunStarted { format, .. } = record.event
             && format != FORMAT
         {
@@ -97,6 +98,18 @@ pub fn read_bytes(bytes: &[u8]) -> Result<Contents, ReadError> {
         return Err(ReadError::Empty);
     }
     Ok(contents)
+}
+
+/// What cannot be understood may be of a later version: says which one wrote it.
+fn naming_the_writer(error: ReadError, first: Option<&Record>) -> ReadError {
+    match (error, first.map(|record| &record.event)) {
+        (ReadError::NotARecord { seq, why }, Some(Event::RunStarted { tool, .. })) => {
+            let version = env!("CARGO_PKG_VERSION");
+            let why = format!("{why}; {tool} began the run, and this is redrill {version}");
+            ReadError::NotARecord { seq, why }
+        }
+        (error, _) => error,
+    }
 }
 
 const DIGEST_FIELD: &[u8] = b",\"digest\":\"";

@@ -2,7 +2,7 @@ use super::{
     Check, Event, Holding, InventoryTime, Ledger, Measure, Outcome, Record, RecoveryPoint,
     StepResult, WorldKind,
 };
-use crate::ids::{Digest, RunId, StepId};
+use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct RunState {
     /// What the first record says.
     pub head: Option<RunHead>,
+    /// Who started the run or went on with it, as the system knows them.
+    pub operators: BTreeSet<String>,
+    /// The account that each site was seen to be.
+    pub accounts: BTreeMap<SiteName, String>,
     /// The steps that were touched; one that is not in here is waiting.
     pub steps: BTreeMap<StepId, StepState>,
     /// How many steps have an outcome.
@@ -69,6 +73,8 @@ pub struct RunHead {
     pub mode: String,
     /// Real or a rehearsal.
     pub world: WorldKind,
+    /// Program and version that began the run.
+    pub tool: String,
     /// Seed of everything that looks random.
     pub seed: u64,
     /// Who started it, as the system knows them.
@@ -174,32 +180,14 @@ impl RunState {
         }
         self.ledger.apply(&record.event)?;
         match &record.event {
-            Event::RunStarted {
-                run,
-                number,
-                scenario,
-                plan,
-                mode,
-                world,
-                operator,
-                seed,
-                expires,
-                keep,
-                ..
-            } => {
-                self.head = Some(RunHead {
-                    run: run.clone(),
-                    number: *number,
-                    scenario: scenario.clone(),
-                    plan: *plan,
-                    mode: mode.clone(),
-                    world: world.clone(),
-                    operator: operator.clone(),
-                    seed: *seed,
-                    started: record.at,
-                    expires: *expires,
-                    keep: *keep,
-                });
+            Event::RunStarted { .. } => self.begin(record),
+            Event::SiteIdentified { site, account, .. } => {
+                let known = self.accounts.entry(site.clone()).or_insert_with(|| account.clone());
+                if known != account {
+                    return Err(format!(
+                        "the site {site} was account {known}, and is {account} now"
+                    ));
+                }
             }
             Event::DisasterDeclared { .. } if self.disaster.is_some() => {
                 return Err("the disaster was declared before".to_owned());
@@ -208,6 +196,7 @@ impl RunState {
             Event::CancelRequested { by, incident } => {
                 self.cancelled.get_or_insert_with(|| by.clone());
                 self.incident |= incident;
+                self.paused = None;
             }
             Event::RunPaused { by } => self.paused = Some(by.clone()),
             Event::RunContinued { .. } => self.paused = None,
@@ -216,13 +205,49 @@ impl RunState {
             }
             Event::ReleaseStarted => self.releasing = true,
             Event::RunFinished { outcome } => self.finished = Some(*outcome),
-            Event::RunResumed { gap_ms, .. } => {
+            Event::RunResumed { gap_ms, operator, .. } => {
+                self.operators.extend(operator.clone());
                 self.sit_out(*gap_ms)?;
                 self.resume(record.at);
             }
             _ => self.change_step(record)?,
         }
         Ok(())
+    }
+
+    fn begin(&mut self, record: &Record) {
+        let Event::RunStarted {
+            run,
+            number,
+            scenario,
+            plan,
+            mode,
+            world,
+            tool,
+            operator,
+            seed,
+            expires,
+            keep,
+            ..
+        } = &record.event
+        else {
+            return;
+        };
+        self.head = Some(RunHead {
+            run: run.clone(),
+            number: *number,
+            scenario: scenario.clone(),
+            plan: *plan,
+            mode: mode.clone(),
+            world: world.clone(),
+            tool: tool.clone(),
+            operator: operator.clone(),
+            seed: *seed,
+            started: record.at,
+            expires: *expires,
+            keep: *keep,
+        });
+        self.operators.insert(operator.clone());
     }
 
     /// No process ran for a while.
@@ -299,7 +324,8 @@ impl RunState {
     /// `latest_recovery_point`.
     fn see_backup(&mut self, step: &StepId, point: &RecoveryPoint) {
         let known = self.backup_points.entry(step.clone()).or_default();
-        if known.as_ref().is_none_or(|known| known.at < point.at) {
+        // Of the same point the later word counts: it may know more of how new the data can be.
+        if known.as_ref().is_none_or(|known| known.at <= point.at) {
             *known = Some(point.clone());
         }
     }
@@ -383,6 +409,8 @@ mod tests {
                 measure: Measure::Backup,
                 identity: "backup".to_owned(),
                 worst_case: None,
+                not_newer_than: None,
+                kept_at: None,
             },
         };
         let certain = |events: Vec<Event>| {
@@ -399,7 +427,7 @@ mod tests {
         let step = StepId::new("a");
         let began =
             |attempt| Event::StepStarted { step: step.clone(), attempt, input: Value::Null };
-        let resumed = || Event::RunResumed { torn_bytes: 0, gap_ms: 0 };
+        let resumed = || Event::RunResumed { torn_bytes: 0, gap_ms: 0, operator: None, tool: None };
         let failure = crate::action::StepError::transient("not this time").into_failure();
         let retry_at = DateTime::UNIX_EPOCH + TimeDelta::minutes(31);
         let failed = Event::AttemptFailed { step: step.clone(), attempt: 2, failure, retry_at };

@@ -184,8 +184,8 @@ impl Recorder for FakeRecorder {
         self.events().iter().any(is_it).then(|| START.parse().unwrap())
     }
 
-    fn backup_point(&self) -> Option<RecoveryPoint> {
-        self.1.lock().unwrap().clone()
+    fn backup_point(&self, input: &str) -> Option<RecoveryPoint> {
+        self.1.lock().unwrap().clone().filter(|_| input == "endpoint")
     }
 
     fn progress(&self, _step: &StepId, _text: &str) {}
@@ -213,7 +213,7 @@ pub(crate) fn context_with(
         seed: 1,
         expires: start,
         started: start,
-        operator: "operator".to_owned(),
+        operators: vec!["operator".to_owned()],
         withhold_data: false,
         is_drill: true,
         expected: Default::default(),

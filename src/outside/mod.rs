@@ -430,6 +430,6 @@ pub struct ApprovalRequest {
     pub signed_by: Option<String>,
     /// Set when whoever answers may show by their AWS credentials who they are. With `signed_by`, too, one of both is enough.
     pub identified_by: Option<AllowedPrincipals>,
-    /// Who may not be the one who answers: the operator of the run.
-    pub not: Option<String>,
+    /// Who may not be the one who answers: the operators of the run. Empty when anybody may.
+    pub not: Vec<String>,
 }

@@ -120,6 +120,17 @@ pub struct MemberHash {
     pub hash: u32,
     /// Up to which revision the member has thrown history away; -1 when it has not.
     pub compact_revision: i64,
+    /// The last revision that the member has.
+    pub revision: i64,
+}
+
+/// What all members answer to `HashKV`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrialHashes {
+    /// Each has one.
+    All(Vec<MemberHash>),
+    /// A member has compacted up to that revision or further, and refuses it.
+    Compacted,
 }
 
 /// An etcd of one's own, which nobody else can ask. Its processes are killed when it is dropped, and when this process ends,
@@ -135,8 +146,8 @@ pub trait TrialEtcd: Send {
     ///
     /// An error says nothing of the snapshot: the etcd asks for a password, a member was killed, or this machine lacks something.
     fn start(&mut self) -> Answer<'_, Tried>;
-    /// Asks every member for `HashKV` at a revision.
-    fn hash_kv(&mut self, revision: i64) -> Answer<'_, Vec<MemberHash>>;
+    /// Asks every member for `HashKV` at a revision; 0 stands for the last one.
+    fn hash_kv(&mut self, revision: i64) -> Answer<'_, TrialHashes>;
     /// Counts the keys, or those of one name, as they were at a revision: keys with a lease go while it is asked.
     fn count<'a>(&'a mut self, key: Option<&'a str>, revision: i64) -> Answer<'a, u64>;
     /// Ends every member.

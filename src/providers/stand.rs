@@ -11,6 +11,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use aws_smithy_types::retry::RetryConfig;
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -18,12 +19,18 @@ use std::time::SystemTime;
 /// A journal in memory, which the guard hears of as if it were on disk.
 pub(super) struct Memory {
     events: Mutex<Vec<Event>>,
+    declared: Mutex<Option<DateTime<Utc>>>,
     policy: Arc<GuardPolicy>,
 }
 
 impl Memory {
     pub(super) fn new(policy: Arc<GuardPolicy>) -> Self {
-        Self { events: Mutex::default(), policy }
+        Self { events: Mutex::default(), declared: Mutex::default(), policy }
+    }
+
+    /// The disaster was declared at this time (UTC).
+    pub(super) fn declare(&self, at: DateTime<Utc>) {
+        *self.declared.lock().unwrap() = Some(at);
     }
 
     /// Everything that was recorded so far.
@@ -70,6 +77,10 @@ impl Recorder for Memory {
         self.intended().contains(wanted)
     }
 
+    fn declared(&self) -> Option<DateTime<Utc>> {
+        *self.declared.lock().unwrap()
+    }
+
     fn told_point(&self, wanted: &StepId) -> Option<RecoveryPoint> {
         let told = |event| match event {
             Event::RecoveryPointSeen { step, point } if step == *wanted => Some(point),
@@ -91,7 +102,7 @@ pub(super) fn facts(run: &str, scenario: &str, clock: &Clock) -> RunFacts {
         seed: 7,
         expires: started + chrono::TimeDelta::hours(12),
         started,
-        operator: "operator".to_owned(),
+        operators: vec!["operator".to_owned()],
         withhold_data: false,
         is_drill: true,
         expected: Default::default(),

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where is looked, and for what.
 #[derive(Clone)]
@@ -191,6 +192,9 @@ async fn identify(lookout: &Lookout, gathered: &mut Gathered) -> Vec<Site> {
     sites
 }
 
+/// How long the listing of one kind at one site may take: a large account has hundreds of pages.
+const LISTING_LIMIT: Duration = Duration::from_secs(600);
+
 async fn list_kind(
     lookout: &Lookout,
     kind: &dyn ResourceKind,
@@ -201,7 +205,14 @@ async fn list_kind(
     let name = kind.kind();
     for (index, site) in sites.iter().enumerate() {
         let context = lookout.context(&site.name, None);
-        match kind.list(&context, None).await {
+        let listing = tokio::select! {
+            biased;
+            listing = kind.list(&context, None) => listing,
+            () = lookout.clock.sleep(LISTING_LIMIT) => {
+                Err(StepError::timed_out("the listing took longer than 10m"))
+            }
+        };
+        match listing {
             Ok(Listing::Seen { ours, .. }) => {
                 listed.extend(ours.into_iter().map(|one| (name.to_owned(), index, one)));
             }
@@ -290,6 +301,33 @@ fn leftover(
     }
 }
 
+/// What was found where the journal says, as far as it can be told: id, state, and what speaks against its being ours.
+fn told_by_journal(
+    lookout: &Lookout,
+    (past, thing): (&PastRun, &PastThing),
+    site: &Site,
+    (key, command): (ResourceKey, String),
+    (id, state, doubt): (String, String, Option<String>),
+) -> Leftover {
+    let expires = expiry_of(None, Some(past), thing.kept_until);
+    let now = lookout.clock.now();
+    let decision = decide(expires, Some(past), doubt.as_deref(), lookout.all, now);
+    Leftover {
+        key,
+        id,
+        state,
+        account: site.account.clone(),
+        region: site.region.clone(),
+        run: past.run.clone(),
+        scenario: Some(past.scenario.clone()),
+        made: None,
+        expires,
+        told_by: ToldBy::Journal,
+        decision,
+        command,
+    }
+}
+
 /// Looks up what only a journal knows of: no listing has shown it.
 async fn by_journal(
     lookout: &Lookout,
@@ -317,26 +355,24 @@ async fn by_journal(
     let context = lookout.context(&site.name, Some(past));
     let command = lookout.command(&key, thing.id.as_deref(), &site.region);
     match kind.find(&context, &key, thing.id.as_deref()).await {
-        // The name was taken by somebody else: nothing of the run's is there.
-        Ok(Found::Gone | Found::Foreign { .. }) => {}
+        Ok(Found::Gone) => {}
         Ok(Found::Ours { id, state }) => {
-            let expires = expiry_of(None, Some(past), thing.kept_until);
-            let decision = decide(expires, Some(past), None, lookout.all, lookout.clock.now());
-            gathered.leftovers.push(Leftover {
-                key,
-                id,
-                state,
-                account: site.account.clone(),
-                region: site.region.clone(),
-                run: past.run.clone(),
-                scenario: Some(past.scenario.clone()),
-                made: None,
-                expires,
-                told_by: ToldBy::Journal,
-                decision,
-                command,
-            });
+            let seen = (id, state, None);
+            gathered.leftovers.push(told_by_journal(
+                lookout,
+                (past, thing),
+                site,
+                (key, command),
+                seen,
+            ));
         }
+        // Somebody may have taken the tag away from what the run has made; without an id, the name was taken by somebody else,
+        // and nothing of the run's is there.
+        Ok(Found::Foreign { why }) => gathered.leftovers.extend(thing.id.clone().map(|id| {
+            let doubt = format!("{why}, and the journal says that the run has made it");
+            let seen = (id, "unknown".to_owned(), Some(doubt));
+            told_by_journal(lookout, (past, thing), site, (key, command), seen)
+        })),
         Err(error) => gathered.not_asked.push(NotAsked {
             place: site.name.to_string(),
             what: format!("{kind_name} {name} of {}", past.run),
@@ -350,7 +386,7 @@ impl Lookout {
     pub(super) fn context(&self, site: &SiteName, past: Option<&PastRun>) -> StepContext {
         let now = self.clock.now();
         let facts = RunFacts {
-            operator: "operator".to_owned(),
+            operators: vec!["operator".to_owned()],
             run: past.map_or_else(|| RunId::new("reap"), |past| past.run.clone()),
             scenario: past.map_or_else(String::new, |past| past.scenario.clone()),
             plan: Digest::ZERO,

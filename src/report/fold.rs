@@ -93,6 +93,8 @@ pub(super) struct Fold<'a> {
     pub(super) findings: Vec<(&'a StepId, Mark, &'a Finding)>,
     /// Step, attempt, mark, point.
     pub(super) points: Vec<(&'a StepId, u32, Mark, &'a RecoveryPoint)>,
+    /// Records of points that were told before with less, and the record that did.
+    pub(super) said_before: BTreeMap<u64, u64>,
     /// Step, which moment, its time, who says so, mark.
     pub(super) reached: Vec<(&'a StepId, ClockPoint, DateTime<Utc>, &'a str, Mark)>,
     pub(super) resources: BTreeMap<&'a ResourceKey, ResourceFold<'a>>,
@@ -158,6 +160,7 @@ impl<'a> Fold<'a> {
             checks: Vec::new(),
             findings: Vec::new(),
             points: Vec::new(),
+            said_before: BTreeMap::new(),
             reached: Vec::new(),
             resources: BTreeMap::new(),
             inventories: BTreeMap::new(),
@@ -189,16 +192,13 @@ impl<'a> Fold<'a> {
             }
             Event::CancelRequested { by, incident } => {
                 self.cancelled.push((mark, by));
+                self.end_pause(mark);
                 if *incident {
                     self.incident.get_or_insert((mark, by));
                 }
             }
             Event::RunPaused { by } => self.pauses.push((mark, by, None)),
-            Event::RunContinued { .. } => {
-                if let Some((.., until @ None)) = self.pauses.last_mut() {
-                    *until = Some(mark);
-                }
-            }
+            Event::RunContinued { .. } => self.end_pause(mark),
             Event::InventoryTaken { when, seen } => {
                 self.inventories.insert(*when, (mark, seen));
             }
@@ -220,6 +220,12 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
+    fn end_pause(&mut self, mark: Mark) {
+        if let Some((.., until @ None)) = self.pauses.last_mut() {
+            *until = Some(mark);
+        }
+    }
+
     fn apply_step(&mut self, mark: Mark, event: &'a Event) -> Result<(), ReportError> {
         match event {
             Event::StepStarted { step, attempt, .. } => {
@@ -239,6 +245,14 @@ impl<'a> Fold<'a> {
             Event::Waited { step, wait } => self.steps.entry(step).or_default().waits.push(wait),
             Event::RecoveryPointSeen { step, point } => {
                 let attempt = self.attempts_of(step);
+                // A restore of the latest tells its point before it asks, and once more when it knows how new the data can be.
+                let same = |(of, tried, _, said): &(&StepId, u32, Mark, &RecoveryPoint)| {
+                    (*of, *tried) == (step, attempt) && said.is_completed_by(point)
+                };
+                if let Some(at) = self.points.iter().position(same) {
+                    let (.., before, _) = self.points.remove(at);
+                    self.said_before.insert(mark.seq, before.seq);
+                }
                 self.points.push((step, attempt, mark, point));
             }
             Event::Reached { step, point, at, source } => {

@@ -264,7 +264,7 @@ const POINT_DEFINITION: &str = "The moment of the declaration minus the time of 
 pub(super) fn why_not_proven(
     plan: &Plan,
     fold: &Fold<'_>,
-    (step, attempt): (&StepId, u32),
+    (step, attempt, mark): (&StepId, u32, Mark),
     point: &RecoveryPoint,
 ) -> Option<String> {
     let outcome = fold.outcome(step);
@@ -276,11 +276,27 @@ pub(super) fn why_not_proven(
         Some("the step was tried again".to_owned())
     } else if is_prepared && point.measure == Measure::Data {
         Some("read before the disaster, so not from recovered data".to_owned())
+    } else if is_lost(plan, fold, (step, mark), point) {
+        Some("the backup was seen at a site that was lost afterwards".to_owned())
     } else if wanted == Some(Measure::Data) && point.measure == Measure::Backup {
         Some("the target is about the data itself".to_owned())
     } else {
         None
     }
+}
+
+/// True for a backup that was seen only where the disaster has come since: it was there, and is no more, and so is its schedule.
+fn is_lost(
+    plan: &Plan,
+    fold: &Fold<'_>,
+    (step, mark): (&StepId, Mark),
+    point: &RecoveryPoint,
+) -> bool {
+    let of_the_step = || plan.step(step).and_then(|step| step.at.as_ref());
+    let at = point.kept_at.as_ref().or_else(of_the_step);
+    point.measure == Measure::Backup
+        && at.is_some_and(|at| plan.disaster.lost.contains(at))
+        && fold.declared.is_none_or(|declared| mark < declared)
 }
 
 fn recovery_point(plan: &Plan, fold: &Fold<'_>, rpo: &RecoveryPointObjective) -> PointReport {
@@ -302,8 +318,8 @@ fn recovery_point(plan: &Plan, fold: &Fold<'_>, rpo: &RecoveryPointObjective) ->
         notes: Vec::new(),
         evidence: Vec::new(),
     };
-    let proven = fold.points.iter().filter(|(step, attempt, _, point)| {
-        why_not_proven(plan, fold, (step, *attempt), point).is_none()
+    let proven = fold.points.iter().filter(|(step, attempt, mark, point)| {
+        why_not_proven(plan, fold, (step, *attempt, *mark), point).is_none()
     });
     let proven: Vec<_> = proven.map(|(step, _, mark, point)| (*step, *mark, *point)).collect();
     let decisive = decisive_point(&proven, rpo.measure);
@@ -325,6 +341,8 @@ fn recovery_point(plan: &Plan, fold: &Fold<'_>, rpo: &RecoveryPointObjective) ->
         (Some(declared), Some((mark, point))) => {
             // The schedule's worst case also counts where its step failed: it can only make the result worse.
             let worst = fold.points.iter();
+            let worst =
+                worst.filter(|(step, _, mark, point)| !is_lost(plan, fold, (step, *mark), point));
             let worst = worst.filter_map(|(.., mark, point)| Some((point.worst_case?, *mark)));
             let worst = worst.max();
             measure_point(&mut report, worst, (declared, mark), point);

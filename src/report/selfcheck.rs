@@ -39,7 +39,7 @@ fn counts(plan: &Plan, records: &[Record], report: &Report) -> Result<(), Report
         (
             "recovery points",
             count(|event| matches!(event, Event::RecoveryPointSeen { .. })),
-            report.recovery_points.len(),
+            report.recovery_points.iter().map(|point| point.evidence.len()).sum(),
         ),
         (
             "questions to people",

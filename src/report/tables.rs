@@ -161,9 +161,9 @@ pub(super) fn recovery_points(plan: &Plan, fold: &Fold<'_>) -> Vec<PointSeen> {
     let seen = fold.points.iter().map(|(step, attempt, mark, point)| PointSeen {
         step: (*step).clone(),
         outcome: fold.outcome(step),
-        does_not_count: why_not_proven(plan, fold, (step, *attempt), point),
+        does_not_count: why_not_proven(plan, fold, (step, *attempt, *mark), point),
         point: (*point).clone(),
-        evidence: vec![mark.seq],
+        evidence: fold.said_before.get(&mark.seq).copied().into_iter().chain([mark.seq]).collect(),
     });
     seen.collect()
 }

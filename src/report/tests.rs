@@ -239,7 +239,7 @@ fn taken_over_after(gap_ms: u64) -> Sample {
         .position(|record| matches!(&record.event, Event::ResourceOwned { .. }));
     let at = at.unwrap() + 1;
     let mut resumed = sample.tape.records[at].clone();
-    resumed.event = Event::RunResumed { torn_bytes: 0, gap_ms };
+    resumed.event = Event::RunResumed { torn_bytes: 0, gap_ms, operator: None, tool: None };
     resumed.elapsed_ms = 5;
     sample.tape.records.insert(at, resumed);
     let shift = sample.tape.records[at + 1].elapsed_ms;
@@ -465,6 +465,67 @@ fn regression_data_that_was_read_before_the_disaster_proves_no_recovery_point() 
     data.phase = crate::action::Phase::Prepare;
     let rpo = replanned(sample).objectives.rpo.unwrap();
     assert_eq!(rpo.outcome, ObjectiveOutcome::NotMeasured);
+}
+
+/// The good run with a target for backups, whose backup was found before the disaster, at this site.
+fn found_before(site: &str, kept_at: Option<&str>) -> Report {
+    let mut sample = samples::passed();
+    sample.plan.objectives.rpo.as_mut().unwrap().measure = crate::journal::Measure::Backup;
+    let point = sample.plan.steps.iter_mut().find(|step| step.id.as_str() == "point").unwrap();
+    point.phase = crate::action::Phase::Prepare;
+    point.at = Some(SiteName::new(site));
+    for record in &mut sample.tape.records {
+        if let Event::RecoveryPointSeen { point, .. } = &mut record.event {
+            point.kept_at = kept_at.map(SiteName::new);
+        }
+    }
+    let records = &mut sample.tape.records;
+    let is_of_it = |event: &Event| event.step().is_some_and(|step| step.as_str() == "point");
+    let declared = |event: &Event| matches!(event, Event::DisasterDeclared { .. });
+    let at = records.iter().position(|record| declared(&record.event)).unwrap();
+    let (seq, ms) = (records[at].seq, records[at].elapsed_ms);
+    let moved: Vec<_> = records.iter().filter(|record| is_of_it(&record.event)).cloned().collect();
+    records.retain(|record| !is_of_it(&record.event));
+    let moved =
+        moved.into_iter().map(|record| crate::journal::Record { seq, elapsed_ms: ms, ..record });
+    records.splice(at..at, moved);
+    renumber(&mut sample);
+    replanned(sample)
+}
+
+#[test]
+fn regression_a_backup_at_a_site_that_is_lost_afterwards_proves_no_recovery_point() {
+    let here = found_before("dr", None).objectives.rpo.unwrap();
+    assert_eq!(here.measured_from, Some(crate::journal::Measure::Backup));
+    assert_eq!(here.actual, Some(human("25h 40m")), "the worst case of its schedule");
+    let report = found_before("primary", None);
+    let why = report.recovery_points[0].does_not_count.as_deref().unwrap();
+    assert!(why.contains("at a site that was lost"), "{why}");
+    let lost = report.objectives.rpo.unwrap();
+    assert_eq!(lost.measured_from, Some(crate::journal::Measure::Data), "what was read afterwards");
+    assert_eq!(lost.worst_case, None, "its schedule is lost with it");
+    let replica = found_before("primary", Some("dr")).objectives.rpo.unwrap();
+    assert_eq!(replica.worst_case, Some(human("25h 40m")), "a replica is where it is");
+}
+
+#[test]
+fn regression_a_point_that_is_told_again_with_its_end_is_one_point() {
+    let mut sample = samples::passed();
+    let seen = |record: &crate::journal::Record| matches!(&record.event, Event::RecoveryPointSeen { step, .. } if step.as_str() == "point");
+    let at = sample.tape.records.iter().position(seen).unwrap();
+    let mut again = sample.tape.records[at].clone();
+    if let Event::RecoveryPointSeen { point, .. } = &mut again.event {
+        let end = point.at + chrono::TimeDelta::hours(1);
+        point.not_newer_than = Some(crate::journal::NewestPossible { at: end, certain: true });
+    }
+    let points = sample.report().recovery_points.len();
+    sample.tape.records.insert(at + 1, again);
+    renumber(&mut sample);
+    let report = sample.report();
+    assert_eq!(report.recovery_points.len(), points);
+    let point = &report.recovery_points[0];
+    assert!(point.point.not_newer_than.is_some());
+    assert_eq!(point.evidence, [at as u64, at as u64 + 1], "both records are cited");
 }
 
 #[test]

@@ -50,6 +50,9 @@ pub struct EtcdAnswer {
     /// A byte of its snapshots is changed on the way.
     #[serde(default)]
     pub garbles: bool,
+    /// How large it says its database is, where that is not the size of the file.
+    #[serde(default)]
+    pub database_size: Option<ByteSize>,
     /// How long a call takes.
     #[serde(default)]
     pub takes: HumanDuration,
@@ -105,7 +108,7 @@ impl Stored {
     }
 
     fn revision(&self) -> i64 {
-        self.inspection.revision.unwrap_or(1)
+        self.inspection.current_revision().unwrap_or(1).max(1)
     }
 }
 
@@ -199,7 +202,10 @@ impl EtcdMember for EstateMember {
                 member: self.stored.member(&self.answer.name),
                 revision: self.stored.revision(),
                 version: self.answer.version.clone(),
-                database_bytes: self.stored.bytes.len() as u64,
+                database_bytes: self
+                    .answer
+                    .database_size
+                    .map_or(self.stored.bytes.len() as u64, |size| size.0),
                 learner: self.answer.learner,
                 errors: self.answer.errors.clone(),
             })

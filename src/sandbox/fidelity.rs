@@ -90,17 +90,17 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "RestoreDBClusterFromSnapshot",
-        "A cluster without members. Default subnet group, security group and cluster parameter group, no deletion protection, no IAM authentication and no log exports unless the call says otherwise; the port is the snapshot's. Checks snapshot, key, engine, subnet group, security groups, cluster parameter group and its family. `available` after `restore_takes`. Not: without EngineVersion AWS takes the default version of the engine, the sandbox that of the snapshot; upgrades; restoring a DB snapshot; capacity and quotas (use faults).",
+        "A cluster without members. Default subnet group, security group and cluster parameter group, no deletion protection, no IAM authentication and no log exports unless the call says otherwise; port and backup retention are the snapshot's. Checks snapshot, key, engine, subnet group, security groups, cluster parameter group and its family. `available` after `restore_takes`. Not: without EngineVersion AWS takes the default version of the engine, the sandbox that of the snapshot; upgrades; restoring a DB snapshot; capacity and quotas (use faults).",
     ),
     operation(
         "rds",
         "RestoreDBClusterToPointInTime",
-        "Of a cluster that is there, to a time, to the latest one, or as a clone of now; the rules of RestoreType and RestoreToTime. Else as from a snapshot, and the port is the default of the engine. Not: retained backups of deleted clusters, clones in other accounts, the sharing of storage.",
+        "Of a cluster that is there, to a time, to the latest one, or as a clone of now; the rules of RestoreType and RestoreToTime, which lies before the latest. Else as from a snapshot, and the port is the default of the engine. Not: retained backups of deleted clusters, clones in other accounts, the sharing of storage.",
     ),
     operation(
         "rds",
         "CreateDBInstance",
-        "Members of clusters only: the cluster must be available and of the same engine; parameter group and family; `db.serverless` needs a scaling configuration. The first member that was asked for writes. `available` after `instance_takes`, all members at the same time. Not: orderable classes, zones without subnets, capacity (use faults).",
+        "Members of clusters only: the cluster must be available and of the same engine; parameter group and family; certificate authority and Enhanced Monitoring; `db.serverless` needs a scaling configuration. The first member that was asked for writes. `available` after `instance_takes`, all members at the same time. Not: orderable classes, zones without subnets, capacity (use faults).",
     ),
     operation(
         "rds",

@@ -2,9 +2,10 @@
 //! otherwise. No file is written.
 
 use super::world::World;
-use crate::formats::etcd_snapshot::{hash_kv, inspect, kubernetes::take_inventory};
+use crate::formats::etcd_snapshot::{NoHashKv, hash_kv, inspect, kubernetes::take_inventory};
 use crate::outside::trial::{
-    FolderState, FolderWork, MemberHash, OwnFolder, TrialEtcd, TrialPrograms, TrialRequest, Tried,
+    FolderState, FolderWork, MemberHash, OwnFolder, TrialEtcd, TrialHashes, TrialPrograms,
+    TrialRequest, Tried,
 };
 use crate::outside::{Answer, OutsideError};
 use crate::time::{Clock, HumanDuration};
@@ -124,22 +125,41 @@ impl TrialEtcd for SimulatedEtcd {
         })
     }
 
-    fn hash_kv(&mut self, revision: i64) -> Answer<'_, Vec<MemberHash>> {
+    /// As etcd does it: the revision up to which it has compacted is told only to who asks for the last one.
+    fn hash_kv(&mut self, revision: i64) -> Answer<'_, TrialHashes> {
         Box::pin(async move {
-            let own =
-                self.look(|file, length| Ok(hash_kv(file, length, Some(revision), None)?.ok()))?;
+            let last =
+                self.look(|file, length| Ok(inspect(file, length)?.current_revision()))?.max(1);
+            let at = if revision == 0 { last } else { revision };
+            let own = self.look(|file, length| {
+                Ok(match hash_kv(file, length, Some(at), None)? {
+                    Ok(hash) => Some(Ok(hash)),
+                    Err(NoHashKv::Compacted { .. }) => Some(Err(())),
+                    Err(_) => None,
+                })
+            })?;
+            let Ok(own) = own else { return Ok(TrialHashes::Compacted) };
+            if revision != 0 && own.compact_revision >= revision {
+                return Ok(TrialHashes::Compacted);
+            }
             let member = |number: u32| MemberHash {
                 member: format!("m{number}"),
                 // Whatever is missing, the number is another one.
                 hash: own.hash ^ u32::from(self.answer.loses > 0 && number == self.request.members),
                 compact_revision: own.compact_revision,
+                revision: last,
             };
-            Ok((1..=self.request.members).map(member).collect())
+            Ok(TrialHashes::All((1..=self.request.members).map(member).collect()))
         })
     }
 
-    fn count<'a>(&'a mut self, key: Option<&'a str>, _revision: i64) -> Answer<'a, u64> {
+    fn count<'a>(&'a mut self, key: Option<&'a str>, revision: i64) -> Answer<'a, u64> {
         Box::pin(async move {
+            let facts = self.look(|file, length| Ok(inspect(file, length)?.cluster))?;
+            if revision < facts.compaction.revision() {
+                let text = "etcdctl: Error: etcdserver: mvcc: required revision has been compacted";
+                return Err(OutsideError::Failed(text.to_owned()));
+            }
             let Some(key) = key else {
                 let keys = self.look(|file, length| Ok(inspect(file, length)?.live_keys))?;
                 return Ok(keys.saturating_sub(self.answer.loses));

@@ -184,7 +184,11 @@ impl World {
             }
             Some(FaultEffect::Garbage) => {
                 let garbage = "\u{7f}ELF <not what<< the protocol says";
-                return Reply::Response(respond(200, "text/xml", garbage, &arrival.request_id));
+                let refused =
+                    matches!(&reply, Reply::Response(answer) if !answer.status().is_success());
+                // A status of 200 would say that what was refused has been done.
+                let status = if refused { 502 } else { 200 };
+                return Reply::Response(respond(status, "text/xml", garbage, &arrival.request_id));
             }
             _ => {}
         }

@@ -479,7 +479,7 @@ fn a_plan_that_was_changed_afterwards_is_refused() {
     program.write("runs/orders-db-0001/plan.json", changed);
     assert_run_refused(&program, &["plan.json is not the plan that the journal names"]);
     program.write("runs/orders-db-0001/plan.json", "{}");
-    assert_run_refused(&program, &["plan.json is not a plan of this version"]);
+    assert_run_refused(&program, &["plan.json is not the plan that the journal names"]);
 }
 
 #[test]

@@ -88,6 +88,64 @@ fn an_inventory_counts_objects_shows_no_value_and_misses_what_is_asked_for_in_va
     shows(&asked("/registry/namespaces/gone"), 1, &["MISSING: /registry/namespaces/gone"]);
 }
 
+/// Runs `redrill etcd inventory` with a secret to be decrypted, by this file.
+fn decrypting(file: &str, secret: &str, more: &[&str]) -> Ran {
+    let program = Program::new();
+    let files = "scenarios/estates/files";
+    let bytes = std::fs::read(repository(&format!("{files}/encrypted-secrets.snapshot.db")));
+    program.write("snapshot.db", bytes.unwrap());
+    program.write("kit.yaml", file);
+    let asked = [
+        "etcd",
+        "inventory",
+        "snapshot.db",
+        "--decrypt",
+        secret,
+        "--encryption-config",
+        "kit.yaml",
+    ];
+    program.run(&[&asked[..], more].concat())
+}
+
+const KIT: &str = include_str!("../../scenarios/estates/files/encryption-config.yaml");
+const KEY: &str = "lh8g11lV52GeSObBX2XQABIRCwdQilf8M8DyOt6YGPA=";
+
+#[test]
+fn a_named_secret_is_decrypted_with_the_keys_of_the_recovery_kit_and_not_shown() {
+    let json = decrypting(KIT, "payments/aesgcm", &["--format", "json"]);
+    assert_eq!(json.code, 0, "{}", json.stderr);
+    let decrypt = serde_json::json!({
+        "secret": "payments/aesgcm", "readable": true, "why": "decrypted with aesgcm:v1:key1, to that secret",
+    });
+    assert_eq!(json.json()["decrypt"], decrypt);
+    let wrong = KIT.replace(KEY, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    for (file, secret, code, words) in [
+        (KIT, "payments/aescbc", 0, "✓ payments/aescbc: decrypted with aescbc:v1:key1"),
+        (&wrong, "payments/secretbox", 1, "✗ NOT DECRYPTED: payments/secretbox: secretbox:v1:key1"),
+        (KIT, "payments/moved", 1, "a secret of another name"),
+        (KIT, "payments/unheard-of", 1, "the snapshot has no such secret"),
+        (KIT, "payments/kms", 2, "? not known: payments/kms: ciphertext only"),
+    ] {
+        let ran = decrypting(file, secret, &[]);
+        shows(&ran, code, &[words]);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!said.contains("swordfish") && !said.contains(KEY), "{said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_used_to_decrypt_is_told_without_a_piece_of_it() {
+    let broken = KIT.replace(KEY, "c3dvcmRmaXNo");
+    let ran = decrypting(&broken, "payments/aescbc", &[]);
+    ran.says(2, &["kit.yaml is no encryption configuration", "it has 9 bytes, and 16 or 24 or 32"]);
+    assert!(!ran.stderr.contains("c3dvcmRmaXNo"));
+    decrypting("swordfish", "payments/aescbc", &[]).says(2, &["line 1, column 1 cannot be read"]);
+    decrypting(KIT, "aescbc", &[]).says(3, &["--decrypt aescbc names no secret"]);
+    let program = Program::new();
+    let alone = ["etcd", "inventory", "snapshot.db", "--decrypt", "payments/aescbc"];
+    program.run(&alone).says(3, &["--encryption-config"]);
+}
+
 #[test]
 fn a_later_snapshot_is_compared_with_an_inventory_that_was_kept() {
     let (program, _) = with_snapshot();
@@ -137,4 +195,40 @@ fn what_is_no_snapshot_is_an_error_of_the_command_line() {
     let program = Program::new();
     program.run(&["etcd", "verify", "absent.db"]).says(2, &["absent.db cannot be read"]);
     program.run(&["etcd", "verify", "."]).says(3, &["is a folder"]);
+}
+
+#[test]
+fn regression_damage_is_named_with_its_key_and_lost_changes_are_told() {
+    let (program, mut bytes) = with_snapshot();
+    let name = b"/registry/namespaces/orders";
+    let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
+    places.iter().for_each(|at| bytes[at + name.len() + 3] ^= 1);
+    program.write("changed.db", bytes);
+    let key = "; key /registry/namespaces/orders";
+    shows(&program.run(&["etcd", "verify", "changed.db"]), 1, &["✗ damaged", key]);
+}
+
+#[test]
+fn regression_a_backup_of_another_kind_is_not_called_damaged() {
+    let program = Program::new();
+    program.write("state.db", [&b"SQLite format 3\0"[..], &[0; 5000]].concat());
+    let said = ["? no snapshot of etcd", "SQLite", "pragma integrity_check"];
+    shows(&program.run(&["etcd", "verify", "state.db"]), 2, &said);
+    shows(&program.run(&["etcd", "inventory", "state.db"]), 2, &["? state.db", "SQLite"]);
+}
+
+#[test]
+fn regression_a_backup_that_went_back_or_stood_still_is_noticed() {
+    let (program, _) = with_snapshot();
+    let kept = program.run(&["etcd", "inventory", "snapshot.db", "--format", "json"]);
+    let mut before = kept.json();
+    program.write("before.json", before.to_string());
+    let diff = |further: &[&str]| {
+        program.run(&[&["etcd", "diff", "before.json", "snapshot.db"], further].concat())
+    };
+    shows(&diff(&[]), 0, &["both end at revision 37"]);
+    shows(&diff(&["--moved-on"]), 1, &["both end at revision 37"]);
+    before["revision"] = 38.into();
+    program.write("before.json", before.to_string());
+    shows(&diff(&[]), 1, &["went back from 38 to 37"]);
 }

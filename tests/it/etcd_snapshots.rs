@@ -237,7 +237,8 @@ fn server_truncated_snapshot_is_noticed_wherever_it_was_cut() {
             let truncated = Truncated { need_bytes, have_bytes };
             assert_eq!(found.complete, Completeness::Truncated(truncated));
             assert!(found.damage.contains(&Damage::Truncated { need_bytes, have_bytes }));
-            assert_eq!(trailer_differs(&found), length % 512 == 32);
+            // Nothing is hashed of what cannot be whole.
+            assert!(!trailer_differs(&found));
             assert!(counts_nothing(&found));
         }
     }

@@ -18,11 +18,12 @@ fn times() -> u32 {
 }
 
 /// How many changed seeds each target gets in a usual run; a fuzzer gives it millions.
-const CASES: [(&str, u32); 7] = [
+const CASES: [(&str, u32); 8] = [
     ("scenario", 60),
     ("journal", 40),
     ("expression", 800),
     ("etcd_snapshot", 100),
+    ("etcd_secret", 400),
     ("estate", 60),
     ("sandbox_http", 100),
     ("words", 600),

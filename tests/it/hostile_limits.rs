@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 
 /// Where each limit is exceeded: a test's name, in this folder or in `src/`.
-const TESTED: [(&str, &str); 46] = [
+const TESTED: [(&str, &str); 48] = [
     ("SCENARIO_BYTES", "a_scenario_above_a_limit_is_refused_with_a_code"),
     ("SCENARIO_NODES", "a_scenario_above_a_limit_is_refused_with_a_code"),
     ("SCENARIO_DEPTH", "a_scenario_above_a_limit_is_refused_with_a_code"),
@@ -35,6 +35,8 @@ const TESTED: [(&str, &str); 46] = [
     ("DURATION_DAYS", "a_duration_has_a_limit"),
     ("PLAN_BYTES", "files_above_the_limit_are_refused_without_reading_them_whole"),
     ("JOURNAL_BYTES", "a_journal_above_a_limit_is_refused"),
+    ("STORE_OBJECT_BYTES", "a_store_that_never_ends_is_given_up"),
+    ("STORE_PAGES", "a_store_that_never_ends_is_given_up"),
     ("RECORD_BYTES", "a_journal_above_a_limit_is_refused"),
     ("TEXT_BYTES", "texts_and_inputs_above_the_limit_are_cut_or_not_used"),
     ("OUTPUT_BYTES", "an_output_above_the_limit_makes_the_step_inconclusive"),
@@ -55,8 +57,13 @@ const TESTED: [(&str, &str); 46] = [
     ("KEY_VERSIONS", "a_listing_that_does_not_end_is_given_up"),
     ("ETCD_BYTES", "a_snapshot_above_the_limit_is_refused"),
     ("ETCD_INVENTORY_BYTES", "an_inventory_above_the_limit_is_refused"),
+    ("ENCRYPTION_CONFIG_BYTES", "an_encryption_configuration_above_the_limit_is_refused"),
     ("ETCD_SPAN_BYTES", "a_page_that_claims_gigabytes_is_named"),
     ("ETCD_BUCKETS", "buckets_that_etcd_never_writes_are_named"),
+    ("ETCD_BUCKET_NAME_BYTES", "buckets_that_etcd_never_writes_are_named"),
+    ("ETCD_INLINE_BYTES", "buckets_that_etcd_never_writes_are_named"),
+    ("ETCD_MEMBER_BYTES", "what_is_not_written_as_etcd_writes_it_is_told"),
+    ("PACKED_IDLE_BYTES", "regression_packings_that_hold_nothing_for_ever_are_given_up"),
     ("ETCD_DEPTH", "a_chain_of_branches_is_not_followed_for_ever"),
     ("ETCD_MESSAGE_BYTES", "a_member_of_etcd_that_sends_too_much_is_not_listened_to"),
     ("SERVER_BODY_BYTES", "rubbish_is_refused_and_does_not_hurt_others"),
@@ -267,6 +274,16 @@ fn an_inventory_above_the_limit_is_refused() {
 }
 
 #[test]
+fn an_encryption_configuration_above_the_limit_is_refused() {
+    let program = Program::new();
+    program.write("large.yaml", "kind: EncryptionConfiguration");
+    let file = File::options().write(true).open(program.path("large.yaml")).unwrap();
+    file.set_len(limits::ENCRYPTION_CONFIG_BYTES + 1).unwrap();
+    let asked = ["etcd", "inventory", "-", "--decrypt", "a/b", "--encryption-config", "large.yaml"];
+    program.run(&asked).says(2, &["large.yaml cannot be read: it is larger than 1 MiB"]);
+}
+
+#[test]
 fn texts_and_inputs_above_the_limit_are_cut_or_not_used() {
     let program = Program::new();
     let long = "x".repeat(60_000);
@@ -337,6 +354,34 @@ fn a_list_that_never_ends_is_given_up() {
     });
     against(&server, "token").1.says(2, &["did not end after 100 pages"]);
 }
+
+#[test]
+fn a_store_that_never_ends_is_given_up() {
+    let fetched = |pages: bool| {
+        let server = hostile_aws(move |head, _| match (head.contains("list-type=2"), pages) {
+            (true, true) => (200, LIST_THAT_GOES_ON.to_owned()),
+            (true, false) => (200, LIST_OF_ONE.to_owned()),
+            (false, _) => (200, " ".repeat(limits::STORE_OBJECT_BYTES + 1)),
+        });
+        let program = Program::new();
+        let address = format!("s3://bucket/{STORED}");
+        let url = server.url("");
+        let rest = ["--endpoint-url", &url, "--store-region", "eu-west-1"];
+        let mut command = program.command(&[&["resume", &address][..], &rest].concat());
+        command.env("AWS_ACCESS_KEY_ID", "AKIA").env("AWS_SECRET_ACCESS_KEY", "secret");
+        Ran::of(command.output().unwrap())
+    };
+    fetched(true).says(2, &["did not end after 1000 pages"]);
+    fetched(false).says(2, &["0000000000.jsonl is larger than anything of a journal"]);
+}
+
+const STORED: &str = "endless-0001-abcdef";
+
+const LIST_THAT_GOES_ON: &str = "<ListBucketResult><IsTruncated>true</IsTruncated>\
+    <NextContinuationToken>more</NextContinuationToken></ListBucketResult>";
+
+const LIST_OF_ONE: &str = "<ListBucketResult><IsTruncated>false</IsTruncated>\
+    <Contents><Key>endless-0001-abcdef/journal/0000000000.jsonl</Key></Contents></ListBucketResult>";
 
 #[test]
 fn an_endpoint_that_never_stops_talking_is_given_up() {

@@ -283,7 +283,7 @@ fn real_drill(program: &Program, [token, password, other]: &[String; 3]) -> Ran 
             exec_step("digits", script("printf '%s' \"$TOKEN\" | od -An -v -tx1 | tr -d ' \\n' | tee /dev/stderr; exit 1")),
             exec_step("cut", script("head -c 65530 /dev/zero | tr '\\0' x; printf '%s' \"$TOKEN\"")),
             exec_step("traced", script("set -x; : \"$TOKEN\"; exit 7")),
-            { "id": "signalled", "uses": "exec.run", "required": false, "on_failure": "continue", "gate": "acceptance",
+            { "id": "signalled", "uses": "exec.run", "on_failure": "continue", "gate": "acceptance",
               "with": { "argv": ["sh", "-c", "echo \"$TOKEN\" >&2; kill -9 $$"], "effect": "none",
                         "env": { "TOKEN": { "from_env": "TOKEN" }, "PLAIN": "not secret" } } },
             http_step("page", &http.url("/echo"), false),

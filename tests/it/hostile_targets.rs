@@ -5,6 +5,7 @@
 use redrill::action::Registry;
 use redrill::expectation::{Expectation, ValueKind};
 use redrill::formats::etcd_snapshot;
+use redrill::formats::etcd_snapshot::kubernetes::at_rest::{self, EncryptionConfiguration};
 use redrill::formats::packed::unpack;
 use redrill::ids::{Digest, StepId};
 use redrill::journal::{Journal, Record, RunState, Sink, read_bytes};
@@ -28,11 +29,12 @@ use tokio::time::timeout;
 pub(crate) type Target = fn(&[u8]);
 
 /// All of them, with the names of their folders of seeds.
-pub(crate) const TARGETS: [(&str, Target); 7] = [
+pub(crate) const TARGETS: [(&str, Target); 8] = [
     ("scenario", scenario),
     ("journal", journal),
     ("expression", expression),
     ("etcd_snapshot", snapshot),
+    ("etcd_secret", secret),
     ("estate", estate),
     ("sandbox_http", sandbox_http),
     ("words", words),
@@ -201,6 +203,31 @@ fn examine(bytes: &[u8]) {
     let mut unpacked = Vec::new();
     let done = unpack(bytes, &mut unpacked, 1 << 20);
     assert_eq!(done.map(|done| done.bytes).ok(), Some(unpacked.len() as u64));
+}
+
+/// The recovery kit of the snapshot of encrypted secrets.
+const KIT: &str = include_str!("../../scenarios/estates/files/encryption-config.yaml");
+
+static KIT_KEYS: LazyLock<EncryptionConfiguration> = LazyLock::new(|| {
+    EncryptionConfiguration::read(KIT).unwrap_or_else(|e| unreachable!("the kit is sound: {e}"))
+});
+
+/// The encryption configuration of an API server, and after a byte 0 what etcd stores as a secret: decrypted with that file and
+/// with a good one, and read as if it had been decrypted.
+pub(crate) fn secret(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let (file, stored) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
+    let read = std::str::from_utf8(file).ok().map(EncryptionConfiguration::read);
+    if let Some(Err(fault)) = &read {
+        let _shown = fault.to_string();
+    }
+    let own = read.and_then(Result::ok);
+    for keys in own.as_ref().into_iter().chain([&*KIT_KEYS]) {
+        let place = b"/registry/secrets/payments/aescbc";
+        let proof = at_rest::prove_value(stored, place, "payments", "aescbc", keys);
+        let _judged = (proof.is_readable(), proof.to_string(), format!("{keys:?}"));
+    }
+    let _same = at_rest::is_secret(stored, "payments", "aescbc");
 }
 
 /// An estate: read, opened, listed.

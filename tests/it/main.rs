@@ -14,6 +14,8 @@ mod documents;
 #[cfg(test)]
 mod etcd_command;
 #[cfg(test)]
+mod etcd_decrypt;
+#[cfg(test)]
 mod etcd_hash_kv;
 #[cfg(test)]
 mod etcd_members;
@@ -56,6 +58,8 @@ mod recoveries;
 #[cfg(test)]
 mod rehearsals;
 #[cfg(test)]
+mod resuming;
+#[cfg(test)]
 mod runbooks;
 #[cfg(test)]
 mod server_approvals;
@@ -71,6 +75,8 @@ mod server_databases;
 mod server_etcd_live;
 #[cfg(test)]
 mod server_etcd_restore;
+#[cfg(test)]
+mod server_etcd_store;
 #[cfg(test)]
 mod server_iam;
 #[cfg(test)]
@@ -109,6 +115,8 @@ mod sim;
 mod steering;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod times;
 #[cfg(test)]
 mod values;
 #[cfg(test)]

@@ -153,7 +153,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
         let world = open(estate, plan, &heard);
         let started = world.clock.now();
         let facts = RunFacts {
-            operator: "operator".to_owned(),
+            operators: vec!["operator".to_owned()],
             run: RunId::new(format!("{}-0001-abcdef", plan.name)),
             scenario: plan.name.clone(),
             plan: plan.digest(),

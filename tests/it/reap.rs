@@ -152,19 +152,19 @@ fn regression_a_journal_that_cannot_be_read_is_said_when_nothing_else_names_a_si
 }
 
 /// A process that ends with its test, and the lines that it writes to standard error.
-struct Started {
+pub(crate) struct Started {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
 }
 
 impl Started {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         Self { child, lines }
     }
 
-    fn line_with(&mut self, words: &str) -> String {
+    pub(crate) fn line_with(&mut self, words: &str) -> String {
         let mut before = Vec::new();
         for line in self.lines.by_ref() {
             let line = line.unwrap();

@@ -517,6 +517,20 @@ const CASES: &[Case] = &[
     ),
     case("cluster-state.not-restored", 1, &["step ready not_run", "step restored failed"]),
     case(
+        "cluster-state.uploaded-again",
+        1,
+        &[
+            "check snapshot: age inconclusive",
+            "check snapshot: time of the data failed",
+            "finding snapshot: etcd.snapshot_is_older",
+            "step objects not_run",
+            "step ready not_run",
+            "step restored not_run",
+            "step snapshot failed",
+            "step trial not_run",
+        ],
+    ),
+    case(
         "cluster-state.stale",
         1,
         &[

@@ -46,7 +46,7 @@ fn question(keys: &Keys, not: Option<&str>) -> ApprovalRequest {
         timeout: Duration::from_secs(3),
         signed_by: Some(keys.path("signers").display().to_string()),
         identified_by: None,
-        not: not.map(str::to_owned),
+        not: not.map(str::to_owned).into_iter().collect(),
     }
 }
 

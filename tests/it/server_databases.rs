@@ -250,7 +250,7 @@ pub(crate) fn context(folder: &Path, recorder: Arc<Events>) -> StepContext {
         seed: 1,
         expires: now,
         started: now,
-        operator: "operator".to_owned(),
+        operators: vec!["operator".to_owned()],
         withhold_data: false,
         is_drill: true,
         expected: Default::default(),

@@ -1,6 +1,8 @@
 //! Against real etcds: a snapshot is restored into etcds of the step's own, compared with its origin, and leaves nothing.
 
 use crate::etcd_server::{Etcd, Programs, VERSIONS};
+use crate::program::Program;
+use crate::reap::Started;
 use crate::server_databases::{Events, Stepped, context, outcomes, step};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -10,6 +12,7 @@ use redrill::time::Clock;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -360,5 +363,120 @@ async fn server_etcd_without_its_programs_nothing_is_said_of_the_snapshot() {
         assert!(failure.message.contains("there is no program \"etcd\""), "{}", failure.message);
         assert!(failure.help.unwrap().contains("etcd-server"));
         assert_nothing_is_left(&folder);
+    }
+}
+
+/// An etcd whose whole history is compacted: one ends with a change, the other with a deletion, of which nothing is left.
+fn compacted_whole(programs: &Programs) -> [Etcd; 2] {
+    [false, true].map(|ends_with_a_deletion| {
+        let etcd = Etcd::start(programs);
+        for number in 0..20 {
+            let key = format!("/registry/configmaps/shop/number-{number}");
+            etcd.put(&[json!({ "key": BASE64.encode(key), "value": BASE64.encode("x") })]);
+        }
+        if ends_with_a_deletion {
+            let gone = BASE64.encode("/registry/configmaps/shop/number-19");
+            etcd.call("/v3/kv/deleterange", &json!({ "key": gone }));
+        }
+        let (_, revision) = etcd.count();
+        etcd.call("/v3/kv/compaction", &json!({ "revision": revision, "physical": true }));
+        etcd
+    })
+}
+
+#[tokio::test]
+async fn server_etcd_regression_a_snapshot_whose_whole_history_is_compacted_is_compared() {
+    for programs in VERSIONS.map(Programs::named_by) {
+        for etcd in compacted_whole(&programs) {
+            let folder = stored(&etcd.snapshot(&programs));
+            let (keys, revision) = etcd.count();
+            let origin = etcd.ask(&programs, &["endpoint", "hashkv", "--rev", "0"]);
+            let origin = origin[0]["HashKV"]["hash"].as_u64().unwrap();
+            let tried = step(folder.path(), "etcd.restore", restoring(&folder, &programs, 1)).await;
+            assert_eq!(tried.red(), []);
+            let output = tried.output.as_ref().unwrap();
+            assert_eq!((&output["keys"], &output["revision"]), (&json!(keys), &json!(revision)));
+            assert_eq!(output["hash_kv"], format!("{origin:x}"), "{output}");
+            assert_nothing_is_left(&folder);
+        }
+    }
+}
+
+/// A drill whose only step restores the snapshot in this folder, with these programs.
+fn killed_scenario(folder: &Path, programs: &Path) -> String {
+    let with =
+        json!({ "file": folder.join("snapshot.db"), "folder": folder, "programs": programs });
+    let step = json!({ "id": "trial", "at": "dr", "phase": "verify", "gate": "acceptance", "uses": "etcd.restore", "with": with });
+    let site =
+        json!({ "account": "222222222222", "region": "ap-northeast-3", "role": "redrill-drill" });
+    json!({
+        "redrill": 1, "name": "killed", "title": "A restore that is killed", "owner": "tests",
+        "disaster": { "kind": "deletion", "lost": [] }, "sites": { "dr": site },
+        "objectives": { "rto": { "target": "1h" } }, "guard": { "write": ["dr"] }, "steps": [step],
+    })
+    .to_string()
+}
+
+/// A program that never ends in place of the one that restores.
+fn stuck_programs(programs: &Programs) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let tool = if programs.0.join("etcdutl").exists() { "etcdutl" } else { "etcdctl" };
+    for name in ["etcd", "etcdctl", "etcdutl"].into_iter().filter(|name| *name != tool) {
+        let real = programs.0.join(name);
+        if real.exists() {
+            std::os::unix::fs::symlink(real, folder.path().join(name)).unwrap();
+        }
+    }
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*--help*) exec {} \"$@\";;\n*restore*) exec tail -f /dev/null \"$3\";;\n*) exec {} \"$@\";;\nesac\n",
+        programs.0.join(tool).display(),
+        programs.0.join(tool).display(),
+    );
+    let written = std::process::Command::new("sh")
+        .args(["-c", "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", &script])
+        .arg(folder.path().join(tool))
+        .status();
+    assert!(written.unwrap().success());
+    folder
+}
+
+#[tokio::test]
+async fn server_etcd_regression_a_restoring_program_does_not_outlive_a_killed_run() {
+    for (programs, etcd) in lived() {
+        let folder = stored(&etcd.snapshot(&programs));
+        let stuck = stuck_programs(&programs);
+        let program = Program::new();
+        program.write("killed.yaml", killed_scenario(folder.path(), stuck.path()));
+        let serve = ["sandbox", "serve", "--estate", "scenarios/estates/cluster-state.yaml"];
+        let mut served =
+            Started::start(program.command(&[&serve[..], &["--listen", "127.0.0.1:0"]].concat()));
+        let line = served.line_with("http://");
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        let mut run = program.command(&["run", "killed.yaml", "--endpoint-url", url]);
+        run.env("AWS_ACCESS_KEY_ID", "SANDBOX000000000000").env("AWS_SECRET_ACCESS_KEY", "sandbox");
+        let mut run =
+            run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Also the shells beside it name the folder; what is looked for is the program itself.
+        let restoring = || {
+            let all = running_in(folder.path());
+            all.into_iter().any(|command| command.starts_with("tail -f /dev/null"))
+        };
+        let mut looks = 0;
+        while !restoring() {
+            looks += 1;
+            let ended = run.try_wait().unwrap();
+            if ended.is_some() || looks > 3000 {
+                let said = run.wait_with_output().unwrap();
+                panic!(
+                    "{}{}",
+                    String::from_utf8_lossy(&said.stdout),
+                    String::from_utf8_lossy(&said.stderr)
+                );
+            }
+            Clock::system().sleep(Duration::from_millis(10)).await;
+        }
+        run.kill().unwrap();
+        run.wait().unwrap();
+        all_are_killed(folder.path()).await;
     }
 }

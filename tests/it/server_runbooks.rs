@@ -202,3 +202,32 @@ fn server_the_block_of_the_runbook_restores_a_member_of_a_real_etcd() {
     let restored = Member::start(&folder, "etcd-1", &peer);
     assert_eq!(restored.succeed(&["get", "state"]), "state\nof the snapshot\n");
 }
+
+#[test]
+fn server_the_trial_of_the_runbook_starts_a_real_etcd_on_no_port_and_leaves_nothing() {
+    let page = fs::read_to_string(repository("runbooks/cluster-state.md")).unwrap();
+    let mut opened = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let block = opened.find(|block| block.contains("TRIAL_FOLDER=${TRIAL_FOLDER:-")).unwrap();
+    assert!(!block.contains("http://") && block.contains("unix://"), "{block}");
+    for version in ["REDRILL_TEST_ETCD_BIN_34", "REDRILL_TEST_ETCD_BIN_35"] {
+        for shell in ["sh", "bash"] {
+            let drills = Drills::new();
+            let folder = drills.path("");
+            let snapshot = repository("scenarios/estates/files/cluster-state.snapshot.db");
+            fs::copy(snapshot, folder.join("snapshot.db")).unwrap();
+            // It is there already: nothing is fetched. Pasted twice, the second time begins anew.
+            let script = format!("set -u\naws() {{ :; }}\nTRIAL_FILE=snapshot.db\n{block}{block}");
+            let mut command = Command::new(shell);
+            command.env_clear().current_dir(&folder).env("TMPDIR", &folder).arg("-c").arg(script);
+            let path = format!("{}:/usr/bin:/bin", variable(version));
+            let said = end(command.env("PATH", path));
+            assert_eq!(said.code, Some(0), "{version} {shell}: {said:?}");
+            assert_eq!(said.stdout.matches("keys: 28").count(), 2, "{said:?}");
+            assert_eq!(said.stdout.matches("244891235").count(), 2, "HashKV: {said:?}");
+            assert_eq!(said.stdout.matches("Trial: done").count(), 2, "{said:?}");
+            let left: Vec<_> =
+                fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left, ["snapshot.db"]);
+        }
+    }
+}

@@ -107,9 +107,18 @@ fn one(
     } else {
         *random.pick(&wanted)
     };
-    let wrong = judge_subject(subject, &mut random, registry, &mut outcome.coverage);
+    let (wrong, journal) = judge_subject(subject, &mut random, registry, &mut outcome.coverage);
     if !wrong.is_empty() {
+        keep_journal(seed, &journal);
         outcome.wrong.push((seed, format!("{}\n{}", subject.name, wrong.join("\n"))));
+    }
+}
+
+/// Writes the journal of a drill that went wrong into the folder that `REDRILL_SIM_JOURNALS` names, to be read by people.
+fn keep_journal(seed: u64, journal: &[u8]) {
+    if let Some(folder) = std::env::var_os("REDRILL_SIM_JOURNALS") {
+        let path = std::path::Path::new(&folder).join(format!("{seed}.jsonl"));
+        std::fs::write(&path, journal).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
     }
 }
 
@@ -120,13 +129,14 @@ fn first_difference(one: &Ran, other: &Ran) -> String {
     differing.map_or("one is longer".to_owned(), |(a, b)| format!("\n{a}\n{b}"))
 }
 
-/// An undisturbed run, a disturbed one, and one in eight times the disturbed one again.
+/// An undisturbed run, a disturbed one, and one in eight times the disturbed one again: what went wrong, and the journal of the
+/// last.
 fn judge_subject(
     subject: &Subject,
     random: &mut Random,
     registry: &Registry,
     coverage: &mut Coverage,
-) -> Vec<String> {
+) -> (Vec<String>, Vec<u8>) {
     let calm_weather = Disturbance { mild: true, ..Disturbance::default() };
     let calm = run(subject, &calm_weather, registry);
     coverage.note(&calm_weather, &calm);
@@ -134,7 +144,7 @@ fn judge_subject(
     wrong.extend(as_modelled(subject, &calm));
     if !wrong.is_empty() {
         wrong.insert(0, "undisturbed".to_owned());
-        return wrong;
+        return (wrong, calm.bytes);
     }
     let late = Disturbance::seen_late(subject, &calm.bytes).filter(|_| random.chance(50));
     let disturbance = late.unwrap_or_else(|| Disturbance::random(random, &calm.extent));
@@ -155,5 +165,5 @@ fn judge_subject(
     if !wrong.is_empty() {
         wrong.insert(0, disturbance.to_string());
     }
-    wrong
+    (wrong, ran.bytes)
 }

@@ -265,7 +265,12 @@ impl<'a> Rig<'a> {
         let state = RunState::of(&contents.records).map_err(|why| why.to_string())?;
         let gap = state.last_at.map_or(0, |last| (self.clock.now() - last).num_milliseconds());
         let gap_ms = u64::try_from(gap).unwrap_or(0);
-        let resumed = Event::RunResumed { torn_bytes: contents.torn_bytes, gap_ms };
+        let resumed = Event::RunResumed {
+            torn_bytes: contents.torn_bytes,
+            gap_ms,
+            operator: None,
+            tool: None,
+        };
         Ok((Journal::after(self.disk.clone(), &contents), state, resumed))
     }
 
@@ -307,7 +312,7 @@ const SEED: u64 = 7;
 
 fn facts(plan: &Plan, started: chrono::DateTime<chrono::Utc>) -> RunFacts {
     RunFacts {
-        operator: "operator".to_owned(),
+        operators: vec!["operator".to_owned()],
         run: RunId::new(RUN),
         scenario: plan.name.clone(),
         plan: plan.digest(),

@@ -1,4 +1,4 @@
-use super::inventory::{Damaged, doubts, take, tell};
+use super::inventory::{NotCounted, doubts, take, tell};
 use super::open::{Opened, open};
 use super::unreadable;
 use crate::app::output::Output;
@@ -17,6 +17,8 @@ pub(super) fn diff(args: &EtcdDiffArgs, output: &Output) -> Result<ExitCode> {
         (Ok(before), Ok(after)) => (before, after),
         (Err(damaged), _) | (_, Err(damaged)) => return tell(&damaged, args.format, output),
     };
+    let (then, now) = (before.inventory.revision, after.inventory.revision);
+    let went_on = if args.moved_on { now > then } else { now >= then };
     let tolerances = Tolerances {
         default: Tolerance { percent: args.tolerance, objects: 0 },
         ignored: args.ignore.iter().cloned().collect(),
@@ -32,14 +34,14 @@ pub(super) fn diff(args: &EtcdDiffArgs, output: &Output) -> Result<ExitCode> {
     }
     Ok(match difference.compared {
         0 => ExitCode::Inconclusive,
-        _ if !difference.within_tolerances() => ExitCode::Failed,
+        _ if !difference.within_tolerances() || !went_on => ExitCode::Failed,
         _ if !before.unproven.is_empty() || !after.unproven.is_empty() => ExitCode::Inconclusive,
         _ => ExitCode::Passed,
     })
 }
 
 /// An inventory that was kept as JSON, or that of a snapshot.
-fn read(path: &Path) -> Result<std::result::Result<KeptInventory, Damaged>> {
+fn read(path: &Path) -> Result<std::result::Result<KeptInventory, NotCounted>> {
     let opened = open(path)?;
     let mut first = [0];
     if opened.length > 0 {

@@ -1,3 +1,4 @@
+use super::decrypt::{Asked, Decrypted};
 use super::open::{Opened, open};
 use super::{row, unreadable};
 use crate::app::output::Output;
@@ -6,31 +7,53 @@ use crate::error::{ExitCode, Result};
 use crate::formats::etcd_snapshot::kubernetes::{
     Inventory, KeptInventory, TimeSource, take_inventory,
 };
-use crate::formats::etcd_snapshot::{Soundness, inspect};
+use crate::formats::etcd_snapshot::{Foreign, Soundness, inspect};
+use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
 
 /// `redrill etcd inventory`
 pub(super) fn inventory(args: &EtcdInventoryArgs, output: &Output) -> Result<ExitCode> {
-    let taken = match take(&open(&args.file)?, &args.file, &args.keys)? {
+    let asked = Asked::of(args)?;
+    let opened = open(&args.file)?;
+    let taken = match take(&opened, &args.file, &args.keys)? {
         Ok(taken) => taken,
         Err(damaged) => return tell(&damaged, args.format, output),
     };
+    let decrypt = asked.map(|asked| asked.prove(&opened, &args.file)).transpose()?;
     let inventory = &taken.inventory;
     match args.format {
-        Format::Json => output.json(&taken)?,
+        Format::Json => output.json(&Told { taken: &taken, decrypt: decrypt.as_ref() })?,
         Format::Text => {
-            output.print(&format!("{}{}", as_text(inventory, args.namespaces), doubts(&taken)))?;
+            let decrypted = decrypt.as_ref().map(|decrypted| row("decrypted", &decrypted.line()));
+            let rows = [
+                as_text(inventory, args.namespaces),
+                decrypted.unwrap_or_default(),
+                doubts(&taken),
+            ];
+            output.print(&rows.concat())?;
         }
     }
     // A list of nothing is no inventory, and what was asked for by name must be there.
+    let readable = decrypt.map_or(Some(true), |decrypted| decrypted.readable());
     let missing = inventory.named.values().any(Option::is_none);
     Ok(match inventory.objects {
         _ if missing => ExitCode::Failed,
         0 => ExitCode::Inconclusive,
+        _ if readable == Some(false) => ExitCode::Failed,
+        _ if readable.is_none() => ExitCode::Inconclusive,
         _ if !taken.unproven.is_empty() => ExitCode::Inconclusive,
         _ => ExitCode::Passed,
     })
+}
+
+/// As JSON: the inventory, which can be kept as it is.
+#[derive(Serialize)]
+struct Told<'taken> {
+    #[serde(flatten)]
+    taken: &'taken KeptInventory,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decrypt: Option<&'taken Decrypted>,
 }
 
 /// Why what was counted is not proven.
@@ -38,19 +61,44 @@ pub(super) fn doubts(taken: &KeptInventory) -> String {
     taken.unproven.iter().map(|why| row("NOT PROVEN", why)).collect()
 }
 
-/// A snapshot that is not to be counted, and why.
-pub(super) struct Damaged(String);
+/// A snapshot that is not to be counted.
+pub(super) struct NotCounted {
+    why: String,
+    help: &'static str,
+    code: ExitCode,
+}
 
-/// Says that a snapshot is damaged: that is an answer.
-pub(super) fn tell(damaged: &Damaged, format: Format, output: &Output) -> Result<ExitCode> {
-    match format {
-        Format::Json => output.json(&json!({ "format": 1, "damaged": damaged.0 }))?,
-        Format::Text => {
-            let help = "redrill etcd verify says what is damaged, and where";
-            output.print(&format!("✗ {}\n  {help}", damaged.0))?;
+impl NotCounted {
+    fn damaged(path: &Path, why: &str) -> Self {
+        Self {
+            why: format!("{}: {why}", path.display()),
+            help: "redrill etcd verify says what is damaged, and where",
+            code: ExitCode::Failed,
         }
     }
-    Ok(ExitCode::Failed)
+
+    /// It may be sound as what it is.
+    fn foreign(path: &Path, foreign: Foreign) -> Self {
+        Self {
+            why: format!("{}: {}", path.display(), foreign.what()),
+            help: foreign.help(),
+            code: ExitCode::Inconclusive,
+        }
+    }
+}
+
+/// Says why a snapshot is not counted: that is an answer.
+pub(super) fn tell(not: &NotCounted, format: Format, output: &Output) -> Result<ExitCode> {
+    let is_damaged = matches!(not.code, ExitCode::Failed);
+    match format {
+        Format::Json if is_damaged => output.json(&json!({ "format": 1, "damaged": not.why }))?,
+        Format::Json => output.json(&json!({ "format": 1, "not_a_snapshot": not.why }))?,
+        Format::Text => {
+            let mark = if is_damaged { "✗" } else { "?" };
+            output.print(&format!("{mark} {}\n  {}", not.why, not.help))?;
+        }
+    }
+    Ok(not.code)
 }
 
 /// Takes the inventory of a snapshot. What can be counted may still be what somebody changed: the whole file is verified first.
@@ -61,11 +109,11 @@ pub(super) fn take(
     opened: &Opened,
     path: &Path,
     keys: &[String],
-) -> Result<std::result::Result<KeptInventory, Damaged>> {
+) -> Result<std::result::Result<KeptInventory, NotCounted>> {
     let failed = |e| unreadable(path, &e);
-    let damaged = |why: String| Damaged(format!("{}: {why}", path.display()));
+    let damaged = |why: &str| NotCounted::damaged(path, why);
     if let Some(fault) = opened.fault() {
-        return Ok(Err(damaged(fault)));
+        return Ok(Err(damaged(&fault)));
     }
     let inspection = inspect(&opened.file, opened.length).map_err(failed)?;
     let unproven = match inspection.soundness() {
@@ -73,11 +121,12 @@ pub(super) fn take(
         Soundness::Unproven(reasons) => reasons.into_iter().map(str::to_owned).collect(),
         Soundness::Damaged => {
             let first = inspection.damage.first().map(ToString::to_string);
-            return Ok(Err(damaged(first.unwrap_or_else(|| "damaged".to_owned()))));
+            return Ok(Err(damaged(first.as_deref().unwrap_or("damaged"))));
         }
+        Soundness::Foreign(foreign) => return Ok(Err(NotCounted::foreign(path, foreign))),
     };
     let taken = take_inventory(&opened.file, opened.length, keys).map_err(failed)?;
-    let taken = taken.map_err(|why| damaged(why.to_string()));
+    let taken = taken.map_err(|why| damaged(&why.to_string()));
     Ok(taken.map(|inventory| KeptInventory::new(inventory, unproven)))
 }
 
@@ -86,6 +135,9 @@ fn as_text(taken: &Inventory, namespaces: bool) -> String {
         "{} objects of Kubernetes, in {} keys at revision {}\n",
         taken.objects, taken.keys, taken.revision
     );
+    if taken.objects == 0 && taken.other_keys > 0 {
+        text.push_str("  none under /registry/, /kubernetes.io/ or /openshift.io/: another --etcd-prefix is not known\n");
+    }
     for resource in &taken.resources {
         let custom = if resource.custom { "  (custom)" } else { "" };
         text.push_str(&format!("  {:>8}  {}{custom}\n", resource.objects, resource.full_name()));

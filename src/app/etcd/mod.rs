@@ -2,6 +2,7 @@
 //!
 //! Main entry: [`etcd`]. What is judged is judged by [`crate::formats`]; in here it is opened and told.
 
+mod decrypt;
 mod diff;
 mod inventory;
 mod open;

@@ -4,8 +4,8 @@ use crate::app::output::Output;
 use crate::cli::{EtcdVerifyArgs, Format};
 use crate::error::{ExitCode, Result};
 use crate::formats::etcd_snapshot::{
-    ClusterFacts, Completeness, HashKv, Inspection, MetaState, NoHashKv, Soundness, Trailer,
-    Truncated, hash_kv, inspect,
+    ClusterFacts, Completeness, Damage, HashKv, Inspection, MetaState, NoHashKv, Soundness,
+    Trailer, Truncated, hash_kv, inspect,
 };
 use crate::time::ByteSize;
 use serde_json::{Value, json};
@@ -48,6 +48,11 @@ impl Verified {
     fn verdict(&self) -> (&'static str, ExitCode, Vec<&'static str>) {
         match self.inspection.soundness() {
             Soundness::Damaged => ("damaged", ExitCode::Failed, Vec::new()),
+            Soundness::Foreign(foreign) => (
+                "no snapshot of etcd",
+                ExitCode::Inconclusive,
+                vec![foreign.what(), foreign.help()],
+            ),
             _ if self.fault.is_some() => ("damaged", ExitCode::Failed, Vec::new()),
             Soundness::Unproven(reasons) => ("unproven", ExitCode::Inconclusive, reasons),
             Soundness::Sound => ("sound", ExitCode::Passed, Vec::new()),
@@ -99,6 +104,8 @@ impl Verified {
             }
         };
         list("Damage", self.damage());
+        let lost = &self.inspection.lost_revisions;
+        list("Lost changes", lost.iter().map(ToString::to_string).collect());
         list(
             "To know before a restore",
             self.inspection.notes.iter().map(ToString::to_string).collect(),
@@ -148,7 +155,12 @@ impl Verified {
         let packing = self.fault.iter().cloned();
         let more =
             (seen.damage_not_listed > 0).then(|| format!("{} more places", seen.damage_not_listed));
-        packing.chain(seen.damage.iter().map(ToString::to_string)).chain(more).collect()
+        let named = seen.damage.iter().filter(|damage| !matches!(damage, Damage::NotASnapshot(_)));
+        let named = named.map(|damage| match damage.key() {
+            None => damage.to_string(),
+            Some(key) => format!("{damage}; key {}", key.as_str()),
+        });
+        packing.chain(named).chain(more).collect()
     }
 }
 

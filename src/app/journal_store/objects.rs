@@ -4,6 +4,7 @@ use crate::client;
 use crate::error::{Error, Result};
 use crate::ids::RunId;
 use crate::journal::{Failure, FailureClass};
+use crate::limits;
 use crate::time::{Clock, HumanDuration, RetryPolicy};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
@@ -39,9 +40,6 @@ pub(in crate::app) enum Created {
 /// Expired credentials of the store are waited for this long. Nothing is done meanwhile, since nothing could be written.
 const CREDENTIALS_WAITED_FOR: Duration = Duration::from_secs(30 * 60);
 const CREDENTIALS_TRIED_EVERY: Duration = Duration::from_secs(30);
-
-/// Larger objects are not of this program: a plan or scenario has 16 MiB at most, a segment far less.
-const LARGEST: i64 = 64 << 20;
 
 impl Objects {
     pub(in crate::app) fn new(
@@ -111,12 +109,16 @@ impl Objects {
             Err(failure) => return Err(self.failed("be read", name, &failure)),
         };
         let shown = self.shown(name);
-        if answer.content_length().is_some_and(|length| length > LARGEST) {
-            return Err(Error::broken(format!("{shown} is larger than anything of a journal")));
+        // What the server says of the length may not be true.
+        let (mut body, mut bytes) = (answer.body, Vec::new());
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(|e| Error::broken(format!("{shown} cannot be read: {e}")))?;
+            bytes.extend_from_slice(&piece);
+            if bytes.len() > limits::STORE_OBJECT_BYTES {
+                return Err(Error::broken(format!("{shown} is larger than anything of a journal")));
+            }
         }
-        let read = answer.body.collect().await;
-        let bytes = read.map_err(|e| Error::broken(format!("{shown} cannot be read: {e}")))?;
-        Ok(Some(bytes.to_vec()))
+        Ok(Some(bytes))
     }
 
     /// The names that begin with `folder`, in order.
@@ -125,7 +127,7 @@ impl Objects {
         let own = self.key("");
         let mut names = Vec::new();
         let mut token = None;
-        loop {
+        for _ in 0..limits::STORE_PAGES {
             let request = first.clone().set_continuation_token(token);
             let answer = self.call("s3:ListObjectsV2", || request.clone().send()).await;
             let answer = answer.map_err(|failure| self.failed("be listed", folder, &failure))?;
@@ -133,11 +135,14 @@ impl Objects {
             names.extend(keys.filter_map(|key| key.strip_prefix(&own)).map(str::to_owned));
             match answer.next_continuation_token() {
                 Some(next) if answer.is_truncated() == Some(true) => token = Some(next.to_owned()),
-                _ => break,
+                _ => {
+                    names.sort();
+                    return Ok(names);
+                }
             }
         }
-        names.sort();
-        Ok(names)
+        let (shown, most) = (self.shown(folder), limits::STORE_PAGES);
+        Err(Error::broken(format!("the list of {shown} did not end after {most} pages")))
     }
 
     fn failed(&self, what: &str, name: &str, failure: &Failure) -> Error {

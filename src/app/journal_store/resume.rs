@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 use crate::ids::RunId;
 use crate::journal::{self, Contents};
 use chrono::{DateTime, Utc};
+use std::fs::File;
+use std::io::Write;
 
 /// A run as it is in the store.
 pub(in crate::app) struct Fetched {
@@ -124,9 +126,8 @@ async fn same_journal(objects: &Objects, folder: &RunFolder) -> Result<()> {
             ))),
         };
     }
-    if there.starts_with(here) {
-        folder.write("journal.jsonl", &there)?;
-        return Ok(());
+    if let Some(rest) = there.strip_prefix(here) {
+        return complete(folder, whole as u64, rest);
     }
     Err(Error::refused(format!(
         "{} and {} are not one journal: they differ before their ends; nothing was done",
@@ -134,6 +135,17 @@ async fn same_journal(objects: &Objects, folder: &RunFolder) -> Result<()> {
         objects.shown("journal")
     ))
     .help("the store decides: move the folder away and resume from the store's address"))
+}
+
+/// Replaces a torn end of the folder's journal by what the store has. In place: the file is locked by this process.
+fn complete(folder: &RunFolder, whole: u64, rest: &[u8]) -> Result<()> {
+    let path = folder.journal();
+    let written = File::options().append(true).open(&path).and_then(|mut file| {
+        file.set_len(whole)?;
+        file.write_all(rest)?;
+        file.sync_all()
+    });
+    written.map_err(|e| Error::broken(format!("{} cannot be written: {e}", path.display())))
 }
 
 impl RunFolder {

@@ -111,7 +111,7 @@ impl Scene {
         let path = folder.journal();
         let clock = &self.world.clock;
         let mut facts = RunFacts {
-            operator: "operator".to_owned(),
+            operators: vec!["operator".to_owned()],
             run: self.run.clone(),
             scenario: self.plan.name.clone(),
             plan: self.plan.digest(),
@@ -126,7 +126,11 @@ impl Scene {
             let (journal, contents) = Journal::reopen(&path).unwrap();
             let state = RunState::of(&contents.records).unwrap();
             facts.started = state.head.as_ref().unwrap().started;
-            (journal, state, Event::RunResumed { torn_bytes: 0, gap_ms: 0 })
+            (
+                journal,
+                state,
+                Event::RunResumed { torn_bytes: 0, gap_ms: 0, operator: None, tool: None },
+            )
         } else {
             let start = Event::RunStarted {
                 format: FORMAT,

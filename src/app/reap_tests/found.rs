@@ -22,6 +22,20 @@ async fn what_a_killed_run_left_is_found_by_its_journal_alone_and_removed_once_i
     assert!(again.leftovers.is_empty() && removals.is_empty(), "{again:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn regression_what_the_journal_owns_and_has_lost_its_tags_is_told_and_not_removed() {
+    let mut trial = Trial::new("orders-db", &[]).await;
+    trial.run(End::Killed(owned), None).await;
+    let tagged = trial.registry.resource_kind("rds.db_instance").unwrap().clone();
+    trial.registry.resource(Untagged(tagged));
+    trial.wait(13 * HOUR).await;
+    let (found, removals) = trial.reap(&trial.past(false)).await;
+    assert_eq!((found.leftovers.len(), removals.len()), (1, 0), "{found:?}");
+    let Decision::Unclear(why) = &found.leftovers[0].decision else { panic!("{found:?}") };
+    assert!(why.contains("no tag redrill:run") && why.contains("the journal says"), "{why}");
+    assert!(found.leftovers[0].command.contains("delete-db-instance"));
+}
+
 fn second_member_owned(event: &Event) -> bool {
     let is_second = |key: &ResourceKey| key.kind == "aurora.instance" && key.name.ends_with("-2");
     matches!(event, Event::ResourceOwned { key, .. } if is_second(key))

@@ -149,7 +149,7 @@ impl Trial {
         let started = self.world.clock.now();
         let expires = started + TimeDelta::from_std(self.plan.guard.ttl.0).unwrap();
         let facts = RunFacts {
-            operator: "operator".to_owned(),
+            operators: vec!["operator".to_owned()],
             run: self.run_id(),
             scenario: self.plan.name.clone(),
             plan: self.plan.digest(),
@@ -260,7 +260,7 @@ impl Trial {
 
     fn context(&self) -> ResourceContext {
         let facts = RunFacts {
-            operator: "operator".to_owned(),
+            operators: vec!["operator".to_owned()],
             run: self.run_id(),
             scenario: String::new(),
             plan: Digest::ZERO,
@@ -334,6 +334,38 @@ const EXPIRED: &str = "\"redrill:expires\": \"2026-11-19T02:00:00Z\"";
 
 /// A kind that cannot be listed: only journals know of its things.
 struct Unlisted(Arc<dyn ResourceKind>);
+
+/// A kind whose things have lost their tags.
+struct Untagged(Arc<dyn ResourceKind>);
+
+impl ResourceKind for Untagged {
+    fn kind(&self) -> &'static str {
+        self.0.kind()
+    }
+    fn find<'a>(
+        &'a self,
+        _: &'a ResourceContext,
+        _: &'a ResourceKey,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Found, StepError>> {
+        let why = "it has no tag redrill:run".to_owned();
+        Box::pin(std::future::ready(Ok(Found::Foreign { why })))
+    }
+    fn remove<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<(), StepError>> {
+        self.0.remove(context, key, id)
+    }
+    fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String {
+        self.0.command(key, id, region)
+    }
+    fn permissions(&self) -> &'static [Permission] {
+        self.0.permissions()
+    }
+}
 
 impl ResourceKind for Unlisted {
     fn kind(&self) -> &'static str {

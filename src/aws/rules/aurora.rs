@@ -53,6 +53,9 @@ change_rule! {
         db_cluster_identifier: Target,
         tags: Tags,
         db_parameter_group_name: Uses,
+        monitoring_role_arn: Uses,
+        monitoring_interval: Setting,
+        ca_certificate_identifier: Setting,
         db_instance_class: Setting,
         engine: Setting,
         promotion_tier: Setting,
@@ -107,6 +110,7 @@ change_rule! {
         enable_cloudwatch_logs_exports: Setting,
         serverless_v2_scaling_configuration: Setting,
         storage_type: Setting,
+        backup_retention_period: Setting,
     }
     |input| made(input.db_cluster_identifier(), input.tags())
 }
@@ -131,6 +135,7 @@ change_rule! {
         enable_cloudwatch_logs_exports: Setting,
         serverless_v2_scaling_configuration: Setting,
         storage_type: Setting,
+        backup_retention_period: Setting,
     }
     |input| made(input.db_cluster_identifier(), input.tags())
 }

@@ -194,7 +194,8 @@ async fn an_instance_joins_only_a_cluster_of_the_run_and_brings_no_data_of_its_o
     assert!(said.contains("made without the tag redrill:run"), "{said}");
     let said = refused!(rig, own().master_username("root").master_user_password("hunter2"));
     assert!(said.contains("it sets") && !said.contains("hunter2"), "{said}");
-    let made = passes!(rig, own());
+    let made =
+        passes!(rig, own().monitoring_interval(0).ca_certificate_identifier("rds-ca-rsa2048-g1"));
     let arn = made.db_instance().unwrap().db_instance_arn().unwrap().to_owned();
     // AWS knows a member as a DB instance; the ledger as a member.
     rig.on_disk(&[owned("aurora.instance", "redrill-payments-1", &arn)]);

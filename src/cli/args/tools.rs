@@ -97,10 +97,11 @@ pub struct EtcdVerifyArgs {
 /// `redrill etcd inventory`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "No value of any object is shown. Exit codes: 0 counted, 1 damaged or a key that was asked for is missing, \
-                        2 no objects.\n\n\
+    after_help = "No value of any object is shown. Exit codes: 0 counted, 1 damaged, a key that was asked for is missing, or \
+                        the secret is not decrypted, 2 no objects, or not known whether the secret is decrypted.\n\n\
                         Examples:\n  redrill etcd inventory snapshot.db --namespaces\n  \
                         redrill etcd inventory snapshot.db --key /registry/deployments/payments/api\n  \
+                        redrill etcd inventory snapshot.db --decrypt payments/api --encryption-config encryption.yaml\n  \
                         redrill etcd inventory snapshot.db --format json > baseline.json"
 )]
 pub struct EtcdInventoryArgs {
@@ -110,6 +111,12 @@ pub struct EtcdInventoryArgs {
     /// A key that must be there; may be repeated.
     #[arg(long = "key", value_name = "KEY")]
     pub keys: Vec<String>,
+    /// A secret that must be decrypted by the keys of --encryption-config. Its value is not shown.
+    #[arg(long, value_name = "NAMESPACE/NAME", requires = "encryption_config")]
+    pub decrypt: Option<String>,
+    /// The file that the API server is given with --encryption-provider-config.
+    #[arg(long, value_name = "FILE", requires = "decrypt")]
+    pub encryption_config: Option<PathBuf>,
     /// Counts by namespace, too.
     #[arg(long)]
     pub namespaces: bool,
@@ -121,7 +128,7 @@ pub struct EtcdInventoryArgs {
 /// `redrill etcd diff`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 as before, within the tolerance, 1 not so, 2 nothing to compare.\n\n\
+    after_help = "Exit codes: 0 as before, within the tolerance, 1 not so, or gone back to an earlier revision, 2 nothing to compare.\n\n\
                         Examples:\n  redrill etcd diff monday.db tuesday.db --tolerance 5 --ignore events\n  \
                         redrill etcd diff baseline.json snapshot.db"
 )]
@@ -138,6 +145,9 @@ pub struct EtcdDiffArgs {
     /// A resource that is not compared, such as `events`; may be repeated.
     #[arg(long, value_name = "RESOURCE")]
     pub ignore: Vec<String>,
+    /// The later one must end at a later revision: at the same one it holds nothing new. At an earlier one it fails in any case.
+    #[arg(long)]
+    pub moved_on: bool,
     /// How the answer is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

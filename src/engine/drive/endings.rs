@@ -6,6 +6,7 @@ use crate::aws::CallLog;
 use crate::engine::inventory;
 use crate::engine::recorder::look;
 use crate::engine::release::{Released, release};
+use crate::engine::world::Keep;
 use crate::ids::{SiteName, StepId};
 use crate::journal::{Event, Holding, ResourceKey};
 use futures_util::FutureExt;
@@ -38,7 +39,8 @@ impl Loop<'_> {
         let (next, incident) = look(&self.state, |state| {
             let outstanding = state.ledger.outstanding();
             let mut free = outstanding.into_iter().filter(|(key, _)| !busy(key));
-            let next = free.next().filter(|_| state.releasing && (state.incident || !one_runs));
+            let may_start = state.paused.is_none() && (state.incident || !one_runs);
+            let next = free.next().filter(|_| state.releasing && may_start);
             (next.map(|(key, holding)| (key.clone(), holding.clone())), state.incident)
         });
         let Some((key, holding)) = next else { return false };
@@ -103,6 +105,11 @@ impl Loop<'_> {
         }
     }
 
+    fn keeps_nothing(&self) -> bool {
+        let incident = look(&self.state, |state| state.incident);
+        incident && self.keep.in_an_incident() == Keep::Nothing
+    }
+
     pub(super) fn ended(&mut self, ended: Ended) -> Result<(), DriveError> {
         match ended {
             Ended::Step(step, attempt, calls) => {
@@ -116,6 +123,8 @@ impl Loop<'_> {
                     Released::Gone(how) => {
                         Event::ResourceReleased { key, how: how.to_owned(), calls }
                     }
+                    // An incident has come up meanwhile: it stays in the ledger, and is removed as the rest.
+                    Released::Left { kept: true, .. } if self.keeps_nothing() => return Ok(()),
                     Released::Left { why, kept, command, .. } => {
                         Event::ResourceLeft { key, why, kept, command, calls }
                     }

@@ -141,7 +141,8 @@ async fn run_to_its_end(drive: Drive<'_>) -> Result<RunState, DriveError> {
         if look(&run.state, |state| state.finished.is_some()) {
             return Ok(look(&run.state, Clone::clone));
         }
-        if wake.is_none() && run.under_way.is_empty() && run.notices.is_empty() {
+        let is_halted = look(&run.state, |state| state.paused.is_some());
+        if wake.is_none() && run.under_way.is_empty() && run.notices.is_empty() && !is_halted {
             return Err(DriveError::Stuck);
         }
         run.wait(&mut orders, wake).await?;
@@ -315,7 +316,7 @@ impl Loop<'_> {
         let Some(message) = Message::of(event, &self.facts) else { return };
         for hook in self.plan.hooks.iter().filter(|hook| hook.on.contains(&message.moment)) {
             let (hook, message) = (hook.clone(), message.clone());
-            let (outside, facts) = (self.world.outside.clone(), self.facts.clone());
+            let (outside, facts) = (self.outside.clone(), self.facts.clone());
             self.notices.spawn(async move {
                 let problem = tell(&*outside, &hook, &message, &facts).await.err();
                 let Message { moment, step, .. } = message;

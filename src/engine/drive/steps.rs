@@ -4,7 +4,7 @@ use super::{DriveError, Effect, Ended, Loop, UnderWay};
 use crate::action::{StepContext, StepError};
 use crate::aws::CallLog;
 use crate::engine::attempt::{Attempt, result_of, result_of_failure, run_once};
-use crate::engine::backup_point::backup_point;
+use crate::engine::backup_point::backup_points;
 use crate::engine::inputs::{self, Ready};
 use crate::engine::recorder::{ToLoop, look};
 use crate::engine::watch::keep_watch;
@@ -51,10 +51,13 @@ impl Loop<'_> {
     }
 
     /// Steps that were running when an earlier process died start again; what they made is found in the ledger. In a
-    /// cancelled run they are over.
+    /// cancelled run they are over, and in a halted one they wait.
     pub(super) fn restart_orphans(&mut self, effects: &mut Vec<Effect>) -> Result<(), DriveError> {
         if let Some(by) = look(&self.state, |state| state.cancelled.clone()) {
             return self.end_what_runs(&by);
+        }
+        if look(&self.state, |state| state.paused.is_some()) {
+            return Ok(());
         }
         let orphans: Vec<(StepId, u32)> = look(&self.state, |state| {
             let running = state.steps.iter().filter_map(|(id, step)| match step {
@@ -113,8 +116,8 @@ impl Loop<'_> {
         let limit = self.plan.step(&step).map_or(Duration::MAX, |step| step.timeout.0);
         let (requests, state) = (self.requests.clone(), self.state.clone());
         // What it waits for is over: nothing can change this any more.
-        let backup = look(&self.state, |state| backup_point(self.plan, state, &step));
-        let recorder = ToLoop { requests, state, limit, backup };
+        let backups = look(&self.state, |state| backup_points(self.plan, state, &step));
+        let recorder = ToLoop { requests, state, limit, backups };
         StepContext {
             facts: self.facts.clone(),
             step,

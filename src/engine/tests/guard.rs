@@ -148,7 +148,7 @@ async fn ran(input: serde_json::Value) -> (BTreeMap<String, String>, RunState, A
         seed: 1,
         expires: clock.now(),
         started: clock.now(),
-        operator: "operator".to_owned(),
+        operators: vec!["operator".to_owned()],
         withhold_data: false,
         is_drill: true,
         expected: Default::default(),

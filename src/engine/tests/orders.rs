@@ -78,8 +78,12 @@ fn a_process_that_takes_over_finds_the_run_halted() {
     let mut second_process = rig(steps).after(cut, 3600);
     second_process.orders = vec![(700, go_on())];
     let ran = second_process.run();
-    let after = ran.records[cut.len()..].iter().find(|r| started("b")(&r.event)).unwrap();
-    assert_eq!(after.elapsed_ms / 1000, 700);
+    let starts = |id: &'static str| {
+        let after = ran.records[cut.len()..].iter().find(|r| started(id)(&r.event)).unwrap();
+        after.elapsed_ms / 1000
+    };
+    // What died with the first process is not begun again either.
+    assert_eq!((starts("a"), starts("b")), (700, 760));
     assert_eq!(ran.state().finished, Some(Outcome::Passed));
 }
 
@@ -111,6 +115,53 @@ fn an_incident_removes_everything_at_once_and_keeps_nothing_of_a_drill() {
 }
 
 #[test]
+fn regression_a_release_that_is_halted_removes_nothing_more_until_it_goes_on() {
+    let mut rig = rig(vec![step("a", making()), step("b", making())]);
+    rig.estate.0.lock().unwrap().seconds_to_vanish = 600;
+    rig.orders = vec![(30, pause()), (5000, go_on())];
+    let ran = rig.run();
+    let released = |r: &&Record| matches!(r.event, Event::ResourceReleased { .. });
+    let released = ran.records.iter().filter(released).map(|r| r.elapsed_ms / 1000);
+    let released: Vec<u64> = released.collect();
+    assert!(released[0] < 5000 && released[1] >= 5600, "{released:?}");
+    assert_eq!((ran.state().finished, ran.left()), (Some(Outcome::Passed), 0));
+}
+
+#[test]
+fn regression_a_removal_that_has_come_to_nothing_is_asked_for_once_more() {
+    let deaf = |removals: u32| {
+        let rig = rig(vec![step("a", making())]);
+        rig.estate.0.lock().unwrap().deaf_removals = removals;
+        rig.run()
+    };
+    let once = deaf(1);
+    assert_eq!((once.left(), once.log().len()), (0, 3), "{:?}", once.log());
+    let always = deaf(u32::MAX);
+    let left = always.records.iter().find_map(|record| match &record.event {
+        Event::ResourceLeft { why, .. } => Some(why.clone()),
+        _ => None,
+    });
+    assert!(left.unwrap().contains("took longer than 45m"));
+    assert_eq!(always.log().len(), 3, "no third time: {:?}", always.log());
+}
+
+#[test]
+fn regression_an_incident_removes_what_was_kept_before_it_came_up() {
+    let steps = || vec![step("a", making()), step("b", making())];
+    let mut first = rig(steps());
+    first.keep = Keep::For(Duration::from_secs(3600));
+    let whole = first.run();
+    let kept = |r: &Record| matches!(r.event, Event::ResourceLeft { kept: true, .. });
+    let first_kept = whole.records.iter().position(kept).unwrap();
+    let mut again = rig(steps()).after(&whole.records[..=first_kept], 60);
+    again.keep = Keep::For(Duration::from_secs(3600));
+    again.estate.0.lock().unwrap().things = whole.estate.0.lock().unwrap().things.clone();
+    assert_eq!(again.estate.0.lock().unwrap().things.len(), 2);
+    again.orders = vec![(0, incident())];
+    assert_eq!(again.run().left(), 0);
+}
+
+#[test]
 fn an_incident_speeds_up_a_release_that_is_under_way() {
     let steps = vec![step("a", making()), step("b", making()), step("c", lasting(50))];
     let mut slow = rig(steps);
@@ -125,7 +176,7 @@ fn an_incident_speeds_up_a_release_that_is_under_way() {
 fn orders_that_come_too_late_or_twice_change_nothing() {
     let steps = vec![step("a", json!({ "make": true, "seconds": 50 }))];
     let mut rig = rig(steps);
-    rig.orders = vec![(10, go_on()), (20, pause()), (21, pause()), (30, cancel()), (31, pause())];
+    rig.orders = vec![(10, go_on()), (20, pause()), (21, pause()), (30, cancel()), (31, cancel())];
     let ran = rig.run();
     let count =
         |wanted: &dyn Fn(&Event) -> bool| ran.records.iter().filter(|r| wanted(&r.event)).count();

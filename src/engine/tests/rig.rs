@@ -38,6 +38,8 @@ pub(super) struct EstateState {
     pub(super) things: BTreeSet<String>,
     pub(super) log: Vec<String>,
     pub(super) cannot_delete: bool,
+    /// How many removals are answered well and do nothing.
+    pub(super) deaf_removals: u32,
     /// How long a thing is still seen after it was removed.
     pub(super) seconds_to_vanish: u64,
     /// How many look-ups still do not see what is there.
@@ -190,6 +192,10 @@ impl ResourceKind for Thing {
                 estate.log.push(format!("remove {}", key.name));
                 if estate.cannot_delete {
                     return Err(StepError::denied("no permission to delete"));
+                }
+                if estate.deaf_removals > 0 {
+                    estate.deaf_removals -= 1;
+                    return Ok(());
                 }
                 estate.seconds_to_vanish
             };
@@ -432,14 +438,14 @@ impl Rig {
             seed: 1,
             expires: clock.now(),
             started: clock.now(),
-            operator: "operator".to_owned(),
+            operators: vec!["operator".to_owned()],
             withhold_data: false,
             is_drill: true,
             expected: Default::default(),
         };
         let opening = match self.state.head {
             None => start(&self.plan, &facts),
-            Some(_) => Event::RunResumed { torn_bytes: 0, gap_ms: self.gap * 1000 },
+            Some(_) => resumed(self.gap * 1000),
         };
         let before = read_bytes(&self.disk.bytes.lock().unwrap());
         let journal = match before {
@@ -475,6 +481,10 @@ fn registry(estate: &Estate) -> Registry {
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
+
+fn resumed(gap_ms: u64) -> Event {
+    Event::RunResumed { torn_bytes: 0, gap_ms, operator: None, tool: None }
+}
 
 /// When the tests' runs begin.
 fn began() -> DateTime<Utc> {

@@ -1,5 +1,6 @@
 use super::bbolt::{MetaFault, PageFault};
 use super::fault::{BucketFault, OwnBucket, RecordFault, RevisionFault};
+use super::foreign::Foreign;
 use super::mvcc::{KeyName, Revision, RevisionNumber};
 use super::records::HexId;
 use super::trailer::Sha256Digest;
@@ -19,6 +20,8 @@ pub enum Damage {
     Empty,
     /// The file is a compressed archive. The snapshot inside was not looked at.
     Packed(Packing),
+    /// The file is no snapshot of etcd, and may be a sound backup of another kind. Nothing in it was looked at.
+    NotASnapshot(Foreign),
     /// Neither meta page can be used, so that nothing else in the file can be found.
     NoUsableMeta,
     /// One of the two meta pages is ruined.
@@ -89,12 +92,19 @@ pub enum Damage {
         /// What is wrong with it.
         fault: RecordFault,
     },
-    /// Keys hang on a lease that is not there: they would never end.
-    LeaseMissing {
-        /// The lease.
-        lease: HexId,
-        /// How many keys.
-        keys: u64,
+    /// One of the tables is not there that every etcd makes when it starts: what was in it is lost.
+    BucketMissing {
+        /// The table.
+        bucket: OwnBucket,
+    },
+    /// `consistent_index` is not there, which every etcd writes with each change: without it, etcd would apply its log again.
+    NoConsistentIndex,
+    /// A compaction has ended that never began: one of the two notes is damaged.
+    CompactionContradicts {
+        /// Up to where the last one went that began, if any did.
+        scheduled: Option<i64>,
+        /// Up to where the last one went that ended.
+        finished: i64,
     },
     /// A member had noticed that its data differs from that of the others, and had raised the alarm for it.
     CorruptAlarm {
@@ -115,6 +125,7 @@ impl fmt::Display for Damage {
                     "the file is packed with {packing}: unpack it; nothing inside was checked"
                 )
             }
+            Self::NotASnapshot(foreign) => write!(f, "{foreign}"),
             Self::NoUsableMeta => f.write_str(
                 "neither meta page is usable: this is not an etcd snapshot, or its beginning is \
                  destroyed; nothing in it can be found",
@@ -152,9 +163,18 @@ impl fmt::Display for Damage {
             Self::Record { bucket, page, index, fault } => {
                 write!(f, "entry of `{bucket}` in page {page}, element {index}: {fault}")
             }
-            Self::LeaseMissing { lease, keys } => write!(
+            Self::BucketMissing { bucket } => write!(
                 f,
-                "{keys} keys hang on lease {lease}, which is not there: they would never end"
+                "there is no bucket `{bucket}`, which every etcd makes when it starts: what was in it is lost"
+            ),
+            Self::NoConsistentIndex => f.write_str(
+                "`meta` holds no consistent_index, which etcd writes with every change: that table was damaged",
+            ),
+            Self::CompactionContradicts { scheduled, finished } => write!(
+                f,
+                "a compaction up to revision {finished} has ended, and the last one that began goes up to {}: one of the two \
+                 is damaged",
+                scheduled.map_or_else(|| "none".to_owned(), |revision| revision.to_string())
             ),
             Self::CorruptAlarm { member } => write!(
                 f,
@@ -169,6 +189,16 @@ impl fmt::Display for Damage {
     }
 }
 
+impl Damage {
+    /// The user's key that it belongs to, where one is known. It may be confidential: whoever writes it down decides that.
+    pub fn key(&self) -> Option<&KeyName> {
+        match self {
+            Self::Revision { key, .. } => key.as_ref(),
+            _ => None,
+        }
+    }
+}
+
 /// Changes that a page held which cannot be read, as far as the pages above it tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct LostRevisions {
@@ -178,6 +208,21 @@ pub struct LostRevisions {
     pub from: Option<RevisionNumber>,
     /// The first revision behind it; `None` when nothing comes behind it.
     pub before: Option<RevisionNumber>,
+}
+
+impl fmt::Display for LostRevisions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { page, from, before } = self;
+        write!(f, "page {page} held the changes from ")?;
+        match from {
+            Some(from) => write!(f, "revision {from}")?,
+            None => f.write_str("the first one")?,
+        }
+        match before {
+            Some(before) => write!(f, " up to that before revision {before}: they are lost"),
+            None => f.write_str(" up to the last one: they are lost"),
+        }
+    }
 }
 
 /// Findings as they come up, and whether anything could not be read because of them.

@@ -15,6 +15,11 @@ pub enum BucketFault {
         /// Bytes of the entry.
         bytes: usize,
     },
+    /// Its name is far longer than that of any bucket of etcd; its content was not read.
+    Name {
+        /// Bytes of the name.
+        bytes: usize,
+    },
     /// More buckets than any etcd has (about ten): the rest was not read.
     TooMany,
 }
@@ -96,6 +101,20 @@ pub enum RecordFault {
 }
 
 impl OwnBucket {
+    /// Each of them: etcd 3.4 to 3.6 makes all of them when it starts, whatever it then writes into them (seen with 3.4 and 3.5;
+    /// <https://github.com/etcd-io/etcd/blob/main/server/storage/schema/bucket.go>).
+    pub(super) const ALL: [Self; 9] = [
+        Self::Meta,
+        Self::Lease,
+        Self::Alarm,
+        Self::Cluster,
+        Self::Members,
+        Self::MembersRemoved,
+        Self::Auth,
+        Self::AuthUsers,
+        Self::AuthRoles,
+    ];
+
     /// The bucket of this name.
     pub(super) fn named(name: &[u8]) -> Option<Self> {
         Some(match name {
@@ -149,6 +168,12 @@ impl fmt::Display for BucketFault {
             }
             Self::Length { bytes } => {
                 write!(f, "its header has {bytes} bytes, which no bucket has; its content is lost")
+            }
+            Self::Name { bytes } => {
+                write!(
+                    f,
+                    "its name has {bytes} bytes, which no bucket has; its content was not read"
+                )
             }
             Self::TooMany => f.write_str("more buckets than any etcd has; the rest was not read"),
         }

@@ -44,7 +44,10 @@ fn survives(bytes: &[u8]) -> Inspection {
     let length = bytes.len() as u64;
     let inventory = take_inventory(bytes, length, &[]).unwrap();
     if let (Ok(inventory), Some(live_keys)) = (&inventory, found.live_keys) {
-        assert_eq!((inventory.keys, Some(inventory.revision)), (live_keys, found.revision));
+        assert_eq!(
+            (inventory.keys, Some(inventory.revision)),
+            (live_keys, found.current_revision())
+        );
     }
     let hash_kv = hash_kv(bytes, length, None, None).unwrap();
     if found.damage.is_empty() && found.complete == Completeness::Complete {

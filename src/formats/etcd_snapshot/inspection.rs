@@ -1,5 +1,6 @@
 use super::bbolt::{Layout, MetaFault, MetaState, Metas, Walk};
 use super::damage::{Damage, DamageLog, LostRevisions};
+use super::foreign::Foreign;
 use super::mvcc::read_compaction;
 use super::note::Note;
 use super::records::ClusterFacts;
@@ -17,7 +18,8 @@ use std::thread;
 pub struct Inspection {
     /// Bytes of the file, with its trailer.
     pub size_bytes: u64,
-    /// The SHA-256 at the end, compared with the content.
+    /// The SHA-256 at the end, compared with the content. Of a file that was cut, or is something else, nothing is hashed: it counts
+    /// as [`Trailer::Missing`].
     pub trailer: Trailer,
     /// Both meta pages.
     pub metas: [MetaState; 2],
@@ -80,11 +82,16 @@ pub enum Soundness {
     Unproven(Vec<&'static str>),
     /// Something is wrong: see [`Inspection::damage`].
     Damaged,
+    /// It is no snapshot of etcd. As what it is it may be sound: nothing in it was looked at.
+    Foreign(Foreign),
 }
 
 impl Inspection {
     /// The sum of the findings. Only [`Soundness::Sound`] may count as passed.
     pub fn soundness(&self) -> Soundness {
+        if let Some(Damage::NotASnapshot(foreign)) = self.damage.first() {
+            return Soundness::Foreign(*foreign);
+        }
         if !self.damage.is_empty() {
             return Soundness::Damaged;
         }
@@ -98,7 +105,28 @@ impl Inspection {
         if self.live_keys.is_none_or(|count| count == 0) {
             reasons.push("the snapshot holds no keys: nothing was verified");
         }
+        if self.compaction_is_in_doubt() {
+            reasons.push(
+                "a compaction is noted beyond the last change, and only once: if that note is damaged, nothing tells which older \
+                 changes must be there",
+            );
+        }
         if reasons.is_empty() { Soundness::Sound } else { Soundness::Unproven(reasons) }
+    }
+
+    /// Whether history may have been thrown away up to a revision of which only one of etcd's two notes tells, and no change. Where
+    /// both tell it, the changes up to it were deletions and what they deleted: these a compaction leaves out.
+    fn compaction_is_in_doubt(&self) -> bool {
+        let Some((last, facts)) = self.revision.zip(self.cluster.as_ref()) else { return false };
+        let compaction = facts.compaction;
+        compaction.revision() > last.max(1) && compaction.scheduled != compaction.finished
+    }
+
+    /// The revision at which an etcd is that starts from it: that of the last change, or of the compaction that has thrown that one
+    /// away (`restore` in <https://github.com/etcd-io/etcd/blob/main/server/storage/mvcc/kvstore.go>).
+    pub fn current_revision(&self) -> Option<i64> {
+        let finished = self.cluster.as_ref().and_then(|facts| facts.compaction.finished);
+        self.revision.map(|last| last.max(finished.unwrap_or(last)))
     }
 
     /// `totalKey` as etcdutl from 3.6 counts it: keys that exist, the nameless mark of `--bump-revision` included.
@@ -114,7 +142,7 @@ impl Inspection {
 }
 
 /// Inspects an etcd snapshot of `length` bytes. Reads it twice, in blocks, at once: one thread hashes it, the calling one walks
-/// the tree. Blocks the calling thread until both are done.
+/// the tree. Blocks the calling thread until both are done. A file that was cut, or is something else, is refused before that.
 ///
 /// # Errors
 /// When the file cannot be read, or is shorter than `length`. A damaged snapshot is not an error: see
@@ -124,17 +152,33 @@ pub fn inspect<R: ReadAt + Sync + ?Sized>(file: &R, length: u64) -> io::Result<I
         // Everything below trusts the length, so that nothing is reserved for what is not there.
         file.read_exact_at(&mut [0], last)?;
     }
-    let (trailer, examined) = thread::scope(|scope| {
-        let name = "snapshot-sha256".to_owned();
-        let hashing = thread::Builder::new().name(name);
-        let hashing = hashing.spawn_scoped(scope, || Trailer::check(file, length))?;
-        let examined = examine(file, length);
-        let ended = hashing.join().map_err(|_| io::Error::other("the hashing thread broke off"))?;
-        io::Result::Ok((ended?, examined?))
-    })?;
-    let (mut inspection, mut log) = examined;
-    inspection.trailer = trailer;
-    if let Trailer::Differs { expected, found } = trailer {
+    let mut log = DamageLog::default();
+    let body = body_bytes(length);
+    let metas = Metas::read(file, body)?;
+    log_metas(file, length, &metas, &mut log)?;
+    let mut inspection = unread(length, &metas, body);
+    let is_worth_reading = match inspection.complete {
+        Completeness::Complete => true,
+        Completeness::Truncated(_) => false,
+        Completeness::Unknown => matches!(log.listed.first(), Some(Damage::NoUsableMeta)),
+    };
+    if is_worth_reading {
+        inspection.trailer = thread::scope(|scope| {
+            let name = "snapshot-sha256".to_owned();
+            let hashing = thread::Builder::new().name(name);
+            let hashing = hashing.spawn_scoped(scope, || Trailer::check(file, length))?;
+            let examined = examine(file, body, &metas, &mut inspection, &mut log);
+            let ended =
+                hashing.join().map_err(|_| io::Error::other("the hashing thread broke off"))?;
+            examined?;
+            ended
+        })?;
+    } else if let Completeness::Truncated(Truncated { need_bytes, have_bytes }) =
+        inspection.complete
+    {
+        log.lost(Damage::Truncated { need_bytes, have_bytes });
+    }
+    if let Trailer::Differs { expected, found } = inspection.trailer {
         log.first(Damage::TrailerDiffers { expected, found });
     }
     inspection.damage = log.listed;
@@ -143,13 +187,9 @@ pub fn inspect<R: ReadAt + Sync + ?Sized>(file: &R, length: u64) -> io::Result<I
     Ok(inspection)
 }
 
-/// Everything but the trailer.
-fn examine<R: ReadAt + ?Sized>(file: &R, length: u64) -> io::Result<(Inspection, DamageLog)> {
-    let mut log = DamageLog::default();
-    let body = body_bytes(length);
-    let metas = Metas::read(file, body)?;
-    log_metas(file, length, &metas, &mut log)?;
-    let mut inspection = Inspection {
+/// What is known before anything but the meta pages was read.
+fn unread(length: u64, metas: &Metas, body: u64) -> Inspection {
+    Inspection {
         size_bytes: length,
         trailer: Trailer::Missing,
         metas: metas.states,
@@ -165,20 +205,23 @@ fn examine<R: ReadAt + ?Sized>(file: &R, length: u64) -> io::Result<(Inspection,
         lost_revisions: Vec::new(),
         cluster: None,
         notes: Vec::new(),
-    };
-    match (inspection.complete, metas.layout) {
-        (Completeness::Complete, Some(layout)) => {
-            count(file, layout, &mut inspection, &mut log)?;
-            if let Some(bytes) = body.checked_sub(layout.bytes()).filter(|bytes| *bytes > 0) {
-                inspection.notes.push(Note::LongerThanNeeded { bytes });
-            }
-        }
-        (Completeness::Truncated(Truncated { need_bytes, have_bytes }), _) => {
-            log.lost(Damage::Truncated { need_bytes, have_bytes });
-        }
-        _ => {}
     }
-    Ok((inspection, log))
+}
+
+/// Everything but the trailer, where all pages are there.
+fn examine<R: ReadAt + ?Sized>(
+    file: &R,
+    body: u64,
+    metas: &Metas,
+    inspection: &mut Inspection,
+    log: &mut DamageLog,
+) -> io::Result<()> {
+    let Some(layout) = metas.layout else { return Ok(()) };
+    count(file, layout, inspection, log)?;
+    if let Some(bytes) = body.checked_sub(layout.bytes()).filter(|bytes| *bytes > 0) {
+        inspection.notes.push(Note::LongerThanNeeded { bytes });
+    }
+    Ok(())
 }
 
 fn completeness(layout: Option<Layout>, have_bytes: u64) -> Completeness {
@@ -203,6 +246,7 @@ fn log_metas<R: ReadAt + ?Sized>(
             Beginning::Nothing => Damage::Empty,
             Beginning::Packed(packing) => Damage::Packed(packing),
             Beginning::ListOfChanges => Damage::Incremental,
+            Beginning::Other(foreign) => Damage::NotASnapshot(foreign),
             Beginning::Unknown => Damage::NoUsableMeta,
         };
         log.lost(not_a_snapshot);
@@ -225,12 +269,13 @@ enum Beginning {
     Packed(Packing),
     /// An incremental snapshot of Gardener (`pkg/snapshot/snapshotter` of github.com/gardener/etcd-backup-restore).
     ListOfChanges,
+    Other(Foreign),
     Unknown,
 }
 
 fn beginning<R: ReadAt + ?Sized>(file: &R, length: u64) -> io::Result<Beginning> {
     const CHANGES: &[u8] = br#"[{"etcdevent""#;
-    let mut first = [0; 16];
+    let mut first = [0; Foreign::BEGINNING];
     let length = usize::try_from(length).unwrap_or(usize::MAX).min(first.len());
     let first = first.get_mut(..length).unwrap_or_default();
     file.read_exact_at(first, 0)?;
@@ -239,7 +284,7 @@ fn beginning<R: ReadAt + ?Sized>(file: &R, length: u64) -> io::Result<Beginning>
         _ if first.is_empty() => Beginning::Nothing,
         Some(packing) => Beginning::Packed(packing),
         None if start.eq_ignore_ascii_case(CHANGES) => Beginning::ListOfChanges,
-        None => Beginning::Unknown,
+        None => Foreign::of(first).map_or(Beginning::Unknown, Beginning::Other),
     })
 }
 

@@ -24,11 +24,13 @@
 //!
 //! The work is linear in the size of the file, whatever its bytes say: no page is read twice, the pieces inside a
 //! page may not overlap, depth is capped. Memory: one page with its overflow pages, the keys of the branch pages on
-//! the way down, one bit per page, and some 60 bytes per live key.
+//! the way down, one bit per page, and some 60 bytes per live key, however long it is: 60 MB with a million. Real keys of an API
+//! server number some ten thousands to some hundred thousands.
 
 mod bbolt;
 mod damage;
 mod fault;
+mod foreign;
 mod hash_kv;
 #[cfg(test)]
 mod hostile_tests;
@@ -44,13 +46,14 @@ mod tally;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod tiny_writer;
+pub(crate) mod tiny_writer;
 mod trailer;
 
 pub use super::packed::Packing;
 pub use bbolt::{MetaFault, MetaState, PageFault};
 pub use damage::{Damage, LostRevisions};
 pub use fault::{BucketFault, OwnBucket, RecordFault, RevisionFault};
+pub use foreign::Foreign;
 pub use hash_kv::{HashKv, NoHashKv, hash_kv};
 pub use inspection::{Completeness, Inspection, Soundness, Truncated, inspect};
 pub use mvcc::{Compaction, KeyName, RevisionNumber};

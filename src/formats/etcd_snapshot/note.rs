@@ -28,6 +28,15 @@ pub enum Note {
         /// Bytes behind the last page.
         bytes: u64,
     },
+    /// Keys hang on leases that are not there: etcd starts from it, and these keys never end.
+    LeasesMissing {
+        /// How many leases.
+        leases: u64,
+        /// One of them.
+        first: HexId,
+        /// How many keys, of all of them.
+        keys: u64,
+    },
     /// There are tables that this reader does not know: of a later etcd, or of something else. They are part of the hash.
     UnknownBuckets {
         /// How many.
@@ -58,6 +67,10 @@ impl fmt::Display for Note {
             Self::LongerThanNeeded { bytes } => write!(
                 f,
                 "{bytes} bytes follow the last page: a copy of a member's database, or something appended"
+            ),
+            Self::LeasesMissing { leases, first, keys } => write!(
+                f,
+                "{keys} keys hang on {leases} leases that are not there, such as {first}: they never end by themselves"
             ),
             Self::UnknownBuckets { count } => {
                 write!(f, "{count} tables are unknown to this reader; their content was not judged")

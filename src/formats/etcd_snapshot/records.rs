@@ -5,6 +5,7 @@
 use super::fault::{OwnBucket, RecordFault};
 use super::mvcc::Compaction;
 use crate::formats::protobuf::varint_of;
+use crate::limits;
 use serde::{Deserialize, Serialize, Serializer};
 use sha1::{Digest, Sha1};
 use std::collections::BTreeSet;
@@ -210,6 +211,10 @@ impl Records {
     }
 
     fn member(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
+        // A record of a member takes some hundred bytes; a longer one is not even read.
+        if value.len() > limits::ETCD_MEMBER_BYTES {
+            return Err(RecordFault::Format);
+        }
         let stored: StoredMember =
             serde_json::from_slice(value).map_err(|_| RecordFault::Format)?;
         let named = std::str::from_utf8(key).ok().and_then(|id| u64::from_str_radix(id, 16).ok());
@@ -294,6 +299,7 @@ mod tests {
             (OwnBucket::Alarm, b"\x08\x01\x10\x09", b""),
             (OwnBucket::Cluster, b"clusterVersion", b"\xff"),
             (OwnBucket::Members, b"1", b"{"),
+            (OwnBucket::Members, b"1", &[b' '; limits::ETCD_MEMBER_BYTES + 1]),
             (OwnBucket::Auth, b"authEnabled", b"\x02"),
             (OwnBucket::Auth, b"authRevision", b"1"),
         ] {

@@ -12,7 +12,9 @@ pub(super) struct Tally {
     pub(super) entries: u64,
     bucket: Bucket,
     pub(super) key_bucket_found: bool,
+    own_found: Vec<OwnBucket>,
     unknown_buckets: u64,
+    leases_missing: Option<Note>,
     pub(super) history: History,
     pub(super) records: Records,
 }
@@ -30,7 +32,9 @@ impl Tally {
             entries: 0,
             bucket: Bucket::Unknown,
             key_bucket_found: false,
+            own_found: Vec::new(),
             unknown_buckets: 0,
+            leases_missing: None,
             history: History::new(compaction.revision()),
             records: Records::default(),
         }
@@ -44,6 +48,9 @@ impl Tally {
             None if name == KEY_BUCKET => Bucket::Key,
             None => Bucket::Unknown,
         };
+        if let Bucket::Own(own) = self.bucket {
+            self.own_found.push(own);
+        }
         self.key_bucket_found |= matches!(self.bucket, Bucket::Key);
         self.unknown_buckets += u64::from(matches!(self.bucket, Bucket::Unknown));
     }
@@ -58,17 +65,42 @@ impl Tally {
         let leases = self.history.leases();
         self.records.facts.keys_with_lease = leases.values().sum();
         if log.everything_read() {
-            for (lease, keys) in leases {
-                if !self.records.leases.contains(&lease) {
-                    let lease = HexId(lease.cast_unsigned());
-                    log.wrong(Damage::LeaseMissing { lease, keys });
-                }
+            let mut missing =
+                leases.iter().filter(|(lease, _)| !self.records.leases.contains(lease));
+            if let Some((first, keys)) = missing.next() {
+                let all =
+                    missing.fold((1, *keys), |(leases, keys), more| (leases + 1, keys + more.1));
+                let first = HexId(first.cast_unsigned());
+                self.leases_missing =
+                    Some(Note::LeasesMissing { leases: all.0, first, keys: all.1 });
             }
+            self.tables(log);
         }
         for alarm in &self.records.facts.alarms {
             if alarm.kind == AlarmKind::Corrupt {
                 log.wrong(Damage::CorruptAlarm { member: alarm.member });
             }
+        }
+    }
+
+    /// What must be there whatever the cluster has been through: etcd makes its tables when it starts, and notes with each change how
+    /// far it has come.
+    fn tables(&self, log: &mut DamageLog) {
+        for bucket in OwnBucket::ALL.into_iter().filter(|own| !self.own_found.contains(own)) {
+            log.wrong(Damage::BucketMissing { bucket });
+        }
+        let facts = &self.records.facts;
+        let Compaction { scheduled, finished } = facts.compaction;
+        let was_changed = !self.history.is_empty() || scheduled.is_some();
+        if self.own_found.contains(&OwnBucket::Meta)
+            && was_changed
+            && facts.consistent_index.is_none()
+        {
+            log.wrong(Damage::NoConsistentIndex);
+        }
+        // It is noted when it begins, and then when it has ended.
+        if let Some(finished) = finished.filter(|finished| scheduled < Some(*finished)) {
+            log.wrong(Damage::CompactionContradicts { scheduled, finished });
         }
     }
 
@@ -87,6 +119,7 @@ impl Tally {
         if self.history.bumped() {
             notes.push(Note::RevisionBumped);
         }
+        notes.extend(self.leases_missing);
         if self.unknown_buckets > 0 {
             notes.push(Note::UnknownBuckets { count: self.unknown_buckets });
         }

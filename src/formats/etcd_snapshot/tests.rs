@@ -61,7 +61,7 @@ fn without_a_trailer_nothing_is_proven() {
 #[test]
 fn a_snapshot_without_keys_proves_nothing() {
     let found = look(&Snapshot::with_entries(&[]).sealed());
-    assert_eq!((found.revision, found.live_keys, found.entries), (Some(0), Some(0), Some(0)));
+    assert_eq!((found.revision, found.live_keys, found.entries), (Some(0), Some(0), Some(1)));
     assert!(matches!(found.soundness(), Soundness::Unproven(reasons) if reasons.len() == 1));
 }
 
@@ -260,15 +260,23 @@ fn a_list_of_free_pages_that_does_not_fit_is_named() {
 
 #[test]
 fn buckets_that_etcd_never_writes_are_named() {
-    let fault = |buckets: &[tiny::Element]| match damage(&Snapshot::with_buckets(buckets))[..] {
+    let fault = |buckets: &[tiny::Element]| match damage(&Snapshot::with_only(buckets))[..] {
         [Damage::Bucket { fault, .. }, ..] => fault,
         ref other => panic!("{other:?}"),
     };
     assert_eq!(fault(&[tiny::entry(b"key", b"value")]), BucketFault::NotABucket);
     let nested = tiny::inline_bucket(b"key", &[tiny::inline_bucket(b"inner", &[])]);
     assert_eq!(fault(&[nested]), BucketFault::Nested);
-    let only_others = [tiny::inline_bucket(b"meta", &[])];
-    assert_eq!(damage(&Snapshot::with_buckets(&only_others)), [Damage::NoKeyBucket]);
+    assert_eq!(damage(&Snapshot::with_buckets(Vec::new())), [Damage::NoKeyBucket]);
+    let long = tiny::inline_bucket(&[b'n'; limits::ETCD_BUCKET_NAME_BYTES + 1], &[]);
+    assert_eq!(fault(&[long]), BucketFault::Name { bytes: limits::ETCD_BUCKET_NAME_BYTES + 1 });
+    let many: Vec<_> = (0..=limits::ETCD_BUCKETS)
+        .map(|number| tiny::inline_bucket(format!("{number:04}").as_bytes(), &[]))
+        .collect();
+    assert_eq!(fault(&many), BucketFault::TooMany);
+    let large = tiny::entry(b"x", &vec![0; limits::ETCD_INLINE_BYTES]);
+    let large = tiny::inline_bucket(b"key", &[large]);
+    assert!(matches!(fault(&[large]), BucketFault::Length { .. }));
 }
 
 #[test]
@@ -288,7 +296,7 @@ fn revisions_that_etcd_cannot_load_are_named_and_not_counted() {
         let expected = Damage::Revision { page: 2, index: 0, revision, key, fault };
         assert_eq!(found.damage, [expected]);
         assert_eq!((found.revision, found.live_keys), (None, None));
-        assert_eq!(found.entries, Some(1));
+        assert_eq!(found.entries, Some(2));
     }
 }
 
@@ -331,4 +339,90 @@ fn a_file_shorter_than_announced_is_an_error_not_a_finding() {
         let error = inspect(&sealed[..], announced).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{announced}");
     }
+}
+
+#[test]
+fn regression_a_truncated_file_and_one_of_another_kind_are_not_hashed() {
+    /// Fails when anything behind the beginning is read.
+    struct Beginning(Vec<u8>);
+    impl crate::formats::ReadAt for Beginning {
+        fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+            let last = self.0.len() as u64 - 1;
+            assert!(offset + buffer.len() as u64 <= 3 * PAGE as u64 || offset == last, "{offset}");
+            self.0[..].read_exact_at(buffer, offset)
+        }
+    }
+    let mut cut = Snapshot::typical().sealed();
+    cut.truncate(8 * PAGE + 32);
+    let found = inspect(&Beginning(cut.clone()), cut.len() as u64).unwrap();
+    assert!(matches!(found.damage[..], [Damage::Truncated { .. }]), "{:?}", found.damage);
+    let sqlite = [&b"SQLite format 3\0"[..], &[0; 8 * PAGE + 16]].concat();
+    assert_eq!(sqlite.len() % 512, 32);
+    // Where a second meta page might be is looked at, too.
+    let found = inspect(&sqlite[..], sqlite.len() as u64).unwrap();
+    assert_eq!(
+        (found.trailer, found.damage),
+        (Trailer::Missing, vec![Damage::NotASnapshot(Foreign::Sqlite)])
+    );
+}
+
+#[test]
+fn regression_a_backup_of_another_kind_is_not_called_damaged() {
+    let found = look(&[&b"SQLite format 3\0"[..], &[0; 4096]].concat());
+    assert_eq!(found.soundness(), Soundness::Foreign(Foreign::Sqlite));
+    assert_eq!(found.complete, Completeness::Unknown);
+    assert!(found.damage[0].to_string().contains("sqlite3"), "{}", found.damage[0]);
+}
+
+#[test]
+fn regression_a_missing_table_of_etcds_own_is_damage() {
+    let key = tiny::inline_bucket(b"key", &[tiny::change(b'a', 2, 2, 1)]);
+    let all = tiny::with_tables(vec![key.clone()]);
+    assert_eq!(damage(&Snapshot::with_only(&all)), []);
+    for bucket in OwnBucket::ALL {
+        let mut less = all.clone();
+        less.retain(|one| !one.is_called(&bucket.to_string()));
+        assert_eq!(damage(&Snapshot::with_only(&less)), [Damage::BucketMissing { bucket }]);
+    }
+    let meta = tiny::inline_bucket(b"meta", &[]);
+    let found = damage(&Snapshot::with_buckets(vec![key, meta.clone()]));
+    assert_eq!(found, [Damage::NoConsistentIndex]);
+    // An etcd 3.4 that has never changed anything has none either.
+    let empty = tiny::inline_bucket(b"key", &[]);
+    assert_eq!(damage(&Snapshot::with_buckets(vec![empty, meta])), []);
+}
+
+#[test]
+fn regression_an_orphaned_lease_is_told_and_is_no_damage() {
+    let entries = [tiny::leased(b'a', 2, 7), tiny::leased(b'b', 3, 7), tiny::leased(b'c', 4, 9)];
+    let found = look(&Snapshot::with_entries(&entries).sealed());
+    assert_eq!((found.soundness(), found.damage), (Soundness::Sound, vec![]));
+    assert_eq!(found.notes, [Note::LeasesMissing { leases: 2, first: HexId(7), keys: 3 }]);
+}
+
+/// A key at revision 2, changes up to 5 that a compaction has thrown away, and what is noted of that compaction.
+fn compacted_behind_the_last_change(scheduled: i64, finished: Option<i64>) -> Inspection {
+    let key = tiny::inline_bucket(b"key", &[tiny::change(b'a', 2, 2, 1)]);
+    let meta = tiny::compacted(scheduled, finished);
+    look(&Snapshot::with_buckets(vec![key, meta]).sealed())
+}
+
+#[test]
+fn regression_a_compaction_beyond_the_last_change_is_proven_by_both_notes_only() {
+    let found = compacted_behind_the_last_change(5, Some(5));
+    assert_eq!((found.soundness(), &found.damage), (Soundness::Sound, &vec![]));
+    assert_eq!((found.revision, found.current_revision()), (Some(2), Some(5)));
+    // One of the two notes is damaged: the changes that it would throw away are not proven.
+    for (scheduled, finished) in [(1 << 40, Some(2)), (1 << 40, None)] {
+        let found = compacted_behind_the_last_change(scheduled, finished);
+        assert!(
+            matches!(found.soundness(), Soundness::Unproven(why) if why[0].contains("only once"))
+        );
+        assert_eq!((found.revision, found.current_revision()), (Some(2), Some(2)));
+    }
+    let found = compacted_behind_the_last_change(2, Some(9));
+    let contradiction = Damage::CompactionContradicts { scheduled: Some(2), finished: 9 };
+    assert_eq!(found.damage, [contradiction]);
+    // One that has begun, up to the last change, is harmless.
+    assert_eq!(compacted_behind_the_last_change(2, None).soundness(), Soundness::Sound);
 }

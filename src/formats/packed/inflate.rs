@@ -26,6 +26,10 @@ pub(super) fn inflate<R: Read, W: Write>(
             (length(decoder.total_in() - read), length(decoder.total_out() - written));
         source.consume(read);
         sink.take(block.get(..written).unwrap_or_default())?;
+        if written > 0 {
+            source.has_given();
+        }
+        source.is_of_use()?;
         match status {
             Status::StreamEnd => return Ok(()),
             _ if at_end && written == 0 => return Err(PackingFault::Truncated.into()),

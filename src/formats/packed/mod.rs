@@ -10,7 +10,7 @@
 //! | `etcdctl snapshot save`, kubeadm, OpenShift | none |
 //! | kOps (etcd-manager): `etcd.backup.gz` | gzip |
 //! | k3s, RKE2, RKE: `….zip`, when told to compress | zip, one file (RKE adds its state as JSON) |
-//! | Gardener: `Full-…` with `.gz`, `.zlib`, or neither | gzip, zlib, none; its `.Z` (LZW) has no mark and is not read |
+//! | Gardener: `Full-…` with `.gz`, `.zlib`, or neither | gzip, zlib, none; its `.Z` (LZW) is recognised and not read |
 //! | people | Zstandard |
 
 mod inflate;
@@ -86,6 +86,11 @@ pub enum PackingFault {
         /// How many bytes are allowed.
         most: u64,
     },
+    /// It goes on and on without anything that is packed in it.
+    Idle {
+        /// For more than so many bytes.
+        most: u64,
+    },
     /// Its content is encrypted.
     Encrypted,
     /// A way of packing that this reader does not know.
@@ -113,6 +118,9 @@ impl fmt::Display for PackingFault {
             Self::TrailingBytes => f.write_str("other bytes follow its end"),
             Self::TooLarge { most } => {
                 write!(f, "it holds more than {most} bytes, which no backup of this kind has")
+            }
+            Self::Idle { most } => {
+                write!(f, "more than {most} bytes follow each other in which nothing is packed: it was not read on")
             }
             Self::Encrypted => f.write_str("it is encrypted: decrypt it first"),
             Self::Method { number } => {

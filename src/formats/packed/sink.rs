@@ -56,6 +56,11 @@ impl<W: Write> Sink<W> {
         self.taken
     }
 
+    /// Bytes that were taken, of all parts, silent ones too.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Bytes that were written, of all parts.
     pub(super) fn bytes(&self) -> u64 {
         self.written

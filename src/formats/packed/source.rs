@@ -1,4 +1,5 @@
 use super::{PackingFault, Stop};
+use crate::limits;
 use std::io::{self, Read};
 
 /// How much is read at once.
@@ -11,12 +12,14 @@ pub(super) struct Source<R> {
     from: usize,
     to: usize,
     read: u64,
+    /// Bytes that were consumed since the last ones in which something was packed.
+    idle: u64,
     failed: Option<io::Error>,
 }
 
 impl<R: Read> Source<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, block: vec![0; BLOCK_BYTES], from: 0, to: 0, read: 0, failed: None }
+        Self { inner, block: vec![0; BLOCK_BYTES], from: 0, to: 0, read: 0, idle: 0, failed: None }
     }
 
     /// Bytes that were consumed.
@@ -54,10 +57,23 @@ impl<R: Read> Source<R> {
         let bytes = bytes.min(self.to - self.from);
         self.from += bytes;
         self.read += bytes as u64;
+        self.idle += bytes as u64;
+    }
+
+    /// Says that something was unpacked.
+    pub(super) fn has_given(&mut self) {
+        self.idle = 0;
+    }
+
+    /// Refuses a stream that goes on and on with nothing in it: standard input may never end.
+    pub(super) fn is_of_use(&self) -> Result<(), PackingFault> {
+        let most = limits::PACKED_IDLE_BYTES;
+        if self.idle > most { Err(PackingFault::Idle { most }) } else { Ok(()) }
     }
 
     /// The next `N` bytes.
     pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
+        self.is_of_use()?;
         let taken = self.peek(N)?.first_chunk().copied().ok_or(PackingFault::Truncated)?;
         self.consume(N);
         Ok(taken)
@@ -65,6 +81,7 @@ impl<R: Read> Source<R> {
 
     pub(super) fn skip(&mut self, mut bytes: u64) -> Result<(), Stop> {
         while bytes > 0 {
+            self.is_of_use()?;
             let length = self.piece()?.len();
             if length == 0 {
                 return Err(PackingFault::Truncated.into());

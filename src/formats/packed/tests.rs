@@ -250,3 +250,41 @@ proptest! {
         prop_assert!(done.fault.is_some() || done.packing.is_none() || bytes == content());
     }
 }
+
+/// A stream that never ends: the same bytes for ever behind a beginning.
+struct Endless(Vec<u8>, Vec<u8>, usize);
+
+impl Read for Endless {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        for byte in &mut *into {
+            let at = self.2;
+            *byte = match self.0.get(at) {
+                Some(byte) => *byte,
+                None => self.1[(at - self.0.len()) % self.1.len()],
+            };
+            self.2 += 1;
+        }
+        Ok(into.len())
+    }
+}
+
+#[test]
+fn regression_packings_that_hold_nothing_for_ever_are_given_up() {
+    // A frame of Zstandard that is to be skipped, with eight bytes in it.
+    let skipped = [&[0x50, 0x2A, 0x4D, 0x18, 8, 0, 0, 0][..], &[7; 8]].concat();
+    // A header of gzip, and empty blocks that are not the last one: RFC 1951, 3.2.4.
+    let header = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3];
+    let named = [0x1F, 0x8B, 8, 8, 0, 0, 0, 0, 0, 3];
+    for (begins, goes_on) in [
+        (gzip(b""), gzip(b"")),
+        (zstandard(b""), skipped),
+        (header.to_vec(), vec![0, 0, 0, 0xFF, 0xFF]),
+        (named.to_vec(), b"a name without end".to_vec()),
+    ] {
+        let mut written = Vec::new();
+        let unpacked = unpack(Endless(begins, goes_on, 0), &mut written, MOST).unwrap();
+        let most = crate::limits::PACKED_IDLE_BYTES;
+        assert_eq!(unpacked.fault, Some(PackingFault::Idle { most }), "{:?}", unpacked.packing);
+        assert!(unpacked.packed_bytes < most + MOST && written.is_empty());
+    }
+}

@@ -160,6 +160,7 @@ fn stored<R: Read, W: Write>(
         };
         sink.take(piece)?;
         source.consume(now);
+        source.has_given();
         left -= now as u64;
     }
     Ok(())

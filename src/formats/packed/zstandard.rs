@@ -50,9 +50,18 @@ fn frame<R: Read, W: Write>(
         if decoder.decode_blocks(&mut *source, strategy).is_err() {
             return Err(source.why_it_stopped());
         }
+        let before = sink.total();
         collect(decoder, sink, block)?;
+        if sink.total() > before {
+            source.has_given();
+        }
+        source.is_of_use()?;
     }
+    let before = sink.total();
     collect(decoder, sink, block)?;
+    if sink.total() > before {
+        source.has_given();
+    }
     match (decoder.get_checksum_from_data(), decoder.get_calculated_checksum()) {
         (Some(stored), Some(computed)) if stored != computed => Err(PackingFault::Checksum.into()),
         _ => Ok(()),

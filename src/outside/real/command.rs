@@ -9,20 +9,50 @@ use tokio::process::{Child, ChildStdin, Command};
 /// What a program inherits; everything else it must be given.
 pub(super) const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 
+/// For programs that must not outlive this process, however that ends: a shell beside the program reads the pipe that this process
+/// holds, and kills the group when it is closed.
+pub(super) const WITH_US: &str =
+    "exec 3<&0; (cat <&3; kill -KILL 0) >/dev/null 2>&1 & exec \"$@\" </dev/null 3<&-";
+
 /// How long output is read after the program has ended, in case its children hold the pipes.
 const AFTER_END: Duration = Duration::from_secs(1);
 
 /// Runs a program in a process group of its own, which is killed as a whole when it takes too long or is given up.
 pub(super) async fn run(request: &CommandRequest) -> Result<CommandReply, OutsideError> {
     let name = request.argv.first().map_or("", String::as_str).to_owned();
-    let (mut child, held, _scratch) = spawn(request, &name)?;
+    let (child, held, _scratch) = spawn(request, &name)?;
+    let reply = ends(child, request, &name).await?;
+    Ok(CommandReply { held, ..reply })
+}
+
+/// The same, of a program without input, which is killed also when this process is.
+pub(super) async fn run_with_us(request: &CommandRequest) -> Result<CommandReply, OutsideError> {
+    let name = request.argv.first().map_or("", String::as_str).to_owned();
+    let beside = ["sh", "-c", WITH_US, "redrill"].map(str::to_owned);
+    let argv = beside.into_iter().chain(request.argv.iter().cloned()).collect();
+    // Nothing is written to it, but it is a pipe that stays open.
+    let request = CommandRequest { argv, stdin: Some(String::new()), ..request.clone() };
+    let (mut child, _, _scratch) = spawn(&request, "sh")?;
+    let pipe = child.stdin.take();
+    let reply = ends(child, &request, &name).await;
+    // What is left of the group is the shell that reads it.
+    drop(pipe);
+    reply
+}
+
+/// Waits until it ends.
+async fn ends(
+    mut child: Child,
+    request: &CommandRequest,
+    name: &str,
+) -> Result<CommandReply, OutsideError> {
     let mut group = Group { leader: child.id() };
     let finished = tokio::time::timeout(request.timeout, finish(&mut child, request)).await;
     match finished {
         Ok(reply) => {
             let reply = reply.map_err(|e| OutsideError::Failed(format!("{name}: {e}")))?;
             group.leader = None;
-            Ok(CommandReply { held, ..reply })
+            Ok(reply)
         }
         Err(_) => {
             drop(group);
@@ -230,6 +260,22 @@ mod tests {
         assert_eq!(status(run(&request(&["sh", "-c", "kill -9 $$"])).await.unwrap()), None);
         let missing = run(&request(&["redrill-no-such-program"])).await.unwrap_err();
         assert!(matches!(missing, OutsideError::Failed(text) if text.contains("no program")));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_ends_with_us_answers_as_any_other() {
+        let reads = request(&["sh", "-c", "cat; echo out; echo err >&2; exit 3"]);
+        let reply = run_with_us(&reads).await.unwrap();
+        let said = (reply.status, reply.stdout.as_str(), reply.stderr.as_str());
+        assert_eq!(said, (Some(3), "out\n", "err\n"));
+        let missing = run_with_us(&request(&["redrill-no-such-program"])).await.unwrap();
+        assert_eq!(missing.status, Some(127));
+        let mut slow = request(&["sleep", "300"]);
+        slow.timeout = Duration::from_millis(300);
+        let error = run_with_us(&slow).await.unwrap_err();
+        assert!(
+            matches!(error, OutsideError::Unreachable(text) if text.starts_with("sleep did not end"))
+        );
     }
 
     #[tokio::test]

@@ -7,11 +7,11 @@ use super::fidelity::{
 };
 use super::input::{ClusterOutput, Member, Settings};
 use super::instance::{INSTANCES, InstanceKind};
-use crate::action::{Look, StepContext, StepError, WaitPlan, own};
+use crate::action::{Latest, Look, StepContext, StepError, WaitPlan, own, own_latest};
 use crate::client;
 use crate::journal::{ClockPoint, FailureClass};
 use crate::providers::rds::{
-    Bracket, NetworkOf, in_the_vpc, moment_of, vpc_before, warn_of_network,
+    Bracket, Monitoring, NetworkOf, in_the_vpc, moment_of, vpc_before, warn_of_network,
 };
 use aws_sdk_rds::types::{DbCluster, DbInstance, SourceType, Tag};
 use chrono::{DateTime, Utc};
@@ -36,7 +36,8 @@ const ENDS_THE_MAKING: &[&str] = &["db instance created"];
 
 /// Makes the cluster and its members, waits for all of them, compares them with what was asked for, and tells about them.
 ///
-/// A cluster is available long before its members are, and answers nobody until then.
+/// A cluster is available long before its members are, and answers nobody until then. `latest` is the recovery point of a restore
+/// that takes the latest data there is.
 ///
 /// # Errors
 /// Those of the calls; an error of the recovery that names the member that did not join.
@@ -44,6 +45,7 @@ pub(super) async fn bring_up<F>(
     cx: &StepContext,
     settings: &Settings,
     expected: &Expected,
+    latest: Option<&Latest>,
     create: impl Fn() -> F,
 ) -> Result<ClusterOutput, StepError>
 where
@@ -57,7 +59,10 @@ where
         *asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.clock.now());
         Ok(create().await?.unwrap_or_else(|| name.clone()))
     };
-    own(cx, &ClusterKind, name.clone(), make).await?;
+    match latest {
+        Some(latest) => own_latest(cx, &ClusterKind, name.clone(), latest, make).await?,
+        None => own(cx, &ClusterKind, name.clone(), make).await?,
+    };
     let asked_at = asked_at.into_inner().unwrap_or_else(PoisonError::into_inner);
     let half = settings.expected_duration.0 / 2;
     let (cluster, cluster_ready) = wait_for_cluster(cx, &name, half).await?;
@@ -176,6 +181,9 @@ async fn make_member(
         .set_availability_zone(member.zone.clone())
         .set_db_parameter_group_name(settings.instance_parameter_group.clone())
         .publicly_accessible(settings.publicly_accessible)
+        .set_ca_certificate_identifier(settings.ca.clone())
+        .set_monitoring_interval(settings.monitoring.as_ref().map(Monitoring::seconds))
+        .set_monitoring_role_arn(settings.monitoring.as_ref().map(|m| m.role.clone()))
         .set_tags(Some(tags(cx, settings)));
     let create = || async {
         let answer = cx.call("rds:CreateDBInstance", || request.clone().send()).await?;

@@ -5,9 +5,12 @@ use crate::action::{
     Permission, Phase, Probe, SiteUse, StepContext, StepError, own,
 };
 use crate::client;
+use crate::ids::SiteName;
+use crate::journal::FailureClass;
 use crate::providers::rds::{
-    CopySnapshotOutput, arn_of_key, checks_of_a_copy, key_of_original, refuse_what_is_lost,
-    refuse_what_needs_presigning, tags_of_copy, wait_until_complete,
+    CopySnapshotOutput, arn_of_key, checks_of_a_copy, key_of_original, owner_of,
+    refuse_what_is_lost, refuse_what_needs_presigning, region_of, tags_of_copy,
+    wait_until_complete,
 };
 use crate::time::HumanDuration;
 use aws_sdk_rds::types::DbClusterSnapshot;
@@ -33,12 +36,16 @@ pub(super) struct CopySnapshotInput {
     #[serde(default)]
     pub(super) kms_key: Option<String>,
     /// The time of the data in the original (UTC), as `at` of `aurora.find_snapshot` tells it where the original is. With
-    /// `time_tag`.
+    /// `time_tag`. A time after the original was taken is refused; where nobody can be asked when that was, nothing is verified.
     #[serde(default)]
     pub(super) data_time: Option<DateTime<Utc>>,
     /// The tag of the copy into which that time is written: RDS keeps it nowhere else.
     #[serde(default)]
     pub(super) time_tag: Option<String>,
+    /// The site of the original: there RDS is asked when it was taken. Without it, the step's own site for an original of its
+    /// region, else the site of the region and account in the ARN, if the scenario has it.
+    #[serde(default)]
+    pub(super) original_at: Option<SiteName>,
     /// Tags besides those that this program sets: the copy has none of the original's. Names must not begin with `redrill:` or `aws:`.
     #[serde(default)]
     pub(super) tags: BTreeMap<String, String>,
@@ -55,7 +62,7 @@ const ABOUT: &str = "Copies a cluster snapshot into the region and account of th
 the copy is available. A run's copy is the run's own: it is removed at the end of a drill. Copying takes place before the disaster: \
 afterwards the original is gone, so that a step of a later phase proves nothing about a loss of the region.\n\nA copy of a cluster snapshot \
 knows only when it was made itself. So the time of the data must be written on it while somebody knows it: give `data_time` and `time_tag`, \
-or nobody can say what was recovered.\n\nRDS is asked in the region that the copy goes to, and fetches the original by itself. Only the \
+or nobody can say what was recovered. It is compared with when the original was taken, for which the site of the original is asked.\n\nRDS is asked in the region that the copy goes to, and fetches the original by itself. Only the \
 GovCloud regions need a presigned URL for that; the guard forbids to make one, so that copies between those are refused.";
 
 const NO_TIME: &str = "RDS tells no time of the original: give data_time and time_tag";
@@ -79,7 +86,7 @@ impl Action for CopySnapshot {
                 Permission { action: "rds:AddTagsToResource", why: "tag the copy" },
                 Permission {
                     action: "rds:DescribeDBClusterSnapshots",
-                    why: "wait for it, and look at the original in the same region",
+                    why: "wait for it, and look at the original",
                 },
                 Permission { action: "kms:DescribeKey", why: "encrypted snapshots" },
                 Permission { action: "kms:CreateGrant", why: "encrypted snapshots" },
@@ -90,7 +97,10 @@ impl Action for CopySnapshot {
                     "encryption key",
                     "the copy is encrypted with the key that was asked for, else the original's",
                 ),
-                ("time of the data", "the copy tells how old the data in it is"),
+                (
+                    "time of the data",
+                    "the copy tells how old the data in it is, and that is not after the original was taken",
+                ),
             ],
             populations: &[],
             proves: &[],
@@ -117,6 +127,7 @@ impl Action for CopySnapshot {
         let look = describe_snapshot(cx, &input.snapshot);
         let key = input.kms_key.as_deref();
         let original_key = key_of_original(key, &input.snapshot, &region, look).await?;
+        let doubt = doubt_of_time(cx, &input, &region).await?;
         let asked_at = Mutex::new(None);
         let create = || async {
             *asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.clock.now());
@@ -134,9 +145,9 @@ impl Action for CopySnapshot {
         copy.read_time_in(input.time_tag.as_deref());
         let wanted_key = arn_of_key(cx, key).await?.or(original_key);
         let untold = copy.wrong_tag();
-        let untold = untold.as_deref().unwrap_or(NO_TIME);
+        let untold = untold.as_deref().or(doubt.as_deref()).unwrap_or(NO_TIME);
         let (status, key) = (copy.status.as_deref(), copy.key.as_deref());
-        let time = copy.time_of_data();
+        let time = copy.time_of_data().filter(|_| doubt.is_none());
         for check in checks_of_a_copy(status, key, wanted_key.as_deref(), time, untold) {
             cx.check(check).await?;
         }
@@ -199,6 +210,64 @@ fn tags(input: &CopySnapshotInput) -> Result<BTreeMap<String, String>, StepError
         _ => return Err(half_a_time().into()),
     }
     Ok(tags)
+}
+
+/// Why nobody can say that `data_time` is right, if so. Without one there is nothing to say.
+///
+/// # Errors
+/// When the original was taken before: no data in it is newer. And those of the call, where they do not mean that the original
+/// cannot be asked.
+async fn doubt_of_time(
+    cx: &StepContext,
+    input: &CopySnapshotInput,
+    region: &str,
+) -> Result<Option<String>, StepError> {
+    let Some(data_time) = input.data_time else { return Ok(None) };
+    let Some(site) = site_of_original(cx, input, region) else {
+        return Ok(Some(
+            "no site of the scenario is where the original is: name one in original_at:".to_owned(),
+        ));
+    };
+    if cx.site_named(&site)?.is_lost() {
+        return Ok(Some(format!("the original is at {site}, which is lost")));
+    }
+    let there = StepContext { at: Some(site.clone()), ..cx.clone() };
+    let taken = match describe_snapshot(&there, &input.snapshot).await {
+        Ok(original) => original.created,
+        Err(error) if cannot_be_asked(&error) => {
+            return Ok(Some(format!(
+                "when the original was taken could not be asked at {site}: {error}"
+            )));
+        }
+        Err(error) => return Err(error),
+    };
+    match taken {
+        Some(taken) if data_time > taken => Err(StepError::broken(format!(
+            "data_time: {data_time} is later than the snapshot {} was taken, at {taken}: no data in it is newer",
+            input.snapshot
+        ))
+        .help("nothing was copied: give at of the step of aurora.find_snapshot that finds the original")),
+        Some(_) => Ok(None),
+        None => Ok(Some("RDS does not say when the original was taken".to_owned())),
+    }
+}
+
+fn cannot_be_asked(error: &StepError) -> bool {
+    matches!(error.class(), FailureClass::NotFound | FailureClass::Recovery | FailureClass::Denied)
+}
+
+fn site_of_original(cx: &StepContext, input: &CopySnapshotInput, region: &str) -> Option<SiteName> {
+    let from = region_of(&input.snapshot).unwrap_or(region);
+    let account = owner_of(&input.snapshot);
+    let is_there = |site: &SiteName| {
+        cx.sessions.get(site).map(|session| session.place()).is_some_and(|place| {
+            let known = place.account.as_deref().zip(account.as_deref());
+            place.region == from && known.is_none_or(|(here, there)| here == there)
+        })
+    };
+    let own = cx.at.clone().filter(|_| from == region);
+    let elsewhere = || cx.sessions.keys().find(|site| is_there(site)).cloned();
+    input.original_at.clone().or(own).or_else(elsewhere)
 }
 
 #[cfg(test)]

@@ -31,6 +31,11 @@ fn drill(faults: &[&str]) -> Rehearsal {
     Rehearsal::at(ESTATE, "111111111111", "ap-northeast-3", faults)
 }
 
+/// A scenario that has the site of the original, too.
+fn of_two_sites() -> Rehearsal {
+    drill(&[]).with_site("home", "111111111111", "ap-northeast-1")
+}
+
 fn input() -> Value {
     json!({ "snapshot": ORIGINAL, "kms_key": "alias/payments-dr",
         "data_time": "2026-11-22T08:55:00Z", "time_tag": "data-time" })
@@ -38,14 +43,55 @@ fn input() -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn a_copy_is_under_the_key_of_its_region_and_tells_of_which_time_its_data_is() {
-    let drill = drill(&[]);
+    let drill = of_two_sites();
     let copy = drill.run("aurora.copy_snapshot", input()).await.unwrap();
     assert_eq!(copy["at"], json!("2026-11-22T08:55:00Z"));
     assert!(copy["kms_key"].as_str().unwrap().contains(":ap-northeast-3:"), "{copy}");
     assert!(drill.checks().values().all(|o| *o == Outcome::Passed), "{:?}", drill.checks());
-    let wanted = json!({ "of": "payments", "time_tag": "data-time" });
+    // What a drill made is no recovery point of a schedule: it has to be named.
+    let mut wanted = json!({ "of": "payments", "time_tag": "data-time" });
+    let error = drill.run("aurora.find_snapshot", wanted.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("were made by drills"), "{error}");
+    wanted["own_copy"] = copy["arn"].clone();
     let found = drill.run("aurora.find_snapshot", wanted).await.unwrap();
     assert_eq!((&found["arn"], &found["at"]), (&copy["arn"], &copy["at"]));
+    assert!(found["worst_gap"].is_null() && found["copy_lag"].is_null(), "{found}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_time_after_the_original_was_taken_is_refused_and_nothing_is_copied() {
+    for (data_time, accepted) in [
+        ("2026-11-22T09:00:00Z", true),
+        ("2026-11-22T09:00:01Z", false),
+        ("2026-11-22T10:02:00Z", false),
+    ] {
+        let drill = of_two_sites();
+        let mut with = input();
+        with["data_time"] = json!(data_time);
+        let copied = drill.run("aurora.copy_snapshot", with).await;
+        assert_eq!(copied.is_ok(), accepted, "{data_time}: {copied:?}");
+        if let Err(error) = copied {
+            assert!(error.to_string().contains("is later than the snapshot"), "{error}");
+            assert!(drill.ledger().is_empty());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_time_that_nobody_can_confirm_is_not_verified() {
+    let denied = ["rds:DescribeDBClusterSnapshots@ap-northeast-1=error:AccessDenied:403"];
+    let dark = drill(&denied).with_site("home", "111111111111", "ap-northeast-1");
+    let another = drill(&[]).with_site("home", "222222222222", "ap-northeast-1");
+    for drill in [drill(&[]), dark, another] {
+        let copy = drill.run("aurora.copy_snapshot", input()).await.unwrap();
+        assert_eq!(copy["at"], json!("2026-11-22T08:55:00Z"), "as it was written");
+        assert_eq!(drill.checks()["time of the data"], Outcome::Inconclusive);
+    }
+    let named = drill(&[]).with_site("any", "111111111111", "ap-northeast-1");
+    let mut with = input();
+    with["original_at"] = json!("any");
+    named.run("aurora.copy_snapshot", with).await.unwrap();
+    assert_eq!(named.checks()["time of the data"], Outcome::Passed);
 }
 
 #[tokio::test(start_paused = true)]

@@ -117,6 +117,7 @@ pub(super) fn compare(
     let public = instances.iter().map(DbInstance::publicly_accessible);
     checks.push(all_the_same("publicly_accessible", &asked.publicly_accessible, public));
     checks.extend(wished(asked, expected, cluster));
+    checks.extend(wished_of_members(asked, instances));
     checks
 }
 
@@ -318,6 +319,10 @@ fn wished(asked: &Settings, expected: &Expected, cluster: &DbCluster) -> Vec<Che
         let logs = cluster.enabled_cloudwatch_logs_exports().iter().map(String::as_str).collect();
         checks.push(same_set("log_exports", &asked.log_exports, &logs));
     }
+    if let Some(days) = asked.retention_days() {
+        let (wanted, kept) = (format!("{days}d"), cluster.backup_retention_period());
+        checks.push(same("backup_retention", Some(&wanted), kept.map(|days| format!("{days}d"))));
+    }
     if let Some(key) = &asked.kms_key {
         checks.push(match &expected.key {
             Some(arn) => same("kms_key", Some(&arn.as_str()), cluster.kms_key_id()),
@@ -337,6 +342,18 @@ fn wished(asked: &Settings, expected: &Expected, cluster: &DbCluster) -> Vec<Che
         checks.push(same("storage_type", Some(&storage.as_str()), cluster.storage_type()));
     }
     checks
+}
+
+fn wished_of_members(asked: &Settings, instances: &[DbInstance]) -> Vec<Check> {
+    let ca = asked.ca.as_deref().map(|ca| {
+        all_the_same("ca", &ca, instances.iter().map(DbInstance::ca_certificate_identifier))
+    });
+    let text = |seconds: i32| format!("every {seconds} s");
+    let monitoring = asked.monitoring.as_ref().map(|monitoring| {
+        let looks = instances.iter().map(|i| i.monitoring_interval().map(text));
+        all_the_same("monitoring", &text(monitoring.seconds()), looks)
+    });
+    ca.into_iter().chain(monitoring).collect()
 }
 
 #[cfg(test)]

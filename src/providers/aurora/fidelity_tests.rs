@@ -16,6 +16,7 @@ fn asked() -> Settings {
         "cluster_parameter_group": "Payments", "instance_parameter_group": "Payments-Instance",
         "port": 5432, "iam_auth": true, "log_exports": ["postgresql"], "kms_key": "alias/dr",
         "engine_mode": "provisioned", "serverless": { "min": 0.5, "max": 8.0 }, "storage_type": "aurora-iopt1",
+        "backup_retention": "7d", "ca": "rds-ca-rsa2048-g1", "monitoring": { "every": "60s", "role": "r" },
     });
     serde_json::from_value::<RestoreClusterInput>(input).unwrap().settings()
 }
@@ -51,6 +52,8 @@ fn instance(name: &str, class: &str) -> DbInstance {
         .db_instance_class(class)
         .availability_zone("a")
         .publicly_accessible(false)
+        .ca_certificate_identifier("rds-ca-rsa2048-g1")
+        .monitoring_interval(60)
         .db_parameter_groups(group.build())
         .build()
 }
@@ -73,6 +76,7 @@ fn restored() -> (DbCluster, Vec<DbInstance>) {
         .storage_encrypted(true)
         .kms_key_id("arn:key")
         .port(5432)
+        .backup_retention_period(7)
         .iam_database_authentication_enabled(true)
         .enabled_cloudwatch_logs_exports("postgresql")
         .serverless_v2_scaling_configuration(limits.build())
@@ -93,7 +97,7 @@ fn outcomes(
 #[test]
 fn a_cluster_as_asked_for_passes_every_check() {
     let outcomes = outcomes(&asked(), &expected(), &restored());
-    assert_eq!(outcomes.len(), 23, "{outcomes:?}");
+    assert_eq!(outcomes.len(), 26, "{outcomes:?}");
     assert!(outcomes.values().all(|outcome| *outcome == Passed), "{outcomes:?}");
 }
 
@@ -107,6 +111,7 @@ fn every_kind_of_check_can_fail() {
         "instance_parameter_group": "prod", "port": 5433, "iam_auth": false, "log_exports": ["audit"],
         "kms_key": "alias/other", "engine_mode": "serverless", "serverless": { "min": 1.0, "max": 8.0 },
         "storage_type": "aurora", "deletion_protection": true, "publicly_accessible": true,
+        "backup_retention": "14d", "ca": "rds-ca-ecc384-g1", "monitoring": { "every": "5s", "role": "r" },
     });
     let other = serde_json::from_value::<RestoreClusterInput>(other).unwrap().settings();
     let elsewhere = Expected {
@@ -117,7 +122,7 @@ fn every_kind_of_check_can_fail() {
     };
     let outcomes = outcomes(&other, &elsewhere, &restored());
     let applied = ["cluster parameters applied", "instance parameters applied"];
-    assert_eq!(outcomes.len(), 23, "{outcomes:?}");
+    assert_eq!(outcomes.len(), 26, "{outcomes:?}");
     for (name, outcome) in outcomes {
         let wanted = if applied.contains(&name.as_str()) { Passed } else { Failed };
         assert_eq!(outcome, wanted, "{name}");

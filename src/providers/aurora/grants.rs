@@ -47,6 +47,10 @@ pub(super) fn copy_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Gr
         copy,
         grant("rds:AddTagsToResource").map(|g| g.on("cluster-snapshot", &own)),
         grant("rds:DescribeDBClusterSnapshots").map(|g| g.on("cluster-snapshot", &own)),
+        given
+            .grant_at(given.site("original_at"), permissions, "rds:DescribeDBClusterSnapshots")
+            .map(|g| g.on("cluster-snapshot", given.pattern("snapshot")))
+            .filter(|_| given.has("data_time")),
         grant("kms:DescribeKey").map(|g| g.on("key", "*")).filter(|_| encrypted),
         grant("kms:CreateGrant").map(|g| g.on("key", "*").limited(Limit::Via("rds"))),
     ];
@@ -103,11 +107,16 @@ fn of_every_cluster(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
             .on("subgrp", given.pattern("subnet_group"))
             .on("og", "*")
     });
+    let role = grant("iam:PassRole").map(|g| {
+        g.on("role", given.pattern("monitoring.role"))
+            .limited(Limit::To("monitoring.rds.amazonaws.com"))
+    });
     let subnets =
         grant("rds:DescribeDBSubnetGroups").map(|g| g.on("subgrp", given.pattern("subnet_group")));
     let mut all = vec![
         member,
         subnets.filter(|_| given.has("vpc")),
+        role.filter(|_| given.has("monitoring")),
         grant("rds:AddTagsToResource").map(|g| g.on("cluster", &own).on("db", &own)),
         // Inventories and shared look-ups ask for all, by filters or for none by name.
         grant("rds:DescribeDBClusters").map(|g| g.on("cluster", "*")),

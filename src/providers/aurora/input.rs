@@ -2,6 +2,7 @@
 //! badly by itself can be said.
 
 use crate::action::{Given, InputProblem, StepError};
+use crate::providers::rds::{Monitoring, in_days, monitoring_problem, retention_problem};
 use crate::time::HumanDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,16 @@ macro_rules! cluster_input {
                 /// The logs that are sent to CloudWatch: `postgresql`, `audit`, … RDS sends none unless asked.
                 #[serde(default)]
                 log_exports: Vec<String>,
+                /// How long automated backups of the cluster are kept, in whole days from 1 to 35. Without it as long as those
+                /// of the source.
+                #[serde(default)]
+                backup_retention: Option<$crate::time::HumanDuration>,
+                /// The authority of the server certificate of every member: `rds-ca-rsa2048-g1`.
+                #[serde(default)]
+                ca: Option<String>,
+                /// Enhanced Monitoring of every member. RDS turns it off unless asked.
+                #[serde(default)]
+                monitoring: Option<$crate::providers::rds::Monitoring>,
                 /// The KMS key of the storage: id, ARN or alias. Without it the one of the backup.
                 #[serde(default)]
                 kms_key: Option<String>,
@@ -133,6 +144,9 @@ macro_rules! cluster_input {
                     port: self.port,
                     iam_auth: self.iam_auth,
                     log_exports: self.log_exports.clone(),
+                    backup_retention: self.backup_retention,
+                    ca: self.ca.clone(),
+                    monitoring: self.monitoring.clone(),
                     kms_key: self.kms_key.clone(),
                     engine_mode: self.engine_mode.clone(),
                     serverless: self.serverless,
@@ -172,6 +186,9 @@ pub(super) struct Settings {
     pub(super) port: Option<u16>,
     pub(super) iam_auth: Option<bool>,
     pub(super) log_exports: Vec<String>,
+    pub(super) backup_retention: Option<HumanDuration>,
+    pub(super) ca: Option<String>,
+    pub(super) monitoring: Option<Monitoring>,
     pub(super) kms_key: Option<String>,
     pub(super) engine_mode: Option<String>,
     pub(super) serverless: Option<Serverless>,
@@ -214,8 +231,25 @@ impl Settings {
                 format!("members of the class {SERVERLESS_CLASS} need the limits in serverless:");
             return Err(StepError::broken(what));
         }
-        Ok(())
+        let kept = self.backup_retention.and_then(kept_problem);
+        let every = self.monitoring.as_ref().and_then(|m| monitoring_problem(m.every));
+        kept.or(every).map_or(Ok(()), |problem| Err(problem.into()))
     }
+
+    /// The retention of automated backups in days, as RDS counts it.
+    pub(super) fn retention_days(&self) -> Option<i32> {
+        self.backup_retention.and_then(in_days)
+    }
+}
+
+/// What RDS would refuse of a retention: it cannot be turned off
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBClusterFromSnapshot.html>).
+fn kept_problem(retention: HumanDuration) -> Option<InputProblem> {
+    let none = retention.0.is_zero().then(|| {
+        InputProblem::at("backup_retention", "backup_retention: Aurora keeps at least one day")
+    });
+    let problem = none.or_else(|| retention_problem(retention));
+    problem.map(|problem| problem.help("write whole days from 1d to 35d"))
 }
 
 fn vpc_alone() -> InputProblem {
@@ -236,6 +270,8 @@ pub(super) fn problems(given: &Given, more: &[&str]) -> Vec<InputProblem> {
     if given.has("vpc") && !given.has("subnet_group") {
         found.push(vpc_alone());
     }
+    found.extend(given.duration("backup_retention").and_then(kept_problem));
+    found.extend(given.duration("monitoring.every").and_then(monitoring_problem));
     let readers = given.count("readers");
     if readers > MOST_READERS {
         let what = format!("readers: there are {readers} of them");
@@ -331,6 +367,16 @@ mod tests {
         let serverless = json!({ "readers": [{ "class": "db.serverless" }] });
         assert!(wrong(serverless).contains("serverless:"));
         assert!(wrong(json!({ "vpc": "vpc-1" })).contains("no subnet_group"));
+        assert!(wrong(json!({ "backup_retention": "0s" })).contains("at least one day"));
+        assert!(wrong(json!({ "backup_retention": "36d" })).contains("cannot be asked"));
+        let often = json!({ "monitoring": { "every": "7s", "role": "r" } });
+        assert!(wrong(often).contains("monitoring.every: 7s"));
+        let kept =
+            json!({ "backup_retention": "7d", "monitoring": { "every": "60s", "role": "r" } });
+        assert_eq!(
+            (settings(kept.clone()).check().is_ok(), settings(kept).retention_days()),
+            (true, Some(7))
+        );
         let limits = json!({ "writer": { "class": "db.serverless" }, "serverless": { "min": 0.5, "max": 8.0 } });
         assert!(settings(limits).check().is_ok());
     }
@@ -345,9 +391,17 @@ mod tests {
         let many = vec![json!({ "class": "db.serverless" }); 16];
         let wrong = json!({
             "snapshot": " ", "writer": { "class": "db.r6g.large" }, "vpc": "vpc-1", "readers": many,
-            "tags": { "aws:x": "y" },
+            "tags": { "aws:x": "y" }, "backup_retention": "0s", "monitoring": { "every": "7s", "role": "r" },
         });
-        let places = ["/snapshot", "/tags/aws:x", "/vpc", "/readers", "/readers/0/class"];
+        let places = [
+            "/snapshot",
+            "/tags/aws:x",
+            "/vpc",
+            "/backup_retention",
+            "/monitoring/every",
+            "/readers",
+            "/readers/0/class",
+        ];
         assert_eq!(pointers(wrong), places);
         let later = Given::later_mark();
         let fine = json!({ "snapshot": later, "writer": { "class": later }, "vpc": later, "subnet_group": later });

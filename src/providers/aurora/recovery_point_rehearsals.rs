@@ -100,3 +100,11 @@ async fn regression_a_cluster_snapshot_of_aws_backup_is_of_that_type() {
     let point = drill.run("aurora.find_snapshot", input).await.unwrap();
     assert_eq!((&point["id"], &point["kind"]), (&json!("awsbackup:job-1"), &json!("awsbackup")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_retention_that_aurora_does_not_take_makes_nothing() {
+    let drill = recovery_site(&[]);
+    let error = restored_as(&drill, |input| input["backup_retention"] = json!("0s")).await;
+    assert!(error.unwrap_err().to_string().contains("at least one day"));
+    assert!(drill.ledger().is_empty());
+}

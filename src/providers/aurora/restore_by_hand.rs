@@ -1,6 +1,6 @@
 use super::fidelity::{CLUSTER_READY, CLUSTER_UNDER_WAY, MEMBER_READY, MEMBER_UNDER_WAY};
 use crate::action::{ByHand, HandInput, HandShell, Wait};
-use crate::providers::rds::vpc_command;
+use crate::providers::rds::{monitoring_options, retention, vpc_command};
 use serde_json::Value;
 
 /// The fields that are read at the end, in the order in which the shell reads them.
@@ -214,6 +214,7 @@ fn restore_command(input: &HandInput, command: &str, from: Vec<String>) -> Strin
         let list = input.words(name).filter(|words| !words.is_empty());
         words.extend(list.map(|list| format!("{option} {list}")));
     }
+    words.extend(retention(input));
     if let (Some(min), Some(max)) = (input.word("serverless.min"), input.word("serverless.max")) {
         let option = "--serverless-v2-scaling-configuration";
         words.push(format!("{option} MinCapacity={min},MaxCapacity={max}"));
@@ -300,6 +301,8 @@ fn member_command(input: &HandInput, path: &str, number: usize, from: &str) -> S
     }
     let group = input.word("instance_parameter_group");
     words.extend(group.map(|group| format!("--db-parameter-group-name {group}")));
+    words.extend(input.word("ca").map(|ca| format!("--ca-certificate-identifier {ca}")));
+    words.extend(monitoring_options(input));
     words.push(flag(input, "publicly_accessible", "publicly-accessible"));
     words.extend(tags(input));
     words.push("--query DBInstance.DBInstanceStatus --output text".to_owned());
@@ -365,7 +368,8 @@ mod tests {
             "cluster_parameter_group": "payments", "instance_parameter_group": "payments-instance",
             "log_exports": ["postgresql"], "kms_key": "alias/dr", "serverless": { "min": 0.5, "max": 8 },
             "deletion_protection": HandInput::variable_mark("config", "deletion_protection"),
-            "tags": { "team": "a b" },
+            "tags": { "team": "a b" }, "backup_retention": "7d", "ca": "rds-ca-rsa2048-g1",
+            "monitoring": { "every": "1m", "role": "arn:aws:iam::111111111111:role/m" },
         });
         let commands = all(&from_snapshot(&hand(with)));
         for part in [
@@ -388,6 +392,9 @@ mod tests {
             "--db-instance-class db.serverless",
             "--db-parameter-group-name payments-instance",
             "--no-publicly-accessible",
+            "--backup-retention-period 7",
+            "--ca-certificate-identifier rds-ca-rsa2048-g1",
+            "--monitoring-interval 60 --monitoring-role-arn arn:aws:iam::111111111111:role/m",
             "--tags 'Key=team,Value=a b'",
             "read -r RESTORE_ARN RESTORE_ENDPOINT RESTORE_READER_ENDPOINT RESTORE_PORT",
             "[ \"$n\" -lt 112 ]",

@@ -66,6 +66,7 @@ impl Action for RestoreCluster {
                     action: "rds:DescribeDBSubnetGroups",
                     why: "see in which VPC it will be",
                 },
+                Permission { action: "iam:PassRole", why: "Enhanced Monitoring of the instances" },
                 Permission { action: "rds:DescribeEvents", why: "when RDS says it was available" },
                 Permission { action: "kms:DescribeKey", why: "encrypted snapshots" },
                 Permission { action: "kms:CreateGrant", why: "encrypted snapshots" },
@@ -96,7 +97,7 @@ impl Action for RestoreCluster {
                 cx.call("rds:RestoreDBClusterFromSnapshot", || request.clone().send()).await?;
             Ok(answer.db_cluster().and_then(DbCluster::db_cluster_arn).map(str::to_owned))
         };
-        bring_up(cx, &settings, &expected, create).await
+        bring_up(cx, &settings, &expected, None, create).await
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
@@ -143,6 +144,9 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
     ("port", "the port is the one asked for"),
     ("iam_auth", "IAM database authentication is as asked for"),
     ("log_exports", "exactly the logs asked for are sent to CloudWatch"),
+    ("backup_retention", "automated backups are kept as long as asked for"),
+    ("ca", "the authority of the instances' certificates is the one asked for"),
+    ("monitoring", "Enhanced Monitoring looks at every instance as often as asked for"),
     ("kms_key", "the key of the storage is the one asked for"),
     ("engine_mode", "the engine mode is the one asked for"),
     ("serverless", "the limits of Aurora Serverless v2 are those asked for"),
@@ -234,5 +238,6 @@ fn restore_request(
         .set_kms_key_id(settings.kms_key.clone())
         .set_serverless_v2_scaling_configuration(scaling(settings))
         .set_storage_type(settings.storage_type.clone())
+        .set_backup_retention_period(settings.retention_days())
         .set_tags(Some(tags(cx, settings))))
 }

@@ -1,18 +1,18 @@
 use super::bring_up::{bring_up, tags};
-use super::cluster::{ClusterKind, describe_cluster};
+use super::cluster::describe_cluster;
 use super::fidelity::Expected;
 use super::input::{ClusterOutput, Settings, cluster_input, problems};
 use super::restore_cluster::{CHECKS, key_asked_for, scaling, some};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
-    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError, latest_recovery_point,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem, Latest,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::client;
 use crate::journal::{Check, Measure, RecoveryPoint};
 use crate::providers::backups::time_of;
 use aws_sdk_rds::operation::restore_db_cluster_to_point_in_time::builders::RestoreDBClusterToPointInTimeFluentBuilder;
 use aws_sdk_rds::types::DbCluster;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
@@ -47,7 +47,8 @@ cluster_input! {
     RestoreClusterPointInTimeInput {
         /// The cluster to restore from: its identifier, in the region of the step's site.
         of: String,
-        /// The time to restore to (UTC): the moment before a corruption. Without it the latest that is possible.
+        /// The time to restore to (UTC): the moment before a corruption, before the latest that is possible. Without it the
+        /// latest.
         #[serde(default)]
         to: Option<DateTime<Utc>>,
         /// `full-copy`, or `copy-on-write` for a clone of what is there now, which takes no `to`.
@@ -92,6 +93,7 @@ impl Action for RestoreClusterPointInTime {
                     action: "rds:DescribeDBSubnetGroups",
                     why: "see in which VPC it will be",
                 },
+                Permission { action: "iam:PassRole", why: "Enhanced Monitoring of the instances" },
                 Permission { action: "rds:DescribeEvents", why: "when RDS says it was available" },
                 Permission { action: "kms:DescribeKey", why: "encrypted clusters" },
                 Permission { action: "kms:CreateGrant", why: "encrypted clusters" },
@@ -119,12 +121,13 @@ impl Action for RestoreClusterPointInTime {
         let window = Window::of(&source);
         cx.check(window.check(input.to, input.restore_type)).await?;
         let point = window.point(&input, &source, cx.clock.now());
-        match (input.to, point) {
-            (Some(_), Some(point)) => cx.recovery_point(point).await?,
-            (_, latest) => {
-                latest_recovery_point(cx, &ClusterKind, cx.name_of_mine(63), latest).await?;
+        let latest = match (input.to, point) {
+            (Some(_), Some(point)) => {
+                cx.recovery_point(point).await?;
+                None
             }
-        }
+            (_, point) => Some(Latest { point, moves: moves(input.restore_type) }),
+        };
         let expected = Expected {
             engine: source.engine().map(str::to_owned),
             engine_version: source.engine_version().map(str::to_owned),
@@ -140,7 +143,7 @@ impl Action for RestoreClusterPointInTime {
                 cx.call("rds:RestoreDBClusterToPointInTime", || request.clone().send()).await?;
             Ok(answer.db_cluster().and_then(DbCluster::db_cluster_arn).map(str::to_owned))
         };
-        bring_up(cx, &settings, &expected, create).await
+        bring_up(cx, &settings, &expected, latest.as_ref(), create).await
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
@@ -165,6 +168,18 @@ impl Action for RestoreClusterPointInTime {
 
     fn by_hand(&self, input: &HandInput) -> ByHand {
         super::restore_by_hand::to_point_in_time(input)
+    }
+}
+
+/// Aurora's latest restorable time is typically within the last five minutes, and moves on
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.Managing.Backups.html>).
+const WITHIN: TimeDelta = TimeDelta::minutes(5);
+
+/// How far what is restored may move on after the call: a clone is of what was there by then.
+fn moves(restore_type: RestoreType) -> TimeDelta {
+    match restore_type {
+        RestoreType::FullCopy => WITHIN,
+        RestoreType::CopyOnWrite => TimeDelta::zero(),
     }
 }
 
@@ -215,7 +230,8 @@ impl Window {
         }
     }
 
-    /// Whether the time that was asked for lies in it.
+    /// Whether the time that was asked for lies in it, before the latest, which is asked for in another way
+    /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBClusterToPointInTime.html>).
     fn check(self, to: Option<DateTime<Utc>>, restore_type: RestoreType) -> Check {
         let name = "restorable time";
         let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -234,7 +250,7 @@ impl Window {
             );
         };
         let observed = format!("from {} to {}", text(earliest), text(latest));
-        let holds = to.is_none_or(|to| earliest <= to && to <= latest);
+        let holds = to.is_none_or(|to| earliest <= to && to < latest);
         Check::made(name, expected, observed, holds)
     }
 
@@ -256,6 +272,8 @@ impl Window {
             measure: Measure::Backup,
             identity: source.db_cluster_arn().unwrap_or(&input.of).to_owned(),
             worst_case: None,
+            not_newer_than: None,
+            kept_at: None,
         })
     }
 }
@@ -287,6 +305,7 @@ fn restore_request(
         .set_kms_key_id(settings.kms_key.clone())
         .set_serverless_v2_scaling_configuration(scaling(settings))
         .set_storage_type(settings.storage_type.clone())
+        .set_backup_retention_period(settings.retention_days())
         .set_tags(Some(tags(cx, settings))))
 }
 
@@ -294,7 +313,6 @@ fn restore_request(
 mod tests {
     use super::*;
     use crate::journal::Outcome;
-    use chrono::TimeDelta;
     use serde_json::json;
 
     fn at(hours: i64) -> DateTime<Utc> {
@@ -318,6 +336,11 @@ mod tests {
         assert_eq!(outcome(WINDOW(), None), Outcome::Passed);
         assert_eq!(outcome(WINDOW(), Some(9)), Outcome::Failed);
         assert_eq!(outcome(WINDOW(), Some(21)), Outcome::Failed);
+        assert_eq!(
+            outcome(WINDOW(), Some(20)),
+            Outcome::Failed,
+            "the latest is asked for without to:"
+        );
         let silent = Window { earliest: None, latest: None };
         assert_eq!(outcome(silent, Some(10)), Outcome::Inconclusive);
         assert_eq!(outcome(silent, None), Outcome::Inconclusive);

@@ -32,6 +32,8 @@ pub(in crate::providers) struct Seen {
     pub(in crate::providers) wrong_tag: Option<String>,
     /// Made by a call, and no copy: beside others it says nothing about a schedule.
     pub(in crate::providers) by_hand: bool,
+    /// Made by a drill: it says nothing about a schedule, and is not there in a disaster.
+    pub(in crate::providers) of_a_drill: bool,
 }
 
 /// Why a backup cannot serve, as its service says.
@@ -39,6 +41,8 @@ pub(in crate::providers) struct Seen {
 pub(in crate::providers) enum Obstacle {
     /// Of another type or origin than wanted.
     NotWanted,
+    /// A drill has made it, and nobody asked for it.
+    OfADrill,
     /// It has to be brought back first.
     Archived,
     /// Its service does not offer the version of its engine here any more; the text names engine and version.
@@ -77,6 +81,7 @@ pub(in crate::providers) struct Judged<'a, B> {
     copy_lag: Option<TimeDelta>,
     pub(super) wrong_tag: Option<String>,
     by_hand: bool,
+    of_a_drill: bool,
 }
 
 impl<B> Judged<'_, B> {
@@ -85,12 +90,20 @@ impl<B> Judged<'_, B> {
     }
 }
 
+/// Up to when backups are looked at (UTC).
+#[derive(Clone, Copy, Debug)]
+pub(in crate::providers) struct Until {
+    /// Newer data is not wanted.
+    pub(in crate::providers) wanted: DateTime<Utc>,
+    /// The schedule is looked at up to here: no later than the disaster, after which nothing more can come.
+    pub(in crate::providers) counted: DateTime<Utc>,
+}
+
 /// All backups that were found, each with what it is good for.
 #[derive(Debug)]
 pub(in crate::providers) struct Candidates<'a, B> {
     judged: Vec<Judged<'a, B>>,
-    /// Newer data is not wanted (UTC).
-    not_after: DateTime<Utc>,
+    until: Until,
 }
 
 impl<'a, B: Backup> Candidates<'a, B> {
@@ -98,18 +111,18 @@ impl<'a, B: Backup> Candidates<'a, B> {
     pub(in crate::providers) fn judge(
         backups: &'a [B],
         keys: &'a BTreeMap<String, KeyCondition>,
-        not_after: DateTime<Utc>,
+        until: Until,
         look: impl Fn(&B) -> Seen,
     ) -> Self {
         let one = |backup: &'a B| {
             let key = backup.key().and_then(|key| keys.get(key));
             let mut seen = look(backup);
-            let (copy_lag, by_hand, wrong_tag) =
-                (seen.copy_lag, seen.by_hand, seen.wrong_tag.take());
-            let standing = standing(seen, key, not_after);
-            Judged { backup, standing, key, copy_lag, wrong_tag, by_hand }
+            let (copy_lag, wrong_tag) = (seen.copy_lag, seen.wrong_tag.take());
+            let (by_hand, of_a_drill) = (seen.by_hand, seen.of_a_drill);
+            let standing = standing(seen, key, until.wanted);
+            Judged { backup, standing, key, copy_lag, wrong_tag, by_hand, of_a_drill }
         };
-        Self { judged: backups.iter().map(one).collect(), not_after }
+        Self { judged: backups.iter().map(one).collect(), until }
     }
 
     /// The newest usable backup; without one, the latest made of those whose data has no known time.
@@ -123,15 +136,20 @@ impl<'a, B: Backup> Candidates<'a, B> {
     }
 
     /// How the usable ones lie in time. Those that somebody took by hand count only where there are no others: one that is
-    /// kept for a year makes no gap of a year in a schedule.
+    /// kept for a year makes no gap of a year in a schedule. Those that a drill made never count.
     pub(in crate::providers) fn spacing(&self) -> Spacing {
-        let scheduled = self.usable().any(|judged| !judged.by_hand);
-        let counting = self.usable().filter(|judged| !(scheduled && judged.by_hand));
+        let scheduled = self.lasting().any(|judged| !judged.by_hand);
+        let counting = self.lasting().filter(|judged| !(scheduled && judged.by_hand));
         let times = counting.filter_map(|judged| match judged.standing {
             Standing::Usable { at, .. } => Some(at),
             _ => None,
         });
-        Spacing::of(times, self.not_after)
+        Spacing::of(times, self.until.counted)
+    }
+
+    /// Those that are there without a drill.
+    fn lasting(&self) -> impl Iterator<Item = &Judged<'a, B>> {
+        self.usable().filter(|judged| !judged.of_a_drill)
     }
 
     pub(in crate::providers) fn usable(&self) -> impl Iterator<Item = &Judged<'a, B>> {
@@ -143,14 +161,14 @@ impl<'a, B: Backup> Candidates<'a, B> {
     }
 
     pub(super) fn not_after(&self) -> DateTime<Utc> {
-        self.not_after
+        self.until.wanted
     }
 
-    /// What the chosen one and the others come to, at this time (UTC), under a schedule.
+    /// What the chosen one and the others come to, at this time (UTC) of the loss, under a schedule.
     pub(in crate::providers) fn summary(
         &self,
         chosen: &Judged<'a, B>,
-        now: DateTime<Utc>,
+        loss_at: DateTime<Utc>,
         schedule: TimeDelta,
     ) -> Summary {
         let (at, source) = match &chosen.standing {
@@ -159,16 +177,16 @@ impl<'a, B: Backup> Candidates<'a, B> {
         };
         let spacing = self.spacing();
         let worst_gap = spacing.worst_gap(schedule).map(|gap| gap.length());
-        let copy_lag = self.usable().filter_map(|judged| judged.copy_lag).max();
+        let copy_lag = self.lasting().filter_map(|judged| judged.copy_lag).max();
         Summary {
             at,
             source,
-            age: at.map(|at| loss(now - at)),
+            age: at.map(|at| loss(loss_at - at)),
             considered: count(self.judged.len()),
             usable: count(self.usable().count()),
             retention: spacing
                 .oldest()
-                .map(|oldest| HumanDuration::from(now - oldest).rounded_down()),
+                .map(|oldest| HumanDuration::from(loss_at - oldest).rounded_down()),
             worst_gap: worst_gap.map(loss),
             copy_lag: copy_lag.map(loss),
             worst_case: worst_gap.map(|gap| loss(gap + copy_lag.unwrap_or_default())),
@@ -197,7 +215,7 @@ pub(in crate::providers) struct Summary {
     pub(in crate::providers) at: Option<DateTime<Utc>>,
     /// Where that time comes from.
     pub(in crate::providers) source: Option<String>,
-    /// How old the data is now.
+    /// How old the data was at the loss.
     pub(in crate::providers) age: Option<HumanDuration>,
     /// How many backups were looked at.
     pub(in crate::providers) considered: u64,

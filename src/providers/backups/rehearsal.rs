@@ -62,6 +62,7 @@ pub(in crate::providers) struct Rehearsal {
     pub(in crate::providers) world: World,
     pub(in crate::providers) cx: StepContext,
     memory: Arc<Memory>,
+    policy: Arc<GuardPolicy>,
     registry: Registry,
 }
 
@@ -84,7 +85,7 @@ impl Rehearsal {
         };
         let policy = Arc::new(GuardPolicy::of_run(limits, Ledger::default()));
         let session = session(&world, &clock, &policy, (SITE, account, region));
-        let memory = Arc::new(Memory::new(policy));
+        let memory = Arc::new(Memory::new(policy.clone()));
         let cx = StepContext {
             facts: Arc::new(facts("orders-0001-test", "orders", &clock)),
             step: StepId::new("restore"),
@@ -95,7 +96,25 @@ impl Rehearsal {
             recorder: memory.clone(),
             calls: CallLog::default(),
         };
-        Self { world, cx, memory, registry: crate::providers::registry() }
+        Self { world, cx, memory, policy, registry: crate::providers::registry() }
+    }
+
+    /// The same step of a scenario with one more site.
+    pub(in crate::providers) fn with_site(
+        mut self,
+        site: &str,
+        account: &str,
+        region: &str,
+    ) -> Self {
+        let more = session(&self.world, &self.cx.clock, &self.policy, (site, account, region));
+        let all = (*self.cx.sessions).clone().into_iter().chain([more]);
+        self.cx.sessions = Arc::new(all.collect());
+        self
+    }
+
+    /// Declares the disaster.
+    pub(in crate::providers) fn declare(&self) {
+        self.memory.declare(self.cx.clock.now());
     }
 
     /// The same step in mode `recovery`.

@@ -1,5 +1,13 @@
+use crate::action::{EXPIRES_TAG, Expiry, RUN_TAG};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
+
+/// True when a drill has made the thing with these tags, or something that it was taken of: it is removed again. What a recovery
+/// has brought back never expires: it is production, and so are its backups.
+pub(in crate::providers) fn is_of_a_drill(tags: &BTreeMap<String, String>) -> bool {
+    let expiry = || Expiry::read(tags.get(EXPIRES_TAG).map(String::as_str));
+    tags.contains_key(RUN_TAG) && expiry() != Expiry::Never
+}
 
 /// What a tag says of the time of the data in a backup, written down before the loss in RFC 3339.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,5 +91,17 @@ mod tests {
             assert_eq!(read(text).time(), None, "{text}");
             assert!(read(text).wrong().unwrap().starts_with("data-time="), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_drill_made_is_told_from_what_a_recovery_brought_back() {
+        let tags = |expires: Option<&str>| {
+            let run = (RUN_TAG.to_owned(), "orders-0001".to_owned());
+            let expires = expires.map(|text| (EXPIRES_TAG.to_owned(), text.to_owned()));
+            is_of_a_drill(&[run].into_iter().chain(expires).collect())
+        };
+        assert!(tags(Some("2026-11-22T12:00:00Z")) && tags(None));
+        assert!(!tags(Some("never")));
+        assert!(!is_of_a_drill(&BTreeMap::from([("system".to_owned(), "orders".to_owned())])));
     }
 }

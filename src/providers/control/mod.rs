@@ -69,8 +69,8 @@ reject`. Rejected, the step fails. When nobody answers in time it is inconclusiv
 they wrote is in the journal. Without `signed_by` and `identified_by` the name is the one of the operating system: it keeps honest people from \
 approving their own doing, and is no proof against others. With `signed_by` the answer carries an SSH signature over run, plan, question and \
 decision, which stays in the journal and can be verified again by anyone. With `identified_by` it carries a request to AWS STS that is \
-signed for the same; the run sends it, and STS says whose it is. With `second_person`, a yes of the person who started the \
-run does not count, and leaves the question open for another one.";
+signed for the same; the run sends it, and STS says whose it is. With `second_person`, a yes of a person who started the \
+run or took it over does not count, and leaves the question open for another one.";
 
 /// Fails when the approval is the operator's own, and when that cannot be known.
 fn another_person(approval: &Approval, operator: &str) -> Result<(), StepError> {
@@ -79,11 +79,11 @@ fn another_person(approval: &Approval, operator: &str) -> Result<(), StepError> 
         // AWS has told the two apart.
         UNKNOWN_USER if approval.identity.is_some() => Ok(()),
         UNKNOWN_USER => Err(StepError::broken(
-            "second_person: who started this run is not known, so nobody can be another person",
+            "second_person: who runs this drill is not known, so nobody can be another person",
         )
         .help("set USER for the process")),
         operator if is_same_person(operator, by) => Err(StepError::rejected(format!(
-            "second_person: {by} started this run and cannot approve it"
+            "second_person: {by} runs this drill and cannot approve it"
         ))
         .help("let another person answer with redrill approve")),
         _ => Ok(()),
@@ -127,7 +127,7 @@ impl Action for Approve {
             plan: context.facts.plan,
             signed_by: input.signed_by.clone(),
             identified_by: input.identified_by.clone(),
-            not: input.second_person.then(|| context.facts.operator.clone()),
+            not: if input.second_person { context.facts.operators.clone() } else { Vec::new() },
             step: context.step.clone(),
             text: input.ask.clone(),
             timeout: input.within.0,
@@ -149,7 +149,9 @@ impl Action for Approve {
             return Err(StepError::rejected(format!("{} rejected it{comment}", approval.by)));
         }
         if input.second_person {
-            another_person(&approval, &context.facts.operator)?;
+            for operator in &context.facts.operators {
+                another_person(&approval, operator)?;
+            }
         }
         let waited = context.clock.elapsed().saturating_sub(began).into();
         Ok(Output { approved_by: approval.by, waited })

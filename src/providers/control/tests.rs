@@ -58,18 +58,20 @@ async fn a_rehearsal_without_an_answer_is_not_run() {
 
 #[tokio::test(start_paused = true)]
 async fn a_second_person_is_not_the_one_who_runs_the_drill() {
-    let run = async |operator: &str| {
+    let run = async |operators: &[&str]| {
         let (mut context, ..) = context(answered(Ok(true)));
-        let facts =
-            crate::action::RunFacts { operator: operator.to_owned(), ..(*context.facts).clone() };
+        let operators = operators.iter().map(|name| (*name).to_owned()).collect();
+        let facts = crate::action::RunFacts { operators, ..(*context.facts).clone() };
         context.facts = std::sync::Arc::new(facts);
         Approve.run(&context, Input { second_person: true, ..input() }).await
     };
-    assert_eq!(run("bert").await.unwrap().approved_by, "anna");
-    let error = run("Anna").await.unwrap_err();
+    assert_eq!(run(&["bert"]).await.unwrap().approved_by, "anna");
+    let error = run(&["Anna"]).await.unwrap_err();
     assert_eq!(error.class().outcome(), Outcome::Failed);
-    assert!(error.to_string().contains("anna started this run and cannot approve it"));
-    let error = run(UNKNOWN_USER).await.unwrap_err();
+    assert!(error.to_string().contains("anna runs this drill and cannot approve it"));
+    let error = run(&["bert", "anna"]).await.unwrap_err();
+    assert_eq!(error.class().outcome(), Outcome::Failed, "she has taken the run over");
+    let error = run(&[UNKNOWN_USER]).await.unwrap_err();
     assert_eq!(error.class().outcome(), Outcome::Inconclusive, "not known is not another");
 }
 
@@ -90,8 +92,10 @@ async fn whom_aws_has_told_apart_needs_no_name_of_the_system() {
         });
     }
     let (mut context, ..) = context(outside);
-    let facts =
-        crate::action::RunFacts { operator: UNKNOWN_USER.to_owned(), ..(*context.facts).clone() };
+    let facts = crate::action::RunFacts {
+        operators: vec![UNKNOWN_USER.to_owned()],
+        ..(*context.facts).clone()
+    };
     context.facts = std::sync::Arc::new(facts);
     let input = Input { second_person: true, ..input() };
     assert!(Approve.run(&context, input).await.is_ok());

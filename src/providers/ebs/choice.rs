@@ -14,6 +14,7 @@ pub(super) fn look(snapshot: &Snapshot, selector: &Selector) -> Seen {
         copy_lag: snapshot.copy_lag(selector),
         wrong_tag: snapshot.wrong_tag(selector),
         by_hand: false,
+        of_a_drill: false,
     }
 }
 

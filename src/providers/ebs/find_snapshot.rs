@@ -55,7 +55,7 @@ pub(super) struct FindSnapshotOutput {
     pub(super) at: Option<DateTime<Utc>>,
     /// Where that time comes from: `StartTime …` or `tag …`.
     pub(super) source: Option<String>,
-    /// How old the data is now.
+    /// How old the data was when the disaster was declared; now, where none was.
     pub(super) age: Option<HumanDuration>,
     /// The volume that it names; an arbitrary id on copies.
     pub(super) volume: Option<String>,
@@ -74,7 +74,7 @@ pub(super) struct FindSnapshotOutput {
     pub(super) usable_snapshots: u64,
     /// How far back the usable snapshots reach: the age of the oldest.
     pub(super) retention: Option<HumanDuration>,
-    /// The longest time without a recovery point, up to now (or `not_after`). Absent with fewer than two of them.
+    /// The longest time without a recovery point, up to the declaration of the disaster, else to now (or to `not_after`). Absent with fewer than two of them.
     pub(super) worst_gap: Option<HumanDuration>,
     /// The longest time from the data until its copy was complete here; absent when none is a copy.
     pub(super) copy_lag: Option<HumanDuration>,
@@ -129,7 +129,6 @@ impl Action for FindSnapshot {
         cx: &StepContext,
         input: FindSnapshotInput,
     ) -> Result<FindSnapshotOutput, StepError> {
-        let now = cx.clock.now();
         let wish =
             Wish { not_after: input.not_after, max_age: input.max_age, schedule: input.schedule };
         let selector =
@@ -138,9 +137,9 @@ impl Action for FindSnapshot {
         let snapshots = snapshots_of(cx, &selector).await?;
         let keys = keys_of(cx, &snapshots).await?;
         let candidates =
-            Candidates::judge(&snapshots, &keys, wish.until(now), |s| look(s, &selector));
+            Candidates::judge(&snapshots, &keys, wish.until(cx), |s| look(s, &selector));
         let chosen = candidates.chosen(cx, &words).await?;
-        let summary = candidates.summary(chosen, now, wish.interval());
+        let summary = candidates.summary(chosen, cx.until_the_loss(), wish.interval());
         let identity = (chosen.backup.id.as_str(), Vec::new());
         candidates.write_down(cx, &words, &wish, (chosen, &summary), identity).await?;
         Ok(told(chosen.backup, chosen.key.and_then(KeyCondition::usable), summary))

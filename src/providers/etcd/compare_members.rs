@@ -273,7 +273,8 @@ async fn compare_backup(
         context.check(check).await?;
     }
     let broken = stored.unpacked.as_ref().and_then(broken_packing);
-    for finding in broken.into_iter().chain(findings(inspection)) {
+    let shown = |key: &str| context.data(key);
+    for finding in broken.into_iter().chain(findings(inspection, &shown)) {
         context.finding(finding).await?;
     }
     context.check(judge::recorded(inspection.cluster.as_ref(), listed)).await?;

@@ -1,5 +1,7 @@
+use super::counts::WantedCount;
+use super::decrypt::{self, DecryptInput};
 use super::fetch::ObjectInput;
-use super::inventory_judge::{Wanted, WantedCount, judged, soundness};
+use super::inventory_judge::{Wanted, judged, soundness};
 use super::inventory_output::{Counted, observed};
 use super::source::{self, Platform, Seen, Source, compute, look};
 use super::{by_hand, judge, trial_by_hand};
@@ -18,6 +20,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Counts what a stored etcd snapshot holds of a Kubernetes cluster.
@@ -64,6 +67,9 @@ pub(super) struct InventoryInput {
     /// names alone (`key1`). Every key with which something is encrypted must be among them.
     #[serde(default)]
     recovery_kit: Option<Vec<String>>,
+    /// A secret that the keys of the recovery kit must decrypt: the only proof that the key of that name is the right one.
+    #[serde(default)]
+    decrypt: Option<DecryptInput>,
 }
 
 /// How many objects there must be.
@@ -107,6 +113,10 @@ pub(super) struct BaselineInput {
     /// Resources that are not compared, such as `events`.
     #[serde(default)]
     ignore: Vec<String>,
+    /// True when the snapshot must end at a later revision than the baseline (default false): at the same one it holds nothing new. At
+    /// an earlier one the step fails in any case.
+    #[serde(default)]
+    moved_on: bool,
 }
 
 /// How much a count may change: by so many percent or so many objects, whichever allows more.
@@ -156,6 +166,12 @@ It says how secrets are stored. A snapshot with encrypted secrets is worth nothi
 that the recovery kit holds (`recovery_kit`), and a key that is missing there fails the step. The data from which servers of k3s \
 and RKE2 start is told by `bootstrap`; a restore then needs the server token.
 
+A name is no proof that the key is the right one: `decrypt` names a secret and the encryption configuration of the recovery kit, and \
+the secret is decrypted with its keys in memory, as an API server would (`aescbc`, `aesgcm`, `secretbox`). The step fails when no key \
+of the file decrypts it, or to something else than that secret. What a key management service has encrypted (`kms`) is ciphertext only, \
+and inconclusive, as is a secret that is not encrypted. With `aescbc`, which authenticates nothing, a changed value is noticed by the \
+SHA-256 of the snapshot only.
+
 No value leaves the reader. Names of namespaces are withheld where the data class asks for it; those of objects are written down \
 only as far as the scenario names them.";
 
@@ -186,15 +202,23 @@ impl Action for TakeInventory {
                 ("objects of Kubernetes", "there are some"),
                 (
                     "RESOURCE, RESOURCE in NAMESPACE",
-                    "as many objects as expected, for each of counts; where there are none, it passes only for who wants none, as with `= 0`: the \
-                     name may be written wrong",
+                    "as many objects as expected, for each of counts; where there are none, it passes only for who wants none, as with `= 0`, of \
+                     a resource of Kubernetes or one that the snapshot has a definition of: the name may be written wrong",
                 ),
                 ("RESOURCE NAMESPACE/NAME exists", "the object is there, for each of exist"),
+                (
+                    "revision",
+                    "with baseline: it is not before that of the baseline, with moved_on not the same either",
+                ),
                 ("baseline", "the counts are those of the baseline, within the tolerances"),
                 ("secrets encrypted", "every secret is encrypted at rest, with secrets_encrypted"),
                 (
                     "encryption keys in the recovery kit",
                     "every key that encrypts something is, with recovery_kit",
+                ),
+                (
+                    "secret NAMESPACE/NAME decrypts",
+                    "a key of the encryption configuration decrypts it, to that secret, with decrypt",
                 ),
             ],
             populations: &[],
@@ -213,6 +237,8 @@ impl Action for TakeInventory {
         input: InventoryInput,
     ) -> Result<Counted, StepError> {
         let wanted = wanted(context, &input)?;
+        let read = |asked: &DecryptInput| Ok::<_, StepError>((asked.clone(), asked.read(context)?));
+        let decrypt = input.decrypt.as_ref().map(read).transpose()?;
         let source = Source {
             file: input.file.as_deref(),
             object: input.object.as_ref(),
@@ -226,15 +252,20 @@ impl Action for TakeInventory {
         let broken = unpacked.as_ref().and_then(judge::broken_packing);
         context.check(soundness(&inspection)).await?;
         let is_whole = broken.is_none();
-        for finding in broken.into_iter().chain(judge::findings(&inspection)) {
+        let shown = |key: &str| context.data(key);
+        for finding in broken.into_iter().chain(judge::findings(&inspection, &shown)) {
             context.finding(finding).await?;
         }
         let damaged = || StepError::recovery("the snapshot is damaged: nothing was counted");
+        if let Soundness::Foreign(foreign) = inspection.soundness() {
+            return Err(StepError::broken(foreign.what()).help(foreign.help()));
+        }
         if !is_whole || inspection.soundness() == Soundness::Damaged {
             return Err(damaged());
         }
-        let keys: Vec<String> = wanted.exist.iter().flat_map(|(_, keys)| keys.clone()).collect();
-        let taken = compute(context, move || take_inventory(&*content, length, &keys)).await?;
+        let keys = wanted.keys();
+        let file = Arc::clone(&content);
+        let taken = compute(context, move || take_inventory(&*file, length, &keys)).await?;
         let inventory = taken.map_err(|_| damaged())?;
         let withheld = |namespace: &str| context.data(namespace);
         let judged = judged(&wanted, &inventory, &withheld);
@@ -243,6 +274,9 @@ impl Action for TakeInventory {
         }
         for finding in judged.findings {
             context.finding(finding).await?;
+        }
+        if let Some((asked, file)) = decrypt {
+            decrypt::prove(context, asked, file, (content, length), &inventory).await?;
         }
         Ok(observed(&inventory, &withheld))
     }
@@ -264,6 +298,7 @@ impl Action for TakeInventory {
             found.extend(InputProblem::empty(given, &path("name")));
         }
         found.extend(InputProblem::empty(given, "baseline.file"));
+        found.extend(decrypt::problems(given));
         found
     }
 
@@ -274,6 +309,8 @@ impl Action for TakeInventory {
     async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
         let mut probes = super::before::preflight(context, given).await;
         probes.extend(given.text("baseline.file").map(|path| baseline(context, path)));
+        let file = given.text("decrypt.encryption_config");
+        probes.extend(file.map(|path| decrypt::probe(context, path)));
         probes
     }
 
@@ -322,6 +359,7 @@ fn wanted(context: &StepContext, input: &InventoryInput) -> Result<Wanted, StepE
         counts: counts.collect::<Result<_, StepError>>()?,
         exist: exist.collect(),
         baseline: baseline.transpose()?,
+        moved_on: input.baseline.as_ref().is_some_and(|baseline| baseline.moved_on),
         secrets_encrypted: input.secrets_encrypted,
         recovery_kit: input.recovery_kit.clone(),
     })

@@ -1,24 +1,15 @@
 //! From an inventory to checks and findings. Pure.
 
+use super::counts::{WantedCount, counted};
 use super::inventory_output::encryption_keys;
-use crate::expectation::Expectation;
 use crate::formats::etcd_snapshot::kubernetes::{
     Change, ChangeKind, Inventory, KeptInventory, Tolerances, Warning, compare,
 };
 use crate::formats::etcd_snapshot::{Inspection, Soundness};
-use crate::journal::{Check, Finding, Outcome, Severity};
-use serde_json::Value;
+use crate::journal::{Check, Finding, Severity};
 
 /// How many changes become findings.
 const FINDINGS: usize = 10;
-
-/// How many objects of a resource there must be.
-#[derive(Clone, Debug)]
-pub(super) struct WantedCount {
-    pub(super) resource: String,
-    pub(super) namespace: Option<String>,
-    pub(super) expected: Expectation,
-}
 
 /// What must be in a snapshot.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +18,18 @@ pub(super) struct Wanted {
     /// Objects, as they are called in checks, and the keys under one of which each must be.
     pub(super) exist: Vec<(String, Vec<String>)>,
     pub(super) baseline: Option<(KeptInventory, Tolerances)>,
+    /// The snapshot must end at a later revision than the baseline.
+    pub(super) moved_on: bool,
     pub(super) secrets_encrypted: bool,
     pub(super) recovery_kit: Option<Vec<String>>,
+}
+
+impl Wanted {
+    /// Keys that are looked for while the snapshot is counted.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let named = self.exist.iter().flat_map(|(_, keys)| keys.clone());
+        named.chain(self.counts.iter().flat_map(WantedCount::definitions)).collect()
+    }
 }
 
 /// The check that the snapshot may be counted at all.
@@ -38,6 +39,7 @@ pub(super) fn soundness(inspection: &Inspection) -> Check {
     match inspection.soundness() {
         Soundness::Sound => Check::made(NAME, EXPECTED, EXPECTED, true),
         Soundness::Unproven(reasons) => Check::not_made(NAME, EXPECTED, reasons.join("; ")),
+        Soundness::Foreign(foreign) => Check::not_made(NAME, EXPECTED, foreign.what()),
         Soundness::Damaged => {
             let first = inspection.damage.first().map(ToString::to_string);
             Check::made(NAME, EXPECTED, first.unwrap_or_else(|| "damaged".to_owned()), false)
@@ -63,7 +65,13 @@ pub(super) fn judged(wanted: &Wanted, inventory: &Inventory, shown: Shown<'_>) -
         Check::not_made(
             "objects of Kubernetes",
             "some",
-            "there are none: nothing of a cluster was verified",
+            match inventory.other_keys {
+                0 => "there are none: nothing of a cluster was verified".to_owned(),
+                other => format!(
+                    "there are none under /registry/, /kubernetes.io/ or /openshift.io/, and {other} keys elsewhere: nothing of a \
+                     cluster was verified. Objects of an API server with another --etcd-prefix are not found"
+                ),
+            },
         )
     } else {
         Check::made("objects of Kubernetes", "some", objects.to_string(), true)
@@ -78,7 +86,7 @@ pub(super) fn judged(wanted: &Wanted, inventory: &Inventory, shown: Shown<'_>) -
         judged.checks.push(if objects == 0 { unfounded(check) } else { check });
     }
     if let Some((baseline, tolerances)) = &wanted.baseline {
-        against(baseline, tolerances, inventory, shown, &mut judged);
+        against(wanted, baseline, tolerances, inventory, shown, &mut judged);
     }
     encryption(wanted, inventory, &mut judged);
     judged.findings.extend(inventory.undefined.iter().take(FINDINGS).map(|(resource, objects)| {
@@ -106,40 +114,21 @@ pub(super) fn judged(wanted: &Wanted, inventory: &Inventory, shown: Shown<'_>) -
 }
 
 /// What was seen of no cluster at all proves nothing either way.
-fn unfounded(check: Check) -> Check {
+pub(super) fn unfounded(check: Check) -> Check {
     Check::not_made(check.name, check.expected, "the snapshot holds no objects of Kubernetes")
 }
 
-const NONE_OF_THAT_NAME: &str =
-    "no objects of that name: write it as redrill etcd inventory shows it";
-
-fn counted(count: &WantedCount, inventory: &Inventory) -> Check {
-    let name = match &count.namespace {
-        None => count.resource.clone(),
-        Some(namespace) => format!("{} in {namespace}", count.resource),
-    };
-    let of = inventory.resources.iter().filter(|one| one.full_name() == count.resource);
-    let objects: u64 = of
-        .map(|one| match &count.namespace {
-            None => one.objects,
-            Some(namespace) => one.namespaces.get(namespace).copied().unwrap_or(0),
-        })
-        .sum();
-    let judge =
-        |objects: u64| count.expected.judge(&name, &Value::from(objects), objects.to_string());
-    let check = judge(objects);
-    if inventory.objects == 0 {
-        return unfounded(check);
-    }
-    // Under a name that is written wrong, none is there either: only who means none is told that there is none.
-    let passes = |check: &Check| check.outcome == Outcome::Passed;
-    if objects == 0 && passes(&check) && passes(&judge(1)) {
-        return Check::not_made(check.name, check.expected, NONE_OF_THAT_NAME);
-    }
-    check.over(inventory.objects)
+/// The check that the backup is not older than the baseline.
+fn moved_on(wanted: &Wanted, baseline: &KeptInventory, inventory: &Inventory) -> Check {
+    let (before, now) = (baseline.inventory.revision, inventory.revision);
+    let (sign, holds) = if wanted.moved_on { (">", now > before) } else { (">=", now >= before) };
+    let expected = format!("{sign} {before}, that of the baseline");
+    let check = Check::made("revision", expected, now.to_string(), holds);
+    if inventory.objects == 0 { unfounded(check) } else { check }
 }
 
 fn against(
+    wanted: &Wanted,
     baseline: &KeptInventory,
     tolerances: &Tolerances,
     inventory: &Inventory,
@@ -155,6 +144,7 @@ fn against(
         difference.changes.len(),
         beyond.len()
     );
+    judged.checks.push(moved_on(wanted, baseline, inventory));
     let mut check = match inventory.objects {
         0 => Check::not_made("baseline", EXPECTED, "the snapshot holds no objects of Kubernetes"),
         _ => {
@@ -244,12 +234,21 @@ fn encryption(wanted: &Wanted, inventory: &Inventory, judged: &mut Judged) {
         }));
         return;
     };
+    let bare = |key: &str| key.rsplit(':').next().unwrap_or_default().to_owned();
+    // A name alone says which key only where no other provider has one of the same name.
+    let is_its_own = |name: &str| used.keys().filter(|key| bare(key) == name).count() == 1;
     let is_there = |key: &str| {
-        kit.iter().any(|one| one == key || key.rsplit(':').next() == Some(one.as_str()))
+        let name = bare(key);
+        kit.iter().any(|one| one == key || (*one == name && is_its_own(&name)))
     };
     let missing: Vec<&String> = used.keys().filter(|key| !is_there(key)).collect();
+    let ambiguous = missing.iter().any(|key| kit.contains(&bare(key)));
     let observed = match missing.as_slice() {
         [] => format!("{} keys, all there", used.len()),
+        missing if ambiguous => format!(
+            "not told apart by their names alone: {}; write provider, version and name",
+            missing.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ")
+        ),
         missing => format!(
             "missing: {}",
             missing.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ")
@@ -284,11 +283,11 @@ fn not_encrypted(severity: Severity, what: String) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counts::wanted_count;
     use super::*;
-    use crate::expectation::ValueKind;
     use crate::formats::etcd_snapshot::inspect;
     use crate::formats::etcd_snapshot::kubernetes::{ResourceCount, SecretsAtRest, take_inventory};
-    use crate::journal::Outcome::{Failed, Inconclusive, Passed};
+    use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};
     use std::collections::BTreeMap;
 
     const REAL: &[u8] =
@@ -337,45 +336,6 @@ mod tests {
         judged(wanted, inventory, &str::to_owned).findings.into_iter().map(|f| f.code).collect()
     }
 
-    fn counts(resource: &str, namespace: Option<&str>, expected: &str) -> Wanted {
-        let expected = Expectation::parse(&Value::from(expected), ValueKind::Number).unwrap();
-        let (resource, namespace) = (resource.to_owned(), namespace.map(str::to_owned));
-        Wanted { counts: vec![WantedCount { resource, namespace, expected }], ..Wanted::default() }
-    }
-
-    #[test]
-    fn counts_are_compared_and_can_fall_short() {
-        let inventory = real();
-        let one = inventory.resources.iter().find(|one| !one.namespaces.contains_key("")).unwrap();
-        let (namespace, there) = one.namespaces.first_key_value().unwrap();
-        let name = one.full_name();
-        let enough = counts(&name, None, &format!("= {}", one.objects));
-        assert_eq!(outcome(&enough, &inventory, &name), Passed);
-        let more = counts(&name, None, &format!("> {}", one.objects));
-        assert_eq!(outcome(&more, &inventory, &name), Failed);
-        let inside = format!("{name} in {namespace}");
-        let enough = counts(&name, Some(namespace), &format!("= {there}"));
-        assert_eq!(outcome(&enough, &inventory, &inside), Passed);
-        assert_eq!(outcome(&counts("unheard-of", None, ">= 1"), &inventory, "unheard-of"), Failed);
-    }
-
-    #[test]
-    fn regression_that_there_is_not_too_much_of_a_name_that_is_not_there_proves_nothing() {
-        let inventory = real();
-        let one = inventory.resources.iter().find(|one| !one.namespaces.contains_key("")).unwrap();
-        let (there, inside) = (one.full_name(), format!("{} in unheard-of", one.full_name()));
-        for at_most in ["<= 500", "0..500", "!= 3"] {
-            assert_eq!(outcome(&counts("pod", None, at_most), &inventory, "pod"), Inconclusive);
-            let wanted = counts(&there, Some("unheard-of"), at_most);
-            assert_eq!(outcome(&wanted, &inventory, &inside), Inconclusive, "{at_most}");
-        }
-        for none in ["= 0", "< 1", "<= 0"] {
-            assert_eq!(outcome(&counts("pod", None, none), &inventory, "pod"), Passed, "{none}");
-        }
-        let judged = judged(&counts("pod", None, "<= 500"), &inventory, &str::to_owned);
-        assert!(judged.checks.iter().any(|check| check.note.as_deref() == Some(NONE_OF_THAT_NAME)));
-    }
-
     #[test]
     fn a_snapshot_without_objects_passes_no_check() {
         let empty = without_objects();
@@ -388,10 +348,10 @@ mod tests {
             baseline: Some((baseline, Tolerances::default())),
             secrets_encrypted: true,
             recovery_kit: Some(vec!["key1".to_owned()]),
-            ..counts("pods", None, "= 0")
+            counts: vec![wanted_count("pods", None, "= 0")],
         };
         let judged = judged(&wanted, &empty, &str::to_owned);
-        assert_eq!(judged.checks.len(), 6);
+        assert_eq!(judged.checks.len(), 7);
         assert!(judged.checks.iter().all(|check| check.outcome == Inconclusive), "{judged:?}");
     }
 
@@ -448,6 +408,55 @@ mod tests {
             ..Wanted::default()
         };
         assert_eq!(outcome(&nothing, &now, "baseline"), Failed, "everything in it is new");
+    }
+
+    #[test]
+    fn regression_a_backup_that_went_back_or_stood_still_fails_against_its_baseline() {
+        let now = real();
+        let against = |revision: i64, moved_on: bool| {
+            let before = Inventory { revision, ..real() };
+            let baseline = Some((KeptInventory::new(before, Vec::new()), Tolerances::default()));
+            outcome(&Wanted { baseline, moved_on, ..Wanted::default() }, &now, "revision")
+        };
+        assert_eq!(against(now.revision - 1, true), Passed);
+        assert_eq!(against(now.revision, false), Passed);
+        assert_eq!(against(now.revision, true), Failed);
+        assert_eq!(against(now.revision + 1, false), Failed);
+    }
+
+    #[test]
+    fn regression_counts_and_names_are_found_under_the_same_aliases() {
+        let inventory = real();
+        for name in ["deployments", "deployments.apps"] {
+            assert_eq!(outcome(&counts(name, None, "= 3"), &inventory, name), Passed, "{name}");
+        }
+        let other = "deployments.example.com";
+        assert_eq!(outcome(&counts(other, None, ">= 1"), &inventory, other), Failed);
+    }
+
+    #[test]
+    fn regression_keys_under_another_prefix_are_hinted_at() {
+        let judged = judged(&Wanted::default(), &without_objects(), &str::to_owned);
+        let note = judged.checks[0].note.as_deref().unwrap();
+        assert!(note.contains("--etcd-prefix"), "{note}");
+    }
+
+    #[test]
+    fn regression_the_bare_name_of_a_key_stands_for_no_two_keys() {
+        const NAME: &str = "encryption keys in the recovery kit";
+        let mut inventory = with_secrets(4, "aescbc:v1:key1");
+        let secrets = inventory.resources.last_mut().unwrap();
+        secrets.stored.encrypted.insert("secretbox:v1:key1".to_owned(), 1);
+        let kit = |keys: &[&str]| Wanted {
+            recovery_kit: Some(keys.iter().map(|key| (*key).to_owned()).collect()),
+            ..Wanted::default()
+        };
+        assert_eq!(outcome(&kit(&["key1"]), &inventory, NAME), Failed);
+        assert_eq!(outcome(&kit(&["key1", "aescbc:v1:key1"]), &inventory, NAME), Failed);
+        assert_eq!(
+            outcome(&kit(&["aescbc:v1:key1", "secretbox:v1:key1"]), &inventory, NAME),
+            Passed
+        );
     }
 
     #[test]

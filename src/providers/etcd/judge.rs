@@ -1,18 +1,22 @@
-use super::fetch::TIME_MARK;
 use crate::formats::etcd_snapshot::{
-    Completeness, Damage, Inspection, MetaState, Soundness, Trailer, Truncated,
+    Completeness, Damage, Inspection, MetaState, Note, Soundness, Trailer, Truncated,
 };
 use crate::formats::packed::Unpacked;
-use crate::journal::{Check, Finding, Measure, RecoveryPoint, Severity};
-use chrono::{DateTime, SecondsFormat, Utc};
+use crate::journal::{Check, Finding, Severity};
 
 /// How many places of damage become findings; of the rest the number.
 const FINDINGS: usize = 10;
 
 /// The checks that an inspection makes. One that damage made impossible is inconclusive; the one that found the damage fails.
 pub(super) fn checks(inspection: &Inspection) -> Vec<Check> {
-    if let Some(Damage::Packed(packing)) = inspection.damage.first() {
-        let why = format!("the file is packed with {packing}: nothing inside was looked at");
+    let unread = match inspection.damage.first() {
+        Some(Damage::Packed(packing)) => {
+            Some(format!("the file is packed with {packing}: nothing inside was looked at"))
+        }
+        Some(Damage::NotASnapshot(foreign)) => Some(foreign.what().to_owned()),
+        _ => None,
+    };
+    if let Some(why) = unread {
         return ["trailing SHA-256", "meta pages", "complete", "structure"]
             .map(|name| Check::not_made(name, "as etcd writes it", why.as_str()))
             .to_vec();
@@ -123,41 +127,34 @@ fn is_structural(damage: &Damage) -> bool {
             | Damage::NoKeyBucket
             | Damage::Revision { .. }
             | Damage::Record { .. }
-            | Damage::LeaseMissing { .. }
+            | Damage::BucketMissing { .. }
+            | Damage::NoConsistentIndex
+            | Damage::CompactionContradicts { .. }
             | Damage::CorruptAlarm { .. }
     )
 }
 
-/// What a person should act on: each damage, the first ones by name.
-pub(super) fn findings(inspection: &Inspection) -> Vec<Finding> {
-    let packed = matches!(inspection.damage.first(), Some(Damage::Packed(_)));
-    let finding = |what: String| {
-        Finding {
-        severity: if packed { Severity::Warning } else { Severity::Critical },
-        code: if packed { "etcd.snapshot_packed" } else { "etcd.snapshot_damaged" }.to_owned(),
-        what,
-        why: if packed {
-            "an archive that was cut looks like a backup until it is unpacked"
-        } else {
-            "a cluster restored from it would lack data, hold wrong data, or not start"
-        }
-        .to_owned(),
-        action: if packed {
-            "unpack it and verify what is inside"
-        } else {
-            "take a new snapshot with etcdctl snapshot save, verify it before it replaces the last good \
-             one, and find out where this one was changed: at the member, on the way, or in storage"
-        }
-        .to_owned(),
-    }
-    };
+/// Names of keys are data: what may be written down of one.
+pub(super) type Shown<'a> = &'a dyn Fn(&str) -> String;
+
+/// What a person should act on: each damage, the first ones by name, and with the key that it belongs to.
+pub(super) fn findings(inspection: &Inspection, shown: Shown<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
-        inspection.damage.iter().take(FINDINGS).map(|damage| finding(damage.to_string())).collect();
+        inspection.damage.iter().take(FINDINGS).map(|damage| of_damage(damage, shown)).collect();
     let listed = inspection.damage.len() as u64;
     let more = (listed + inspection.damage_not_listed).saturating_sub(findings.len() as u64);
     if more > 0 {
-        findings.push(finding(format!("{more} more places are damaged")));
+        findings.push(damaged(format!("{more} more places are damaged")));
     }
+    findings.extend(inspection.lost_revisions.iter().take(FINDINGS).map(|lost| Finding {
+        severity: Severity::Critical,
+        code: "etcd.snapshot_revisions_lost".to_owned(),
+        what: lost.to_string(),
+        why: "whatever was changed in these revisions and not again later is missing after a restore"
+            .to_owned(),
+        action: "take an older snapshot from before the first of these revisions, or make up for what was written in them"
+            .to_owned(),
+    }));
     if let Soundness::Unproven(reasons) = inspection.soundness() {
         findings.extend(reasons.into_iter().map(|reason| Finding {
             severity: Severity::Serious,
@@ -172,84 +169,112 @@ pub(super) fn findings(inspection: &Inspection) -> Vec<Finding> {
     findings
 }
 
+fn of_damage(damage: &Damage, shown: Shown<'_>) -> Finding {
+    match damage {
+        Damage::Packed(_) => Finding {
+            severity: Severity::Warning,
+            code: "etcd.snapshot_packed".to_owned(),
+            what: damage.to_string(),
+            why: "an archive that was cut looks like a backup until it is unpacked".to_owned(),
+            action: "unpack it and verify what is inside".to_owned(),
+        },
+        Damage::NotASnapshot(foreign) => Finding {
+            severity: Severity::Serious,
+            code: "etcd.not_a_snapshot".to_owned(),
+            what: foreign.what().to_owned(),
+            why: "it may be a sound backup; nothing of it is proven, and no etcd is restored from it as it is"
+                .to_owned(),
+            action: foreign.help().to_owned(),
+        },
+        _ => damaged(match damage.key() {
+            None => damage.to_string(),
+            Some(key) => format!("{damage}; key {}", shown(key.as_str())),
+        }),
+    }
+}
+
+fn damaged(what: String) -> Finding {
+    Finding {
+        severity: Severity::Critical,
+        code: "etcd.snapshot_damaged".to_owned(),
+        what,
+        why: "a cluster restored from it would lack data, hold wrong data, or not start".to_owned(),
+        action:
+            "take a new snapshot with etcdctl snapshot save, verify it before it replaces the last good \
+             one, and find out where this one was changed: at the member, on the way, or in storage"
+                .to_owned(),
+    }
+}
+
+/// What whoever restores it must know, and is no damage.
+pub(super) fn notes(inspection: &Inspection) -> Vec<Finding> {
+    inspection.notes.iter().map(of_note).collect()
+}
+
+fn of_note(note: &Note) -> Finding {
+    let (severity, code, why, action) = match note {
+        Note::NoSpaceAlarm { .. } => (
+            Severity::Serious,
+            "etcd.alarm_nospace",
+            "the alarm is part of the snapshot: a cluster that is restored from it answers reads and refuses every write",
+            "after the restore make room (compact, defragment, or a greater --quota-backend-bytes), then etcdctl alarm disarm; \
+             and do the same in the living cluster before the next snapshot",
+        ),
+        Note::LeasesMissing { .. } => (
+            Severity::Serious,
+            "etcd.leases_missing",
+            "etcd starts from it and only logs that; what hangs on such a lease, a leader's or a lock, is never given up by itself",
+            "after the restore delete these keys by hand, or let their holders write them anew",
+        ),
+        Note::AuthEnabled { .. } => (
+            Severity::Warning,
+            "etcd.auth_enabled",
+            "users and passwords are part of the snapshot: without one of them nobody can use the restored cluster",
+            "keep a password or a client certificate of root in the recovery kit, and try it in a drill",
+        ),
+        Note::LongerThanNeeded { .. } => (
+            Severity::Warning,
+            "etcd.trailing_bytes",
+            "etcdctl snapshot save writes nothing there: the file was not written by it, or something was appended",
+            "back up with etcdctl snapshot save, and keep the file as it is",
+        ),
+        Note::CompactionInFlight { .. } => (
+            Severity::Note,
+            "etcd.compaction_in_flight",
+            "an etcd that starts from the snapshot throws away the history up to there",
+            "nothing, unless that revision is far from the last one: then look whether the note of it was damaged",
+        ),
+        Note::RevisionBumped => (
+            Severity::Note,
+            "etcd.revision_bumped",
+            "revisions below the mark do not go on without a gap",
+            "nothing, if the cluster was restored with --bump-revision",
+        ),
+        Note::UnknownBuckets { .. } => (
+            Severity::Note,
+            "etcd.unknown_tables",
+            "nobody knows whether what is in them is as it should be",
+            "look whether a newer release of this program knows the version of the cluster's etcd",
+        ),
+    };
+    Finding {
+        severity,
+        code: code.to_owned(),
+        what: note.to_string(),
+        why: why.to_owned(),
+        action: action.to_owned(),
+    }
+}
+
 /// Every damage: listed and not.
 pub(super) fn damaged_places(inspection: &Inspection) -> u64 {
     inspection.damage.len() as u64 + inspection.damage_not_listed
 }
 
-/// What is known about when a snapshot was taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Times {
-    /// From the scenario (UTC).
-    pub(super) stated: Option<DateTime<Utc>>,
-    /// From the object's metadata, as written there.
-    pub(super) marked: Option<String>,
-    /// When the object version or the file was written (UTC).
-    pub(super) modified: Option<DateTime<Utc>>,
-}
-
-/// The recovery point of a sound snapshot, with findings about how far its time can be trusted.
-///
-/// A snapshot carries no time. Sound are a time that the scenario or the object's metadata gives, if it is not later than
-/// the upload. `LastModified` says when this copy was stored: after the snapshot by the duration of the upload, or by years
-/// when an old one was copied again. A file's own time says as little. Neither is used: from them no loss can be measured.
-pub(super) fn recovery_point(
-    times: &Times,
-    identity: &str,
-) -> (Option<RecoveryPoint>, Vec<Finding>) {
-    let point = |at, source: String| RecoveryPoint {
-        at,
-        source,
-        measure: Measure::Backup,
-        identity: identity.to_owned(),
-        worst_case: None,
-    };
-    let mut findings = Vec::new();
-    let marked = times.marked.as_deref().map(DateTime::parse_from_rfc3339);
-    if let Some(Err(_)) = marked {
-        let what = format!("the object's metadata {TIME_MARK} is not a time as in RFC 3339");
-        findings.push(uncertain(Severity::Warning, what));
-    }
-    let marked = marked.and_then(Result::ok).map(|time| time.to_utc());
-    let mark = format!("metadata {TIME_MARK} of the object");
-    let given = times.stated.map(|at| (at, "taken_at of the scenario".to_owned()));
-    if let Some((at, source)) = given.or(marked.map(|at| (at, mark))) {
-        // LastModified has whole seconds.
-        let later = times.modified.is_some_and(|m| at.timestamp() > m.timestamp());
-        if !later {
-            return (Some(point(at, source)), findings);
-        }
-        let what = format!("{source} is later than the time at which the snapshot was stored");
-        findings.push(uncertain(Severity::Serious, what));
-        return (None, findings);
-    }
-    let what = match times.modified {
-        Some(at) => format!(
-            "nothing says when the snapshot was taken; this copy was stored at {}",
-            at.to_rfc3339_opts(SecondsFormat::Secs, true)
-        ),
-        None => "nothing says when the snapshot was taken".to_owned(),
-    };
-    findings.push(uncertain(Severity::Warning, what));
-    (None, findings)
-}
-
-fn uncertain(severity: Severity, what: String) -> Finding {
-    Finding {
-        severity,
-        code: "etcd.snapshot_time_uncertain".to_owned(),
-        what,
-        why: "the loss of data is measured from that time".to_owned(),
-        action: format!(
-            "let the backup job note the time before it takes the snapshot, and upload with metadata {TIME_MARK}"
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::etcd_snapshot::inspect;
+    use crate::formats::etcd_snapshot::{LostRevisions, RevisionNumber, inspect};
     use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};
 
     const REAL: &[u8] =
@@ -268,7 +293,8 @@ mod tests {
     #[test]
     fn a_real_snapshot_passes_every_check() {
         assert_eq!(outcomes(REAL), [Passed; 4]);
-        assert_eq!(findings(&look(REAL)), []);
+        assert_eq!(findings(&look(REAL), &str::to_owned), []);
+        assert_eq!(notes(&look(REAL)), []);
     }
 
     #[test]
@@ -301,7 +327,7 @@ mod tests {
         );
         let packed = [&[0x1F, 0x8B, 8, 0][..], &[0; 400]].concat();
         assert_eq!(outcomes(&packed), [Inconclusive; 4]);
-        assert_eq!(findings(&look(&packed))[0].code, "etcd.snapshot_packed");
+        assert_eq!(findings(&look(&packed), &str::to_owned)[0].code, "etcd.snapshot_packed");
         let rubbish = vec![7; 5000];
         assert!(outcomes(&rubbish).iter().all(|outcome| *outcome != Passed));
     }
@@ -312,44 +338,74 @@ mod tests {
         let page = look(REAL).page_size.unwrap() as usize;
         let end = zeroed.len() - 32;
         zeroed[2 * page..end].fill(0);
-        let findings = findings(&look(&zeroed));
-        assert!(findings.len() <= FINDINGS + 1);
+        let findings = findings(&look(&zeroed), &str::to_owned);
+        assert!(findings.len() <= 2 * FINDINGS + 1);
         assert!(findings.iter().any(|finding| finding.what.contains("page")));
     }
 
-    fn time(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_760_000_000 + seconds, 0).unwrap()
+    #[test]
+    fn regression_every_note_is_a_finding() {
+        let member = crate::formats::etcd_snapshot::HexId(5);
+        let all = [
+            (Note::NoSpaceAlarm { member }, Severity::Serious),
+            (Note::LeasesMissing { leases: 1, first: member, keys: 2 }, Severity::Serious),
+            (Note::AuthEnabled { users: 1 }, Severity::Warning),
+            (Note::LongerThanNeeded { bytes: 4096 }, Severity::Warning),
+            (Note::CompactionInFlight { to: 9 }, Severity::Note),
+            (Note::RevisionBumped, Severity::Note),
+            (Note::UnknownBuckets { count: 1 }, Severity::Note),
+        ];
+        let inspection = Inspection { notes: all.map(|(note, _)| note).to_vec(), ..look(REAL) };
+        let found = notes(&inspection);
+        assert_eq!(found.len(), all.len());
+        for (finding, (note, severity)) in found.iter().zip(all) {
+            assert_eq!((finding.severity, &finding.what), (severity, &note.to_string()));
+        }
     }
 
     #[test]
-    fn the_most_trustworthy_time_is_used() {
-        let all = Times {
-            stated: Some(time(1)),
-            marked: Some(time(2).to_rfc3339()),
-            modified: Some(time(9)),
-        };
-        let at = |times: &Times| recovery_point(times, "x").0.map(|point| point.at);
-        assert_eq!(at(&all), Some(time(1)));
-        let marked = Times { stated: None, ..all.clone() };
-        assert_eq!(at(&marked), Some(time(2)));
+    fn regression_damage_names_the_key_as_far_as_it_may_be_written_down() {
+        let mut changed = REAL.to_vec();
+        let name = b"/registry/namespaces/orders";
+        let places: Vec<usize> =
+            (0..changed.len()).filter(|at| changed[*at..].starts_with(name)).collect();
+        for at in places {
+            // Behind the name of the key: the revision of its making, the tag of that of its change, and that one.
+            let revision = at + name.len() + 3;
+            assert_eq!(changed[revision - 1], 0x18);
+            changed[revision] ^= 1;
+        }
+        let found = findings(&look(&changed), &|key| key.replace("orders", "concealed"));
+        let of_it = found.iter().find(|finding| finding.what.contains("; key "));
+        assert!(of_it.unwrap().what.ends_with("; key /registry/namespaces/concealed"), "{found:?}");
     }
 
     #[test]
-    fn the_time_at_which_a_copy_was_stored_is_not_the_time_of_its_data() {
-        let stored = Times { modified: Some(time(9)), ..Times::default() };
-        let (point, findings) = recovery_point(&stored, "x");
-        assert_eq!((point, findings[0].severity), (None, Severity::Warning));
-        let unreadable = Times { marked: Some("yesterday".into()), ..stored };
-        let (point, findings) = recovery_point(&unreadable, "x");
-        assert_eq!((point, findings.len()), (None, 2));
+    fn regression_lost_revisions_are_a_finding() {
+        let number = |main| Some(RevisionNumber { main, sub: 0 });
+        let lost = LostRevisions { page: 3, from: number(11), before: number(21) };
+        let inspection = Inspection { lost_revisions: vec![lost], ..look(REAL) };
+        let found = findings(&inspection, &str::to_owned);
+        assert_eq!(found[0].code, "etcd.snapshot_revisions_lost");
+        assert_eq!(
+            found[0].what,
+            "page 3 held the changes from revision 11 up to that before revision 21: they are lost"
+        );
+        let all = LostRevisions { from: None, before: None, ..lost };
+        assert_eq!(
+            all.to_string(),
+            "page 3 held the changes from the first one up to the last one: they are lost"
+        );
     }
 
     #[test]
-    fn a_time_that_cannot_be_right_is_no_recovery_point() {
-        let late = Times { stated: Some(time(10)), modified: Some(time(9)), ..Times::default() };
-        assert_eq!(recovery_point(&late, "x").0, None);
-        let file = Times { modified: Some(time(9)), ..Times::default() };
-        let (point, findings) = recovery_point(&file, "x");
-        assert_eq!((point, findings.len()), (None, 1));
+    fn regression_a_backup_of_another_kind_is_not_called_damaged() {
+        let sqlite = [&b"SQLite format 3\0"[..], &[0; 5000]].concat();
+        assert_eq!(outcomes(&sqlite), [Inconclusive; 4]);
+        let found = findings(&look(&sqlite), &str::to_owned);
+        assert_eq!(
+            found.iter().map(|one| one.code.as_str()).collect::<Vec<_>>(),
+            ["etcd.not_a_snapshot"]
+        );
     }
 }

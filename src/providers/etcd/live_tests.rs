@@ -298,6 +298,19 @@ async fn a_snapshot_that_breaks_off_or_is_changed_on_the_way_is_stored_nowhere()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_snapshot_that_s3_does_not_take_is_refused_before_it_is_read() {
+    let large = with_place("database_size: 5GiB");
+    let error = take(&large, 1).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Broken);
+    assert!(error.to_string().contains("one call to S3 writes 5 GiB at most"), "{error}");
+    assert_eq!((large.intended(), large.checks().len()), (vec![], 0));
+    // With the SHA-256 behind it, it has 5 GiB.
+    let fits = with_place(&format!("database_size: {}", (5_u64 << 30) - 32));
+    take(&fits, 1).await.unwrap();
+    assert_eq!(fits.not_passed(), []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_attempt_stores_its_own_snapshot_and_the_first_one_goes_with_it() {
     let trial = with_place("");
     let first = take(&trial, 1).await.unwrap();

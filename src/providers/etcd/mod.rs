@@ -10,6 +10,10 @@
 mod before;
 mod by_hand;
 mod compare_members;
+mod counts;
+mod decrypt;
+#[cfg(test)]
+mod decrypt_rehearsals;
 mod fetch;
 mod inventory;
 mod inventory_judge;
@@ -32,6 +36,8 @@ mod restore_by_hand;
 mod restore_judge;
 #[cfg(test)]
 mod restore_rehearsals;
+mod snapshot_output;
+mod snapshot_time;
 mod source;
 mod stored;
 mod take_by_hand;

@@ -49,6 +49,20 @@ pub(super) struct Stored {
     pub(super) version_id: Option<String>,
 }
 
+/// Whether one call can write so many bytes.
+///
+/// # Errors
+/// When it cannot: the snapshot is too large for this action.
+pub(super) fn room_for(bytes: u64) -> Result<(), StepError> {
+    if bytes <= MOST {
+        return Ok(());
+    }
+    let (has, most) = (ByteSize(bytes), ByteSize(MOST));
+    let message = format!("the snapshot has {has}: one call to S3 writes {most} at most");
+    let help = "take it into a file, and upload that in parts: aws s3 cp does";
+    Err(StepError::broken(message).help(help))
+}
+
 /// Writes the snapshot, with the intent in the ledger before. Again after a crash: the object is then this snapshot, and no
 /// earlier one.
 ///
@@ -60,13 +74,7 @@ pub(super) async fn put(
     taken: &Taken,
     taken_at: DateTime<Utc>,
 ) -> Result<Stored, StepError> {
-    if taken.length > MOST {
-        let message =
-            format!("the snapshot has {}: more than one call writes", ByteSize(taken.length));
-        return Err(
-            StepError::broken(message).help("take it into a file, and upload that in parts")
-        );
-    }
+    room_for(taken.length)?;
     let session = context.site()?;
     let client = crate::client!(session, aws_sdk_s3);
     let key = format!("{}{}", place.prefix, context.name_of_mine(200));

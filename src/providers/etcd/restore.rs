@@ -1,6 +1,6 @@
 use super::fetch::ObjectInput;
 use super::inventory_judge::soundness;
-use super::restore_judge::{self, Answers};
+use super::restore_judge::{self, Answers, Part};
 use super::source::{self, Platform, Seen, Source, compute, look};
 use super::trial_folder::{FolderName, TrialFolder};
 use super::{by_hand, judge, trial_by_hand};
@@ -12,7 +12,7 @@ use crate::formats::etcd_snapshot::{HashKv, NoHashKv, Soundness, hash_kv};
 use crate::journal::{Check, ClockPoint, Event, ResourceKey};
 use crate::outside::OutsideError;
 use crate::outside::trial::{
-    FolderState, FolderWork, MemberHash, TrialEtcd, TrialPrograms, TrialRequest, Tried,
+    FolderState, FolderWork, MemberHash, TrialEtcd, TrialHashes, TrialPrograms, TrialRequest, Tried,
 };
 use crate::time::HumanDuration;
 use schemars::JsonSchema;
@@ -91,7 +91,7 @@ pub(super) struct RestoreOutput {
     knows_bump_revision: bool,
     /// How many members were restored.
     members: u32,
-    /// The revision of the last change.
+    /// The revision of the last change, or of the compaction that has thrown that change away.
     revision: i64,
     /// Keys that the restored etcd counts.
     keys: u64,
@@ -249,8 +249,14 @@ async fn verified(context: &StepContext, seen: &Seen) -> Result<bool, StepError>
     context.check(soundness(&seen.inspection)).await?;
     let broken = seen.unpacked.as_ref().and_then(judge::broken_packing);
     let is_whole = broken.is_none();
-    for finding in broken.into_iter().chain(judge::findings(&seen.inspection)) {
+    let shown = |key: &str| context.data(key);
+    let (found, notes) =
+        (judge::findings(&seen.inspection, &shown), judge::notes(&seen.inspection));
+    for finding in broken.into_iter().chain(found).chain(notes) {
         context.finding(finding).await?;
+    }
+    if let Soundness::Foreign(foreign) = seen.inspection.soundness() {
+        return Err(StepError::broken(foreign.what()).help(foreign.help()));
     }
     match seen.inspection.soundness() {
         soundness if is_whole && soundness != Soundness::Damaged => {
@@ -319,10 +325,10 @@ impl Trial<'_> {
         }
         let began = context.clock.elapsed();
         context.progress(&format!("restoring {} members", self.input.members));
-        self.went("restored", restore_judge::RESTORED, etcd.restore().await).await?;
+        self.went(Part::Restoring, etcd.restore().await).await?;
         let restored = context.clock.elapsed();
         context.progress("waiting until the members answer");
-        self.went("members answer", restore_judge::ANSWER, etcd.start().await).await?;
+        self.went(Part::Starting, etcd.start().await).await?;
         let started = context.clock.elapsed();
         let now = context.clock.now();
         context.reached(ClockPoint::ResourceAvailable, now, "every member answers").await?;
@@ -339,12 +345,8 @@ impl Trial<'_> {
     }
 
     /// Writes down how a part of the work ended.
-    async fn went(
-        &self,
-        name: &str,
-        expected: &str,
-        tried: Result<Tried, OutsideError>,
-    ) -> Result<(), StepError> {
+    async fn went(&self, part: Part, tried: Result<Tried, OutsideError>) -> Result<(), StepError> {
+        let (name, expected) = (part.name(), part.expected());
         let shown = |said: &str| self.context.data(said);
         let tried = match tried {
             Ok(tried) => tried,
@@ -354,12 +356,11 @@ impl Trial<'_> {
                 return Err(error.into());
             }
         };
-        let check = restore_judge::went(name, expected, &tried, self.sound, &shown);
+        let check = restore_judge::went(part, &tried, self.sound, &shown);
         self.context.check(check).await?;
         let Tried::Refused(said) = tried else { return Ok(()) };
         let text = format!("{name}: no: {}", shown(&said));
-        if name == "restored" && self.sound {
-            // It reads well here: then it is not the snapshot of which that is said.
+        if part.proves_nothing(self.sound) {
             return Err(StepError::broken(text)
                 .help("look for room in the folder, and at the version of the programs"));
         }
@@ -373,11 +374,11 @@ impl Trial<'_> {
         programs: TrialPrograms,
     ) -> Result<RestoreOutput, StepError> {
         let context = self.context;
-        let revision = self.seen.inspection.revision;
+        let revision = self.seen.inspection.current_revision();
         let revision = revision.ok_or_else(|| StepError::broken("the snapshot has no revision"))?;
         // Of an empty etcd, which is at revision 1, nothing was changed.
         let asked = revision.max(1);
-        let hashes = etcd.hash_kv(asked).await;
+        let hashes = hashes_at(etcd, asked).await;
         let expected = match &hashes {
             Ok(hashes) => expected_hashes(context, self.seen, asked, hashes).await?,
             Err(_) => BTreeMap::new(),
@@ -409,6 +410,26 @@ impl Trial<'_> {
             start_took: HumanDuration::default(),
             took: HumanDuration::default(),
         })
+    }
+}
+
+/// The hashes of all members at a revision. etcd refuses the one up to which it has compacted, unless that is the last one and no
+/// revision is named: a snapshot whose whole history is compacted.
+async fn hashes_at(
+    etcd: &mut dyn TrialEtcd,
+    revision: i64,
+) -> Result<Vec<MemberHash>, OutsideError> {
+    if let TrialHashes::All(hashes) = etcd.hash_kv(revision).await? {
+        return Ok(hashes);
+    }
+    match etcd.hash_kv(0).await? {
+        TrialHashes::All(hashes) if hashes.iter().all(|hash| hash.revision == revision) => {
+            Ok(hashes)
+        }
+        _ => Err(OutsideError::Failed(format!(
+            "history is compacted up to revision {revision}, and a member has gone on since, as when a lease runs out: no hash \
+             tells of that revision any more"
+        ))),
     }
 }
 

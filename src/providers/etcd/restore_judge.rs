@@ -6,9 +6,38 @@ use crate::outside::OutsideError;
 use crate::outside::trial::{MemberHash, TrialPrograms, Tried};
 use std::collections::BTreeMap;
 
-/// What is expected of the program that restores, and of the members.
-pub(super) const RESTORED: &str = "for every member, with the digest verified";
-pub(super) const ANSWER: &str = "every member, to a read to which a majority agrees";
+/// A part of the trial that can go well or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// etcd's own program restores the members.
+    Restoring,
+    /// The members start.
+    Starting,
+}
+
+impl Part {
+    /// How its check is called.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Restoring => "restored",
+            Self::Starting => "members answer",
+        }
+    }
+
+    /// What is expected of it.
+    pub(super) const fn expected(self) -> &'static str {
+        match self {
+            Self::Restoring => "for every member, with the digest verified",
+            Self::Starting => "every member, to a read to which a majority agrees",
+        }
+    }
+
+    /// Whether a refusal says nothing of the snapshot. A sound one reads well here: that it is not restored says more of the machine
+    /// or of the program.
+    pub(super) fn proves_nothing(self, sound: bool) -> bool {
+        sound && self == Self::Restoring
+    }
+}
 
 /// What was answered, and what is known of the snapshot.
 #[derive(Debug)]
@@ -33,18 +62,12 @@ pub(super) struct Judged {
 /// What the programs say may name what is in the snapshot: how much of it may be written down.
 type Shown<'a> = &'a dyn Fn(&str) -> String;
 
-/// How restoring or starting went. That a sound snapshot was refused says more of the machine than of the snapshot: then the
-/// restore could not be made.
-pub(super) fn went(
-    name: &str,
-    expected: &str,
-    tried: &Tried,
-    sound: bool,
-    shown: Shown<'_>,
-) -> Check {
+/// How a part went.
+pub(super) fn went(part: Part, tried: &Tried, sound: bool, shown: Shown<'_>) -> Check {
+    let (name, expected) = (part.name(), part.expected());
     match tried {
         Tried::Done => Check::made(name, expected, expected, true),
-        Tried::Refused(said) if sound && expected == RESTORED => {
+        Tried::Refused(said) if part.proves_nothing(sound) => {
             Check::not_made(name, expected, shown(said))
         }
         Tried::Refused(said) => Check::made(name, expected, shown(said), false),
@@ -171,7 +194,7 @@ mod tests {
     use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};
 
     fn member(member: &str, hash: u32) -> MemberHash {
-        MemberHash { member: member.to_owned(), hash, compact_revision: -1 }
+        MemberHash { member: member.to_owned(), hash, compact_revision: -1, revision: 37 }
     }
 
     /// An etcd that answers as it should, of a snapshot with 28 keys.
@@ -235,12 +258,14 @@ mod tests {
     #[test]
     fn a_refused_snapshot_fails_unless_it_reads_well_here() {
         let refused = Tried::Refused("Error: expected sha256".to_owned());
-        let outcome =
-            |expected, sound| went("x", expected, &refused, sound, &str::to_owned).outcome;
-        assert_eq!(outcome(RESTORED, false), Failed);
-        assert_eq!(outcome(RESTORED, true), Inconclusive);
-        assert_eq!(outcome(ANSWER, true), Failed);
-        assert_eq!(went("x", ANSWER, &Tried::Done, true, &str::to_owned).outcome, Passed);
+        let outcome = |part, sound| went(part, &refused, sound, &str::to_owned).outcome;
+        assert_eq!(outcome(Part::Restoring, false), Failed);
+        assert_eq!(outcome(Part::Restoring, true), Inconclusive);
+        assert_eq!(outcome(Part::Starting, false), Failed);
+        assert_eq!(outcome(Part::Starting, true), Failed);
+        for part in [Part::Restoring, Part::Starting] {
+            assert_eq!(went(part, &Tried::Done, true, &str::to_owned).outcome, Passed);
+        }
     }
 
     #[test]

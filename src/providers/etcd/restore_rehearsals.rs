@@ -1,6 +1,7 @@
 //! `etcd.restore` against the sandbox: no etcd is started.
 
 use crate::action::{Found, StepError};
+use crate::formats::etcd_snapshot::tiny_writer::{self as tiny, Snapshot};
 use crate::journal::{Event, FailureClass, Outcome::*};
 use crate::providers::trial::Trial;
 use serde_json::{Value, json};
@@ -57,6 +58,29 @@ async fn what_the_restored_etcd_lacks_turns_its_checks_red() {
     assert_eq!(trial.not_passed(), red.map(|name| (name.to_owned(), Failed)));
     assert_eq!(trial.findings(), ["etcd.restored_differs"]);
     assert_eq!(folders(&trial), 0);
+}
+
+/// A snapshot with these keys, made at their revisions, whose history is compacted up to a revision.
+fn compacted(keys: &[(u8, u8)], up_to: i64) -> tempfile::NamedTempFile {
+    let entries: Vec<_> = keys.iter().map(|(name, at)| tiny::change(*name, *at, *at, 1)).collect();
+    let key = tiny::inline_bucket(b"key", &entries);
+    let snapshot = Snapshot::with_buckets(vec![key, tiny::compacted(up_to, Some(up_to))]);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, &snapshot.sealed()).unwrap();
+    file
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_snapshot_whose_whole_history_is_compacted_is_compared() {
+    // Up to the last change, and up to a deletion of which nothing is left.
+    for (keys, up_to) in [(&[(b'a', 2), (b'b', 3)][..], 3), (&[(b'a', 2)], 5)] {
+        let trial = trial("probe: { loses: 0 }");
+        let file = compacted(keys, up_to);
+        let found = trial.run("etcd.restore", json!({ "file": file.path() })).await.unwrap();
+        assert_eq!(trial.not_passed(), []);
+        assert_eq!((&found["revision"], &found["keys"]), (&json!(up_to), &json!(keys.len())));
+        assert!(found["hash_kv"].is_string());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,7 +39,7 @@ impl Stored {
         .await
     }
 
-    /// The revision at which it ends, or why it is compared with nothing. `HashKV` is over the keys only: it is the same in a snapshot
+    /// The revision at which an etcd is that starts from it, or why it is compared with nothing. `HashKV` is over the keys only: it is the same in a snapshot
     /// whose other bytes were changed, and which etcd therefore refuses.
     pub(super) fn comparable(&self) -> Result<i64, String> {
         let damaged = || "the snapshot is damaged: look at it with etcd.verify_snapshot".to_owned();
@@ -47,9 +47,10 @@ impl Stored {
             return Err(fault.to_string());
         }
         match self.inspection.soundness() {
-            Soundness::Sound => self.inspection.revision.ok_or_else(damaged),
+            Soundness::Sound => self.inspection.current_revision().ok_or_else(damaged),
             Soundness::Unproven(reasons) => Err(reasons.join("; ")),
             Soundness::Damaged => Err(damaged()),
+            Soundness::Foreign(foreign) => Err(foreign.what().to_owned()),
         }
     }
 

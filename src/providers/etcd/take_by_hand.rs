@@ -68,7 +68,7 @@ fn store(input: &HandInput) -> String {
     format!(
         "{}; {stored}='NO: only a snapshot whose SHA-256 is the same is stored'\n\
          if [ \"${{{went}:-}}\" = 'the same' ]; then\n  \
-         if aws s3api put-object --region {} --bucket {bucket} --key \"${key_name}\" --body \"${file}\" \\\n    \
+         if aws s3 cp --region {} --only-show-errors \"${file}\" s3://{bucket}/\"${key_name}\" \\\n    \
          --metadata \"{TIME_MARK}=${taken}\"; then {stored}=yes\n  \
          else {stored}='UNKNOWN: it was not answered, as is said above; paste this block again'; fi\nfi\n\
          echo \"Stored: ${stored}\"\n[ \"${stored}\" = yes ]",
@@ -130,7 +130,7 @@ mod tests {
         std::fs::write(&whole, [&content[..], &sha2::Sha256::digest(content)].concat()).unwrap();
         for (said, well) in run(folder.path(), &format!("cp {} \"$5\";", whole.display())) {
             assert!(well && said.contains("Stored: yes"), "{said}");
-            assert!(said.contains("--key redrill-canary/redrill-by-hand-"), "{said}");
+            assert!(said.contains("s3://backups/redrill-canary/redrill-by-hand-"), "{said}");
             assert!(said.contains("--metadata snapshot-time=2"), "{said}");
         }
         // The files are there by now: nothing is overwritten, and nothing is stored.
@@ -139,11 +139,11 @@ mod tests {
                 !well && said.contains("is there already") && !said.contains("overwritten"),
                 "{said}"
             );
-            assert!(!said.contains("aws s3api"), "{said}");
+            assert!(!said.contains("aws s3"), "{said}");
         }
         let torn = tempfile::tempdir().unwrap();
         for (said, well) in run(torn.path(), "head -c 1024 /dev/zero > \"$5\";") {
-            assert!(!well && said.contains("Stored: NO") && !said.contains("aws s3api"), "{said}");
+            assert!(!well && said.contains("Stored: NO") && !said.contains("aws s3"), "{said}");
         }
     }
 

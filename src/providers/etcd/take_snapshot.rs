@@ -102,7 +102,7 @@ impl Action for TakeSnapshot {
             proves: &[],
             exercised: Exercised {
                 sandbox: true,
-                servers: &["etcd 3.4 and 3.5, into a file"],
+                servers: &["etcd 3.4 and 3.5, into a file, and into a bucket of moto"],
                 aws: None,
             },
         }
@@ -126,6 +126,9 @@ impl Action for TakeSnapshot {
                 input.endpoint
             ))
             .help("name a member that votes: etcdctl member list shows which"));
+        }
+        if input.object.is_some() {
+            own_object::room_for(snapshot_bytes(&status))?;
         }
         let taken_at = context.clock.now();
         let taken = arriving::take(context, member.as_mut(), place).await?;
@@ -184,9 +187,11 @@ verifies it as `etcd.verify_snapshot` does, compares its hash with the one that 
 A snapshot that breaks off or was changed on the way is stored nowhere.
 
 An object goes under the prefix, which `guard.canaries` must name, with a key of the run's own and the metadata `snapshot-time`; at \
-the end of the run all versions of it are removed (it is one of the run's canary objects). One call writes it: 5 GiB at most. A \
+the end of the run all versions of it are removed (it is one of the run's canary objects). One call writes it, so that a \
+snapshot of more than 5 GiB is refused as soon as the member says its size, before anything is read of it. A \
 file is made anew with mode 0600, never over another one, and stays: it holds every secret of the cluster. Until it is whole it \
-stands beside as `.redrill-RUN-STEP.unfinished`; what a run that was killed has left under that name is removed when it is resumed.
+stands beside as `.redrill-RUN-STEP.unfinished`; what a run that was killed has left under that name is removed when it is resumed. \
+`redrill reap` does not find it: look in the folder of the file.
 
 It measures no objective: a snapshot that the drill takes says nothing about those that the backup job takes.";
 
@@ -210,6 +215,12 @@ const PERMISSIONS: &[Permission] = &[
     Permission { action: "s3:DeleteObjectVersion", why: "to remove every version of it" },
 ];
 
+/// How long a snapshot of the member is, if it took one now: its database, of which it says the size, and the SHA-256 at its end.
+/// <https://github.com/etcd-io/etcd/blob/main/server/etcdserver/api/v3rpc/maintenance.go>
+fn snapshot_bytes(status: &EtcdStatus) -> u64 {
+    status.database_bytes.saturating_add(32)
+}
+
 /// Looks at what has arrived, and asks the member whether it is what it stores. Gives the hash.
 async fn verify(
     context: &StepContext,
@@ -221,7 +232,8 @@ async fn verify(
     for check in judge::checks(inspection) {
         context.check(check).await?;
     }
-    for finding in judge::findings(inspection) {
+    let shown = |key: &str| context.data(key);
+    for finding in judge::findings(inspection, &shown).into_iter().chain(judge::notes(inspection)) {
         context.finding(finding).await?;
     }
     if inspection.soundness() != Soundness::Sound {
@@ -229,7 +241,7 @@ async fn verify(
             "what has arrived is no sound snapshot: it was not stored",
         ));
     }
-    let revision = inspection.revision.unwrap_or_default().max(1);
+    let revision = inspection.current_revision().unwrap_or_default().max(1);
     let there = super::live::hashed(member, status, revision).await;
     let compacted = there.hash().map(|hash| hash.compact_revision);
     let here = taken.hash_at(context, revision, compacted).await?;

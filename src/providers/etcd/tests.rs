@@ -61,6 +61,62 @@ async fn the_time_in_the_metadata_is_the_recovery_point() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_last_months_file_under_a_new_time_is_no_recovery_point() {
+    let again = |time: &str| {
+        stored(&format!(
+            "{{ key: last.db, file: files/cluster-state.last-month.db, at: 3h, metadata: {{ snapshot-time: '{time}' }} }}"
+        ))
+    };
+    let trial = again("2026-11-19T22:57:00Z");
+    let found = verify(&trial, "last.db").await;
+    assert_eq!(trial.not_passed(), [("time of the data".to_owned(), Failed)]);
+    assert_eq!(trial.findings(), ["etcd.snapshot_is_older"]);
+    assert_eq!((trial.recovery_point(), &found["age"]), (None, &Value::Null));
+    assert_eq!(found["newest"], "2026-10-19T22:56:51Z");
+    // Under its own time it is what it says, and old.
+    let trial = again("2026-10-19T22:57:00Z");
+    verify(&trial, "last.db").await;
+    assert_eq!((trial.not_passed(), trial.checks().len()), (vec![], 5));
+    assert!(trial.recovery_point().unwrap().source.contains("borne out by the leases"));
+    // Under an earlier one, the content contradicts it.
+    let trial = again("2026-10-01T00:00:00Z");
+    verify(&trial, "last.db").await;
+    assert_eq!(trial.findings(), ["etcd.snapshot_time_uncertain"]);
+    assert_eq!(trial.recovery_point(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_without_a_stated_time_the_leases_are_a_lower_bound() {
+    let trial = stored("{ key: last.db, file: files/cluster-state.last-month.db, at: 3h }");
+    let found = verify(&trial, "last.db").await;
+    let point = trial.recovery_point().unwrap();
+    assert_eq!(point.at.to_rfc3339(), "2026-10-19T22:56:51+00:00");
+    assert!(point.source.contains("lower bound"), "{point:?}");
+    assert_eq!(found["taken_at"], "2026-10-19T22:56:51Z");
+    assert_eq!(trial.findings(), ["etcd.snapshot_time_uncertain"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_whose_snapshot_it_is_and_what_stands_in_it_are_outputs() {
+    let trial = stored(GOOD);
+    let found = verify(&trial, "good.db").await;
+    assert_eq!(found["cluster_id"], "cdf818194e3a8c32");
+    let member = json!({ "name": "n1", "id": "8e9e05c52164694d", "learner": false,
+                         "peer_urls": ["http://localhost:2380"] });
+    assert_eq!(found["members"], json!([member]));
+    assert_eq!((&found["alarms"], &found["compaction_in_flight"]), (&json!([]), &json!(false)));
+    assert_eq!(found.get("auth_enabled"), Some(&Value::Null));
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_backup_of_another_kind_is_inconclusive_with_what_to_do() {
+    let trial = stored("{ key: state.db, text: \"SQLite format 3\\0 and so on\" }");
+    verify(&trial, "state.db").await;
+    assert!(trial.checks().values().all(|check| check.outcome == Inconclusive));
+    assert_eq!(trial.findings(), ["etcd.not_a_snapshot"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_snapshot_never_passes() {
     let trial = stored("{ key: text.db, text: not a snapshot }, { key: empty.db, text: '' }");
     for key in ["text.db", "empty.db"] {

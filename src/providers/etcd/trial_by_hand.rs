@@ -3,9 +3,10 @@
 use super::by_hand::{fetch, none_there};
 use crate::action::{ByHand, HandInput, HandSection};
 
-/// Where it listens, and where members would find it. No etcd of a cluster listens there.
-const CLIENT: &str = "http://127.0.0.1:23790";
-const PEER: &str = "http://127.0.0.1:23800";
+/// Where it listens, and where members would find it: sockets in the folder, in which it runs, and no port, so that no other user
+/// of the machine can ask it. They are named without the folder, since paths of sockets are short.
+const CLIENT: &str = "unix://trial.client:1";
+const PEER: &str = "unix://trial.peer:1";
 
 /// How a person counts what a snapshot holds.
 pub(super) fn inventory(input: &HandInput) -> ByHand {
@@ -21,7 +22,7 @@ pub(super) fn inventory(input: &HandInput) -> ByHand {
     } else {
         format!("Expected, as in the scenario: {}.", wanted.join("; "))
     };
-    ByHand {
+    let mut by_hand = ByHand {
         expected: format!("Trial: done. A list of resources, each with its number of objects. {wanted}"),
         verify: vec![
             "With which keys secrets are encrypted, and how many with each. Where all are, the numbers add up to that of secrets; the \
@@ -35,7 +36,30 @@ pub(super) fn inventory(input: &HandInput) -> ByHand {
             ),
         ],
         ..by_trial(input, ask)
-    }
+    };
+    by_hand.verify.extend(decrypting(input));
+    by_hand
+}
+
+/// How a person sees that the keys of the recovery kit are the right ones: what an API server reads with them is.
+fn decrypting(input: &HandInput) -> Vec<String> {
+    let words = ["namespace", "name", "encryption_config"]
+        .map(|field| input.word(&format!("decrypt.{field}")));
+    let [Some(namespace), Some(name), Some(config)] = words else { return Vec::new() };
+    let file = input.sets("file");
+    vec![
+        "That its keys are the right ones, and not only named alike: with this program, which decrypts the secret and shows nothing of \
+         it:"
+            .to_owned(),
+        format!("redrill etcd inventory \"${{{file}:?}}\" --decrypt {namespace}/{name} --encryption-config {config}"),
+        format!(
+            "Without this program only an API server can tell: start that of the restored cluster with --encryption-provider-config \
+             {config}. This then says NOT READ where the key is a wrong one:"
+        ),
+        format!(
+            "kubectl get secret {name} --namespace {namespace} --output name || {{ echo 'NOT READ' >&2; false; }}"
+        ),
+    ]
 }
 
 /// How a person sees that a snapshot can be restored.
@@ -60,8 +84,7 @@ fn by_trial(input: &HandInput, ask: &str) -> ByHand {
              block again.",
             "NOT RESTORED: `sha256` in what is said above: the file was changed after it was written; take the snapshot before it. \
              `missing hash`: it is no snapshot of etcdctl, or was cut.",
-            "NOT STARTED: read the file log in the folder; an etcd older than that of the snapshot does not start from it. Something \
-             else may listen on the ports 23790 and 23800.",
+            "NOT STARTED: read the file log in the folder; an etcd older than that of the snapshot does not start from it.",
         ]
         .map(str::to_owned),
     );
@@ -78,7 +101,7 @@ fn by_trial(input: &HandInput, ask: &str) -> ByHand {
     }
 }
 
-/// Restores into a folder with a name, starts an etcd on loopback, asks, stops it, and removes the folder.
+/// Restores into a folder with a name, starts an etcd there, asks, stops it, and removes the folder.
 fn trial(input: &HandInput, ask: &str) -> String {
     let names = ["file", "trial", "folder"].map(|output| input.sets(output));
     let [file, trial, folder] = names;
@@ -93,6 +116,7 @@ fn trial(input: &HandInput, ask: &str) -> String {
          rm -rf \"${{folder:?}}/data\"\n\
          $tool snapshot restore \"${file}\" --data-dir \"$folder/data\" --name trial \\\n  \
          --initial-cluster trial={PEER} --initial-advertise-peer-urls {PEER} || exit 10\n\
+         cd \"$folder\" || exit 11\n\
          etcd --name trial --data-dir \"$folder/data\" --listen-client-urls $at --advertise-client-urls $at \\\n  \
          --listen-peer-urls {PEER} --initial-advertise-peer-urls {PEER} \\\n  \
          --initial-cluster trial={PEER} >\"$folder/log\" 2>&1 &\n\

@@ -1,12 +1,15 @@
 use super::by_hand;
 use super::fetch::{ObjectInput, Snapshot};
-use super::judge::{self, Times};
-use super::source::{self, Platform, Seen, Source, look};
+use super::judge;
+use super::snapshot_output::{self, MemberOutput};
+use super::snapshot_time::{self, Times};
+use super::source::{self, Platform, Seen, Source, compute, look};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
     Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
-use crate::formats::etcd_snapshot::{Inspection, Soundness, Trailer};
+use crate::formats::etcd_snapshot::kubernetes::take_inventory;
+use crate::formats::etcd_snapshot::{HexId, Inspection, Soundness, Trailer};
 use crate::time::{ByteSize, HumanDuration};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -70,12 +73,25 @@ pub(super) struct VerifySnapshotOutput {
     damaged_places: u64,
     /// When the object version, or the file, was written (UTC). Not when the snapshot was taken: that was before.
     modified_at: Option<DateTime<Utc>>,
-    /// When the snapshot was taken (UTC), as well as it is known; nothing when it is not, or when the snapshot is not sound.
+    /// When the snapshot was taken (UTC), as well as it is known: where nothing states it, the time of the newest lease in it, which is a
+    /// lower bound. Nothing when it is not known, when the content contradicts it, or when the snapshot is not sound.
     taken_at: Option<DateTime<Utc>>,
+    /// The newest time that any object in it says of itself (UTC): the snapshot was taken after it.
+    newest: Option<DateTime<Utc>>,
     /// How long ago that was. The value to put an expectation on.
     age: Option<HumanDuration>,
     /// The version of the object that was read.
     version_id: Option<String>,
+    /// The number of the cluster, in hexadecimal, unless members were added since it was made; nothing where some were removed.
+    cluster_id: Option<String>,
+    /// The members that it records. A restore makes new ones; these say whose backup it is.
+    members: Vec<MemberOutput>,
+    /// Whether etcd asks for users and passwords; nothing when the snapshot does not say.
+    auth_enabled: Option<bool>,
+    /// The alarms that stand in it: kind, and the number of the member in hexadecimal.
+    alarms: Vec<String>,
+    /// Whether a compaction had begun and not ended.
+    compaction_in_flight: Option<bool>,
 }
 
 impl Action for VerifySnapshot {
@@ -115,23 +131,26 @@ impl Action for VerifySnapshot {
             platform: input.platform,
         };
         let snapshot = source.open(context).await?;
-        let Seen { inspection, unpacked, .. } = look(context, &snapshot).await?;
+        let seen = look(context, &snapshot).await?;
+        let Seen { inspection, unpacked, .. } = &seen;
         let packing = unpacked.as_ref().and_then(judge::packing);
-        for check in packing.into_iter().chain(judge::checks(&inspection)) {
+        for check in packing.into_iter().chain(judge::checks(inspection)) {
             context.check(check).await?;
         }
         let broken = unpacked.as_ref().and_then(judge::broken_packing);
         let is_whole = broken.is_none();
-        for finding in broken.into_iter().chain(judge::findings(&inspection)) {
+        let shown = |key: &str| context.data(key);
+        let findings =
+            judge::findings(inspection, &shown).into_iter().chain(judge::notes(inspection));
+        for finding in broken.into_iter().chain(findings) {
             context.finding(finding).await?;
         }
-        let taken_at = if is_whole && inspection.soundness() == Soundness::Sound {
-            record_point(context, &snapshot, input.taken_at).await?
+        let time = if is_whole && inspection.soundness() == Soundness::Sound {
+            record_point(context, &snapshot, &seen, input.taken_at).await?
         } else {
-            None
+            Known::default()
         };
-        let packing = unpacked.and_then(|unpacked| unpacked.packing).map(|p| p.to_string());
-        Ok(output(context.clock.now(), snapshot, packing, &inspection, taken_at))
+        Ok(output(context.clock.now(), snapshot, &seen, time))
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
@@ -161,7 +180,12 @@ the process, and no key or value is written down.
 
 It does not start an etcd, and does not decrypt Kubernetes secrets. What is packed (gzip, zlib, zip, zstd, recognised by its content) is unpacked into a file \
 of the same kind; an archive that was cut or changed is a damaged snapshot. The snapshot carries no time: give `taken_at`, or upload it with the metadata `snapshot-time`; \
-otherwise no loss of data can be measured from it. `LastModified` is the time of this copy, which may be of an old snapshot.";
+otherwise no loss of data can be measured from it. `LastModified` is the time of this copy, which may be of an old snapshot.
+
+That time is held against the content. Nodes and controllers of Kubernetes renew leases every few seconds: where the newest lease is more than ten \
+minutes older than the stated time, an old snapshot was given a new time, and the check fails; where an object says a later one (five minutes are \
+allowed for clocks), there is no recovery point. Where nothing is stated, the newest lease is taken for a lower bound, and called that. In a snapshot \
+without such leases, what is stated is believed.";
 
 pub(super) const PERMISSIONS: &[Permission] = &[
     Permission { action: "s3:GetObject", why: "to read the snapshot" },
@@ -179,50 +203,81 @@ const CHECKS: &[(&str, &str)] = &[
     ("meta pages", "both meta pages are valid"),
     ("complete", "the file is as long as the database in it"),
     ("structure", "every page and every revision is as etcd writes them"),
+    (
+        snapshot_time::CHECK,
+        "where there are leases of nodes or controllers, and a time is stated: they were renewed shortly before it",
+    ),
 ];
 
-/// Writes down the recovery point of a sound snapshot, and what makes its time uncertain. Gives that time.
+/// What is known of the time of a snapshot (UTC).
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    taken_at: Option<DateTime<Utc>>,
+    newest: Option<DateTime<Utc>>,
+}
+
+/// Writes down the recovery point of a sound snapshot, and what makes its time uncertain.
 async fn record_point(
     context: &StepContext,
     snapshot: &Snapshot,
+    seen: &Seen,
     stated: Option<DateTime<Utc>>,
-) -> Result<Option<DateTime<Utc>>, StepError> {
-    let times = Times { stated, marked: snapshot.marked_time.clone(), modified: snapshot.modified };
-    let (point, findings) = judge::recovery_point(&times, &snapshot.identity);
-    for finding in findings {
+) -> Result<Known, StepError> {
+    let (content, length) = (seen.content.clone(), seen.length);
+    let inventory = compute(context, move || take_inventory(&*content, length, &[])).await?;
+    let inventory = inventory.map_err(|why| StepError::broken(why.to_string()))?;
+    let (marked, modified) = (snapshot.marked_time.clone(), snapshot.modified);
+    let times = Times { stated, marked, modified, ..Times::default() }.seen_in(&inventory);
+    let judged = snapshot_time::recovery_point(&times, &snapshot.identity);
+    if let Some(check) = judged.check {
+        context.check(check).await?;
+    }
+    for finding in judged.findings {
         context.finding(finding).await?;
     }
-    let at = point.as_ref().map(|point| point.at);
-    if let Some(point) = point {
+    let taken_at = judged.point.as_ref().map(|point| point.at);
+    if let Some(point) = judged.point {
         context.recovery_point(point).await?;
     }
-    Ok(at)
+    Ok(Known { taken_at, newest: times.newest.map(|newest| newest.at) })
 }
 
 fn output(
     now: DateTime<Utc>,
     snapshot: Snapshot,
-    packing: Option<String>,
-    inspection: &Inspection,
-    taken_at: Option<DateTime<Utc>>,
+    seen: &Seen,
+    time: Known,
 ) -> VerifySnapshotOutput {
-    let sha256 = match inspection.trailer {
-        Trailer::Matches { sha256 } => Some(sha256.to_string()),
-        Trailer::Differs { .. } | Trailer::Missing => None,
-    };
+    let inspection = &seen.inspection;
+    let cluster = inspection.cluster.as_ref();
     VerifySnapshotOutput {
         size: ByteSize(inspection.size_bytes),
-        packing,
+        packing: seen.unpacked.and_then(|unpacked| unpacked.packing).map(|p| p.to_string()),
         revision: inspection.revision,
         total_keys: inspection.entries,
         live_keys: inspection.live_keys,
         hash: inspection.hash.map(|hash| format!("{hash:x}")),
-        sha256,
+        sha256: sha256(inspection),
         page_size: inspection.page_size,
         damaged_places: judge::damaged_places(inspection),
         modified_at: snapshot.modified,
-        taken_at,
-        age: taken_at.map(|at| HumanDuration::from(now - at).rounded_up()),
+        taken_at: time.taken_at,
+        newest: time.newest,
+        age: time.taken_at.map(|at| HumanDuration::from(now - at).rounded_up()),
         version_id: snapshot.version,
+        cluster_id: cluster
+            .and_then(|facts| facts.cluster_id_of_first_members())
+            .map(|id: HexId| id.to_string()),
+        members: cluster.map(snapshot_output::members).unwrap_or_default(),
+        auth_enabled: cluster.and_then(|facts| facts.auth.enabled),
+        alarms: cluster.map(snapshot_output::alarms).unwrap_or_default(),
+        compaction_in_flight: cluster.map(|facts| facts.compaction.in_flight()),
+    }
+}
+
+fn sha256(inspection: &Inspection) -> Option<String> {
+    match inspection.trailer {
+        Trailer::Matches { sha256 } => Some(sha256.to_string()),
+        Trailer::Differs { .. } | Trailer::Missing => None,
     }
 }

@@ -82,6 +82,14 @@ impl AutomatedBackup {
         self.earliest.zip(self.latest).map(|(first, last)| first <= at && at <= last)
     }
 
+    /// True when RDS takes a time (UTC) to restore to: one before the latest, which is asked for in another way
+    /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceToPointInTime.html>). Times are asked for
+    /// in whole seconds. `None` when the window is not known.
+    pub(super) fn takes(&self, at: DateTime<Utc>) -> Option<bool> {
+        let before = self.latest.map(|latest| at.timestamp() < latest.timestamp());
+        self.reaches(at).zip(before).map(|(reaches, before)| reaches && before)
+    }
+
     /// What an instance that is restored from it must be like.
     pub(super) fn origin(&self) -> Origin {
         Origin {
@@ -210,6 +218,8 @@ mod tests {
         let read = AutomatedBackup::read(&answer().build()).unwrap();
         assert!(read.can_be_restored());
         assert_eq!([1, 9, 0, 10].map(|h| read.reaches(at(h)).unwrap()), [true, true, false, false]);
+        let takes = [1, 8, 9, 0].map(|h| read.takes(at(h)).unwrap());
+        assert_eq!(takes, [true, true, false, false], "the latest is not asked for by its time");
         let silent = AutomatedBackup { latest: None, ..read.clone() };
         assert_eq!((silent.reaches(at(3)), silent.can_be_restored()), (None, false));
         let failing = AutomatedBackup { status: Some("creating".into()), ..read };

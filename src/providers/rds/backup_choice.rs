@@ -190,20 +190,21 @@ const BEHIND: TimeDelta = TimeDelta::hours(1);
 pub(super) fn blemishes(
     judged: &[JudgedBackup<'_>],
     chosen: &JudgedBackup<'_>,
-    now: DateTime<Utc>,
+    loss_at: DateTime<Utc>,
 ) -> Vec<Finding> {
-    [logs_behind(chosen, now), several_instances(judged)].into_iter().flatten().collect()
+    [logs_behind(chosen, loss_at), several_instances(judged)].into_iter().flatten().collect()
 }
 
-fn logs_behind(chosen: &JudgedBackup<'_>, now: DateTime<Utc>) -> Option<Finding> {
+/// After the loss no logs come any more.
+fn logs_behind(chosen: &JudgedBackup<'_>, loss_at: DateTime<Utc>) -> Option<Finding> {
     let going_on = matches!(chosen.backup.status.as_deref(), Some("active" | "replicating"));
-    let behind = now - chosen.backup.latest?;
+    let behind = loss_at - chosen.backup.latest?;
     (going_on && behind > BEHIND).then(|| {
         finding(
             Severity::Serious,
             "rds.transaction_logs_behind",
             format!(
-                "the newest transaction log here is {} old, though RDS uploads one every five minutes",
+                "the newest transaction log here was {} old, though RDS uploads one every five minutes",
                 HumanDuration::from(behind).rounded_up()
             ),
             "more data would be lost than point-in-time recovery promises",

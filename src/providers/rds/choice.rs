@@ -3,7 +3,7 @@
 
 use super::engine_versions::Offers;
 use super::snapshot::{Snapshot, Sought};
-use crate::providers::backups::{Backup, Obstacle, Seen, Words};
+use crate::providers::backups::{Backup, Obstacle, Seen, Words, is_of_a_drill};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,10 @@ pub(super) struct Wanted {
     pub(super) account: Option<String>,
     /// Which versions of engines are offered here.
     pub(super) offers: Offers,
+    /// A snapshot that a drill made and that is wanted nevertheless.
+    pub(super) own_copy: Option<String>,
+    /// A recovery takes whatever is there.
+    pub(super) is_drill: bool,
 }
 
 impl Wanted {
@@ -61,7 +65,11 @@ impl Wanted {
         let type_fits =
             self.types.is_empty() || self.types.iter().any(|kind| kind.fits(snapshot, account));
         let identity_fits = self.resource_id.is_none() || self.resource_id == snapshot.resource_id;
-        let obstacle = if type_fits && identity_fits {
+        let of_a_drill = is_of_a_drill(&snapshot.tags);
+        let named = self.own_copy.as_ref().is_some_and(|name| snapshot.is_named(name));
+        let obstacle = if of_a_drill && self.is_drill && !named {
+            Some(Obstacle::OfADrill)
+        } else if type_fits && identity_fits {
             let (engine, version) = snapshot.version();
             not_available(snapshot.status.as_deref())
                 .or_else(|| self.offers.obstacle(engine, version))
@@ -74,6 +82,7 @@ impl Wanted {
             copy_lag: snapshot.copy_lag(),
             wrong_tag: snapshot.wrong_tag(),
             by_hand: snapshot.is_by_hand(),
+            of_a_drill,
         }
     }
 }

@@ -188,8 +188,11 @@ fn wished(asked: &Wishes, instance: &DbInstance) -> Vec<Check> {
         checks.push(same("ca", Some(&ca.as_str()), instance.ca_certificate_identifier()));
     }
     if let Some(monitoring) = &asked.monitoring {
-        let wanted = i32::try_from(monitoring.every.0.as_secs()).unwrap_or(i32::MAX);
-        checks.push(same("monitoring", Some(&wanted), instance.monitoring_interval()));
+        checks.push(same(
+            "monitoring",
+            Some(&monitoring.seconds()),
+            instance.monitoring_interval(),
+        ));
     }
     checks
 }

@@ -10,7 +10,7 @@ use crate::action::{
 use crate::journal::{Check, Measure, RecoveryPoint};
 use crate::providers::backups::{KeyCondition, age_check, key_check, key_conditions, loss};
 use crate::time::HumanDuration;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -52,9 +52,10 @@ pub(super) struct FindAutomatedBackupOutput {
     pub(super) earliest: Option<DateTime<Utc>>,
     /// The latest (UTC).
     pub(super) latest: Option<DateTime<Utc>>,
-    /// The time to restore to (UTC): the latest, or `not_after` when that is earlier.
+    /// The time to restore to (UTC): the latest, or `not_after` when that is earlier. To restore to the latest, leave out `to` of
+    /// the restore: RDS takes only times before it.
     pub(super) at: DateTime<Utc>,
-    /// How old the data of that time is now.
+    /// How old the data of that time was when the disaster was declared; now, where none was.
     pub(super) age: HumanDuration,
     /// How far back points in time can be restored.
     pub(super) retention: Option<HumanDuration>,
@@ -151,15 +152,16 @@ impl Action for FindAutomatedBackup {
         };
         let (engine, version) = chosen.backup.version();
         let offer = offers.get(engine, version);
-        let output = told(chosen, &judged, at, &offer, now);
+        let loss_at = cx.until_the_loss();
+        let output = told(chosen, &judged, at, &offer, loss_at);
         let key = chosen.backup.key.as_ref().and_then(|key| keys.get(key));
         for check in checks(&output, key, &offer, input.max_age) {
             cx.check(check).await?;
         }
-        for finding in blemishes(&judged, chosen, now) {
+        for finding in blemishes(&judged, chosen, loss_at) {
             cx.finding(finding).await?;
         }
-        cx.recovery_point(recovery_point(chosen.backup, at, now)).await?;
+        cx.recovery_point(recovery_point(chosen.backup, at, loss_at)).await?;
         Ok(output)
     }
 
@@ -181,11 +183,11 @@ fn count(number: usize) -> u64 {
 }
 
 /// The recovery point that restoring to `at` gives. RDS does not upload logs more often than every five minutes, so that just
-/// before the next upload that much more is lost.
+/// before the next upload that much more is lost. After the loss (UTC) nothing more arrives.
 pub(super) fn recovery_point(
     backup: &AutomatedBackup,
     at: DateTime<Utc>,
-    now: DateTime<Utc>,
+    loss_at: DateTime<Utc>,
 ) -> RecoveryPoint {
     let is_latest = backup.latest == Some(at);
     RecoveryPoint {
@@ -194,7 +196,11 @@ pub(super) fn recovery_point(
             .to_owned(),
         measure: Measure::Backup,
         identity: backup.handle().unwrap_or_default().to_owned(),
-        worst_case: backup.latest.map(|latest| loss(now - latest + LOG_INTERVAL)),
+        worst_case: backup
+            .latest
+            .map(|latest| loss((loss_at - latest).max(TimeDelta::zero()) + LOG_INTERVAL)),
+        not_newer_than: None,
+        kept_at: None,
     }
 }
 
@@ -203,7 +209,7 @@ fn told(
     judged: &[JudgedBackup<'_>],
     at: DateTime<Utc>,
     offer: &Offer,
-    now: DateTime<Utc>,
+    loss_at: DateTime<Utc>,
 ) -> FindAutomatedBackupOutput {
     let backup = chosen.backup;
     let days = backup.retention_days.and_then(|days| u64::try_from(days).ok());
@@ -216,8 +222,8 @@ fn told(
         earliest: backup.earliest,
         latest: backup.latest,
         at,
-        age: loss(now - at),
-        retention: backup.earliest.map(|first| HumanDuration::from(now - first).rounded_down()),
+        age: loss(loss_at - at),
+        retention: backup.earliest.map(|first| HumanDuration::from(loss_at - first).rounded_down()),
         kept_for: days.map(|days| HumanDuration(Duration::from_secs(days * 86_400))),
         encrypted: backup.encrypted,
         key_usable: chosen.key_usable,
@@ -227,7 +233,7 @@ fn told(
         version_offered: offer.known(),
         backups_considered: count(judged.len()),
         usable_backups: count(usable(judged)),
-        worst_case: recovery_point(backup, at, now).worst_case,
+        worst_case: recovery_point(backup, at, loss_at).worst_case,
     }
 }
 
@@ -251,7 +257,6 @@ fn checks(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::TimeDelta;
 
     #[test]
     fn the_worst_case_is_the_age_of_the_newest_log_and_the_time_until_the_next() {

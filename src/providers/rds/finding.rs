@@ -48,6 +48,11 @@ pub(in crate::providers) struct FindSnapshotInput {
     /// of the same name.
     #[serde(default)]
     pub(in crate::providers) resource_id: Option<String>,
+    /// A snapshot that a drill made and that may be chosen all the same, by its identifier or ARN: the copy that an earlier step
+    /// of this run has made. Other snapshots that drills made are left out of a drill, and none of them counts for gaps, lags and
+    /// retention.
+    #[serde(default)]
+    pub(in crate::providers) own_copy: Option<String>,
 }
 
 fn a_day() -> HumanDuration {
@@ -65,7 +70,7 @@ pub(in crate::providers) struct FindSnapshotOutput {
     pub(in crate::providers) at: Option<DateTime<Utc>>,
     /// Where that time comes from: `SnapshotDatabaseTime`, `OriginalSnapshotCreateTime`, `tag …`, …
     pub(in crate::providers) source: Option<String>,
-    /// How old the data is now.
+    /// How old the data was when the disaster was declared; now, where none was.
     pub(in crate::providers) age: Option<HumanDuration>,
     /// `automated`, `manual` or `awsbackup`.
     pub(in crate::providers) kind: Option<String>,
@@ -93,7 +98,7 @@ pub(in crate::providers) struct FindSnapshotOutput {
     pub(in crate::providers) usable_snapshots: u64,
     /// How far back the usable snapshots reach: the age of the oldest. Those taken by hand do not count beside others.
     pub(in crate::providers) retention: Option<HumanDuration>,
-    /// The longest time without a recovery point, up to now (or `not_after`). Absent with fewer than two of them.
+    /// The longest time without a recovery point, up to the declaration of the disaster, else to now (or to `not_after`). Absent with fewer than two of them.
     pub(in crate::providers) worst_gap: Option<HumanDuration>,
     /// The longest time from the data to the start of its copy into this region; absent when none is a copy.
     pub(in crate::providers) copy_lag: Option<HumanDuration>,
@@ -124,7 +129,6 @@ impl FindSnapshotInput {
         snapshots: &[Snapshot],
         words: &Words,
     ) -> Result<FindSnapshotOutput, StepError> {
-        let now = cx.clock.now();
         let wish =
             Wish { not_after: self.not_after, max_age: self.max_age, schedule: self.schedule };
         let offers = Offers::of(cx, snapshots.iter().map(Snapshot::version).collect()).await?;
@@ -133,13 +137,15 @@ impl FindSnapshotInput {
             resource_id: self.resource_id,
             account: cx.site()?.place().account.clone(),
             offers,
+            own_copy: self.own_copy,
+            is_drill: cx.facts.is_drill,
         };
         let keys = keys_of(cx, snapshots).await?;
-        let candidates = Candidates::judge(snapshots, &keys, wish.until(now), |s| wanted.look(s));
+        let candidates = Candidates::judge(snapshots, &keys, wish.until(cx), |s| wanted.look(s));
         let chosen = candidates.chosen(cx, words).await?;
         let (engine, version) = chosen.backup.version();
         let offer = wanted.offers.get(engine, version);
-        let summary = candidates.summary(chosen, now, wish.interval());
+        let summary = candidates.summary(chosen, cx.until_the_loss(), wish.interval());
         let offered = vec![offer.check(&named(engine, version))];
         let identity = &chosen.backup.arn;
         candidates.write_down(cx, words, &wish, (chosen, &summary), (identity, offered)).await?;

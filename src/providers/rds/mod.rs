@@ -70,7 +70,8 @@ use copy_snapshot::CopySnapshot;
 pub(super) use copy_snapshot_by_hand::{Words as CopyWords, of_words as copied_by_hand};
 pub(super) use copying::{
     CopySnapshotOutput, arn_of_key, checks_of_a_copy, key_of_original, original_in_policy,
-    refuse_what_is_lost, refuse_what_needs_presigning, tags_of_copy, wait_until_complete,
+    refuse_what_is_lost, refuse_what_needs_presigning, region_of, tags_of_copy,
+    wait_until_complete,
 };
 use db_instance::DbInstanceKind;
 pub(super) use db_instance::judged;
@@ -86,8 +87,9 @@ use promote_replica::PromoteReplica;
 use promoted_replica::PromotedReplicaKind;
 use restore_point_in_time::RestorePointInTime;
 use restore_snapshot::RestoreSnapshot;
-pub(super) use restoring_by_hand::vpc_command;
+pub(super) use restoring_by_hand::{monitoring_options, retention, vpc_command};
 pub(super) use snapshot::{Asked, Snapshot, Sought, owner_of};
+pub(super) use wishes::{Monitoring, in_days, monitoring_problem, retention_problem};
 
 /// Adds what this program knows about RDS.
 pub fn register(registry: &mut Registry) {

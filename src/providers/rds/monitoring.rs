@@ -23,7 +23,7 @@ pub(super) async fn turn_on(
     instance: DbInstance,
 ) -> Result<DbInstance, StepError> {
     let Some(monitoring) = &wishes.monitoring else { return Ok(instance) };
-    let seconds = i32::try_from(monitoring.every.0.as_secs()).unwrap_or(i32::MAX);
+    let seconds = monitoring.seconds();
     if instance.monitoring_interval() == Some(seconds) {
         return Ok(instance);
     }

@@ -3,6 +3,7 @@
 use crate::action::{Found, StepError};
 use crate::journal::{ClockPoint, Event, FailureClass, Outcome};
 use crate::providers::backups::rehearsal::Rehearsal;
+use chrono::DurationRound;
 use serde_json::{Value, json};
 
 /// Automated backups that are replicated to another region, five minutes behind; an instance that was deleted, another account.
@@ -104,7 +105,8 @@ async fn the_latest_time_of_replicated_backups_is_restored_when_the_source_is_go
     let checks = drill.checks();
     assert!(checks.contains_key("in the restore window") && checks.contains_key("vpc"));
     assert!(checks.values().all(|outcome| *outcome == Outcome::Passed), "{checks:?}");
-    assert_eq!(seen_points(&drill), ["2026-11-22T09:55:00+00:00", "2026-11-22T09:55:00+00:00"]);
+    // Of the backup, before the restore was asked for, and with its end.
+    assert_eq!(seen_points(&drill), ["2026-11-22T09:55:00+00:00"; 3]);
     let by_event = drill.events().into_iter().any(|event| {
         matches!(&event, Event::Reached { point: ClockPoint::ResourceAvailable, source, .. }
             if source.starts_with("RDS event"))
@@ -118,8 +120,61 @@ async fn regression_a_later_attempt_tells_the_latest_time_of_when_the_restore_wa
     let input = json!({ "instance": "orders-db", "class": "db.r6g.large" });
     drill.run("rds.restore_point_in_time", input.clone()).await.unwrap();
     drill.cx.clock.sleep(std::time::Duration::from_secs(3600)).await;
+    let end = last_end(&drill);
     drill.run("rds.restore_point_in_time", input).await.unwrap();
-    assert_eq!(seen_points(&drill), ["2026-11-22T09:55:00+00:00"; 2]);
+    assert_eq!(seen_points(&drill), ["2026-11-22T09:55:00+00:00"; 3]);
+    assert_eq!([end.as_str(), &last_end(&drill)], ["2026-11-22T10:05:00+00:00"; 2]);
+}
+
+/// Until when data of the point that was told last can be, to the minute.
+fn last_end(drill: &Rehearsal) -> String {
+    let ends = drill.events().into_iter().filter_map(|event| match event {
+        Event::RecoveryPointSeen { point, .. } => point.not_newer_than,
+        _ => None,
+    });
+    let end = ends.last().unwrap();
+    assert!(end.certain);
+    end.at.duration_trunc(chrono::TimeDelta::minutes(1)).unwrap().to_rfc3339()
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_restore_that_was_never_accepted_leaves_no_latest_time_to_a_later_attempt() {
+    let drill = at_home(&["rds:RestoreDBInstanceToPointInTime<5=throttle"]);
+    let input = json!({ "instance": "orders-db", "class": "db.r6g.large" });
+    let error = drill.run("rds.restore_point_in_time", input.clone()).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Throttled, "{error}");
+    assert_eq!(drill.ledger().len(), 1, "it was intended");
+    drill.cx.clock.sleep(std::time::Duration::from_secs(3600)).await;
+    drill.run("rds.restore_point_in_time", input).await.unwrap();
+    let points = seen_points(&drill);
+    assert_eq!(points[0], "2026-11-22T09:55:00+00:00");
+    assert_eq!(points[1..], ["2026-11-22T10:55:00+00:00"; 2], "as of when it was made");
+    assert_eq!(last_end(&drill), "2026-11-22T11:05:00+00:00");
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_the_end_of_the_window_is_not_asked_for_by_its_time() {
+    let drill = after_the_loss(ESTATE, &[]);
+    let found = backup(&drill).await;
+    let latest = with(input(&found), &json!({ "to": found["latest"] }));
+    let error = drill.run("rds.restore_point_in_time", latest).await.unwrap_err();
+    assert!(error.into_failure().help.unwrap().contains("leave out to:"));
+    assert_eq!(drill.checks()["in the restore window"], Outcome::Failed);
+    assert!(drill.ledger().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_the_time_that_people_take_after_the_loss_is_not_the_backups() {
+    let drill = after_the_loss(ESTATE, &[]);
+    drill.declare();
+    drill.cx.clock.sleep(std::time::Duration::from_secs(2 * 3600)).await;
+    let wanted = json!({ "of": "orders-db", "max_age": "20m" });
+    let found = drill.run("rds.find_automated_backup", wanted).await.unwrap();
+    assert_eq!((&found["age"], &found["worst_case"]), (&json!("5m"), &json!("10m")), "{found}");
+    assert_eq!(drill.checks()["age"], Outcome::Passed);
+    assert_eq!(drill.findings(), Vec::<String>::new(), "no logs can come any more");
+    let snapshot = drill.run("rds.find_snapshot", json!({ "of": "orders-db" })).await.unwrap();
+    assert_eq!((&snapshot["age"], &snapshot["worst_gap"]), (&json!("1d 7h"), &json!("1d 7h")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -413,4 +468,26 @@ async fn only_a_replica_is_promoted_and_a_promotion_that_fails_is_red() {
     let drill = at_home(&["rds:PromoteReadReplica#1=lost_reply"]).in_recovery();
     let promoted = drill.run("rds.promote_replica", promotion()).await;
     assert!(promoted.is_ok_and(|output| output["status"] == "available"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_the_copy_that_a_drill_made_is_found_only_when_it_is_named() {
+    let drill = Rehearsal::at(ESTATE, ACCOUNT, "ap-northeast-3", &[]);
+    let wanted = json!({ "of": "orders-db" });
+    let before = drill.run("rds.find_snapshot", wanted.clone()).await.unwrap();
+    let copy = copied(&drill, "key-copy").await.unwrap();
+    let after = drill.run("rds.find_snapshot", wanted.clone()).await.unwrap();
+    assert_eq!(after["arn"], before["arn"], "the schedule's");
+    assert!(drill.findings().contains(&"rds.made_by_a_drill".to_owned()), "{:?}", drill.findings());
+    for name in [&copy["arn"], &copy["id"]] {
+        let named = with(wanted.clone(), &json!({ "own_copy": name }));
+        let found = drill.run("rds.find_snapshot", named).await.unwrap();
+        assert_eq!((&found["arn"], &found["at"]), (&copy["arn"], &copy["at"]));
+        for field in ["worst_gap", "copy_lag", "retention"] {
+            assert_eq!(found[field], after[field], "{field} is the schedule's");
+        }
+    }
+    // In a disaster whatever is there is taken.
+    let found = drill.in_recovery().run("rds.find_snapshot", wanted).await.unwrap();
+    assert_eq!(found["arn"], copy["arn"]);
 }

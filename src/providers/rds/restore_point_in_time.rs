@@ -1,11 +1,10 @@
-use super::automated_backup::{AutomatedBackup, Of, automated_backups};
-use super::db_instance::DbInstanceKind;
+use super::automated_backup::{AutomatedBackup, LOG_INTERVAL, Of, automated_backups};
 use super::find_automated_backup::recovery_point;
 use super::restoring::{Restored, checks_of_a_restore, restore};
 use super::wishes::{Wishes, ask_for, problems};
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
-    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError, latest_recovery_point,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem, Latest,
+    Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::client;
 use crate::journal::Check;
@@ -29,7 +28,7 @@ pub(super) struct RestorePointInTimeInput {
     /// The instance of this region to restore from, which must still be there. Either this or `backup`.
     #[serde(default)]
     pub(super) instance: Option<String>,
-    /// The time to restore to (UTC). Without it, the latest that is possible.
+    /// The time to restore to (UTC), before the latest that is possible. Without it, the latest.
     #[serde(default)]
     pub(super) to: Option<DateTime<Utc>>,
     #[serde(flatten)]
@@ -111,14 +110,14 @@ impl Action for RestorePointInTime {
         input.wishes.check()?;
         let backup = source_of(cx, &input).await?;
         let at = time_in_the_window(cx, &backup, input.to).await?;
-        let point = recovery_point(&backup, at, cx.clock.now());
-        match input.to {
-            Some(_) => cx.recovery_point(point).await?,
-            None => {
-                let name = cx.name_of_mine(63);
-                latest_recovery_point(cx, &DbInstanceKind, name, Some(point)).await?;
+        let point = recovery_point(&backup, at, cx.until_the_loss());
+        let latest = match input.to {
+            Some(_) => {
+                cx.recovery_point(point).await?;
+                None
             }
-        }
+            None => Some(Latest { point: Some(point), moves: LOG_INTERVAL }),
+        };
         let client = client!(cx.site()?, aws_sdk_rds);
         let request = client.restore_db_instance_to_point_in_time();
         let request = ask_for!(request, cx, input.wishes);
@@ -138,7 +137,7 @@ impl Action for RestorePointInTime {
             let arn = answer.db_instance().and_then(DbInstance::db_instance_arn);
             Ok(arn.map(str::to_owned))
         };
-        restore(cx, &input.wishes, &backup.origin(), create).await
+        restore(cx, &input.wishes, &backup.origin(), latest.as_ref(), create).await
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
@@ -202,7 +201,12 @@ async fn time_in_the_window(
             to.map_or_else(|| "nothing".to_owned(), |to| to.to_rfc3339()),
             backup.window()
         ))
-        .help("nothing was made: take a time within the window, or an older snapshot")),
+        .help(match to {
+            Some(to) if backup.latest == Some(to) => {
+                "nothing was made: RDS takes only times before the latest; leave out to: for that"
+            }
+            _ => "nothing was made: take a time within the window, or an older snapshot",
+        })),
         _ => Err(StepError::broken("RDS does not say to which times it can be restored")
             .help("nothing was made: look at the automated backups in the console")),
     }
@@ -213,7 +217,7 @@ fn window_check(backup: &AutomatedBackup, to: Option<DateTime<Utc>>) -> Check {
     match to {
         Some(to) => {
             let expected = to.to_rfc3339();
-            match backup.reaches(to) {
+            match backup.takes(to) {
                 Some(holds) => Check::made(name, expected, backup.window(), holds),
                 None => Check::not_made(name, expected, "RDS does not say the restore window"),
             }
@@ -277,6 +281,11 @@ mod tests {
         let outcome = |backup: &AutomatedBackup, to| window_check(backup, to).outcome;
         assert_eq!(outcome(&backup, None), Outcome::Passed);
         assert_eq!(outcome(&backup, Some(at(5))), Outcome::Passed);
+        assert_eq!(
+            outcome(&backup, Some(at(9))),
+            Outcome::Failed,
+            "RDS takes times before it only"
+        );
         assert_eq!(outcome(&backup, Some(at(10))), Outcome::Failed);
         assert_eq!(outcome(&backup, Some(at(0))), Outcome::Failed);
         let silent = AutomatedBackup::default();

@@ -85,7 +85,7 @@ impl Action for RestoreSnapshot {
             let arn = answer.db_instance().and_then(DbInstance::db_instance_arn);
             Ok(arn.map(str::to_owned))
         };
-        restore(cx, &input.wishes, &origin, create).await
+        restore(cx, &input.wishes, &origin, None, create).await
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {

@@ -5,7 +5,7 @@ use super::events::{Bracket, moment_of};
 use super::fidelity::{Progress, compare, progress_of};
 use super::network::{NetworkOf, in_the_vpc, vpc_before, warn_of_network};
 use super::wishes::Wishes;
-use crate::action::{Look, StepContext, StepError, WaitPlan, own};
+use crate::action::{Latest, Look, StepContext, StepError, WaitPlan, own, own_latest};
 use crate::journal::ClockPoint;
 use crate::time::HumanDuration;
 use aws_sdk_rds::types::{DbInstance, SourceType};
@@ -69,7 +69,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 const MAY_BE_INVISIBLE: Duration = Duration::from_secs(120);
 
 /// Restores once, whatever an earlier attempt has done; waits, and compares what came out with what was asked for. `create`
-/// makes the call under the given name and gives the ARN.
+/// makes the call under the given name and gives the ARN. `latest` is the recovery point of a restore that takes the latest data
+/// there is.
 ///
 /// # Errors
 /// Those of the calls; [`crate::journal::FailureClass::Recovery`] when the instance ends in another status.
@@ -77,6 +78,7 @@ pub(super) async fn restore<F>(
     cx: &StepContext,
     wishes: &Wishes,
     origin: &Origin,
+    latest: Option<&Latest>,
     create: impl FnOnce(String) -> F,
 ) -> Result<Restored, StepError>
 where
@@ -90,7 +92,10 @@ where
         *asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.clock.now());
         Ok(create(name.clone()).await?.unwrap_or_else(|| name.clone()))
     };
-    own(cx, &DbInstanceKind, name.clone(), asking).await?;
+    match latest {
+        Some(latest) => own_latest(cx, &DbInstanceKind, name.clone(), latest, asking).await?,
+        None => own(cx, &DbInstanceKind, name.clone(), asking).await?,
+    };
     let asked_at = asked_at.into_inner().unwrap_or_else(PoisonError::into_inner);
     let ready = wait_until_ready(cx, &name, wishes).await?;
     let bracket = Bracket { from: ready.last_not_ready.or(asked_at), until: ready.first_ready };

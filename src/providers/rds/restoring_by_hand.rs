@@ -178,19 +178,25 @@ pub(in crate::providers) fn vpc_command(shell: &HandShell<'_>) -> Option<String>
 
 /// No restore can ask for monitoring.
 fn monitoring_command(input: &HandInput) -> Option<String> {
+    let options = monitoring_options(input)?;
+    Some(format!(
+        "aws rds modify-db-instance --region {} --db-instance-identifier \"${}\" --apply-immediately \\\n  \
+         {options} --query DBInstance.DBInstanceStatus --output text || \
+         echo 'Enhanced Monitoring could not be turned on' >&2",
+        input.region(),
+        input.sets("id")
+    ))
+}
+
+/// Enhanced Monitoring in options of the AWS CLI.
+pub(in crate::providers) fn monitoring_options(input: &HandInput) -> Option<String> {
     let role = input.word("monitoring.role")?;
     let every = input.value("monitoring.every")?;
     let seconds = duration(every).map_or_else(
         || input.word("monitoring.every").unwrap_or_default(),
         |every| every.0.as_secs().to_string(),
     );
-    Some(format!(
-        "aws rds modify-db-instance --region {} --db-instance-identifier \"${}\" --apply-immediately \\\n  \
-         --monitoring-interval {seconds} --monitoring-role-arn {role} --query DBInstance.DBInstanceStatus --output text || \
-         echo 'Enhanced Monitoring could not be turned on' >&2",
-        input.region(),
-        input.sets("id")
-    ))
+    Some(format!("--monitoring-interval {seconds} --monitoring-role-arn {role}"))
 }
 
 fn duration(value: &Value) -> Option<HumanDuration> {
@@ -198,7 +204,7 @@ fn duration(value: &Value) -> Option<HumanDuration> {
 }
 
 /// RDS counts the retention in days; a variable of an earlier step holds them already.
-fn retention(input: &HandInput) -> Option<String> {
+pub(in crate::providers) fn retention(input: &HandInput) -> Option<String> {
     let days = |value: &Value| Some((duration(value)?.0.as_secs() / 86_400).to_string());
     let days = days(input.value("backup_retention")?).or_else(|| input.word("backup_retention"))?;
     Some(format!("--backup-retention-period {days}"))

@@ -1,7 +1,7 @@
 //! Snapshots of RDS, of instances and clusters alike: what is known of one, and which are looked for. Pure.
 
 use super::restoring::Origin;
-use crate::providers::backups::TimeTag;
+use crate::providers::backups::{DATABASE_TIME, TimeTag};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 
@@ -63,7 +63,7 @@ impl Snapshot {
 
     /// The time that RDS itself tells, whatever was copied.
     fn told_time(&self) -> Option<(DateTime<Utc>, String)> {
-        let database = self.database_time.map(|time| (time, "SnapshotDatabaseTime".to_owned()));
+        let database = self.database_time.map(|time| (time, DATABASE_TIME.to_owned()));
         let original = self.original_created;
         database.or(original.map(|time| (time, "OriginalSnapshotCreateTime".to_owned())))
     }

@@ -78,11 +78,18 @@ pub(super) struct Wishes {
 /// Enhanced Monitoring of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Monitoring {
+pub(in crate::providers) struct Monitoring {
     /// The time between two looks: 1, 5, 10, 15, 30 or 60 seconds.
-    pub(super) every: HumanDuration,
+    pub(in crate::providers) every: HumanDuration,
     /// The ARN of the role by which RDS writes what it sees.
-    pub(super) role: String,
+    pub(in crate::providers) role: String,
+}
+
+impl Monitoring {
+    /// The time between two looks, as RDS counts it.
+    pub(in crate::providers) fn seconds(&self) -> i32 {
+        i32::try_from(self.every.0.as_secs()).unwrap_or(i32::MAX)
+    }
 }
 
 pub(super) fn twenty_minutes() -> HumanDuration {
@@ -100,8 +107,7 @@ const MONITORING_SECONDS: [u64; 6] = [1, 5, 10, 15, 30, 60];
 impl Wishes {
     /// The retention of automated backups in days, as RDS counts it.
     pub(super) fn retention_days(&self) -> Option<i32> {
-        let days = self.backup_retention?.0.as_secs() / DAY;
-        i32::try_from(days).ok()
+        self.backup_retention.and_then(in_days)
     }
 
     /// The security groups, where any are named.
@@ -141,7 +147,13 @@ impl Wishes {
     }
 }
 
-fn retention_problem(retention: HumanDuration) -> Option<InputProblem> {
+/// A retention as RDS counts it.
+pub(in crate::providers) fn in_days(retention: HumanDuration) -> Option<i32> {
+    i32::try_from(retention.0.as_secs() / DAY).ok()
+}
+
+/// What RDS would refuse of a retention.
+pub(in crate::providers) fn retention_problem(retention: HumanDuration) -> Option<InputProblem> {
     let (seconds, nanos) = (retention.0.as_secs(), retention.0.subsec_nanos());
     let wrong = nanos != 0 || seconds % DAY != 0 || seconds / DAY > LONGEST_RETENTION;
     let what = format!("backup_retention: {retention} cannot be asked of RDS");
@@ -149,7 +161,8 @@ fn retention_problem(retention: HumanDuration) -> Option<InputProblem> {
     wrong.then(|| problem().help("write whole days from 0s to 35d"))
 }
 
-fn monitoring_problem(every: HumanDuration) -> Option<InputProblem> {
+/// What RDS would refuse of Enhanced Monitoring.
+pub(in crate::providers) fn monitoring_problem(every: HumanDuration) -> Option<InputProblem> {
     let wrong = !MONITORING_SECONDS.map(Duration::from_secs).contains(&every.0);
     let what = format!("monitoring.every: {every} cannot be asked of RDS");
     let problem = || InputProblem::at("monitoring.every", what);

@@ -2,6 +2,7 @@ use super::judge::{ContentMarks, SourceStatus};
 use super::rules::Rule;
 use crate::action::{StepContext, StepError};
 use crate::aws::SiteSession;
+use crate::ids::SiteName;
 use crate::journal::FailureClass;
 use crate::providers::backups::time_of;
 use aws_sdk_s3::Client;
@@ -13,6 +14,8 @@ use std::collections::BTreeMap;
 /// A bucket and the way to it.
 pub(super) struct Bucket {
     pub(super) name: String,
+    /// The site at which it is asked for.
+    pub(super) site: SiteName,
     /// The region of the site at which it is asked for.
     pub(super) site_region: String,
     pub(super) client: Client,
@@ -36,7 +39,9 @@ impl Bucket {
     /// A bucket at a site.
     pub(super) fn at(session: &SiteSession, name: &str) -> Self {
         let client = crate::client!(session, aws_sdk_s3);
-        Self { name: name.to_owned(), site_region: session.place().region.clone(), client }
+        let place = session.place();
+        let (site, site_region) = (place.site.clone(), place.region.clone());
+        Self { name: name.to_owned(), site, site_region, client }
     }
 
     /// The region it is in. An empty answer means `us-east-1`, `EU` means `eu-west-1` (API reference, `GetBucketLocation`).

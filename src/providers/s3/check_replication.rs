@@ -385,6 +385,8 @@ impl Pair<'_> {
                 measure: Measure::Backup,
                 identity: format!("s3://{}/{}", facts.replica, facts.prefix),
                 worst_case: None,
+                not_newer_than: None,
+                kept_at: Some(self.replica.site.clone()),
             };
             self.context.recovery_point(point).await?;
         }

@@ -42,6 +42,7 @@ async fn a_complete_replica_passes_over_several_pages() {
     assert_eq!(found.get("oldest_missing_age"), Some(&Value::Null));
     assert_eq!(found["rule_enabled"], true);
     let point = trial.recovery_point().unwrap();
+    assert_eq!(point.kept_at, Some(crate::ids::SiteName::new("dr")), "not where it was compared");
     assert!(point.at >= began && point.at <= trial.context.clock.now());
 }
 

@@ -139,7 +139,15 @@ impl<'c> Asking<'c> {
                     return Ok(None);
                 }
                 let (source, measure) = (sql.to_owned(), Measure::Data);
-                let point = RecoveryPoint { at, source, measure, identity, worst_case: None };
+                let point = RecoveryPoint {
+                    at,
+                    source,
+                    measure,
+                    identity,
+                    worst_case: None,
+                    not_newer_than: None,
+                    kept_at: None,
+                };
                 self.context.recovery_point(point).await?;
                 Ok(Some(at))
             }
@@ -152,7 +160,7 @@ impl<'c> Asking<'c> {
 
     /// Whether data of this time can have come from the backup, as far as an earlier step has established its recovery point.
     async fn comes_from_the_backup(&mut self, newest: DateTime<Utc>) -> Result<bool, StepError> {
-        let Some(backup) = self.context.recorder.backup_point() else { return Ok(true) };
+        let Some(backup) = self.context.recorder.backup_point("endpoint") else { return Ok(true) };
         let (check, finding) = from_the_backup(newest, &backup);
         let holds = finding.is_none();
         self.context.check(check).await?;

@@ -9,6 +9,8 @@ use serde_json::Value;
 /// Clocks differ a little; data from farther ahead was not committed yet.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
 
+const FROM_THE_BACKUP: &str = "newest data is from the backup";
+
 /// How far the clock of who writes the watermark may be ahead of the one that timed the backup.
 const CLOCK_ALLOWANCE: TimeDelta = TimeDelta::seconds(60);
 
@@ -129,18 +131,27 @@ pub(super) fn watermark(value: &SqlValue, now: DateTime<Utc>) -> Result<DateTime
 }
 
 /// Whether data of this time can have come from the backup: what was restored holds nothing that is newer than its recovery
-/// point. The finding is there exactly when it cannot.
+/// point, or than its end where the service chose the point only when it restored. Where nobody can say how new the data in it
+/// can be, newer data leaves the check open up to a limit. The finding is there exactly when the check does not hold.
 pub(super) fn from_the_backup(
     newest: DateTime<Utc>,
     backup: &RecoveryPoint,
 ) -> (Check, Option<Finding>) {
     let written = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-    let (newest_at, backup_at) = (written(newest), written(backup.at));
-    let holds = newest <= backup.at + CLOCK_ALLOWANCE;
+    let (newest_at, backup_at) = (written(newest), written(backup.newest()));
+    let holds = newest <= backup.newest() + CLOCK_ALLOWANCE;
     let allowed = HumanDuration::from(CLOCK_ALLOWANCE);
-    let expected = format!("<= {backup_at}, with {allowed} for clocks");
-    let check = Check::made("newest data is from the backup", expected, &*newest_at, holds)
-        .note(format!("the recovery point of {} ({})", backup.identity, backup.source));
+    let (name, expected) = (FROM_THE_BACKUP, format!("<= {backup_at}, with {allowed} for clocks"));
+    let of_it = format!("the recovery point of {} ({})", backup.identity, backup.source);
+    let doubtful = backup.not_newer_than.filter(|newest| !newest.certain).map(|newest| newest.at);
+    if let Some(until) = doubtful.filter(|until| !holds && newest <= *until + CLOCK_ALLOWANCE) {
+        let why = format!("{newest_at}, and the time of the backup is not exact");
+        return (
+            Check::not_made(name, expected, why).note(of_it),
+            Some(perhaps_newer(newest, backup, until)),
+        );
+    }
+    let check = Check::made(name, expected, &*newest_at, holds).note(of_it);
     let finding = || {
         Finding {
         severity: Severity::Critical,
@@ -160,10 +171,32 @@ pub(super) fn from_the_backup(
     (check, (!holds).then(finding))
 }
 
+fn perhaps_newer(newest: DateTime<Utc>, backup: &RecoveryPoint, until: DateTime<Utc>) -> Finding {
+    let written = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    Finding {
+        severity: Severity::Warning,
+        code: "sql.perhaps_newer_than_the_backup".to_owned(),
+        what: format!(
+            "the newest data is of {}, later than {} of the backup ({}, {}); up to {} it may have been in it",
+            written(newest),
+            written(backup.at),
+            backup.identity,
+            backup.source,
+            written(until)
+        ),
+        why: "what AWS says of the time of such a backup does not tell whether it was the beginning or the end of taking it: so the \
+              data may come from the backup, or from another database"
+            .to_owned(),
+        action: "see which database the endpoint leads to; measure with snapshots that tell SnapshotDatabaseTime, or let the writer of \
+                 the watermark pause while the snapshot is taken"
+            .to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Measure, Outcome};
+    use crate::journal::{Measure, NewestPossible, Outcome};
 
     fn rows(rows: Vec<Vec<SqlValue>>) -> Result<Rows, OutsideError> {
         Ok(Rows { columns: vec![], rows })
@@ -250,6 +283,8 @@ mod tests {
             measure: Measure::Backup,
             identity: "arn:aws:rds:snapshot".to_owned(),
             worst_case: None,
+            not_newer_than: None,
+            kept_at: None,
         };
         for seconds in [-86_400, -1, 0, 60] {
             let (check, finding) = from_the_backup(at + TimeDelta::seconds(seconds), &backup);
@@ -260,5 +295,34 @@ mod tests {
         assert_eq!(check.expected, "<= 2026-11-19T18:00:00Z, with 1m for clocks");
         let what = finding.unwrap().what;
         assert!(what.contains("2026-11-19T18:01:01Z") && what.contains("2026-11-19T18:00:00Z"));
+    }
+
+    #[test]
+    fn regression_the_latest_moves_on_until_it_is_restored() {
+        let at: DateTime<Utc> = "2026-11-22T09:55:00Z".parse().unwrap();
+        let ends = |minutes, certain| RecoveryPoint {
+            at,
+            source: "LatestRestorableTime".to_owned(),
+            measure: Measure::Backup,
+            identity: "backup".to_owned(),
+            worst_case: None,
+            not_newer_than: Some(NewestPossible { at: at + TimeDelta::minutes(minutes), certain }),
+            kept_at: None,
+        };
+        let judged = |minutes: i64, backup: &RecoveryPoint| {
+            let (check, finding) = from_the_backup(at + TimeDelta::minutes(minutes), backup);
+            assert_eq!(finding.is_none(), check.outcome == Outcome::Passed, "{check:?}");
+            (check.outcome, finding.map(|finding| finding.severity))
+        };
+        let latest = ends(20, true);
+        assert_eq!(judged(19, &latest), (Outcome::Passed, None));
+        assert_eq!(judged(21, &latest), (Outcome::Passed, None), "a minute is for clocks");
+        assert_eq!(judged(22, &latest), (Outcome::Failed, Some(Severity::Critical)));
+        // Of a snapshot whose time is not exact nobody can say.
+        let about = ends(60, false);
+        assert_eq!(judged(1, &about), (Outcome::Passed, None));
+        assert_eq!(judged(2, &about), (Outcome::Inconclusive, Some(Severity::Warning)));
+        assert_eq!(judged(61, &about), (Outcome::Inconclusive, Some(Severity::Warning)));
+        assert_eq!(judged(62, &about), (Outcome::Failed, Some(Severity::Critical)));
     }
 }

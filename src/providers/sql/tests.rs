@@ -159,6 +159,8 @@ async fn data_that_is_newer_than_the_backup_proves_no_recovery_point() {
             measure: Measure::Backup,
             identity: "snapshot".to_owned(),
             worst_case: None,
+            not_newer_than: None,
+            kept_at: None,
         });
         let output = SqlCheck.run(&context, input(json!({"watermark": NEWEST}))).await.unwrap();
         assert_eq!(recorder.outcome("newest data is from the backup"), outcome);

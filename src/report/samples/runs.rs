@@ -183,6 +183,8 @@ fn recover(plan: &Plan, world: WorldKind, deviations: &[&str]) -> Tape {
             measure: Measure::Backup,
             identity: "arn:aws:rds:ap-northeast-3:222222222222:snapshot:orders-2026-11-19".into(),
             worst_case: Some(human("25h 40m")),
+            not_newer_than: None,
+            kept_at: None,
         },
     });
     tape.finish("point", Outcome::Passed, &[("rds:DescribeDBSnapshots", 3, 1)]);
@@ -255,6 +257,8 @@ fn query(tape: &mut Tape) {
             measure: Measure::Data,
             identity: "orders".into(),
             worst_case: None,
+            not_newer_than: None,
+            kept_at: None,
         },
     });
     tape.check("data", Check::made("ledger balances", "= 0", "0", true).over(18_204_311));

@@ -175,7 +175,7 @@ fn choose(
 
 /// Enhanced Monitoring needs a role: "If MonitoringInterval is set to a value other than 0, then you must also supply a
 /// MonitoringRoleArn value" (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html>).
-fn monitoring(params: &Params, settings: &mut Settings) -> Result<(), AwsError> {
+pub(super) fn monitoring(params: &Params, settings: &mut Settings) -> Result<(), AwsError> {
     settings.monitoring_interval =
         params.number("MonitoringInterval")?.unwrap_or(settings.monitoring_interval);
     if let Some(role) = params.get("MonitoringRoleArn") {

@@ -30,7 +30,9 @@ pub(super) fn restore(mut call: Call<'_>) -> Result<Xml, AwsError> {
         return Err(AwsError::new(400, "PointInTimeRestoreNotEnabled", what));
     };
     let at = wanted_time(&call, latest)?;
-    if at < earliest || at > latest {
+    // The latest is asked for by UseLatestRestorableTime, other times lie before it.
+    let is_latest = at == latest && params.get("RestoreTime").is_some();
+    if at < earliest || at > latest || is_latest {
         let what = format!(
             "The specified instance cannot be restored to {at}: it can be restored to times from {earliest} to {latest}."
         );

@@ -378,6 +378,10 @@ async fn a_point_in_time_is_a_time_of_the_window_and_a_clone_is_of_now() {
         ),
         (restore("a").restore_to_time(at(1)), "InvalidRestoreFault"),
         (
+            restore("a").restore_to_time(*source.latest_restorable_time().unwrap()),
+            "InvalidRestoreFault",
+        ),
+        (
             restore("a").source_db_cluster_identifier("none").use_latest_restorable_time(true),
             "DBClusterNotFoundFault",
         ),

@@ -43,6 +43,9 @@ fn restore(rig: &Rig) -> Restore {
 async fn a_restore_names_one_source_and_one_time_within_the_window() {
     let rig = Rig::of(ESTATE, &[]);
     let (early, late) = (at("2026-11-01T00:00:00Z"), at("2026-11-22T00:01:00Z"));
+    let source = rig.rds(HOME).describe_db_instances().db_instance_identifier("orders-db");
+    let source = source.send().await.unwrap();
+    let latest = *source.db_instances()[0].latest_restorable_time().unwrap();
     for (call, expected) in [
         (restore(&rig), "InvalidParameterCombination"),
         (
@@ -55,6 +58,7 @@ async fn a_restore_names_one_source_and_one_time_within_the_window() {
         ),
         (restore(&rig).restore_time(early), "InvalidParameterValue"),
         (restore(&rig).restore_time(late), "InvalidParameterValue"),
+        (restore(&rig).restore_time(latest), "InvalidParameterValue"),
         (
             restore(&rig).source_db_instance_identifier("x").use_latest_restorable_time(true),
             "DBInstanceNotFound",

@@ -24,6 +24,13 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
         check_timeout(context, step, found);
         check_site_inputs(context, step, found);
     }
+    if let Some(first) = context.steps.first()
+        && context.steps.iter().all(|step| !step.required)
+    {
+        let diagnostic = context.at("RD409", first.span(), "no step is required");
+        found
+            .push(diagnostic.help("take required: false away where the drill depends on the step"));
+    }
 }
 
 fn check_site(context: &Context<'_>, step: &StepView<'_>, found: &mut Vec<Diagnostic>) {

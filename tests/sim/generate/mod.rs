@@ -165,6 +165,12 @@ impl Workshop {
                 draft.design = Design::LeftOut;
             }
         }
+        // A scenario in which nothing is required is refused.
+        if self.drafts.iter().all(|draft| !draft.required || draft.watch.is_some())
+            && let Some(draft) = self.drafts.iter_mut().find(|draft| draft.watch.is_none())
+        {
+            draft.required = true;
+        }
         let gate = |d: &&mut Draft| {
             let proves = d.phase == "verify" && d.watch.is_none();
             proves && d.required && d.design != Design::LeftOut

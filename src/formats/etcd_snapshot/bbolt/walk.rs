@@ -65,7 +65,7 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
     /// The list of buckets at the root of the database, in the order of their names.
     pub(in super::super) fn buckets(&mut self, log: &mut DamageLog) -> io::Result<Vec<Bucket>> {
         let mut buckets = Vec::new();
-        let page_size = self.layout.page_size as usize;
+        let inline_bytes = limits::ETCD_INLINE_BYTES.min(self.layout.page_size as usize);
         self.tree(self.layout.root, log, &mut |place, key, content, log| {
             let lost = |fault| Damage::Bucket { page: place.page, index: place.index, fault };
             let Content::Bucket(value) = content else {
@@ -74,9 +74,12 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
             if buckets.len() == limits::ETCD_BUCKETS {
                 return log.lost(lost(BucketFault::TooMany));
             }
+            if key.len() > limits::ETCD_BUCKET_NAME_BYTES {
+                return log.lost(lost(BucketFault::Name { bytes: key.len() }));
+            }
             // bbolt keeps a bucket inline up to a quarter of a page.
             match (u64_at(value, 0), value.get(BUCKET_HEADER_BYTES..)) {
-                (Some(0), Some(inline)) if inline.len() <= page_size => {
+                (Some(0), Some(inline)) if inline.len() <= inline_bytes => {
                     let root = BucketRoot::Inline(inline.to_vec());
                     buckets.push(Bucket { name: key.to_vec(), root, place });
                 }

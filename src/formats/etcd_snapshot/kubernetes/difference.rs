@@ -230,6 +230,7 @@ mod tests {
             secrets: SecretsAtRest::default(),
             undefined: BTreeMap::new(),
             newest: None,
+            heartbeat: None,
             named: BTreeMap::new(),
             not_listed: 0,
         }

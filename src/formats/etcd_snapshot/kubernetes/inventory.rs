@@ -1,3 +1,4 @@
+use super::key::places_of;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -5,7 +6,7 @@ use std::collections::BTreeMap;
 /// What a snapshot holds at its last revision. Can be kept as JSON, and be compared with that of a later backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
-    /// The revision of the last change.
+    /// The revision of the last change, or of the compaction that has thrown that change away.
     pub revision: i64,
     /// Keys that exist, of whatever kind.
     pub keys: u64,
@@ -25,6 +26,10 @@ pub struct Inventory {
     pub undefined: BTreeMap<String, u64>,
     /// The newest time that any object says of itself. The snapshot was taken after it, as far as that object's clock was right.
     pub newest: Option<NewestTime>,
+    /// The newest time of a lease that is renewed every few seconds, of a node or of a leader among the controllers: a running cluster
+    /// was backed up within seconds of it.
+    #[serde(default)]
+    pub heartbeat: Option<NewestTime>,
     /// The keys that were asked for, with the revision of their last change; nothing where there is no such key.
     pub named: BTreeMap<String, Option<i64>>,
     /// Objects that are not in `resources`, because there were too many different ones. Always 0 for real clusters.
@@ -49,6 +54,11 @@ pub struct ResourceCount {
 }
 
 impl ResourceCount {
+    /// Whether it is meant by a name, as [`super::keys_of`] takes it: `deployments.apps` are kept as `deployments`.
+    pub fn is_called(&self, name: &str) -> bool {
+        places_of(name).contains(&(self.group.as_str(), self.resource.as_str()))
+    }
+
     /// `certificates.cert-manager.io`, or `pods`.
     pub fn full_name(&self) -> String {
         full_name(&self.group, &self.resource)

@@ -56,17 +56,30 @@ fn object(path: &str) -> Option<ObjectKey<'_>> {
     named.then_some(ObjectKey { group, resource, namespace, name })
 }
 
-/// Every key under which an API server may keep an object, by the full name of its resource (`deployments`,
-/// `deployments.apps`, `certificates.cert-manager.io`), its namespace (empty for objects of the whole cluster) and its name.
+/// Under which groups and resources an API server may keep a resource with this full name.
 ///
 /// Groups of Kubernetes' first resources do not stand in the key, later ones do: where the name does not tell, both are given.
-pub fn keys_of(resource: &str, namespace: &str, name: &str) -> Vec<String> {
-    let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
-    let mut folders = Vec::new();
+pub(super) fn places_of(name: &str) -> Vec<(&str, &str)> {
+    let (resource, group) = name.split_once('.').unwrap_or((name, ""));
+    let mut places = Vec::new();
     if group.contains('.') {
-        folders.push(format!("{group}/{resource}"));
+        places.push((group, resource));
     }
     if !group.contains('.') || group.ends_with(".k8s.io") {
+        places.push(("", resource));
+    }
+    places
+}
+
+/// Every key under which an API server may keep an object, by the full name of its resource (`deployments`,
+/// `deployments.apps`, `certificates.cert-manager.io`), its namespace (empty for objects of the whole cluster) and its name.
+pub fn keys_of(resource: &str, namespace: &str, name: &str) -> Vec<String> {
+    let mut folders = Vec::new();
+    for (group, resource) in places_of(resource) {
+        if !group.is_empty() {
+            folders.push(format!("{group}/{resource}"));
+            continue;
+        }
         folders.push(resource.to_owned());
         folders.extend(
             match resource {

@@ -3,12 +3,14 @@
 //! Main entries: [`take_inventory`], and [`compare`] with that of an earlier backup, which is the best sign that a backup
 //! is of the right cluster and has what it should have. Keys are read as the API server writes them
 //! (`/registry/<resource>/<namespace>/<name>`, with the group before the resource for those that came later), values only as far
-//! as their envelope, their metadata's times and the prefix of encrypted ones go; no value leaves this module.
+//! as their envelope, their metadata's times and the prefix of encrypted ones go; no value leaves this module. Whether one secret
+//! can be decrypted with the keys of a recovery kit is for [`at_rest`].
 //!
 //! Facts: <https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding> (the envelope),
 //! <https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#verifying-that-data-is-encrypted> (the prefix), numbers of
 //! fields from `generated.proto` of `k8s.io/apimachinery/pkg/apis/meta/v1` and `k8s.io/api/coordination/v1`.
 
+pub mod at_rest;
 mod difference;
 mod inventory;
 mod kept;

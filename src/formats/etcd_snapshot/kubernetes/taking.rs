@@ -1,8 +1,10 @@
 use super::super::bbolt::{EntrySink, Place};
 use super::super::damage::DamageLog;
 use super::super::keys::{complete_layout, walk_keys};
-use super::super::mvcc::{KeyDigest, KeyValue, Revision, key_digest};
-use super::inventory::{Inventory, NewestTime, ResourceCount, SecretsAtRest, Stored, full_name};
+use super::super::mvcc::{KeyDigest, KeyValue, Revision, key_digest, read_compaction};
+use super::inventory::{
+    Inventory, NewestTime, ResourceCount, SecretsAtRest, Stored, TimeSource, full_name,
+};
 use super::key::{Key, ObjectKey};
 use super::value::{Encoding, newest_time};
 use crate::formats::ReadAt;
@@ -54,6 +56,9 @@ pub fn take_inventory<R: ReadAt + ?Sized>(
     if !walk_keys(file, layout, &mut taker)? || !taker.readable {
         return Ok(Err(NoInventory::Damaged));
     }
+    // The last changes may have been deletions that a compaction has thrown away.
+    let compacted = read_compaction(file, layout)?.finished;
+    taker.revision = taker.revision.max(compacted.unwrap_or(0));
     Ok(Ok(taker.finish()))
 }
 
@@ -85,6 +90,7 @@ struct Taker {
     named: BTreeMap<String, Option<i64>>,
     plain_secret_changes: u64,
     newest: Option<NewestTime>,
+    heartbeat: Option<NewestTime>,
 }
 
 impl EntrySink for Taker {
@@ -133,11 +139,20 @@ impl Taker {
 
     fn object(&mut self, object: ObjectKey<'_>, value: &[u8]) -> Class {
         let ObjectKey { group, resource, namespace, .. } = object;
-        if let Some((at, source)) = newest_time(value)
-            && self.newest.as_ref().is_none_or(|newest| newest.at < at)
-        {
-            let (resource, revision) = (shortened(&full_name(group, resource)), self.revision);
-            self.newest = Some(NewestTime { at, source, resource, revision });
+        if let Some((at, source)) = newest_time(value) {
+            let named = || NewestTime {
+                at,
+                source,
+                resource: shortened(&full_name(group, resource)),
+                revision: self.revision,
+            };
+            let is_newer = |than: &Option<NewestTime>| than.as_ref().is_none_or(|one| one.at < at);
+            if is_newer(&self.newest) {
+                self.newest = Some(named());
+            }
+            if is_heartbeat(object, source) && is_newer(&self.heartbeat) {
+                self.heartbeat = Some(named());
+            }
         }
         let encoding = Encoding::of(value);
         let is_plain = !matches!(encoding, Encoding::Encrypted(_));
@@ -173,6 +188,7 @@ impl Taker {
             secrets: SecretsAtRest::default(),
             undefined: BTreeMap::new(),
             newest: self.newest,
+            heartbeat: self.heartbeat,
             named: self.named,
             not_listed: 0,
         };
@@ -195,6 +211,16 @@ impl Taker {
         summarize(&mut inventory, self.plain_secret_changes);
         inventory
     }
+}
+
+/// Whether a time is that of a lease which is renewed every few seconds as long as the cluster runs: those of nodes
+/// (<https://kubernetes.io/docs/concepts/architecture/leases/>), and those of controllers and API servers in `kube-system`.
+fn is_heartbeat(object: ObjectKey<'_>, source: TimeSource) -> bool {
+    let ObjectKey { group, resource, namespace, .. } = object;
+    group.is_empty()
+        && resource == "leases"
+        && matches!(namespace, "kube-node-lease" | "kube-system")
+        && source != TimeSource::Created
 }
 
 fn is_secret(group: &str, resource: &str) -> bool {
@@ -255,7 +281,6 @@ fn summarize(inventory: &mut Inventory, plain_secret_changes: u64) {
 #[cfg(test)]
 mod tests {
     use super::super::super::tiny_writer::{self as tiny, Snapshot};
-    use super::super::inventory::TimeSource;
     use super::*;
 
     const REAL: &[u8] =

@@ -1,14 +1,16 @@
 use super::inventory::TimeSource;
 use crate::formats::protobuf::{Wire, bytes_of, fields, varint_of};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
 
 /// The envelope of objects in Protocol Buffers.
 const PROTOBUF: &[u8] = b"k8s\0";
 /// The tag that says "this is CBOR": RFC 8949, 3.4.6.
 const CBOR: &[u8] = &[0xD9, 0xD9, 0xF7];
 /// What encrypted values begin with; provider, version and name of the key follow, each with a colon.
-const ENCRYPTED: &[u8] = b"k8s:enc:";
+pub(super) const ENCRYPTED: &[u8] = b"k8s:enc:";
 /// How much of a value may be its prefix.
 const PREFIX_BYTES: usize = 512;
 
@@ -26,7 +28,8 @@ pub(super) enum Encoding {
 impl Encoding {
     pub(super) fn of(value: &[u8]) -> Self {
         if let Some(rest) = value.strip_prefix(ENCRYPTED) {
-            return Self::Encrypted(key_of(rest).unwrap_or_else(|| "unreadable".to_owned()));
+            // Without the name of a key nobody can decrypt it: whatever it is, it is not encrypted as an API server does.
+            return key_of(rest).map_or(Self::Other, Self::Encrypted);
         }
         match value {
             [b'{', ..] => Self::Json,
@@ -58,12 +61,14 @@ pub(super) fn newest_time(value: &[u8]) -> Option<(DateTime<Utc>, TimeSource)> {
 fn newest_in_protobuf(envelope: &[u8]) -> Option<(DateTime<Utc>, TimeSource)> {
     let object = bytes_of(envelope, 2)?;
     let metadata = bytes_of(object, 1).unwrap_or_default();
-    let mut times = Vec::new();
+    let mut newest: Option<(DateTime<Utc>, TimeSource)> = None;
+    let mut note =
+        |time: Option<DateTime<Utc>>, source| newest = newest.max(time.map(|at| (at, source)));
     for field in fields(metadata).map_while(|field| field) {
         match field {
-            (8, Wire::Bytes(time)) => times.push((timestamp(time), TimeSource::Created)),
+            (8, Wire::Bytes(time)) => note(timestamp(time), TimeSource::Created),
             (17, Wire::Bytes(entry)) => {
-                times.push((bytes_of(entry, 4).and_then(timestamp), TimeSource::Changed));
+                note(bytes_of(entry, 4).and_then(timestamp), TimeSource::Changed);
             }
             _ => {}
         }
@@ -71,9 +76,9 @@ fn newest_in_protobuf(envelope: &[u8]) -> Option<(DateTime<Utc>, TimeSource)> {
     let kind = bytes_of(envelope, 1).and_then(|meta| bytes_of(meta, 2));
     if kind == Some(b"Lease") {
         let renewed = bytes_of(object, 2).and_then(|spec| bytes_of(spec, 4));
-        times.push((renewed.and_then(timestamp), TimeSource::Renewed));
+        note(renewed.and_then(timestamp), TimeSource::Renewed);
     }
-    times.into_iter().filter_map(|(at, source)| Some((at?, source))).max()
+    newest
 }
 
 fn timestamp(message: &[u8]) -> Option<DateTime<Utc>> {
@@ -93,30 +98,88 @@ struct Object {
     metadata: Metadata,
 }
 
+/// Of its times no more is kept than the newest, however many entries there are.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
-    creation_timestamp: Option<String>,
     #[serde(default)]
-    managed_fields: Vec<ManagedFields>,
+    creation_timestamp: Time,
+    #[serde(default)]
+    managed_fields: NewestOf,
 }
 
 #[derive(Deserialize)]
 struct ManagedFields {
-    time: Option<String>,
+    #[serde(default)]
+    time: Time,
+}
+
+/// A time as in RFC 3339, where there is one that can be right.
+#[derive(Clone, Copy, Default)]
+struct Time(Option<DateTime<Utc>>);
+
+/// The newest time in a list of managed fields.
+#[derive(Clone, Copy, Default)]
+struct NewestOf(Option<DateTime<Utc>>);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TimeVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for NewestOf {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NewestVisitor)
+    }
+}
+
+struct TimeVisitor;
+
+impl Visitor<'_> for TimeVisitor {
+    type Value = Time;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time")
+    }
+
+    fn visit_unit<E>(self) -> Result<Time, E> {
+        Ok(Time(None))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Time, E> {
+        let time = DateTime::parse_from_rfc3339(text).ok();
+        Ok(Time(time.and_then(|time| plausible(time.to_utc()))))
+    }
+}
+
+struct NewestVisitor;
+
+impl<'de> Visitor<'de> for NewestVisitor {
+    type Value = NewestOf;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("managed fields")
+    }
+
+    fn visit_unit<E>(self) -> Result<NewestOf, E> {
+        Ok(NewestOf(None))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<NewestOf, A::Error> {
+        let mut newest: Option<DateTime<Utc>> = None;
+        while let Some(ManagedFields { time: Time(time) }) = entries.next_element()? {
+            newest = newest.max(time);
+        }
+        Ok(NewestOf(newest))
+    }
 }
 
 fn newest_in_json(value: &[u8]) -> Option<(DateTime<Utc>, TimeSource)> {
-    let Metadata { creation_timestamp, managed_fields } =
+    let Metadata { creation_timestamp: Time(created), managed_fields: NewestOf(changed) } =
         serde_json::from_slice::<Object>(value).ok()?.metadata;
-    let created = creation_timestamp.map(|text| (text, TimeSource::Created));
-    let changed = managed_fields.into_iter().filter_map(|entry| entry.time);
-    let all = changed.map(|text| (text, TimeSource::Changed)).chain(created);
-    all.filter_map(|(text, source)| {
-        let at = DateTime::parse_from_rfc3339(&text).ok()?.to_utc();
-        Some((plausible(at)?, source))
-    })
-    .max()
+    let created = created.map(|at| (at, TimeSource::Created));
+    created.max(changed.map(|at| (at, TimeSource::Changed)))
 }
 
 #[cfg(test)]
@@ -183,8 +246,9 @@ mod tests {
             (&[0xD9, 0xD9, 0xF7, 0xA0], Encoding::Cbor),
             (b"k8s:enc:aescbc:v1:key1:\x80secret", key("aescbc:v1:key1")),
             (b"k8s:enc:kms:v2:vault:\x0asecret", key("kms:v2:vault")),
-            (b"k8s:enc:secretbox:v1:no end", key("unreadable")),
-            (b"k8s:enc:\xff:v1:key:x", key("unreadable")),
+            // Without the name of a key it is not encrypted.
+            (b"k8s:enc:secretbox:v1:no end", Encoding::Other),
+            (b"k8s:enc:\xff:v1:key:x", Encoding::Other),
             (b"text", Encoding::Other),
             (b"", Encoding::Other),
         ] {

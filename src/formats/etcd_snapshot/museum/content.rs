@@ -55,9 +55,9 @@ pub(super) fn revisions() -> Vec<Exhibit> {
             is!(Damage::Revision { fault: RevisionFault::DeletedAbsent, .. }),
         ),
         history(
-            "a lease that is gone",
-            &[tiny::leased(b'a', 2, 7)],
-            is!(Damage::LeaseMissing { lease: HexId(7), keys: 1 }),
+            "a value that is gone",
+            &[first(), tiny::entry(&tiny::revision(3, false), b"")],
+            is!(Damage::Revision { fault: RevisionFault::NoKey, .. }),
         ),
     ]
 }
@@ -69,40 +69,51 @@ pub(super) fn tables() -> Vec<Exhibit> {
     };
     let nested = tiny::inline_bucket(b"key", &[tiny::inline_bucket(b"inner", &[])]);
     vec![
-        buckets(
-            "no users' keys at all",
-            &[tiny::inline_bucket(b"meta", &[])],
-            is!(Damage::NoKeyBucket),
-        ),
+        buckets("no users' keys at all", Vec::new(), is!(Damage::NoKeyBucket)),
         buckets(
             "an entry where only buckets belong",
-            &[tiny::entry(b"key", b"value")],
+            vec![tiny::entry(b"key", b"value")],
             is!(Damage::Bucket { fault: BucketFault::NotABucket, .. }),
         ),
         buckets(
             "a bucket inside a bucket",
-            &[nested],
+            vec![nested],
             is!(Damage::Bucket { fault: BucketFault::Nested, .. }),
         ),
         buckets(
             "a lease under another number",
-            &[key(), own(b"lease", &7_u64.to_be_bytes(), b"\x08\x08\x10\x3c")],
+            vec![key(), own(b"lease", &7_u64.to_be_bytes(), b"\x08\x08\x10\x3c")],
             is!(Damage::Record { bucket: OwnBucket::Lease, fault: RecordFault::Disagrees, .. }),
         ),
         buckets(
             "a member that cannot be read",
-            &[key(), own(b"members", b"8e9e05c52164694d", b"{\"id\":102")],
+            vec![key(), own(b"members", b"8e9e05c52164694d", b"{\"id\":102")],
             is!(Damage::Record { bucket: OwnBucket::Members, fault: RecordFault::Format, .. }),
         ),
         buckets(
             "an index of the wrong length",
-            &[key(), own(b"meta", b"consistent_index", b"\0\0\0\0")],
+            vec![key(), own(b"meta", b"consistent_index", b"\0\0\0\0")],
             is!(Damage::Record { bucket: OwnBucket::Meta, fault: RecordFault::Format, .. }),
         ),
         buckets(
             "the alarm CORRUPT",
-            &[own(b"alarm", b"\x08\x05\x10\x02", b""), key()],
+            vec![own(b"alarm", b"\x08\x05\x10\x02", b""), key()],
             is!(Damage::CorruptAlarm { member: HexId(5) }),
         ),
+        buckets(
+            "a note of how far the member has come that is gone",
+            vec![key(), tiny::inline_bucket(b"meta", &[])],
+            is!(Damage::NoConsistentIndex),
+        ),
+        buckets(
+            "a compaction that has ended and never began",
+            vec![key(), tiny::compacted(1, Some(2))],
+            is!(Damage::CompactionContradicts { scheduled: Some(1), finished: 2 }),
+        ),
+        Exhibit {
+            name: "etcd's own tables gone",
+            bytes: Snapshot::with_only(&[key()]).sealed(),
+            expected: is!(Damage::BucketMissing { bucket: OwnBucket::Members }),
+        },
     ]
 }

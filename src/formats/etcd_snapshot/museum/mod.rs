@@ -36,8 +36,8 @@ fn history(name: &'static str, entries: &[Element], expected: Expected) -> Exhib
     Exhibit { name, bytes: Snapshot::with_entries(entries).sealed(), expected }
 }
 
-/// A sealed snapshot with these buckets.
-fn buckets(name: &'static str, buckets: &[Element], expected: Expected) -> Exhibit {
+/// A sealed snapshot with these buckets, and those that every etcd makes.
+fn buckets(name: &'static str, buckets: Vec<Element>, expected: Expected) -> Exhibit {
     Exhibit { name, bytes: Snapshot::with_buckets(buckets).sealed(), expected }
 }
 
@@ -87,8 +87,11 @@ fn what_the_exhibits_are_made_from_is_sound() {
         tiny::inline_bucket(b"lease", &[tiny::entry(&7_u64.to_be_bytes(), b"\x08\x07\x10\x3c")]);
     for good in [
         Snapshot::typical(),
-        Snapshot::with_buckets(&[key]),
-        Snapshot::with_buckets(&[tiny::inline_bucket(b"key", &[tiny::leased(b'a', 2, 7)]), lease]),
+        Snapshot::with_buckets(vec![key]),
+        Snapshot::with_buckets(vec![
+            tiny::inline_bucket(b"key", &[tiny::leased(b'a', 2, 7)]),
+            lease,
+        ]),
     ] {
         let found = look(&good.sealed());
         assert_eq!((found.soundness(), found.damage), (Soundness::Sound, vec![]));
@@ -126,11 +129,10 @@ fn what_no_reader_can_tell_from_health() {
     // A snapshot of another time: good in itself.
     let old = Snapshot::with_entries(&[tiny::put(2)]);
     // The only change that a compaction had left of a key, lost: nothing else in the file mentions that key.
-    let revision = tiny::revision(9, false);
-    let meta = tiny::inline_bucket(b"meta", &[tiny::entry(b"scheduledCompactRev", &revision)]);
+    let meta = tiny::compacted(9, Some(9));
     let key =
         tiny::inline_bucket(b"key", &[tiny::change(b'a', 3, 3, 1), tiny::change(b'a', 10, 3, 2)]);
-    let compacted = Snapshot::with_buckets(&[key, meta]);
+    let compacted = Snapshot::with_buckets(vec![key, meta]);
     for snapshot in [changed, old, compacted] {
         let found = look(&snapshot.sealed());
         assert_eq!((found.soundness(), found.damage), (Soundness::Sound, vec![]));

@@ -45,6 +45,11 @@ impl History {
         self.readable.then_some(self.last.map_or(0, |last| last.main))
     }
 
+    /// Whether there was no change at all.
+    pub(in super::super) fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
     /// Whether `etcdutl snapshot restore --bump-revision` left its mark.
     pub(in super::super) fn bumped(&self) -> bool {
         self.bumped
@@ -81,8 +86,8 @@ impl History {
     ) -> Result<(), RevisionFault> {
         let revision = revision.ok_or(RevisionFault::Format)?;
         let expected = self.expected(revision.number);
-        self.last = Some(revision.number);
-        if value.is_empty() && !revision.deleted {
+        let before = self.last.replace(revision.number);
+        if value.is_empty() && is_mark(revision, before) {
             // `--bump-revision` leaves one such mark, which belongs to no key.
             self.bumped = true;
             return Ok(());
@@ -156,6 +161,13 @@ impl History {
     }
 }
 
+/// Whether an entry without a value may be the mark of `--bump-revision`, which leaps forward; any other one has lost its value.
+fn is_mark(revision: Revision, before: Option<RevisionNumber>) -> bool {
+    // An empty etcd is at revision 1.
+    let next = before.map_or(1, |before| before.main).saturating_add(1);
+    !revision.deleted && revision.number.sub == 0 && revision.number.main > next
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +230,22 @@ mod tests {
         assert_eq!(entry(&mut history, b'c', (11, 0), 11, 1), gap(10, 0));
         let mut history = History::new(9);
         assert_eq!(entry(&mut history, b'c', (10, 0), 10, 1), Ok(()));
+    }
+
+    #[test]
+    fn regression_an_empty_value_is_the_mark_of_a_bump_only_where_it_leaps_forward() {
+        let empty = |history: &mut History, main, sub| {
+            let number = RevisionNumber { main, sub };
+            history.entry(Some(Revision { number, deleted: false }), b"", true)
+        };
+        let mut history = History::new(-1);
+        entry(&mut history, b'k', (2, 0), 2, 1).unwrap();
+        assert_eq!(empty(&mut history, 3, 0), Err(RevisionFault::NoKey));
+        assert_eq!(empty(&mut history, 9, 1), Err(RevisionFault::NoKey));
+        assert!(!history.bumped());
+        assert_eq!(empty(&mut history, 1_000_009, 0), Ok(()));
+        assert!(history.bumped());
+        assert_eq!(empty(&mut History::new(-1), 2, 0), Err(RevisionFault::NoKey));
     }
 
     #[test]

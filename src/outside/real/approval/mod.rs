@@ -50,7 +50,8 @@ pub struct RunIdentity {
 impl RunIdentity {
     /// Who has started the run, as STS says.
     async fn verified(&self, request: &ApprovalRequest) -> Result<Option<RunBy>, OutsideError> {
-        let Some(allowed) = request.identified_by.as_ref().filter(|_| request.not.is_some()) else {
+        let Some(allowed) = request.identified_by.as_ref().filter(|_| !request.not.is_empty())
+        else {
             return Ok(None);
         };
         let unknown = |why: String| {
@@ -224,7 +225,7 @@ fn question(open: &Request, run_dir: &Path) -> String {
             open.step,
             open.text,
             who.join(" or "),
-            if open.not.is_some() { ", not by the operator of this run" } else { "" },
+            if open.not.is_empty() { "" } else { ", not by the operator of this run" },
             open.step,
             how.join(" or "),
             run_dir.display(),
@@ -232,12 +233,12 @@ fn question(open: &Request, run_dir: &Path) -> String {
             run = open.run,
         );
     }
-    let how = match &open.not {
-        None => "Type \"approve\" or \"reject\", with a comment if you like, or answer from another terminal\n(redrill \
+    let how = match open.not.join(" and ") {
+        nobody if nobody.is_empty() => "Type \"approve\" or \"reject\", with a comment if you like, or answer from another terminal\n(redrill \
                  approve, or redrill reject,"
             .to_owned(),
-        Some(operator) => format!(
-            "Another person than {operator} must approve (redrill approve, or redrill reject,\nwhich can be typed here, too,"
+        operators => format!(
+            "Another person than {operators} must approve (redrill approve, or redrill reject,\nwhich can be typed here, too,"
         ),
     };
     format!(

@@ -24,8 +24,8 @@ pub(super) struct Request {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) identified_by: Option<AllowedPrincipals>,
     /// Who may not answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) not: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) not: Vec<String>,
     /// The same, as AWS knows them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) run_by: Option<RunBy>,
@@ -142,8 +142,8 @@ impl Request {
     }
 
     fn is_by_another(&self, principal: &str) -> Result<(), Unverified> {
-        if self.not.as_deref().is_some_and(|not| is_same_person(not, principal)) {
-            let text = format!("{principal} is the operator of the run, who may not answer");
+        if self.not.iter().any(|not| is_same_person(not, principal)) {
+            let text = format!("{principal} is an operator of the run, who may not answer");
             return Err(Unverified::Invalid(text));
         }
         Ok(())

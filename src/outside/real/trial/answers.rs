@@ -89,11 +89,18 @@ pub(super) fn hashes_of(said: &str, names: &BTreeMap<&str, &str>) -> Option<Vec<
             member: (*member).to_owned(),
             hash: u32::try_from(number("hash")?).ok()?,
             compact_revision: number("compact_revision")?,
+            revision: answer.get("header")?.get("revision").map_or(Some(0), Value::as_i64)?,
         })
     };
     let mut all: Vec<MemberHash> = names.iter().map(of).collect::<Option<_>>()?;
     all.sort_by(|one, other| one.member.cmp(&other.member));
     Some(all)
+}
+
+/// Whether a member refuses a revision because it has thrown history away up to it.
+/// <https://github.com/etcd-io/etcd/blob/v3.5.21/api/v3rpc/rpctypes/error.go> (`ErrGRPCCompacted`)
+pub(super) fn is_compacted(said: &str) -> bool {
+    said.contains("required revision has been compacted")
 }
 
 /// The count in what `etcdctl get --write-out json` says, which is that of all keys, whatever the limit; without keys it is left out.
@@ -128,7 +135,7 @@ mod tests {
     #[test]
     fn every_member_has_its_number_or_there_is_none() {
         let names = BTreeMap::from([("http://127.0.0.1:2", "m1"), ("http://127.0.0.1:1", "m2")]);
-        let said = r#"[{"Endpoint":"http://127.0.0.1:1","HashKV":{"header":{},"hash":7,"compact_revision":-1}},
+        let said = r#"[{"Endpoint":"http://127.0.0.1:1","HashKV":{"header":{"revision":9},"hash":7,"compact_revision":-1}},
                        {"Endpoint":"http://127.0.0.1:2","HashKV":{"header":{},"hash":4000000000}}]"#;
         let hashes = hashes_of(said, &names).unwrap();
         assert_eq!(
@@ -139,6 +146,9 @@ mod tests {
             (hashes[1].member.as_str(), hashes[1].hash, hashes[1].compact_revision),
             ("m2", 7, -1)
         );
+        assert_eq!((hashes[0].revision, hashes[1].revision), (0, 9));
+        assert!(is_compacted("Error: etcdserver: mvcc: required revision has been compacted"));
+        assert!(!is_compacted("Error: etcdserver: mvcc: required revision is a future revision"));
         assert_eq!(hashes_of("[]", &names), None);
         assert_eq!(hashes_of(&said.replace(":2\"", ":3\""), &names), None);
     }

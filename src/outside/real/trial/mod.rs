@@ -5,10 +5,12 @@ mod answers;
 mod process;
 
 use super::{command, program};
-use crate::outside::trial::{MemberHash, TrialEtcd, TrialPrograms, TrialRequest, Tried};
+use crate::outside::trial::{TrialEtcd, TrialHashes, TrialPrograms, TrialRequest, Tried};
 use crate::outside::{Answer, CommandReply, CommandRequest, OutsideError, Secret};
 use crate::time::Clock;
-use answers::{asks_for_a_password, count_of, hashes_of, last_word, of_the_machine, version_of};
+use answers::{
+    asks_for_a_password, count_of, hashes_of, is_compacted, last_word, of_the_machine, version_of,
+};
 use process::{Process, Start};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -102,9 +104,13 @@ impl Trial {
         arguments: &[&str],
         timeout: Duration,
     ) -> Result<CommandReply, OutsideError> {
+        command::run(&self.command(program, arguments, timeout)).await
+    }
+
+    fn command(&self, program: &Path, arguments: &[&str], timeout: Duration) -> CommandRequest {
         let program = program.to_string_lossy().into_owned();
         let arguments = arguments.iter().map(|&argument| argument.to_owned());
-        command::run(&CommandRequest {
+        CommandRequest {
             step: self.request.step.clone(),
             argv: std::iter::once(program).chain(arguments).collect(),
             // Without it, etcdctl of 3.3 speaks version 2.
@@ -114,14 +120,18 @@ impl Trial {
             output_limit: OUTPUT,
             folder: Some(self.request.folder.path.clone().into()),
             hold: None,
-        })
-        .await
+        }
+    }
+
+    /// What etcdctl answers, or complains of.
+    async fn say(&self, endpoints: &str, words: &[&str]) -> Result<CommandReply, OutsideError> {
+        let words = [&["--endpoints", endpoints, "--write-out", "json"], words].concat();
+        self.run(&self.etcdctl, &words, ASKING).await
     }
 
     /// Asks with etcdctl.
     async fn ask(&self, endpoints: &str, words: &[&str]) -> Result<String, OutsideError> {
-        let words = [&["--endpoints", endpoints, "--write-out", "json"], words].concat();
-        let reply = self.run(&self.etcdctl, &words, ASKING).await?;
+        let reply = self.say(endpoints, words).await?;
         if reply.status == Some(0) {
             return Ok(reply.stdout);
         }
@@ -179,7 +189,8 @@ impl Trial {
                 "--initial-cluster-token",
                 "redrill-trial",
             ];
-            let reply = self.run(&self.tool, &words, RESTORING).await?;
+            // It holds a copy of the cluster, and may take long: it does not go on when this process is killed.
+            let reply = command::run_with_us(&self.command(&self.tool, &words, RESTORING)).await?;
             if reply.status != Some(0) {
                 let said = last_word(&reply.stderr);
                 return match of_the_machine(reply.status.is_none(), &said) {
@@ -291,13 +302,20 @@ impl TrialEtcd for Trial {
         Box::pin(self.started())
     }
 
-    fn hash_kv(&mut self, revision: i64) -> Answer<'_, Vec<MemberHash>> {
+    fn hash_kv(&mut self, revision: i64) -> Answer<'_, TrialHashes> {
         Box::pin(async move {
             let revision = revision.to_string();
             let words = ["endpoint", "hashkv", "--rev", revision.as_str()];
-            let said = self.ask(&self.endpoints(), &words).await?;
+            let reply = self.say(&self.endpoints(), &words).await?;
+            if reply.status != Some(0) && is_compacted(&reply.stderr) {
+                return Ok(TrialHashes::Compacted);
+            }
+            if reply.status != Some(0) {
+                let text = format!("etcdctl: {}", last_word(&reply.stderr));
+                return Err(OutsideError::Failed(text));
+            }
             let names = self.members.iter().map(|m| (m.client.as_str(), m.name.as_str()));
-            hashes_of(&said, &names.collect()).ok_or_else(|| {
+            hashes_of(&reply.stdout, &names.collect()).map(TrialHashes::All).ok_or_else(|| {
                 OutsideError::Failed(
                     "etcdctl endpoint hashkv gives no number of every member".to_owned(),
                 )

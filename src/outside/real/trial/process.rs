@@ -1,6 +1,6 @@
 //! A member that runs.
 
-use super::super::command::{Group, INHERITED, not_started};
+use super::super::command::{Group, INHERITED, WITH_US, not_started};
 use super::answers::last_error_in;
 use crate::outside::OutsideError;
 use std::fs::OpenOptions;
@@ -16,11 +16,6 @@ const ENDING: Duration = Duration::from_secs(10);
 
 /// As much of the end of a log as is looked at.
 const LOG_BYTES: u64 = 256 << 10;
-
-/// etcd must not outlive this process, however that ends. So a shell beside it reads the pipe that this process holds, and kills
-/// the group when it is closed.
-const WITH_US: &str =
-    "exec 3<&0; (cat <&3; kill -KILL 0) >/dev/null 2>&1 & exec \"$@\" </dev/null 3<&-";
 
 /// What a member is started with.
 pub(super) struct Start<'a> {

@@ -1,16 +1,20 @@
 //! What a search for the recovery point writes down: checks, findings, and the recovery point itself.
 
-use super::choice::{Backup, Candidates, Judged, Obstacle, Standing, Summary};
-use super::{age_check, key_check, key_conditions};
+use super::choice::{Backup, Candidates, Judged, Obstacle, Standing, Summary, Until};
+use super::key_conditions;
 use crate::action::{StepContext, StepError};
-use crate::journal::{Check, Finding, Measure, RecoveryPoint, Severity};
+use crate::journal::{Check, Finding, Severity};
 use crate::providers::backups::{KeyCondition, choice::count};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod summed;
 #[cfg(test)]
 mod tests;
+
+pub(in crate::providers) use summed::DATABASE_TIME;
+use summed::{OFFERED, USABLE};
 
 /// How a service's backups are called, and what helps with them.
 pub(in crate::providers) struct Words {
@@ -54,9 +58,10 @@ impl Wish {
         TimeDelta::from_std(self.schedule.0).unwrap_or(TimeDelta::MAX)
     }
 
-    /// The newest time that is wanted (UTC).
-    pub(in crate::providers) fn until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        self.not_after.map_or(now, |limit| limit.min(now))
+    /// Up to when backups are looked at.
+    pub(in crate::providers) fn until(&self, cx: &StepContext) -> Until {
+        let limited = |end: DateTime<Utc>| self.not_after.map_or(end, |limit| limit.min(end));
+        Until { wanted: limited(cx.clock.now()), counted: limited(cx.until_the_loss()) }
     }
 }
 
@@ -176,6 +181,13 @@ impl<'a, B: Backup> Candidates<'a, B> {
                 "keep recovery points longer, so that one from before the damage exists",
             );
         }
+        let drills = count(is_of_a_drill);
+        if drills > 0 {
+            return nothing(
+                format!("the only {things} that could be restored were made by drills: {drills}"),
+                "let a schedule copy them here before the loss; the copy that this run has made is found when own_copy: names it",
+            );
+        }
         let unfinished = count(is_not_ready);
         if unfinished > 0 {
             return nothing(
@@ -233,6 +245,7 @@ impl<'a, B: Backup> Candidates<'a, B> {
                 words.failed,
             ));
         }
+        found.extend(self.of_drills(words));
         found.extend(self.wrong_tags(words));
         let undated = self.with(|standing| *standing == Standing::Undated);
         if !undated.is_empty() {
@@ -268,13 +281,24 @@ impl<'a, B: Backup> Candidates<'a, B> {
         })
     }
 
+    fn of_drills(&self, words: &Words) -> Option<Finding> {
+        let ids = self.with(is_of_a_drill);
+        (!ids.is_empty()).then(|| Finding {
+            severity: Severity::Note,
+            code: format!("{}.made_by_a_drill", words.code),
+            what: format!("left out, because drills made them: {}", ids.join(", ")),
+            why: "what a drill makes is removed again: in a disaster it is not there, and it says nothing about the schedule"
+                .to_owned(),
+            action: "name the copy that this run has made with own_copy:, if it is meant; remove what earlier drills have left"
+                .to_owned(),
+        })
+    }
+
     fn wrong_tags(&self, words: &Words) -> Option<Finding> {
-        let wanted =
-            |judged: &&Judged<'_, B>| judged.standing != Standing::Hindered(Obstacle::NotWanted);
         let wrong: Vec<_> = self
             .all()
             .iter()
-            .filter(wanted)
+            .filter(|judged| is_wanted(&judged.standing))
             .filter_map(|judged| Some((judged.backup.id(), judged.wrong_tag.as_ref()?)))
             .map(|(id, why)| format!("{id} ({why})"))
             .collect();
@@ -290,8 +314,7 @@ impl<'a, B: Backup> Candidates<'a, B> {
 
     fn several_sources(&self, words: &Words) -> Option<Finding> {
         let (sources, field) = words.sources?;
-        let wanted = self.all().iter();
-        let wanted = wanted.filter(|j| j.standing != Standing::Hindered(Obstacle::NotWanted));
+        let wanted = self.all().iter().filter(|judged| is_wanted(&judged.standing));
         let ids: BTreeSet<_> = wanted.filter_map(|judged| judged.backup.taken_of()).collect();
         (ids.len() > 1).then(|| {
             let ids: Vec<_> = ids.into_iter().collect();
@@ -345,51 +368,18 @@ fn is_gone(standing: &Standing) -> bool {
     matches!(standing, Standing::Hindered(Obstacle::VersionGone(_)))
 }
 
+fn is_wanted(standing: &Standing) -> bool {
+    !matches!(standing, Standing::Hindered(Obstacle::NotWanted | Obstacle::OfADrill))
+}
+
+fn is_of_a_drill(standing: &Standing) -> bool {
+    *standing == Standing::Hindered(Obstacle::OfADrill)
+}
+
 fn is_not_ready(standing: &Standing) -> bool {
     matches!(standing, Standing::Hindered(Obstacle::NotReady { .. }))
 }
 
 fn is_passing(standing: &Standing) -> bool {
     matches!(standing, Standing::Hindered(Obstacle::NotReady { passing: true, .. }))
-}
-
-const USABLE: &str = "usable recovery point";
-const OFFERED: &str = "engine version offered";
-
-impl Summary {
-    fn checks(
-        &self,
-        words: &Words,
-        encrypted: Option<bool>,
-        key: Option<&KeyCondition>,
-        max_age: Option<HumanDuration>,
-    ) -> Vec<Check> {
-        let usable = match self.usable {
-            0 => {
-                Check::not_made(USABLE, ">= 1", "the time of the data is not known of any snapshot")
-            }
-            usable => Check::made(USABLE, ">= 1", usable.to_string(), true),
-        };
-        let (name, expected) = ("time of the data", "known");
-        let time = match (self.at, &self.source) {
-            (Some(at), Some(source)) => {
-                Check::made(name, expected, format!("{} ({source})", at.to_rfc3339()), true)
-            }
-            _ => Check::not_made(name, expected, words.no_time),
-        };
-        let mut checks = vec![usable.over(self.considered), time];
-        checks.extend(key_check(words.service, encrypted, key));
-        checks.extend(age_check(max_age, self.age));
-        checks
-    }
-
-    fn recovery_point(&self, identity: &str) -> Option<RecoveryPoint> {
-        Some(RecoveryPoint {
-            at: self.at?,
-            source: self.source.clone()?,
-            measure: Measure::Backup,
-            identity: identity.to_owned(),
-            worst_case: self.worst_case,
-        })
-    }
 }

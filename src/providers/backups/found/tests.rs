@@ -84,7 +84,8 @@ fn with<T>(tapes: &[Tape], then: impl FnOnce(&Candidates<'_, Tape>) -> T) -> T {
         ("gone".to_owned(), KeyCondition::Unusable("is off".into())),
         ("dark".to_owned(), KeyCondition::Unknown("denied".into())),
     ]);
-    then(&Candidates::judge(tapes, &keys, at(100), |tape| tape.seen.clone()))
+    let until = Until { wanted: at(100), counted: at(100) };
+    then(&Candidates::judge(tapes, &keys, until, |tape| tape.seen.clone()))
 }
 
 fn chosen(tapes: &[Tape]) -> Option<&'static str> {
@@ -253,4 +254,56 @@ fn regression_a_version_that_is_gone_leaves_nothing_usable_and_fails_the_check_o
 #[test]
 fn data_older_than_allowed_fails() {
     assert_eq!(outcomes(&[tape("old", 10)], hours(24)).1["age"], Outcome::Failed);
+}
+
+#[test]
+fn regression_what_people_take_their_time_for_is_no_gap_of_the_backups() {
+    let tapes = [tape("a", 10), tape("b", 34), tape("c", 58)];
+    // Lost at hour 60, and looked at at hour 100.
+    let until = Until { wanted: at(100), counted: at(60) };
+    let keys = BTreeMap::new();
+    let candidates = Candidates::judge(&tapes, &keys, until, |tape| tape.seen.clone());
+    let day = TimeDelta::hours(24);
+    let summary = candidates.summary(candidates.choose().unwrap(), at(60), day);
+    assert_eq!(
+        (summary.age, summary.worst_gap, summary.worst_case),
+        (hours(2), hours(24), hours(24))
+    );
+    assert_eq!(candidates.spacing().missed(day, "x"), None);
+}
+
+#[test]
+fn regression_what_a_drill_made_is_no_recovery_point_unless_it_is_named() {
+    let drills = |id, hour, obstacle| {
+        let mut copy = tape(id, hour);
+        copy.seen.of_a_drill = true;
+        copy.seen.obstacle = obstacle;
+        copy.seen.copy_lag = Some(TimeDelta::hours(9));
+        copy
+    };
+    let here = [tape("a", 10), tape("b", 34), tape("c", 58)];
+    let left_out = [&here[..], &[drills("copy", 99, Some(Obstacle::OfADrill))]].concat();
+    assert_eq!(chosen(&left_out), Some("c"));
+    let codes = with(&left_out, |all| all.blemishes(&words(), TimeDelta::hours(24)));
+    assert_eq!(codes[0].code, "tape.made_by_a_drill");
+    let named = [&here[..], &[drills("copy", 99, None)]].concat();
+    assert_eq!(chosen(&named), Some("copy"));
+    for tapes in [left_out, named] {
+        let (summary, _) = outcomes(&tapes, None);
+        let found = (summary.worst_gap, summary.copy_lag, summary.worst_case);
+        assert_eq!(found, (hours(42), None, hours(42)), "the schedule alone");
+    }
+    let alone = [drills("copy", 99, Some(Obstacle::OfADrill))];
+    assert_eq!(chosen(&alone), None);
+    let why = with(&alone, |all| all.nothing_usable(&words()).what);
+    assert!(why.contains("were made by drills"), "{why}");
+}
+
+#[test]
+fn regression_only_the_time_of_the_database_says_for_certain_how_new_the_data_can_be() {
+    let (summary, _) = outcomes(&[tape("a", 10)], None);
+    let newest = summary.recovery_point("a").unwrap().not_newer_than.unwrap();
+    assert_eq!((newest.at, newest.certain), (at(11), false));
+    let exact = Summary { source: Some(DATABASE_TIME.to_owned()), ..summary };
+    assert_eq!(exact.recovery_point("a").unwrap().not_newer_than, None);
 }

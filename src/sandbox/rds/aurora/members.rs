@@ -5,6 +5,7 @@ use super::{cluster_not_found, wrong_state};
 use crate::sandbox::rds::RdsEvent;
 use crate::sandbox::rds::ask::{check_identifier, combination, invalid, tags as tags_of};
 use crate::sandbox::rds::groups::parameter_group;
+use crate::sandbox::rds::lifecycle::monitoring;
 use crate::sandbox::rds::model::{Instance, Membership, Settings, family};
 use crate::sandbox::rds::xml::View;
 use crate::sandbox::services::Call;
@@ -85,13 +86,15 @@ fn settings_of(call: &Call<'_>, cluster: &Cluster) -> Result<Settings, AwsError>
     }
     let own = cluster.settings.of_member(&call.place);
     let text = |name: &str, otherwise: &str| params.get(name).unwrap_or(otherwise).to_owned();
-    let settings = Settings {
+    let mut settings = Settings {
         class: class.to_owned(),
+        certificate: text("CACertificateIdentifier", &own.certificate),
         zone: text("AvailabilityZone", &own.zone),
         parameter_group: text("DBParameterGroupName", &own.parameter_group),
         publicly_accessible: params.flag("PubliclyAccessible").unwrap_or(false),
         ..own
     };
+    monitoring(params, &mut settings)?;
     let group = parameter_group(call.state, &call.place, &settings.parameter_group)?;
     let needed = family(&settings.engine, &settings.version);
     if group.family != needed {

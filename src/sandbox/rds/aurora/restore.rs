@@ -133,7 +133,7 @@ fn wanted_time(
         Some(text) => {
             let time = DateTime::parse_from_rfc3339(text).map(|t| t.to_utc());
             let time = time.map_err(|_| invalid(format!("Invalid restore time: {text}")))?;
-            if (first..=last).contains(&time) {
+            if (first..last).contains(&time) {
                 return Ok(time);
             }
             let what = format!(
@@ -219,7 +219,12 @@ fn chosen(
         params.number("ServerlessV2ScalingConfiguration.MinCapacity")?,
         params.number("ServerlessV2ScalingConfiguration.MaxCapacity")?,
     );
+    let kept: Option<u32> = params.number("BackupRetentionPeriod")?;
+    if kept.is_some_and(|days| !(1..=35).contains(&days)) {
+        return Err(invalid("The backup retention period must be between 1 and 35."));
+    }
     let settings = ClusterSettings {
+        backup_retention: kept.unwrap_or(origin.backup_retention),
         mode: text("EngineMode").unwrap_or_else(|| "provisioned".to_owned()),
         port: params.number("Port")?.unwrap_or(origin.port),
         subnet_group: text("DBSubnetGroupName").unwrap_or_else(|| "default".to_owned()),

@@ -120,6 +120,17 @@ fn an_objective_is_missed_only_as_a_warning() {
 }
 
 #[test]
+fn regression_a_scenario_in_which_nothing_is_required_could_never_pass() {
+    let lines = GOOD.lines().map(|line| match line.trim_start().strip_prefix("- id: ") {
+        Some(_) => format!("{line}\n    required: false"),
+        None => line.to_owned(),
+    });
+    let text: Vec<String> = lines.filter(|line| !line.contains("gate: acceptance")).collect();
+    let loaded = load_text(Source::new("x.yaml", text.join("\n")), &registry());
+    assert!(loaded.diagnostics.iter().any(|d| d.code == "RD409"), "{:?}", loaded.diagnostics);
+}
+
+#[test]
 fn regression_no_time_at_all_is_no_limit() {
     one("timeout: 3h", "timeout: 0s", "RD009", "0s", "at least 1s");
 }

@@ -14,7 +14,7 @@ fn request(minutes: u64) -> ApprovalRequest {
         plan: Digest::of(b"plan"),
         signed_by: None,
         identified_by: None,
-        not: None,
+        not: Vec::new(),
         step: StepId::new("cut-over"),
         text: "Cut over?".to_owned(),
         timeout: Duration::from_secs(minutes * 60),
@@ -112,14 +112,14 @@ async fn an_answer_to_an_earlier_question_does_not_stand_in_the_way() {
 async fn regression_the_operators_own_yes_leaves_the_question_to_a_second_person() {
     let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
     let path = folder.path();
-    let request = ApprovalRequest { not: Some("bert".into()), ..request(30) };
+    let request = ApprovalRequest { not: vec!["bert".into()], ..request(30) };
     let terminal = Terminal::scripted(None);
     let (answer, ()) = tokio::join!(asked(path, &clock, &terminal, &request), async {
         clock.sleep(Duration::from_secs(60)).await;
         let mine =
             GivenAnswer { approved: true, comment: None, by: "bert", shown_by: ShownBy::Name };
         let refused = answer_approval(path, &step, mine).await.unwrap_err();
-        assert!(refused.to_string().contains("bert is the operator of the run"), "{refused}");
+        assert!(refused.to_string().contains("bert is an operator of the run"), "{refused}");
         // Nor when it is put there by hand.
         given(path, &step, approval(true, "bert"), clock.now()).unwrap();
         clock.sleep(Duration::from_secs(60)).await;
@@ -215,7 +215,7 @@ fn a_signature_is_for_its_own_run_plan_question_decision_and_comment_only() {
         deadline: "2026-11-22T00:30:00Z".parse().unwrap(),
         signed_by: Some("signers".to_owned()),
         identified_by: None,
-        not: None,
+        not: Vec::new(),
         run_by: None,
     };
     let proof = ApprovalProof {

@@ -53,7 +53,7 @@ fn asks(second_person: bool) -> ApprovalRequest {
     };
     ApprovalRequest {
         identified_by: Some(allowed),
-        not: second_person.then(|| "bert".to_owned()),
+        not: second_person.then(|| "bert".to_owned()).into_iter().collect(),
         ..request(1)
     }
 }
@@ -227,7 +227,7 @@ async fn without_proof_and_at_the_terminal_nobody_is_identified() {
         deadline: "2026-11-22T00:30:00Z".parse().unwrap(),
         signed_by: None,
         identified_by: request.identified_by,
-        not: None,
+        not: Vec::new(),
         run_by: None,
     };
     let bare = Answered { approval: approval(true, "anna"), signed: None };
