@@ -244,7 +244,7 @@ fn needs_of(plan: &Plan, state: &RunState, step: &PlannedStep) -> Needs {
 
 /// The outcome of the required steps: the worst, where a required step that did not run makes it inconclusive.
 fn outcome_of_steps(plan: &Plan, state: &RunState) -> Outcome {
-    let required = plan.steps.iter().filter(|step| step.required);
+    let required = plan.steps.iter().filter(|step| plan.requires(step));
     let outcomes = required.map(|step| match state.outcome(&step.id) {
         Some(outcome @ (Outcome::Passed | Outcome::Failed)) => outcome,
         _ => Outcome::Inconclusive,

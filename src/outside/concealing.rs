@@ -133,6 +133,14 @@ impl Outside for Concealing {
         self.inner.file(path, limit).map_err(|error| clean(&self.secrets, error))
     }
 
+    fn journal(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError> {
+        self.inner.journal(path, limit).map_err(|error| clean(&self.secrets, error))
+    }
+
+    fn is_rehearsal(&self) -> bool {
+        self.inner.is_rehearsal()
+    }
+
     fn program(&self, name: &str, path: Option<&str>) -> Result<PathBuf, OutsideError> {
         self.inner.program(name, path).map_err(|error| clean(&self.secrets, error))
     }

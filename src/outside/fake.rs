@@ -33,6 +33,7 @@ pub(crate) struct FakeOutside {
     pub(crate) approvals: Script<Approval>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) files: BTreeMap<String, String>,
+    pub(crate) is_rehearsal: bool,
 }
 
 fn next<T>(script: &Script<T>, what: &str) -> Result<T, OutsideError> {
@@ -123,6 +124,10 @@ impl Outside for FakeOutside {
     fn file(&self, path: &str, _limit: u64) -> Result<Vec<u8>, OutsideError> {
         let missing = || OutsideError::Failed(format!("{path} is not there"));
         self.files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(missing)
+    }
+
+    fn is_rehearsal(&self) -> bool {
+        self.is_rehearsal
     }
 }
 

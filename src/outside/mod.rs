@@ -5,6 +5,7 @@
 
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
+use crate::limits;
 use etcd::{EtcdLogin, EtcdMember};
 use futures_util::future::BoxFuture;
 use ladder::{
@@ -90,6 +91,17 @@ pub trait Outside: Send + Sync {
     /// # Errors
     /// When it cannot be read or is larger.
     fn file(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError>;
+    /// The journal of an earlier run, at most `limit` bytes. It is this program's own record: a rehearsal reads it, too.
+    ///
+    /// # Errors
+    /// When it cannot be read or is larger.
+    fn journal(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError> {
+        self.file(path, limit)
+    }
+    /// True where the estate answers.
+    fn is_rehearsal(&self) -> bool {
+        false
+    }
     /// Where a program is that a scenario names, if it can be run: looked for, not started. `path` is the `PATH` that it is given,
     /// when that is not the one of this process.
     ///
@@ -103,6 +115,24 @@ pub trait Outside: Send + Sync {
     fn secrets(&self) -> Secrets {
         Secrets::default()
     }
+}
+
+/// Reads a file of this machine, at most `limit` bytes.
+///
+/// # Errors
+/// When it cannot be read or is larger.
+pub(crate) fn read_file(path: &str, limit: u64) -> Result<Vec<u8>, OutsideError> {
+    let failed = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::PermissionDenied => OutsideError::Denied(format!("{path}: {e}")),
+        _ => OutsideError::Failed(format!("{path}: {e}")),
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    limits::read_at_most(file, limit).map_err(|e| match e.kind() {
+        std::io::ErrorKind::FileTooLarge => {
+            OutsideError::Failed(format!("{path} is larger than {limit} bytes"))
+        }
+        _ => failed(e),
+    })
 }
 
 /// What an [`Outside`] gives: a future of an answer.

@@ -178,6 +178,23 @@ impl Plan {
         lost && step.phase == Phase::Prepare && !self.is_drill()
     }
 
+    /// True for a step without which the run cannot pass. In a recovery a step that is out of reach is none where a required step needs
+    /// it, directly or through others: that one is made with what an earlier run has given, or is not, and so answers for both.
+    pub fn requires(&self, step: &PlannedStep) -> bool {
+        step.required && !(self.is_out_of_reach(step) && self.is_answered_for(step))
+    }
+
+    fn is_answered_for(&self, step: &PlannedStep) -> bool {
+        let mut answered = BTreeSet::new();
+        // A step stands behind those that it needs.
+        for other in self.steps.iter().rev().filter(|other| other.required) {
+            if !self.is_out_of_reach(other) || answered.contains(&other.id) {
+                answered.extend(&other.needs);
+            }
+        }
+        answered.contains(&step.id)
+    }
+
     /// Steps that are out of reach, and those that need them: none of them is run.
     pub fn out_of_reach(&self) -> BTreeSet<&StepId> {
         let mut found = BTreeSet::new();

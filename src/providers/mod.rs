@@ -5,6 +5,7 @@
 pub mod aurora;
 mod backups;
 pub mod control;
+mod earlier;
 pub mod ebs;
 pub mod etcd;
 pub mod exec;

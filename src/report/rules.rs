@@ -71,7 +71,7 @@ fn effect_of(outcome: Outcome) -> Verdict {
 
 fn steps(plan: &Plan, fold: &Fold<'_>) -> Rule {
     let mut judge = Judge::new("steps", "Every required step ran and passed.");
-    for step in plan.steps.iter().filter(|step| step.required) {
+    for step in plan.steps.iter().filter(|step| plan.requires(step)) {
         let outcome = fold.outcome(&step.id);
         if outcome == Outcome::Passed {
             continue;
@@ -104,7 +104,7 @@ fn in_words(outcome: Outcome, begun: bool) -> &'static str {
 fn checks(plan: &Plan, fold: &Fold<'_>) -> Rule {
     let mut judge =
         Judge::new("checks", "Every check of a required step was made, over something, and held.");
-    for step in plan.steps.iter().filter(|step| step.required) {
+    for step in plan.steps.iter().filter(|step| plan.requires(step)) {
         for (mark, check) in fold.last_checks(&step.id) {
             let outcome = effective(check);
             if outcome == Outcome::Passed {

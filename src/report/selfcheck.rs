@@ -127,7 +127,7 @@ fn nothing_speaks_against_passing(
 ) -> Result<(), ReportError> {
     let required = |step: &StepId| plan.step(step).is_none_or(|step| step.required);
     let mut proven = 0;
-    for step in plan.steps.iter().filter(|step| step.required) {
+    for step in plan.steps.iter().filter(|step| plan.requires(step)) {
         let passed = records.iter().any(|record| {
             matches!(&record.event, Event::StepFinished { step: of, result }
                 if *of == step.id && result.outcome == Outcome::Passed)

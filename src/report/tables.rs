@@ -50,10 +50,10 @@ pub(super) fn standstills(fold: &Fold<'_>) -> Vec<Standstill> {
 }
 
 pub(super) fn steps(plan: &Plan, fold: &Fold<'_>, path: &[StepId]) -> Vec<StepReport> {
-    plan.steps.iter().map(|step| step_report(step, fold, path)).collect()
+    plan.steps.iter().map(|step| step_report(plan, step, fold, path)).collect()
 }
 
-fn step_report(step: &PlannedStep, fold: &Fold<'_>, path: &[StepId]) -> StepReport {
+fn step_report(plan: &Plan, step: &PlannedStep, fold: &Fold<'_>, path: &[StepId]) -> StepReport {
     let empty = super::fold::StepFold::default();
     let seen = fold.steps.get(&step.id).unwrap_or(&empty);
     let outcome = fold.outcome(&step.id);
@@ -68,7 +68,7 @@ fn step_report(step: &PlannedStep, fold: &Fold<'_>, path: &[StepId]) -> StepRepo
         at: step.at.clone(),
         phase: step.phase,
         gate: step.gate,
-        required: step.required,
+        required: plan.requires(step),
         outcome,
         why: why_not_passed(step, fold, outcome),
         started: started.map(|mark| mark.at),

@@ -13,7 +13,7 @@ use crate::outside::ladder::{
 use crate::outside::trial::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use crate::outside::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseLogin, DatabaseSession,
-    HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, SqlValue,
+    HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, SqlValue, read_file,
 };
 use crate::time::HumanDuration;
 use schemars::JsonSchema;
@@ -242,6 +242,14 @@ impl Outside for EstateOutside {
             return Err(OutsideError::Failed(format!("{path} is larger than {limit} bytes")));
         }
         Ok(text.into_bytes())
+    }
+
+    fn journal(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError> {
+        read_file(path, limit)
+    }
+
+    fn is_rehearsal(&self) -> bool {
+        true
     }
 }
 

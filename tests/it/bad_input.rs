@@ -141,11 +141,7 @@ fn a_wrong_value_of_an_input_is_refused() {
     assert_arguments_refused(&["--keep", "2 parsecs"], &["--keep", "2 parsecs"]);
     assert_arguments_refused(&["--mode", "panic"], &["--mode", "drill, recovery"]);
     let program = Program::new();
-    scenario_with(
-        &program,
-        "\nsteps:",
-        "\ninputs: { days: { type: number, default: 3 } }\n\nsteps:",
-    );
+    scenario_with(&program, "\ninputs:\n", "\ninputs:\n  days: { type: number, default: 3 }\n");
     let ran = program.run(&[CHANGED, &["--set", "days=many"]].concat());
     ran.says(3, &["RD702", "days"]);
     assert!(!program.path("runs").exists());

@@ -224,7 +224,9 @@ fn regression_a_restored_database_compared_with_itself_is_never_green() {
 
     let source = "source:\n        at: dr\n        endpoint: \"{{steps.restore.endpoint}}\"\n        database: orders\n        \
                   credentials: { secret: orders/readonly, at: dr }";
-    let report = changed("reference: \"{{steps.baseline.reference}}\"", source);
+    let reference = "reference: \"{{default steps.baseline.reference null}}\"\n      earlier: { journal: \"{{inputs.last_drill}}\", step: \
+                     baseline }";
+    let report = changed(reference, source);
     assert_eq!(red(&report), ["step content inconclusive"]);
 }
 

@@ -54,6 +54,8 @@ mod promotion;
 #[cfg(test)]
 mod reap;
 #[cfg(test)]
+mod recoveries;
+#[cfg(test)]
 mod rehearsals;
 #[cfg(test)]
 mod resuming;
@@ -90,6 +92,8 @@ mod server_outside;
 #[cfg(test)]
 mod server_point_in_time;
 #[cfg(test)]
+mod server_promotion;
+#[cfg(test)]
 mod server_restore;
 #[cfg(test)]
 mod server_runbooks;
@@ -101,6 +105,8 @@ mod server_shipped;
 mod server_shipped_orders;
 #[cfg(test)]
 mod server_support;
+#[cfg(test)]
+mod server_tokens;
 #[cfg(test)]
 mod server_writes;
 #[cfg(test)]

@@ -24,7 +24,9 @@ A point-in-time restore to the latest time is a backup of that moment, restored.
 refused: restores to an earlier time, and read replicas, of these instances. Aurora clusters and
 other engines stay as moto has them, without a database: a cluster is available at the first look
 and its instances at once, a cluster snapshot is not restored by its ARN, a copy of one names no
-source, and the latest restorable time is the present.
+source, and the latest restorable time is the present. So are read replicas of other engines: there
+at once, promoted at once and without an event, named by their source ever after, and to promote
+what is none of them is no error. That they name no source afterwards is added here.
 
 The server must be moto 5.2.5: the classes here extend its internals. All files are under --root,
 and everything has stopped when the program ends, on SIGTERM or SIGINT. PostgreSQL refuses to run
@@ -355,6 +357,12 @@ class PostgresBackend(models.RDSBackend):
         if getattr(self.find_db_from_id(db_kwargs["source_db_instance_identifier"]), "server", 0):
             raise RDSClientError("InvalidAction", "Read replicas are not simulated.")
         return super().create_db_instance_read_replica(db_kwargs)
+
+    def promote_read_replica(self, db_kwargs):
+        """As in AWS, what was promoted names no source any more. moto leaves it there for ever."""
+        promoted = super().promote_read_replica(db_kwargs)
+        promoted.source_db_instance_identifier = None
+        return promoted
 
     def modify_db_instance(self, db_instance_identifier, db_kwargs):
         server = self._server_of(db_instance_identifier)

@@ -50,9 +50,37 @@ fn regression_a_recovery_waits_for_nothing_at_a_lost_site() {
 fn in_a_recovery_a_step_can_say_what_to_take_instead_of_what_is_out_of_reach() {
     let mut compare = step("compare", lasting(1)).needs("config");
     compare.may_be_skipped.insert(StepId::new("config"));
-    let mut config = at_the_lost_site("config", 300);
-    config.required = false;
-    let ran = recovery(vec![config, compare]);
+    let ran = recovery(vec![at_the_lost_site("config", 300), compare]);
+    assert_eq!(ran.outcome("config"), Outcome::NotRun);
+    assert_eq!(ran.outcome("compare"), Outcome::Passed, "it answers for what was prepared for it");
+    assert_eq!(ran.state().finished, Some(Outcome::Passed));
+}
+
+#[test]
+fn in_a_recovery_what_was_prepared_for_nobody_is_missed_all_the_same() {
+    let optional = {
+        let mut compare = step("compare", lasting(1)).needs("config");
+        compare.may_be_skipped.insert(StepId::new("config"));
+        compare.required = false;
+        compare
+    };
+    for steps in [
+        vec![at_the_lost_site("config", 1), step("recover", lasting(1))],
+        vec![at_the_lost_site("config", 1), step("recover", lasting(1)), optional],
+    ] {
+        let ran = recovery(steps);
+        assert_eq!(ran.outcome("recover"), Outcome::Passed);
+        assert_eq!(ran.state().finished, Some(Outcome::Inconclusive));
+    }
+}
+
+#[test]
+fn in_a_recovery_what_was_prepared_through_another_step_is_answered_for() {
+    let mut baseline = at_the_lost_site("baseline", 1);
+    baseline.needs.insert(StepId::new("config"));
+    let mut compare = step("compare", lasting(1)).needs("baseline");
+    compare.may_be_skipped.insert(StepId::new("baseline"));
+    let ran = recovery(vec![at_the_lost_site("config", 1), baseline, compare]);
     assert_eq!(ran.outcome("compare"), Outcome::Passed);
     assert_eq!(ran.state().finished, Some(Outcome::Passed));
 }

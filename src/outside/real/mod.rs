@@ -28,10 +28,9 @@ use super::ladder::{OwnSchema, SchemaState, SchemaWork};
 use super::trial::{FolderState, FolderWork, OwnFolder, TrialEtcd, TrialRequest};
 use super::{
     Answer, ApprovalRequest, CommandReply, CommandRequest, DatabaseEngine, DatabaseLogin,
-    DatabaseSession, HttpReply, HttpRequest, Outside, OutsideError, Secret, Secrets,
+    DatabaseSession, HttpReply, HttpRequest, Outside, OutsideError, Secret, Secrets, read_file,
 };
 use crate::journal::Approval;
-use crate::limits;
 use crate::time::Clock;
 use std::path::PathBuf;
 use terminal::Terminal;
@@ -150,17 +149,7 @@ impl Outside for RealOutside {
     }
 
     fn file(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError> {
-        let failed = |e: std::io::Error| match e.kind() {
-            std::io::ErrorKind::PermissionDenied => OutsideError::Denied(format!("{path}: {e}")),
-            _ => OutsideError::Failed(format!("{path}: {e}")),
-        };
-        let file = std::fs::File::open(path).map_err(failed)?;
-        limits::read_at_most(file, limit).map_err(|e| match e.kind() {
-            std::io::ErrorKind::FileTooLarge => {
-                OutsideError::Failed(format!("{path} is larger than {limit} bytes"))
-            }
-            _ => failed(e),
-        })
+        read_file(path, limit)
     }
 
     fn program(&self, name: &str, path: Option<&str>) -> Result<PathBuf, OutsideError> {

@@ -1,115 +1,7 @@
-//! Which snapshots of a cluster are wanted, and what keeps one from serving: pure. How one is chosen is the same for all
-//! services: [`Candidates`](crate::providers::backups::Candidates).
+//! How a choice among the snapshots of clusters is told. How one is chosen is the same for instances and clusters.
 
-use super::snapshot::Snapshot;
-use crate::providers::backups::{Backup, Obstacle, Seen, Words, is_of_a_drill};
-use crate::providers::rds::{Offers, not_available};
-use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-/// Kinds of snapshots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum SnapshotType {
-    /// Taken by the schedule of the cluster.
-    Automated,
-    /// Taken by a call.
-    Manual,
-    /// Taken by AWS Backup.
-    Awsbackup,
-    /// Copied from another snapshot, as far as RDS says so.
-    Copied,
-    /// Shared by another account.
-    Shared,
-}
-
-impl SnapshotType {
-    fn fits(self, snapshot: &Snapshot, account: Option<&str>) -> bool {
-        let kind = snapshot.kind.as_deref();
-        match self {
-            Self::Automated => kind == Some("automated"),
-            Self::Manual => kind == Some("manual"),
-            Self::Awsbackup => kind == Some("awsbackup"),
-            Self::Copied => snapshot.names_its_source,
-            Self::Shared => {
-                let owner = snapshot.owner.as_deref();
-                owner.zip(account).is_some_and(|(owner, account)| owner != account)
-            }
-        }
-    }
-}
-
-/// What is wanted.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Wanted {
-    /// Of which types; none named means all.
-    pub(super) types: Vec<SnapshotType>,
-    /// Only snapshots of the cluster with this identity.
-    pub(super) resource_id: Option<String>,
-    /// The tag in which the time of the data was recorded.
-    pub(super) time_tag: Option<String>,
-    /// The account of the site: snapshots of others are shared ones.
-    pub(super) account: Option<String>,
-    /// Which versions of engines are offered here.
-    pub(super) offers: Offers,
-    /// A snapshot that a drill made and that is wanted nevertheless.
-    pub(super) own_copy: Option<String>,
-    /// A recovery takes whatever is there.
-    pub(super) is_drill: bool,
-}
-
-impl Wanted {
-    /// What RDS says of a snapshot.
-    pub(super) fn look(&self, snapshot: &Snapshot) -> Seen {
-        let account = self.account.as_deref();
-        let type_fits =
-            self.types.is_empty() || self.types.iter().any(|kind| kind.fits(snapshot, account));
-        let identity_fits = self.resource_id.is_none() || self.resource_id == snapshot.resource_id;
-        let of_a_drill = is_of_a_drill(&snapshot.tags);
-        let named = self.own_copy.as_ref().is_some_and(|name| snapshot.is_named(name));
-        let obstacle = if of_a_drill && self.is_drill && !named {
-            Some(Obstacle::OfADrill)
-        } else if type_fits && identity_fits {
-            let (engine, version) = snapshot.version();
-            not_available(snapshot.status.as_deref())
-                .or_else(|| self.offers.obstacle(engine, version))
-        } else {
-            Some(Obstacle::NotWanted)
-        };
-        let time_tag = self.time_tag.as_deref();
-        Seen {
-            obstacle,
-            time: snapshot.time_of_data(time_tag),
-            copy_lag: snapshot.copy_lag(time_tag),
-            wrong_tag: snapshot.wrong_tag(time_tag),
-            by_hand: snapshot.is_by_hand(),
-            of_a_drill,
-        }
-    }
-}
-
-impl Backup for Snapshot {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn key(&self) -> Option<&str> {
-        self.key.as_deref()
-    }
-
-    fn made(&self) -> Option<DateTime<Utc>> {
-        self.created
-    }
-
-    fn encrypted(&self) -> Option<bool> {
-        self.encrypted
-    }
-
-    fn taken_of(&self) -> Option<&str> {
-        self.resource_id.as_deref()
-    }
-}
+use crate::providers::backups::Words;
+use crate::providers::rds::Sought;
 
 /// What to do so that there is a snapshot.
 macro_rules! none_here {
@@ -122,16 +14,17 @@ macro_rules! none_here {
     };
 }
 
-/// How the snapshots of clusters are spoken of, with those that other accounts share or not.
-pub(super) fn words(shared: bool) -> Words {
+/// How the snapshots of clusters are spoken of.
+pub(super) fn words(sought: &Sought) -> Words {
+    let of = sought.words("clusters");
     Words {
         code: "aurora",
         service: "RDS",
-        thing: "cluster snapshot that fits of: and tags:".to_owned(),
-        things: "cluster snapshots".to_owned(),
+        thing: format!("cluster snapshot of {of}"),
+        things: format!("cluster snapshots of {of}"),
         ready: "available",
         failed: "look into the RDS events of those that failed",
-        none_here: if shared {
+        none_here: if sought.shared {
             none_here!()
         } else {
             none_here!("; snapshots that another account shares are found with shared: true")
@@ -150,28 +43,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_types_and_other_clusters_are_not_wanted() {
-        let automated = Snapshot {
-            status: Some("available".into()),
-            kind: Some("automated".into()),
-            ..Snapshot::default()
-        };
-        let obstacle = |wanted: Wanted| wanted.look(&automated).obstacle;
-        let of = |kind| obstacle(Wanted { types: vec![kind], ..Wanted::default() });
-        assert_eq!((obstacle(Wanted::default()), of(SnapshotType::Automated)), (None, None));
-        for other in [
-            SnapshotType::Manual,
-            SnapshotType::Awsbackup,
-            SnapshotType::Copied,
-            SnapshotType::Shared,
-        ] {
-            assert_eq!(of(other), Some(Obstacle::NotWanted), "{other:?}");
-        }
-        let shared = Snapshot { owner: Some("222222222222".into()), ..automated.clone() };
-        let account = Some("111111111111".to_owned());
-        let wanted = Wanted { types: vec![SnapshotType::Shared], account, ..Wanted::default() };
-        assert_eq!(wanted.look(&shared).obstacle, None, "another account owns it");
-        let earlier = Wanted { resource_id: Some("cluster-OTHER".into()), ..Wanted::default() };
-        assert_eq!(obstacle(earlier), Some(Obstacle::NotWanted));
+    fn regression_what_was_looked_for_is_named_by_its_value() {
+        let tags = [("app".to_owned(), "payments".to_owned())].into();
+        let sought = Sought { of: Some("payments".into()), tags, ..Sought::default() };
+        let found = words(&sought);
+        assert_eq!(found.thing, "cluster snapshot of payments with the tags app=payments");
+        assert_eq!(found.things, "cluster snapshots of payments with the tags app=payments");
+    }
+
+    #[test]
+    fn where_nothing_is_found_shared_snapshots_are_named_as_what_to_try() {
+        let words = |shared| words(&Sought { shared, ..Sought::default() });
+        assert!(words(false).none_here.ends_with("shared: true"));
+        assert!(!words(true).none_here.contains("shared"));
     }
 }

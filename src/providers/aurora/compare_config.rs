@@ -4,7 +4,9 @@ use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
     Permission, Phase, Probe, SiteUse, StepContext, StepError,
 };
-use crate::providers::rds::{CompareConfigOutput, FoundConfig, Wanted, intended, judge, problems};
+use crate::providers::rds::{
+    CompareConfigOutput, FoundConfig, Wanted, intended, judge, preflight_of_comparison, problems,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
@@ -92,7 +94,7 @@ impl Action for CompareConfig {
     }
 
     async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
-        super::preflight::compare_config(context, given).await
+        preflight_of_comparison(context, given).await
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

@@ -129,7 +129,7 @@ impl Item for ClusterItem {
 /// The checks that a comparison can make, for the reference.
 pub(super) const CHECKS: &[(&str, &str)] = &[
     ("items compared", "at least one item could be compared"),
-    ("evidence of the earlier run", "its journal verifies, and it was a real run"),
+    crate::providers::earlier::CHECK,
     ("source of the intended configuration", "it was captured of the original that source names"),
     (
         "origin of the intended configuration",

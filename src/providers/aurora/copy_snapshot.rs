@@ -1,5 +1,5 @@
 use super::cluster_snapshot::ClusterSnapshotKind;
-use super::snapshot::{Snapshot, describe_snapshot};
+use super::snapshot::describe_snapshot;
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
     Permission, Phase, Probe, SiteUse, StepContext, StepError, own,
@@ -8,8 +8,9 @@ use crate::client;
 use crate::ids::SiteName;
 use crate::journal::FailureClass;
 use crate::providers::rds::{
-    Copied, CopySnapshotOutput, arn_of_key, checks_of_a_copy, known_key,
-    refuse_what_needs_presigning, region_of, tags_of_copy, wait_until_complete,
+    CopySnapshotOutput, arn_of_key, checks_of_a_copy, key_of_original, owner_of,
+    refuse_what_is_lost, refuse_what_needs_presigning, region_of, tags_of_copy,
+    wait_until_complete,
 };
 use crate::time::HumanDuration;
 use aws_sdk_rds::types::DbClusterSnapshot;
@@ -114,6 +115,7 @@ impl Action for CopySnapshot {
     ) -> Result<CopySnapshotOutput, StepError> {
         let region = cx.site()?.place().region.clone();
         refuse_what_needs_presigning(&input.snapshot, &region)?;
+        refuse_what_is_lost(cx, &input.snapshot)?;
         let name = cx.name_of_mine(63);
         let client = client!(cx.site()?, aws_sdk_rds);
         let request = client
@@ -122,7 +124,9 @@ impl Action for CopySnapshot {
             .target_db_cluster_snapshot_identifier(&name)
             .set_kms_key_id(input.kms_key.clone())
             .set_tags(Some(tags_of_copy(cx, &tags(&input)?)?));
-        let original_key = key_of_original(cx, &input, &region).await?;
+        let look = describe_snapshot(cx, &input.snapshot);
+        let key = input.kms_key.as_deref();
+        let original_key = key_of_original(key, &input.snapshot, &region, look).await?;
         let doubt = doubt_of_time(cx, &input, &region).await?;
         let asked_at = Mutex::new(None);
         let create = || async {
@@ -136,39 +140,28 @@ impl Action for CopySnapshot {
         let asked_at = asked_at.into_inner().unwrap_or_else(PoisonError::into_inner);
         let describe = || describe_snapshot(cx, &name);
         let expected = input.expected_duration.0;
-        let (copy, bracket) = wait_until_complete(cx, &name, expected, asked_at, describe).await?;
-        // RDS documents no event for the end of such a copy.
-        let (available_at, available_source) = bracket.polled();
-        let wanted_key = arn_of_key(cx, input.kms_key.as_deref()).await?.or(original_key);
-        let time = copy.time_of_data(input.time_tag.as_deref());
-        let untold = copy.wrong_tag(input.time_tag.as_deref());
+        let (mut copy, bracket) =
+            wait_until_complete(cx, &name, expected, asked_at, describe).await?;
+        copy.read_time_in(input.time_tag.as_deref());
+        let wanted_key = arn_of_key(cx, key).await?.or(original_key);
+        let untold = copy.wrong_tag();
         let untold = untold.as_deref().or(doubt.as_deref()).unwrap_or(NO_TIME);
         let (status, key) = (copy.status.as_deref(), copy.key.as_deref());
-        let verified = time.clone().filter(|_| doubt.is_none());
-        for check in checks_of_a_copy(status, key, wanted_key.as_deref(), verified, untold) {
+        let time = copy.time_of_data().filter(|_| doubt.is_none());
+        for check in checks_of_a_copy(status, key, wanted_key.as_deref(), time, untold) {
             cx.check(check).await?;
         }
-        let (at, source) = time.unzip();
-        Ok(CopySnapshotOutput {
-            id: copy.id,
-            arn: copy.arn,
-            at,
-            source,
-            encrypted: copy.encrypted,
-            kms_key: copy.key,
-            engine: copy.engine,
-            engine_version: copy.engine_version,
-            available_at,
-            available_source,
-            copied_after: asked_at.map(|asked| (available_at - asked).into()),
-        })
+        // RDS documents no event for the end of such a copy.
+        Ok(CopySnapshotOutput::of(copy, bracket.polled(), asked_at))
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
-        let empty = ["snapshot", "time_tag"].map(|path| InputProblem::empty(given, path));
+        let empty =
+            ["snapshot", "kms_key", "time_tag"].map(|path| InputProblem::empty(given, path));
         let reserved = InputProblem::reserved_tags(given);
         let all = empty.into_iter().flatten().chain(reserved);
-        all.chain((given.has("data_time") != given.has("time_tag")).then(half_a_time)).collect()
+        let half = (given.has("data_time") != given.has("time_tag")).then(half_a_time);
+        all.chain(half).chain(unusable_tag(given)).collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -184,18 +177,26 @@ impl Action for CopySnapshot {
     }
 }
 
-impl Copied for Snapshot {
-    fn status(&self) -> Option<&str> {
-        self.status.as_deref()
-    }
-}
-
 fn half_a_time() -> InputProblem {
     InputProblem::new(
         "",
         "data_time and time_tag belong together: the time of the data is written into that tag",
     )
     .help("give both: data_time takes at of aurora.find_snapshot")
+}
+
+/// A tag in which the time of the data cannot be written down.
+fn unusable_tag(given: &Given) -> Option<InputProblem> {
+    let name = given.text("time_tag")?;
+    let why = if name.starts_with("redrill:") || name.starts_with("aws:") {
+        "is reserved"
+    } else if given.known("tags").is_some_and(|tags| tags.get(name).is_some()) {
+        "stands in tags:, too, with another value"
+    } else {
+        return None;
+    };
+    let problem = InputProblem::at("time_tag", format!("time_tag: the tag {name} {why}"));
+    Some(problem.help("choose another name"))
 }
 
 /// The tags that the scenario asks for, the time of the data among them.
@@ -209,19 +210,6 @@ fn tags(input: &CopySnapshotInput) -> Result<BTreeMap<String, String>, StepError
         _ => return Err(half_a_time().into()),
     }
     Ok(tags)
-}
-
-/// The key of the original, where no other is asked for: within a region RDS takes it for the copy
-/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CopyDBClusterSnapshot.html>).
-async fn key_of_original(
-    cx: &StepContext,
-    input: &CopySnapshotInput,
-    region: &str,
-) -> Result<Option<String>, StepError> {
-    if input.kms_key.is_some() || region_of(&input.snapshot).is_some_and(|from| from != region) {
-        return Ok(None);
-    }
-    known_key(describe_snapshot(cx, &input.snapshot).await.map(|original| original.key))
 }
 
 /// Why nobody can say that `data_time` is right, if so. Without one there is nothing to say.
@@ -270,20 +258,16 @@ fn cannot_be_asked(error: &StepError) -> bool {
 
 fn site_of_original(cx: &StepContext, input: &CopySnapshotInput, region: &str) -> Option<SiteName> {
     let from = region_of(&input.snapshot).unwrap_or(region);
-    let account = account_of(&input.snapshot);
+    let account = owner_of(&input.snapshot);
     let is_there = |site: &SiteName| {
         cx.sessions.get(site).map(|session| session.place()).is_some_and(|place| {
-            let known = place.account.as_deref().zip(account);
+            let known = place.account.as_deref().zip(account.as_deref());
             place.region == from && known.is_none_or(|(here, there)| here == there)
         })
     };
     let own = cx.at.clone().filter(|_| from == region);
     let elsewhere = || cx.sessions.keys().find(|site| is_there(site)).cloned();
     input.original_at.clone().or(own).or_else(elsewhere)
-}
-
-fn account_of(snapshot: &str) -> Option<&str> {
-    snapshot.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(3))
 }
 
 #[cfg(test)]
@@ -303,5 +287,19 @@ mod tests {
         assert_eq!(tags_of_both["data-time"], "2026-11-19T18:00:00Z");
         assert_eq!((tags_of_both.len(), tags(&input(json!({}))).unwrap().len()), (2, 1));
         assert!(tags(&input(json!({ "time_tag": "data-time" }))).is_err());
+    }
+
+    #[test]
+    fn regression_a_tag_that_cannot_hold_the_time_is_found_before_the_run() {
+        let places = |tag: &str| {
+            let with = json!({ "snapshot": "a", "tags": { "system": "payments" },
+                "data_time": "2026-11-19T18:00:00Z", "time_tag": tag });
+            let given = Given::new("s", crate::ids::StepId::new("copy"), None, with);
+            CopySnapshot.check_input(&given).into_iter().map(|p| p.pointer).collect::<Vec<_>>()
+        };
+        assert_eq!(places("data-time"), Vec::<String>::new());
+        for tag in ["system", "redrill:run", "aws:time"] {
+            assert_eq!(places(tag), ["/time_tag"], "{tag}");
+        }
     }
 }

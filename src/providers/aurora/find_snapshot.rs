@@ -1,112 +1,15 @@
-use super::choice::{SnapshotType, Wanted, words};
-use super::snapshot::{Selector, Snapshot, snapshots_of};
+use super::choice::words;
+use super::snapshot::snapshots_of;
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
     Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
-use crate::providers::backups::{
-    Candidates, KeyCondition, Summary, Wish, keys_of, search_problems,
-};
-use crate::providers::rds::{Offer, Offers, named};
-use crate::time::HumanDuration;
-use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use crate::providers::backups::search_problems;
+use crate::providers::rds::{FindSnapshotInput, FindSnapshotOutput};
 use std::time::Duration;
 
 /// `aurora.find_snapshot`: the newest usable recovery point of a cluster in the region of the step's site.
 pub(super) struct FindSnapshot;
-
-/// What `aurora.find_snapshot` is given: `of`, `tags` or both. Where both are given, both must fit.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FindSnapshotInput {
-    /// The identifier of the cluster whose snapshots are looked for. The cluster itself may be gone.
-    #[serde(default)]
-    pub(super) of: Option<String>,
-    /// Tags that the snapshots must have. RDS shows no tags of snapshots that other accounts share.
-    #[serde(default)]
-    pub(super) tags: BTreeMap<String, String>,
-    /// Whether snapshots that other accounts share with this one are looked for, too.
-    #[serde(default)]
-    pub(super) shared: bool,
-    /// The tag that holds the time of the data (RFC 3339), recorded before the loss. Needed for copies: RDS forgets the time
-    /// of the original.
-    #[serde(default)]
-    pub(super) time_tag: Option<String>,
-    /// Types of snapshots that may be used: `automated`, `manual`, `awsbackup`, `copied`, `shared`. None named means all.
-    #[serde(default)]
-    pub(super) types: Vec<SnapshotType>,
-    /// The data must not be newer than this (UTC): the moment before a corruption. Without it, the present.
-    #[serde(default)]
-    pub(super) not_after: Option<DateTime<Utc>>,
-    /// The oldest that the data may be; an older recovery point fails the check `age`.
-    #[serde(default)]
-    pub(super) max_age: Option<HumanDuration>,
-    /// How often a recovery point is due here; a gap longer than one and a half of it is a finding.
-    #[serde(default = "a_day")]
-    pub(super) schedule: HumanDuration,
-    /// Only snapshots of the cluster with this `DbClusterResourceId`: tells it from an earlier cluster of the same name.
-    #[serde(default)]
-    pub(super) resource_id: Option<String>,
-    /// A snapshot that a drill made and that may be chosen all the same, by its identifier or ARN: the copy that an earlier step
-    /// of this run has made. Other snapshots that drills made are left out of a drill, and none of them counts for gaps, lags and
-    /// retention.
-    #[serde(default)]
-    pub(super) own_copy: Option<String>,
-}
-
-fn a_day() -> HumanDuration {
-    HumanDuration(Duration::from_secs(86_400))
-}
-
-/// What `aurora.find_snapshot` tells.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub(super) struct FindSnapshotOutput {
-    /// The ARN of the chosen snapshot.
-    pub(super) arn: String,
-    /// Its identifier.
-    pub(super) id: String,
-    /// The time of the newest data in it (UTC); absent when nobody knows.
-    pub(super) at: Option<DateTime<Utc>>,
-    /// Where that time comes from: `SnapshotCreateTime …` or `tag …`.
-    pub(super) source: Option<String>,
-    /// How old the data was when the disaster was declared; now, where none was.
-    pub(super) age: Option<HumanDuration>,
-    /// `automated`, `manual` or `awsbackup`.
-    pub(super) kind: Option<String>,
-    /// Whether it is encrypted.
-    pub(super) encrypted: Option<bool>,
-    /// Whether its KMS key exists and is enabled here; absent when it is not encrypted or that could not be found out.
-    pub(super) key_usable: Option<bool>,
-    /// The KMS key.
-    pub(super) kms_key: Option<String>,
-    /// The database engine.
-    pub(super) engine: Option<String>,
-    /// Its version.
-    pub(super) engine_version: Option<String>,
-    /// The identity (`DbClusterResourceId`) of the cluster that it was taken of.
-    pub(super) resource_id: Option<String>,
-    /// Whether RDS still offers that version here; absent when that could not be found out.
-    pub(super) version_offered: Option<bool>,
-    /// The account that it belongs to.
-    pub(super) owner: Option<String>,
-    /// How many snapshots fit the selectors in this region.
-    pub(super) snapshots_considered: u64,
-    /// How many of these could be restored: available, key not known to be unusable, version offered, time of data known.
-    pub(super) usable_snapshots: u64,
-    /// How far back the usable snapshots reach: the age of the oldest. Those taken by hand do not count beside others.
-    pub(super) retention: Option<HumanDuration>,
-    /// The longest time without a recovery point, up to the declaration of the disaster, else to now (or to `not_after`). Absent with fewer than two of them.
-    pub(super) worst_gap: Option<HumanDuration>,
-    /// The longest time from the data until its copy was made in this region; absent when none is a copy.
-    pub(super) copy_lag: Option<HumanDuration>,
-    /// The longest loss that this allows: worst gap and copy lag together.
-    pub(super) worst_case: Option<HumanDuration>,
-    /// Since when the chosen snapshot is in this region (UTC): its `SnapshotCreateTime`.
-    pub(super) in_region_since: Option<DateTime<Utc>>,
-}
 
 impl Action for FindSnapshot {
     type Input = FindSnapshotInput;
@@ -145,6 +48,7 @@ impl Action for FindSnapshot {
                 ("age", "the data is not older than max_age"),
             ],
             populations: &[
+                ("copies", "usable_snapshots"),
                 ("worst_gap", "usable_snapshots"),
                 ("retention", "usable_snapshots"),
                 ("copy_lag", "usable_snapshots"),
@@ -164,37 +68,9 @@ impl Action for FindSnapshot {
         cx: &StepContext,
         input: FindSnapshotInput,
     ) -> Result<FindSnapshotOutput, StepError> {
-        let wish =
-            Wish { not_after: input.not_after, max_age: input.max_age, schedule: input.schedule };
-        let selector = Selector {
-            cluster: input.of,
-            tags: input.tags,
-            time_tag: input.time_tag,
-            shared: input.shared,
-        };
-        let snapshots = snapshots_of(cx, &selector).await?;
-        let offers = Offers::of(cx, snapshots.iter().map(Snapshot::version).collect()).await?;
-        let wanted = Wanted {
-            types: input.types,
-            resource_id: input.resource_id,
-            time_tag: selector.time_tag,
-            account: cx.site()?.place().account.clone(),
-            offers,
-            own_copy: input.own_copy,
-            is_drill: cx.facts.is_drill,
-        };
-        let words = words(selector.shared);
-        let keys = keys_of(cx, &snapshots).await?;
-        let candidates = Candidates::judge(&snapshots, &keys, wish.until(cx), |s| wanted.look(s));
-        let chosen = candidates.chosen(cx, &words).await?;
-        let summary = candidates.summary(chosen, cx.until_the_loss(), wish.interval());
-        let (engine, version) = chosen.backup.version();
-        let offer = wanted.offers.get(engine, version);
-        let offered = vec![offer.check(&named(engine, version))];
-        let identity = (chosen.backup.arn.as_str(), offered);
-        candidates.write_down(cx, &words, &wish, (chosen, &summary), identity).await?;
-        let key_usable = chosen.key.and_then(KeyCondition::usable);
-        Ok(told(chosen.backup, key_usable, &offer, summary))
+        let sought = input.sought();
+        let snapshots = snapshots_of(cx, &sought).await?;
+        input.chosen(cx, &snapshots, &words(&sought)).await
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
@@ -211,36 +87,5 @@ impl Action for FindSnapshot {
 
     fn by_hand(&self, input: &HandInput) -> ByHand {
         super::find_snapshot_by_hand::by_hand(input)
-    }
-}
-
-fn told(
-    snapshot: &Snapshot,
-    key_usable: Option<bool>,
-    offer: &Offer,
-    summary: Summary,
-) -> FindSnapshotOutput {
-    FindSnapshotOutput {
-        arn: snapshot.arn.clone(),
-        id: snapshot.id.clone(),
-        at: summary.at,
-        source: summary.source,
-        age: summary.age,
-        kind: snapshot.kind.clone(),
-        encrypted: snapshot.encrypted,
-        key_usable,
-        kms_key: snapshot.key.clone(),
-        engine: snapshot.engine.clone(),
-        engine_version: snapshot.engine_version.clone(),
-        resource_id: snapshot.resource_id.clone(),
-        version_offered: offer.known(),
-        owner: snapshot.owner.clone(),
-        snapshots_considered: summary.considered,
-        usable_snapshots: summary.usable,
-        retention: summary.retention,
-        worst_gap: summary.worst_gap,
-        copy_lag: summary.copy_lag,
-        worst_case: summary.worst_case,
-        in_region_since: snapshot.created,
     }
 }

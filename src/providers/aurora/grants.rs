@@ -6,6 +6,7 @@ use super::cluster::ClusterKind;
 use super::cluster_snapshot::ClusterSnapshotKind;
 use super::instance::InstanceKind;
 use crate::action::{Given, Grant, Limit, Permission, ResourceKind as _};
+use crate::providers::rds::original_in_policy;
 
 pub(super) fn find_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     let grant = |action| given.grant(permissions, action);
@@ -38,8 +39,9 @@ pub(super) fn compare_config(given: &Given, permissions: &[Permission]) -> Vec<G
 pub(super) fn copy_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     let own = given.own_names();
     let grant = |action| given.grant(permissions, action);
+    let original = original_in_policy(given, "cluster-snapshot");
     let copy = grant("rds:CopyDBClusterSnapshot")
-        .map(|g| g.on("cluster-snapshot", &own).on("cluster-snapshot", given.pattern("snapshot")));
+        .map(|g| g.on("cluster-snapshot", &own).on("cluster-snapshot", original));
     let encrypted = given.has("kms_key");
     let mut all = vec![
         copy,

@@ -2,11 +2,12 @@
 
 use super::capture_config::{CaptureConfig, PERMISSIONS};
 use super::cluster::describe_cluster;
-use super::find_snapshot::{FindSnapshot, FindSnapshotOutput};
-use super::snapshot::{Snapshot, describe_snapshot};
+use super::find_snapshot::FindSnapshot;
+use super::snapshot::describe_snapshot;
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
-use crate::providers::backups::{Newest, key_probe, newest_probes};
+use crate::providers::backups::{key_probe, newest_probes};
+use crate::providers::rds::{Snapshot, newest};
 use aws_sdk_rds::types::{AccountQuota, DbCluster};
 
 pub(super) async fn capture_config(
@@ -22,14 +23,6 @@ pub(super) async fn capture_config(
         Some(changed) => ProbeVerdict::works(format!("there, {changed} changed parameters")),
         None => ProbeVerdict::Unknown("its parameter groups could not be read".to_owned()),
     })]
-}
-
-pub(super) async fn compare_config(cx: &StepContext, given: &Given) -> Vec<Probe> {
-    let mut probes = vec![Probe::not_before("configuration to compare", "nothing is restored yet")];
-    if let Some(key) = given.text("instead.kms_key") {
-        probes.push(key_probe(cx, key).await);
-    }
-    probes
 }
 
 pub(super) async fn copy_snapshot(cx: &StepContext, given: &Given) -> Vec<Probe> {
@@ -53,11 +46,6 @@ pub(super) async fn find_snapshot(
     let found = action.run(cx, input).await;
     let needs = ["rds:DescribeDBClusterSnapshots", "rds:DescribeDBEngineVersions"];
     newest_probes(cx, what, &needs, found.map(newest)).await
-}
-
-fn newest(found: FindSnapshotOutput) -> Newest {
-    let (usable, considered) = (found.usable_snapshots, found.snapshots_considered);
-    Newest { id: found.id, at: found.at, usable, considered, key: found.kms_key }
 }
 
 pub(super) async fn restore_cluster(cx: &StepContext, given: &Given) -> Vec<Probe> {

@@ -151,7 +151,8 @@ async fn regions_without_copies_or_without_a_key_have_no_recovery_point() {
     let without = ESTATE.lines().filter(|line| !line.contains("copies:"));
     let without = without.collect::<Vec<_>>().join("\n");
     let disabled = ESTATE.replace("{ id: key-copy }", "{ id: key-copy, state: disabled }");
-    for (estate, words) in [(without, "that fits of: and tags:"), (disabled, "Disabled")] {
+    for (estate, words) in [(without, "no cluster snapshot of payments in"), (disabled, "Disabled")]
+    {
         let drill = Rehearsal::at(&estate, ACCOUNT, "ap-northeast-3", &[]);
         let error = drill.run("aurora.find_snapshot", point_input()).await.unwrap_err();
         assert!(error.to_string().contains(words), "{error}");

@@ -1,12 +1,13 @@
 use super::bring_up::{bring_up, tags};
 use super::fidelity::Expected;
 use super::input::{ClusterOutput, Settings, cluster_input, problems};
-use super::snapshot::{Snapshot, describe_snapshot, name_for_restore};
+use super::snapshot::{describe_snapshot, name_for_restore};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
     Permission, Phase, Probe, SiteUse, StepContext, StepError,
 };
 use crate::client;
+use crate::providers::rds::Snapshot;
 use aws_sdk_rds::operation::restore_db_cluster_from_snapshot::builders::RestoreDBClusterFromSnapshotFluentBuilder;
 use aws_sdk_rds::types::{DbCluster, ServerlessV2ScalingConfiguration};
 use schemars::JsonSchema;

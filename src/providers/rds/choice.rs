@@ -1,8 +1,8 @@
-//! Which snapshots of an instance are wanted, and what keeps one from serving: pure. How one is chosen is the same for all
+//! Which snapshots of an instance or a cluster are wanted, and what keeps one from serving: pure. How one is chosen is the same for all
 //! services: [`Candidates`](crate::providers::backups::Candidates).
 
 use super::engine_versions::Offers;
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, Sought};
 use crate::providers::backups::{Backup, Obstacle, Seen, Words, is_of_a_drill};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 /// Kinds of snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum SnapshotType {
-    /// Taken by the schedule of the instance.
+pub(in crate::providers) enum SnapshotType {
+    /// Taken by the schedule of the instance or cluster.
     Automated,
     /// Taken by a call.
     Manual,
     /// Taken by AWS Backup.
     Awsbackup,
-    /// Copied from another snapshot, whatever its type.
+    /// Copied from another snapshot, as far as RDS says so.
     Copied,
     /// Shared by another account.
     Shared,
@@ -46,7 +46,7 @@ fn is_foreign(snapshot: &Snapshot, account: Option<&str>) -> bool {
 pub(super) struct Wanted {
     /// Of which types; none named means all.
     pub(super) types: Vec<SnapshotType>,
-    /// Only snapshots of the instance with this identity.
+    /// Only snapshots of the instance or cluster with this identity.
     pub(super) resource_id: Option<String>,
     /// The account of the site: snapshots of others are shared ones.
     pub(super) account: Option<String>,
@@ -90,8 +90,8 @@ impl Wanted {
 /// Statuses that every snapshot of RDS passes through.
 const PASSING_STATUSES: [&str; 3] = ["copying", "creating", "deleting"];
 
-/// What the status of a snapshot of RDS, of an instance or a cluster, keeps it from.
-pub(in crate::providers) fn not_available(status: Option<&str>) -> Option<Obstacle> {
+/// What the status of a snapshot keeps it from.
+fn not_available(status: Option<&str>) -> Option<Obstacle> {
     let state = status.unwrap_or("no status");
     let passing = PASSING_STATUSES.contains(&state);
     (state != "available").then(|| Obstacle::NotReady { state: state.to_owned(), passing })
@@ -130,8 +130,9 @@ macro_rules! none_here {
     };
 }
 
-/// How the snapshots of an instance are spoken of; `of` is what was looked for, with those that other accounts share or not.
-pub(super) fn words(of: &str, shared: bool) -> Words {
+/// How the snapshots of instances are spoken of.
+pub(super) fn words(sought: &Sought) -> Words {
+    let of = sought.words("instances");
     Words {
         code: "rds",
         service: "RDS",
@@ -139,7 +140,7 @@ pub(super) fn words(of: &str, shared: bool) -> Words {
         things: format!("snapshots of {of}"),
         ready: "available",
         failed: "look into the RDS events of those that failed",
-        none_here: if shared {
+        none_here: if sought.shared {
             none_here!()
         } else {
             none_here!("; snapshots that another account shares are found with shared: true")
@@ -191,8 +192,9 @@ mod tests {
 
     #[test]
     fn regression_where_nothing_is_found_shared_snapshots_are_named_as_what_to_try() {
-        assert!(words("orders", false).none_here.ends_with("shared: true"));
-        assert!(!words("orders", true).none_here.contains("shared"));
+        let words = |shared| words(&Sought { shared, ..Sought::default() });
+        assert!(words(false).none_here.ends_with("shared: true"));
+        assert!(!words(true).none_here.contains("shared"));
     }
 
     #[test]

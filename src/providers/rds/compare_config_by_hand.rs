@@ -44,12 +44,9 @@ pub(in crate::providers) fn of_the_terms(input: &HandInput) -> Vec<String> {
 }
 
 fn earlier(input: &HandInput) -> Option<String> {
-    let (journal, step) = (input.word("earlier.journal")?, input.word("earlier.step")?);
+    let place = crate::providers::earlier::by_hand(input, "config")?;
     let age = input.word("max_age").map_or_else(String::new, |age| format!(", at most {age} old"));
-    Some(format!(
-        "It stands in {journal}, as `config` of the last step_finished of the step {step}{age}: look at captured_at and arn \
-         first. `grep '\"step_finished\",\"step\":'{step} {journal}` shows the line."
-    ))
+    Some(format!("Of the last drill, {place} Look at captured_at{age}, and at arn first."))
 }
 
 fn source(input: &HandInput) -> Option<String> {

@@ -4,10 +4,11 @@ use super::config_diff::{
     Compared, Config, Item, Terms, compare, left_out, names, not_countable, not_tolerable,
 };
 use super::config_origin::{Told, origin_check};
-use super::intended::{EarlierRun, SourceOf, problems_of_origin, source_check};
+use super::intended::{SourceOf, problems_of_origin, source_check};
 use crate::action::{Given, InputProblem, StepContext, StepError};
 use crate::client;
 use crate::journal::{Check, Finding, Outcome, Severity};
+use crate::providers::earlier::EarlierRun;
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -20,11 +21,12 @@ use std::collections::BTreeSet;
 #[serde(bound = "")]
 pub(in crate::providers) struct Wanted<C: Config> {
     /// What it should be like: `config` of the action that captures it, or written by hand. Of what is written by hand, only
-    /// that is compared. Either this or `earlier`.
+    /// that is compared. `"{{default steps.config.config null}}"` gives nothing where that step is not run: in a recovery, when its
+    /// site is lost. Then `earlier` is taken.
     #[serde(default)]
     pub(in crate::providers) intended: Option<C>,
     /// What it should be like, as a step of an earlier run has captured it: for when the original is gone. With `max_age` and
-    /// `source`. Either this or `intended`.
+    /// `source`. It is read only when `intended` gives nothing.
     #[serde(default)]
     pub(in crate::providers) earlier: Option<EarlierRun>,
     /// Of what the configuration must have been captured: of another original it says nothing.
@@ -88,9 +90,10 @@ pub(in crate::providers) async fn intended<C: Config>(
 ) -> Result<C, StepError> {
     terms(wanted)?;
     match (&wanted.intended, &wanted.earlier) {
-        (Some(config), None) => Ok(config.clone()),
-        (None, Some(earlier)) => earlier.config(cx).await,
-        _ => Err(one_intention().into()),
+        (Some(config), _) => Ok(config.clone()),
+        (None, Some(earlier)) if earlier.is_given() => earlier.captured(cx).await,
+        (None, Some(_)) => Err(EarlierRun::missing("the configuration").into()),
+        (None, None) => Err(no_intention().into()),
     }
 }
 
@@ -166,13 +169,13 @@ fn told(compared: &[Compared], count: u64) -> CompareConfigOutput {
 pub(in crate::providers) fn problems<I: Item>(given: &Given) -> Vec<InputProblem> {
     let items = |path| given.texts(path).into_iter().filter_map(item_named::<I>).collect();
     let wrong = [at_least_problem(&items("at_least")), tolerate_problem(&items("tolerate"))];
-    let intentions = (given.has("intended") == given.has("earlier")).then(one_intention);
-    let all = wrong.into_iter().flatten().chain(intentions);
+    let is_nothing = !given.has("intended") && !given.has("earlier");
+    let all = wrong.into_iter().flatten().chain(is_nothing.then(no_intention));
     all.chain(problems_of_origin(given)).collect()
 }
 
-fn one_intention() -> InputProblem {
-    InputProblem::new("", "the step must give intended: or earlier:, and not both").help(
+fn no_intention() -> InputProblem {
+    InputProblem::new("", "the step must give intended:, earlier: or both").help(
         "intended: takes config of the step that captures it; earlier: names the journal of an earlier run, and that step",
     )
 }

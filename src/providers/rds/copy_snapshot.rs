@@ -1,10 +1,10 @@
 use super::copying::{
-    Copied, CopySnapshotOutput, arn_of_key, checks_of_a_copy, known_key,
-    refuse_what_needs_presigning, region_of, tags_of_copy, wait_until_complete,
+    CopySnapshotOutput, arn_of_key, checks_of_a_copy, key_of_original, refuse_what_is_lost,
+    refuse_what_needs_presigning, tags_of_copy, wait_until_complete,
 };
 use super::db_snapshot::DbSnapshotKind;
+use super::describing::describe_snapshot;
 use super::events::moment_of;
-use super::snapshot::{Snapshot, describe_snapshot};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
     Permission, Phase, Probe, SiteUse, StepContext, StepError, own,
@@ -12,7 +12,6 @@ use crate::action::{
 use crate::client;
 use crate::time::HumanDuration;
 use aws_sdk_rds::types::{DbSnapshot, SourceType};
-use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -102,6 +101,7 @@ impl Action for CopySnapshot {
     ) -> Result<CopySnapshotOutput, StepError> {
         let region = cx.site()?.place().region.clone();
         refuse_what_needs_presigning(&input.snapshot, &region)?;
+        refuse_what_is_lost(cx, &input.snapshot)?;
         let name = cx.name_of_mine(255);
         let client = client!(cx.site()?, aws_sdk_rds);
         let request = client
@@ -111,7 +111,9 @@ impl Action for CopySnapshot {
             .set_kms_key_id(input.kms_key.clone())
             .set_option_group_name(input.option_group.clone())
             .set_tags(Some(tags_of_copy(cx, &input.tags)?));
-        let original_key = key_of_original(cx, &input, &region).await?;
+        let look = describe_snapshot(cx, &input.snapshot);
+        let key = input.kms_key.as_deref();
+        let original_key = key_of_original(key, &input.snapshot, &region, look).await?;
         let asked_at = Mutex::new(None);
         let create = || async {
             *asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.clock.now());
@@ -124,20 +126,20 @@ impl Action for CopySnapshot {
         let describe = || describe_snapshot(cx, &name);
         let expected = input.expected_duration.0;
         let (copy, bracket) = wait_until_complete(cx, &name, expected, asked_at, describe).await?;
-        let (at, source) = moment_of(cx, SourceType::DbSnapshot, &name, bracket, ENDS_A_COPY).await;
-        let wanted_key = arn_of_key(cx, input.kms_key.as_deref()).await?.or(original_key);
+        let available = moment_of(cx, SourceType::DbSnapshot, &name, bracket, ENDS_A_COPY).await;
+        let wanted_key = arn_of_key(cx, key).await?.or(original_key);
         let untold = "RDS tells no time that survives copying";
         let (status, key) = (copy.status.as_deref(), copy.key.as_deref());
         let time = copy.time_of_data();
         for check in checks_of_a_copy(status, key, wanted_key.as_deref(), time, untold) {
             cx.check(check).await?;
         }
-        Ok(told(copy, at, source, asked_at.map(|asked| (at - asked).into())))
+        Ok(CopySnapshotOutput::of(copy, available, asked_at))
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
-        let empty = InputProblem::empty(given, "snapshot");
-        empty.into_iter().chain(InputProblem::reserved_tags(given)).collect()
+        let empty = ["snapshot", "kms_key"].map(|path| InputProblem::empty(given, path));
+        empty.into_iter().flatten().chain(InputProblem::reserved_tags(given)).collect()
     }
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
@@ -150,46 +152,5 @@ impl Action for CopySnapshot {
 
     fn by_hand(&self, input: &HandInput) -> ByHand {
         super::copy_snapshot_by_hand::by_hand(input)
-    }
-}
-
-impl Copied for Snapshot {
-    fn status(&self) -> Option<&str> {
-        self.status.as_deref()
-    }
-}
-
-/// The key of the original, where no other is asked for: within a region RDS takes it for the copy. `None` where the original
-/// is elsewhere, is not encrypted, or has gone since an earlier attempt asked for the copy.
-async fn key_of_original(
-    cx: &StepContext,
-    input: &CopySnapshotInput,
-    region: &str,
-) -> Result<Option<String>, StepError> {
-    if input.kms_key.is_some() || region_of(&input.snapshot).is_some_and(|from| from != region) {
-        return Ok(None);
-    }
-    known_key(describe_snapshot(cx, &input.snapshot).await.map(|original| original.key))
-}
-
-fn told(
-    copy: Snapshot,
-    available_at: DateTime<Utc>,
-    available_source: String,
-    copied_after: Option<HumanDuration>,
-) -> CopySnapshotOutput {
-    let (at, source) = copy.time_of_data().unzip();
-    CopySnapshotOutput {
-        id: copy.id,
-        arn: copy.arn,
-        at,
-        source,
-        encrypted: copy.encrypted,
-        kms_key: copy.key,
-        engine: copy.engine,
-        engine_version: copy.engine_version,
-        available_at,
-        available_source,
-        copied_after,
     }
 }

@@ -1,4 +1,5 @@
 use crate::action::{ByHand, HandInput, HandShell, Wait};
+use serde_json::Value;
 
 fn shell(input: &HandInput) -> HandShell<'_> {
     HandShell { input, what: "copy", verb: "copied", name: "id" }
@@ -101,11 +102,18 @@ fn copy_command(input: &HandInput, words: &Words, tags: &[String]) -> String {
         format!("aws rds copy-{option} --region {}", input.region()),
         format!("--source-{option}-identifier {snapshot}"),
         format!("--target-{option}-identifier \"${}\"", input.sets("id")),
-        // The CLI signs a URL for it where the partition needs one.
-        format!("--source-region \"$(printf '%s' {snapshot} | cut -d: -f4)\""),
     ];
+    // What is no ARN is in the same region. The CLI signs a URL for the other one where the partition needs it.
+    if snapshot.contains("arn:") || snapshot.contains("${") {
+        copy.push(format!("--source-region \"$(printf '%s' {snapshot} | cut -d: -f4)\""));
+    }
     copy.extend(input.word("kms_key").map(|key| format!("--kms-key-id {key}")));
     copy.extend(input.word("option_group").map(|group| format!("--option-group-name {group}")));
+    let written = input.value("tags").and_then(Value::as_object).into_iter().flatten();
+    let written = written.map(|(name, value)| {
+        HandInput::quote(&format!("Key={name},Value={}", value.as_str().unwrap_or_default()))
+    });
+    let tags: Vec<String> = written.chain(tags.iter().cloned()).collect();
     if !tags.is_empty() {
         copy.push(format!("--tags {}", tags.join(" ")));
     }
@@ -135,5 +143,14 @@ mod tests {
             assert!(copy.contains(part), "{part} is missing in\n{copy}");
         }
         assert!(hand.commands[3].contains("read -r COPY_ARN <<EOF"));
+    }
+
+    #[test]
+    fn regression_a_copy_by_hand_carries_the_tags_and_names_no_region_that_is_none() {
+        let with = json!({ "snapshot": "nightly", "tags": { "team": "a b" } });
+        let hand = by_hand(&HandInput::new("copy", Some("eu-west-1"), with, BTreeMap::new()));
+        let copy = &hand.commands[1];
+        assert!(copy.contains("--tags 'Key=team,Value=a b'"), "{copy}");
+        assert!(!copy.contains("--source-region"), "{copy}");
     }
 }

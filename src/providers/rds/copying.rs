@@ -1,7 +1,9 @@
 //! Copying snapshots: what those of instances and of clusters have in common.
 
 use super::events::Bracket;
-use crate::action::{Look, StepContext, StepError, WaitPlan};
+use super::snapshot::{Snapshot, owner_of};
+use crate::action::{Given, Look, StepContext, StepError, WaitPlan};
+use crate::aws::Place;
 use crate::client;
 use crate::journal::{Check, FailureClass};
 use crate::time::HumanDuration;
@@ -41,10 +43,28 @@ pub(in crate::providers) struct CopySnapshotOutput {
     pub(in crate::providers) copied_after: Option<HumanDuration>,
 }
 
-/// A copy, as far as waiting for it needs to see.
-pub(in crate::providers) trait Copied {
-    /// Its status.
-    fn status(&self) -> Option<&str>;
+impl CopySnapshotOutput {
+    /// What is told of a copy that is available since then.
+    pub(in crate::providers) fn of(
+        copy: Snapshot,
+        (available_at, available_source): (DateTime<Utc>, String),
+        asked_at: Option<DateTime<Utc>>,
+    ) -> Self {
+        let (at, source) = copy.time_of_data().unzip();
+        Self {
+            id: copy.id,
+            arn: copy.arn,
+            at,
+            source,
+            encrypted: copy.encrypted,
+            kms_key: copy.key,
+            engine: copy.engine,
+            engine_version: copy.engine_version,
+            available_at,
+            available_source,
+            copied_after: asked_at.map(|asked| (available_at - asked).into()),
+        }
+    }
 }
 
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
@@ -74,6 +94,15 @@ pub(in crate::providers) fn region_of(snapshot: &str) -> Option<&str> {
     snapshot.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2))
 }
 
+/// The original as it goes into a policy. One that an earlier step tells may be in another region or account, where the permission is
+/// asked for as well (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_CopySnapshot.html>).
+pub(in crate::providers) fn original_in_policy(given: &Given, kind: &str) -> String {
+    match given.text("snapshot") {
+        Some(_) => given.pattern("snapshot"),
+        None => format!("arn:*:rds:*:*:{kind}:*"),
+    }
+}
+
 /// The tags of the step, and those that the scenario asks for.
 ///
 /// # Errors
@@ -95,15 +124,15 @@ pub(in crate::providers) fn tags_of_copy(
 ///
 /// # Errors
 /// Those of `describe`; an error of the recovery when the copy ends otherwise or disappears.
-pub(in crate::providers) async fn wait_until_complete<C: Copied, F>(
+pub(in crate::providers) async fn wait_until_complete<F>(
     cx: &StepContext,
     name: &str,
     expected: Duration,
     asked_at: Option<DateTime<Utc>>,
     describe: impl Fn() -> F,
-) -> Result<(C, Bracket), StepError>
+) -> Result<(Snapshot, Bracket), StepError>
 where
-    F: Future<Output = Result<C, StepError>>,
+    F: Future<Output = Result<Snapshot, StepError>>,
 {
     let plan = WaitPlan::new("copy available", expected, LONGEST_WAIT);
     let began = cx.clock.elapsed();
@@ -121,7 +150,7 @@ where
             }
             Err(error) => return Err(error),
         };
-        match copy.status().map(str::to_owned).as_deref() {
+        match copy.status.as_deref() {
             Some("available") => Ok(Look::Ready(copy)),
             Some(status) if UNDER_WAY.contains(&status) => {
                 *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
@@ -140,27 +169,56 @@ where
     Ok((copy, Bracket { from, until: cx.clock.now() }))
 }
 
-/// Whether the thing is not there.
-pub(in crate::providers) fn is_absent(error: &StepError) -> bool {
-    error.class() == FailureClass::NotFound
+/// Whether the snapshot is not there: RDS says so, or answers with an empty list, which makes it an error of the recovery.
+fn is_absent(error: &StepError) -> bool {
+    matches!(error.class(), FailureClass::NotFound | FailureClass::Recovery)
 }
 
-/// The key of the original, from a look at it: nothing when it has gone since an earlier attempt asked for the copy, or may not
-/// be looked at.
+/// The key of the original, where no other is asked for: within a region RDS takes it for the copy
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CopyDBSnapshot.html>). `None` where the original is elsewhere, is not
+/// encrypted, has gone since an earlier attempt asked for the copy, or may not be looked at.
 ///
 /// # Errors
 /// All others of the look.
-pub(in crate::providers) fn known_key(
-    original: Result<Option<String>, StepError>,
+pub(in crate::providers) async fn key_of_original(
+    kms_key: Option<&str>,
+    snapshot: &str,
+    region: &str,
+    look: impl Future<Output = Result<Snapshot, StepError>>,
 ) -> Result<Option<String>, StepError> {
-    match original {
-        Err(error)
-            if is_absent(&error)
-                || matches!(error.class(), FailureClass::Recovery | FailureClass::Denied) =>
-        {
-            Ok(None)
-        }
-        known => known,
+    if kms_key.is_some() || region_of(snapshot).is_some_and(|from| from != region) {
+        return Ok(None);
+    }
+    match look.await {
+        Ok(original) => Ok(original.key),
+        Err(error) if is_absent(&error) || error.class() == FailureClass::Denied => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is lost stays lost: RDS would fetch the original from there, as long as it can.
+///
+/// # Errors
+/// The original is at a site that is lost.
+pub(in crate::providers) fn refuse_what_is_lost(
+    cx: &StepContext,
+    snapshot: &str,
+) -> Result<(), StepError> {
+    let Some(region) = region_of(snapshot) else { return Ok(()) };
+    let owner = owner_of(snapshot);
+    let is_there = |place: &Place| {
+        let account = place.account.as_deref();
+        place.region == region
+            && account.zip(owner.as_deref()).is_none_or(|(account, owner)| account == owner)
+    };
+    let mut lost = cx.sessions.values().filter(|session| session.is_lost());
+    match lost.find(|session| is_there(session.place())) {
+        None => Ok(()),
+        Some(session) => Err(StepError::broken(format!(
+            "the original {snapshot} is at {}, which is lost: a copy from there proves nothing",
+            session.place().site
+        ))
+        .help("copy before the loss (phase: prepare, or a schedule), and find the copy with a step of find_snapshot")),
     }
 }
 
@@ -216,7 +274,11 @@ pub(in crate::providers) fn checks_of_a_copy(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::GuardPolicy;
+    use crate::ids::SiteName;
     use crate::journal::Outcome;
+    use crate::outside::fake::{FakeOutside, context};
+    use std::sync::Arc;
 
     #[test]
     fn only_copies_between_govcloud_regions_are_refused() {
@@ -227,6 +289,54 @@ mod tests {
         assert!(refuse_what_needs_presigning(gov, "us-gov-east-1").is_ok());
         let refused = refuse_what_needs_presigning(gov, "us-gov-west-1").unwrap_err();
         assert!(refused.into_failure().help.unwrap().contains("--source-region"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_copy_that_is_not_listed_yet_is_waited_for() {
+        let (cx, ..) = context(FakeOutside::default());
+        let looks = Mutex::new(0);
+        let describe = || async {
+            let mut looks = looks.lock().unwrap();
+            *looks += 1;
+            match *looks {
+                1 => Err(StepError::recovery("there is no snapshot copy here")),
+                _ => Ok(Snapshot { status: Some("available".into()), ..Snapshot::default() }),
+            }
+        };
+        let expected = Duration::from_secs(60);
+        let found = wait_until_complete(&cx, "copy", expected, None, describe).await;
+        assert_eq!(found.unwrap().0.status.as_deref(), Some("available"));
+        let gone = || async { Err(StepError::recovery("there is no snapshot copy here")) };
+        let error = wait_until_complete(&cx, "copy", expected, None, gone).await.unwrap_err();
+        assert!(error.to_string().contains("disappeared"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_nothing_is_copied_from_a_place_that_is_lost() {
+        let (mut cx, ..) = context(FakeOutside::default());
+        let here = "arn:aws:rds:ap-northeast-3:111111111111:snapshot:a";
+        assert!(refuse_what_is_lost(&cx, here).is_ok());
+        let site = SiteName::new("dr");
+        let policy = Arc::new(GuardPolicy::default());
+        policy.set_lost(std::slice::from_ref(&site));
+        let session = cx.site_named(&site).unwrap().under(policy);
+        cx.sessions = Arc::new([(site, session)].into());
+        let error = refuse_what_is_lost(&cx, here).unwrap_err();
+        assert!(error.to_string().contains("at dr, which is lost"), "{error}");
+        assert!(refuse_what_is_lost(&cx, "nightly").is_ok(), "the guard sees where that is");
+        let elsewhere = "arn:aws:rds:ap-northeast-1:111111111111:snapshot:a";
+        assert!(refuse_what_is_lost(&cx, elsewhere).is_ok());
+    }
+
+    #[test]
+    fn regression_the_original_may_be_in_another_region() {
+        let of = |snapshot: serde_json::Value| {
+            let with = serde_json::json!({ "snapshot": snapshot });
+            let given = Given::new("s", crate::ids::StepId::new("copy"), None, with);
+            original_in_policy(&given, "snapshot")
+        };
+        assert_eq!(of("nightly".into()), "nightly");
+        assert_eq!(of(Given::later_mark()), "arn:*:rds:*:*:snapshot:*");
     }
 
     #[test]

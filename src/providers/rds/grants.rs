@@ -2,6 +2,7 @@
 //! is in the Service Authorization Reference
 //! (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html>).
 
+use super::copying::original_in_policy;
 use super::db_instance::DbInstanceKind;
 use super::db_snapshot::DbSnapshotKind;
 use crate::action::{Given, Grant, Limit, Permission, ResourceKind as _};
@@ -31,7 +32,7 @@ pub(super) fn copy_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Gr
     let grant = |action| given.grant(permissions, action);
     let copy = grant("rds:CopyDBSnapshot").map(|g| {
         g.on("snapshot", &own)
-            .on("snapshot", given.pattern("snapshot"))
+            .on("snapshot", original_in_policy(given, "snapshot"))
             .on("og", given.pattern("option_group"))
     });
     let encrypted = given.has("kms_key");

@@ -25,6 +25,7 @@ mod copy_snapshot_by_hand;
 mod copying;
 mod db_instance;
 mod db_snapshot;
+mod describing;
 mod engine_versions;
 mod events;
 mod fidelity;
@@ -32,6 +33,7 @@ mod find_automated_backup;
 mod find_automated_backup_by_hand;
 mod find_snapshot;
 mod find_snapshot_by_hand;
+mod finding;
 mod grants;
 mod intended;
 mod listing;
@@ -56,7 +58,6 @@ mod wishes;
 
 use crate::action::Registry;
 use capture_config::CaptureConfig;
-pub(super) use choice::not_available;
 use compare_config::CompareConfig;
 pub(super) use compare_config_by_hand::of_the_terms;
 pub(super) use comparing::{CompareConfigOutput, FoundConfig, Wanted, intended, judge, problems};
@@ -68,23 +69,26 @@ pub(super) use config_origin::Told;
 use copy_snapshot::CopySnapshot;
 pub(super) use copy_snapshot_by_hand::{Words as CopyWords, of_words as copied_by_hand};
 pub(super) use copying::{
-    Copied, CopySnapshotOutput, arn_of_key, checks_of_a_copy, known_key,
-    refuse_what_needs_presigning, region_of, tags_of_copy, wait_until_complete,
+    CopySnapshotOutput, arn_of_key, checks_of_a_copy, key_of_original, original_in_policy,
+    refuse_what_is_lost, refuse_what_needs_presigning, region_of, tags_of_copy,
+    wait_until_complete,
 };
 use db_instance::DbInstanceKind;
 pub(super) use db_instance::judged;
 use db_snapshot::DbSnapshotKind;
-pub(super) use engine_versions::{Offer, Offers, named};
 pub(super) use events::{Bracket, moment_of};
 use find_automated_backup::FindAutomatedBackup;
 use find_snapshot::FindSnapshot;
 pub(super) use find_snapshot_by_hand::{VERSION_GONE, version_state};
+pub(super) use finding::{FindSnapshotInput, FindSnapshotOutput, newest};
 pub(super) use network::{NetworkOf, in_the_vpc, vpc_before, warn_of_network};
+pub(super) use preflight::compare_config as preflight_of_comparison;
 use promote_replica::PromoteReplica;
 use promoted_replica::PromotedReplicaKind;
 use restore_point_in_time::RestorePointInTime;
 use restore_snapshot::RestoreSnapshot;
 pub(super) use restoring_by_hand::{monitoring_options, retention, vpc_command};
+pub(super) use snapshot::{Asked, Snapshot, Sought, owner_of};
 pub(super) use wishes::{Monitoring, in_days, monitoring_problem, retention_problem};
 
 /// Adds what this program knows about RDS.

@@ -2,13 +2,15 @@
 
 use super::capture_config::CaptureConfig;
 use super::db_instance::describe_instance;
+use super::describing::describe_snapshot;
 use super::find_automated_backup::FindAutomatedBackup;
-use super::find_snapshot::{FindSnapshot, FindSnapshotOutput};
+use super::find_snapshot::FindSnapshot;
+use super::finding::newest;
 use super::restore_point_in_time::{RestorePointInTimeInput, source_of};
-use super::snapshot::describe_snapshot;
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
-use crate::providers::backups::{Newest, key_probe, later, newest_probes};
+use crate::providers::backups::{key_probe, later, newest_probes};
+use crate::providers::earlier::EarlierRun;
 use aws_sdk_rds::types::AccountQuota;
 
 pub(super) async fn capture_config(
@@ -26,8 +28,9 @@ pub(super) async fn capture_config(
     })]
 }
 
-pub(super) async fn compare_config(cx: &StepContext, given: &Given) -> Vec<Probe> {
+pub(in crate::providers) async fn compare_config(cx: &StepContext, given: &Given) -> Vec<Probe> {
     let mut probes = vec![Probe::not_before("configuration to compare", "nothing is restored yet")];
+    probes.extend(EarlierRun::preflight(cx, given));
     if let Some(key) = given.text("instead.kms_key") {
         probes.push(key_probe(cx, key).await);
     }
@@ -157,11 +160,6 @@ async fn name_is_free(cx: &StepContext) -> Probe {
         ),
     };
     Probe::of("name of the new instance", &["rds:DescribeDBInstances"], answer, judge)
-}
-
-fn newest(found: FindSnapshotOutput) -> Newest {
-    let (usable, considered) = (found.usable_snapshots, found.snapshots_considered);
-    Newest { id: found.id, at: found.at, usable, considered, key: found.kms_key }
 }
 
 async fn snapshot(cx: &StepContext, id: &str) -> Vec<Probe> {

@@ -1,5 +1,6 @@
+use super::describing::describe_snapshot;
 use super::restoring::{Restored, checks_of_a_restore, restore};
-use super::snapshot::{Snapshot, describe_snapshot};
+use super::snapshot::Snapshot;
 use super::wishes::{Wishes, ask_for, problems};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,

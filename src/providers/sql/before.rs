@@ -4,6 +4,7 @@ use super::credentials::{Credentials, User};
 use crate::action::{Given, Grant, Limit, Permission, Probe, ProbeVerdict, StepContext};
 use crate::limits;
 use crate::outside::OutsideError;
+use crate::providers::earlier::EarlierRun;
 use serde_json::Value;
 
 /// On what the credentials of the step, of its source and of further logins use their permissions.
@@ -41,7 +42,10 @@ fn grants_of(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
 /// Looks at what the logins of the step need. The database itself is not there yet.
 pub(super) async fn preflight(cx: &StepContext, given: &Given) -> Vec<Probe> {
     let why = "it is connected to on the day: users and passwords are those of its backup";
-    look(cx, given, Probe::not_before("login to the restored database", why)).await
+    let mut probes =
+        look(cx, given, Probe::not_before("login to the restored database", why)).await;
+    probes.extend(EarlierRun::preflight(cx, given));
+    probes
 }
 
 /// The same, of a step that asks the database that lives.

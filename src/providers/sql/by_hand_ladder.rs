@@ -79,9 +79,19 @@ pub(super) fn rungs(input: &HandInput, ask: &str, is_mysql: bool) -> Rungs {
         rungs.expect(format!("Each table has its rows, ± {}.", tolerance.unwrap_or("0%")));
     }
     checksums(input, &mut rungs, ask, is_mysql);
+    rungs.if_it_fails.extend(earlier(input));
     point(input, &mut rungs, ask);
     soundness(input, &mut rungs, ask, is_mysql);
     rungs
+}
+
+/// What the last drill has taken down is there when nothing else is.
+fn earlier(input: &HandInput) -> Option<String> {
+    let place = crate::providers::earlier::by_hand(input, "reference")?;
+    Some(format!(
+        "If nothing was taken down by hand, {place} Objects, rows and checksums of ranges of keys are named there; what has changed \
+         since that drill differs."
+    ))
 }
 
 /// mysql writes the counting statements of all tables, and mysql runs them.

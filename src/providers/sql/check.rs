@@ -1,5 +1,5 @@
 use super::asking::Asking;
-use super::comparing::Original;
+use super::comparing::Comparison;
 use super::connection::{Connection, Target};
 use super::input::{Input, LoginInput, QueryInput};
 use crate::action::{
@@ -67,8 +67,8 @@ the server or an empty `population` make the check inconclusive, never passed; a
 data is damaged makes it fail.
 
 Further rungs, each a check of its own, are asked for by name. `schema`, `rows` and `checksums` compare with a `reference` (a \
-committed file of `redrill sql fingerprint`, or what `sql.capture_reference` took down before the disaster) or with a `source` \
-that is still there, whose checksums are read at the same time. A checksum is SHA-256 over a range of keys in their order, as \
+committed file of `redrill sql fingerprint`, or what `sql.capture_reference` took down before the disaster, in this run or in an \
+`earlier` one) or with a `source` that is still there, whose checksums are read at the same time. A checksum is SHA-256 over a range of keys in their order, as \
 `copy (select …) to stdout | sha256sum` gives it; ranges that differ are named. `sequences`, `inspect` and `point_in_time` need \
 nothing but the database. What cannot be looked at (a missing extension, a missing right, an empty table) is inconclusive.
 
@@ -95,6 +95,7 @@ impl Action for SqlCheck {
             permissions: PERMISSIONS,
             checks: &[
                 ("database answers", "a query is answered within ready_within"),
+                crate::providers::earlier::CHECK,
                 ("each login, by its name", "further credentials are let in, or refused, as said"),
                 ("server version", "the server says a version as in version"),
                 ("each setting, by its name", "the server's setting is as in settings"),
@@ -130,7 +131,7 @@ impl Action for SqlCheck {
         let expected = Expected::of(&input)?;
         let connection = input.connection();
         connection.target()?;
-        let mut original = Original::of(context, &input).await?;
+        let comparison = Comparison::of(context, &input).await?;
         let (session, target) = connection.open_checked(context).await?;
         try_logins(context, &input, &connection, &target).await?;
         let mut asking = Asking::new(context, began, session);
@@ -149,8 +150,8 @@ impl Action for SqlCheck {
             }
             None => None,
         };
-        if let Some(original) = &mut original {
-            climb_compared(&mut asking, &input, original).await?;
+        if let Some(comparison) = comparison {
+            climb_compared(&mut asking, &input, comparison).await?;
         }
         climb_alone(&mut asking, &input).await?;
         let mut queries_passed = 0;
@@ -242,20 +243,23 @@ fn login_check(login: &LoginInput, answer: Result<(), OutsideError>) -> Result<C
 async fn climb_compared(
     asking: &mut Asking<'_>,
     input: &Input,
-    original: &mut Original,
+    comparison: Comparison,
 ) -> Result<(), StepError> {
     let context = asking.context;
-    if let Some(doubt) = &original.doubt {
-        let asked = [
-            ("schema", input.schema.is_some()),
-            ("row counts", input.rows.is_some()),
-            ("checksums", input.checksums.is_some()),
-        ];
-        for (name, _) in asked.into_iter().filter(|(_, asked)| *asked) {
-            context.check(Check::not_made(name, "as in the reference", doubt)).await?;
+    let mut original = match comparison {
+        Comparison::With(original) => original,
+        Comparison::Without(why) => {
+            let asked = [
+                ("schema", input.schema.is_some()),
+                ("row counts", input.rows.is_some()),
+                ("checksums", input.checksums.is_some()),
+            ];
+            for (name, _) in asked.into_iter().filter(|(_, asked)| *asked) {
+                context.check(Check::not_made(name, "as in the reference", &why)).await?;
+            }
+            return Ok(());
         }
-        return Ok(());
-    }
+    };
     if let Some(schema) = &input.schema {
         let check = asking.compare_schema(schema, &original.reference).await?;
         context.check(check).await?;
@@ -265,7 +269,7 @@ async fn climb_compared(
         context.check(check).await?;
     }
     if let Some(checksums) = &input.checksums {
-        let check = asking.compare_checksums(checksums, original).await?;
+        let check = asking.compare_checksums(checksums, &mut original).await?;
         context.check(check).await?;
     }
     Ok(())

@@ -12,37 +12,64 @@ use crate::action::{StepContext, StepError};
 use crate::journal::Check;
 use crate::outside::DatabaseSession;
 use crate::outside::ladder::{KeyRange, Structure, Table};
+use crate::providers::earlier::EarlierRun;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// What the database is compared with.
 pub(super) struct Original {
     pub(super) reference: Reference,
-    /// Why a comparison with it proves nothing, if so.
-    pub(super) doubt: Option<String>,
     /// The source and its tables, where it is still there: its checksums are read together with those of the restored
     /// database.
     live: Option<(Box<dyn DatabaseSession>, Vec<Table>)>,
 }
 
-impl Original {
+/// What a comparison can be made with.
+pub(super) enum Comparison {
+    /// The original, or what was taken down of it.
+    With(Box<Original>),
+    /// Nothing that would prove something, and why.
+    Without(String),
+}
+
+impl Comparison {
     /// Reads the reference, or what is needed of the source. `None` when no rung compares.
     pub(super) async fn of(
         context: &StepContext,
         input: &Input,
     ) -> Result<Option<Self>, StepError> {
-        match (&input.reference, &input.source) {
-            (None, None) if !input.compares() => Ok(None),
-            (Some(reference), None) => {
-                let doubt = doubt(context, reference);
-                Ok(Some(Self { reference: reference.read(context)?, doubt, live: None }))
+        let reference = match (&input.reference, &input.earlier, &input.source) {
+            (None, None, None) if !input.compares() => return Ok(None),
+            (Some(reference), _, None) => reference.read(context)?,
+            (None, Some(earlier), None) if earlier.is_given() => {
+                earlier.captured::<Reference>(context).await?
             }
-            (None, Some(source)) => Ok(Some(Self::source(context, input, source).await?)),
-            _ => Err(StepError::broken(
-                "give exactly one of reference and source: schema, rows and checksums compare with it",
-            )),
-        }
+            (None, Some(_), None) => {
+                let problem = EarlierRun::missing("the reference");
+                let why = problem.help.map_or_else(String::new, |help| format!("; {help}"));
+                return Ok(Some(Self::Without(format!("{}{why}", problem.message))));
+            }
+            (None, None, Some(source)) => {
+                let original = Original::source(context, input, source).await?;
+                return Ok(Some(Self::With(Box::new(original))));
+            }
+            _ => {
+                return Err(StepError::broken(
+                    "give exactly one of reference and source (earlier stands in for a reference): schema, rows and checksums compare with it",
+                ));
+            }
+        };
+        let is_of_another_clock = match &input.reference {
+            Some(reference) => matches!(reference, ReferenceInput::File(_)),
+            None => context.outside.is_rehearsal(),
+        };
+        Ok(Some(match doubt(context, &reference).filter(|_| !is_of_another_clock) {
+            Some(doubt) => Self::Without(doubt),
+            None => Self::With(Box::new(Original { reference, live: None })),
+        }))
     }
+}
 
+impl Original {
     async fn source(
         context: &StepContext,
         input: &Input,
@@ -72,14 +99,13 @@ impl Original {
         let now = context.clock.now();
         let reference = take(&mut *session, &wanted, now, &progress).await?;
         let structure = session.structure().await?;
-        Ok(Self { reference, doubt: None, live: Some((session, structure.tables)) })
+        Ok(Self { reference, live: Some((session, structure.tables)) })
     }
 }
 
 /// What a step took down after the disaster was declared may be of the restored database itself. The times in files are of
-/// another clock.
-fn doubt(context: &StepContext, reference: &ReferenceInput) -> Option<String> {
-    let ReferenceInput::Taken(reference) = reference else { return None };
+/// another clock, and the clock of a rehearsal begins again with each.
+fn doubt(context: &StepContext, reference: &Reference) -> Option<String> {
     let declared = context.recorder.declared().filter(|declared| reference.taken > *declared)?;
     let written = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
     Some(format!(

@@ -182,6 +182,9 @@ impl Connection {
         credentials: &Credentials,
         user: Option<&str>,
     ) -> Result<DatabaseLogin, StepError> {
+        if let Some(why) = unfit_for_token(credentials.iam, self.engine, &self.tls) {
+            return Err(StepError::broken(why).help(TOKEN_HELP));
+        }
         let (host, port) = self.place();
         let user = credentials.fetch(context, user, (&host, port)).await?;
         Ok(DatabaseLogin {
@@ -208,7 +211,14 @@ impl Connection {
         let login = self.login(context, &target).await?;
         let what = format!("an answer of {what} at {}", target.shown);
         let plan = WaitPlan::new(what, Duration::ZERO, self.ready_within.0);
-        let session = context.wait(&plan, || look(context, &login)).await?;
+        let look = || async {
+            // A token is good for 15 minutes, which may be over before a server that starts takes it.
+            match self.credentials.iam {
+                true => self.look(context, &self.login(context, &target).await?).await,
+                false => self.look(context, &login).await,
+            }
+        };
+        let session = context.wait(&plan, look).await?;
         Ok((session, target))
     }
 
@@ -235,21 +245,74 @@ impl Connection {
     }
 }
 
-async fn look(
-    context: &StepContext,
-    login: &DatabaseLogin,
-) -> Result<Look<Box<dyn DatabaseSession>>, StepError> {
-    let asked = async {
-        let mut session = context.outside.database(login).await?;
-        let rows = session.query("select 1").await?;
-        let answered = rows.single().is_some_and(|value| shown(value) == "1");
-        let odd = || OutsideError::Failed("select 1 was not answered with 1".to_owned());
-        if answered { Ok(session) } else { Err(odd()) }
-    };
-    match asked.await {
-        Ok(session) => Ok(Look::Ready(session)),
-        Err(OutsideError::Unreachable(why)) => Ok(Look::NotYet(why)),
-        Err(error) => Err(explained(error, login)),
+impl Connection {
+    async fn look(
+        &self,
+        context: &StepContext,
+        login: &DatabaseLogin,
+    ) -> Result<Look<Box<dyn DatabaseSession>>, StepError> {
+        let asked = async {
+            let mut session = context.outside.database(login).await?;
+            let rows = session.query("select 1").await?;
+            let answered = rows.single().is_some_and(|value| shown(value) == "1");
+            let odd = || OutsideError::Failed("select 1 was not answered with 1".to_owned());
+            if answered { Ok(session) } else { Err(odd()) }
+        };
+        match asked.await {
+            Ok(session) => Ok(Look::Ready(session)),
+            Err(OutsideError::Unreachable(why)) => Ok(Look::NotYet(why)),
+            Err(error) => Err(self.explained(error, login)),
+        }
+    }
+
+    /// Certificates are what goes wrong most often with a restored RDS instance.
+    pub(super) fn explained(&self, error: OutsideError, login: &DatabaseLogin) -> StepError {
+        let about_tls = matches!(&error, OutsideError::Failed(text) if text.starts_with("TLS"));
+        let is_denied = matches!(error, OutsideError::Denied(_));
+        let error = StepError::from(error);
+        let (user, database) = (&login.user, &login.database);
+        if about_tls {
+            error.help(
+                "RDS certificates are signed by Amazon's own authorities: download global-bundle.pem \
+                 (https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem) and give it as tls: {ca: FILE}; \
+                 through a tunnel the name in the certificate does not fit, use tls: encrypt there",
+            )
+        } else if is_denied && self.credentials.iam {
+            let (host, port) = self.place();
+            // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html
+            error.help(format!(
+                "a token of IAM was refused: it is good for {user} at {host}:{port} in the region of the site only; the instance \
+                 must have IAM authentication switched on, {user} must be made for it (PostgreSQL: granted rds_iam), and the role \
+                 needs rds-db:connect for {user} of this instance, whose resource id is another one than the original's"
+            ))
+        } else if is_denied {
+            error.help(format!(
+                "check that {user} may log in to {database}: a restored database has the users and passwords of its recovery point"
+            ))
+        } else {
+            error
+        }
+    }
+}
+
+pub(super) const TOKEN_HELP: &str = "use tls: { ca: FILE } with global-bundle.pem of RDS; through a tunnel to PostgreSQL, tls: encrypt";
+
+/// Why a token of IAM is not sent over such a connection: who reads it can log in with it, for 15 minutes. PostgreSQL asks for it in
+/// plain text, and so does MySQL, whose clients send it only to who is known.
+pub(super) fn unfit_for_token(
+    is_token: bool,
+    engine: DatabaseEngine,
+    tls: &TlsInput,
+) -> Option<&'static str> {
+    match (engine, tls) {
+        _ if !is_token => None,
+        (_, TlsInput::Off) => {
+            Some("credentials.iam: a token is not sent over a connection without TLS (tls: off)")
+        }
+        (DatabaseEngine::Mysql, TlsInput::Encrypt) => Some(
+            "credentials.iam: to MySQL a token is sent as it is, and not to a server whose certificate is not verified (tls: encrypt)",
+        ),
+        _ => None,
     }
 }
 
@@ -285,27 +348,6 @@ fn exposed(shown: &str) -> Finding {
         what: format!("the connection to {shown} was not encrypted"),
         why: "data went over the network in plain text, and anyone on the way could have answered in its place".to_owned(),
         action: "use tls: verify, or tls: { ca: FILE } for RDS; off is for loopback addresses and tunnels".to_owned(),
-    }
-}
-
-/// Certificates are what goes wrong most often with a restored RDS instance.
-pub(super) fn explained(error: OutsideError, login: &DatabaseLogin) -> StepError {
-    let about_tls = matches!(&error, OutsideError::Failed(text) if text.starts_with("TLS"));
-    let is_denied = matches!(error, OutsideError::Denied(_));
-    let error = StepError::from(error);
-    if about_tls {
-        error.help(
-            "RDS certificates are signed by Amazon's own authorities: download global-bundle.pem \
-             (https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem) and give it as tls: {ca: FILE}; \
-             through a tunnel the name in the certificate does not fit, use tls: encrypt there",
-        )
-    } else if is_denied {
-        error.help(format!(
-            "check that {} may log in to {}: a restored database has the users and passwords of its recovery point",
-            login.user, login.database
-        ))
-    } else {
-        error
     }
 }
 

@@ -6,6 +6,7 @@ use super::rows::RowsInput;
 use super::schema::SchemaInput;
 use super::soundness::InspectInput;
 use crate::ids::SiteName;
+use crate::providers::earlier::EarlierRun;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,6 +29,11 @@ input_with_connection! {
         /// `sql.capture_reference` gives. `schema`, `rows` and `checksums` need it, or `source`.
         #[serde(default)]
         pub reference: Option<ReferenceInput>,
+        /// What the database is compared with, as a step of an earlier run has taken it down with `sql.capture_reference`. It is
+        /// read only when `reference` gives nothing: `"{{default steps.baseline.reference null}}"`, where that step could not be run
+        /// because its site is lost.
+        #[serde(default)]
+        pub earlier: Option<EarlierRun>,
         /// A database that is still there to compare with, in place of `reference`. It is not asked once its site is lost.
         #[serde(default)]
         pub source: Option<SourceInput>,

@@ -29,6 +29,8 @@ mod statement;
 mod tables;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod token_tests;
 mod try_write;
 mod vacuous;
 

@@ -49,7 +49,7 @@ impl SchemaName {
         let login = self.connection.login(context, &target).await?;
         let schema = OwnSchema::of(&self.schema, &self.run);
         let done = context.outside.own_schema(&login, &schema, work).await;
-        done.map_err(|error| super::connection::explained(error, &login))
+        done.map_err(|error| self.connection.explained(error, &login))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is wrong with an input, before anybody is asked. Pure.
 
-use super::connection::connect_address;
+use super::connection::{TOKEN_HELP, connect_address, unfit_for_token};
 use super::judge::json;
 use super::percent::Percent;
 use super::rows::TOLERATES_ALL;
@@ -28,6 +28,7 @@ pub(super) fn problems(given: &Given) -> Vec<InputProblem> {
     );
     found.extend(InputProblem::beyond_the_step(given, "ready_within"));
     found.extend(credentials(given));
+    found.extend(token(given));
     found.extend(compared(given));
     let engine = match given.text("engine") {
         Some("mysql") => Some(DatabaseEngine::Mysql),
@@ -79,16 +80,17 @@ fn without_population(given: &Given, path: &impl Fn(&str) -> String) -> Option<I
 fn compared(given: &Given) -> Vec<InputProblem> {
     let mut found = Vec::new();
     let rung = ["schema", "rows", "checksums"].into_iter().find(|rung| given.has(rung));
-    let (reference, source) = (given.has("reference"), given.has("source"));
+    let (reference, source) = (given.has("reference") || given.has("earlier"), given.has("source"));
+    found.extend(InputProblem::empty(given, "earlier.step"));
     if reference && source {
-        let text = "source: give exactly one of reference and source";
+        let text = "source: give exactly one of reference (or earlier) and source";
         found.push(InputProblem::at("source", text));
     }
     if let Some(rung) = rung.filter(|_| !reference && !source) {
         let text = format!("{rung} compares with a reference or a source, and there is neither");
         found.push(InputProblem::at(rung, text).help(
             "add reference: with what sql.capture_reference takes down before the disaster, or a file of \
-             redrill sql fingerprint",
+             redrill sql fingerprint; earlier: names a run that has taken it down",
         ));
     }
     if is_its_own_source(given) {
@@ -119,6 +121,22 @@ fn statement(given: &Given, path: &str, engine: Option<DatabaseEngine>) -> Optio
     let why = refused(given.text(path)?, engine?)?;
     let problem = InputProblem::at(path, format!("{path} {why}"));
     Some(problem.expected("one statement that gives one row with one column"))
+}
+
+/// A token of IAM that would be sent where it can be read.
+fn token(given: &Given) -> Vec<InputProblem> {
+    let is_token = |path: &str| given.known(path) == Some(&Value::Bool(true));
+    let mut ways =
+        vec![("", "credentials".to_owned()), ("source.", "source.credentials".to_owned())];
+    ways.extend((0..given.count("logins")).map(|i| ("", format!("logins.{i}.credentials"))));
+    let problem = |(side, path): &(&str, String)| {
+        let read = |name: &str| given.known(&format!("{side}{name}")).cloned();
+        let engine = serde_json::from_value(read("engine").unwrap_or("postgres".into())).ok()?;
+        let tls = serde_json::from_value(read("tls")?).ok()?;
+        let why = unfit_for_token(is_token(&format!("{path}.iam")), engine, &tls)?;
+        Some(InputProblem::at(&format!("{side}tls"), why).help(TOKEN_HELP))
+    };
+    ways.iter().filter_map(problem).collect()
 }
 
 /// Where the password comes from, and for whom it is.

@@ -7,7 +7,8 @@ use crate::ids::Digest;
 use crate::limits;
 use crate::outside::ladder::{KeyRange, RowsOf, Structure, Table, fingerprint};
 use crate::outside::{DatabaseSession, OutsideError};
-use chrono::{DateTime, Utc};
+use crate::providers::earlier::Captured;
+use chrono::{DateTime, SecondsFormat, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -81,6 +82,16 @@ pub enum ReferenceInput {
     File(String),
     /// What a step of `sql.capture_reference` has given: `"{{steps.baseline.reference}}"`.
     Taken(Box<Reference>),
+}
+
+impl Captured for Reference {
+    const OUTPUT: &'static str = "reference";
+
+    fn origin_in_words(&self) -> Result<String, String> {
+        self.clone().verified()?;
+        let taken = self.taken.to_rfc3339_opts(SecondsFormat::Secs, true);
+        Ok(format!("of a server with version {} at {taken}", self.version))
+    }
 }
 
 impl ReferenceInput {

@@ -20,14 +20,14 @@ const SUM: &str = "select sum(debit - credit) from ledger";
 const COUNT: &str = "select count(*) from ledger";
 const NEWEST: &str = "select max(committed_at) from heartbeat";
 
-fn written(more: Value) -> Value {
+pub(super) fn written(more: Value) -> Value {
     let mut input = json!({"endpoint": "db.test", "database": "orders",
         "credentials": {"password_from_env": "PASSWORD", "user": "ro"}});
     input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     input
 }
 
-fn input(more: Value) -> Input {
+pub(super) fn input(more: Value) -> Input {
     serde_json::from_value(written(more)).unwrap()
 }
 
@@ -35,7 +35,7 @@ fn ledger(expect: &str) -> Value {
     json!({"queries": [{"name": "ledger balances", "sql": SUM, "expect": expect, "population": COUNT}]})
 }
 
-fn world() -> FakeOutside {
+pub(super) fn world() -> FakeOutside {
     let mut outside = FakeOutside::default();
     outside.environment.insert("PASSWORD".into(), "hunter2".into());
     outside
@@ -326,7 +326,7 @@ async fn a_password_is_read_from_the_secret_of_the_site() {
     assert!(!recorder.written().contains("hunter2"));
 }
 
-fn signing() -> SdkConfig {
+pub(super) fn signing() -> SdkConfig {
     let keys = AwsCredentials::new("AKIDEXAMPLE", "key", None, None, "test");
     let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_795_316_400);
     let clock = aws_smithy_async::time::StaticTimeSource::new(now);

@@ -1,0 +1,107 @@
+//! The shipped scenarios in mode `recovery`, with what the journal of an earlier drill tells and without.
+
+use crate::program::Program;
+use crate::rehearsals::red;
+use serde_json::Value;
+
+/// Scenarios that compare with what their source was like, and what of it they take from an earlier run.
+const SHIPPED: [(&str, usize); 3] =
+    [("orders-db", 2), ("orders-db-point-in-time", 1), ("payments-aurora", 1)];
+
+/// The journal of the only run in the folder.
+fn journal_of(program: &Program) -> String {
+    let files = program.files_of_runs();
+    let journals: Vec<_> = files.iter().filter(|file| file.ends_with("/journal.jsonl")).collect();
+    assert_eq!(journals.len(), 1, "{files:?}");
+    journals[0].clone()
+}
+
+fn recovered(program: &Program, scenario: &str, journal: &str) -> (i32, Value) {
+    let last_drill = format!("last_drill={journal}");
+    program.rehearse(scenario, &["--mode", "recovery", "--set", &last_drill])
+}
+
+/// The checks that say from which run something comes.
+fn evidence(report: &Value) -> Vec<&Value> {
+    let checks = report["checks"].as_array().unwrap().iter();
+    checks.map(|of| &of["check"]).filter(|c| c["name"] == "evidence of the earlier run").collect()
+}
+
+#[test]
+fn a_recovery_passes_with_what_the_journal_of_the_last_drill_holds() {
+    for (scenario, taken) in SHIPPED {
+        let program = Program::new();
+        let (code, drill) = program.rehearse(scenario, &[]);
+        assert_eq!((code, evidence(&drill).len()), (0, 0), "{scenario}: {:?}", red(&drill));
+        let run = drill["run"]["id"].as_str().unwrap();
+        let (code, report) = recovered(&program, scenario, &journal_of(&program));
+        let unprepared =
+            |line: &String| line == "step config not_run" || line == "step baseline not_run";
+        let red: Vec<_> = red(&report).into_iter().filter(|line| !unprepared(line)).collect();
+        assert_eq!((code, red), (0, Vec::new()), "{scenario}: {:#}", report["verdict"]);
+        let evidence = evidence(&report);
+        assert_eq!(evidence.len(), taken, "{scenario}");
+        for check in evidence {
+            assert!(check["observed"].as_str().unwrap().contains(run), "{check}");
+        }
+    }
+}
+
+#[test]
+fn a_recovery_without_an_earlier_drill_is_inconclusive_and_says_what_to_give() {
+    for (scenario, _) in SHIPPED {
+        let program = Program::new();
+        let (code, report) = program.rehearse(scenario, &["--mode", "recovery"]);
+        assert_eq!(code, 2, "{scenario}: {:#}", report["verdict"]);
+        let open = red(&report);
+        assert!(open.contains(&"step fidelity inconclusive".to_owned()), "{scenario}: {open:?}");
+        let text = report.to_string();
+        assert!(text.contains("earlier.journal is empty"), "{scenario}: {text}");
+        let said = program.run(&["report", "last", "--format", "markdown"]);
+        assert!(said.stdout.contains("earlier.journal is empty"), "{scenario}: {}", said.stdout);
+    }
+}
+
+#[test]
+fn without_a_reference_the_rungs_that_need_none_are_climbed_all_the_same() {
+    let program = Program::new();
+    let (_, report) = program.rehearse("orders-db", &["--mode", "recovery"]);
+    let checks = report["checks"].as_array().unwrap().iter();
+    let of_content = checks.filter(|check| check["step"] == "content");
+    let outcome = |name: &str| {
+        let mut found = of_content.clone().map(|of| &of["check"]).filter(|c| c["name"] == name);
+        found.next().map(|check| check["outcome"].as_str().unwrap().to_owned())
+    };
+    for name in ["schema", "row counts", "checksums"] {
+        assert_eq!(outcome(name).as_deref(), Some("inconclusive"), "{name}");
+    }
+    assert_eq!(outcome("tables and indexes").as_deref(), Some("passed"));
+}
+
+#[test]
+fn a_journal_that_was_changed_is_no_evidence() {
+    let program = Program::new();
+    program.rehearse("orders-db", &[]);
+    let journal = program.read(&journal_of(&program));
+    assert!(journal.contains("\"multi_az\":true"));
+    program.write("changed.jsonl", journal.replace("\"multi_az\":true", "\"multi_az\":false"));
+    let (code, report) = recovered(&program, "orders-db", "changed.jsonl");
+    assert_eq!(code, 2);
+    assert!(report.to_string().contains("does not verify"), "{:#}", report["verdict"]);
+    let (code, report) = recovered(&program, "orders-db", "nowhere.jsonl");
+    assert_eq!(code, 2);
+    assert!(report.to_string().contains("nowhere.jsonl"), "{:#}", report["verdict"]);
+}
+
+#[test]
+fn what_the_last_drill_knew_still_turns_a_bad_recovery_red() {
+    let program = Program::new();
+    program.rehearse("orders-db", &[]);
+    let journal = journal_of(&program);
+    let last_drill = format!("last_drill={journal}");
+    let arguments = ["--mode", "recovery", "--set", &last_drill, "--estate", "empty"];
+    let (code, report) = program.rehearse("orders-db", &arguments);
+    assert_eq!(code, 1, "{:#}", report["verdict"]);
+    let (code, drill) = program.rehearse("orders-db", &["--set", "last_drill=nowhere.jsonl"]);
+    assert_eq!((code, evidence(&drill).len()), (0, 0), "a drill captures by itself");
+}
