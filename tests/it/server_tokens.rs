@@ -8,6 +8,7 @@ use redrill::aws::{GuardPolicy, Place, SiteSession};
 use redrill::ids::SiteName;
 use redrill::journal::{FailureClass, Outcome};
 use redrill::providers;
+use redrill::time::Clock;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -104,8 +105,7 @@ impl Aws {
         is("X-Amz-Credential", field("X-Amz-Credential"), &format!("{KEY}/{scope}"))?;
         let signed = self.signature(place, query, &scope, at);
         is("X-Amz-Signature", field("X-Amz-Signature"), &signed)?;
-        let now = DateTime::<Utc>::from(SystemTime::now());
-        if now > at + TimeDelta::seconds(900) {
+        if Clock::system().now() > at + TimeDelta::seconds(900) {
             return Err("it has expired".to_owned());
         }
         is("who may connect", self.allowed, user)
@@ -206,7 +206,7 @@ fn start(aws: &Arc<Aws>) -> Postgres {
 fn site(region: &'static str, ago: TimeDelta) -> SiteSession {
     let home = SiteName::new("home");
     let keys = aws_credential_types::Credentials::new(KEY, SECRET_KEY, None, None, "test");
-    let now = SystemTime::now() - ago.to_std().unwrap();
+    let now = SystemTime::from(Clock::system().now() - ago);
     let clock = aws_smithy_async::time::StaticTimeSource::new(now);
     let provider = aws_credential_types::provider::SharedCredentialsProvider::new(keys);
     let config = aws_types::SdkConfig::builder()

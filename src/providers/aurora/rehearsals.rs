@@ -423,11 +423,11 @@ async fn regression_a_cluster_that_was_never_accepted_leaves_no_latest_time_to_a
         drill.cx.clock.sleep(Duration::from_secs(3600)).await;
         let again = drill.cx.clock.now();
         drill.run(PITR, input).await.unwrap();
-        let told = drill.events().into_iter().filter_map(|event| match event {
+        let told = drill.events().into_iter().rev().find_map(|event| match event {
             Event::RecoveryPointSeen { point, .. } => Some(point),
             _ => None,
         });
-        let last = told.last().unwrap();
+        let last = told.unwrap();
         assert!((again - last.at).num_minutes() < 5, "{kind}: {last:?} is of when it was made");
         let end = last.not_newer_than.unwrap();
         let after = end.at - again;

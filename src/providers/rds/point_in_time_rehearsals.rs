@@ -128,11 +128,11 @@ async fn regression_a_later_attempt_tells_the_latest_time_of_when_the_restore_wa
 
 /// Until when data of the point that was told last can be, to the minute.
 fn last_end(drill: &Rehearsal) -> String {
-    let ends = drill.events().into_iter().filter_map(|event| match event {
+    let end = drill.events().into_iter().rev().find_map(|event| match event {
         Event::RecoveryPointSeen { point, .. } => point.not_newer_than,
         _ => None,
     });
-    let end = ends.last().unwrap();
+    let end = end.unwrap();
     assert!(end.certain);
     end.at.duration_trunc(chrono::TimeDelta::minutes(1)).unwrap().to_rfc3339()
 }
