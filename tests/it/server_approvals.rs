@@ -109,7 +109,7 @@ async fn server_openssh_answers_of_strangers_and_of_the_operator_are_refused_and
     let told: Vec<String> = told.into_iter().map(|told| told.unwrap_err().to_string()).collect();
     assert!(told[0].contains("must be signed"), "{told:?}");
     assert!(told[1].contains("none of the allowed signers"), "{told:?}");
-    assert!(told[2].contains("is the operator"), "{told:?}");
+    assert!(told[2].contains("is an operator of the run"), "{told:?}");
 }
 
 #[tokio::test]
