@@ -33,6 +33,7 @@ OPERATIONS = {
     "kms": "DescribeKey",
     "sts": "GetCallerIdentity AssumeRole",
     "secretsmanager": "GetSecretValue",
+    "cloudwatch": "DescribeAlarms",
     "s3": """HeadBucket GetBucketLocation GetBucketVersioning GetBucketReplication PutObject
         GetObject HeadObject DeleteObject DeleteObjects ListObjectsV2 ListObjectVersions
         PutBucketVersioning""",
@@ -756,6 +757,37 @@ class KeysAndSecrets(Conformance):
         read = secrets.get_secret_value
         self.refuses("ResourceNotFoundException", 400, read, SecretId="nothing")
         self.refuses("AccessDeniedException", 400, read, SecretId="orders/forbidden")
+
+
+class Alarms(Conformance):
+    def test_alarms_are_told_by_name_type_and_state(self):
+        cloudwatch = client("cloudwatch")
+        every = ["MetricAlarm", "CompositeAlarm"]
+        names = ["orders-errors", "orders-any", "nothing"]
+        answer = cloudwatch.describe_alarms(AlarmNames=names, AlarmTypes=every)
+        (metric,), (composite,) = answer["MetricAlarms"], answer["CompositeAlarms"]
+        self.assertEqual((metric["AlarmName"], metric["StateValue"]), ("orders-errors", "ALARM"))
+        self.assertEqual(metric["StateReason"], "7 errors were above 5")
+        self.assertEqual(metric["AlarmArn"], f"arn:aws:cloudwatch:{TOKYO}:{HOME}:alarm:orders-errors")
+        since = datetime(2026, 11, 21, 23, 30, tzinfo=timezone.utc)
+        self.assertEqual(metric["StateUpdatedTimestamp"], since)
+        self.assertEqual(composite["StateValue"], "INSUFFICIENT_DATA")
+        only = cloudwatch.describe_alarms(AlarmNames=names)
+        self.assertEqual((len(only["MetricAlarms"]), only["CompositeAlarms"]), (1, []))
+        pages = cloudwatch.get_paginator("describe_alarms").paginate(
+            AlarmTypes=every, PaginationConfig={"PageSize": 1}
+        )
+        seen = [
+            alarm["AlarmName"]
+            for page in pages
+            for alarm in page["MetricAlarms"] + page["CompositeAlarms"]
+        ]
+        self.assertEqual(seen, ["orders-any", "orders-errors"])
+        self.refuses(
+            *("ValidationError", 400, cloudwatch.describe_alarms),
+            AlarmNames=["a"],
+            AlarmNamePrefix="a",
+        )
 
 
 class Objects(Conformance):
