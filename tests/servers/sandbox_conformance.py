@@ -12,6 +12,7 @@ held and every operation of the list was called.
 import sys
 import time
 import unittest
+import unittest.mock
 import uuid
 from datetime import datetime, timedelta, timezone
 
@@ -760,8 +761,17 @@ class KeysAndSecrets(Conformance):
 
 
 class Alarms(Conformance):
-    def test_alarms_are_told_by_name_type_and_state(self):
-        cloudwatch = client("cloudwatch")
+    def test_alarms_are_told_by_name_type_and_state_in_both_protocols(self):
+        for protocol in ("json", "smithy-rpc-v2-cbor"):
+            with self.subTest(protocol):
+                # botocore takes the first that a service speaks: JSON, where it may choose.
+                choice = "botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS"
+                with unittest.mock.patch(choice, (protocol,)):
+                    cloudwatch = client("cloudwatch")
+                self.assertEqual(cloudwatch.meta.service_model.resolved_protocol, protocol)
+                self.tells_alarms(cloudwatch)
+
+    def tells_alarms(self, cloudwatch):
         every = ["MetricAlarm", "CompositeAlarm"]
         names = ["orders-errors", "orders-any", "nothing"]
         answer = cloudwatch.describe_alarms(AlarmNames=names, AlarmTypes=every)

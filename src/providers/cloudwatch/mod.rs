@@ -6,6 +6,8 @@
 mod by_hand;
 mod check_alarms;
 mod judge;
+#[cfg(test)]
+mod pages;
 mod preflight;
 #[cfg(test)]
 mod rehearsals;
