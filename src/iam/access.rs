@@ -283,6 +283,7 @@ fn statements(pieces: BTreeMap<Piece, BTreeSet<String>>) -> Vec<Statement> {
 /// Letters and digits, as a `Sid` must be.
 fn sid(service: &str, level: Level) -> String {
     let service = match service {
+        "cloudwatch" => "CloudWatch",
         "ec2" => "Ec2",
         "iam" => "Iam",
         "kms" => "Kms",

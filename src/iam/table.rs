@@ -1,6 +1,6 @@
 //! What IAM asks for: the one table. Resource types and condition keys are those of the Service Authorization Reference
 //! (<https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>,
-//! pages `list_amazonrds`, `list_amazonec2`, `list_amazons3`, `list_awskeymanagementservice`, `list_awssecretsmanager`, `list_amazonrdsiamauthentication`,
+//! pages `list_amazonrds`, `list_amazonec2`, `list_amazons3`, `list_awskeymanagementservice`, `list_awssecretsmanager`, `list_amazoncloudwatch`, `list_amazonrdsiamauthentication`,
 //! `list_awssecuritytokenservice`).
 
 /// What an IAM action lets one do.
@@ -87,6 +87,9 @@ const OBJECT: &[ResourceType] = &[on("object")];
 
 /// Every IAM action that an action or a kind of resource of this program needs, and those of preflight, by name.
 pub const IAM_ACTIONS: &[IamAction] = &[
+    // Composite alarms are told only to who may ask for all
+    // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html).
+    action("cloudwatch:DescribeAlarms", Read, &[], AtCall),
     action(
         "ec2:CreateTags",
         Tag,

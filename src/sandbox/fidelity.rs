@@ -197,4 +197,9 @@ pub const FIDELITY: &[Operation] = &[
         "GetSecretValue",
         "By name and ARN, current version only; denied secrets; keys that cannot be used.",
     ),
+    operation(
+        "cloudwatch",
+        "DescribeAlarms",
+        "Metric and composite alarms by name, prefix, type and state; pages. Their states are those of the estate and change when it says so: no metrics, no rules, no actions, no log alarms. By RPC v2 CBOR, as the SDK for Rust asks, and by JSON, as the AWS CLI does; not by the query protocol of older clients.",
+    ),
 ];

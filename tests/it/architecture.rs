@@ -169,6 +169,7 @@ const PAST_THE_GUARD: &[(&str, &str)] = &[
     ("sdk_sts::Client::new(", "use client!"),
     ("sdk_kms::Client::new(", "use client!"),
     ("sdk_secretsmanager::Client::new(", "use client!"),
+    ("sdk_cloudwatch::Client::new(", "use client!"),
     ("Client::from_conf(", "use client!"),
     ("aws_sigv4", "only approvals sign requests by themselves"),
 ];

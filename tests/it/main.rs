@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod after_a_run;
 #[cfg(test)]
+mod alarms;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod architecture;
@@ -63,6 +65,8 @@ mod rehearsals;
 mod resuming;
 #[cfg(test)]
 mod runbooks;
+#[cfg(test)]
+mod server_alarms;
 #[cfg(test)]
 mod server_approvals;
 #[cfg(test)]

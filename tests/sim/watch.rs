@@ -247,6 +247,11 @@ impl Asked {
                 let changes = !matches!(method.as_str(), "GET" | "HEAD");
                 (method, request.uri().to_owned(), changes)
             }
+            "monitoring" => {
+                let action = request.uri().rsplit('/').next().unwrap_or_default().to_owned();
+                let changes = !is_reading(&action);
+                (action, String::new(), changes)
+            }
             "kms" | "secretsmanager" => {
                 let target = request.headers().get("x-amz-target").unwrap_or_default();
                 let action = target.rsplit('.').next().unwrap_or_default().to_owned();
@@ -276,6 +281,7 @@ impl Asked {
             }
         };
         let changes = changes && service != "sts";
+        let service = if service == "monitoring" { "cloudwatch" } else { service };
         let operation = format!("{service}:{action}");
         Self { operation, target, joins, changes, account, region }
     }

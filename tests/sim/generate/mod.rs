@@ -4,6 +4,7 @@
 //! the reference model knows it without running anything. The texts go through the same reading, checking and compiling
 //! as those that people write.
 
+mod alarms;
 mod clusters;
 mod data;
 mod databases;
@@ -21,6 +22,8 @@ use std::collections::BTreeSet;
 /// A scenario and its estate under construction.
 struct Workshop {
     random: Random,
+    /// Decides about alarms apart from the rest, so that a seed without one stays what it was before there were any.
+    for_alarms: Random,
     drafts: Vec<Draft>,
     primary: Places,
     dr: Places,
@@ -48,6 +51,7 @@ struct Places {
     clusters: String,
     volumes: String,
     buckets: String,
+    alarms: String,
 }
 
 /// The scenario and the estate of a seed.
@@ -56,6 +60,7 @@ pub(crate) fn texts(seed: u64) -> (String, String, Vec<Draft>) {
     let bad = *random.pick(&[0, 0, 0, 1, 1, 2]);
     let mut shop = Workshop {
         random,
+        for_alarms: Random::new(seed, "alarms"),
         drafts: Vec::new(),
         primary: Places::default(),
         dr: Places::default(),
@@ -123,6 +128,12 @@ impl Workshop {
         self.limit = self.random.chance(5).then(|| self.random.between(10, 400));
         if etcd {
             self.members();
+        }
+        if self.for_alarms.chance(12) {
+            self.alarm();
+        }
+        if self.for_alarms.chance(8) {
+            self.stop_condition();
         }
     }
 

@@ -79,7 +79,7 @@ impl Workshop {
              \"111111111111\": {{ roles: [redrill-drill] }}\n  \"222222222222\": {{ roles: [redrill-drill] }}\nplaces:\n  \
              - account: \"111111111111\"\n    region: ap-northeast-1\n    kms_keys: [{{ id: alias/own }}]\n{READER}{}{}{}{near}  \
              - account: \"222222222222\"\n    region: ap-northeast-3\n    kms_keys: [{{ id: alias/dr }}]\n{READER}\
-             {NETWORK}{}{}{}{}answers: \n  environment: {{}}\n{}{}{}{}{}",
+             {NETWORK}{}{}{}{}{}answers: \n  environment: {{}}\n{}{}{}{}{}",
             list("databases", &self.primary.databases),
             list("clusters", &self.primary.clusters),
             list("buckets", &self.primary.buckets),
@@ -87,6 +87,7 @@ impl Workshop {
             list("clusters", &self.dr.clusters),
             list("volumes", &self.dr.volumes),
             list("buckets", &self.dr.buckets),
+            list("alarms", &self.dr.alarms),
             answers("commands", &(self.commands.clone() + &hook)),
             answers("http", &self.http),
             answers("approvals", &self.approvals),
