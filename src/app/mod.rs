@@ -15,6 +15,7 @@ mod interrupt;
 mod journal_store;
 mod load;
 mod orders;
+mod organisation;
 mod output;
 mod plan;
 mod preflight;

@@ -1,5 +1,6 @@
 //! `redrill preflight`: looks before the day of a drill, with calls that only read.
 
+use super::organisation::InForce;
 use super::output::Output;
 use super::runs::RunFolder;
 use super::world::{self, Target};
@@ -14,6 +15,7 @@ use crate::engine::World;
 use crate::error::{ExitCode, Result};
 use crate::ids::{RunId, SiteName, StepId};
 use crate::journal::{Event, ResourceKey, WorldKind};
+use crate::organisation::Asked;
 use crate::outside::UNKNOWN_USER;
 use crate::plan::{self, Plan, PlannedStep};
 use crate::preflight::{Looked, Preflight, SiteIdentity, judge};
@@ -28,11 +30,13 @@ use std::time::Duration;
 /// `redrill preflight`
 pub(super) fn preflight(args: &PreflightArgs, output: &Output) -> Result<ExitCode> {
     let registry = providers::registry();
+    let limits = InForce::of(&args.limits, output)?;
     let paths = [args.scenario.clone()];
     let mut codes = Vec::new();
     for ready in load::plans(&paths, &registry, args.values.mode(), &args.values, output)? {
         let target = target(args, &ready)?;
-        let found = look(&ready.plan, &registry, target)?;
+        let limits = held(&limits, &ready, &target, output)?;
+        let found = look(&ready.plan, &registry, target, &limits)?;
         match args.format {
             Format::Json => output.json(&found)?,
             Format::Text => output.print(&render::preflight(&found))?,
@@ -54,7 +58,23 @@ fn target(args: &PreflightArgs, ready: &load::Ready) -> Result<Target> {
     Ok(Target::Sandbox { estate, faults: estate::faults(&args.target.faults)? })
 }
 
-fn look(plan: &Plan, registry: &Registry, target: Target) -> Result<Preflight> {
+/// The limits that the looks are held to: none in the sandbox, which then says what would be refused elsewhere.
+fn held(
+    limits: &InForce,
+    ready: &load::Ready,
+    target: &Target,
+    output: &Output,
+) -> Result<InForce> {
+    let (name, asked) = (ready.path.display().to_string(), Asked::by(&ready.plan));
+    if target.kind().is_rehearsal() {
+        limits.tell(&name, asked, output);
+        return Ok(InForce::default());
+    }
+    limits.hold(&name, asked)?;
+    Ok(limits.clone())
+}
+
+fn look(plan: &Plan, registry: &Registry, target: Target, limits: &InForce) -> Result<Preflight> {
     let estate = match target.kind() {
         WorldKind::Rehearsal { estate } => Some(estate),
         _ => None,
@@ -65,7 +85,7 @@ fn look(plan: &Plan, registry: &Registry, target: Target) -> Result<Preflight> {
         // Nothing is written: approvals, which need the folder, are not asked for.
         let folder = RunFolder { path: PathBuf::new() };
         let mut world = world::open(target, plan, &run, &folder).await?;
-        let identities = identities(&world).await;
+        let identities = identities(&world, limits).await;
         // Where we are somebody else, nothing more is asked.
         let known = |site: &SiteName| {
             identities.get(site).is_some_and(|i| matches!(i.verdict, ProbeVerdict::Works(_)))
@@ -94,15 +114,28 @@ fn look(plan: &Plan, registry: &Registry, target: Target) -> Result<Preflight> {
 }
 
 /// Who we are at each site, and whether that is the account that the scenario names.
-async fn identities(world: &World) -> BTreeMap<SiteName, SiteIdentity> {
+async fn identities(world: &World, limits: &InForce) -> BTreeMap<SiteName, SiteIdentity> {
     let mut found = BTreeMap::new();
     for (site, session) in world.sessions.iter() {
-        found.insert(site.clone(), identity(session).await);
+        let mut identity = identity(session).await;
+        if let Some(account) = &identity.account
+            && let Some(exceeded) = limits.account(site, account)
+        {
+            let help = "take the right profile or role, or ask whoever keeps the limits of the organisation";
+            identity.found.verdict = ProbeVerdict::fails(exceeded.to_string(), help);
+        }
+        found.insert(site.clone(), identity.found);
     }
     found
 }
 
-async fn identity(session: &SiteSession) -> SiteIdentity {
+/// Who has answered, and in which account.
+struct Answered {
+    found: SiteIdentity,
+    account: Option<String>,
+}
+
+async fn identity(session: &SiteSession) -> Answered {
     let client = client!(session, aws_sdk_sts);
     let answer = match client.get_caller_identity().send().await {
         Ok(answer) => answer,
@@ -110,7 +143,7 @@ async fn identity(session: &SiteSession) -> SiteIdentity {
             let failure = failure_of("sts:GetCallerIdentity", &error);
             let help = "check profile, role, region and endpoint";
             let verdict = ProbeVerdict::fails(failure.message, help);
-            return SiteIdentity { verdict, arn: None };
+            return Answered { found: SiteIdentity { verdict, arn: None }, account: None };
         }
     };
     let arn = answer.arn().map(str::to_owned);
@@ -123,7 +156,7 @@ async fn identity(session: &SiteSession) -> SiteIdentity {
         Some(_) => ProbeVerdict::works(format!("account {account}, as the scenario says")),
         None => ProbeVerdict::works(format!("account {account}; the scenario takes any")),
     };
-    SiteIdentity { verdict, arn }
+    Answered { found: SiteIdentity { verdict, arn }, account: Some(account.to_owned()) }
 }
 
 /// All the looks of one step together may take this long.

@@ -2,6 +2,7 @@
 
 use super::estate;
 use super::load::scenario_files;
+use super::organisation::InForce;
 use super::output::Output;
 use super::reaped::{Outcome, Row, Summary};
 use super::runs::{RunFolder, Store};
@@ -12,6 +13,7 @@ use crate::engine::World;
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::{RunId, SiteName};
 use crate::journal::{self, Hold, ReadError, WorldKind};
+use crate::organisation::Exceeded;
 use crate::providers;
 use crate::reap::{self, Decision, Lookout, NotAsked, PastRun, RunLock};
 use crate::scenario::{self, Site};
@@ -27,10 +29,11 @@ pub(super) fn reap(args: &ReapArgs, store: &Store, output: &Output) -> Result<Ex
             .help("look at it with --all --dry-run, then confirm it with --all --yes"));
     }
     let registry = providers::registry();
+    let limits = InForce::of(&args.limits, output)?;
     let mut places = Places::default();
     places.of_scenarios(args, &registry)?;
     let target = target(args, &places)?;
-    let journals = Journals::read(store, &target);
+    let mut journals = Journals::read(store, &target);
     let only = args.run.as_ref().map(|run| journals.run_named(run, store)).transpose()?;
     if places.sites.is_empty() {
         places.of_journals(&journals, only.as_ref());
@@ -38,6 +41,9 @@ pub(super) fn reap(args: &ReapArgs, store: &Store, output: &Output) -> Result<Ex
     if places.sites.is_empty() {
         return Err(nowhere(&journals));
     }
+    // A rehearsal touches nothing, so it may look anywhere.
+    let limits = if target.kind().is_rehearsal() { InForce::default() } else { limits };
+    journals.unread.extend(places.hold_to(&limits)?);
     let runtime = target.runtime()?;
     let summary = runtime.block_on(async {
         let session = "redrill-reap";
@@ -47,6 +53,9 @@ pub(super) fn reap(args: &ReapArgs, store: &Store, output: &Output) -> Result<Ex
             canaries: places.canaries.clone(),
             only,
             all: args.all,
+            forbids: Arc::new(move |site, account| {
+                limits.account(site, account).map(|exceeded| not_allowed(&exceeded))
+            }),
             progress: Arc::new(move |text| {
                 // A long wait says the same again and again.
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,6 +84,7 @@ fn lookout(world: &World, registry: Registry) -> Lookout {
         canaries: Vec::new(),
         only: None,
         all: false,
+        forbids: Arc::new(|_, _| None),
         progress: Arc::new(|_| {}),
     }
 }
@@ -132,6 +142,10 @@ fn target(args: &ReapArgs, places: &Places) -> Result<Target> {
     Ok(Target::Sandbox { estate, faults: estate::faults(&args.target.faults)? })
 }
 
+fn not_allowed(exceeded: &Exceeded) -> String {
+    format!("not looked at, as the limits of the organisation say: {exceeded}")
+}
+
 /// Nothing names a site: nobody said one, and no journal did, or none that can be read.
 fn nowhere(journals: &Journals) -> Error {
     let help = "name scenario files whose sites are meant, or --site REGION=ACCOUNT/ROLE; runs that lie in the runs folder name theirs";
@@ -175,6 +189,27 @@ impl Places {
         self.canaries.extend(args.canaries.iter().cloned());
         self.tidy();
         Ok(())
+    }
+
+    /// Leaves out the sites at which the limits of the organisation let nobody look, and says which.
+    fn hold_to(&mut self, limits: &InForce) -> Result<Vec<NotAsked>> {
+        let mut left_out = Vec::new();
+        self.sites.retain(|name, site| {
+            let account = site.account.as_deref().and_then(|account| limits.account(name, account));
+            let Some(exceeded) = account.or_else(|| limits.region(name, &site.region)) else {
+                return true;
+            };
+            let (place, what) = (name.to_string(), "everything".to_owned());
+            left_out.push(NotAsked { place, what, why: not_allowed(&exceeded) });
+            false
+        });
+        if !self.sites.is_empty() {
+            return Ok(left_out);
+        }
+        let why: Vec<String> = left_out.iter().map(|one| one.why.clone()).collect();
+        let what =
+            format!("the limits of the organisation allow no site to look at: {}", why.join("; "));
+        Err(Error::refused(what).help("name a site with --site where looking is allowed"))
     }
 
     /// The sites of runs, where nobody named any.

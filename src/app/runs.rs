@@ -384,6 +384,7 @@ mod tests {
             expires: chrono::DateTime::UNIX_EPOCH,
             keep: None,
             deviations: Vec::new(),
+            limits: Vec::new(),
         };
         journal.stage(chrono::DateTime::UNIX_EPOCH, std::time::Duration::ZERO, started).unwrap();
         journal.commit().unwrap();

@@ -147,6 +147,7 @@ impl Scene {
                 expires: facts.expires,
                 keep: None,
                 deviations: Vec::new(),
+                limits: Vec::new(),
             };
             (Journal::create(&path).unwrap(), RunState::default(), start)
         };

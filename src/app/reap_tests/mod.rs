@@ -142,6 +142,7 @@ impl Trial {
             expires,
             keep,
             deviations: Vec::new(),
+            limits: Vec::new(),
         }
     }
 
@@ -226,6 +227,7 @@ impl Trial {
             canaries: self.plan.guard.canaries.clone(),
             only: None,
             all: false,
+            forbids: Arc::new(|_, _| None),
             progress: Arc::new(|_| {}),
         }
     }

@@ -1,6 +1,6 @@
 //! What is asked afterwards: runs, reports, and what was left behind.
 
-use super::{Format, TargetArgs};
+use super::{Format, LimitsArgs, TargetArgs};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -91,6 +91,9 @@ pub struct ReapArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "see the type")]
     pub target: TargetArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub limits: LimitsArgs,
     /// How the result is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -1,18 +1,22 @@
 //! What is asked before the day of a drill: check, plan, permissions, runbook, reference.
 
-use super::{Format, ScenarioArgs, TargetArgs, name_and_value};
+use super::{Format, LimitsArgs, ScenarioArgs, TargetArgs, name_and_value};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// `redrill check`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  redrill check scenarios\n  redrill check drills/orders-db.yaml --format json"
+    after_help = "Examples:\n  redrill check scenarios\n  redrill check drills/orders-db.yaml --format json\n  \
+                  redrill check drills --limits limits.yaml"
 )]
 pub struct CheckArgs {
     /// Scenario files, or folders of them.
     #[arg(required = true, value_name = "SCENARIO")]
     pub scenarios: Vec<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub limits: LimitsArgs,
     /// How errors are written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -21,13 +25,17 @@ pub struct CheckArgs {
 /// `redrill plan`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  redrill plan scenarios/orders-db.yaml\n  \
-                  redrill plan scenarios/orders-db.yaml --mode recovery --format json")]
+                  redrill plan scenarios/orders-db.yaml --mode recovery --format json\n  \
+                  redrill plan drills/orders-db.yaml --limits limits.yaml")]
 pub struct PlanArgs {
     /// The scenario file.
     pub scenario: PathBuf,
     #[command(flatten)]
     #[expect(missing_docs, reason = "see the type")]
     pub values: ScenarioArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub limits: LimitsArgs,
     /// How the plan is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -101,9 +109,11 @@ pub enum IamDocument {
 /// `redrill preflight`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  redrill preflight drills/orders-db.yaml\n  \
-                        redrill preflight scenarios/orders-db.yaml --sandbox --estate key-disabled\n\n\
+                        redrill preflight scenarios/orders-db.yaml --sandbox --estate key-disabled\n  \
+                        redrill preflight drills/orders-db.yaml --limits limits.yaml\n\n\
                         Exit codes: 0 nothing that could be asked would fail · 1 something would fail · \
-                        2 something could not be asked that should have been.")]
+                        2 something could not be asked that should have been · \
+                        4 it goes beyond a limit of the organisation.")]
 pub struct PreflightArgs {
     /// The scenario file.
     pub scenario: PathBuf,
@@ -113,6 +123,9 @@ pub struct PreflightArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "see the type")]
     pub target: TargetArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub limits: LimitsArgs,
     /// How it is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

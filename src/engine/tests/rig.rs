@@ -507,6 +507,7 @@ pub(super) fn start(plan: &Plan, facts: &RunFacts) -> Event {
         expires: facts.expires,
         keep: None,
         deviations: Vec::new(),
+        limits: Vec::new(),
     }
 }
 
