@@ -13,6 +13,7 @@ mod history;
 mod iam;
 mod interrupt;
 mod journal_store;
+mod journals;
 mod load;
 mod orders;
 mod organisation;

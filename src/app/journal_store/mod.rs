@@ -10,6 +10,7 @@
 
 mod objects;
 mod owner;
+mod past;
 mod place;
 mod resume;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 
 pub(super) use objects::{Created, Objects};
 pub(super) use owner::Owner;
+pub(super) use past::{InStore, past, runs};
 pub(super) use place::{StoreUrl, Stored, run_at};
 pub(super) use resume::{fetch, take_over};
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The objects of one run in the store.
+#[derive(Clone)]
 pub(in crate::app) struct Objects {
     session: SiteSession,
     client: Client,
@@ -51,6 +52,21 @@ impl Objects {
     ) -> Self {
         let client = client!(session, aws_sdk_s3);
         Self { session, client, url, run, clock, tell }
+    }
+
+    /// The objects of another run in the same store.
+    pub(in crate::app) fn of_run(&self, run: RunId) -> Self {
+        Self { run, ..self.clone() }
+    }
+
+    /// The run.
+    pub(in crate::app) fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// Tells whoever watches.
+    pub(in crate::app) fn say(&self, text: &str) {
+        (self.tell)(text);
     }
 
     fn key(&self, name: &str) -> String {
@@ -143,6 +159,35 @@ impl Objects {
         }
         let (shown, most) = (self.shown(folder), limits::STORE_PAGES);
         Err(Error::broken(format!("the list of {shown} did not end after {most} pages")))
+    }
+
+    /// The folders of the store, in order: each run has one, and others may have some, too.
+    pub(in crate::app) async fn folders(&self) -> Result<Vec<RunId>> {
+        let above = match self.url.prefix.as_str() {
+            "" => String::new(),
+            prefix => format!("{prefix}/"),
+        };
+        let request = self.client.list_objects_v2().bucket(&self.url.bucket);
+        let first = request.prefix(&above).delimiter("/");
+        let mut folders = Vec::new();
+        let mut token = None;
+        for _ in 0..limits::STORE_PAGES {
+            let request = first.clone().set_continuation_token(token);
+            let answer = self.call("s3:ListObjectsV2", || request.clone().send()).await;
+            let answer = answer.map_err(|failure| self.failed("be listed", "", &failure))?;
+            let below = answer.common_prefixes().iter().filter_map(|folder| folder.prefix());
+            let names = below.filter_map(|key| key.strip_prefix(&above)?.strip_suffix('/'));
+            folders.extend(names.filter(|name| !name.is_empty()).map(RunId::new));
+            match answer.next_continuation_token() {
+                Some(next) if answer.is_truncated() == Some(true) => token = Some(next.to_owned()),
+                _ => {
+                    folders.sort();
+                    return Ok(folders);
+                }
+            }
+        }
+        let (place, most) = (self.place(), limits::STORE_PAGES);
+        Err(Error::broken(format!("the list of runs in {place} did not end after {most} pages")))
     }
 
     fn failed(&self, what: &str, name: &str, failure: &Failure) -> Error {

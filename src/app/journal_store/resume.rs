@@ -36,7 +36,7 @@ pub(in crate::app) async fn fetch(objects: &Objects) -> Result<Fetched> {
 }
 
 /// All lines of the journal, and what they say.
-async fn segments(objects: &Objects) -> Result<(Vec<u8>, Contents)> {
+pub(super) async fn segments(objects: &Objects) -> Result<(Vec<u8>, Contents)> {
     let names = objects.list("journal/").await?;
     let mut lines = Vec::new();
     let mut records = 0;

@@ -20,6 +20,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod reaping;
+
 const STORE: &str = "s3://drill-evidence/redrill";
 
 /// A plan, its world with a bucket for journals, and the run.
@@ -30,6 +32,8 @@ struct Scene {
     world: World,
     run: RunId,
     disk: tempfile::TempDir,
+    /// As the journal has it: nobody looks for what a rehearsal has left.
+    kind: WorldKind,
 }
 
 fn repository(path: &str) -> String {
@@ -63,7 +67,8 @@ impl Scene {
         folder.write("plan.json", &serde_json::to_vec(&plan).unwrap()).unwrap();
         folder.write("scenario.yaml", text.as_bytes()).unwrap();
         let world = world::open(target.clone(), &plan, &run, &folder).await.unwrap();
-        Self { plan, registry, target, world, run, disk }
+        let kind = WorldKind::Rehearsal { estate: "test".into() };
+        Self { plan, registry, target, world, run, disk, kind }
     }
 
     fn folder(&self, name: &str) -> RunFolder {
@@ -140,7 +145,7 @@ impl Scene {
                 plan: facts.plan,
                 scenario_digest: self.plan.scenario_digest,
                 mode: self.plan.mode.clone(),
-                world: WorldKind::Rehearsal { estate: "test".into() },
+                world: self.kind.clone(),
                 tool: "test".into(),
                 operator: "test".into(),
                 seed: 7,
