@@ -1,5 +1,6 @@
 //! `redrill preflight`: looks before the day of a drill, with calls that only read.
 
+use super::journal_store::{self, Objects, StoreUrl};
 use super::organisation::InForce;
 use super::output::Output;
 use super::runs::RunFolder;
@@ -36,7 +37,7 @@ pub(super) fn preflight(args: &PreflightArgs, output: &Output) -> Result<ExitCod
     for ready in load::plans(&paths, &registry, args.values.mode(), &args.values, output)? {
         let target = target(args, &ready)?;
         let limits = held(&limits, &ready, &target, output)?;
-        let found = look(&ready.plan, &registry, target, &limits)?;
+        let found = look(args, &ready.plan, &registry, target, (&limits, output))?;
         match args.format {
             Format::Json => output.json(&found)?,
             Format::Text => output.print(&render::preflight(&found))?,
@@ -74,7 +75,13 @@ fn held(
     Ok(limits.clone())
 }
 
-fn look(plan: &Plan, registry: &Registry, target: Target, limits: &InForce) -> Result<Preflight> {
+fn look(
+    args: &PreflightArgs,
+    plan: &Plan,
+    registry: &Registry,
+    target: Target,
+    (limits, output): (&InForce, &Output),
+) -> Result<Preflight> {
     let estate = match target.kind() {
         WorldKind::Rehearsal { estate } => Some(estate),
         _ => None,
@@ -84,7 +91,7 @@ fn look(plan: &Plan, registry: &Registry, target: Target, limits: &InForce) -> R
         let run = RunId::new(format!("{}-preflight", plan.name));
         // Nothing is written: approvals, which need the folder, are not asked for.
         let folder = RunFolder { path: PathBuf::new() };
-        let mut world = world::open(target, plan, &run, &folder).await?;
+        let mut world = world::open(target.clone(), plan, &run, &folder).await?;
         let identities = identities(&world, limits).await;
         // Where we are somebody else, nothing more is asked.
         let known = |site: &SiteName| {
@@ -100,6 +107,7 @@ fn look(plan: &Plan, registry: &Registry, target: Target, limits: &InForce) -> R
             world.clock.now(),
             vec![UNKNOWN_USER.to_owned()],
         ));
+        let store = try_store(args, plan, (&target, &world), &run, output).await?;
         let mut looked = Vec::new();
         for step in &plan.steps {
             let Some(action) = registry.get(&step.uses) else { continue };
@@ -109,8 +117,33 @@ fn look(plan: &Plan, registry: &Registry, target: Target, limits: &InForce) -> R
             }
         }
         let grants = plan::grants(plan, registry);
-        Ok(judge(plan, &grants, &identities, &looked, estate))
+        Ok(judge(plan, &grants, &identities, (&looked, store.as_ref()), estate))
     })
+}
+
+/// What a run with `--store` would find, if it is asked for. The guard lets nothing be written but objects below the store's
+/// own prefix.
+async fn try_store(
+    args: &PreflightArgs,
+    plan: &Plan,
+    (target, world): (&Target, &World),
+    run: &RunId,
+    output: &Output,
+) -> Result<Option<Probe>> {
+    let Some(url) = &args.store else { return Ok(None) };
+    let url: StoreUrl = url.parse()?;
+    let sites = Some(&world.sessions);
+    let region = args.store_region.as_deref();
+    let session = world::store_session(target, sites, &url, region).await?;
+    let (what, clock, output) = (format!("journal store {url}"), world.clock.clone(), *output);
+    let tell = Arc::new(move |text: &str| output.note(text));
+    let objects = Objects::new(session, url, run.clone(), clock, tell);
+    let verdict = tokio::select! {
+        biased;
+        verdict = journal_store::try_out(&objects, plan, world.clock.now()) => verdict,
+        () = world.clock.sleep(LONGEST) => ProbeVerdict::Unknown("no answer within 5 minutes".to_owned()),
+    };
+    Ok(Some(Probe::new(what, verdict)))
 }
 
 /// Who we are at each site, and whether that is the account that the scenario names.
@@ -159,7 +192,7 @@ async fn identity(session: &SiteSession) -> Answered {
     Answered { found: SiteIdentity { verdict, arn }, account: Some(account.to_owned()) }
 }
 
-/// All the looks of one step together may take this long.
+/// All the looks of one step, or at the store, together may take this long.
 const LONGEST: Duration = Duration::from_secs(300);
 
 async fn look_at(

@@ -87,17 +87,32 @@ impl Objects {
         format!("s3://{}/{}", self.url.bucket, self.key(name))
     }
 
-    /// The region that the bucket is in, as it says itself.
+    /// The region that the bucket is in. Asked by `GetBucketLocation`, whose permission needs no listing: `HeadBucket` needs
+    /// `s3:ListBucket`, and names no prefix by which that could be limited (API reference, `HeadBucket`). An empty answer means
+    /// `us-east-1`, `EU` means `eu-west-1` (API reference, `GetBucketLocation`).
     pub(in crate::app) async fn region(&self) -> Result<String> {
-        let request = self.client.head_bucket().bucket(&self.url.bucket);
-        let answer = self.call("s3:HeadBucket", || request.clone().send()).await;
+        let request = self.client.get_bucket_location().bucket(&self.url.bucket);
+        let answer = self.call("s3:GetBucketLocation", || request.clone().send()).await;
         let answer = answer.map_err(|failure| self.failed("be asked for", "", &failure))?;
-        let signed_for = || self.session.place().region.clone();
-        Ok(answer.bucket_region().map_or_else(signed_for, str::to_owned))
+        Ok(match answer.location_constraint().map(|place| place.as_str()) {
+            None | Some("") => "us-east-1".to_owned(),
+            Some("EU") => "eu-west-1".to_owned(),
+            Some(region) => region.to_owned(),
+        })
     }
 
     /// Writes an object unless it is there.
     pub(in crate::app) async fn create(&self, name: &str, bytes: &[u8]) -> Result<Created> {
+        let created = self.try_create(name, bytes).await;
+        created.map_err(|failure| self.failed("be written", name, &failure))
+    }
+
+    /// As [`Self::create`], for who wants to know what kind of failure it was.
+    pub(in crate::app) async fn try_create(
+        &self,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<Created, Box<Failure>> {
         let request = || {
             self.client
                 .put_object()
@@ -112,7 +127,7 @@ impl Objects {
             Err(failure) if failure.code.as_deref() == Some("PreconditionFailed") => {
                 Ok(Created::Exists)
             }
-            Err(failure) => Err(self.failed("be written", name, &failure)),
+            Err(failure) => Err(failure),
         }
     }
 

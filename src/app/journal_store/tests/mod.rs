@@ -323,9 +323,13 @@ async fn a_store_that_ignores_the_condition_is_refused() {
     #[derive(Debug)]
     struct Yes;
     impl HttpConnector for Yes {
-        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
             let status = http::StatusCode::OK.into();
-            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::empty())))
+            let body = match request.uri().contains("?location") {
+                true => SdkBody::from("<LocationConstraint>ap-northeast-3</LocationConstraint>"),
+                false => SdkBody::empty(),
+            };
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, body)))
         }
     }
     let scene = Scene::open(&[]).await;
