@@ -112,7 +112,7 @@ fn look(
         for step in &plan.steps {
             let Some(action) = registry.get(&step.uses) else { continue };
             let at = step.at.clone();
-            for probe in look_at(plan, &world, &facts, step, action).await {
+            for probe in look_at((plan, registry), &world, &facts, step, action).await {
                 looked.push(Looked { step: step.id.clone(), at: at.clone(), probe });
             }
         }
@@ -196,13 +196,14 @@ async fn identity(session: &SiteSession) -> Answered {
 const LONGEST: Duration = Duration::from_secs(300);
 
 async fn look_at(
-    plan: &Plan,
+    (plan, registry): (&Plan, &Registry),
     world: &World,
     facts: &Arc<RunFacts>,
     step: &PlannedStep,
     action: &ActionEntry,
 ) -> Vec<Probe> {
-    let given: Given = plan::given(plan, step);
+    let made = step.at.as_ref().map(|site| plan::made_at(plan, registry, site));
+    let given: Given = plan::given(plan, step).in_a_run_that_makes(made.unwrap_or_default());
     let uses = format!("step {} ({})", step.id, step.uses);
     if let Some(site) = step.at.as_ref().filter(|site| !world.sessions.contains_key(*site)) {
         let why = format!("the identity at {site} is not known or not the right one");

@@ -240,3 +240,27 @@ fn a_store_that_would_be_lost_fails_before_the_day() {
     let line = ran.stdout.lines().find(|line| line.contains("journal store")).unwrap();
     assert!(line.contains("the region of the site primary"), "{line}");
 }
+
+#[test]
+fn quotas_are_told_once_for_all_that_the_run_makes() {
+    let program = Program::new();
+    let scenario = program.read("scenarios/orders-db.yaml");
+    // Two restores of the same snapshot: each alone has room.
+    let from = scenario.find("  - id: restore\n").unwrap();
+    let to = from + 5 + scenario[from + 5..].find("\n  - id: ").unwrap() + 1;
+    let twice =
+        scenario[from..to].replacen("- id: restore", "- id: restore_again\n    required: false", 1);
+    let edited = format!("{}{twice}{}", &scenario[..to], &scenario[to..]);
+    program.write("twice.yaml", edited);
+    let ran = program.run(&[
+        "preflight",
+        "twice.yaml",
+        "--sandbox",
+        "--estate",
+        "scenarios/estates/orders-db.yaml",
+    ]);
+    let lines: Vec<_> = ran.stdout.lines().filter(|line| line.contains("quotas of RDS")).collect();
+    assert_eq!(lines.len(), 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(lines[0].contains("DBInstances") && lines[0].contains("the run makes 2"), "{lines:?}");
+    assert!(lines[0].contains("restore, restore_again"), "{lines:?}");
+}
