@@ -17,6 +17,7 @@ use crate::outside::{UNKNOWN_USER, real::this_user};
 use crate::providers;
 use crate::time::Clock;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
@@ -142,13 +143,17 @@ fn run_ready(
     store: &Store,
     (output, interrupts): (&Output, &Interrupts),
 ) -> Result<Ended> {
-    let seed = args.seed.unwrap_or_else(|| match &target {
-        Target::Sandbox { estate, .. } => estate.seed,
-        _ => seed_of_the_moment(),
-    });
+    // What a run makes bears its id: two runs outside of a rehearsal never have the same, whatever seed they are given.
+    let (seed, id) = match &target {
+        Target::Sandbox { estate, .. } => {
+            let seed = args.seed.unwrap_or(estate.seed);
+            (seed, seed)
+        }
+        _ => (args.seed.unwrap_or_else(seed_of_the_moment), seed_of_the_moment()),
+    };
     let kept_at = store_of(args)?;
     let is_rehearsal = target.kind().is_rehearsal();
-    let (run, number, folder) = store.begin(&ready.plan.name, seed)?;
+    let (run, number, folder) = store.begin(&ready.plan.name, id)?;
     let new = NewRun {
         plan: &ready.plan,
         registry,
@@ -199,7 +204,8 @@ fn seed_of_the_moment() -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let now = runtime.map(|runtime| runtime.block_on(async { Clock::system().now() }));
     let moment = now.ok().and_then(|now| now.timestamp_nanos_opt()).unwrap_or_default();
-    let text = format!("{moment}/{}", std::process::id());
+    let host = crate::limits::read_file(Path::new("/etc/hostname"), 256).unwrap_or_default();
+    let text = format!("{moment}/{}/{}", std::process::id(), String::from_utf8_lossy(&host));
     let digest = crate::ids::Digest::of(text.as_bytes());
     digest.as_bytes()[..6].iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte))
 }

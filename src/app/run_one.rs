@@ -10,7 +10,7 @@ use super::runs::RunFolder;
 use super::world::{self, Target};
 use crate::action::{Registry, RunFacts};
 use crate::client;
-use crate::engine::{self, Drive, DriveError, Keep, Message, Opening, Orders, World};
+use crate::engine::{self, Drive, DriveError, Due, Keep, Message, Opening, Orders, World};
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::{RunId, SiteName};
 use crate::journal::{Event, FORMAT, Journal, Moment, RunState};
@@ -117,6 +117,7 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
             journal,
             state: RunState::default(),
             opening,
+            unheard: Vec::new(),
             keep: Keep::of(plan, new.keep),
             orders: new.orders,
             observer,
@@ -137,14 +138,50 @@ async fn end(
     (folder, registry, earlier): (&RunFolder, &Registry, &[EarlierRun]),
 ) -> Result<Ended> {
     let mut ended = write_reports(folder, registry, earlier)?;
+    tell_the_end(world, plan, facts, (folder, &mut ended)).await;
+    Ok(ended)
+}
+
+/// A file in the folder of a run: everybody was told of its end, or could not be.
+const END_TOLD: &str = "end-told";
+
+fn wants_the_end(plan: &Plan) -> bool {
+    plan.hooks.iter().any(|hook| hook.on.contains(&Moment::Finished))
+}
+
+async fn tell_the_end(
+    world: &World,
+    plan: &Plan,
+    facts: &RunFacts,
+    (folder, ended): (&RunFolder, &mut Ended),
+) {
     let report = &ended.report;
     let text = format!("{}: {}", report.run.id, report.verdict.text);
     let message = Message { moment: Moment::Finished, step: None, text };
     for hook in plan.hooks.iter().filter(|hook| hook.on.contains(&Moment::Finished)) {
-        if let Err(why) = engine::tell(&*world.outside, hook, &message, facts).await {
+        let due = Due { hook: hook.clone(), message: message.clone() };
+        if let Err(why) = engine::tell(&*world.outside, &world.clock, &due, facts).await {
             let how = hook.describe();
             ended.untold.push(format!("nobody was told of the end by {how}: {why}"));
         }
+    }
+    if wants_the_end(plan) {
+        // Without the file, it is told again to whoever resumes the run: better than not at all.
+        let _ = folder.write(END_TOLD, b"");
+    }
+}
+
+/// What is left to do of a run that is over: its reports, and telling its end when the process died before it had.
+async fn end_again(
+    plan: &Plan,
+    (target, facts): (&Target, &RunFacts),
+    (folder, registry, earlier): (&RunFolder, &Registry, &[EarlierRun]),
+) -> Result<Ended> {
+    let mut ended = write_reports(folder, registry, earlier)?;
+    let told = folder.path.join(END_TOLD).exists() || folder.is_rehearsal();
+    if wants_the_end(plan) && !told {
+        let world = world::open(target.clone(), plan, &facts.run, folder).await?;
+        tell_the_end(&world, plan, facts, (folder, &mut ended)).await;
     }
     Ok(ended)
 }
@@ -171,8 +208,14 @@ async fn identify(
     let mut events = Vec::new();
     for (name, session) in world.sessions.iter() {
         let known = before.and_then(|before| before.accounts.get(name));
-        let pin_known = || known.into_iter().for_each(|account| session.pin_account(account));
-        if is_lost(name) && !plan.is_drill() {
+        let pin_known = || {
+            known.into_iter().for_each(|account| session.pin_account(account));
+            // Those that were fetched for asking have not been held to it.
+            session.renew_credentials();
+        };
+        let is_over = |run: &RunState| run.disaster.is_none() || run.releasing;
+        let lasts = before.map_or(!plan.is_drill(), |run| !is_over(run));
+        if is_lost(name) && lasts {
             pin_known();
             continue;
         }
@@ -311,11 +354,14 @@ pub(super) fn resume(
     let state = folder.fold(&contents.records)?;
     let plan = folder.plan(&state)?;
     let Some(head) = state.head.clone() else { return Err(folder.refused(&"it does not start")) };
+    let runtime = target.runtime()?;
     if state.finished.is_some() {
         drop(journal);
-        return write_reports(folder, registry, &history.earlier);
+        let operators = state.operators.iter().cloned().collect();
+        let facts = facts(&plan, &head.run, head.seed, head.started, operators);
+        let there = (folder, registry, &*history.earlier);
+        return runtime.block_on(end_again(&plan, (&target, &facts), there));
     }
-    let runtime = target.runtime()?;
     let observer = &mut *progress;
     let ended = runtime.block_on(async {
         let world = world::open(target.clone(), &plan, &head.run, folder).await?;
@@ -340,6 +386,7 @@ pub(super) fn resume(
         facts.expected = history.expected.clone();
         let told = facts.clone();
         observer.begin(&world.clock, &state);
+        let unheard = engine::unheard(&contents.records, &plan.hooks, &facts);
         let drive = Drive {
             plan: &plan,
             registry,
@@ -348,6 +395,7 @@ pub(super) fn resume(
             journal,
             state,
             opening,
+            unheard,
             keep: Keep::of(&plan, head.keep),
             orders,
             observer,

@@ -1,6 +1,6 @@
 use super::table::{Asked, Level, Tags, iam_action};
 use super::trust::Trust;
-use crate::action::{Limit, Target};
+use crate::action::{EXPIRES_TAG, Limit, Target};
 use crate::error::{Error, Result};
 use crate::ids::{Digest, SiteName, StepId};
 use crate::partition::Partition;
@@ -366,6 +366,11 @@ fn tag_condition(condition: &mut Map<String, Value>, tags: Tags, scenario: &str)
         Tags::None => return,
         Tags::InRequest => "aws:RequestTag",
         Tags::OnResource => "aws:ResourceTag",
+        Tags::Expiry => {
+            let written = json!([EXPIRES_TAG]);
+            add(condition, "ForAllValues:StringEquals", "aws:TagKeys", written);
+            "aws:ResourceTag"
+        }
         Tags::WhenCreating(call) => {
             add(condition, "StringEquals", "ec2:CreateAction", call.into());
             "aws:RequestTag"

@@ -25,6 +25,8 @@ pub enum Tags {
     WhenCreating(&'static str),
     /// The resource must have the tags (`aws:ResourceTag`).
     OnResource,
+    /// The resource must have the tags, and no other tag may be written than the one that says when it expires (`aws:TagKeys`).
+    Expiry,
 }
 
 /// A type of resource to which an IAM action can be limited.
@@ -60,7 +62,7 @@ pub enum Asked {
 
 use Asked::{AtCall, Besides};
 use Level::{Read, Tag, Write};
-use Tags::{InRequest, OnResource, WhenCreating};
+use Tags::{Expiry, InRequest, OnResource, WhenCreating};
 
 const fn on(kind: &'static str) -> ResourceType {
     ResourceType { kind, tags: Tags::None }
@@ -88,8 +90,12 @@ pub const IAM_ACTIONS: &[IamAction] = &[
     action(
         "ec2:CreateTags",
         Tag,
-        &[tagged("volume", WhenCreating("CreateVolume"))],
-        Besides("EC2 asks for it when CreateVolume carries tags"),
+        &[
+            tagged("volume", WhenCreating("CreateVolume")),
+            tagged("volume", Expiry),
+            tagged("snapshot", Expiry),
+        ],
+        Besides("EC2 asks for it when CreateVolume carries tags, and where something is kept"),
     ),
     action("ec2:CreateVolume", Write, &[tagged("volume", InRequest), on("snapshot")], AtCall),
     action("ec2:DeleteSnapshot", Write, &[tagged("snapshot", OnResource)], AtCall),
@@ -155,8 +161,14 @@ pub const IAM_ACTIONS: &[IamAction] = &[
             tagged("cluster-snapshot", InRequest),
             tagged("db", InRequest),
             tagged("snapshot", InRequest),
+            tagged("cluster", Expiry),
+            tagged("cluster-snapshot", Expiry),
+            tagged("db", Expiry),
+            tagged("snapshot", Expiry),
         ],
-        Besides("RDS asks for it when a restore or a copy carries tags"),
+        Besides(
+            "RDS asks for it when a restore or a copy carries tags, and where something is kept",
+        ),
     ),
     action("rds:CopyDBClusterSnapshot", Write, &[tagged("cluster-snapshot", InRequest)], AtCall),
     action(

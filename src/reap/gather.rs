@@ -289,7 +289,10 @@ fn leftover(
         ResourceKey { kind: kind.to_owned(), name: listed.name.clone(), site: site.name.clone() };
     let kept_until = thing.and_then(|thing| thing.kept_until);
     let expires = expiry_of(Some(listed.expires), past, kept_until);
-    let decision = decide(expires, past, listed.doubt.as_deref(), lookout.all, now);
+    // What the journal knows by its id is the run's, whatever it is called.
+    let is_known = thing.is_some_and(|thing| thing.id.as_ref() == Some(&listed.id));
+    let doubt = listed.doubt.as_deref().filter(|_| !is_known);
+    let decision = decide(expires, past, doubt, lookout.all, now);
     let scenario = listed.scenario.clone().or_else(|| past.map(|past| past.scenario.clone()));
     let command = lookout.command(&key, Some(&listed.id), &site.region);
     Leftover {

@@ -44,6 +44,8 @@ mod ladder;
 #[cfg(test)]
 mod loopback;
 #[cfg(test)]
+mod older_versions;
+#[cfg(test)]
 mod organisation;
 #[cfg(test)]
 mod permissions;

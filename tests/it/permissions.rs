@@ -191,6 +191,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
             journal: Journal::new(Vec::new()),
             state: RunState::default(),
             opening: vec![Opening::now(&world.clock, opening)],
+            unheard: Vec::new(),
             // Also what a recovery keeps is removed here, so that removing it is seen.
             keep: Keep::Nothing,
             orders,

@@ -176,6 +176,7 @@ impl Trial {
             journal: Journal::new(self.bytes.clone()),
             state: RunState::default(),
             opening: vec![Opening::now(&self.world.clock, self.opening(keep, expires))],
+            unheard: Vec::new(),
             keep: Keep::of(&self.plan, keep),
             orders,
             observer: &mut observer,

@@ -80,7 +80,7 @@ impl Action for CompareConfig {
     }
 
     async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
-        super::preflight::compare_config(context, given).await
+        super::preflight::compare_config::<DbConfig>(context, given).await
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

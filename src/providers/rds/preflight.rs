@@ -1,6 +1,7 @@
 //! What can be looked at in RDS before the day of a drill. Only calls that read.
 
 use super::capture_config::CaptureConfig;
+use super::config_diff::Config;
 use super::db_instance::describe_instance;
 use super::describing::describe_snapshot;
 use super::find_automated_backup::FindAutomatedBackup;
@@ -28,9 +29,13 @@ pub(super) async fn capture_config(
     })]
 }
 
-pub(in crate::providers) async fn compare_config(cx: &StepContext, given: &Given) -> Vec<Probe> {
+/// Of a comparison with a configuration that is a `C`.
+pub(in crate::providers) async fn compare_config<C: Config>(
+    cx: &StepContext,
+    given: &Given,
+) -> Vec<Probe> {
     let mut probes = vec![Probe::not_before("configuration to compare", "nothing is restored yet")];
-    probes.extend(EarlierRun::preflight(cx, given));
+    probes.extend(EarlierRun::preflight::<C>(cx, given));
     if let Some(key) = given.text("instead.kms_key") {
         probes.push(key_probe(cx, key).await);
     }

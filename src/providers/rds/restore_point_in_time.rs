@@ -97,7 +97,7 @@ impl Action for RestorePointInTime {
                 ("in the restore window", "the time can be restored from these backups")
             ),
             populations: &[],
-            proves: &[Proof::RecoveryPointOfBackup],
+            proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
             exercised: Exercised { sandbox: true, servers: &[], aws: None },
         }
     }

@@ -15,6 +15,7 @@ use super::model::{Design, Draft};
 use super::random::Random;
 use super::subject::Subject;
 use redrill::action::Registry;
+use redrill::plan::RunMode;
 use std::collections::BTreeSet;
 
 /// A scenario and its estate under construction.
@@ -36,6 +37,8 @@ struct Workshop {
     bad: u64,
     /// One of them already stops the others.
     stopped: bool,
+    /// How the program ends that people hear by, if there is one.
+    hook: Option<u8>,
 }
 
 /// The parts of a place, as items of YAML lists.
@@ -65,9 +68,12 @@ pub(crate) fn texts(seed: u64) -> (String, String, Vec<Draft>) {
         etcd: String::new(),
         bad,
         stopped: false,
+        hook: None,
     };
     shop.fill();
     shop.finish();
+    let mut hooks = Random::new(seed, "hooks");
+    shop.hook = hooks.chance(25).then(|| *hooks.pick(&[0, 0, 1]));
     (shop.scenario(), shop.estate(), shop.drafts)
 }
 
@@ -79,7 +85,7 @@ pub(crate) fn generate(seed: u64, registry: &Registry) -> Result<Subject, String
     let (scenario, estate, drafts) = texts(seed);
     let estate_file = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/estates/generated.yaml");
     let name = format!("generated {seed}");
-    let subject = Subject::read(&name, &scenario, (estate_file, &estate), registry);
+    let subject = Subject::read(&name, &scenario, (estate_file, &estate), RunMode::Drill, registry);
     let subject = subject.map_err(|why| format!("{why}\n{scenario}\n{estate}"))?;
     Ok(Subject { drafts: Some(drafts), ..subject })
 }

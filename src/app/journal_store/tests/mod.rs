@@ -165,6 +165,7 @@ impl Scene {
             journal: journal.with_store(store),
             state,
             opening: vec![Opening::now(&self.world.clock, opening)],
+            unheard: Vec::new(),
             keep: Keep::Nothing,
             orders,
             observer: &mut (),
