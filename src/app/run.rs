@@ -3,6 +3,7 @@ use super::history::History;
 use super::interrupt::Interrupts;
 use super::journal_store::StoreUrl;
 use super::load::{self, Ready};
+use super::organisation::InForce;
 use super::output::Output;
 use super::progress::Progress;
 use super::run_one::{self, Ended, NewRun};
@@ -11,6 +12,7 @@ use super::world::Target;
 use crate::action::Registry;
 use crate::cli::{Format, RunArgs};
 use crate::error::{Error, ExitCode, Result};
+use crate::organisation::Asked;
 use crate::outside::{UNKNOWN_USER, real::this_user};
 use crate::providers;
 use crate::time::Clock;
@@ -23,13 +25,21 @@ use tokio::sync::watch;
 /// `redrill run`
 pub(super) fn run(args: &RunArgs, store: &Store, output: &Output) -> Result<ExitCode> {
     let registry = providers::registry();
+    let limits = InForce::of(&args.limits, output)?;
     let mut ready =
         load::plans(&args.scenarios, &registry, args.scenario.mode(), &args.scenario, output)?;
     for one in &mut ready {
         one.plan.deviations.extend(deviations(args));
     }
     let targets: Vec<Target> = ready.iter().map(|one| target(args, one)).collect::<Result<_>>()?;
-    let results = run_all(args, &ready, &targets, &registry, store, output)?;
+    for (one, target) in ready.iter().zip(&targets) {
+        let (name, asked) = (one.path.display().to_string(), Asked::by(&one.plan));
+        match target.kind().is_rehearsal() {
+            true => limits.tell(&name, asked, output),
+            false => limits.hold(&name, asked)?,
+        }
+    }
+    let results = run_all(args, (&ready, &limits), &targets, &registry, store, output)?;
     summarise(args, &ready, results, output)
 }
 
@@ -59,7 +69,7 @@ fn target(args: &RunArgs, ready: &Ready) -> Result<Target> {
 /// Each scenario is a run of its own, on a thread of its own; `jobs` of them at the same time.
 fn run_all(
     args: &RunArgs,
-    ready: &[Ready],
+    (ready, limits): (&[Ready], &InForce),
     targets: &[Target],
     registry: &Registry,
     store: &Store,
@@ -78,8 +88,8 @@ fn run_all(
                 let (Some(one), Some(target)) = (ready.get(place), targets.get(place)) else {
                     break;
                 };
-                let ended =
-                    run_ready(args, one, target.clone(), registry, store, (output, &interrupts));
+                let (one, around) = ((one, limits), (output, &interrupts));
+                let ended = run_ready(args, one, target.clone(), registry, store, around);
                 if let Ok(mut slot) = results[place].lock() {
                     *slot = Some(ended);
                 }
@@ -127,7 +137,7 @@ pub(super) fn listen_until(
 
 fn run_ready(
     args: &RunArgs,
-    ready: &Ready,
+    (ready, limits): (&Ready, &InForce),
     target: Target,
     registry: &Registry,
     store: &Store,
@@ -142,6 +152,7 @@ fn run_ready(
         _ => (args.seed.unwrap_or_else(seed_of_the_moment), seed_of_the_moment()),
     };
     let kept_at = store_of(args)?;
+    let is_rehearsal = target.kind().is_rehearsal();
     let (run, number, folder) = store.begin(&ready.plan.name, id)?;
     let new = NewRun {
         plan: &ready.plan,
@@ -155,6 +166,8 @@ fn run_ready(
         keep: args.keep,
         orders: interrupts.subscribe(&folder, None),
         store: kept_at,
+        // A rehearsal touches nothing: it is told what would be refused, and held to nothing.
+        limits: if is_rehearsal { InForce::default() } else { limits.clone() },
     };
     let ended = run_in(args, ready, new, store, output);
     if ended.is_err() {

@@ -2,6 +2,7 @@
 
 use super::history::History;
 use super::journal_store::{self, JournalStore, Objects, Owner, StoreUrl, Stored};
+use super::organisation::InForce;
 use super::output::Output;
 use super::progress::Progress;
 use super::run::operator;
@@ -37,6 +38,8 @@ pub(super) struct NewRun<'a> {
     pub(super) orders: Orders,
     /// Where the journal is kept besides the disk, and the region there.
     pub(super) store: Option<(StoreUrl, Option<String>)>,
+    /// The limits of the organisation that it is held to.
+    pub(super) limits: InForce,
 }
 
 /// How a run ended.
@@ -96,7 +99,7 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
         if !new.target.kind().is_rehearsal() {
             observer.say("asking each site who we are there");
         }
-        opening.extend(identify(&world, plan, None).await?);
+        opening.extend(identify(&world, plan, None, &new.limits).await?);
         let store = begin_store(&new, &world, observer).await?;
         let journal =
             Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
@@ -190,10 +193,16 @@ fn declared(plan: &Plan) -> Option<Event> {
     (!plan.is_drill()).then(|| Event::DisasterDeclared { kind, lost: disaster.lost.clone() })
 }
 
-/// Who we are at each site, and whether that is the account that the scenario names, and the one that it was when the run
-/// began: before anything is done, since in another account everything that the run has made looks as if it were gone. In a
-/// recovery a lost site is not called, so it is not asked; one that was lost `before` may be silent.
-async fn identify(world: &World, plan: &Plan, before: Option<&RunState>) -> Result<Vec<Opening>> {
+/// Who we are at each site, and whether that is the account that the scenario names, the one that it was when the run began,
+/// and one that the limits of the organisation allow: before anything is done, since in another account everything that the run
+/// has made looks as if it were gone. In a recovery a lost site is not called, so it is not asked; one that was lost `before` may
+/// be silent.
+async fn identify(
+    world: &World,
+    plan: &Plan,
+    before: Option<&RunState>,
+    limits: &InForce,
+) -> Result<Vec<Opening>> {
     let is_lost = |name: &SiteName| plan.disaster.lost.contains(name);
     let nothing = if before.is_some() { "nothing was done" } else { "nothing has happened yet" };
     let mut events = Vec::new();
@@ -230,6 +239,7 @@ async fn identify(world: &World, plan: &Plan, before: Option<&RunState>) -> Resu
         if let Some(wanted) = wanted.into_iter().find(|wanted| **wanted != account) {
             return Err(wrong_account(name, (wanted, &account), nothing));
         }
+        limits.hold_account(name, &account, nothing)?;
         session.pin_account(&account);
         let identified = Event::SiteIdentified {
             site: name.clone(),
@@ -327,6 +337,7 @@ fn first_event(new: &NewRun<'_>, facts: &RunFacts) -> Event {
         expires: facts.expires,
         keep: new.keep,
         deviations: new.plan.deviations.clone(),
+        limits: new.limits.as_recorded(),
     }
 }
 
@@ -336,7 +347,7 @@ pub(super) fn resume(
     registry: &Registry,
     target: Target,
     progress: &mut Progress,
-    orders: Orders,
+    (orders, limits): (Orders, &InForce),
     history: &History,
 ) -> Result<Ended> {
     let (journal, contents) = Journal::reopen(&folder.journal()).map_err(|e| folder.refused(&e))?;
@@ -367,7 +378,7 @@ pub(super) fn resume(
             tool: Some(TOOL.to_owned()),
         };
         let mut opening = vec![Opening::now(&world.clock, resumed)];
-        opening.extend(identify(&world, &plan, Some(&state)).await?);
+        opening.extend(identify(&world, &plan, Some(&state), limits).await?);
         let operators = state.operators.iter().cloned().chain([operator()]).collect();
         let mut facts = facts(&plan, &head.run, head.seed, head.started, operators);
         facts.expires = head.expires;

@@ -30,7 +30,7 @@ pub struct Access {
 /// What the identity needs that starts the program.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RunnerAccess {
-    /// Its policy; nothing when no site names a role.
+    /// Its policy; nothing when no site names a role, and no journal is kept in a store.
     pub policy: Option<Value>,
     /// Who may become it, where that was asked for.
     pub trust: Option<Value>,
@@ -84,7 +84,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let mut all = json!({
             "Sid": self.sid,
             "Effect": "Allow",
@@ -176,7 +176,7 @@ fn runner_policy(roles: &[RoleAccess]) -> Option<Value> {
     (!statement.resources.is_empty()).then(|| document(&[statement]))
 }
 
-fn document(statements: &[Statement]) -> Value {
+pub(super) fn document(statements: &[Statement]) -> Value {
     let statements: Vec<Value> = statements.iter().map(Statement::json).collect();
     json!({ "Version": "2012-10-17", "Statement": statements })
 }

@@ -389,6 +389,7 @@ mod tests {
             expires: DateTime::UNIX_EPOCH,
             keep: None,
             deviations: Vec::new(),
+            limits: Vec::new(),
         }
     }
 

@@ -229,6 +229,7 @@ mod tests {
                 expires: DateTime::UNIX_EPOCH,
                 keep: None,
                 deviations: Vec::new(),
+                limits: Vec::new(),
             },
             Event::StepStarted { step: step.clone(), attempt: 1, input: Value::Null },
             Event::StepFinished { step, result },

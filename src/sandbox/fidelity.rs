@@ -137,7 +137,7 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "DescribeAccountAttributes",
-        "The quotas DBInstances and DBClusters only, with AWS's default of 40. They do not limit restores (use faults).",
+        "The quotas DBInstances, DBClusters, ManualSnapshots and ManualClusterSnapshots only, with AWS's defaults of 40 and 100. They do not limit restores (use faults).",
     ),
     operation(
         "rds",

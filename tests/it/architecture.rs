@@ -19,6 +19,7 @@ const WALLS: &[(&str, &str)] = &[
     ("reap", "app cli providers report render sandbox scenario"),
     ("iam", "app aws cli engine outside providers render report sandbox"),
     ("preflight", "app aws cli engine outside providers render report sandbox"),
+    ("organisation", "action app aws cli engine outside providers reap render report sandbox"),
     ("report", "app aws cli engine outside providers render sandbox"),
     ("render", "app aws cli engine outside providers sandbox"),
     ("providers", "app cli engine plan report render sandbox scenario"),

@@ -48,6 +48,8 @@ mod loopback;
 #[cfg(test)]
 mod older_versions;
 #[cfg(test)]
+mod organisation;
+#[cfg(test)]
 mod permissions;
 #[cfg(test)]
 mod preflight;

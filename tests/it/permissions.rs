@@ -182,6 +182,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
             expires: started,
             keep: None,
             deviations: Vec::new(),
+            limits: Vec::new(),
         };
         let (_ending, orders) = tokio::sync::watch::channel(None);
         let registry = providers::registry();

@@ -377,5 +377,6 @@ fn start(plan: &Plan, facts: &RunFacts) -> Event {
         expires: facts.expires,
         keep: None,
         deviations: Vec::new(),
+        limits: Vec::new(),
     }
 }

@@ -142,6 +142,7 @@ impl Trial {
             expires,
             keep,
             deviations: Vec::new(),
+            limits: Vec::new(),
         }
     }
 
@@ -227,6 +228,7 @@ impl Trial {
             canaries: self.plan.guard.canaries.clone(),
             only: None,
             all: false,
+            forbids: Arc::new(|_, _| None),
             progress: Arc::new(|_| {}),
         }
     }

@@ -510,6 +510,7 @@ pub(super) fn start(plan: &Plan, facts: &RunFacts) -> Event {
         expires: facts.expires,
         keep: None,
         deviations: Vec::new(),
+        limits: Vec::new(),
     }
 }
 
