@@ -108,6 +108,8 @@ mod server_support;
 #[cfg(test)]
 mod server_tokens;
 #[cfg(test)]
+mod server_unseen;
+#[cfg(test)]
 mod server_writes;
 #[cfg(test)]
 mod sim;

@@ -1,0 +1,71 @@
+//! What a server hides from the user that asks, or was not asked, is no answer: against real servers.
+
+use crate::server_databases::{Postgres, Stepped, connected, step};
+use crate::server_ladder::{COPY, INCONCLUSIVE, climb};
+use serde_json::{Value, json};
+
+/// A server with this content, and a user `reader` who may read all of it that no policy hides.
+async fn with_reader(content: &str) -> Postgres {
+    let server = Postgres::start("-c autovacuum=off", |_| {});
+    server.change(&format!("create database {COPY}")).await;
+    let reader = "create role reader login password 'swordfish'; grant select on all tables in schema public to reader";
+    server.change_in(COPY, &format!("{content}; {reader}")).await;
+    std::fs::write(server.file("reader-password"), "swordfish").unwrap();
+    server
+}
+
+/// A step that logs in as that user.
+async fn as_reader(server: &Postgres, action: &str, more: Value) -> Stepped {
+    let password = server.file("reader-password");
+    let mut with = json!({ "credentials": { "password_file": password, "user": "reader" } });
+    with.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    step(server.folder.path(), action, connected(server, COPY, with)).await
+}
+
+#[tokio::test]
+async fn server_postgres_regression_rows_that_a_policy_hides_are_no_answer_to_a_query() {
+    let server = with_reader(
+        "create table events (id int primary key, at timestamptz not null); \
+         insert into events select i, '2026-11-22 03:00:00+00' from generate_series(1, 400) i; \
+         alter table events enable row level security; create policy few on events using (id < 10)",
+    )
+    .await;
+    let rungs = || {
+        json!({
+            "watermark": "select max(at) from events",
+            "point_in_time": {
+                "before": "select count(*) from events",
+                "after": "select count(*) from events where id > 100",
+            },
+            "queries": [
+                { "name": "some", "sql": "select count(*) from events", "expect": "> 0" },
+                {
+                    "name": "none is late", "sql": "select count(*) from events where id > 100", "expect": "= 0",
+                    "population": "select count(*) from events",
+                },
+                {
+                    "name": "counted over what is hidden", "sql": "select 0 + 0", "expect": "= 0",
+                    "population": "select count(*) from events",
+                },
+            ],
+        })
+    };
+    let hidden = as_reader(&server, "sql.check", rungs()).await;
+    let names = [
+        "counted over what is hidden",
+        "newest data",
+        "no row from after the point",
+        "none is late",
+        "row from before the point",
+        "some",
+    ];
+    assert_eq!(hidden.red(), names.map(|name| (name.to_owned(), INCONCLUSIVE)));
+    for name in names {
+        let note = hidden.check(name).note.clone().unwrap();
+        assert!(note.contains("row-level security"), "{name}: {note}");
+    }
+    // Who owns the table sees every row, and is answered.
+    let owner = climb(&server, COPY, rungs()).await;
+    let red = owner.red().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(red, ["no row from after the point", "none is late"]);
+}
