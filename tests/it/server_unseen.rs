@@ -69,3 +69,34 @@ async fn server_postgres_regression_rows_that_a_policy_hides_are_no_answer_to_a_
     let red = owner.red().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     assert_eq!(red, ["no row from after the point", "none is late"]);
 }
+
+fn is_hydrated(read: &Stepped) -> bool {
+    let point = |event| serde_json::to_value(event).is_ok_and(|event| event["point"] == "hydrated");
+    read.events.iter().any(point)
+}
+
+#[tokio::test]
+async fn server_postgres_regression_a_table_without_a_page_is_not_hydrated() {
+    let server = with_reader(
+        "create table orders (id int primary key); insert into orders select generate_series(1, 5000); \
+         create table archive (id int primary key)",
+    )
+    .await;
+    let read = async |tables: Value| {
+        let with = json!({ "p95": "30s", "samples": 20, "tables": tables });
+        as_reader(&server, "sql.hydrate", with).await
+    };
+    for named in [json!(["orders", "archive"]), json!(["archive"])] {
+        let open = read(named.clone()).await;
+        assert_eq!(open.red(), [("read latency".to_owned(), INCONCLUSIVE)], "{named}");
+        let note = open.check("read latency").note.clone().unwrap();
+        assert!(note.contains("public.archive: no page to read"), "{note}");
+        assert!(!is_hydrated(&open));
+        assert_eq!(open.output.unwrap()["hydrated_after"], Value::Null);
+    }
+    let all = read(Value::Null).await;
+    assert_eq!(all.red(), []);
+    let note = all.check("read latency").note.clone().unwrap();
+    assert_eq!(note, "no page to read in public.archive");
+    assert!(is_hydrated(&all));
+}

@@ -14,6 +14,7 @@ use crate::time::HumanDuration;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// `sql.hydrate`: waits until reads of a restored database are fast, and reads everything if asked to.
@@ -113,7 +114,8 @@ values that are stored apart.
 
 Pages that have been read before are fast for that reason alone; each round chooses other places. A database that fits into the \
 memory of its server says little. Partitions are read with their table. A table that cannot be read (a missing right; for MySQL, no \
-key of whole numbers) leaves the check open: name those that matter in `tables`.";
+key of whole numbers) leaves the check open, and so does one that is named and has no page to read: name those that matter in \
+`tables`.";
 
 impl Action for Hydrate {
     type Input = HydrateInput;
@@ -162,9 +164,10 @@ impl Action for Hydrate {
             session: &mut *session,
             tables: &tables,
             left_out: Vec::new(),
+            empty: BTreeSet::new(),
         };
         let mut output = hydrating.rounds(began).await?;
-        let check = judge(&input, &output, &hydrating.missing, &hydrating.left_out);
+        let check = judge(&input, &output, &hydrating.not_read());
         if check.outcome == Outcome::Passed {
             let now = context.clock.now();
             context.reached(ClockPoint::Hydrated, now, "reads of pages at random places").await?;
@@ -229,9 +232,33 @@ struct Hydrating<'a> {
     missing: Vec<String>,
     /// Tables whose pages cannot be chosen, and why.
     left_out: Vec<String>,
+    /// Tables in which there was no page to read.
+    empty: BTreeSet<String>,
+}
+
+/// Tables that were not read.
+#[derive(Debug, Default)]
+struct NotRead {
+    /// Those that were asked for and are not there.
+    missing: Vec<String>,
+    /// Those of which something should have been read, and why nothing was.
+    left_out: Vec<String>,
+    /// Those that hold nothing, and that nobody asked for by name.
+    empty: Vec<String>,
 }
 
 impl Hydrating<'_> {
+    /// A table without pages proves nothing: when it was asked for by name, that leaves the check open.
+    fn not_read(&self) -> NotRead {
+        let named = self.input.tables.are_named();
+        let (missing, mut left_out) = (self.missing.clone(), self.left_out.clone());
+        let mut empty: Vec<_> = self.empty.iter().cloned().collect();
+        if named {
+            left_out.extend(empty.drain(..).map(|table| format!("{table}: no page to read")));
+        }
+        NotRead { missing, left_out, empty }
+    }
+
     async fn rounds(&mut self, began: Duration) -> Result<HydrateOutput, StepError> {
         let clock = &self.context.clock;
         let mut output = HydrateOutput {
@@ -280,6 +307,9 @@ impl Hydrating<'_> {
                 (0..each).map(|sample| place(mixed(seed, u64::from(sample)))).collect();
             let reading = Reading { table, places: &places, clock: &self.context.clock };
             match self.session.latencies(&reading).await {
+                Ok(took) if took.is_empty() => {
+                    self.empty.insert(table.name.to_string());
+                }
                 Ok(took) => all.extend(took),
                 Err(error) => self.leave_out(table, error)?,
             }
@@ -324,14 +354,10 @@ fn milliseconds(us: u64) -> String {
     format!("{}.{:03} ms", us / 1000, us % 1000)
 }
 
-fn judge(
-    input: &HydrateInput,
-    output: &HydrateOutput,
-    missing: &[String],
-    left_out: &[String],
-) -> Check {
+fn judge(input: &HydrateInput, output: &HydrateOutput, not_read: &NotRead) -> Check {
     const NAME: &str = "read latency";
     let expected = format!("95 of 100 reads within {}", input.p95);
+    let NotRead { missing, left_out, empty } = not_read;
     if output.reads == 0 || !missing.is_empty() {
         let gone = missing.iter().map(|table| format!("{table} is not there"));
         let why: Vec<_> = gone.chain(left_out.iter().cloned()).collect();
@@ -351,16 +377,16 @@ fn judge(
         milliseconds(output.first.p95_us),
     );
     let holds = output.hydrated_after.is_some();
-    let not_read = format!("not read: {}", shortened(left_out));
+    let unread = format!("not read: {}", shortened(left_out));
     // What was slow is slow, whatever else there is.
     if holds && !left_out.is_empty() {
-        return Check::not_made(NAME, expected, format!("{not_read}; {observed} of the others"));
+        return Check::not_made(NAME, expected, format!("{unread}; {observed} of the others"));
     }
     let check = Check::made(NAME, expected, observed, holds).over(output.reads);
-    match left_out {
-        [] => check,
-        _ => check.note(not_read),
-    }
+    let nothing = format!("no page to read in {}", shortened(empty));
+    let notes = [(!left_out.is_empty(), unread), (!empty.is_empty(), nothing)];
+    let notes: Vec<_> = notes.into_iter().filter_map(|(is, note)| is.then_some(note)).collect();
+    if notes.is_empty() { check } else { check.note(notes.join("; ")) }
 }
 
 #[cfg(test)]
@@ -392,13 +418,20 @@ mod tests {
             last: Latency::default(),
         };
         let (fast, slow) = (output(Some(Duration::from_secs(1))), output(None));
-        let denied = ["public.ledger: SQLSTATE 42501: permission denied".to_owned()];
-        assert_eq!(judge(&input, &fast, &[], &[]).outcome, Outcome::Passed);
-        let open = judge(&input, &fast, &[], &denied);
+        let denied = || NotRead {
+            left_out: vec!["public.ledger: SQLSTATE 42501: permission denied".to_owned()],
+            ..NotRead::default()
+        };
+        assert_eq!(judge(&input, &fast, &NotRead::default()).outcome, Outcome::Passed);
+        let open = judge(&input, &fast, &denied());
         assert_eq!(open.outcome, Outcome::Inconclusive);
         assert!(open.note.unwrap().contains("public.ledger"));
-        let failed = judge(&input, &slow, &[], &denied);
+        let failed = judge(&input, &slow, &denied());
         assert_eq!(failed.outcome, Outcome::Failed);
         assert!(failed.note.unwrap().contains("public.ledger"));
+        let empty = NotRead { empty: vec!["public.archive".to_owned()], ..NotRead::default() };
+        let passed = judge(&input, &fast, &empty);
+        assert_eq!(passed.outcome, Outcome::Passed);
+        assert_eq!(passed.note.unwrap(), "no page to read in public.archive");
     }
 }
