@@ -1,8 +1,9 @@
 //! What a server hides from the user that asks, or was not asked, is no answer: against real servers.
 
 use crate::server_databases::{Postgres, Stepped, connected, step};
-use crate::server_ladder::{COPY, INCONCLUSIVE, climb};
+use crate::server_ladder::{COPY, FAILED, INCONCLUSIVE, Mariadb, climb};
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// A server with this content, and a user `reader` who may read all of it that no policy hides.
 async fn with_reader(content: &str) -> Postgres {
@@ -99,4 +100,45 @@ async fn server_postgres_regression_a_table_without_a_page_is_not_hydrated() {
     let note = all.check("read latency").note.clone().unwrap();
     assert_eq!(note, "no page to read in public.archive");
     assert!(is_hydrated(&all));
+}
+
+/// What a login must be that was taken away, with this password.
+fn taken_away(folder: &Path, user: &str, password: &str) -> Value {
+    let file = folder.join("old-password");
+    std::fs::write(&file, password).unwrap();
+    let credentials = json!({ "password_file": file, "user": user });
+    json!({ "logins": [{ "name": "of last year", "refused": true, "credentials": credentials }] })
+}
+
+#[tokio::test]
+async fn server_postgres_regression_a_password_that_the_server_takes_is_not_refused() {
+    let server = Postgres::start("", |_| {});
+    server.change("create role old login password 'of-last-year'").await;
+    server.change(&format!("create database {COPY}")).await;
+    server.change(&format!("revoke connect on database {COPY} from public")).await;
+    let with = |password: &str| taken_away(server.folder.path(), "old", password);
+    let closed = climb(&server, COPY, with("of-last-year")).await;
+    assert_eq!(closed.red(), [("login of last year".to_owned(), FAILED)]);
+    let observed = &closed.check("login of last year").observed;
+    assert!(observed.contains("took the password") && observed.contains("42501"), "{observed}");
+    assert_eq!(climb(&server, COPY, with("another")).await.red(), []);
+    server.change("alter role old nologin").await;
+    assert_eq!(climb(&server, COPY, with("of-last-year")).await.red(), []);
+}
+
+#[tokio::test]
+async fn server_mariadb_regression_a_password_that_the_server_takes_is_not_refused() {
+    let both = Mariadb::make("taken").await;
+    both.change("create or replace user redrill_taken@127.0.0.1 identified by 'of-last-year'").await;
+    let climbed = async |password: &str| {
+        let with = taken_away(both.folder.path(), "redrill_taken", password);
+        step(both.folder.path(), "sql.check", both.connected(&both.copy, with)).await
+    };
+    let closed = climbed("of-last-year").await;
+    assert_eq!(closed.red(), [("login of last year".to_owned(), FAILED)]);
+    let observed = &closed.check("login of last year").observed;
+    assert!(observed.contains("took the password") && observed.contains("1044"), "{observed}");
+    assert_eq!(climbed("another").await.red(), []);
+    both.change("drop user redrill_taken@127.0.0.1").await;
+    both.drop_both().await;
 }
