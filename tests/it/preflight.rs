@@ -155,7 +155,7 @@ fn regression_what_this_machine_lacks_is_found_before_the_day() {
             "redrill: 1\nname: local\ntitle: A drill that needs this machine\nowner: tests\n\
              disaster: {{ kind: corruption }}\nobjectives: {{}}\nguard: {{ max_duration: 10m }}\nsteps:\n  \
              - id: data\n    uses: sql.check\n    with: {{ endpoint: 127.0.0.1, database: orders, user: ro, tls: {{ ca: rds.pem }}, \
-             credentials: {{ password_file: pass }}, queries: [{{ name: rows, sql: select 1, expect: \"== 1\" }}] }}\n  \
+             credentials: {{ password_file: pass }}, queries: [{{ name: rows, sql: select n from rows, expect: \"== 1\" }}] }}\n  \
              - id: smoke\n    uses: exec.run\n    with: {{ argv: [\"{tool}\"], effect: none }}\n"
         )
     };

@@ -142,3 +142,40 @@ async fn server_mariadb_regression_a_password_that_the_server_takes_is_not_refus
     both.change("drop user redrill_taken@127.0.0.1").await;
     both.drop_both().await;
 }
+
+/// What gives zero over an empty table although no aggregate stands in the query.
+const WITHOUT_A_TABLE: [&str; 5] = [
+    "select audit.count_orphans()",
+    "select n from audit.count_orphans() n",
+    "select bad from orphans",
+    "select bad from audit.totals",
+    "select 0",
+];
+
+#[tokio::test]
+async fn server_postgres_regression_an_empty_table_passes_neither_by_a_function_nor_by_a_view() {
+    let server = with_reader(
+        "create table orders (id int primary key, customer int); create table settings (name text primary key, value int); \
+         insert into settings values ('orphans', 0); create schema audit; create function audit.count_orphans() returns bigint \
+         language sql as 'select count(*) from public.orders where customer is null'; \
+         create view orphans as select count(*) as bad from orders where customer is null; \
+         create materialized view audit.totals as select count(*) as bad from orders",
+    )
+    .await;
+    let judged = async |sql: &str, more: Value| {
+        let mut query = json!({ "name": "rule", "sql": sql, "expect": "= 0" });
+        query.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        climb(&server, COPY, json!({ "queries": [query] })).await
+    };
+    for sql in WITHOUT_A_TABLE {
+        let open = judged(sql, json!({})).await;
+        assert_eq!(open.red(), [("rule".to_owned(), INCONCLUSIVE)], "{sql}");
+        let note = open.check("rule").note.clone().unwrap();
+        assert!(note.contains("population:"), "{sql}: {note}");
+        let counted = judged(sql, json!({ "population": "select count(*) from settings" })).await;
+        assert_eq!(counted.red(), [], "{sql}");
+    }
+    // A row that stands in a table, and the server's own word, need none.
+    assert_eq!(judged("select value from settings where name = 'orphans'", json!({})).await.red(), []);
+    assert_eq!(judged("select pg_is_in_recovery()::int", json!({})).await.red(), []);
+}

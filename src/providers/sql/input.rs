@@ -110,7 +110,8 @@ pub struct QueryInput {
     pub expect: Value,
     /// SQL that counts what the value was taken over. Give it with every aggregate: an empty table has zero orphans. Zero
     /// makes the check inconclusive, and so does, without a population, an aggregate that gives zero, and whatever else is made
-    /// of an aggregate, of `exists` or of a query within: an empty table gives a value there, too.
+    /// of an aggregate, of `exists` or of a query within, or selected from no table (a function, a view): an empty table gives a value
+    /// there, too.
     #[serde(default)]
     pub population: Option<String>,
 }

@@ -24,6 +24,7 @@ mod reference;
 mod regressions;
 mod rows;
 mod schema;
+mod selecting;
 mod soundness;
 mod statement;
 mod tables;
