@@ -1,7 +1,8 @@
 //! What a server hides from the user that asks, or was not asked, is no answer: against real servers.
 
-use crate::server_databases::{Postgres, Stepped, connected, step};
-use crate::server_ladder::{COPY, FAILED, INCONCLUSIVE, Mariadb, climb};
+use crate::server_databases::{Postgres, Stepped, connected, open, step, value};
+use crate::server_ladder::{COPY, FAILED, INCONCLUSIVE, Mariadb, climb, corrupted};
+use redrill::outside::{DatabaseLogin, SqlValue};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -178,4 +179,68 @@ async fn server_postgres_regression_an_empty_table_passes_neither_by_a_function_
     // A row that stands in a table, and the server's own word, need none.
     assert_eq!(judged("select value from settings where name = 'orphans'", json!({})).await.red(), []);
     assert_eq!(judged("select pg_is_in_recovery()::int", json!({})).await.red(), []);
+}
+
+/// A table with large values, which lie apart, and whoever may ask amcheck.
+const DOCUMENTS: &str = "create extension amcheck; create table documents (id int primary key, body text not null); \
+     alter table documents alter body set storage external; \
+     insert into documents select i, repeat(md5(i::text), 500) from generate_series(1, 20) i";
+
+/// The name of a relation of the copy.
+async fn name_of(server: &Postgres, relation: &str) -> String {
+    let login = DatabaseLogin { database: COPY.to_owned(), ..server.login() };
+    let mut session = open(&login).await.unwrap();
+    let asked = format!("select ({relation})::regclass::text from pg_class where relname = 'documents'");
+    let SqlValue::Text(name) = value(&mut session, &asked).await else { panic!("no name") };
+    name
+}
+
+#[tokio::test]
+async fn server_postgres_regression_damage_of_large_values_is_found() {
+    let server = with_reader(DOCUMENTS).await;
+    let inspected = async || climb(&server, COPY, json!({ "inspect": {} })).await;
+    let healthy = inspected().await;
+    assert_eq!(healthy.red(), []);
+    // The table, its index, and the same of what holds its large values.
+    assert_eq!(healthy.check("tables and indexes").population, Some(4));
+    let toast = name_of(&server, "reltoastrelid").await;
+    // A page of zeros is a page without rows: no checksum of a page, and no read of the other columns, sees it.
+    corrupted(&server, &toast, |bytes| bytes.fill(0)).await;
+    let damaged = inspected().await;
+    assert_eq!(damaged.red(), [("tables and indexes".to_owned(), FAILED)]);
+    let observed = &damaged.check("tables and indexes").observed;
+    assert!(observed.contains("table public.documents: "), "{observed}");
+    assert!(observed.contains("not found in toast table"), "{observed}");
+}
+
+#[tokio::test]
+async fn server_postgres_regression_a_damaged_index_of_large_values_is_found() {
+    let server = with_reader(DOCUMENTS).await;
+    let index = "select indexrelid from pg_index where indrelid = reltoastrelid";
+    let index = name_of(&server, index).await;
+    // The first two items of the first leaf change places.
+    corrupted(&server, &index, |bytes| {
+        let pointers = 8192 + 24;
+        for byte in 0..4 {
+            bytes.swap(pointers + 4 + byte, pointers + 8 + byte);
+        }
+    })
+    .await;
+    let damaged = climb(&server, COPY, json!({ "inspect": {} })).await;
+    assert_eq!(damaged.red(), [("tables and indexes".to_owned(), FAILED)]);
+    let observed = &damaged.check("tables and indexes").observed;
+    assert!(observed.contains("index public.documents (TOAST): SQLSTATE XX002"), "{observed}");
+}
+
+#[tokio::test]
+async fn server_postgres_regression_tables_that_an_old_amcheck_leaves_out_are_named() {
+    // Before PostgreSQL 14, the extension has no such function.
+    let without = "alter extension amcheck drop function verify_heapam; drop function verify_heapam";
+    let server = with_reader(&format!("{DOCUMENTS}; {without}")).await;
+    let inspected = climb(&server, COPY, json!({ "inspect": {} })).await;
+    assert_eq!(inspected.red(), []);
+    let check = inspected.check("tables and indexes");
+    assert_eq!(check.population, Some(2));
+    let note = check.note.clone().unwrap();
+    assert!(note.contains("not inspected: table public.documents (this amcheck inspects no tables"), "{note}");
 }
