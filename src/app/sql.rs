@@ -40,6 +40,9 @@ fn fingerprint(args: &FingerprintArgs, output: &Output) -> Result<ExitCode> {
             format!("the database {} holds nothing that {} may see", login.database, login.user);
         return Err(Error::broken(text).help("a reference of nothing would let everything pass"));
     }
+    if let Some(unseen) = reference.what_was_not_seen() {
+        output.note(&unseen);
+    }
     output.json(&reference)?;
     Ok(ExitCode::Passed)
 }

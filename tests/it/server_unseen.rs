@@ -244,3 +244,58 @@ async fn server_postgres_regression_tables_that_an_old_amcheck_leaves_out_are_na
     let note = check.note.clone().unwrap();
     assert!(note.contains("not inspected: table public.documents (this amcheck inspects no tables"), "{note}");
 }
+
+#[tokio::test]
+async fn server_mariadb_regression_what_a_reader_is_not_shown_is_not_the_same() {
+    let both = Mariadb::make("unseen").await;
+    let made = |database: &str, by: u32| {
+        format!(
+            "create or replace view {database}.recent as select id, total * {by} as total from {database}.orders; \
+             create or replace trigger {database}.noted before insert on {database}.orders for each row set new.note = {by}; \
+             create or replace function {database}.rate() returns int deterministic return {by}; \
+             create or replace event {database}.nightly on schedule every {by} day do delete from {database}.codes"
+        )
+    };
+    both.change(&made(&both.source, 1)).await;
+    // Everything that is code differs.
+    both.change(&made(&both.copy, 2)).await;
+    both.change("create or replace user redrill_unseen@127.0.0.1 identified by 'swordfish'").await;
+    for database in [&both.source, &both.copy] {
+        both.change(&format!("grant select on {database}.* to redrill_unseen@127.0.0.1")).await;
+    }
+    let password = both.folder.path().join("reader-password");
+    std::fs::write(&password, "swordfish").unwrap();
+    let reader = json!({ "password_file": password, "user": "redrill_unseen" });
+    let compared = async |ignore: Value| {
+        let source = json!({ "at": "home", "credentials": reader });
+        let source = both.connected(&both.source, source);
+        let with = json!({ "source": source, "schema": { "ignore": ignore }, "credentials": reader });
+        step(both.folder.path(), "sql.check", both.connected(&both.copy, with)).await
+    };
+    let open = compared(json!([])).await;
+    assert_eq!(open.red(), [("schema".to_owned(), INCONCLUSIVE)]);
+    let note = open.check("schema").note.clone().unwrap();
+    for unseen in ["view here (grant show view", "trigger here", "event here", "function in the reference"] {
+        assert!(note.contains(unseen), "{unseen}: {note}");
+    }
+    let code = ["view *", "trigger *", "function *", "procedure *", "event *"];
+    assert_eq!(compared(json!(code)).await.red(), []);
+
+    // What a reader has taken down is no measure for who sees everything.
+    let with = both.connected(&both.source, json!({ "credentials": reader }));
+    let captured = step(both.folder.path(), "sql.capture_reference", with).await;
+    assert_eq!(captured.red(), []);
+    assert!(captured.check("reference").note.clone().unwrap().contains("trigger (grant trigger"));
+    let reference = captured.output.unwrap()["reference"].clone();
+    let with = both.connected(&both.copy, json!({ "reference": reference, "schema": {} }));
+    let open = step(both.folder.path(), "sql.check", with).await;
+    assert_eq!(open.red(), [("schema".to_owned(), INCONCLUSIVE)]);
+    let seen = both.climb().await;
+    assert_eq!(seen.check("schema").outcome, FAILED);
+    let observed = &seen.check("schema").observed;
+    for object in ["view recent", "trigger orders noted", "function rate", "event nightly"] {
+        assert!(observed.contains(object), "{object}: {observed}");
+    }
+    both.change("drop user redrill_unseen@127.0.0.1").await;
+    both.drop_both().await;
+}

@@ -135,5 +135,12 @@ fn judge(input: &CaptureReferenceInput, reference: &Reference) -> Check {
         false => ("objects", objects),
     };
     let observed = format!("{objects} objects, {} tables with {rows} rows", reference.tables.len());
-    Check::made(NAME, expected, observed, true).over(population)
+    let check = Check::made(NAME, expected, observed, true).over(population);
+    match reference.what_was_not_seen() {
+        None => check,
+        Some(unseen) => {
+            let taken = check.note.as_ref().map(|note| format!("{note}; ")).unwrap_or_default();
+            check.note(format!("{taken}{unseen}"))
+        }
+    }
 }

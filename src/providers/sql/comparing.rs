@@ -124,7 +124,7 @@ impl Asking<'_> {
     ) -> Result<Check, StepError> {
         let (name, expected) = ("schema", "as in the reference");
         Ok(match self.structure().await? {
-            Ok(structure) => schema::judge_by(input, reference, &structure.objects),
+            Ok(structure) => schema::judge_by(input, reference, &structure),
             Err(why) => why.check(name, expected),
         })
     }

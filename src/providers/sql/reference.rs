@@ -30,6 +30,9 @@ pub struct Reference {
     pub fingerprint: Digest,
     /// Every object and its definition.
     pub schema: BTreeMap<String, String>,
+    /// Kinds of objects that the server did not show to the user who took it, and what to grant: they cannot be compared.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_seen: BTreeMap<String, String>,
     /// The rows of tables, by table.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tables: BTreeMap<String, TableReference>,
@@ -137,6 +140,16 @@ impl Reference {
         Ok(self)
     }
 
+    /// What the server did not show when it was taken, in words. `None` when it showed everything.
+    pub fn what_was_not_seen(&self) -> Option<String> {
+        let kinds = self.not_seen.iter().map(|(kind, grant)| format!("{kind} ({grant})"));
+        let kinds = kinds.collect::<Vec<_>>().join("; ");
+        let text = || {
+            format!("the server did not show these to the user, so that they cannot be compared: {kinds}")
+        };
+        (!kinds.is_empty()).then(text)
+    }
+
     /// Whether it was taken before everything was taken down that is now.
     pub(super) fn is_of_format_1(&self) -> bool {
         self.redrill_sql_reference == 1
@@ -149,6 +162,7 @@ impl Reference {
             taken,
             fingerprint: structure.fingerprint(),
             schema: structure.objects.clone(),
+            not_seen: structure.not_seen.clone(),
             tables: BTreeMap::new(),
         }
     }

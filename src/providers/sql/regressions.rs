@@ -92,6 +92,7 @@ fn reference(taken: DateTime<Utc>) -> Reference {
         taken,
         fingerprint: fingerprint(&schema),
         schema,
+        not_seen: BTreeMap::new(),
         tables: BTreeMap::new(),
     }
 }

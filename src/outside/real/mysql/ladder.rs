@@ -6,6 +6,7 @@ use super::catalog::{
     CHECKS_OF_MARIADB, CHECKS_OF_MYSQL, COLUMNS, COUNTERS, DETAILS, FLOATS, FOREIGN_KEYS, INDEXES,
     KEYS, OTHERS,
 };
+use super::rights::hidden_kinds;
 use crate::ids::Digest;
 use crate::outside::OutsideError;
 use crate::outside::ladder::{
@@ -89,13 +90,32 @@ impl MysqlSession {
         for sql in [INDEXES, FOREIGN_KEYS, OTHERS, DETAILS] {
             rows.extend(self.catalog(sql).await?);
         }
+        structure.not_seen = self.hidden_kinds().await?;
         for row in &rows {
-            let (kind, definition) = (text(row, 0), text(row, 2));
+            let (kind, name, definition) = (text(row, 0), text(row, 1), text(row, 2));
             let long = ["view", "trigger", "function", "procedure", "event"].contains(&kind);
+            // Whatever the rights are called: nothing is defined by nothing.
+            if long && definition.is_empty() {
+                let hidden = || format!("the server does not show the definition of {name}");
+                structure.not_seen.entry(kind.to_owned()).or_insert_with(hidden);
+            }
             let definition = if long { hashed(definition) } else { definition.to_owned() };
-            structure.objects.insert(format!("{kind} {}", text(row, 1)), definition);
+            structure.objects.insert(format!("{kind} {name}"), definition);
         }
         Ok(structure)
+    }
+
+    /// Kinds of objects that the user lacks the rights to see, with what to grant.
+    async fn hidden_kinds(&mut self) -> Result<BTreeMap<String, String>, OutsideError> {
+        let database = self.catalog("SELECT database()").await?;
+        let database = database.first().map(|row| text(row, 0).to_owned()).unwrap_or_default();
+        let grants = match self.catalog("SHOW GRANTS").await {
+            // Where nobody says what is granted, it is not known.
+            Err(OutsideError::Failed(_) | OutsideError::Denied(_)) => Texts::new(),
+            answer => answer?,
+        };
+        let grants: Vec<_> = grants.iter().map(|row| text(row, 0).to_owned()).collect();
+        Ok(hidden_kinds(&grants, &database))
     }
 
     pub(super) async fn find_boundaries(

@@ -1,5 +1,6 @@
 mod catalog;
 mod ladder;
+mod rights;
 
 use super::database::{
     Stop, answering, certificates, closed, meaning, milliseconds, opening, push,
