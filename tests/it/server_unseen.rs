@@ -299,3 +299,32 @@ async fn server_mariadb_regression_what_a_reader_is_not_shown_is_not_the_same() 
     both.change("drop user redrill_unseen@127.0.0.1").await;
     both.drop_both().await;
 }
+
+#[tokio::test]
+async fn server_mariadb_regression_one_row_that_is_read_again_and_again_is_not_hydrated() {
+    let both = Mariadb::make("uneven").await;
+    let copy = &both.copy;
+    both.change(&format!(
+        "create table {copy}.uneven (id bigint primary key, note varchar(20)); \
+         insert into {copy}.uneven select seq, 'n' from seq_1_to_5000; insert into {copy}.uneven values (9000000000000000, 'far'); \
+         create table {copy}.few (id bigint primary key); insert into {copy}.few values (1), (2), (3)"
+    ))
+    .await;
+    let read = async |table: &str| {
+        let with = json!({ "p95": "30s", "samples": 100, "tables": [table] });
+        step(both.folder.path(), "sql.hydrate", both.connected(copy, with)).await
+    };
+    let uneven = read("uneven").await;
+    assert_eq!(uneven.red(), [("read latency".to_owned(), INCONCLUSIVE)]);
+    let note = uneven.check("read latency").note.clone().unwrap();
+    assert!(note.contains("uneven: its keys are too uneven to choose pages by: 100 places"), "{note}");
+    assert!(!is_hydrated(&uneven));
+    // Each row counts once; a small table is not uneven for that.
+    let few = read("few").await;
+    assert_eq!(few.red(), []);
+    assert!(few.output.unwrap()["reads"].as_u64().unwrap() <= 3);
+    let even = read("orders").await;
+    assert_eq!(even.red(), []);
+    assert!(even.output.unwrap()["reads"].as_u64().unwrap() > 60);
+    both.drop_both().await;
+}

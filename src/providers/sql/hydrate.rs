@@ -114,7 +114,7 @@ values that are stored apart.
 
 Pages that have been read before are fast for that reason alone; each round chooses other places. A database that fits into the \
 memory of its server says little. Partitions are read with their table. A table that cannot be read (a missing right; for MySQL, no \
-key of whole numbers) leaves the check open, and so does one that is named and has no page to read: name those that matter in \
+key of whole numbers, or one whose numbers are too uneven) leaves the check open, and so does one that is named and has no page to read: name those that matter in \
 `tables`.";
 
 impl Action for Hydrate {

@@ -1,5 +1,6 @@
 mod catalog;
 mod ladder;
+mod reading;
 mod rights;
 
 use super::database::{
