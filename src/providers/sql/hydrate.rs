@@ -7,6 +7,7 @@ use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, Phase, Probe, SiteUse,
     StepContext, StepError,
 };
+use crate::ids::Digest;
 use crate::journal::{Check, ClockPoint, Outcome};
 use crate::outside::DatabaseSession;
 use crate::outside::ladder::{Reading, Table};
@@ -163,6 +164,7 @@ impl Action for Hydrate {
             missing: input.tables.missing(&names).into_iter().map(str::to_owned).collect(),
             session: &mut *session,
             tables: &tables,
+            seed: seed_of(context),
             left_out: Vec::new(),
             empty: BTreeSet::new(),
         };
@@ -228,6 +230,8 @@ struct Hydrating<'a> {
     input: &'a HydrateInput,
     session: &'a mut dyn DatabaseSession,
     tables: &'a [Table],
+    /// What the places are chosen by.
+    seed: u64,
     /// Tables that were asked for and are not there.
     missing: Vec<String>,
     /// Tables whose pages cannot be chosen, and why.
@@ -302,7 +306,7 @@ impl Hydrating<'_> {
         let count = u32::try_from(self.tables.len()).unwrap_or(u32::MAX).max(1);
         let each = self.input.samples.div_ceil(count);
         for (number, table) in self.tables.iter().enumerate() {
-            let seed = self.context.facts.seed ^ mixed(round, number as u64);
+            let seed = self.seed ^ mixed(round, number as u64);
             let places: Vec<u32> =
                 (0..each).map(|sample| place(mixed(seed, u64::from(sample)))).collect();
             let reading = Reading { table, places: &places, clock: &self.context.clock };
@@ -343,6 +347,15 @@ impl Hydrating<'_> {
         }
         Ok(())
     }
+}
+
+/// Another one for each step of a run and each attempt at it: pages that an earlier one has read are in memory, and fast for that
+/// reason. Attempts are told apart by when they begin.
+fn seed_of(context: &StepContext) -> u64 {
+    let step = Digest::of(context.step.as_str().as_bytes());
+    let step = step.as_bytes().iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte));
+    let began = context.clock.now().timestamp_millis().unsigned_abs();
+    mixed(context.facts.seed ^ step, began)
 }
 
 /// A place in a table, in millionths.
@@ -392,6 +405,8 @@ fn judge(input: &HydrateInput, output: &HydrateOutput, not_read: &NotRead) -> Ch
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::StepId;
+    use crate::outside::fake::{FakeOutside, context};
 
     #[test]
     fn quantiles_are_the_times_that_so_many_reads_did_not_exceed() {
@@ -401,6 +416,22 @@ mod tests {
         let one = Latency::of(vec![Duration::from_micros(7)]).unwrap();
         assert_eq!(one, Latency { p50_us: 7, p95_us: 7, p99_us: 7, max_us: 7 });
         assert_eq!(Latency::of(Vec::new()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_each_step_and_each_attempt_reads_places_of_its_own() {
+        let (mut context, ..) = context(FakeOutside::default());
+        let first = seed_of(&context);
+        assert_eq!(seed_of(&context), first);
+        context.clock.sleep(Duration::from_secs(1)).await;
+        let again = seed_of(&context);
+        context.step = StepId::new("another");
+        let another = seed_of(&context);
+        assert_eq!(BTreeSet::from([first, again, another]).len(), 3);
+        let places = |seed| (0..200).map(move |sample| place(mixed(seed, sample)) / 1_000);
+        let read: BTreeSet<u32> = places(first).collect();
+        let same = places(again).filter(|place| read.contains(place)).count();
+        assert!(same < 100, "{same} of 200 are in the same thousandths of the table");
     }
 
     #[test]
