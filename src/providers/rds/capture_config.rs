@@ -117,7 +117,11 @@ impl Action for CaptureConfig {
             checks: &[("parameters read", "the parameter group of the instance could be read")],
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5 with PostgreSQL 15"],
+                aws: None,
+            },
         }
     }
 
