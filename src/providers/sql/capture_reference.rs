@@ -95,6 +95,7 @@ impl Action for CaptureReference {
         let now = context.clock.now();
         let progress = |text: &str| context.progress(text);
         let reference = take(&mut *session, &wanted, now, &progress).await?;
+        let reference = reference.of_database(&input.endpoint, &input.database);
         context.check(judge(&input, &reference)).await?;
         let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
         Ok(CaptureReferenceOutput {

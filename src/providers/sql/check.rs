@@ -96,6 +96,8 @@ impl Action for SqlCheck {
             checks: &[
                 ("database answers", "a query is answered within ready_within"),
                 crate::providers::earlier::CHECK,
+                super::origin::SOURCE,
+                super::origin::AGE,
                 ("each login, by its name", "further credentials are let in, or refused, as said"),
                 ("server version", "the server says a version as in version"),
                 ("each setting, by its name", "the server's setting is as in settings"),

@@ -1,12 +1,14 @@
 use super::checksums::ChecksumsInput;
 use super::connection::input_with_connection;
 use super::credentials::Credentials;
+use super::origin::ReferenceOf;
 use super::reference::ReferenceInput;
 use super::rows::RowsInput;
 use super::schema::SchemaInput;
 use super::soundness::InspectInput;
 use crate::ids::SiteName;
 use crate::providers::earlier::EarlierRun;
+use crate::time::HumanDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,6 +36,13 @@ input_with_connection! {
         /// because its site is lost.
         #[serde(default)]
         pub earlier: Option<EarlierRun>,
+        /// Of which database the reference must have been taken, whether this run has taken it or an `earlier` one: what another one
+        /// was like says nothing of this.
+        #[serde(default)]
+        pub reference_of: Option<ReferenceOf>,
+        /// How old the reference may be: what has changed since then, it does not know.
+        #[serde(default)]
+        pub max_age: Option<HumanDuration>,
         /// A database that is still there to compare with, in place of `reference`. It is not asked once its site is lost.
         #[serde(default)]
         pub source: Option<SourceInput>,

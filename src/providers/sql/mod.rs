@@ -16,6 +16,7 @@ mod credentials;
 mod hydrate;
 mod input;
 mod judge;
+mod origin;
 mod own_schema;
 mod percent;
 mod problems;
@@ -42,6 +43,7 @@ pub use connection::TlsInput;
 pub use credentials::Credentials;
 pub use hydrate::{Hydrate, HydrateInput, HydrateOutput, Latency};
 pub use input::{Input, LoginInput, PointInput, QueryInput, SourceInput};
+pub use origin::ReferenceOf;
 pub use own_schema::OwnSchemaKind;
 pub use percent::Percent;
 pub use reference::{

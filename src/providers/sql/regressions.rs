@@ -46,6 +46,8 @@ fn regression_a_rung_without_anything_to_compare_with_is_found_before_the_day() 
         assert!(problems(&json!({rung: {}, "source": source})).is_empty());
         assert!(problems(&json!({rung: {}, "reference": Given::later_mark()})).is_empty());
     }
+    let asked = json!({"reference_of": {"database": "orders"}, "max_age": "1d"});
+    assert_eq!(problems(&asked), ["/reference_of", "/max_age"]);
     let both = json!({"schema": {}, "source": source, "reference": "orders.json"});
     assert_eq!(problems(&both), ["/source"]);
     let all = json!({"rows": {"tolerance": "100%"}, "reference": "orders.json"});
@@ -89,6 +91,8 @@ fn reference(taken: DateTime<Utc>) -> Reference {
     Reference {
         redrill_sql_reference: 2,
         version: "15.4".into(),
+        endpoint: None,
+        database: None,
         taken,
         fingerprint: fingerprint(&schema),
         schema,
@@ -188,5 +192,28 @@ async fn regression_only_a_refused_password_is_a_refused_login() {
         ("no", Outcome::Inconclusive),
     ] {
         assert_eq!(logins_told(said).await, (outcome, Outcome::Failed), "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_reference_must_be_of_the_database_that_is_meant_and_young_enough() {
+    for (database, hours, outcomes) in [
+        ("orders", 1, (Outcome::Passed, Outcome::Passed)),
+        ("payments", 25, (Outcome::Failed, Outcome::Failed)),
+    ] {
+        let (context, _, recorder) = context(world().with_database(&[]));
+        let taken = reference(context.clock.now() - TimeDelta::hours(hours));
+        let taken = taken.of_database("db.test", database);
+        let with = json!({
+            "reference": taken, "rows": {}, "max_age": "1d",
+            "reference_of": {"database": "orders", "endpoint": "db.test"},
+        });
+        // This fake database has no structure to compare.
+        SqlCheck.run(&context, input(&with)).await.unwrap_err();
+        let found = (
+            recorder.outcome("source of the reference"),
+            recorder.outcome("age of the reference"),
+        );
+        assert_eq!(found, outcomes, "{database}");
     }
 }

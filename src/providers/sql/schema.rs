@@ -169,6 +169,8 @@ mod tests {
         Reference {
             redrill_sql_reference: format,
             version: "15.4".into(),
+            endpoint: None,
+            database: None,
             taken: chrono::DateTime::UNIX_EPOCH,
             fingerprint: fingerprint(&schema),
             schema,
