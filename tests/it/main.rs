@@ -112,6 +112,8 @@ mod server_unseen;
 #[cfg(test)]
 mod server_writes;
 #[cfg(test)]
+mod shipped_drills;
+#[cfg(test)]
 mod sim;
 #[cfg(test)]
 mod steering;
