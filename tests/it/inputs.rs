@@ -82,7 +82,8 @@ fn regression_wrong_inputs_of_sql_check_are_found() {
     let user = "credentials: { password_from_env: X, user: u }";
     let queries = |queries: &str| sql(&format!("{user}, queries: [{queries}]"));
     one(&queries("{name: a, sql: select 1, expect: '<= '}"), "RD223", "'<= '", "no order");
-    let twice = "{name: a, sql: select n from x, expect: 1}, {sql: select m from x, expect: 2, name: 'a'}";
+    let twice =
+        "{name: a, sql: select n from x, expect: 1}, {sql: select m from x, expect: 2, name: 'a'}";
     one(&queries(twice), "RD223", "'a'", "stands twice");
     one(&queries("{name: a, sql: '', expect: 1}"), "RD223", "''", "no statement");
     let several = "{name: a, sql: 'select n from x; drop table x', expect: 1}";

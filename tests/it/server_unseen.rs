@@ -130,7 +130,8 @@ async fn server_postgres_regression_a_password_that_the_server_takes_is_not_refu
 #[tokio::test]
 async fn server_mariadb_regression_a_password_that_the_server_takes_is_not_refused() {
     let both = Mariadb::make("taken").await;
-    both.change("create or replace user redrill_taken@127.0.0.1 identified by 'of-last-year'").await;
+    both.change("create or replace user redrill_taken@127.0.0.1 identified by 'of-last-year'")
+        .await;
     let climbed = async |password: &str| {
         let with = taken_away(both.folder.path(), "redrill_taken", password);
         step(both.folder.path(), "sql.check", both.connected(&both.copy, with)).await
@@ -177,7 +178,10 @@ async fn server_postgres_regression_an_empty_table_passes_neither_by_a_function_
         assert_eq!(counted.red(), [], "{sql}");
     }
     // A row that stands in a table, and the server's own word, need none.
-    assert_eq!(judged("select value from settings where name = 'orphans'", json!({})).await.red(), []);
+    assert_eq!(
+        judged("select value from settings where name = 'orphans'", json!({})).await.red(),
+        []
+    );
     assert_eq!(judged("select pg_is_in_recovery()::int", json!({})).await.red(), []);
 }
 
@@ -190,7 +194,8 @@ const DOCUMENTS: &str = "create extension amcheck; create table documents (id in
 async fn name_of(server: &Postgres, relation: &str) -> String {
     let login = DatabaseLogin { database: COPY.to_owned(), ..server.login() };
     let mut session = open(&login).await.unwrap();
-    let asked = format!("select ({relation})::regclass::text from pg_class where relname = 'documents'");
+    let asked =
+        format!("select ({relation})::regclass::text from pg_class where relname = 'documents'");
     let SqlValue::Text(name) = value(&mut session, &asked).await else { panic!("no name") };
     name
 }
@@ -235,14 +240,18 @@ async fn server_postgres_regression_a_damaged_index_of_large_values_is_found() {
 #[tokio::test]
 async fn server_postgres_regression_tables_that_an_old_amcheck_leaves_out_are_named() {
     // Before PostgreSQL 14, the extension has no such function.
-    let without = "alter extension amcheck drop function verify_heapam; drop function verify_heapam";
+    let without =
+        "alter extension amcheck drop function verify_heapam; drop function verify_heapam";
     let server = with_reader(&format!("{DOCUMENTS}; {without}")).await;
     let inspected = climb(&server, COPY, json!({ "inspect": {} })).await;
     assert_eq!(inspected.red(), []);
     let check = inspected.check("tables and indexes");
     assert_eq!(check.population, Some(2));
     let note = check.note.clone().unwrap();
-    assert!(note.contains("not inspected: table public.documents (this amcheck inspects no tables"), "{note}");
+    assert!(
+        note.contains("not inspected: table public.documents (this amcheck inspects no tables"),
+        "{note}"
+    );
 }
 
 #[tokio::test]
@@ -269,13 +278,16 @@ async fn server_mariadb_regression_what_a_reader_is_not_shown_is_not_the_same() 
     let compared = async |ignore: Value| {
         let source = json!({ "at": "home", "credentials": reader });
         let source = both.connected(&both.source, source);
-        let with = json!({ "source": source, "schema": { "ignore": ignore }, "credentials": reader });
+        let with =
+            json!({ "source": source, "schema": { "ignore": ignore }, "credentials": reader });
         step(both.folder.path(), "sql.check", both.connected(&both.copy, with)).await
     };
     let open = compared(json!([])).await;
     assert_eq!(open.red(), [("schema".to_owned(), INCONCLUSIVE)]);
     let note = open.check("schema").note.clone().unwrap();
-    for unseen in ["view here (grant show view", "trigger here", "event here", "function in the reference"] {
+    for unseen in
+        ["view here (grant show view", "trigger here", "event here", "function in the reference"]
+    {
         assert!(note.contains(unseen), "{unseen}: {note}");
     }
     let code = ["view *", "trigger *", "function *", "procedure *", "event *"];
@@ -317,7 +329,10 @@ async fn server_mariadb_regression_one_row_that_is_read_again_and_again_is_not_h
     let uneven = read("uneven").await;
     assert_eq!(uneven.red(), [("read latency".to_owned(), INCONCLUSIVE)]);
     let note = uneven.check("read latency").note.clone().unwrap();
-    assert!(note.contains("uneven: its keys are too uneven to choose pages by: 100 places"), "{note}");
+    assert!(
+        note.contains("uneven: its keys are too uneven to choose pages by: 100 places"),
+        "{note}"
+    );
     assert!(!is_hydrated(&uneven));
     // Each row counts once; a small table is not uneven for that.
     let few = read("few").await;

@@ -23,11 +23,17 @@ fn given_to_restore(scenario: &str, mode: &[&str]) -> Value {
 
 #[test]
 fn regression_no_drill_gives_its_copy_the_tags_of_production_or_leaves_its_network_open() {
-    for (scenario, system) in
-        [("orders-db", "orders"), ("orders-db-point-in-time", "orders"), ("payments-aurora", "payments")]
-    {
+    for (scenario, system) in [
+        ("orders-db", "orders"),
+        ("orders-db-point-in-time", "orders"),
+        ("payments-aurora", "payments"),
+    ] {
         let drill = given_to_restore(scenario, &[]);
-        assert_eq!((&drill["tags"], &drill["vpc"]), (&json!({}), &json!("vpc-drill")), "{scenario}");
+        assert_eq!(
+            (&drill["tags"], &drill["vpc"]),
+            (&json!({}), &json!("vpc-drill")),
+            "{scenario}"
+        );
         let recovery = given_to_restore(scenario, &["--mode", "recovery"]);
         let tags = json!({ "system": system, "tier": "1" });
         assert_eq!((&recovery["tags"], &recovery["vpc"]), (&tags, &json!("vpc-dr")), "{scenario}");

@@ -85,8 +85,7 @@ impl DbConfig {
     pub(super) fn of(instance: &DbInstance, captured_at: Option<DateTime<Utc>>) -> Self {
         let text = |value: Option<&str>| value.filter(|v| !v.is_empty()).map(str::to_owned);
         let network = instance.db_subnet_group();
-        let groups =
-            sorted(security_groups_of(instance).filter_map(|g| g.vpc_security_group_id()));
+        let groups = sorted(security_groups_of(instance).filter_map(|g| g.vpc_security_group_id()));
         let logs = instance.enabled_cloudwatch_logs_exports().iter().map(String::as_str);
         let tags = instance.tag_list().iter().filter_map(|tag| tag.key().zip(tag.value()));
         let parameters = instance.db_parameter_groups().first();

@@ -233,9 +233,7 @@ fn replica_check(instance: &DbInstance) -> Check {
     let status = instance.db_instance_status().unwrap_or("no status");
     let source = instance.read_replica_source_db_instance_identifier().filter(|s| !s.is_empty());
     match source {
-        Some(source) if status == "available" => {
-            Check::made(name, "available", source, true)
-        }
+        Some(source) if status == "available" => Check::made(name, "available", source, true),
         Some(_) => Check::made(name, "available", format!("a replica that is {status}"), false),
         None => Check::made(name, "available", "not a replica of another instance", false),
     }
@@ -324,7 +322,8 @@ mod tests {
     fn only_a_replica_that_is_available_is_promoted() {
         let outcome = |source, status| replica_check(&instance(source, status)).outcome;
         assert_eq!(outcome(Some("orders-db"), "available"), Outcome::Passed);
-        for status in ["backing-up", "storage-optimization", "storage-initialization", "modifying"] {
+        for status in ["backing-up", "storage-optimization", "storage-initialization", "modifying"]
+        {
             assert_eq!(outcome(Some("orders-db"), status), Outcome::Failed, "{status}");
         }
         assert_eq!(outcome(None, "available"), Outcome::Failed);

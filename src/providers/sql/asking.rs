@@ -287,5 +287,7 @@ impl<'c> Asking<'c> {
 }
 
 fn unknown_source(why: &str) -> String {
-    format!("whether it was selected from a table is not known ({why}): add population:, a query that counts what it is taken over")
+    format!(
+        "whether it was selected from a table is not known ({why}): add population:, a query that counts what it is taken over"
+    )
 }

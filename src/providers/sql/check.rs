@@ -234,18 +234,16 @@ fn login_check(login: &LoginInput, answer: Result<(), OutsideError>) -> Result<C
     match answer {
         Ok(()) => Ok(Check::made(name, expected, "is let in", !login.refused)),
         Err(OutsideError::Denied(why)) => Ok(match refusal(&why) {
-            _ if !login.refused => {
-                Check::made(name, expected, format!("is refused: {why}"), false)
-            }
-            Refusal::OfTheLogin => {
-                Check::made(name, expected, format!("is refused: {why}"), true)
-            }
+            _ if !login.refused => Check::made(name, expected, format!("is refused: {why}"), false),
+            Refusal::OfTheLogin => Check::made(name, expected, format!("is refused: {why}"), true),
             Refusal::Later => {
-                let observed = format!("the server took the password, and refused what came then: {why}");
+                let observed =
+                    format!("the server took the password, and refused what came then: {why}");
                 Check::made(name, expected, observed, false)
             }
             Refusal::Otherwise => {
-                let why = format!("the server did not say that it refuses these credentials: {why}");
+                let why =
+                    format!("the server did not say that it refuses these credentials: {why}");
                 Check::not_made(name, expected, why)
             }
         }),

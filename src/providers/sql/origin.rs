@@ -41,7 +41,11 @@ fn source_check(wanted: &ReferenceOf, reference: &Reference) -> Check {
     let name = SOURCE.0;
     let expected = in_words(&wanted.database, wanted.endpoint.as_deref());
     let Some(database) = reference.database.as_deref() else {
-        return Check::not_made(name, expected, "it does not say of what it was taken: take it again");
+        return Check::not_made(
+            name,
+            expected,
+            "it does not say of what it was taken: take it again",
+        );
     };
     let endpoint = reference.endpoint.as_deref();
     let is_host = |wanted: &String| endpoint.is_some_and(|found| is_named(wanted, found));
@@ -94,14 +98,16 @@ mod tests {
     }
 
     #[test]
-    fn regression_a_reference_of_another_database_fails_and_one_that_says_nothing_verifies_nothing() {
+    fn regression_a_reference_of_another_database_fails_and_one_that_says_nothing_verifies_nothing()
+    {
         let judged = |endpoint: Option<&str>, found: &Reference| {
             let wanted =
                 ReferenceOf { endpoint: endpoint.map(str::to_owned), database: "orders".into() };
             judge(Some(&wanted), None, found, DateTime::UNIX_EPOCH).remove(0).outcome
         };
         let of_orders = reference(Some("Orders-db.c1.eu-west-1.rds.amazonaws.com"), Some("orders"));
-        for endpoint in [None, Some("orders-db"), Some("orders-db.c1.eu-west-1.rds.amazonaws.com")] {
+        for endpoint in [None, Some("orders-db"), Some("orders-db.c1.eu-west-1.rds.amazonaws.com")]
+        {
             assert_eq!(judged(endpoint, &of_orders), Outcome::Passed, "{endpoint:?}");
         }
         for endpoint in [Some("orders"), Some("orders-db-2"), Some("payments-db"), Some("")] {

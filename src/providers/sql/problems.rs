@@ -96,7 +96,9 @@ fn compared(given: &Given) -> Vec<InputProblem> {
     for needed in ["reference_of", "max_age"] {
         if given.has(needed) && !reference {
             let text = format!("{needed} is asked of a reference, and there is none");
-            found.push(InputProblem::at(needed, text).help("add reference: or earlier:, or leave it out"));
+            found.push(
+                InputProblem::at(needed, text).help("add reference: or earlier:, or leave it out"),
+            );
         }
     }
     if is_its_own_source(given) {

@@ -159,7 +159,9 @@ impl Reference {
         let kinds = self.not_seen.iter().map(|(kind, grant)| format!("{kind} ({grant})"));
         let kinds = kinds.collect::<Vec<_>>().join("; ");
         let text = || {
-            format!("the server did not show these to the user, so that they cannot be compared: {kinds}")
+            format!(
+                "the server did not show these to the user, so that they cannot be compared: {kinds}"
+            )
         };
         (!kinds.is_empty()).then(text)
     }

@@ -4,8 +4,8 @@ use super::*;
 use crate::action::{Action, Given, StepError};
 use crate::ids::{SiteName, StepId};
 use crate::journal::{Event, Outcome};
-use crate::outside::fake::{FakeOutside, FakeRecorder, context};
 use crate::outside::OutsideError;
+use crate::outside::fake::{FakeOutside, FakeRecorder, context};
 use crate::outside::ladder::fingerprint;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -166,9 +166,7 @@ async fn logins_told(said: &str) -> (Outcome, Outcome) {
     let outside = world().with_database(&[]);
     outside.databases.lock().unwrap().extend([denied(), denied()]);
     let (context, _, recorder) = context(outside);
-    let login = |name: &str, refused: bool| {
-        json!({"name": name, "refused": refused, "credentials": {"password_from_env": "PASSWORD", "user": "old"}})
-    };
+    let login = |name: &str, refused: bool| json!({"name": name, "refused": refused, "credentials": {"password_from_env": "PASSWORD", "user": "old"}});
     let with = json!({"logins": [login("of last year", true), login("of today", false)]});
     SqlCheck.run(&context, input(&with)).await.unwrap();
     (recorder.outcome("login of last year"), recorder.outcome("login of today"))
@@ -183,12 +181,18 @@ async fn regression_only_a_refused_password_is_a_refused_login() {
         ("SQLSTATE 28000, error 1698: Access denied for user 'old'@'db'", Outcome::Passed),
         // The password was taken: another database would be open.
         ("SQLSTATE 42501: permission denied for database \"orders\"", Outcome::Failed),
-        ("SQLSTATE 42000, error 1044: Access denied for user 'old'@'db' to database 'orders'", Outcome::Failed),
+        (
+            "SQLSTATE 42000, error 1044: Access denied for user 'old'@'db' to database 'orders'",
+            Outcome::Failed,
+        ),
         ("SQLSTATE 42000, error 1227: Access denied; you need SUPER", Outcome::Failed),
         // Nobody looked at the password.
         ("SQLSTATE HY000, error 1129: Host 'db' is blocked", Outcome::Inconclusive),
         ("SQLSTATE HY000, error 1130: Host 'db' is not allowed to connect", Outcome::Inconclusive),
-        ("SQLSTATE 08004, error 1251: Client does not support the authentication", Outcome::Inconclusive),
+        (
+            "SQLSTATE 08004, error 1251: Client does not support the authentication",
+            Outcome::Inconclusive,
+        ),
         ("no", Outcome::Inconclusive),
     ] {
         assert_eq!(logins_told(said).await, (outcome, Outcome::Failed), "{said}");
@@ -210,10 +214,8 @@ async fn regression_a_reference_must_be_of_the_database_that_is_meant_and_young_
         });
         // This fake database has no structure to compare.
         SqlCheck.run(&context, input(&with)).await.unwrap_err();
-        let found = (
-            recorder.outcome("source of the reference"),
-            recorder.outcome("age of the reference"),
-        );
+        let found =
+            (recorder.outcome("source of the reference"), recorder.outcome("age of the reference"));
         assert_eq!(found, outcomes, "{database}");
     }
 }

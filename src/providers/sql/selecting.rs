@@ -149,9 +149,18 @@ mod tests {
     fn tables_are_found_by_their_names_and_nothing_else_is_taken_for_one() {
         for (sql, tables) in [
             ("select total from orders where id = 1", &["orders"][..]),
-            ("select o.total from Public.\"Orders\" o, only `lines` l where l.id = o.id", &["public.orders", "lines"]),
-            ("select a.x from a left join b using (id) join c on (c.id = a.id) limit 1", &["a", "b", "c"]),
-            ("select x from (select x from orders where x in (1, 2)) q join b on true", &["orders", "b"]),
+            (
+                "select o.total from Public.\"Orders\" o, only `lines` l where l.id = o.id",
+                &["public.orders", "lines"],
+            ),
+            (
+                "select a.x from a left join b using (id) join c on (c.id = a.id) limit 1",
+                &["a", "b", "c"],
+            ),
+            (
+                "select x from (select x from orders where x in (1, 2)) q join b on true",
+                &["orders", "b"],
+            ),
             ("select x from (a join b on a.id = b.id) order by x limit 1", &["a", "b"]),
         ] {
             assert_eq!(tables_of(sql).unwrap_or_default(), tables, "{sql}");
@@ -191,7 +200,14 @@ mod tests {
             ]),
             ..Structure::default()
         };
-        for name in ["orders", "public.orders", "lines", "events_1", "pg_settings", "information_schema.tables"] {
+        for name in [
+            "orders",
+            "public.orders",
+            "lines",
+            "events_1",
+            "pg_settings",
+            "information_schema.tables",
+        ] {
             assert!(is_table(&structure, name), "{name}");
         }
         for name in ["orphans", "public.orphans", "shadowed", "totals", "nowhere", "other.orders"] {

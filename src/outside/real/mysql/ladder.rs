@@ -10,8 +10,8 @@ use super::rights::hidden_kinds;
 use crate::ids::Digest;
 use crate::outside::OutsideError;
 use crate::outside::ladder::{
-    Inspected, Inspection, RowsOf, RowsSum, Sequence, Structure, Table, TableName,
-    copy_text, grid, hashed, quoted_list,
+    Inspected, Inspection, RowsOf, RowsSum, Sequence, Structure, Table, TableName, copy_text, grid,
+    hashed, quoted_list,
 };
 use futures_util::TryStreamExt;
 use sha2::Digest as _;

@@ -29,7 +29,8 @@ impl MysqlSession {
             );
             let began = reading.clock.elapsed();
             let reads = async { Ok(texts(&mut connection, &sql).await) };
-            let read = answering(limit, reads).await.unwrap_or_else(|late| Err(Stop::Session(late)));
+            let read =
+                answering(limit, reads).await.unwrap_or_else(|late| Err(Stop::Session(late)));
             let passed = reading.clock.elapsed().saturating_sub(began);
             match read {
                 Ok(rows) => {

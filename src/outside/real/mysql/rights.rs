@@ -137,7 +137,10 @@ mod tests {
         let reader = "GRANT SELECT ON `orders\\_eu`.* TO `ro`@`%`";
         let unseen = ["event", "function", "procedure", "trigger", "view"];
         assert_eq!(hidden(&[login, reader]), unseen);
-        assert_eq!(hidden(&[login]), ["event", "function", "procedure", "table", "trigger", "view"]);
+        assert_eq!(
+            hidden(&[login]),
+            ["event", "function", "procedure", "table", "trigger", "view"]
+        );
         let of_a_table = "GRANT SELECT, SHOW VIEW, TRIGGER ON `orders_eu`.`ledger` TO `ro`@`%`";
         assert_eq!(hidden(&[login, of_a_table]).len(), 6);
         let elsewhere = "GRANT ALL PRIVILEGES ON `orders\\_us`.* TO `ro`@`%`";
@@ -149,15 +152,30 @@ mod tests {
         for all in [
             &["GRANT ALL PRIVILEGES ON *.* TO `root`@`%` WITH GRANT OPTION"][..],
             &["GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON *.* TO `ro`@`%`"],
-            &["GRANT SELECT, SHOW VIEW, EVENT, TRIGGER ON `orders_eu`.* TO `ro`@`%`", "GRANT SHOW_ROUTINE ON *.* TO `ro`@`%`"],
-            &["GRANT ALL PRIVILEGES ON `orders%`.* TO `ro`@`%`", "GRANT SELECT ON `mysql`.`proc` TO `ro`@`%`"],
-            &["GRANT SELECT, SHOW VIEW, EVENT, TRIGGER, SHOW CREATE ROUTINE ON `orders\\_eu`.* TO `ro`@`%`"],
+            &[
+                "GRANT SELECT, SHOW VIEW, EVENT, TRIGGER ON `orders_eu`.* TO `ro`@`%`",
+                "GRANT SHOW_ROUTINE ON *.* TO `ro`@`%`",
+            ],
+            &[
+                "GRANT ALL PRIVILEGES ON `orders%`.* TO `ro`@`%`",
+                "GRANT SELECT ON `mysql`.`proc` TO `ro`@`%`",
+            ],
+            &[
+                "GRANT SELECT, SHOW VIEW, EVENT, TRIGGER, SHOW CREATE ROUTINE ON `orders\\_eu`.* TO `ro`@`%`",
+            ],
         ] {
             assert_eq!(hidden(all), Vec::<String>::new(), "{all:?}");
         }
         let all = "GRANT ALL PRIVILEGES ON `orders_eu`.* TO `owner`@`%`";
-        assert_eq!(hidden(&[all]), Vec::<String>::new(), "bodies that are left out all the same are seen to be empty");
-        let partly = ["GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON *.* TO `ro`@`%`", "REVOKE TRIGGER ON `orders_eu`.* FROM `ro`@`%`"];
+        assert_eq!(
+            hidden(&[all]),
+            Vec::<String>::new(),
+            "bodies that are left out all the same are seen to be empty"
+        );
+        let partly = [
+            "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON *.* TO `ro`@`%`",
+            "REVOKE TRIGGER ON `orders_eu`.* FROM `ro`@`%`",
+        ];
         assert_eq!(hidden(&partly), ["trigger"]);
         assert_eq!(hidden(&["GRANT `reader` TO `ro`@`%`"]).len(), 6);
     }
