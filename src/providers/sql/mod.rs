@@ -14,6 +14,7 @@ mod comparing;
 mod connection;
 mod credentials;
 mod hydrate;
+mod hydrating;
 mod input;
 mod judge;
 mod origin;
