@@ -95,9 +95,9 @@ fn a_permission_that_is_denied_fails_if_the_drill_needs_it_and_is_not_checked_if
     let (code, found) = look(&program, "orders-db", &["--fault", &fault]);
     assert_eq!(check(&found, "dr", "rds:DescribeDBSnapshots").0, "failed");
     assert_eq!(code, 1);
-    let fault = denied("rds:DescribeDBSubnetGroups");
+    let fault = denied("rds:DescribeDBParameterGroups");
     let (code, found) = look(&program, "orders-db", &["--fault", &fault]);
-    let (outcome, why) = check(&found, "dr", "DB subnet group");
+    let (outcome, why) = check(&found, "dr", "DB parameter group");
     assert_eq!(outcome, "not_checked");
     assert!(why.contains("AccessDenied"), "{why}");
     assert_eq!(code, 2);
