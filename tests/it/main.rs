@@ -116,7 +116,11 @@ mod server_support;
 #[cfg(test)]
 mod server_tokens;
 #[cfg(test)]
+mod server_unseen;
+#[cfg(test)]
 mod server_writes;
+#[cfg(test)]
+mod shipped_drills;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]

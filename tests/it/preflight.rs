@@ -95,9 +95,9 @@ fn a_permission_that_is_denied_fails_if_the_drill_needs_it_and_is_not_checked_if
     let (code, found) = look(&program, "orders-db", &["--fault", &fault]);
     assert_eq!(check(&found, "dr", "rds:DescribeDBSnapshots").0, "failed");
     assert_eq!(code, 1);
-    let fault = denied("rds:DescribeDBSubnetGroups");
+    let fault = denied("rds:DescribeDBParameterGroups");
     let (code, found) = look(&program, "orders-db", &["--fault", &fault]);
-    let (outcome, why) = check(&found, "dr", "DB subnet group");
+    let (outcome, why) = check(&found, "dr", "DB parameter group");
     assert_eq!(outcome, "not_checked");
     assert!(why.contains("AccessDenied"), "{why}");
     assert_eq!(code, 2);
@@ -155,7 +155,7 @@ fn regression_what_this_machine_lacks_is_found_before_the_day() {
             "redrill: 1\nname: local\ntitle: A drill that needs this machine\nowner: tests\n\
              disaster: {{ kind: corruption }}\nobjectives: {{}}\nguard: {{ max_duration: 10m }}\nsteps:\n  \
              - id: data\n    uses: sql.check\n    with: {{ endpoint: 127.0.0.1, database: orders, user: ro, tls: {{ ca: rds.pem }}, \
-             credentials: {{ password_file: pass }}, queries: [{{ name: rows, sql: select 1, expect: \"== 1\" }}] }}\n  \
+             credentials: {{ password_file: pass }}, queries: [{{ name: rows, sql: select n from rows, expect: \"== 1\" }}] }}\n  \
              - id: smoke\n    uses: exec.run\n    with: {{ argv: [\"{tool}\"], effect: none }}\n"
         )
     };

@@ -169,6 +169,17 @@ const CASES: &[Case] = &[
         &["check data: ledger balances failed", "step data failed"],
     ),
     case(
+        "orders-db.wrong-network",
+        1,
+        &[
+            "check restore: vpc failed",
+            "step content not_run",
+            "step data not_run",
+            "step fidelity not_run",
+            "step restore failed",
+        ],
+    ),
+    case(
         "orders-db-point-in-time.wrong-network",
         1,
         &[

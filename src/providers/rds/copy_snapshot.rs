@@ -90,7 +90,11 @@ impl Action for CopySnapshot {
             ],
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5 with PostgreSQL 15"],
+                aws: None,
+            },
         }
     }
 

@@ -120,7 +120,11 @@ impl Action for FindAutomatedBackup {
             ],
             populations: &[("retention", "usable_backups"), ("worst_case", "usable_backups")],
             proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5 with PostgreSQL 15"],
+                aws: None,
+            },
         }
     }
 

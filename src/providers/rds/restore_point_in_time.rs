@@ -98,7 +98,11 @@ impl Action for RestorePointInTime {
             ),
             populations: &[],
             proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5 with PostgreSQL 15"],
+                aws: None,
+            },
         }
     }
 
