@@ -24,6 +24,8 @@ mod etcd_server;
 #[cfg(test)]
 mod etcd_snapshots;
 #[cfg(test)]
+mod etcd_tree;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod generated;
@@ -73,6 +75,8 @@ mod server_crash;
 mod server_databases;
 #[cfg(test)]
 mod server_etcd_live;
+#[cfg(test)]
+mod server_etcd_museum;
 #[cfg(test)]
 mod server_etcd_restore;
 #[cfg(test)]
