@@ -106,6 +106,8 @@ mod server_sandbox;
 #[cfg(test)]
 mod server_shipped;
 #[cfg(test)]
+mod server_shipped_k3s;
+#[cfg(test)]
 mod server_shipped_orders;
 #[cfg(test)]
 mod server_support;
