@@ -24,7 +24,9 @@ fn check(found: &Value, site: &str, what: &str) -> (String, String) {
 #[test]
 fn a_sound_estate_has_nothing_that_would_fail_and_says_what_nobody_can_know() {
     let program = Program::new();
-    for scenario in ["orders-db", "ledger-volume", "uploads-replication", "cluster-state"] {
+    for scenario in
+        ["orders-db", "ledger-volume", "uploads-replication", "cluster-state", "k3s-server"]
+    {
         let (code, found) = look(&program, scenario, &[]);
         assert_eq!(code, 0, "{scenario}: {found:#}");
         assert_eq!(found["summary"]["failed"], 0, "{scenario}");
@@ -55,6 +57,7 @@ fn what_would_fail_on_the_day_is_said_before_it_with_what_to_do() {
         ("ledger-volume", "no-copies", "dr", "snapshots with the tags"),
         ("uploads-replication", "versioning-suspended", "dr", "versioning of bucket"),
         ("cluster-state", "missing", "dr", "s3://platform-etcd-dr"),
+        ("cluster-state", "member-silent", "primary", "etcd at https://10.0.0.13:2379"),
     ] {
         let (code, found) = look(&program, scenario, &["--estate", estate]);
         assert_eq!(check(&found, site, what).0, "failed", "{estate}");
