@@ -57,7 +57,6 @@ fn what_would_fail_on_the_day_is_said_before_it_with_what_to_do() {
         ("ledger-volume", "no-copies", "dr", "snapshots with the tags"),
         ("uploads-replication", "versioning-suspended", "dr", "versioning of bucket"),
         ("cluster-state", "missing", "dr", "s3://platform-etcd-dr"),
-        ("cluster-state", "member-silent", "primary", "etcd at https://10.0.0.13:2379"),
     ] {
         let (code, found) = look(&program, scenario, &["--estate", estate]);
         assert_eq!(check(&found, site, what).0, "failed", "{estate}");
