@@ -78,6 +78,7 @@ limits! {
     ETCD_BYTES: u64 = 32 << 30, "bytes of an etcd snapshot (etcd warns beyond 8 GiB)", "refused: it is no snapshot";
     ETCD_INVENTORY_BYTES: u64 = 64 << 20, "bytes of an inventory of an etcd snapshot that was kept (ten thousand namespaces take some megabytes)", "refused";
     ENCRYPTION_CONFIG_BYTES: u64 = 1 << 20, "bytes of the encryption configuration of an API server", "refused";
+    SERVER_TOKEN_BYTES: u64 = 4 << 10, "bytes of the server token of k3s or RKE2 (some hundred)", "refused";
     ETCD_SPAN_BYTES: u64 = 64 << 20, "bytes of a page of an etcd snapshot with its overflow pages", "the snapshot is damaged";
     ETCD_BUCKETS: usize = 256, "buckets of an etcd snapshot (etcd 3.5 has ten)", "the snapshot is damaged";
     ETCD_BUCKET_NAME_BYTES: usize = 255, "bytes of a bucket's name in an etcd snapshot (the longest of etcd's own has 15)", "the snapshot is damaged";

@@ -4,13 +4,14 @@ use crate::providers;
 use crate::scenario;
 use std::path::Path;
 
-const SCENARIOS: [&str; 6] = [
+const SCENARIOS: [&str; 7] = [
     "orders-db",
     "orders-db-point-in-time",
     "payments-aurora",
     "ledger-volume",
     "uploads-replication",
     "cluster-state",
+    "k3s-server",
 ];
 
 fn plan_of(scenario: &str) -> Plan {
@@ -91,6 +92,11 @@ fn the_policy_of_the_bucket_scenario_is_as_narrow_as_aws_allows() {
 #[test]
 fn the_policy_of_the_cluster_scenario_is_as_narrow_as_aws_allows() {
     insta::assert_snapshot!(golden("cluster-state"));
+}
+
+#[test]
+fn the_policy_of_the_k3s_scenario_is_as_narrow_as_aws_allows() {
+    insta::assert_snapshot!(golden("k3s-server"));
 }
 
 #[test]

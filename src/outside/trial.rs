@@ -89,6 +89,15 @@ pub struct TrialRequest {
     pub programs: Option<String>,
     /// How long its members may take to answer.
     pub ready_within: Duration,
+    /// By how much the revision is to be moved forward (`--bump-revision`, `--mark-compacted`), where the programs can do that.
+    pub bump_revision: Option<u64>,
+}
+
+impl TrialRequest {
+    /// By how much these programs move the revision forward: not at all where they do not know how.
+    pub fn forward_with(&self, programs: &TrialPrograms) -> Option<u64> {
+        self.bump_revision.filter(|_| programs.knows_bump_revision)
+    }
 }
 
 /// By which programs an etcd is made.
@@ -98,7 +107,7 @@ pub struct TrialPrograms {
     pub version: String,
     /// The program that restores: `etcdutl`, or `etcdctl` before 3.5.
     pub tool: String,
-    /// Whether that program knows `--bump-revision` and `--mark-compacted`.
+    /// Whether that program knows `--bump-revision` and `--mark-compacted`: it says so itself.
     pub knows_bump_revision: bool,
 }
 
@@ -138,7 +147,7 @@ pub enum TrialHashes {
 pub trait TrialEtcd: Send {
     /// Which programs make it.
     fn programs(&self) -> &TrialPrograms;
-    /// Restores the snapshot for every member, with its digest verified.
+    /// Restores the snapshot for every member, with its digest verified, moved forward as far as was asked and its program knows how.
     ///
     /// An error says nothing of the snapshot: a program was killed, or this machine lacks something.
     fn restore(&mut self) -> Answer<'_, Tried>;

@@ -1,6 +1,7 @@
 //! What commands, hosts, databases and people answer in a rehearsal.
 
 use super::etcd::EtcdAnswer;
+use super::files::FileAnswer;
 use super::sql::{self, QueryRefused};
 use super::trial::{SimulatedEtcd, TrialAnswer};
 use super::world::World;
@@ -37,8 +38,8 @@ pub struct Answers {
     pub etcd: BTreeMap<String, EtcdAnswer>,
     /// Environment variables that scenarios name for credentials. Never real ones.
     pub environment: BTreeMap<String, String>,
-    /// Files that scenarios name, as text.
-    pub files: BTreeMap<String, String>,
+    /// Files that scenarios name: their text, or `{ file: PATH }`.
+    pub files: BTreeMap<String, FileAnswer>,
 }
 
 /// How a program ends.
@@ -236,12 +237,13 @@ impl Outside for EstateOutside {
     }
 
     fn file(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError> {
-        let text = self.world.answers().files.get(path).cloned();
-        let text = text.ok_or_else(|| OutsideError::NotRehearsed(format!("the file {path}")))?;
-        if text.len() as u64 > limit {
-            return Err(OutsideError::Failed(format!("{path} is larger than {limit} bytes")));
-        }
-        Ok(text.into_bytes())
+        let found = self.world.answers().files.get(path).cloned();
+        let found = found.ok_or_else(|| OutsideError::NotRehearsed(format!("the file {path}")))?;
+        let directory = self.world.state().estate.directory.clone();
+        found.bytes(&directory, limit).map_err(|error| match error {
+            OutsideError::Failed(why) => OutsideError::Failed(format!("{path}: {why}")),
+            other => other,
+        })
     }
 
     fn journal(&self, path: &str, limit: u64) -> Result<Vec<u8>, OutsideError> {

@@ -15,6 +15,7 @@ mod etcd;
 mod fault;
 mod fault_table;
 mod fidelity;
+mod files;
 mod history;
 mod json;
 mod keys;
@@ -35,6 +36,7 @@ pub use estate::Estate;
 pub use etcd::EtcdAnswer;
 pub use fault::{Fault, FaultEffect, FaultError};
 pub use fidelity::{FIDELITY, Operation, operations};
+pub use files::{FileAnswer, KeptFile};
 #[cfg(test)]
 pub(crate) use s3::BucketEstate;
 pub use serve::{Reach, Server, serve, serve_connection};

@@ -2,7 +2,9 @@
 //! otherwise. No file is written.
 
 use super::world::World;
-use crate::formats::etcd_snapshot::{NoHashKv, hash_kv, inspect, kubernetes::take_inventory};
+use crate::formats::etcd_snapshot::{
+    NoHashKv, hash_kv, hash_kv_moved_forward, inspect, kubernetes::take_inventory,
+};
 use crate::outside::trial::{
     FolderState, FolderWork, MemberHash, OwnFolder, TrialEtcd, TrialHashes, TrialPrograms,
     TrialRequest, Tried,
@@ -22,6 +24,10 @@ pub struct TrialAnswer {
     pub version: String,
     /// They know `--bump-revision` and `--mark-compacted`.
     pub bump_revision: bool,
+    /// By how much they move the revision forward, where that is not what they are asked for.
+    pub bumps_by: Option<u64>,
+    /// They move the revision forward, and call nothing compacted.
+    pub marks_nothing: bool,
     /// They are not there.
     pub missing: bool,
     /// How long restoring all members takes.
@@ -43,6 +49,8 @@ impl Default for TrialAnswer {
         Self {
             version: "3.5.21".to_owned(),
             bump_revision: true,
+            bumps_by: None,
+            marks_nothing: false,
             missing: false,
             restore_takes: HumanDuration(Duration::from_secs(4)),
             refuses: None,
@@ -81,6 +89,31 @@ impl SimulatedEtcd {
             knows_bump_revision: answer.bump_revision,
         };
         Ok(Self { answer, about, request: request.clone(), clock })
+    }
+
+    /// By how much the revision was moved forward.
+    fn forward(&self) -> Option<u64> {
+        let asked = self.request.forward_with(&self.about)?;
+        Some(self.answer.bumps_by.unwrap_or(asked))
+    }
+
+    /// Every member, which was moved forward.
+    fn moved(&self, by: u64) -> Result<TrialHashes, OutsideError> {
+        let moved = self.look(|file, length| Ok(hash_kv_moved_forward(file, length, by)?.ok()))?;
+        let compacted = if self.answer.marks_nothing { -1 } else { moved.compact_revision };
+        Ok(self.all(moved.hash, compacted, moved.revision))
+    }
+
+    /// Every member, of which the last may lack keys: whatever is missing, its number is another one.
+    fn all(&self, hash: u32, compact_revision: i64, revision: i64) -> TrialHashes {
+        let (members, loses) = (self.request.members, self.answer.loses > 0);
+        let member = |number: u32| MemberHash {
+            member: format!("m{number}"),
+            hash: hash ^ u32::from(loses && number == members),
+            compact_revision,
+            revision,
+        };
+        TrialHashes::All((1..=members).map(member).collect())
     }
 
     fn look<T>(
@@ -128,6 +161,9 @@ impl TrialEtcd for SimulatedEtcd {
     /// As etcd does it: the revision up to which it has compacted is told only to who asks for the last one.
     fn hash_kv(&mut self, revision: i64) -> Answer<'_, TrialHashes> {
         Box::pin(async move {
+            if let Some(by) = self.forward() {
+                return if revision == 0 { self.moved(by) } else { Ok(TrialHashes::Compacted) };
+            }
             let last =
                 self.look(|file, length| Ok(inspect(file, length)?.current_revision()))?.max(1);
             let at = if revision == 0 { last } else { revision };
@@ -142,14 +178,7 @@ impl TrialEtcd for SimulatedEtcd {
             if revision != 0 && own.compact_revision >= revision {
                 return Ok(TrialHashes::Compacted);
             }
-            let member = |number: u32| MemberHash {
-                member: format!("m{number}"),
-                // Whatever is missing, the number is another one.
-                hash: own.hash ^ u32::from(self.answer.loses > 0 && number == self.request.members),
-                compact_revision: own.compact_revision,
-                revision: last,
-            };
-            Ok(TrialHashes::All((1..=self.request.members).map(member).collect()))
+            Ok(self.all(own.hash, own.compact_revision, last))
         })
     }
 

@@ -26,6 +26,8 @@ mod etcd_server;
 #[cfg(test)]
 mod etcd_snapshots;
 #[cfg(test)]
+mod etcd_tree;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod generated;
@@ -82,6 +84,8 @@ mod server_databases;
 #[cfg(test)]
 mod server_etcd_live;
 #[cfg(test)]
+mod server_etcd_museum;
+#[cfg(test)]
 mod server_etcd_restore;
 #[cfg(test)]
 mod server_etcd_store;
@@ -109,6 +113,8 @@ mod server_runbooks;
 mod server_sandbox;
 #[cfg(test)]
 mod server_shipped;
+#[cfg(test)]
+mod server_shipped_k3s;
 #[cfg(test)]
 mod server_shipped_orders;
 #[cfg(test)]

@@ -24,7 +24,9 @@ fn check(found: &Value, site: &str, what: &str) -> (String, String) {
 #[test]
 fn a_sound_estate_has_nothing_that_would_fail_and_says_what_nobody_can_know() {
     let program = Program::new();
-    for scenario in ["orders-db", "ledger-volume", "uploads-replication", "cluster-state"] {
+    for scenario in
+        ["orders-db", "ledger-volume", "uploads-replication", "cluster-state", "k3s-server"]
+    {
         let (code, found) = look(&program, scenario, &[]);
         assert_eq!(code, 0, "{scenario}: {found:#}");
         assert_eq!(found["summary"]["failed"], 0, "{scenario}");

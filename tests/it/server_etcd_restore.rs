@@ -4,6 +4,7 @@ use crate::etcd_server::{Etcd, Programs, VERSIONS};
 use crate::program::Program;
 use crate::reap::Started;
 use crate::server_databases::{Events, Stepped, context, outcomes, step};
+use crate::server_support::{repository, variable};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use redrill::action::Found;
@@ -402,6 +403,95 @@ async fn server_etcd_regression_a_snapshot_whose_whole_history_is_compacted_is_c
     }
 }
 
+/// The program that restores, of a version of etcd.
+fn restoring_program(programs: &Programs) -> &'static str {
+    if programs.0.join("etcdutl").exists() { "etcdutl" } else { "etcdctl" }
+}
+
+/// Whether that program says itself that it knows how to move a revision forward.
+fn says_it_knows(programs: &Programs) -> bool {
+    let mut command = std::process::Command::new(programs.0.join(restoring_program(programs)));
+    let said = command.env("ETCDCTL_API", "3").args(["snapshot", "restore", "--help"]).output();
+    let said = said.unwrap();
+    let text = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+    text.contains("--bump-revision") && text.contains("--mark-compacted")
+}
+
+const FORWARD: u64 = 1_000_000_000;
+
+#[tokio::test]
+async fn server_etcd_whether_a_revision_is_moved_forward_follows_from_what_the_program_says() {
+    for (programs, etcd) in lived() {
+        let folder = stored(&etcd.snapshot(&programs));
+        let mut with = restoring(&folder, &programs, 1);
+        with["bump_revision"] = json!(FORWARD);
+        let tried = step(folder.path(), "etcd.restore", with).await;
+        let output = tried.output.as_ref().unwrap();
+        let knows = says_it_knows(&programs);
+        assert_eq!(output["knows_bump_revision"], knows);
+        let found = format!("{:?}", tried.events).contains("etcd.no_bump_revision");
+        assert_eq!(found, !knows);
+        if knows {
+            assert_eq!(red(&tried), []);
+        } else {
+            let unproven =
+                ["history compacted", "moved forward"].map(|name| (name, Outcome::Inconclusive));
+            assert_eq!(red(&tried), unproven);
+            assert_eq!((&output["moved_to"], output["hash_kv"].is_string()), (&Value::Null, true));
+        }
+        assert_nothing_is_left(&folder);
+    }
+}
+
+/// etcd's programs, of which the one that restores does what later versions do: no package for this system has one of those. Etcd itself is
+/// the real one, and so is what it makes of the database that it is given.
+fn programs_that_move_forward(programs: &Programs) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let tool = restoring_program(programs);
+    for name in ["etcd", "etcdctl", "etcdutl"].into_iter().filter(|name| *name != tool) {
+        let real = programs.0.join(name);
+        if real.exists() {
+            std::os::unix::fs::symlink(real, folder.path().join(name)).unwrap();
+        }
+    }
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*'snapshot restore'*) exec {} {} {real} \"$@\";;\n*) exec {real} \"$@\";;\nesac\n",
+        variable("REDRILL_TEST_PYTHON"),
+        repository("tests/servers/etcdutl_with_bump_revision.py").display(),
+        real = programs.0.join(tool).display(),
+    );
+    let written = std::process::Command::new("sh")
+        .args(["-c", "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", &script])
+        .arg(folder.path().join(tool))
+        .status();
+    assert!(written.unwrap().success());
+    folder
+}
+
+#[tokio::test]
+async fn server_etcd_a_snapshot_that_is_moved_forward_is_equal_in_all_that_its_compaction_leaves() {
+    for (programs, etcd) in lived() {
+        let (keys, revision) = etcd.count();
+        let folder = stored(&etcd.snapshot(&programs));
+        let forward = programs_that_move_forward(&programs);
+        for members in [1, 3] {
+            let mut with = restoring(&folder, &Programs(forward.path().to_owned()), members);
+            with["bump_revision"] = json!(FORWARD);
+            let tried = step(folder.path(), "etcd.restore", with).await;
+            assert_eq!(red(&tried), [], "{:?}", tried.events);
+            let output = tried.output.as_ref().unwrap();
+            assert_eq!(output["moved_to"], revision + 1_000_000_000);
+            assert_eq!((&output["keys"], &output["revision"]), (&json!(keys), &json!(revision)));
+            assert_eq!(
+                (&output["knows_bump_revision"], output["hash_kv"].is_string()),
+                (&json!(true), true)
+            );
+            assert!(!format!("{:?}", tried.events).contains("etcd.no_bump_revision"));
+            assert_nothing_is_left(&folder);
+        }
+    }
+}
+
 /// A drill whose only step restores the snapshot in this folder, with these programs.
 fn killed_scenario(folder: &Path, programs: &Path) -> String {
     let with =
@@ -420,7 +510,7 @@ fn killed_scenario(folder: &Path, programs: &Path) -> String {
 /// A program that never ends in place of the one that restores.
 fn stuck_programs(programs: &Programs) -> TempDir {
     let folder = TempDir::new().unwrap();
-    let tool = if programs.0.join("etcdutl").exists() { "etcdutl" } else { "etcdctl" };
+    let tool = restoring_program(programs);
     for name in ["etcd", "etcdctl", "etcdutl"].into_iter().filter(|name| *name != tool) {
         let real = programs.0.join(name);
         if real.exists() {

@@ -8,7 +8,10 @@ reaches by TLS what does not exist:
         reads an upload from the bucket of --uploads, as the application in the DR region would;
         without that bucket, or without an upload in it, it is not ready
     https://api.drill.k8s.example.com:6443/readyz
+    https://k3s.drill.example.com:6443/readyz
         `ok` while the etcd at the address in the file --etcd is healthy, as an API server says it
+    https://shop.drill.example.com/healthz
+        its orders can be read while that etcd is healthy
 
 What it needs of AWS is in the environment. Prints its address on standard error once it serves.
 
@@ -29,6 +32,8 @@ from authority import Authority
 
 UPLOADS = "uploads-drill.dr.example.com"
 API_SERVER = "api.drill.k8s.example.com"
+K3S_SERVER = "k3s.drill.example.com"
+SHOP = "shop.drill.example.com"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -49,6 +54,8 @@ class Handler(BaseHTTPRequestHandler):
         answers = {
             (UPLOADS, "/healthz?deep=uploads"): self.uploads,
             (API_SERVER, "/readyz"): self.api_server,
+            (K3S_SERVER, "/readyz"): self.api_server,
+            (SHOP, "/healthz"): self.shop,
         }
         answer = answers.get((self.host, self.path))
         try:
@@ -77,11 +84,15 @@ class Handler(BaseHTTPRequestHandler):
             healthy = json.load(answer)["health"] == "true"
         return (200, "ok") if healthy else (500, "etcd failed")
 
+    def shop(self):
+        status, _ = self.api_server()
+        return status, '{"orders":"readable"}' if status == 200 else '{"orders":"lost"}'
+
 
 def tls(authority: Authority) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile("w") as file:
-        file.write("".join(authority.issue(UPLOADS, API_SERVER)))
+        file.write("".join(authority.issue(UPLOADS, API_SERVER, K3S_SERVER, SHOP)))
         file.flush()
         context.load_cert_chain(file.name)
     return context

@@ -149,8 +149,11 @@ fn as_text(taken: &Inventory, namespaces: bool) -> String {
     text.push('\n');
     text.push_str(&secrets(taken));
     if taken.bootstrap_keys > 0 {
-        let line =
-            format!("{} of k3s or RKE2: a restore needs the server token", taken.bootstrap_keys);
+        let line = if taken.bootstrap_empty >= taken.bootstrap_keys {
+            "EMPTY: a server of k3s or RKE2 had begun to write it, and not ended".to_owned()
+        } else {
+            format!("{} of k3s or RKE2: a restore needs the server token", taken.bootstrap_keys)
+        };
         text.push_str(&row("bootstrap", &line));
     }
     if taken.other_keys > 0 {

@@ -106,11 +106,60 @@ pub fn hash_kv<R: ReadAt + ?Sized>(
     })
 }
 
+/// Computes what a member answers that was restored with `--bump-revision by --mark-compacted`, asked for its last revision. It is the
+/// hash of the last change of every living key, with the revisions at which that was made and first made, its version and its lease:
+/// older changes are thrown away, and cannot be compared any more.
+///
+/// Behind the last entry, `by` revisions later, such a restore writes one without a name and a value, and asks for a compaction up
+/// to it (`modifyLatestRevision` in <https://github.com/etcd-io/etcd/blob/main/etcdutl/snapshot/v3_snapshot.go>); etcd begins with that
+/// compaction when it starts (`restore` in <https://github.com/etcd-io/etcd/blob/main/server/storage/mvcc/kvstore.go>).
+///
+/// # Errors
+/// When the file cannot be read. Whatever is wrong with its content is [`NoHashKv`].
+pub fn hash_kv_moved_forward<R: ReadAt + ?Sized>(
+    file: &R,
+    length: u64,
+    by: u64,
+) -> io::Result<Result<HashKv, NoHashKv>> {
+    let Some(layout) = complete_layout(file, length)? else { return Ok(Err(NoHashKv::Damaged)) };
+    let own = read_compaction(file, layout)?.revision();
+    let mut survivors = Survivors { up_to: i64::MAX, readable: true, ..Survivors::default() };
+    if !walk_keys(file, layout, &mut survivors)? || !survivors.readable {
+        return Ok(Err(NoHashKv::Damaged));
+    }
+    // No cluster comes near the last number: who has it is damaged.
+    let Some(main) = survivors.newest.checked_add_unsigned(by) else {
+        return Ok(Err(NoHashKv::Damaged));
+    };
+    if own >= main {
+        return Ok(Err(NoHashKv::Compacted { compact_revision: own }));
+    }
+    // A mark of an earlier restore is a change of the same nameless key.
+    survivors.last.remove(KeyMark::of(&[]));
+    let mark = RevisionNumber { main, sub: 0 };
+    let mut hasher = Hasher {
+        crc: Crc32c::new(),
+        up_to: main,
+        compact_revision: main,
+        keep: survivors.last.values().copied().chain([mark]).collect(),
+        last: own,
+        readable: true,
+    };
+    hasher.crc.update(KEY_BUCKET);
+    if !walk_keys(file, layout, &mut hasher)? || !hasher.readable {
+        return Ok(Err(NoHashKv::Damaged));
+    }
+    hasher.crc.update(&mark.to_key());
+    Ok(Ok(HashKv { revision: main, compact_revision: main, hash: hasher.crc.finish() }))
+}
+
 /// Finds the last entry of each key that is alive at a revision: what a compaction there would leave.
 #[derive(Default)]
 struct Survivors {
     up_to: i64,
     last: ByKey<RevisionNumber>,
+    /// Of the last entry, alive or not.
+    newest: i64,
     readable: bool,
 }
 
@@ -123,6 +172,7 @@ impl EntrySink for Survivors {
         if revision.number.main > self.up_to {
             return;
         }
+        self.newest = self.newest.max(revision.number.main);
         // The mark of `--bump-revision` names no key; etcd takes it for a change of the key with the empty name.
         let mark = KeyMark::of(stored.key.unwrap_or_default());
         if revision.deleted {
@@ -208,6 +258,56 @@ mod tests {
         assert_eq!(hash(&zeroed.sealed(), None, None), Err(NoHashKv::Damaged));
     }
 
+    fn moved(bytes: &[u8], by: u64) -> Result<HashKv, NoHashKv> {
+        hash_kv_moved_forward(bytes, bytes.len() as u64, by).unwrap()
+    }
+
+    /// A store with this history and its mark, as it is after its compaction.
+    fn with_mark(history: &[tiny::Element], at: i64) -> HashKv {
+        let mark = tiny::entry(&tiny::revision(at, false), b"");
+        let key = tiny::inline_bucket(b"key", &[history, &[mark]].concat());
+        let bytes = Snapshot::with_buckets(vec![key, tiny::compacted(at, Some(at))]).sealed();
+        hash(&bytes, None, None).unwrap()
+    }
+
+    #[test]
+    fn a_store_that_is_moved_forward_has_the_number_of_what_its_compaction_leaves() {
+        let history = [tiny::put(2), tiny::delete(2, 3), tiny::put(4)];
+        let bytes = Snapshot::with_entries(&history).sealed();
+        let forward = moved(&bytes, 1000).unwrap();
+        assert_eq!((forward.revision, forward.compact_revision), (1004, 1004));
+        assert_eq!(forward, with_mark(&history, 1004));
+        assert_eq!(forward.hash, with_mark(&history[2..], 1004).hash, "history is thrown away");
+        assert_ne!(forward.hash, moved(&bytes, 1001).unwrap().hash);
+        // Moved forward a second time: the first mark is an older change of the same nameless key.
+        let mark = tiny::entry(&tiny::revision(1004, false), b"");
+        let again = Snapshot::with_entries(&[&history[..], &[mark]].concat()).sealed();
+        assert_eq!(moved(&again, 1000).unwrap(), with_mark(&history[2..], 2004));
+        // With nothing alive, the mark is all that is left.
+        let nothing = Snapshot::with_entries(&history[..2]).sealed();
+        assert_eq!(moved(&nothing, 1000).unwrap().hash, with_mark(&[], 1003).hash);
+    }
+
+    /// What etcd 3.4.23 and 3.5.1 answered that were started from this snapshot with such a mark.
+    #[test]
+    fn a_real_snapshot_that_is_moved_forward_has_the_number_of_a_real_etcd() {
+        let number = HashKv { revision: 1037, compact_revision: 1037, hash: 3_879_427_824 };
+        assert_eq!(moved(REAL, 1000), Ok(number));
+    }
+
+    #[test]
+    fn what_cannot_be_moved_forward_is_refused() {
+        let key = tiny::inline_bucket(b"key", &[tiny::put(2)]);
+        let bytes = Snapshot::with_buckets(vec![key, tiny::compacted(9, Some(9))]).sealed();
+        assert_eq!(moved(&bytes, 7), Err(NoHashKv::Compacted { compact_revision: 9 }));
+        assert_eq!(moved(&bytes, 8).unwrap().revision, 10);
+        assert_eq!(moved(&bytes, u64::MAX), Err(NoHashKv::Damaged));
+        assert_eq!(moved(&bytes[..3000], 1), Err(NoHashKv::Damaged));
+        let mut zeroed = Snapshot::typical();
+        zeroed.page(tiny::FIRST_LEAF).fill(0);
+        assert_eq!(moved(&zeroed.sealed(), 1), Err(NoHashKv::Damaged));
+    }
+
     #[test]
     fn one_changed_byte_changes_the_number() {
         let good = hash(REAL, None, None).unwrap();
@@ -215,5 +315,6 @@ mod tests {
         let mut changed = REAL.to_vec();
         changed[15_820] = b'2';
         assert_ne!(hash(&changed, None, None).unwrap().hash, good.hash);
+        assert_ne!(moved(&changed, 9).unwrap().hash, moved(REAL, 9).unwrap().hash);
     }
 }

@@ -55,7 +55,7 @@ pub use bbolt::{MetaFault, MetaState, PageFault};
 pub use damage::{Damage, LostRevisions};
 pub use fault::{BucketFault, OwnBucket, RecordFault, RevisionFault};
 pub use foreign::Foreign;
-pub use hash_kv::{HashKv, NoHashKv, hash_kv};
+pub use hash_kv::{HashKv, NoHashKv, hash_kv, hash_kv_moved_forward};
 pub use inspection::{Completeness, Inspection, Soundness, Truncated, inspect};
 pub use mvcc::{Compaction, KeyName, RevisionNumber};
 pub use note::Note;

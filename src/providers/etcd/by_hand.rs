@@ -1,5 +1,6 @@
 use super::fetch::TIME_MARK;
-use crate::action::{ByHand, HandInput};
+use super::k3s_by_hand;
+use crate::action::{ByHand, HandInput, HandSection};
 
 /// How a person verifies a snapshot: the SHA-256 at its end by hand, the structure with etcd's own tool.
 pub(super) fn verify_snapshot(input: &HandInput) -> ByHand {
@@ -20,16 +21,40 @@ pub(super) fn verify_snapshot(input: &HandInput) -> ByHand {
             try_it(input),
         ],
         if_it_fails,
-        needs: vec![
-            "On every host of the control plane that is restored: root, etcdutl of the version of the snapshot's etcd (etcdctl up \
-             to 3.4), and a way to bring a file there"
-                .to_owned(),
-            "On new hosts also etcd's own configuration (names, URLs, certificates), and the encryption configuration of the API \
-             server where secrets are encrypted at rest: a snapshot holds neither"
-                .to_owned(),
-        ],
-        sections: super::restore_by_hand::sections(input),
+        needs: k3s_by_hand::needs(input).unwrap_or_else(needs),
+        sections: k3s_by_hand::sections(input)
+            .unwrap_or_else(|| super::restore_by_hand::sections(input)),
         ..ByHand::default()
+    }
+}
+
+/// What must be there where the members of a cluster are restored.
+fn needs() -> Vec<String> {
+    [
+            "On every host of the control plane that is restored: root, etcdutl of the version of the snapshot's etcd (etcdctl up \
+             to 3.4), and a way to bring a file there",
+            "On new hosts also etcd's own configuration (names, URLs, certificates), and the encryption configuration of the API \
+             server where secrets are encrypted at rest: a snapshot holds neither",
+    ]
+    .map(str::to_owned)
+    .into()
+}
+
+/// A file that was there before the step is not the step's to remove.
+pub(super) fn removing(input: &HandInput) -> HandSection {
+    let (file, tried) = (input.sets("file"), input.sets("tried"));
+    let fetched = input.value("object").is_some();
+    let copy = if fetched { format!("\"${{{file}:?}}\" ") } else { String::new() };
+    HandSection {
+        title: "Always, once every member is restored or the recovery is given up".to_owned(),
+        parts: vec![
+            "Copies hold every secret of the cluster: remove those of this step here, and each one that was brought to a member. In \
+             a new shell, first paste the lines that were noted down."
+                .to_owned(),
+            format!(
+                "if rm -rf {copy}${{{tried}:+\"${tried}\"}}; then echo REMOVED; else echo 'LEFT, as is said above' >&2; false; fi"
+            ),
+        ],
     }
 }
 
@@ -43,6 +68,8 @@ fn found_wrong() -> Vec<String> {
         "UNKNOWN: the snapshot was not fetched, which says nothing about it. Correct the cause and paste the block again.",
         "NO SHA-256 at its end: a copy of a member's database, a packed file, or a file that was cut. Unpack it, or take an older \
          snapshot.",
+        "NOT UNPACKED: the archive was cut or changed, and what is in it is not complete, unless unzip is not there. Take the snapshot \
+         before it.",
         "DIFFERENT: the file was changed after it was written. Take the snapshot before it; do not use `--skip-hash-check` unless \
          there is nothing else.",
         "Table: UNKNOWN: etcdutl is not there, or could not read the file: install that of the version of the snapshot's etcd, and \
@@ -101,8 +128,29 @@ pub(super) fn fetch(input: &HandInput) -> String {
          else\n  printf '%s\\n' \"${said}\" >&2\n  \
          case \"${said}\" in\n    \
          *NoSuchKey*|*NoSuchVersion*) {went}=\"NONE: no snapshot is there under the name ${object}\";;\n    \
-         *) {went}='UNKNOWN: not fetched, as is said above';;\n  esac\nfi",
-        input.region()
+         *) {went}='UNKNOWN: not fetched, as is said above';;\n  esac\nfi{}",
+        input.region(),
+        unpack(input, &file, &went)
+    )
+}
+
+/// Unpacks what was fetched, where it may be packed: k3s and RKE2 do that when they are told to compress, and other jobs give such
+/// names. What is packed is known by its first bytes, as the step does it. A file of people's own is left as it is.
+fn unpack(input: &HandInput, file: &str, went: &str) -> String {
+    let key = input.value("object.key").and_then(|key| key.as_str()).unwrap_or_default();
+    let named = [".zip", ".gz"].iter().any(|ending| key.ends_with(ending));
+    if !named && k3s_by_hand::needs(input).is_none() {
+        return String::new();
+    }
+    format!(
+        "\nif [ \"${went}\" = fetched ]; then\n  \
+         case $(head -c 2 \"${file}\" | od -An -tx1 | tr -d ' \\n') in\n    \
+         504b) unzip -p \"${file}\" > \"${file}.unpacked\" && mv \"${file}.unpacked\" \"${file}\" ||\n      \
+         {went}='NOT UNPACKED: the archive is damaged, or unzip is not there, as is said above';;\n    \
+         1f8b) gzip -dc \"${file}\" > \"${file}.unpacked\" && mv \"${file}.unpacked\" \"${file}\" ||\n      \
+         {went}='NOT UNPACKED: the archive is damaged, as is said above';;\n  \
+         esac\n  \
+         rm -f \"${file}.unpacked\"\nfi"
     )
 }
 
@@ -242,6 +290,41 @@ mod tests {
             "{ways}"
         );
         assert!(ways.contains("list-object-versions --region ap-northeast-3 --bucket backups --prefix cluster/latest.db "));
+    }
+
+    #[test]
+    fn what_is_packed_is_unpacked_before_it_is_judged() {
+        use sha2::Digest as _;
+        use std::io::Write as _;
+        let content = [7_u8; 1024];
+        let whole = [&content[..], &sha2::Sha256::digest(content)].concat();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packed.write_all(&whole).unwrap();
+        let packed = packed.finish().unwrap();
+        let with = json!({ "object": { "bucket": "backups", "key": "cluster/latest.db.gz" } });
+        let input = HandInput::new("snapshot", Some("ap-northeast-3"), with, BTreeMap::new());
+        let commands = verify_snapshot(&input).commands.join("\n");
+        for (stored, said_of_it) in [
+            (&packed[..], "SHA-256: the same"),
+            (&whole[..], "SHA-256: the same"),
+            (&packed[..packed.len() - 9], "SHA-256: NOT UNPACKED"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("stored"), stored).unwrap();
+            let aws = "aws() { for last; do case $last in */tmp.*) cp stored \"$last\";; esac; done; }\netcdutl() { :; }\n";
+            for (said, _) in run(folder.path(), &format!("{aws}{commands}")) {
+                assert!(said.contains(said_of_it), "{said}");
+                assert!(!said.contains("unpacked"), "{said}");
+            }
+            let names = std::fs::read_dir(folder.path()).unwrap();
+            let names: Vec<_> = names.map(|one| one.unwrap().file_name()).collect();
+            assert!(
+                names.iter().all(|name| !name.to_string_lossy().contains("unpacked")),
+                "{names:?}"
+            );
+        }
+        // Nothing of it where no packing is to be expected.
+        assert!(!verify_snapshot(&of_object()).commands.join("\n").contains("unzip"));
     }
 
     #[test]

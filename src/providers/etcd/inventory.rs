@@ -1,3 +1,4 @@
+use super::bootstrap::{self, WantedBootstrap};
 use super::counts::WantedCount;
 use super::decrypt::{self, DecryptInput};
 use super::fetch::ObjectInput;
@@ -48,7 +49,8 @@ pub(super) struct InventoryInput {
     /// A snapshot in S3, at the site of the step.
     #[serde(default)]
     object: Option<ObjectInput>,
-    /// Who runs etcd. On `eks` nobody can take a snapshot, so the step fails and says what to do instead.
+    /// Who runs etcd. On `eks` nobody can take a snapshot, so the step fails and says what to do instead. On `k3s` and `rke2` the data from
+    /// which servers start must be in it.
     #[serde(default)]
     platform: Platform,
     /// How many objects there must be of a resource.
@@ -70,6 +72,11 @@ pub(super) struct InventoryInput {
     /// A secret that the keys of the recovery kit must decrypt: the only proof that the key of that name is the right one.
     #[serde(default)]
     decrypt: Option<DecryptInput>,
+    /// The file of the recovery kit with the server token of k3s or RKE2, on this machine: a copy of
+    /// `/var/lib/rancher/k3s/server/token`. It must be the one with which the bootstrap data is encrypted. It is used in memory only, and
+    /// never written down.
+    #[serde(default)]
+    server_token: Option<String>,
 }
 
 /// How many objects there must be.
@@ -163,8 +170,10 @@ should have. The snapshot is verified first, as `etcd.verify_snapshot` does: wha
 without objects is inconclusive.
 
 It says how secrets are stored. A snapshot with encrypted secrets is worth nothing without the key that encrypted them: name those \
-that the recovery kit holds (`recovery_kit`), and a key that is missing there fails the step. The data from which servers of k3s \
-and RKE2 start is told by `bootstrap`; a restore then needs the server token.
+that the recovery kit holds (`recovery_kit`), and a key that is missing there fails the step. Servers of k3s and RKE2 \
+start from data that lies beside the objects, encrypted with the server token: the authorities of the cluster, and the keys of its \
+secrets. With `platform: k3s` or `rke2` it must be there, and not empty; with `server_token`, a file of the recovery kit, that token must \
+be the one that it needs, as the name of the entry tells. It is not decrypted.
 
 A name is no proof that the key is the right one: `decrypt` names a secret and the encryption configuration of the recovery kit, and \
 the secret is decrypted with its keys in memory, as an API server would (`aescbc`, `aesgcm`, `secretbox`). The step fails when no key \
@@ -215,6 +224,14 @@ impl Action for TakeInventory {
                 (
                     "encryption keys in the recovery kit",
                     "every key that encrypts something is, with recovery_kit",
+                ),
+                (
+                    "bootstrap data",
+                    "with platform k3s or rke2, or server_token: the data from which a server starts is there, and not empty",
+                ),
+                (
+                    "server token",
+                    "with server_token: it is the one with which that data is encrypted",
                 ),
                 (
                     "secret NAMESPACE/NAME decrypts",
@@ -298,6 +315,7 @@ impl Action for TakeInventory {
             found.extend(InputProblem::empty(given, &path("name")));
         }
         found.extend(InputProblem::empty(given, "baseline.file"));
+        found.extend(InputProblem::empty(given, "server_token"));
         found.extend(decrypt::problems(given));
         found
     }
@@ -311,6 +329,7 @@ impl Action for TakeInventory {
         probes.extend(given.text("baseline.file").map(|path| baseline(context, path)));
         let file = given.text("decrypt.encryption_config");
         probes.extend(file.map(|path| decrypt::probe(context, path)));
+        probes.extend(given.text("server_token").map(|path| bootstrap::probe(context, path)));
         probes
     }
 
@@ -355,6 +374,7 @@ fn wanted(context: &StepContext, input: &InventoryInput) -> Result<Wanted, StepE
         .baseline
         .as_ref()
         .map(|baseline| Ok::<_, StepError>((baseline.read(context)?, baseline.tolerances())));
+    let token = input.server_token.as_ref().map(|path| bootstrap::names(context, path));
     Ok(Wanted {
         counts: counts.collect::<Result<_, StepError>>()?,
         exist: exist.collect(),
@@ -362,5 +382,9 @@ fn wanted(context: &StepContext, input: &InventoryInput) -> Result<Wanted, StepE
         moved_on: input.baseline.as_ref().is_some_and(|baseline| baseline.moved_on),
         secrets_encrypted: input.secrets_encrypted,
         recovery_kit: input.recovery_kit.clone(),
+        bootstrap: WantedBootstrap {
+            needed: input.platform.starts_from_bootstrap_data(),
+            names: token.transpose()?,
+        },
     })
 }

@@ -1,5 +1,6 @@
 //! From an inventory to checks and findings. Pure.
 
+use super::bootstrap::{self, WantedBootstrap};
 use super::counts::{WantedCount, counted};
 use super::inventory_output::encryption_keys;
 use crate::formats::etcd_snapshot::kubernetes::{
@@ -22,13 +23,15 @@ pub(super) struct Wanted {
     pub(super) moved_on: bool,
     pub(super) secrets_encrypted: bool,
     pub(super) recovery_kit: Option<Vec<String>>,
+    pub(super) bootstrap: WantedBootstrap,
 }
 
 impl Wanted {
     /// Keys that are looked for while the snapshot is counted.
     pub(super) fn keys(&self) -> Vec<String> {
         let named = self.exist.iter().flat_map(|(_, keys)| keys.clone());
-        named.chain(self.counts.iter().flat_map(WantedCount::definitions)).collect()
+        let counted = self.counts.iter().flat_map(WantedCount::definitions);
+        named.chain(counted).chain(self.bootstrap.names.iter().flatten().cloned()).collect()
     }
 }
 
@@ -100,16 +103,7 @@ pub(super) fn judged(wanted: &Wanted, inventory: &Inventory, shown: Shown<'_>) -
                     .to_owned(),
         }
     }));
-    if inventory.bootstrap_keys > 0 {
-        judged.findings.push(Finding {
-            severity: Severity::Note,
-            code: "etcd.bootstrap_needs_token".to_owned(),
-            what: "the snapshot holds the data from which servers of k3s or RKE2 start".to_owned(),
-            why: "the authorities of the cluster are in it, encrypted with the server token: no server starts from it without"
-                .to_owned(),
-            action: "keep the server token in the recovery kit".to_owned(),
-        });
-    }
+    bootstrap::judge(&wanted.bootstrap, inventory, &mut judged);
     judged
 }
 

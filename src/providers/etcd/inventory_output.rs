@@ -40,7 +40,7 @@ pub(super) struct Counted {
     plain_in_history: u64,
     /// With which keys something is encrypted, and how many objects: provider, version, name, such as `aescbc:v1:key1`.
     encryption_keys: BTreeMap<String, u64>,
-    /// Whether the data is there from which servers of k3s and RKE2 start.
+    /// Whether the data is there from which servers of k3s and RKE2 start, and not empty.
     bootstrap: bool,
     /// The newest time that any object says of itself (UTC): the snapshot was taken after it.
     newest: Option<DateTime<Utc>>,
@@ -92,7 +92,7 @@ pub(super) fn observed(inventory: &Inventory, shown: Shown<'_>) -> Counted {
         plain_secrets: inventory.secrets.plain,
         plain_in_history: inventory.secrets.plain_in_history,
         encryption_keys: first(encryption_keys(inventory)),
-        bootstrap: inventory.bootstrap_keys > 0,
+        bootstrap: inventory.bootstrap_keys > inventory.bootstrap_empty,
         newest: inventory.newest.as_ref().map(|newest| newest.at),
         not_listed,
     }

@@ -51,6 +51,48 @@ async fn a_snapshot_is_counted_by_resource_group_and_namespace() {
     assert_eq!(trial.findings(), [] as [&str; 0]);
 }
 
+/// A recovery kit with this token.
+fn kit(token: &str) -> Trial {
+    let answers = json!({ "files": { "token": token } });
+    Trial::with_answers(&BUCKET.replace('\n', " "), &format!("answers: {answers}\n"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_of_k3s_starts_from_no_snapshot_without_bootstrap_data() {
+    let trial = kit("K10ab::server:swordfish-of-the-kit\n");
+    let wanted = json!({ "platform": "k3s", "server_token": "token" });
+    let found = counted(&trial, "good.db", wanted).await.unwrap();
+    let red = [("bootstrap data", Failed), ("server token", Inconclusive)];
+    assert_eq!(trial.not_passed(), red.map(|(name, outcome)| (name.to_owned(), outcome)));
+    assert!(trial.findings().contains(&"etcd.no_bootstrap_data".to_owned()));
+    let written = format!("{found} {}", serde_json::to_string(&trial.events()).unwrap());
+    assert!(!written.contains("swordfish"), "{written}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_cannot_be_read_is_an_error_of_the_tool() {
+    for token in ["K10ab", "one\ntwo"] {
+        let error = counted(&kit(token), "good.db", json!({ "server_token": "token" })).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.class(), FailureClass::Broken);
+        assert!(error.to_string().contains("token is no server token"), "{error}");
+        assert!(!error.to_string().contains(token), "{error}");
+    }
+    let error = counted(&trial(), "good.db", json!({ "server_token": "token" })).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::NotRehearsed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_token_above_the_limit_is_refused() {
+    let long = "x".repeat(usize::try_from(crate::limits::SERVER_TOKEN_BYTES).unwrap() + 1);
+    let error = counted(&kit(&long), "good.db", json!({ "server_token": "token" })).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Broken);
+    assert!(error.to_string().contains("larger than"), "{error}");
+    let probe = super::bootstrap::probe(&kit(&long).context, "token");
+    assert!(matches!(probe.verdict, crate::action::ProbeVerdict::Fails { .. }), "{probe:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_missing_turns_its_check_red() {
     let trial = trial();

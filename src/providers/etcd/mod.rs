@@ -8,6 +8,7 @@
 //! running cluster, and restoring it, does not belong in here.
 
 mod before;
+mod bootstrap;
 mod by_hand;
 mod compare_members;
 mod counts;
@@ -21,6 +22,7 @@ mod inventory_output;
 #[cfg(test)]
 mod inventory_rehearsals;
 mod judge;
+mod k3s_by_hand;
 mod live;
 mod live_by_hand;
 mod live_findings;
@@ -32,6 +34,7 @@ mod live_snapshot;
 mod live_tests;
 mod own_object;
 mod restore;
+mod restore_answers;
 mod restore_by_hand;
 mod restore_judge;
 #[cfg(test)]

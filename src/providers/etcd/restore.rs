@@ -1,27 +1,21 @@
 use super::fetch::ObjectInput;
 use super::inventory_judge::soundness;
-use super::restore_judge::{self, Answers, Part};
-use super::source::{self, Platform, Seen, Source, compute, look};
+use super::restore_judge::{self, Part};
+use super::source::{self, Platform, Seen, Source, look};
 use super::trial_folder::{FolderName, TrialFolder};
 use super::{by_hand, judge, trial_by_hand};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Found, Given, Grant, HandInput, InputProblem,
     Phase, Probe, ProbeVerdict, ResourceKind, SiteUse, StepContext, StepError, own,
 };
-use crate::formats::etcd_snapshot::{HashKv, NoHashKv, Soundness, hash_kv};
+use crate::formats::etcd_snapshot::Soundness;
 use crate::journal::{Check, ClockPoint, Event, ResourceKey};
 use crate::outside::OutsideError;
-use crate::outside::trial::{
-    FolderState, FolderWork, MemberHash, TrialEtcd, TrialHashes, TrialPrograms, TrialRequest, Tried,
-};
+use crate::outside::trial::{FolderState, FolderWork, TrialRequest, Tried};
 use crate::time::HumanDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Restores a stored etcd snapshot into an etcd of its own, and removes that.
@@ -55,7 +49,7 @@ pub(super) struct RestoreInput {
     /// How many members are restored: 1 (default) or 3.
     #[serde(default = "one")]
     #[schemars(extend("enum" = [1, 3]))]
-    members: u32,
+    pub(super) members: u32,
     /// The folder of etcd's programs on this machine (etcd, etcdctl, and etcdutl from 3.5 on). Without it, they are looked for in
     /// the PATH. They should be of the version of the cluster's etcd.
     #[serde(default)]
@@ -66,10 +60,15 @@ pub(super) struct RestoreInput {
     folder: Option<String>,
     /// Keys that must be there after the restore, such as `/registry/namespaces/payments`.
     #[serde(default)]
-    keys: Vec<String>,
+    pub(super) keys: Vec<String>,
     /// How long the members may take until they answer (default 2m).
     #[serde(default = "two_minutes")]
     ready_within: HumanDuration,
+    /// Restores as a recovery would where anything goes on with what it remembers of the old cluster: with `--bump-revision` of so many
+    /// revisions and `--mark-compacted`. More than the cluster makes between two snapshots: 1000000000 is usual.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
+    pub(super) bump_revision: Option<u64>,
 }
 
 fn one() -> u32 {
@@ -84,25 +83,27 @@ fn two_minutes() -> HumanDuration {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(super) struct RestoreOutput {
     /// The version of etcd that was started.
-    etcd_version: String,
+    pub(super) etcd_version: String,
     /// The program that restored: `etcdutl`, or `etcdctl` before 3.5.
-    tool: String,
+    pub(super) tool: String,
     /// Whether it knows `--bump-revision` and `--mark-compacted`.
-    knows_bump_revision: bool,
+    pub(super) knows_bump_revision: bool,
+    /// The revision to which `bump_revision` has moved the members.
+    pub(super) moved_to: Option<i64>,
     /// How many members were restored.
-    members: u32,
+    pub(super) members: u32,
     /// The revision of the last change, or of the compaction that has thrown that change away.
-    revision: i64,
+    pub(super) revision: i64,
     /// Keys that the restored etcd counts.
-    keys: u64,
-    /// HashKV of the members at that revision, in hexadecimal, where all agree.
-    hash_kv: Option<String>,
+    pub(super) keys: u64,
+    /// HashKV of the members at that revision, or at that to which they were moved, in hexadecimal, where all agree.
+    pub(super) hash_kv: Option<String>,
     /// How long restoring all members took.
-    restore_took: HumanDuration,
+    pub(super) restore_took: HumanDuration,
     /// How long starting them took, until each of them answered.
-    start_took: HumanDuration,
+    pub(super) start_took: HumanDuration,
     /// Both together: what restoring this snapshot costs of the RTO, on this machine.
-    took: HumanDuration,
+    pub(super) took: HumanDuration,
 }
 
 const ABOUT: &str = "\
@@ -116,9 +117,13 @@ the ledger before it is made, and is removed in every mode, after a crash too: i
 listen on sockets in that folder and on no port, so that no other user of the machine can ask them. They are killed when the step is \
 given up, and when this program ends, however it does.
 
-The restored members are those of the snapshot as it is: without `--bump-revision` and `--mark-compacted`, which throw away the \
-history that is compared. A real recovery needs these options where anything goes on with what it remembers of the old cluster; a \
-program that does not know them is a finding. Where etcd asks for a password (authentication was enabled), nothing can be asked: that is \
+The restored members are those of the snapshot as it is, their whole history compared. A real recovery needs `--bump-revision` and \
+`--mark-compacted` where anything goes on with what it remembers of the old cluster: with `bump_revision` the members are restored so. \
+Then every member must be at the revision of the snapshot's last change and so many more, and call all before it compacted; what is \
+compared is what that leaves: every living key with its value, its version, its lease, and the revisions at which it was made and last \
+changed, in one hash that is computed from the snapshot. Whether the program knows both options, it is asked itself (`snapshot restore \
+--help`): they came with 3.6, 3.5.10 and 3.4.27. One that does not know them is a finding; it restores the snapshot as it is, and with \
+`bump_revision` the step is inconclusive. Where etcd asks for a password (authentication was enabled), nothing can be asked: that is \
 inconclusive. So it is where a program is killed, as the system does when memory is short, or finds no room: that says nothing of the \
 snapshot.
 
@@ -130,6 +135,11 @@ const CHECKS: &[(&str, &str)] = &[
     ("sound snapshot", "it is what etcd wrote, all of it could be read, and there is data in it"),
     ("restored", "etcd's own program restores it for every member, with its digest verified"),
     ("members answer", "every member starts, and answers a read to which a majority agrees"),
+    (
+        "moved forward",
+        "with bump_revision: every member is so many revisions behind the last one of the snapshot",
+    ),
+    ("history compacted", "with bump_revision: every member calls what was before that compacted"),
     ("HashKV", "every member has the number that is computed from the snapshot"),
     (
         "keys",
@@ -186,6 +196,7 @@ impl Action for Restore {
             members: input.members,
             programs: input.programs.clone(),
             ready_within: input.ready_within.0,
+            bump_revision: input.bump_revision,
         };
         let trial = Trial { context, input: &input, seen: &seen, sound };
         let tried = trial.run(&request).await;
@@ -303,10 +314,10 @@ async fn removed(context: &StepContext, key: &ResourceKey) -> Result<(), StepErr
 }
 
 /// One restore.
-struct Trial<'a> {
-    context: &'a StepContext,
-    input: &'a RestoreInput,
-    seen: &'a Seen,
+pub(super) struct Trial<'a> {
+    pub(super) context: &'a StepContext,
+    pub(super) input: &'a RestoreInput,
+    pub(super) seen: &'a Seen,
     sound: bool,
 }
 
@@ -367,88 +378,4 @@ impl Trial<'_> {
         self.context.finding(restore_judge::not_restorable(name, &shown(&said))).await?;
         Err(StepError::recovery(text))
     }
-
-    async fn ask(
-        &self,
-        etcd: &mut dyn TrialEtcd,
-        programs: TrialPrograms,
-    ) -> Result<RestoreOutput, StepError> {
-        let context = self.context;
-        let revision = self.seen.inspection.current_revision();
-        let revision = revision.ok_or_else(|| StepError::broken("the snapshot has no revision"))?;
-        // Of an empty etcd, which is at revision 1, nothing was changed.
-        let asked = revision.max(1);
-        let hashes = hashes_at(etcd, asked).await;
-        let expected = match &hashes {
-            Ok(hashes) => expected_hashes(context, self.seen, asked, hashes).await?,
-            Err(_) => BTreeMap::new(),
-        };
-        let count = etcd.count(None, asked).await;
-        let mut named = Vec::new();
-        for key in &self.input.keys {
-            named.push((key.clone(), etcd.count(Some(key), asked).await));
-        }
-        let live_keys = self.seen.inspection.live_keys;
-        let answers = Answers { hashes, expected, count, live_keys, named };
-        let shown = |said: &str| context.data(said);
-        let judged = restore_judge::judged(&answers, asked, &shown);
-        for check in judged.checks {
-            context.check(check).await?;
-        }
-        for finding in judged.findings {
-            context.finding(finding).await?;
-        }
-        Ok(RestoreOutput {
-            etcd_version: programs.version,
-            tool: programs.tool,
-            knows_bump_revision: programs.knows_bump_revision,
-            members: self.input.members,
-            revision,
-            keys: answers.count.unwrap_or_default(),
-            hash_kv: judged.agreed.map(|hash| format!("{hash:x}")),
-            restore_took: HumanDuration::default(),
-            start_took: HumanDuration::default(),
-            took: HumanDuration::default(),
-        })
-    }
-}
-
-/// The hashes of all members at a revision. etcd refuses the one up to which it has compacted, unless that is the last one and no
-/// revision is named: a snapshot whose whole history is compacted.
-async fn hashes_at(
-    etcd: &mut dyn TrialEtcd,
-    revision: i64,
-) -> Result<Vec<MemberHash>, OutsideError> {
-    if let TrialHashes::All(hashes) = etcd.hash_kv(revision).await? {
-        return Ok(hashes);
-    }
-    match etcd.hash_kv(0).await? {
-        TrialHashes::All(hashes) if hashes.iter().all(|hash| hash.revision == revision) => {
-            Ok(hashes)
-        }
-        _ => Err(OutsideError::Failed(format!(
-            "history is compacted up to revision {revision}, and a member has gone on since, as when a lease runs out: no hash \
-             tells of that revision any more"
-        ))),
-    }
-}
-
-/// What is computed from the snapshot, for each revision up to which a member has thrown history away.
-async fn expected_hashes(
-    context: &StepContext,
-    seen: &Seen,
-    revision: i64,
-    hashes: &[MemberHash],
-) -> Result<BTreeMap<i64, Result<HashKv, NoHashKv>>, StepError> {
-    let (content, length): (Arc<File>, u64) = (seen.content.clone(), seen.length);
-    let mut compactions: Vec<i64> = hashes.iter().map(|hash| hash.compact_revision).collect();
-    compactions.sort_unstable();
-    compactions.dedup();
-    compute(context, move || {
-        let of = |compacted: i64| -> io::Result<_> {
-            Ok((compacted, hash_kv(&*content, length, Some(revision), Some(compacted))?))
-        };
-        compactions.into_iter().map(of).collect()
-    })
-    .await
 }

@@ -8,32 +8,27 @@
 //! forward and all before it is called compacted (`--bump-revision`, `--mark-compacted`), which makes them list again.
 //! <https://github.com/etcd-io/etcd/issues/16028>
 
+use super::by_hand::removing;
 use crate::action::{HandInput, HandSection};
 
 /// More changes than any cluster makes between two snapshots.
 const REVISIONS: u64 = 1_000_000_000;
 
+/// Lets `$tool` move the revision forward, where it says that it can: the options for it are in `$forward`.
+pub(super) fn forward(revisions: u64) -> String {
+    format!(
+        "forward=\n\
+         if $tool snapshot restore --help 2>&1 | grep -q -e --mark-compacted; then\n  \
+         forward='--bump-revision {revisions} --mark-compacted'\n\
+         else\n  \
+         echo \"this $tool knows no --bump-revision: restart every client of the API server afterwards\" >&2\n\
+         fi"
+    )
+}
+
 /// The parts of a runbook that say how to restore from the snapshot.
 pub(super) fn sections(input: &HandInput) -> Vec<HandSection> {
     vec![restoring(input), starting(input), removing(input)]
-}
-
-/// A file that was there before the step is not the step's to remove.
-fn removing(input: &HandInput) -> HandSection {
-    let (file, tried) = (input.sets("file"), input.sets("tried"));
-    let fetched = input.value("object").is_some();
-    let copy = if fetched { format!("\"${{{file}:?}}\" ") } else { String::new() };
-    HandSection {
-        title: "Always, once every member is restored or the recovery is given up".to_owned(),
-        parts: vec![
-            "Copies hold every secret of the cluster: remove those of this step here, and each one that was brought to a member. In \
-             a new shell, first paste the lines that were noted down."
-                .to_owned(),
-            format!(
-                "if rm -rf {copy}${{{tried}:+\"${tried}\"}}; then echo REMOVED; else echo 'LEFT, as is said above' >&2; false; fi"
-            ),
-        ],
-    }
 }
 
 fn restoring(input: &HandInput) -> HandSection {
@@ -72,7 +67,7 @@ fn values(input: &HandInput) -> String {
 }
 
 /// Ends the block on any other host than the one that was named.
-fn only_there(input: &HandInput) -> String {
+pub(super) fn only_there(input: &HandInput) -> String {
     let host = input.sets("host");
     format!(
         "set -eu\n[ \"$(hostname)\" = \"${{{host}:?}}\" ] || {{ echo 'another host: nothing was done' >&2; exit 1; }}"
@@ -109,12 +104,7 @@ fn restore(input: &HandInput) -> String {
          code=0; pgrep -x 'etcd|kube-apiserver' || code=$?\n\
          [ \"$code\" -eq 1 ] || {{ echo 'etcd or the API server runs, or that is UNKNOWN: nothing was restored' >&2; exit 1; }}\n\
          if command -v etcdutl >/dev/null; then tool=etcdutl; else tool=etcdctl; export ETCDCTL_API=3; fi\n\
-         forward=\n\
-         if $tool snapshot restore --help 2>&1 | grep -q -e --bump-revision; then\n  \
-         forward='--bump-revision {REVISIONS} --mark-compacted'\n\
-         else\n  \
-         echo \"this $tool knows no --bump-revision: restart every client of the API server afterwards\" >&2\n\
-         fi\n\
+         {}\n\
          mkdir -p -m 700 \"${{{data}:?}}\"\n\
          rm -rf \"${{{data}:?}}/restored\"\n\
          # shellcheck disable=SC2086 # two options, or none\n\
@@ -127,7 +117,8 @@ fn restore(input: &HandInput) -> String {
          rmdir \"${data}/restored\"\n\
          echo \"RESTORED ${member} into ${data}\"\n\
          ); echo \"exit status $?\"",
-        only_there(input)
+        only_there(input),
+        forward(REVISIONS)
     )
 }
 
@@ -193,7 +184,7 @@ mod tests {
     fn restored(folder: &Path, values: &str, pgrep: &str) -> String {
         let stubs = format!(
             "set -u\nexec 2>&1\nhostname() {{ echo this-host; }}\npgrep() {{ {pgrep}; }}\n\
-             etcdutl() {{ case \"$*\" in *--help*) echo --bump-revision;; *) mkdir -p data/restored/member; echo \"$*\" > data/restored/member/asked;; esac; }}\n"
+             etcdutl() {{ case \"$*\" in *--help*) echo --bump-revision --mark-compacted;; *) mkdir -p data/restored/member; echo \"$*\" > data/restored/member/asked;; esac; }}\n"
         );
         let script = format!("{stubs}{values}{}", restore(&input()));
         let ended = Command::new("sh").arg("-c").arg(&script).current_dir(folder).output().unwrap();

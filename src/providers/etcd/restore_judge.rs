@@ -39,9 +39,48 @@ impl Part {
     }
 }
 
+/// Whether the revision was to be moved forward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Forward {
+    /// It was not asked for.
+    NotAsked,
+    /// The programs cannot, as is said here: the snapshot was restored as it is.
+    NotKnown(String),
+    /// To this revision, by so many.
+    To(i64, u64),
+}
+
+impl Forward {
+    /// What the programs will do of what is asked of them, with a snapshot whose last entry has this revision.
+    pub(super) fn of(asked: Option<u64>, programs: &TrialPrograms, last: i64) -> Self {
+        match asked {
+            None => Self::NotAsked,
+            Some(_) if !programs.knows_bump_revision => Self::NotKnown(unknown(programs)),
+            Some(by) => Self::To(last.saturating_add_unsigned(by), by),
+        }
+    }
+
+    /// The revision at which the members are asked, where that of the snapshot is another one.
+    pub(super) fn to(&self) -> Option<(i64, u64)> {
+        match self {
+            Self::To(revision, by) => Some((*revision, *by)),
+            _ => None,
+        }
+    }
+}
+
+/// That the programs have no way to move a revision forward.
+fn unknown(programs: &TrialPrograms) -> String {
+    format!(
+        "{} beside etcd {} does not know --bump-revision and --mark-compacted",
+        programs.tool, programs.version
+    )
+}
+
 /// What was answered, and what is known of the snapshot.
 #[derive(Debug)]
 pub(super) struct Answers {
+    pub(super) forward: Forward,
     pub(super) hashes: Result<Vec<MemberHash>, OutsideError>,
     /// What is computed from the snapshot, by the revision up to which history is thrown away.
     pub(super) expected: BTreeMap<i64, Result<HashKv, NoHashKv>>,
@@ -91,10 +130,7 @@ pub(super) fn about(programs: &TrialPrograms) -> Option<Finding> {
     (!programs.knows_bump_revision).then(|| Finding {
         severity: Severity::Warning,
         code: "etcd.no_bump_revision".to_owned(),
-        what: format!(
-            "{} beside etcd {} does not know --bump-revision and --mark-compacted",
-            programs.tool, programs.version
-        ),
+        what: unknown(programs),
         why: "a restore goes back in time: without these options, controllers and kubelets go on with what they remember, and do \
               not notice what is missing"
             .to_owned(),
@@ -107,6 +143,7 @@ pub(super) fn about(programs: &TrialPrograms) -> Option<Finding> {
 pub(super) fn judged(answers: &Answers, revision: i64, shown: Shown<'_>) -> Judged {
     let mut judged = Judged::default();
     let population = answers.live_keys.unwrap_or(0);
+    judged.checks.extend(moved(answers, shown));
     hash(answers, revision, population, shown, &mut judged);
     let expected =
         answers.live_keys.map_or_else(|| "as in the snapshot".to_owned(), |n| n.to_string());
@@ -134,9 +171,53 @@ pub(super) fn judged(answers: &Answers, revision: i64, shown: Shown<'_>) -> Judg
     judged
 }
 
+/// Whether every member is where the restore should have moved it, and calls everything before that compacted. One that has gone on
+/// since, as when a lease runs out, still says up to where it has compacted.
+fn moved(answers: &Answers, shown: Shown<'_>) -> Vec<Check> {
+    const NAMES: [&str; 2] = ["moved forward", "history compacted"];
+    let (to, by) = match &answers.forward {
+        Forward::NotAsked => return Vec::new(),
+        Forward::NotKnown(why) => {
+            return NAMES.map(|name| Check::not_made(name, "as asked for", why)).into();
+        }
+        Forward::To(to, by) => (*to, *by),
+    };
+    let expected = [
+        format!("every member at revision {to}, {by} behind the last of the snapshot"),
+        format!("every member, up to revision {to}: who has seen an older one must list again"),
+    ];
+    let made = |name,
+                expected: &String,
+                holds: &dyn Fn(&MemberHash) -> bool,
+                said: &dyn Fn(&MemberHash) -> i64| {
+        match &answers.hashes {
+            Err(error) => Check::not_made(name, expected, shown(&error.to_string())),
+            Ok(hashes) if hashes.is_empty() => Check::not_made(name, expected, "no member told"),
+            Ok(hashes) => {
+                let each = hashes.iter().map(|one| format!("{} {}", one.member, said(one)));
+                let observed = each.collect::<Vec<_>>().join(", ");
+                Check::made(name, expected, observed, hashes.iter().all(holds))
+            }
+        }
+    };
+    let is_there =
+        |one: &MemberHash| one.revision == to || (one.revision > to && one.compact_revision == to);
+    vec![
+        made(NAMES[0], &expected[0], &is_there, &|one| one.revision),
+        made(NAMES[1], &expected[1], &|one| one.compact_revision == to, &|one| {
+            one.compact_revision
+        }),
+    ]
+}
+
 fn hash(answers: &Answers, revision: i64, population: u64, shown: Shown<'_>, judged: &mut Judged) {
     const NAME: &str = "HashKV";
-    let expected = format!("that of the snapshot at revision {revision}");
+    let expected = match answers.forward.to() {
+        None => format!("that of the snapshot at revision {revision}"),
+        Some((to, _)) => {
+            format!("that of the snapshot's keys at revision {to}, without its history")
+        }
+    };
     let hashes = match &answers.hashes {
         Ok(hashes) if !hashes.is_empty() => hashes,
         Ok(_) => {
@@ -201,6 +282,7 @@ mod tests {
     fn good() -> Answers {
         let own = HashKv { revision: 37, compact_revision: -1, hash: 7 };
         Answers {
+            forward: Forward::NotAsked,
             hashes: Ok(vec![member("m1", 7), member("m2", 7)]),
             expected: BTreeMap::from([(-1, Ok(own))]),
             count: Ok(28),
@@ -268,14 +350,65 @@ mod tests {
         }
     }
 
+    fn programs(knows_bump_revision: bool) -> TrialPrograms {
+        let (version, tool) = ("3.4.23".to_owned(), "etcdctl".to_owned());
+        TrialPrograms { version, tool, knows_bump_revision }
+    }
+
     #[test]
     fn programs_without_bump_revision_are_a_finding() {
-        let programs = TrialPrograms {
-            version: "3.4.23".to_owned(),
-            tool: "etcdctl".to_owned(),
-            knows_bump_revision: false,
+        let finding = about(&programs(false)).unwrap();
+        assert_eq!(finding.code, "etcd.no_bump_revision");
+        assert!(
+            finding.what.starts_with("etcdctl beside etcd 3.4.23 does not know --bump-revision")
+        );
+        assert_eq!(about(&programs(true)), None);
+    }
+
+    /// The same etcd, moved forward by 1000, whose members answer so.
+    fn forward(members: [MemberHash; 2]) -> Answers {
+        let own = HashKv { revision: 1037, compact_revision: 1037, hash: 9 };
+        Answers {
+            forward: Forward::of(Some(1000), &programs(true), 37),
+            hashes: Ok(members.into()),
+            expected: BTreeMap::from([(1037, Ok(own))]),
+            ..good()
+        }
+    }
+
+    fn at(member: &str, revision: i64, compact_revision: i64, hash: u32) -> MemberHash {
+        MemberHash { member: member.to_owned(), hash, compact_revision, revision }
+    }
+
+    /// Moved forward, history compacted, HashKV.
+    fn three(answers: &Answers) -> Vec<Outcome> {
+        outcomes(answers)[..3].to_vec()
+    }
+
+    #[test]
+    fn members_that_were_moved_forward_are_compared_with_what_a_compaction_leaves() {
+        let good = || at("m1", 1037, 1037, 9);
+        assert_eq!(outcomes(&forward([good(), at("m2", 1037, 1037, 9)])), [Passed; 5]);
+        // A lease has run out, and a member was asked for the hash before that.
+        assert_eq!(three(&forward([good(), at("m2", 1038, 1037, 9)])), [Passed; 3]);
+        assert_eq!(three(&forward([good(), at("m2", 1037, 1037, 8)])), [Passed, Passed, Failed]);
+        let elsewhere = [Failed, Failed, Inconclusive];
+        assert_eq!(three(&forward([good(), at("m2", 37, -1, 7)])), elsewhere);
+        assert_eq!(three(&forward([good(), at("m2", 2037, 2037, 9)])), elsewhere);
+        let unmarked = [Passed, Failed, Inconclusive];
+        assert_eq!(three(&forward([good(), at("m2", 1037, -1, 9)])), unmarked);
+    }
+
+    #[test]
+    fn what_the_programs_cannot_do_or_no_member_tells_is_not_proven() {
+        let silent = Answers {
+            hashes: Err(OutsideError::Failed("etcdctl: no".to_owned())),
+            ..forward([at("m1", 1037, 1037, 9), at("m2", 1037, 1037, 9)])
         };
-        assert_eq!(about(&programs).unwrap().code, "etcd.no_bump_revision");
-        assert_eq!(about(&TrialPrograms { knows_bump_revision: true, ..programs }), None);
+        assert_eq!(three(&silent), [Inconclusive; 3]);
+        assert_eq!(three(&Answers { hashes: Ok(Vec::new()), ..silent }), [Inconclusive; 3]);
+        let old = Forward::of(Some(1000), &programs(false), 37);
+        let restored_as_it_is = Answers { forward: old, ..good() };
+        assert_eq!(three(&restored_as_it_is), [Inconclusive, Inconclusive, Passed]);
     }
 }

@@ -143,6 +143,55 @@ async fn programs_that_cannot_move_the_revision_forward_are_a_finding() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_restore_that_moves_the_revision_forward_is_compared_with_what_it_leaves() {
+    let trial = trial("probe: { version: 3.6.4 }");
+    let with = json!({
+        "members": 3, "bump_revision": 1_000_000_000, "keys": ["/registry/deployments/payments/api"],
+    });
+    let found = restored(&trial, "good.db", with).await.unwrap();
+    assert_eq!(trial.not_passed(), []);
+    assert_eq!(trial.checks().len(), 8);
+    assert_eq!((&found["revision"], &found["moved_to"]), (&json!(37), &json!(1_000_000_037)));
+    assert_eq!((&found["keys"], trial.findings().len()), (&json!(28), 0));
+    let as_it_is = restored(&usual(), "good.db", json!({})).await.unwrap();
+    assert!(found["hash_kv"].is_string() && found["hash_kv"] != as_it_is["hash_kv"]);
+    assert_eq!(as_it_is["moved_to"], Value::Null);
+}
+
+fn usual() -> Trial {
+    trial("probe: {}")
+}
+
+#[tokio::test(start_paused = true)]
+async fn programs_that_move_it_wrongly_or_lose_keys_turn_their_checks_red() {
+    let wrong = |name: &str| (name.to_owned(), Failed);
+    let hash = ("HashKV".to_owned(), Inconclusive);
+    for (etcd, red) in [
+        ("bumps_by: 10", vec![hash.clone(), wrong("history compacted"), wrong("moved forward")]),
+        ("bumps_by: 5000", vec![hash.clone(), wrong("history compacted"), wrong("moved forward")]),
+        ("marks_nothing: true", vec![hash, wrong("history compacted")]),
+        ("loses: 2", vec![wrong("HashKV"), wrong("keys")]),
+    ] {
+        let trial = trial(&format!("probe: {{ {etcd} }}"));
+        restored(&trial, "good.db", json!({ "bump_revision": 1000 })).await.unwrap();
+        assert_eq!(trial.not_passed(), red, "{etcd}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn programs_that_cannot_move_it_restore_the_snapshot_as_it_is_and_prove_no_more() {
+    let trial = trial("probe: { bump_revision: false, version: 3.5.1 }");
+    let found = restored(&trial, "good.db", json!({ "bump_revision": 1000 })).await.unwrap();
+    let unproven = ["history compacted", "moved forward"];
+    assert_eq!(trial.not_passed(), unproven.map(|name| (name.to_owned(), Inconclusive)));
+    let words = "etcdutl beside etcd 3.5.1 does not know --bump-revision and --mark-compacted";
+    let check = trial.checks()["moved forward"].clone();
+    assert!(format!("{} {:?}", check.observed, check.note).contains(words), "{check:?}");
+    assert_eq!(trial.findings(), ["etcd.no_bump_revision"]);
+    assert_eq!((&found["keys"], &found["moved_to"]), (&json!(28), &Value::Null));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restore_that_was_given_up_is_found_and_removed_by_its_ledger() {
     let trial = trial("probe: { restore_takes: 1h }");
     let given_up = restored(&trial, "good.db", json!({}));

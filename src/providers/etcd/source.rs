@@ -16,11 +16,22 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Platform {
-    /// You do: kubeadm, kOps, OpenShift, k3s, or etcd by itself.
+    /// You do: kubeadm, kOps, OpenShift, or etcd by itself.
     #[default]
     SelfManaged,
+    /// k3s does, with its embedded etcd.
+    K3s,
+    /// RKE2 does, as k3s.
+    Rke2,
     /// Amazon EKS does.
     Eks,
+}
+
+impl Platform {
+    /// Whether servers start from what stands in the snapshot beside its objects, and are restored by a program of their own.
+    pub(super) fn starts_from_bootstrap_data(self) -> bool {
+        matches!(self, Self::K3s | Self::Rke2)
+    }
 }
 
 /// What a step says of its snapshot.

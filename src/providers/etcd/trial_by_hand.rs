@@ -1,6 +1,7 @@
 //! How people start a throw-away etcd from a snapshot, and ask it: to count what is in it, or to see that it can be restored.
 
 use super::by_hand::{fetch, none_there};
+use super::restore_by_hand::forward;
 use crate::action::{ByHand, HandInput, HandSection};
 
 /// Where it listens, and where members would find it: sockets in the folder, in which it runs, and no port, so that no other user
@@ -38,7 +39,27 @@ pub(super) fn inventory(input: &HandInput) -> ByHand {
         ..by_trial(input, ask)
     };
     by_hand.verify.extend(decrypting(input));
+    by_hand.verify.extend(token(input));
     by_hand
+}
+
+/// How a person sees that the server token of the recovery kit is the right one: the entry is named after it.
+fn token(input: &HandInput) -> Vec<String> {
+    let Some(file) = input.word("server_token") else { return Vec::new() };
+    let name = input.sets("bootstrap");
+    let ask = format!(
+        "etcdctl --endpoints \"$at\" get /bootstrap/ --prefix --keys-only > \"$folder/bootstrap\"\n\
+         if grep -q -x \"/bootstrap/${name}\" \"$folder/bootstrap\"; then echo 'TOKEN: the same'; else echo 'NOT THE TOKEN' >&2; false; fi"
+    );
+    vec![
+        "That the server token of the recovery kit is the one with which the bootstrap data is encrypted: its name is made of it. NOT \
+         THE TOKEN: take that of the time of the snapshot, or it is a snapshot of another cluster:"
+            .to_owned(),
+        format!(
+            "{name}=$(sed -n '1{{s/^K10[^:]*::[^:]*://;p;}}' {file} | tr -d '\\r\\n' | sha256sum | cut -c 1-12)\n{}",
+            trial(input, &ask)
+        ),
+    ]
 }
 
 /// How a person sees that the keys of the recovery kit are the right ones: what an API server reads with them is.
@@ -105,6 +126,15 @@ fn by_trial(input: &HandInput, ask: &str) -> ByHand {
 fn trial(input: &HandInput, ask: &str) -> String {
     let names = ["file", "trial", "folder"].map(|output| input.sets(output));
     let [file, trial, folder] = names;
+    let asked = input.value("bump_revision").and_then(serde_json::Value::as_u64);
+    let (before, forward) = match asked {
+        // shellcheck is told that these are two options, or none.
+        Some(revisions) => (
+            format!("{}\n# shellcheck disable=SC2086 # two options, or none\n", forward(revisions)),
+            " $forward",
+        ),
+        None => (String::new(), ""),
+    };
     format!(
         "umask 077; {trial}='UNKNOWN: there is no snapshot to try, or no etcd'\n\
          if [ -s \"${{{file}:-}}\" ] && command -v etcd >/dev/null && command -v etcdctl >/dev/null; then\n  \
@@ -114,7 +144,7 @@ fn trial(input: &HandInput, ask: &str) -> String {
          set -u; export ETCDCTL_API=3; at={CLIENT}; folder=${folder}\n\
          if command -v etcdutl >/dev/null; then tool=etcdutl; else tool=etcdctl; fi\n\
          rm -rf \"${{folder:?}}/data\"\n\
-         $tool snapshot restore \"${file}\" --data-dir \"$folder/data\" --name trial \\\n  \
+         {before}$tool snapshot restore \"${file}\" --data-dir \"$folder/data\"{forward} --name trial \\\n  \
          --initial-cluster trial={PEER} --initial-advertise-peer-urls {PEER} || exit 10\n\
          cd \"$folder\" || exit 11\n\
          etcd --name trial --data-dir \"$folder/data\" --listen-client-urls $at --advertise-client-urls $at \\\n  \
@@ -188,6 +218,57 @@ mod tests {
         let noted = said.lines().find_map(|line| line.strip_prefix("SNAPSHOT_FOLDER="));
         let noted = noted.and_then(|line| line.split_whitespace().next()).unwrap();
         assert!(!Path::new(noted).exists(), "{said}");
+    }
+
+    #[test]
+    fn the_revision_is_moved_forward_as_the_scenario_asks_and_the_program_knows() {
+        let with = json!({ "file": "good.db", "bump_revision": 5000 });
+        let text = restore(&HandInput::new("snapshot", None, with, BTreeMap::new())).commands;
+        for (help, asked) in [
+            ("--bump-revision --mark-compacted", "--bump-revision 5000 --mark-compacted"),
+            ("", ""),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("good.db"), "x").unwrap();
+            let etcdutl = format!(
+                "etcdutl() {{ case \"$*\" in *--help*) echo '{help}';; *) echo \"$*\" > asked; mkdir -p \"$5\";; esac; }}"
+            );
+            let (etcd, _) = WORKING.split_once("\netcdutl").unwrap();
+            let script = format!("set -u\nexec 2>&1\n{etcd}\n{etcdutl}\n{}", text.join("\n"));
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(script).current_dir(folder.path()).env("TMPDIR", folder.path());
+            let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+            assert!(said.contains("Trial: done"), "{said}");
+            let given = std::fs::read_to_string(folder.path().join("asked")).unwrap();
+            assert!(given.contains(&format!("/data {asked}").trim_end().to_owned()), "{given}");
+            assert_eq!(given.contains("--bump-revision"), !asked.is_empty(), "{given}");
+            assert_eq!(said.contains("knows no --bump-revision"), asked.is_empty(), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_token_of_the_recovery_kit_is_told_from_another_one() {
+        let with = json!({ "file": "good.db", "server_token": "token" });
+        let hand = inventory(&HandInput::new("objects", None, with, BTreeMap::new()));
+        let block = hand.verify.last().unwrap();
+        // `printf %s swordfish | sha256sum`
+        let working = WORKING.replace("/registry/x", "/bootstrap/b9f195c5cc7e");
+        for (token, said) in [
+            ("swordfish", "TOKEN: the same"),
+            ("K10ab12::server:swordfish\n", "TOKEN: the same"),
+            ("other", "NOT THE TOKEN"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("good.db"), "x").unwrap();
+            std::fs::write(folder.path().join("token"), token).unwrap();
+            let script = format!("set -u\nexec 2>&1\n{working}\nOBJECTS_FILE=good.db\n{block}");
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(script).current_dir(folder.path()).env("TMPDIR", folder.path());
+            let ended = command.output().unwrap();
+            let text = String::from_utf8(ended.stdout).unwrap();
+            assert!(text.contains(said), "{text}");
+            assert_eq!(ended.status.success(), said.starts_with("TOKEN"), "{text}");
+        }
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub(super) struct VerifySnapshotInput {
     /// A snapshot in S3, at the site of the step.
     #[serde(default)]
     object: Option<ObjectInput>,
-    /// Who runs etcd. On `eks` nobody can take a snapshot, so the step fails and says what to do instead.
+    /// Who runs etcd. On `eks` nobody can take a snapshot, so the step fails and says what to do instead. On `k3s` and `rke2` the runbook
+    /// says how these restore it.
     #[serde(default)]
     platform: Platform,
     /// When the snapshot was taken (UTC), from the backup job. Without it the object's metadata `snapshot-time` counts. When

@@ -4,7 +4,7 @@ use super::{AccountId, DatabaseEstate, Estate, PlaceEstate};
 use crate::error::{Error, Result};
 use crate::limits::{self, ESTATE_SNAPSHOTS};
 use crate::sandbox::fault::can_be_met;
-use crate::sandbox::{etcd, s3};
+use crate::sandbox::{etcd, files, s3};
 use crate::time::HumanDuration;
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
@@ -31,6 +31,8 @@ impl Estate {
         s3::check(&estate.placed_buckets(), &estate.directory, estate.now)
             .map_err(|e| Error::bad_input(format!("{name}: {e}")))?;
         etcd::check(&estate.answers.etcd, &estate.directory)
+            .map_err(|e| Error::bad_input(format!("{name}: {e}")))?;
+        files::check(&estate.answers.files, &estate.directory)
             .map_err(|e| Error::bad_input(format!("{name}: {e}")))?;
         Ok(estate)
     }

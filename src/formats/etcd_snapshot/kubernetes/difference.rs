@@ -227,6 +227,7 @@ mod tests {
             resources,
             other_keys: 0,
             bootstrap_keys: 0,
+            bootstrap_empty: 0,
             secrets: SecretsAtRest::default(),
             undefined: BTreeMap::new(),
             newest: None,

@@ -19,6 +19,9 @@ pub struct Inventory {
     /// Entries `/bootstrap/…` of k3s and RKE2: the authorities of the cluster, encrypted with the server token. Where there are
     /// any, a restore needs that token.
     pub bootstrap_keys: u64,
+    /// Those among them that are empty: a server makes one before it writes what belongs there.
+    #[serde(default)]
+    pub bootstrap_empty: u64,
     /// Secrets as they are stored, now and in the revisions before.
     pub secrets: SecretsAtRest,
     /// Objects of groups that are no part of Kubernetes and for which there is no definition, by full name of the resource: no

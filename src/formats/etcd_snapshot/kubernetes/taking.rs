@@ -75,7 +75,7 @@ struct Group {
 #[derive(Clone, Copy)]
 enum Class {
     Group(u32),
-    Bootstrap,
+    Bootstrap { empty: bool },
     Other,
     NotListed,
 }
@@ -120,7 +120,7 @@ impl EntrySink for Taker {
         }
         let class = match parsed {
             Key::Object(object) => self.object(object, stored.value),
-            Key::Bootstrap => Class::Bootstrap,
+            Key::Bootstrap => Class::Bootstrap { empty: stored.value.is_empty() },
             Key::Other => Class::Other,
         };
         self.live.insert(KeyMark::of(name), class);
@@ -184,6 +184,7 @@ impl Taker {
             resources: Vec::new(),
             other_keys: 0,
             bootstrap_keys: 0,
+            bootstrap_empty: 0,
             secrets: SecretsAtRest::default(),
             undefined: BTreeMap::new(),
             newest: self.newest,
@@ -195,7 +196,10 @@ impl Taker {
         for class in self.live.values() {
             match class {
                 Class::Group(number) => *counts.entry(*number).or_default() += 1,
-                Class::Bootstrap => inventory.bootstrap_keys += 1,
+                Class::Bootstrap { empty } => {
+                    inventory.bootstrap_keys += 1;
+                    inventory.bootstrap_empty += u64::from(*empty);
+                }
                 Class::Other => inventory.other_keys += 1,
                 Class::NotListed => inventory.not_listed += 1,
             }
@@ -369,14 +373,15 @@ mod tests {
         let object = br#"{"metadata":{"creationTimestamp":"2026-01-02T03:04:05Z"}}"#;
         let bytes = snapshot(&[
             ("/bootstrap/2f3a", Some(b"sealed")),
+            ("/bootstrap/4c1d", Some(b"")),
             ("/registry/example.com/things/ns/one", Some(object)),
             ("/registry/pods/ns/one", Some(b"{}")),
         ]);
         let found = take(&bytes, &[]).unwrap();
-        assert_eq!(found.bootstrap_keys, 1);
+        assert_eq!((found.bootstrap_keys, found.bootstrap_empty), (2, 1));
         let newest = found.newest.unwrap();
         assert_eq!(newest.at.to_rfc3339(), "2026-01-02T03:04:05+00:00");
-        assert_eq!((newest.source, newest.revision), (TimeSource::Created, 3));
+        assert_eq!((newest.source, newest.revision), (TimeSource::Created, 4));
         assert_eq!(newest.resource, "things.example.com");
     }
 

@@ -15,6 +15,16 @@ pub struct RevisionNumber {
     pub sub: i64,
 }
 
+impl RevisionNumber {
+    /// The key of the entry of this change, where that is no deletion.
+    pub(in super::super) fn to_key(self) -> [u8; REVISION_BYTES] {
+        let mut key = [b'_'; REVISION_BYTES];
+        key[..8].copy_from_slice(&self.main.to_be_bytes());
+        key[9..].copy_from_slice(&self.sub.to_be_bytes());
+        key
+    }
+}
+
 impl fmt::Display for RevisionNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.sub {

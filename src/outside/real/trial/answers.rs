@@ -13,6 +13,14 @@ pub(super) fn version_of(said: &str) -> Option<String> {
     Some(line.trim().to_owned()).filter(|version| !version.is_empty())
 }
 
+/// Whether the program that says this of `snapshot restore` knows `--bump-revision` and `--mark-compacted`: neither is of use without
+/// the other. No list of versions tells it: both came with 3.6, and were brought back to 3.5.10 and 3.4.27.
+/// <https://github.com/etcd-io/etcd/pull/16029>, <https://github.com/etcd-io/etcd/pull/16165>
+pub(super) fn knows_bump_revision(help: &str) -> bool {
+    let options: Vec<&str> = help.split(|c: char| c.is_whitespace() || "=[".contains(c)).collect();
+    ["--bump-revision", "--mark-compacted"].iter().all(|option| options.contains(option))
+}
+
 /// The last line that says what went wrong; before it, programs of etcd write a log.
 pub(super) fn last_word(said: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -130,6 +138,25 @@ mod tests {
             "{\"level\":\"info\",\"msg\":\"restoring\"}\nError: expected sha256 [1], got [2]\n";
         assert_eq!(last_word(complaint), "Error: expected sha256 [1], got [2]");
         assert_eq!(last_word(""), "nothing was said");
+    }
+
+    /// As etcdutl 3.6 and etcdctl 3.4.27 write it, and what does not know both options.
+    #[test]
+    fn whether_revisions_can_be_moved_forward_is_what_the_program_says() {
+        let etcdutl = "Usage:\n  etcdutl snapshot restore <filename> --data-dir {output dir} [options] [flags]\n\nFlags:\n      \
+                       --bump-revision uint                   How much to increase the latest revision after restore\n      \
+                       --data-dir string                      Path to the output data directory\n      \
+                       --mark-compacted                       Mark the latest revision after restore as the point of scheduled compaction";
+        let etcdctl = "OPTIONS:\n      --bump-revision=0\t\t\tHow much to increase\n      --mark-compacted[=false]\t\t\tMark";
+        assert!(knows_bump_revision(etcdutl) && knows_bump_revision(etcdctl));
+        for other in [
+            etcdutl.replace("--mark-compacted ", ""),
+            etcdutl.replace("--bump-revision uint", ""),
+            etcdutl.replace("--bump-revision", "--bump-revisions"),
+            String::new(),
+        ] {
+            assert!(!knows_bump_revision(&other), "{other}");
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::outside::trial::{TrialEtcd, TrialHashes, TrialPrograms, TrialRequest,
 use crate::outside::{Answer, CommandReply, CommandRequest, OutsideError, Secret};
 use crate::time::Clock;
 use answers::{
-    asks_for_a_password, count_of, hashes_of, is_compacted, last_word, of_the_machine, version_of,
+    asks_for_a_password, count_of, hashes_of, is_compacted, knows_bump_revision, last_word,
+    of_the_machine, version_of,
 };
 use process::{Process, Start};
 use std::collections::BTreeMap;
@@ -61,7 +62,7 @@ pub(super) async fn open(
         return Err(OutsideError::Failed(text));
     }
     trial.about.knows_bump_revision =
-        [&help.stdout, &help.stderr].iter().any(|text| text.contains("--bump-revision"));
+        [&help.stdout, &help.stderr].iter().any(|text| knows_bump_revision(text));
     Ok(Box::new(trial))
 }
 
@@ -173,9 +174,10 @@ impl Trial {
         let copy = Path::new(&self.request.folder.path).join("snapshot.db");
         copied(&self.request, copy.clone()).await?;
         let (cluster, copy_path) = (self.cluster(), copy.to_string_lossy().into_owned());
+        let forward = self.request.forward_with(&self.about).map(|by| by.to_string());
         for member in &self.members {
             let data = member.data.to_string_lossy();
-            let words = [
+            let mut words = vec![
                 "snapshot",
                 "restore",
                 &copy_path,
@@ -190,6 +192,9 @@ impl Trial {
                 "--initial-cluster-token",
                 "redrill-trial",
             ];
+            if let Some(by) = &forward {
+                words.extend(["--bump-revision", by, "--mark-compacted"]);
+            }
             // It holds a copy of the cluster, and may take long: it does not go on when this process is killed.
             let reply = command::run_with_us(&self.command(&self.tool, &words, RESTORING)).await?;
             if reply.status != Some(0) {
