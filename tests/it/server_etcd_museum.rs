@@ -514,10 +514,9 @@ fn server_etcd_damage_of_real_snapshots_is_named_as_in_the_museum() {
             let found = look(&bytes);
             assert!(found.damage.iter().any(expected), "{name}: {:?}", found.damage);
             assert_eq!(found.soundness(), Soundness::Damaged, "{name}");
-            assert!(
-                !*sealed || !found.damage.iter().any(is!(Damage::TrailerDiffers { .. })),
-                "{name}"
-            );
+            if *sealed {
+                assert!(!found.damage.iter().any(is!(Damage::TrailerDiffers { .. })), "{name}");
+            }
             // Whatever it answers, it answers.
             let length = bytes.len() as u64;
             let _answer = hash_kv(&bytes[..], length, None, Some(2)).unwrap();

@@ -21,14 +21,14 @@ fn lease(name: &str, renewed: u64) -> Vec<u8> {
     fn varint(mut number: u64) -> Vec<u8> {
         let mut bytes = Vec::new();
         while number > 127 {
-            bytes.push((number & 127) as u8 | 128);
+            bytes.push(((number & 127) as u8) | 128);
             number >>= 7;
         }
         bytes.push(number as u8);
         bytes
     }
     let field = |tag: u8, content: &[u8]| {
-        [&[tag << 3 | 2][..], &varint(content.len() as u64), content].concat()
+        [&[(tag << 3) | 2][..], &varint(content.len() as u64), content].concat()
     };
     let kind = [field(1, b"coordination.k8s.io/v1"), field(2, b"Lease")].concat();
     let metadata = [field(1, name.as_bytes()), field(3, b"kube-system")].concat();
