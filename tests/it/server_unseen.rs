@@ -145,14 +145,12 @@ async fn server_mariadb_regression_a_password_that_the_server_takes_is_not_refus
     both.drop_both().await;
 }
 
-/// What gives zero over an empty table although no aggregate stands in the query.
-const WITHOUT_A_TABLE: [&str; 5] = [
-    "select audit.count_orphans()",
-    "select n from audit.count_orphans() n",
-    "select bad from orphans",
-    "select bad from audit.totals",
-    "select 0",
-];
+/// What gives zero over an empty table although no aggregate stands in the query: as its text tells, before anybody is asked.
+const WITHOUT_FROM: [&str; 3] =
+    ["select audit.count_orphans()", "select n from audit.count_orphans() n", "select 0"];
+
+/// The same, as only the database can tell.
+const OF_A_VIEW: [&str; 2] = ["select bad from orphans", "select bad from audit.totals"];
 
 #[tokio::test]
 async fn server_postgres_regression_an_empty_table_passes_neither_by_a_function_nor_by_a_view() {
@@ -169,7 +167,13 @@ async fn server_postgres_regression_an_empty_table_passes_neither_by_a_function_
         query.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         climb(&server, COPY, json!({ "queries": [query] })).await
     };
-    for sql in WITHOUT_A_TABLE {
+    for sql in WITHOUT_FROM {
+        let refused = judged(sql, json!({})).await.output.unwrap_err();
+        assert!(refused.to_string().contains("the check could never pass"), "{sql}: {refused}");
+        let counted = judged(sql, json!({ "population": "select count(*) from settings" })).await;
+        assert_eq!(counted.red(), [], "{sql}");
+    }
+    for sql in OF_A_VIEW {
         let open = judged(sql, json!({})).await;
         assert_eq!(open.red(), [("rule".to_owned(), INCONCLUSIVE)], "{sql}");
         let note = open.check("rule").note.clone().unwrap();
@@ -285,12 +289,17 @@ async fn server_mariadb_regression_what_a_reader_is_not_shown_is_not_the_same() 
     let open = compared(json!([])).await;
     assert_eq!(open.red(), [("schema".to_owned(), INCONCLUSIVE)]);
     let note = open.check("schema").note.clone().unwrap();
-    for unseen in
-        ["view here (grant show view", "trigger here", "event here", "function in the reference"]
-    {
+    for unseen in [
+        "view here (grant show view",
+        "trigger here",
+        "event here",
+        "function in the reference",
+        "foreign key here",
+    ] {
         assert!(note.contains(unseen), "{unseen}: {note}");
     }
-    let code = ["view *", "trigger *", "function *", "procedure *", "event *"];
+    let code =
+        ["view *", "trigger *", "function *", "procedure *", "event *", "foreign key *", "check *"];
     assert_eq!(compared(json!(code)).await.red(), []);
 
     // What a reader has taken down is no measure for who sees everything.

@@ -141,11 +141,7 @@ impl<'a> Hydrating<'a> {
         Ok(())
     }
 
-    fn leave_out(
-        &mut self,
-        table: &Table,
-        error: OutsideError,
-    ) -> Result<(), StepError> {
+    fn leave_out(&mut self, table: &Table, error: OutsideError) -> Result<(), StepError> {
         let why = no_value(error, self.context.facts.withhold_data)?;
         let why = format!("{}: {}", table.name, why.why);
         if !self.left_out.contains(&why) {
