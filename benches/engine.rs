@@ -132,6 +132,7 @@ fn start(plan: &Plan, facts: &RunFacts) -> Event {
         expires: facts.expires,
         keep: None,
         deviations: Vec::new(),
+        limits: Vec::new(),
     }
 }
 

@@ -85,7 +85,9 @@ pub struct Due {
 /// several messages about the same all are told again, since nobody knows which. An approval that is still open is asked for
 /// anew by its step.
 pub fn unheard(records: &[Record], hooks: &[Hook], facts: &RunFacts) -> Vec<Due> {
-    let mut due: BTreeMap<(Moment, Option<StepId>, String), (usize, Vec<Due>)> = BTreeMap::new();
+    // Moment, step and way; how often it was told, and what was to be told.
+    type About = (Moment, Option<StepId>, String);
+    let mut due: BTreeMap<About, (usize, Vec<Due>)> = BTreeMap::new();
     for record in records {
         if let Event::Notified { moment, step, how, .. } = &record.event {
             due.entry((*moment, step.clone(), how.clone())).or_default().0 += 1;

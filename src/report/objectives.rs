@@ -267,7 +267,7 @@ fn covered(spans: impl Iterator<Item = (u64, u64)>, from: Mark, until: Mark) -> 
 fn uncertainty(fold: &Fold<'_>, path: &[StepId]) -> HumanDuration {
     let waits = path.iter().filter_map(|id| fold.steps.get(id)).flat_map(|step| &step.waits);
     let brackets = waits.filter_map(|wait| Some(wait.first_ready - wait.last_not_ready?));
-    brackets.sum::<chrono::TimeDelta>().into()
+    brackets.sum::<TimeDelta>().into()
 }
 
 const POINT_DEFINITION: &str = "The moment of the declaration minus the time of the newest data proven recovered. The disaster is taken to \

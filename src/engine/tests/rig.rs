@@ -6,7 +6,7 @@ use crate::action::{
     own,
 };
 use crate::aws::{GuardPolicy, Place, SiteSession};
-use crate::engine::{Drive, DriveError, Keep, Opening, Order, World, drive, unheard};
+use crate::engine::{Drive, DriveError, Due, Keep, Opening, Order, World, drive, unheard};
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{
     Check, Event, FORMAT, Journal, Outcome, Record, ResourceKey, RunState, Sink, WorldKind,
@@ -391,6 +391,12 @@ impl Rig {
         self
     }
 
+    fn unheard(&self, facts: &RunFacts) -> Vec<Due> {
+        let before = read_bytes(&self.disk.bytes.lock().unwrap());
+        let records = before.map(|contents| contents.records).unwrap_or_default();
+        unheard(&records, &self.plan.hooks, facts)
+    }
+
     pub(super) fn run(self) -> Ran {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -448,8 +454,7 @@ impl Rig {
             Some(_) => resumed(self.gap * 1000),
         };
         let before = read_bytes(&self.disk.bytes.lock().unwrap());
-        let records = before.as_ref().map(|contents| contents.records.as_slice());
-        let unheard = unheard(records.unwrap_or_default(), &self.plan.hooks, &facts);
+        let unheard = self.unheard(&facts);
         let journal = match before {
             Ok(contents) => Journal::after(self.disk.clone(), &contents),
             Err(_) => Journal::new(self.disk.clone()),
