@@ -162,6 +162,7 @@ fn run(plan: &Plan, registry: &Registry, journal: Journal) {
             registry,
             world: &world,
             opening: vec![Opening::now(&world.clock, start(plan, &facts))],
+            unheard: Vec::new(),
             facts,
             journal,
             state: RunState::default(),

@@ -22,6 +22,7 @@ pub mod iam;
 pub mod ids;
 pub mod journal;
 pub mod limits;
+pub mod organisation;
 pub mod outside;
 pub mod partition;
 pub mod plan;

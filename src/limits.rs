@@ -56,7 +56,7 @@ limits! {
     PLAN_BYTES: u64 = 64 << 20, "bytes of the plan beside a journal", "refused";
     JOURNAL_BYTES: u64 = 256 << 20, "bytes of a journal", "refused when it is read; when it is written, the run stops and can be reaped";
     STORE_OBJECT_BYTES: usize = 64 << 20, "bytes of an object of a run's store", "the run cannot be fetched";
-    STORE_PAGES: usize = 1_000, "pages of the list of a run's objects in its store (1000 objects each)", "the run cannot be fetched";
+    STORE_PAGES: usize = 1_000, "pages of a list in a store of journals, of runs or of a run's objects (1000 names each)", "the run cannot be fetched, the runs cannot be looked at";
     RECORD_BYTES: usize = 16 << 20, "bytes of a record of a journal", "refused when it is read; when it is written, the run stops";
     TEXT_BYTES: usize = 16 << 10, "bytes of a message, an observation or a note that is written down", "cut, and the cut is said";
     OUTPUT_BYTES: usize = 1 << 20, "bytes of JSON of a step's output", "the step is inconclusive";

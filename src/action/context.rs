@@ -222,14 +222,7 @@ impl StepContext {
     /// The name of a thing that this step makes: the same in every attempt and after a crash, at most `limit` characters,
     /// lower-case letters, digits and single hyphens, starting with a letter.
     pub fn name_of_mine(&self, limit: usize) -> String {
-        let mut name = String::from("redrill");
-        for character in format!("-{}-{}", self.facts.run, self.step).chars() {
-            let character = character.to_ascii_lowercase();
-            let plain = character.is_ascii_alphanumeric();
-            if plain || !name.ends_with('-') {
-                name.push(if plain { character } else { '-' });
-            }
-        }
+        let mut name = plain_name(&format!("redrill-{}-{}", self.facts.run, self.step));
         if name.len() > limit {
             let digest = Digest::of(name.as_bytes()).short(10);
             name.truncate(limit.saturating_sub(11));
@@ -253,5 +246,48 @@ impl StepContext {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec()
+    }
+}
+
+/// Lower case letters and digits, with single hyphens between.
+fn plain_name(text: &str) -> String {
+    let mut name = String::new();
+    for character in text.chars() {
+        let character = character.to_ascii_lowercase();
+        let plain = character.is_ascii_alphanumeric();
+        if plain || !name.ends_with('-') {
+            name.push(if plain { character } else { '-' });
+        }
+    }
+    name
+}
+
+/// Whether a thing has a name as the steps of a run give them ([`StepContext::name_of_mine`]). Tags alone do not say that a run has made
+/// it: they are copied from one thing to another, by people and by AWS, and what was renamed is in use.
+pub(super) fn is_named_by(run: &RunId, name: &str) -> bool {
+    let own = plain_name(&format!("redrill-{run}-"));
+    let last = plain_name(name.rsplit('/').next().unwrap_or_default());
+    // Where the whole name was too long, it ends with a digest.
+    let cut =
+        || last.rsplit_once('-').is_some_and(|(kept, _)| kept.len() > 30 && own.starts_with(kept));
+    last.contains(&own) || cut()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regression_what_bears_another_name_than_a_run_gives_is_not_taken_for_its_own() {
+        let named = |run: &str, name: &str| is_named_by(&RunId::new(run), name);
+        assert!(named("orders-0001-abcdef", "redrill-orders-0001-abcdef-restore"));
+        assert!(named("Orders_db-0001-abcdef", "redrill-orders-db-0001-abcdef-restore"));
+        assert!(named("files-0001-abcdef", "bucket/canaries/redrill-files-0001-abcdef-canary"));
+        for other in ["orders-prod", "snap-1", "redrill-orders-0002-abcdef-restore", ""] {
+            assert!(!named("orders-0001-abcdef", other), "{other}");
+        }
+        let long = format!("{}-0001-abcdef", "x".repeat(80));
+        let cut = format!("redrill-{}-0123456789", "x".repeat(44));
+        assert!(named(&long, &cut));
     }
 }

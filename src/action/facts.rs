@@ -113,8 +113,11 @@ pub struct Permission {
 /// What a step of an action can measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// RPO from the backup's description.
-    RecoveryPointOfBackup,
+    /// RPO from the backup's description. Which input names the site where the backup is; empty: it is at that of the step.
+    RecoveryPointOfBackup {
+        /// The input that names the site: `replica_at`.
+        kept_at: &'static str,
+    },
     /// RPO from the recovered data itself. Which input must be there for it: `watermark`.
     RecoveryPointOfData {
         /// The input that makes the step measure it.

@@ -3,6 +3,7 @@ use crate::ids::{SiteName, StepId};
 use crate::time::HumanDuration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A permission at a site, limited as far as the scenario says on what it is used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +69,8 @@ pub struct Given {
     pub timeout: Option<HumanDuration>,
     /// Where the guard lets canaries be written, where that is known.
     pub canaries: Option<Vec<String>>,
+    /// How many things of each kind the whole run makes at the place of the step, where that is known.
+    made: Option<BTreeMap<String, u64>>,
     with: Value,
 }
 
@@ -94,7 +97,8 @@ fn holds_later(value: &Value) -> bool {
 impl Given {
     /// `with` has every text that refers to an earlier step, or to the run, replaced by [`Given::later_mark`].
     pub fn new(scenario: &str, step: StepId, at: Option<SiteName>, with: Value) -> Self {
-        Self { scenario: scenario.to_owned(), step, at, timeout: None, canaries: None, with }
+        let scenario = scenario.to_owned();
+        Self { scenario, step, at, timeout: None, canaries: None, made: None, with }
     }
 
     /// Says how long the step may take.
@@ -109,6 +113,19 @@ impl Given {
     pub fn with_canaries(mut self, places: impl IntoIterator<Item = String>) -> Self {
         self.canaries = Some(places.into_iter().collect());
         self
+    }
+
+    /// Says how many things of each kind the whole run makes at the place of the step: at its site, and at others that are in the
+    /// same account and region.
+    #[must_use]
+    pub fn in_a_run_that_makes(mut self, made: BTreeMap<String, u64>) -> Self {
+        self.made = Some(made);
+        self
+    }
+
+    /// How many things of a kind the whole run makes at the place of the step; none where that was not said.
+    pub fn run_makes(&self, kind: &str) -> u64 {
+        self.made.as_ref().and_then(|made| made.get(kind)).copied().unwrap_or(0)
     }
 
     /// See [`Given::new`].

@@ -1,3 +1,4 @@
+use super::context::is_named_by;
 use super::{StepContext, StepError};
 use crate::ids::RunId;
 use crate::journal::{Event, FailureClass, ResourceKey};
@@ -50,6 +51,11 @@ impl Found {
         Self::Ours { id, state }
     }
 
+    /// Whether it is being removed, or was removed and is shown for a while (RDS, Aurora and EBS call that so).
+    pub fn is_going(&self) -> bool {
+        matches!(self, Self::Ours { state, .. } if matches!(state.as_str(), "deleting" | "deleted"))
+    }
+
     /// Whether its removal is still to be asked for: not when it is gone, or is going.
     ///
     /// # Errors
@@ -57,7 +63,7 @@ impl Found {
     pub fn is_to_be_removed(&self) -> Result<bool, StepError> {
         match self {
             Self::Gone => Ok(false),
-            Self::Ours { state, .. } => Ok(state != "deleting"),
+            Self::Ours { .. } => Ok(!self.is_going()),
             Self::Foreign { why } => {
                 Err(StepError::broken(format!("it is not of this run: {why}")))
             }
@@ -154,15 +160,18 @@ impl Listed {
                 _ => {}
             }
         }
+        let (name, run) = (name.into(), run.filter(|run| !run.as_str().is_empty())?);
+        let doubt = (!is_named_by(&run, &name))
+            .then(|| format!("it has the tags of {run}, and no name as that run gives them"));
         Some(Self {
-            name: name.into(),
+            name,
             id: id.into(),
             state: state.into(),
-            run: run.filter(|run| !run.as_str().is_empty())?,
+            run,
             scenario,
             expires: Expiry::read(expires),
             made: None,
-            doubt: None,
+            doubt,
         })
     }
 
@@ -236,7 +245,8 @@ pub trait ResourceKind: Send + Sync {
     fn is_canary(&self) -> bool {
         false
     }
-    /// True for copies of backups that served a check and nothing else: they are removed in every mode, and never kept.
+    /// True for what served a check and nothing else (copies of backups, schemas of trials): it is removed in every mode, and never
+    /// kept.
     fn is_temporary(&self) -> bool {
         false
     }

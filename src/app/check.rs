@@ -1,21 +1,33 @@
 use super::load;
+use super::organisation::InForce;
 use super::output::Output;
 use crate::cli::{CheckArgs, Format};
 use crate::error::{ExitCode, Result};
+use crate::organisation::{Asked, Exceeded};
 use crate::providers;
 use crate::scenario;
 use serde_json::json;
+use std::path::Path;
 
 /// `redrill check`
 pub(super) fn check(args: &CheckArgs, output: &Output) -> Result<ExitCode> {
     let registry = providers::registry();
+    let limits = InForce::of(&args.limits, output)?;
     let mut all = Vec::new();
+    let mut exceeded: Vec<Exceeded> = Vec::new();
     let mut files = 0;
     for path in load::scenario_files(&args.scenarios)? {
         let loaded = scenario::load(&path, &registry);
         files += 1;
         if args.format == Format::Text && !loaded.diagnostics.is_empty() {
             output.print(&loaded.render(output.color))?;
+        }
+        if let Some(scenario) = &loaded.scenario {
+            let beyond = limits.exceeded(Asked::by_scenario(scenario));
+            if args.format == Format::Text && !beyond.is_empty() {
+                output.print(&beyond_limits(&path, &beyond))?;
+            }
+            exceeded.extend(beyond);
         }
         all.extend(loaded.diagnostics);
     }
@@ -24,6 +36,7 @@ pub(super) fn check(args: &CheckArgs, output: &Output) -> Result<ExitCode> {
     match args.format {
         Format::Json => output.json(&json!({
             "format": 1, "files": files, "errors": errors, "warnings": warnings, "diagnostics": all,
+            "beyond_limits": exceeded,
         }))?,
         Format::Text => {
             let plural =
@@ -33,7 +46,15 @@ pub(super) fn check(args: &CheckArgs, output: &Output) -> Result<ExitCode> {
             output.print(&format!("{}, {} in {}", summary[0], summary[1], summary[2]))?;
         }
     }
-    Ok(if errors == 0 { ExitCode::Passed } else { ExitCode::BadInput })
+    let wrong = (errors > 0).then_some(ExitCode::BadInput);
+    let refused = exceeded.first().map(|_| ExitCode::Refused);
+    Ok(ExitCode::worst(wrong.into_iter().chain(refused).chain([ExitCode::Passed])))
+}
+
+/// What of a scenario goes beyond the limits of the organisation, where that does not depend on the mode.
+fn beyond_limits(path: &Path, beyond: &[Exceeded]) -> String {
+    let lines: String = beyond.iter().map(|one| format!("  {one}\n")).collect();
+    format!("{} goes beyond the limits of the organisation:\n{lines}", path.display())
 }
 
 /// `redrill schema`

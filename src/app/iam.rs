@@ -1,10 +1,12 @@
+use super::journal_store::StoreUrl;
 use super::load;
 use super::output::Output;
 use crate::action::Registry;
 use crate::cli::{Format, IamArgs, IamDocument, TrustKind};
 use crate::error::{Error, ExitCode, Result};
-use crate::iam::{self, Access, RoleAccess, Trust};
+use crate::iam::{self, Access, RoleAccess, StorePlace, Trust};
 use crate::ids::SiteName;
+use crate::partition::Partition;
 use crate::plan::{self, Plan, StepGrant};
 use crate::providers;
 use crate::render;
@@ -43,7 +45,20 @@ fn access(args: &IamArgs, plan: &Plan, registry: &Registry) -> Result<Access> {
         grants.retain(|needed| needed.grant.site == site);
     }
     let trust = trust(args)?;
-    iam::access(plan, &grants, trust.as_ref(), args.runner.as_deref())
+    let access = iam::access(plan, &grants, trust.as_ref(), args.runner.as_deref())?;
+    Ok(match &args.store {
+        None => access,
+        Some(url) => access.keeping_journals_in(&store_place(plan, args.runner.as_deref(), url)?),
+    })
+}
+
+/// The store is in the partition of the identity that starts the program, else in that of the sites.
+fn store_place(plan: &Plan, runner: Option<&str>, url: &str) -> Result<StorePlace> {
+    let StoreUrl { bucket, prefix } = url.parse()?;
+    let of_runner = runner.and_then(|arn| Partition::named(arn.split(':').nth(1)?));
+    let of_sites = || plan.sites.values().next().map(|site| Partition::of(&site.region));
+    let partition = of_runner.or_else(of_sites).unwrap_or(Partition::of("")).name;
+    Ok(StorePlace { partition, bucket, prefix })
 }
 
 fn preflight_grants(plan: &Plan, registry: &Registry) -> Vec<StepGrant> {
@@ -91,7 +106,10 @@ fn one_document(access: &Access, document: IamDocument) -> Result<&Value> {
             absent("nobody is named who may assume the role", "name the runner with --runner ARN")
         }),
         IamDocument::RunnerPolicy => access.runner.policy.as_ref().ok_or_else(|| {
-            absent("no site names a role, so there is none to assume", "print the policy instead")
+            absent(
+                "no site names a role, so there is none to assume",
+                "print the policy instead, or name a store with --store",
+            )
         }),
         IamDocument::RunnerTrust => access
             .runner

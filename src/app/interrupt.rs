@@ -4,6 +4,7 @@ use crate::engine::{Order, Orders};
 use crate::time::Clock;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -37,7 +38,7 @@ impl Run {
 impl Interrupts {
     /// For one run, perhaps with its first order. Orders that were left before it was under way do not count.
     pub(super) fn subscribe(&self, folder: &RunFolder, first: Option<Order>) -> Orders {
-        let orders = orders::place(folder);
+        let orders = folder.path.clone();
         orders::take(&orders);
         let (sender, mut receiver) = watch::channel(first);
         receiver.mark_changed();
@@ -51,34 +52,33 @@ impl Interrupts {
 
     fn look_for_orders(&self) {
         for run in self.runs().iter() {
-            if let Some(order) = orders::take(&run.orders) {
-                run.tell(order);
-            }
+            orders::take(&run.orders).into_iter().for_each(|order| run.tell(order));
         }
     }
 
     /// Listens until `done` is told; `true` when a second signal came first.
     pub(super) async fn listen(&self, mut done: watch::Receiver<bool>) -> bool {
+        let mut interrupt = signal(SignalKind::interrupt()).ok();
         let mut terminate = signal(SignalKind::terminate()).ok();
         // A terminal that was closed, a connection that was lost; not under nohup, which is there to survive that.
         let mut hang_up = if ignores_hang_up() { None } else { signal(SignalKind::hangup()).ok() };
         let clock = Clock::system();
-        let mut signals = 0;
+        let mut first = None;
         loop {
             let who = tokio::select! {
                 biased;
                 _ = done.wait_for(|done| *done) => return false,
-                _ = tokio::signal::ctrl_c() => "^C at the terminal",
+                Some(()) = async { interrupt.as_mut()?.recv().await } => "^C at the terminal",
                 // Without the handler the signal ends the process, and the run can be resumed.
                 Some(()) = async { terminate.as_mut()?.recv().await } => "the signal to terminate",
-                Some(()) = async { hang_up.as_mut()?.recv().await } => "the terminal, which was closed",
+                Some(()) = async { hang_up.as_mut()?.recv().await } => CLOSED,
                 () = clock.sleep(orders::LOOK) => {
                     self.look_for_orders();
                     continue;
                 }
             };
-            signals += 1;
-            if signals > 1 {
+            let since = *first.get_or_insert(clock.elapsed());
+            if is_second_wish(who, clock.elapsed().saturating_sub(since)) {
                 return true;
             }
             for run in self.runs().iter() {
@@ -86,6 +86,14 @@ impl Interrupts {
             }
         }
     }
+}
+
+const CLOSED: &str = "the terminal, which was closed";
+
+/// Whether a signal means to leave at once, by the time since the first one. Wrappers pass on what the terminal has told everybody, so
+/// that one ^C arrives twice; and a terminal is closed by whoever has left it to the run.
+fn is_second_wish(who: &str, since_the_first: Duration) -> bool {
+    who != CLOSED && since_the_first >= Duration::from_secs(1)
 }
 
 /// Whether whoever started this process has it ignore SIGHUP, as `nohup` does. Where the system has no `/proc`, no.
@@ -103,7 +111,17 @@ fn hang_up_is_ignored(status: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::hang_up_is_ignored;
+    use super::*;
+
+    #[test]
+    fn regression_one_interrupt_that_arrives_twice_is_not_the_wish_to_leave_at_once() {
+        let at_once = Duration::from_millis(20);
+        let later = Duration::from_secs(3);
+        assert!(!is_second_wish("^C at the terminal", Duration::ZERO), "the first");
+        assert!(!is_second_wish("^C at the terminal", at_once));
+        assert!(is_second_wish("^C at the terminal", later));
+        assert!(!is_second_wish(CLOSED, later));
+    }
 
     #[test]
     fn the_mask_tells_whether_hanging_up_is_ignored() {

@@ -1,7 +1,7 @@
-//! Orders to a run that is under way, from another terminal: `order.json` in the run's folder.
+//! Orders to a run that is under way, from another terminal: a file for each, `order-….json`, in the run's folder.
 //!
 //! Whoever gives an order writes the file; the process of the run takes it away, and with it the order. An order that
-//! nobody takes is withdrawn: it must not wait for a process that is started later.
+//! nobody takes is withdrawn: it must not wait for a process that is started later. None takes the place of another one.
 
 use super::runs::RunFolder;
 use crate::engine::Order;
@@ -12,7 +12,7 @@ use crate::time::Clock;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// How often a run looks for orders.
@@ -50,16 +50,32 @@ impl From<Written> for Order {
     }
 }
 
-/// Where the orders of one run are put.
-pub(super) fn place(folder: &RunFolder) -> PathBuf {
-    folder.path.join("order.json")
+/// How many orders are taken at once; more are taken next time.
+const AT_ONCE: usize = 100;
+
+/// What the names of orders begin and end with; between them the time at which they were given, and the process.
+const NAME: (&str, &str) = ("order-", ".json");
+
+/// Takes the orders that lie in the folder of a run: the urgent ones first, else in the order in which they were given. What cannot
+/// be read is no order, and is taken away, too.
+pub(super) fn take(folder: &Path) -> Vec<Order> {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let names = names.filter_map(|name| name.into_string().ok());
+    let is_order = |name: &String| name.starts_with(NAME.0) && name.ends_with(NAME.1);
+    let mut names: Vec<String> = names.filter(is_order).take(AT_ONCE).collect();
+    names.sort();
+    let mut orders: Vec<Order> =
+        names.iter().filter_map(|name| take_one(&folder.join(name))).collect();
+    orders.sort_by_key(|order| !matches!(order, Order::Cancel { incident: true, .. }));
+    orders
 }
 
-/// Takes the order that lies there, if one does. What cannot be read is no order, and is taken away, too.
-pub(super) fn take(place: &Path) -> Option<Order> {
-    let bytes = limits::read_file(place, limits::APPROVAL_BYTES).unwrap_or_default();
+fn take_one(place: &Path) -> Option<Order> {
     // Somebody may have withdrawn it meanwhile: then it is not given.
-    fs::remove_file(place).ok()?;
+    let taken = place.with_extension("taken");
+    fs::rename(place, &taken).ok()?;
+    let bytes = limits::read_file(&taken, limits::APPROVAL_BYTES).unwrap_or_default();
+    let _ = fs::remove_file(&taken);
     serde_json::from_slice::<Written>(&bytes).ok().map(Order::from)
 }
 
@@ -86,7 +102,7 @@ pub(super) fn give(folder: &RunFolder, order: Order) -> Result<()> {
     }
     let text = serde_json::to_vec(&Written::from(order))
         .map_err(|e| Error::broken(format!("the order cannot be written: {e}")))?;
-    let place = folder.write("order.json", &text)?;
+    let place = folder.write(&name_of_the_moment()?, &text)?;
     if waited_until_taken(&place)? {
         return Ok(());
     }
@@ -102,10 +118,19 @@ pub(super) fn give(folder: &RunFolder, order: Order) -> Result<()> {
     }
 }
 
-fn waited_until_taken(place: &Path) -> Result<bool> {
+fn runtime() -> Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.map_err(|e| Error::broken(format!("no runtime: {e}")))?;
-    Ok(runtime.block_on(async {
+    runtime.map_err(|e| Error::broken(format!("no runtime: {e}")))
+}
+
+fn name_of_the_moment() -> Result<String> {
+    let now = runtime()?.block_on(async { Clock::system().now() });
+    let nanos = now.timestamp_nanos_opt().unwrap_or_default();
+    Ok(format!("{}{nanos:020}-{}{}", NAME.0, std::process::id(), NAME.1))
+}
+
+fn waited_until_taken(place: &Path) -> Result<bool> {
+    Ok(runtime()?.block_on(async {
         let clock = Clock::system();
         let taken = async {
             while place.exists() {
@@ -120,18 +145,40 @@ fn waited_until_taken(place: &Path) -> Result<bool> {
 mod tests {
     use super::*;
 
+    fn put(folder: &Path, name: &str, order: &Order) {
+        fs::write(folder.join(name), serde_json::to_vec(&Written::from(order.clone())).unwrap())
+            .unwrap();
+    }
+
+    fn by(name: &str) -> String {
+        name.to_owned()
+    }
+
     #[test]
     fn an_order_is_taken_once() {
         let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("order.json");
-        assert_eq!(take(&place), None);
-        let order = Order::Cancel { by: "anna".to_owned(), incident: true };
-        fs::write(&place, serde_json::to_vec(&Written::from(order.clone())).unwrap()).unwrap();
-        assert_eq!(take(&place), Some(order));
-        assert_eq!(take(&place), None);
-        fs::write(&place, b"rubbish").unwrap();
-        assert_eq!(take(&place), None);
-        assert!(!place.exists());
+        assert_eq!(take(folder.path()), []);
+        let order = Order::Cancel { by: by("anna"), incident: true };
+        put(folder.path(), &name_of_the_moment().unwrap(), &order);
+        assert_eq!(take(folder.path()), [order]);
+        assert_eq!(take(folder.path()), []);
+        fs::write(folder.path().join("order-1.json"), b"rubbish").unwrap();
+        assert_eq!(take(folder.path()), []);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn regression_no_order_takes_the_place_of_another_and_an_incident_comes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let pause = Order::Pause { by: by("ben") };
+        let end = Order::Cancel { by: by("anna"), incident: true };
+        let go_on = Order::Continue { by: by("ben") };
+        for (name, order) in
+            [("order-1-7.json", &pause), ("order-2-8.json", &end), ("order-3-7.json", &go_on)]
+        {
+            put(folder.path(), name, order);
+        }
+        assert_eq!(take(folder.path()), [end, pause, go_on]);
     }
 
     #[test]
@@ -141,6 +188,6 @@ mod tests {
         let run = RunFolder { path: folder.path().to_owned() };
         let refused = give(&run, Order::Pause { by: "anna".to_owned() }).unwrap_err();
         assert!(refused.to_string().contains("no process is at work"), "{refused}");
-        assert!(!place(&run).exists());
+        assert_eq!(take(&run.path), []);
     }
 }

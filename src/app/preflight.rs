@@ -1,5 +1,7 @@
 //! `redrill preflight`: looks before the day of a drill, with calls that only read.
 
+use super::journal_store::{self, Objects, StoreUrl};
+use super::organisation::InForce;
 use super::output::Output;
 use super::runs::RunFolder;
 use super::world::{self, Target};
@@ -14,6 +16,7 @@ use crate::engine::World;
 use crate::error::{ExitCode, Result};
 use crate::ids::{RunId, SiteName, StepId};
 use crate::journal::{Event, ResourceKey, WorldKind};
+use crate::organisation::Asked;
 use crate::outside::UNKNOWN_USER;
 use crate::plan::{self, Plan, PlannedStep};
 use crate::preflight::{Looked, Preflight, SiteIdentity, judge};
@@ -28,11 +31,13 @@ use std::time::Duration;
 /// `redrill preflight`
 pub(super) fn preflight(args: &PreflightArgs, output: &Output) -> Result<ExitCode> {
     let registry = providers::registry();
+    let limits = InForce::of(&args.limits, output)?;
     let paths = [args.scenario.clone()];
     let mut codes = Vec::new();
     for ready in load::plans(&paths, &registry, args.values.mode(), &args.values, output)? {
         let target = target(args, &ready)?;
-        let found = look(&ready.plan, &registry, target)?;
+        let limits = held(&limits, &ready, &target, output)?;
+        let found = look(args, &ready.plan, &registry, target, (&limits, output))?;
         match args.format {
             Format::Json => output.json(&found)?,
             Format::Text => output.print(&render::preflight(&found))?,
@@ -54,7 +59,29 @@ fn target(args: &PreflightArgs, ready: &load::Ready) -> Result<Target> {
     Ok(Target::Sandbox { estate, faults: estate::faults(&args.target.faults)? })
 }
 
-fn look(plan: &Plan, registry: &Registry, target: Target) -> Result<Preflight> {
+/// The limits that the looks are held to: none in the sandbox, which then says what would be refused elsewhere.
+fn held(
+    limits: &InForce,
+    ready: &load::Ready,
+    target: &Target,
+    output: &Output,
+) -> Result<InForce> {
+    let (name, asked) = (ready.path.display().to_string(), Asked::by(&ready.plan));
+    if target.kind().is_rehearsal() {
+        limits.tell(&name, asked, output);
+        return Ok(InForce::default());
+    }
+    limits.hold(&name, asked)?;
+    Ok(limits.clone())
+}
+
+fn look(
+    args: &PreflightArgs,
+    plan: &Plan,
+    registry: &Registry,
+    target: Target,
+    (limits, output): (&InForce, &Output),
+) -> Result<Preflight> {
     let estate = match target.kind() {
         WorldKind::Rehearsal { estate } => Some(estate),
         _ => None,
@@ -64,8 +91,8 @@ fn look(plan: &Plan, registry: &Registry, target: Target) -> Result<Preflight> {
         let run = RunId::new(format!("{}-preflight", plan.name));
         // Nothing is written: approvals, which need the folder, are not asked for.
         let folder = RunFolder { path: PathBuf::new() };
-        let mut world = world::open(target, plan, &run, &folder).await?;
-        let identities = identities(&world).await;
+        let mut world = world::open(target.clone(), plan, &run, &folder).await?;
+        let identities = identities(&world, limits).await;
         // Where we are somebody else, nothing more is asked.
         let known = |site: &SiteName| {
             identities.get(site).is_some_and(|i| matches!(i.verdict, ProbeVerdict::Works(_)))
@@ -80,29 +107,68 @@ fn look(plan: &Plan, registry: &Registry, target: Target) -> Result<Preflight> {
             world.clock.now(),
             vec![UNKNOWN_USER.to_owned()],
         ));
+        let store = try_store(args, plan, (&target, &world), &run, output).await?;
         let mut looked = Vec::new();
         for step in &plan.steps {
             let Some(action) = registry.get(&step.uses) else { continue };
             let at = step.at.clone();
-            for probe in look_at(plan, &world, &facts, step, action).await {
+            for probe in look_at((plan, registry), &world, &facts, step, action).await {
                 looked.push(Looked { step: step.id.clone(), at: at.clone(), probe });
             }
         }
         let grants = plan::grants(plan, registry);
-        Ok(judge(plan, &grants, &identities, &looked, estate))
+        Ok(judge(plan, &grants, &identities, (&looked, store.as_ref()), estate))
     })
 }
 
+/// What a run with `--store` would find, if it is asked for. The guard lets nothing be written but objects below the store's
+/// own prefix.
+async fn try_store(
+    args: &PreflightArgs,
+    plan: &Plan,
+    (target, world): (&Target, &World),
+    run: &RunId,
+    output: &Output,
+) -> Result<Option<Probe>> {
+    let Some(url) = &args.store else { return Ok(None) };
+    let url: StoreUrl = url.parse()?;
+    let sites = Some(&world.sessions);
+    let region = args.store_region.as_deref();
+    let session = world::store_session(target, sites, &url, region).await?;
+    let (what, clock, output) = (format!("journal store {url}"), world.clock.clone(), *output);
+    let tell = Arc::new(move |text: &str| output.note(text));
+    let objects = Objects::new(session, url, run.clone(), clock, tell);
+    let verdict = tokio::select! {
+        biased;
+        verdict = journal_store::try_out(&objects, plan, world.clock.now()) => verdict,
+        () = world.clock.sleep(LONGEST) => ProbeVerdict::Unknown("no answer within 5 minutes".to_owned()),
+    };
+    Ok(Some(Probe::new(what, verdict)))
+}
+
 /// Who we are at each site, and whether that is the account that the scenario names.
-async fn identities(world: &World) -> BTreeMap<SiteName, SiteIdentity> {
+async fn identities(world: &World, limits: &InForce) -> BTreeMap<SiteName, SiteIdentity> {
     let mut found = BTreeMap::new();
     for (site, session) in world.sessions.iter() {
-        found.insert(site.clone(), identity(session).await);
+        let mut identity = identity(session).await;
+        if let Some(account) = &identity.account
+            && let Some(exceeded) = limits.account(site, account)
+        {
+            let help = "take the right profile or role, or ask whoever keeps the limits of the organisation";
+            identity.found.verdict = ProbeVerdict::fails(exceeded.to_string(), help);
+        }
+        found.insert(site.clone(), identity.found);
     }
     found
 }
 
-async fn identity(session: &SiteSession) -> SiteIdentity {
+/// Who has answered, and in which account.
+struct Answered {
+    found: SiteIdentity,
+    account: Option<String>,
+}
+
+async fn identity(session: &SiteSession) -> Answered {
     let client = client!(session, aws_sdk_sts);
     let answer = match client.get_caller_identity().send().await {
         Ok(answer) => answer,
@@ -110,7 +176,7 @@ async fn identity(session: &SiteSession) -> SiteIdentity {
             let failure = failure_of("sts:GetCallerIdentity", &error);
             let help = "check profile, role, region and endpoint";
             let verdict = ProbeVerdict::fails(failure.message, help);
-            return SiteIdentity { verdict, arn: None };
+            return Answered { found: SiteIdentity { verdict, arn: None }, account: None };
         }
     };
     let arn = answer.arn().map(str::to_owned);
@@ -123,20 +189,21 @@ async fn identity(session: &SiteSession) -> SiteIdentity {
         Some(_) => ProbeVerdict::works(format!("account {account}, as the scenario says")),
         None => ProbeVerdict::works(format!("account {account}; the scenario takes any")),
     };
-    SiteIdentity { verdict, arn }
+    Answered { found: SiteIdentity { verdict, arn }, account: Some(account.to_owned()) }
 }
 
-/// All the looks of one step together may take this long.
+/// All the looks of one step, or at the store, together may take this long.
 const LONGEST: Duration = Duration::from_secs(300);
 
 async fn look_at(
-    plan: &Plan,
+    (plan, registry): (&Plan, &Registry),
     world: &World,
     facts: &Arc<RunFacts>,
     step: &PlannedStep,
     action: &ActionEntry,
 ) -> Vec<Probe> {
-    let given: Given = plan::given(plan, step);
+    let made = step.at.as_ref().map(|site| plan::made_at(plan, registry, site));
+    let given: Given = plan::given(plan, step).in_a_run_that_makes(made.unwrap_or_default());
     let uses = format!("step {} ({})", step.id, step.uses);
     if let Some(site) = step.at.as_ref().filter(|site| !world.sessions.contains_key(*site)) {
         let why = format!("the identity at {site} is not known or not the right one");

@@ -1,19 +1,21 @@
 //! `redrill reap`: where to look, which journals there are, and which world it is.
 
 use super::estate;
+use super::journals::{InS3, Journals};
 use super::load::scenario_files;
+use super::organisation::InForce;
 use super::output::Output;
 use super::reaped::{Outcome, Row, Summary};
-use super::runs::{RunFolder, Store};
+use super::runs::Store;
 use super::world::{self, Target};
 use crate::action::Registry;
 use crate::cli::{Format, ReapArgs};
 use crate::engine::World;
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::{RunId, SiteName};
-use crate::journal::{self, Hold, ReadError, WorldKind};
+use crate::organisation::Exceeded;
 use crate::providers;
-use crate::reap::{self, Decision, Lookout, NotAsked, PastRun, RunLock};
+use crate::reap::{self, Decision, Leftover, Lookout, NotAsked};
 use crate::scenario::{self, Site};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,24 +23,36 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// `redrill reap`
 pub(super) fn reap(args: &ReapArgs, store: &Store, output: &Output) -> Result<ExitCode> {
+    if args.run.as_ref().is_some_and(|run| run.starts_with("s3://")) {
+        return Err(Error::bad_input("--run names a run, not an address")
+            .help("write --store s3://BUCKET/PREFIX --run RUN"));
+    }
     if args.all && !args.yes && !args.dry_run {
         let what = "--all removes what has not expired yet, also of runs of other people";
         return Err(Error::bad_input(what)
             .help("look at it with --all --dry-run, then confirm it with --all --yes"));
     }
     let registry = providers::registry();
+    let limits = InForce::of(&args.limits, output)?;
     let mut places = Places::default();
     places.of_scenarios(args, &registry)?;
     let target = target(args, &places)?;
-    let journals = Journals::read(store, &target);
+    let mut journals = Journals::read(store, &target);
     let only = args.run.as_ref().map(|run| journals.run_named(run, store)).transpose()?;
+    let runtime = target.runtime()?;
+    if let Some(url) = &args.store {
+        let store = InS3 { url, region: args.store_region.as_deref() };
+        runtime.block_on(journals.read_store(&store, only.as_ref(), &target, output))?;
+    }
     if places.sites.is_empty() {
         places.of_journals(&journals, only.as_ref());
     }
     if places.sites.is_empty() {
         return Err(nowhere(&journals));
     }
-    let runtime = target.runtime()?;
+    // A rehearsal touches nothing, so it may look anywhere.
+    let limits = if target.kind().is_rehearsal() { InForce::default() } else { limits };
+    journals.unread.extend(places.hold_to(&limits)?);
     let summary = runtime.block_on(async {
         let session = "redrill-reap";
         let world = world::open_sites(target, &places.sites, session, store.root()).await?;
@@ -47,6 +61,9 @@ pub(super) fn reap(args: &ReapArgs, store: &Store, output: &Output) -> Result<Ex
             canaries: places.canaries.clone(),
             only,
             all: args.all,
+            forbids: Arc::new(move |site, account| {
+                limits.account(site, account).map(|exceeded| not_allowed(&exceeded))
+            }),
             progress: Arc::new(move |text| {
                 // A long wait says the same again and again.
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,6 +92,7 @@ fn lookout(world: &World, registry: Registry) -> Lookout {
         canaries: Vec::new(),
         only: None,
         all: false,
+        forbids: Arc::new(|_, _| None),
         progress: Arc::new(|_| {}),
     }
 }
@@ -93,24 +111,39 @@ async fn look_and_remove(
             Decision::Stay(why) => Outcome::Stays(why.clone()),
             Decision::Unclear(why) => Outcome::Left { why: why.clone(), refused: false },
             Decision::Remove if args.dry_run => Outcome::WouldBeRemoved,
-            Decision::Remove => {
-                output.note(&format!("removing {}", leftover.key));
-                let lock = |run: &RunId| journals.lock(run);
-                match reap::remove(lookout, &journals.past, &leftover, &lock).await {
-                    reap::Removal::Gone(how) => Outcome::Gone(how),
-                    reap::Removal::Left { why, refused } => Outcome::Left { why, refused },
-                    reap::Removal::RunAtWork => {
-                        Outcome::Stays("a process has taken its run over".to_owned())
-                    }
-                }
-            }
+            Decision::Remove => remove(lookout, journals, &leftover, output).await,
         };
         rows.push(Row { leftover, outcome });
     }
     let unread = journals.unread.iter().cloned();
     let not_asked = unread.chain(gathered.not_asked).collect();
     let sites = lookout.sessions.keys().map(ToString::to_string).collect();
-    Summary { now, sites, dry_run: args.dry_run, rows, not_asked, notes: gathered.notes }
+    let notes = [journals.notes.clone(), gathered.notes].concat();
+    Summary { now, sites, dry_run: args.dry_run, rows, not_asked, notes }
+}
+
+async fn remove(
+    lookout: &Lookout,
+    journals: &Journals,
+    leftover: &Leftover,
+    output: &Output,
+) -> Outcome {
+    let at_work = || Outcome::Stays("a process has taken its run over".to_owned());
+    match journals.was_taken_over(&leftover.run).await {
+        Ok(false) => {}
+        Ok(true) => return at_work(),
+        Err(error) => {
+            let why = format!("whether somebody has taken its run over is not known: {error}");
+            return Outcome::Left { why, refused: false };
+        }
+    }
+    output.note(&format!("removing {}", leftover.key));
+    let lock = |run: &RunId| journals.lock(run);
+    match reap::remove(lookout, &journals.past, leftover, &lock).await {
+        reap::Removal::Gone(how) => Outcome::Gone(how),
+        reap::Removal::Left { why, refused } => Outcome::Left { why, refused },
+        reap::Removal::RunAtWork => at_work(),
+    }
 }
 
 fn target(args: &ReapArgs, places: &Places) -> Result<Target> {
@@ -130,6 +163,10 @@ fn target(args: &ReapArgs, places: &Places) -> Result<Target> {
     };
     let estate = Box::new(estate::read(&path)?);
     Ok(Target::Sandbox { estate, faults: estate::faults(&args.target.faults)? })
+}
+
+fn not_allowed(exceeded: &Exceeded) -> String {
+    format!("not looked at, as the limits of the organisation say: {exceeded}")
 }
 
 /// Nothing names a site: nobody said one, and no journal did, or none that can be read.
@@ -175,6 +212,27 @@ impl Places {
         self.canaries.extend(args.canaries.iter().cloned());
         self.tidy();
         Ok(())
+    }
+
+    /// Leaves out the sites at which the limits of the organisation let nobody look, and says which.
+    fn hold_to(&mut self, limits: &InForce) -> Result<Vec<NotAsked>> {
+        let mut left_out = Vec::new();
+        self.sites.retain(|name, site| {
+            let account = site.account.as_deref().and_then(|account| limits.account(name, account));
+            let Some(exceeded) = account.or_else(|| limits.region(name, &site.region)) else {
+                return true;
+            };
+            let (place, what) = (name.to_string(), "everything".to_owned());
+            left_out.push(NotAsked { place, what, why: not_allowed(&exceeded) });
+            false
+        });
+        if !self.sites.is_empty() {
+            return Ok(left_out);
+        }
+        let why: Vec<String> = left_out.iter().map(|one| one.why.clone()).collect();
+        let what =
+            format!("the limits of the organisation allow no site to look at: {}", why.join("; "));
+        Err(Error::refused(what).help("name a site with --site where looking is allowed"))
     }
 
     /// The sites of runs, where nobody named any.
@@ -232,101 +290,6 @@ fn read_site(written: &str) -> Result<Site> {
     }
     let owned = |text: Option<&str>| text.map(str::to_owned);
     Ok(Site { account: owned(account), region: region.to_owned(), role: owned(role) })
-}
-
-/// The journals of the runs folder that belong to the world that is looked at.
-#[derive(Default)]
-struct Journals {
-    past: Vec<PastRun>,
-    /// Run, its sites, and where its canaries may be.
-    places: Vec<(RunId, Vec<Site>, Vec<String>)>,
-    folders: BTreeMap<RunId, RunFolder>,
-    unread: Vec<NotAsked>,
-    /// Runs that were made in another world: a rehearsal's estate ended with its process.
-    elsewhere: BTreeMap<RunId, String>,
-}
-
-impl Journals {
-    fn read(store: &Store, target: &Target) -> Self {
-        let mut journals = Self::default();
-        match store.all() {
-            Ok(folders) => folders.iter().for_each(|folder| journals.take(folder, target)),
-            Err(error) => journals.not_read("the runs folder", &error.to_string()),
-        }
-        journals
-    }
-
-    fn not_read(&mut self, place: &str, why: &str) {
-        let what = "its journal".to_owned();
-        self.unread.push(NotAsked { place: place.to_owned(), what, why: why.to_owned() });
-    }
-
-    fn take(&mut self, folder: &RunFolder, target: &Target) {
-        if !folder.journal().exists() {
-            return;
-        }
-        let at_work = match Hold::take(&folder.journal()) {
-            Ok(hold) => hold.is_none(),
-            Err(error) => return self.not_read(&folder.name(), &error.to_string()),
-        };
-        let stored = match journal::read(&folder.journal()) {
-            Err(ReadError::Empty) => return,
-            _ => folder.load(),
-        };
-        let stored = match stored {
-            Ok(stored) => stored,
-            Err(error) => return self.not_read(&folder.name(), &error.to_string()),
-        };
-        let records = &stored.contents.records;
-        let Some(head) = stored.state.head.as_ref() else { return };
-        self.folders.insert(head.run.clone(), folder.clone());
-        if head.world.is_rehearsal() || head.world != target.kind() {
-            self.elsewhere.insert(head.run.clone(), in_words(&head.world));
-            return;
-        }
-        let Some(past) = PastRun::of(&stored.plan, records, &stored.state, at_work) else {
-            return;
-        };
-        let sites = stored.plan.sites.values().cloned().collect();
-        self.places.push((past.run.clone(), sites, stored.plan.guard.canaries.clone()));
-        self.past.push(past);
-    }
-
-    /// The run that a person means: by its folder, `last`, or an id of which there is no journal here.
-    fn run_named(&self, name: &str, store: &Store) -> Result<RunId> {
-        let Ok(folder) = store.find(name) else { return Ok(RunId::new(name)) };
-        let of_folder = self.folders.iter().find(|(_, known)| known.path == folder.path);
-        let Some((run, _)) = of_folder else {
-            let what = format!("the journal of {name} cannot be read");
-            return Err(Error::broken(what).help(format!("redrill show {name} says why")));
-        };
-        match self.elsewhere.get(run) {
-            None => Ok(run.clone()),
-            Some(world) => Err(Error::bad_input(format!(
-                "{name} was {world}, and this looks elsewhere"
-            ))
-            .help(
-                "nothing is left of a rehearsal; for a test server, name it with --endpoint-url",
-            )),
-        }
-    }
-
-    fn lock(&self, run: &RunId) -> RunLock {
-        let Some(folder) = self.folders.get(run) else { return RunLock::NoJournal };
-        match Hold::take(&folder.journal()) {
-            Ok(Some(hold)) => RunLock::Held(hold),
-            Ok(None) => RunLock::AtWork,
-            Err(error) => RunLock::Unknown(error.to_string()),
-        }
-    }
-}
-
-fn in_words(world: &WorldKind) -> String {
-    match world {
-        WorldKind::Real => "made in AWS".to_owned(),
-        WorldKind::Endpoint { url } => format!("made against {url}"),
-        WorldKind::Rehearsal { .. } => "a rehearsal".to_owned(),
-    }
 }
 
 #[cfg(test)]

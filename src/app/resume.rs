@@ -1,6 +1,7 @@
 use super::history::History;
 use super::interrupt::Interrupts;
 use super::journal_store::{self, Objects, StoreUrl, Stored};
+use super::organisation::InForce;
 use super::output::Output;
 use super::progress::Progress;
 use super::run_one::{self, Ended};
@@ -10,7 +11,8 @@ use crate::cli::{Format, ResumeArgs};
 use crate::engine::Order;
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::RunId;
-use crate::journal::{self, Hold, RunHead, WorldKind};
+use crate::journal::{self, Hold, RunHead, RunState, WorldKind};
+use crate::organisation::Asked;
 use crate::providers;
 use crate::time::Clock;
 use std::sync::Arc;
@@ -18,11 +20,12 @@ use tokio::sync::watch;
 
 /// `redrill resume`
 pub(super) fn resume(args: &ResumeArgs, store: &Store, output: &Output) -> Result<ExitCode> {
+    let limits = InForce::of(&args.limits, output)?;
     let folder = match journal_store::run_at(&args.run) {
         Some(there) => fetched(args, there?, store, output)?,
         None => store.find(&args.run)?,
     };
-    let ended = go_on_with(args, &folder, None, store, output)?;
+    let ended = go_on_with(args, &folder, (None, &limits), store, output)?;
     show(&ended, args.format, output)
 }
 
@@ -36,11 +39,12 @@ pub(super) fn show(ended: &Ended, format: Format, output: &Output) -> Result<Exi
     Ok(ended.exit_code())
 }
 
-/// Goes on with a run whose process ended early; with an order, that comes before everything else.
+/// Goes on with a run whose process ended early; with an order, that comes before everything else. A run that only gives back is
+/// held to no limit of the organisation: what it made goes away, wherever it is.
 pub(super) fn go_on_with(
     args: &ResumeArgs,
     folder: &RunFolder,
-    order: Option<Order>,
+    (order, limits): (Option<Order>, &InForce),
     store: &Store,
     output: &Output,
 ) -> Result<Ended> {
@@ -49,6 +53,12 @@ pub(super) fn go_on_with(
     let head =
         state.head.clone().ok_or_else(|| folder.refused(&"it does not start with a start"))?;
     let target = target(args.endpoint_url.as_deref(), &head, state.finished.is_some())?;
+    let plan = folder.plan(&state)?;
+    let limits = held(limits, &state, order.as_ref());
+    limits.hold(head.run.as_str(), Asked::by(&plan)).map_err(|refusal| {
+        let gives_back = format!("redrill abort {} removes what it made", folder.name());
+        refusal.help(gives_back)
+    })?;
     if state.finished.is_none() && folder.has_store() {
         take_over(args, &target, folder, &head, output)?;
     }
@@ -58,7 +68,6 @@ pub(super) fn go_on_with(
             folder.name()
         ));
     }
-    let plan = folder.plan(&state)?;
     let mut progress = Progress::new(&plan, *output, false, false);
     let history = History::before(store, &plan, head.number, &head.world)?;
     let interrupts = Interrupts::default();
@@ -67,10 +76,21 @@ pub(super) fn go_on_with(
     std::thread::scope(|scope| {
         scope.spawn(|| super::run::listen_until(&interrupts, watching, store, output));
         let registry = providers::registry();
-        let ended = run_one::resume(folder, &registry, target, &mut progress, orders, &history);
+        let ended =
+            run_one::resume(folder, &registry, target, &mut progress, (orders, &limits), &history);
         done.send_replace(true);
         ended
     })
+}
+
+/// The limits that going on with a run is held to: none once it only removes what it made, or only writes its reports.
+fn held(limits: &InForce, state: &RunState, order: Option<&Order>) -> InForce {
+    if only_gives_back(state, order) { InForce::default() } else { limits.clone() }
+}
+
+fn only_gives_back(state: &RunState, order: Option<&Order>) -> bool {
+    let is_ended = matches!(order, Some(Order::Cancel { .. }));
+    is_ended || state.cancelled.is_some() || state.releasing || state.finished.is_some()
 }
 
 /// Fetches a run from its store into a folder of its own, unless it is there already.
@@ -170,5 +190,27 @@ fn target(endpoint_url: Option<&str>, head: &RunHead, finished: bool) -> Result<
             head.run
         ))
         .help("run it again with --sandbox; nothing of it is left anywhere")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Outcome;
+
+    #[test]
+    fn a_run_that_only_gives_back_is_told_from_one_that_goes_on() {
+        let cancel = Order::Cancel { by: "operator".to_owned(), incident: false };
+        let (pause, by) = (Order::Pause { by: "operator".to_owned() }, "a watch".to_owned());
+        let goes_on = RunState::default();
+        assert!(!only_gives_back(&goes_on, None) && !only_gives_back(&goes_on, Some(&pause)));
+        assert!(only_gives_back(&goes_on, Some(&cancel)));
+        for state in [
+            RunState { cancelled: Some(by), ..RunState::default() },
+            RunState { releasing: true, ..RunState::default() },
+            RunState { finished: Some(Outcome::Passed), ..RunState::default() },
+        ] {
+            assert!(only_gives_back(&state, None), "{state:?}");
+        }
     }
 }

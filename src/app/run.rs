@@ -3,6 +3,7 @@ use super::history::History;
 use super::interrupt::Interrupts;
 use super::journal_store::StoreUrl;
 use super::load::{self, Ready};
+use super::organisation::InForce;
 use super::output::Output;
 use super::progress::Progress;
 use super::run_one::{self, Ended, NewRun};
@@ -11,10 +12,12 @@ use super::world::Target;
 use crate::action::Registry;
 use crate::cli::{Format, RunArgs};
 use crate::error::{Error, ExitCode, Result};
+use crate::organisation::Asked;
 use crate::outside::{UNKNOWN_USER, real::this_user};
 use crate::providers;
 use crate::time::Clock;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
@@ -22,13 +25,21 @@ use tokio::sync::watch;
 /// `redrill run`
 pub(super) fn run(args: &RunArgs, store: &Store, output: &Output) -> Result<ExitCode> {
     let registry = providers::registry();
+    let limits = InForce::of(&args.limits, output)?;
     let mut ready =
         load::plans(&args.scenarios, &registry, args.scenario.mode(), &args.scenario, output)?;
     for one in &mut ready {
         one.plan.deviations.extend(deviations(args));
     }
     let targets: Vec<Target> = ready.iter().map(|one| target(args, one)).collect::<Result<_>>()?;
-    let results = run_all(args, &ready, &targets, &registry, store, output)?;
+    for (one, target) in ready.iter().zip(&targets) {
+        let (name, asked) = (one.path.display().to_string(), Asked::by(&one.plan));
+        match target.kind().is_rehearsal() {
+            true => limits.tell(&name, asked, output),
+            false => limits.hold(&name, asked)?,
+        }
+    }
+    let results = run_all(args, (&ready, &limits), &targets, &registry, store, output)?;
     summarise(args, &ready, results, output)
 }
 
@@ -58,7 +69,7 @@ fn target(args: &RunArgs, ready: &Ready) -> Result<Target> {
 /// Each scenario is a run of its own, on a thread of its own; `jobs` of them at the same time.
 fn run_all(
     args: &RunArgs,
-    ready: &[Ready],
+    (ready, limits): (&[Ready], &InForce),
     targets: &[Target],
     registry: &Registry,
     store: &Store,
@@ -77,8 +88,8 @@ fn run_all(
                 let (Some(one), Some(target)) = (ready.get(place), targets.get(place)) else {
                     break;
                 };
-                let ended =
-                    run_ready(args, one, target.clone(), registry, store, (output, &interrupts));
+                let (one, around) = ((one, limits), (output, &interrupts));
+                let ended = run_ready(args, one, target.clone(), registry, store, around);
                 if let Ok(mut slot) = results[place].lock() {
                     *slot = Some(ended);
                 }
@@ -126,18 +137,23 @@ pub(super) fn listen_until(
 
 fn run_ready(
     args: &RunArgs,
-    ready: &Ready,
+    (ready, limits): (&Ready, &InForce),
     target: Target,
     registry: &Registry,
     store: &Store,
     (output, interrupts): (&Output, &Interrupts),
 ) -> Result<Ended> {
-    let seed = args.seed.unwrap_or_else(|| match &target {
-        Target::Sandbox { estate, .. } => estate.seed,
-        _ => seed_of_the_moment(),
-    });
+    // What a run makes bears its id: two runs outside of a rehearsal never have the same, whatever seed they are given.
+    let (seed, id) = match &target {
+        Target::Sandbox { estate, .. } => {
+            let seed = args.seed.unwrap_or(estate.seed);
+            (seed, seed)
+        }
+        _ => (args.seed.unwrap_or_else(seed_of_the_moment), seed_of_the_moment()),
+    };
     let kept_at = store_of(args)?;
-    let (run, number, folder) = store.begin(&ready.plan.name, seed)?;
+    let is_rehearsal = target.kind().is_rehearsal();
+    let (run, number, folder) = store.begin(&ready.plan.name, id)?;
     let new = NewRun {
         plan: &ready.plan,
         registry,
@@ -150,6 +166,8 @@ fn run_ready(
         keep: args.keep,
         orders: interrupts.subscribe(&folder, None),
         store: kept_at,
+        // A rehearsal touches nothing: it is told what would be refused, and held to nothing.
+        limits: if is_rehearsal { InForce::default() } else { limits.clone() },
     };
     let ended = run_in(args, ready, new, store, output);
     if ended.is_err() {
@@ -186,7 +204,8 @@ fn seed_of_the_moment() -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let now = runtime.map(|runtime| runtime.block_on(async { Clock::system().now() }));
     let moment = now.ok().and_then(|now| now.timestamp_nanos_opt()).unwrap_or_default();
-    let text = format!("{moment}/{}", std::process::id());
+    let host = crate::limits::read_file(Path::new("/etc/hostname"), 256).unwrap_or_default();
+    let text = format!("{moment}/{}/{}", std::process::id(), String::from_utf8_lossy(&host));
     let digest = crate::ids::Digest::of(text.as_bytes());
     digest.as_bytes()[..6].iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte))
 }

@@ -2,6 +2,7 @@
 
 use super::history::History;
 use super::journal_store::{self, JournalStore, Objects, Owner, StoreUrl, Stored};
+use super::organisation::InForce;
 use super::output::Output;
 use super::progress::Progress;
 use super::run::operator;
@@ -9,7 +10,7 @@ use super::runs::RunFolder;
 use super::world::{self, Target};
 use crate::action::{Registry, RunFacts};
 use crate::client;
-use crate::engine::{self, Drive, DriveError, Keep, Message, Opening, Orders, World};
+use crate::engine::{self, Drive, DriveError, Due, Keep, Message, Opening, Orders, World};
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::{RunId, SiteName};
 use crate::journal::{Event, FORMAT, Journal, Moment, RunState};
@@ -37,6 +38,8 @@ pub(super) struct NewRun<'a> {
     pub(super) orders: Orders,
     /// Where the journal is kept besides the disk, and the region there.
     pub(super) store: Option<(StoreUrl, Option<String>)>,
+    /// The limits of the organisation that it is held to.
+    pub(super) limits: InForce,
 }
 
 /// How a run ended.
@@ -96,7 +99,7 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
         if !new.target.kind().is_rehearsal() {
             observer.say("asking each site who we are there");
         }
-        opening.extend(identify(&world, plan, None).await?);
+        opening.extend(identify(&world, plan, None, &new.limits).await?);
         let store = begin_store(&new, &world, observer).await?;
         let journal =
             Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
@@ -114,6 +117,7 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
             journal,
             state: RunState::default(),
             opening,
+            unheard: Vec::new(),
             keep: Keep::of(plan, new.keep),
             orders: new.orders,
             observer,
@@ -134,14 +138,50 @@ async fn end(
     (folder, registry, earlier): (&RunFolder, &Registry, &[EarlierRun]),
 ) -> Result<Ended> {
     let mut ended = write_reports(folder, registry, earlier)?;
+    tell_the_end(world, plan, facts, (folder, &mut ended)).await;
+    Ok(ended)
+}
+
+/// A file in the folder of a run: everybody was told of its end, or could not be.
+const END_TOLD: &str = "end-told";
+
+fn wants_the_end(plan: &Plan) -> bool {
+    plan.hooks.iter().any(|hook| hook.on.contains(&Moment::Finished))
+}
+
+async fn tell_the_end(
+    world: &World,
+    plan: &Plan,
+    facts: &RunFacts,
+    (folder, ended): (&RunFolder, &mut Ended),
+) {
     let report = &ended.report;
     let text = format!("{}: {}", report.run.id, report.verdict.text);
     let message = Message { moment: Moment::Finished, step: None, text };
     for hook in plan.hooks.iter().filter(|hook| hook.on.contains(&Moment::Finished)) {
-        if let Err(why) = engine::tell(&*world.outside, hook, &message, facts).await {
+        let due = Due { hook: hook.clone(), message: message.clone() };
+        if let Err(why) = engine::tell(&*world.outside, &world.clock, &due, facts).await {
             let how = hook.describe();
             ended.untold.push(format!("nobody was told of the end by {how}: {why}"));
         }
+    }
+    if wants_the_end(plan) {
+        // Without the file, it is told again to whoever resumes the run: better than not at all.
+        let _ = folder.write(END_TOLD, b"");
+    }
+}
+
+/// What is left to do of a run that is over: its reports, and telling its end when the process died before it had.
+async fn end_again(
+    plan: &Plan,
+    (target, facts): (&Target, &RunFacts),
+    (folder, registry, earlier): (&RunFolder, &Registry, &[EarlierRun]),
+) -> Result<Ended> {
+    let mut ended = write_reports(folder, registry, earlier)?;
+    let told = folder.path.join(END_TOLD).exists() || folder.is_rehearsal();
+    if wants_the_end(plan) && !told {
+        let world = world::open(target.clone(), plan, &facts.run, folder).await?;
+        tell_the_end(&world, plan, facts, (folder, &mut ended)).await;
     }
     Ok(ended)
 }
@@ -153,17 +193,29 @@ fn declared(plan: &Plan) -> Option<Event> {
     (!plan.is_drill()).then(|| Event::DisasterDeclared { kind, lost: disaster.lost.clone() })
 }
 
-/// Who we are at each site, and whether that is the account that the scenario names, and the one that it was when the run
-/// began: before anything is done, since in another account everything that the run has made looks as if it were gone. In a
-/// recovery a lost site is not called, so it is not asked; one that was lost `before` may be silent.
-async fn identify(world: &World, plan: &Plan, before: Option<&RunState>) -> Result<Vec<Opening>> {
+/// Who we are at each site, and whether that is the account that the scenario names, the one that it was when the run began,
+/// and one that the limits of the organisation allow: before anything is done, since in another account everything that the run
+/// has made looks as if it were gone. In a recovery a lost site is not called, so it is not asked; one that was lost `before` may
+/// be silent.
+async fn identify(
+    world: &World,
+    plan: &Plan,
+    before: Option<&RunState>,
+    limits: &InForce,
+) -> Result<Vec<Opening>> {
     let is_lost = |name: &SiteName| plan.disaster.lost.contains(name);
     let nothing = if before.is_some() { "nothing was done" } else { "nothing has happened yet" };
     let mut events = Vec::new();
     for (name, session) in world.sessions.iter() {
         let known = before.and_then(|before| before.accounts.get(name));
-        let pin_known = || known.into_iter().for_each(|account| session.pin_account(account));
-        if is_lost(name) && !plan.is_drill() {
+        let pin_known = || {
+            known.into_iter().for_each(|account| session.pin_account(account));
+            // Those that were fetched for asking have not been held to it.
+            session.renew_credentials();
+        };
+        let is_over = |run: &RunState| run.disaster.is_none() || run.releasing;
+        let lasts = before.map_or(!plan.is_drill(), |run| !is_over(run));
+        if is_lost(name) && lasts {
             pin_known();
             continue;
         }
@@ -187,6 +239,7 @@ async fn identify(world: &World, plan: &Plan, before: Option<&RunState>) -> Resu
         if let Some(wanted) = wanted.into_iter().find(|wanted| **wanted != account) {
             return Err(wrong_account(name, (wanted, &account), nothing));
         }
+        limits.hold_account(name, &account, nothing)?;
         session.pin_account(&account);
         let identified = Event::SiteIdentified {
             site: name.clone(),
@@ -284,6 +337,7 @@ fn first_event(new: &NewRun<'_>, facts: &RunFacts) -> Event {
         expires: facts.expires,
         keep: new.keep,
         deviations: new.plan.deviations.clone(),
+        limits: new.limits.as_recorded(),
     }
 }
 
@@ -293,18 +347,21 @@ pub(super) fn resume(
     registry: &Registry,
     target: Target,
     progress: &mut Progress,
-    orders: Orders,
+    (orders, limits): (Orders, &InForce),
     history: &History,
 ) -> Result<Ended> {
     let (journal, contents) = Journal::reopen(&folder.journal()).map_err(|e| folder.refused(&e))?;
     let state = folder.fold(&contents.records)?;
     let plan = folder.plan(&state)?;
     let Some(head) = state.head.clone() else { return Err(folder.refused(&"it does not start")) };
+    let runtime = target.runtime()?;
     if state.finished.is_some() {
         drop(journal);
-        return write_reports(folder, registry, &history.earlier);
+        let operators = state.operators.iter().cloned().collect();
+        let facts = facts(&plan, &head.run, head.seed, head.started, operators);
+        let there = (folder, registry, &*history.earlier);
+        return runtime.block_on(end_again(&plan, (&target, &facts), there));
     }
-    let runtime = target.runtime()?;
     let observer = &mut *progress;
     let ended = runtime.block_on(async {
         let world = world::open(target.clone(), &plan, &head.run, folder).await?;
@@ -321,7 +378,7 @@ pub(super) fn resume(
             tool: Some(TOOL.to_owned()),
         };
         let mut opening = vec![Opening::now(&world.clock, resumed)];
-        opening.extend(identify(&world, &plan, Some(&state)).await?);
+        opening.extend(identify(&world, &plan, Some(&state), limits).await?);
         let operators = state.operators.iter().cloned().chain([operator()]).collect();
         let mut facts = facts(&plan, &head.run, head.seed, head.started, operators);
         facts.expires = head.expires;
@@ -329,6 +386,7 @@ pub(super) fn resume(
         facts.expected = history.expected.clone();
         let told = facts.clone();
         observer.begin(&world.clock, &state);
+        let unheard = engine::unheard(&contents.records, &plan.hooks, &facts);
         let drive = Drive {
             plan: &plan,
             registry,
@@ -337,6 +395,7 @@ pub(super) fn resume(
             journal,
             state,
             opening,
+            unheard,
             keep: Keep::of(&plan, head.keep),
             orders,
             observer,

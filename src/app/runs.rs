@@ -246,18 +246,7 @@ impl RunFolder {
         let path = self.path.join("plan.json");
         let text = limits::read_file(&path, limits::PLAN_BYTES)
             .map_err(|e| Error::broken(format!("{} cannot be read: {e}", path.display())))?;
-        let head = state.head.as_ref().ok_or_else(|| self.refused(&"it does not start"))?;
-        if head.plan != Digest::of(&compact(&text)) {
-            return Err(Error::broken(format!(
-                "{}: plan.json is not the plan that the journal names: one of them was changed",
-                self.path.display()
-            )));
-        }
-        serde_json::from_slice(&text).map_err(|e| {
-            let (path, tool) = (path.display(), &head.tool);
-            Error::broken(format!("{path} is a plan of {tool}, which {TOOL} cannot read: {e}"))
-                .help("use the version that began the run")
-        })
+        plan_of(&text, state, &self.path.display().to_string())
     }
 
     /// Reads and verifies the journal, and the plan that it names.
@@ -293,6 +282,24 @@ impl RunFolder {
     pub(super) fn refused(&self, why: &dyn std::fmt::Display) -> Error {
         Error::broken(format!("{}: {why}", self.journal().display()))
     }
+}
+
+/// The plan that a journal names, from what lies beside it at `place`.
+pub(super) fn plan_of(text: &[u8], state: &RunState, place: &str) -> Result<Plan> {
+    let no_start = || Error::broken(format!("{place}: the journal does not start"));
+    let head = state.head.as_ref().ok_or_else(no_start)?;
+    if head.plan != Digest::of(&compact(text)) {
+        return Err(Error::broken(format!(
+            "{place}: plan.json is not the plan that the journal names: one of them was changed"
+        )));
+    }
+    serde_json::from_slice(text).map_err(|e| {
+        let tool = &head.tool;
+        Error::broken(format!(
+            "{place}/plan.json is a plan of {tool}, which {TOOL} cannot read: {e}"
+        ))
+        .help("use the version that began the run")
+    })
 }
 
 /// JSON without the space between its parts.
@@ -384,6 +391,7 @@ mod tests {
             expires: chrono::DateTime::UNIX_EPOCH,
             keep: None,
             deviations: Vec::new(),
+            limits: Vec::new(),
         };
         journal.stage(chrono::DateTime::UNIX_EPOCH, std::time::Duration::ZERO, started).unwrap();
         journal.commit().unwrap();

@@ -35,10 +35,14 @@ fn fingerprint(args: &FingerprintArgs, output: &Output) -> Result<ExitCode> {
         take_reference(&mut *session, &wanted, Clock::system().now(), &progress).await
     });
     let reference = reference.map_err(|error| told(error, &login))?;
+    let reference = reference.of_database(&login.host, &login.database);
     if reference.schema.is_empty() {
         let text =
             format!("the database {} holds nothing that {} may see", login.database, login.user);
         return Err(Error::broken(text).help("a reference of nothing would let everything pass"));
+    }
+    if let Some(unseen) = reference.what_was_not_seen() {
+        output.note(&unseen);
     }
     output.json(&reference)?;
     Ok(ExitCode::Passed)

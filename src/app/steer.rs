@@ -1,10 +1,11 @@
 use super::orders;
+use super::organisation::InForce;
 use super::output::Output;
 use super::resume;
 use super::run::operator;
 use super::run_one::report_of;
 use super::runs::{RunFolder, Store};
-use crate::cli::{AbortArgs, Format, ResumeArgs, SteerArgs};
+use crate::cli::{AbortArgs, Format, LimitsArgs, ResumeArgs, SteerArgs};
 use crate::engine::{LONGEST_REMOVAL, Order};
 use crate::error::{Error, ExitCode, Result};
 use crate::journal::RunState;
@@ -137,9 +138,12 @@ fn abort_in_its_place(
         endpoint_url: args.endpoint_url.clone(),
         store_region: None,
         take_over: false,
+        limits: LimitsArgs::default(),
         format: args.format,
     };
-    let ended = resume::go_on_with(&resume, folder, Some(order), store, output)?;
+    // Giving back is held to no limit of the organisation.
+    let order = (Some(order), &InForce::default());
+    let ended = resume::go_on_with(&resume, folder, order, store, output)?;
     resume::show(&ended, args.format, output)
 }
 

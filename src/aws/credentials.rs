@@ -88,7 +88,22 @@ impl RenewingCredentials {
         let _ = self.account.set(account.to_owned());
     }
 
-    /// Refuses credentials that were read anew and are those of another account.
+    /// Credentials that a provider gives now. Others than those that are `kept` may be those of another account, whether files
+    /// were read again or the provider has renewed them by itself.
+    async fn provided(
+        &self,
+        provider: &SharedCredentialsProvider,
+        kept: Option<&Kept>,
+    ) -> Result<Credentials, CredentialsError> {
+        let credentials = provider.provide_credentials().await?;
+        let same = |kept: &Kept| kept.credentials.access_key_id() == credentials.access_key_id();
+        if !kept.is_some_and(same) {
+            self.check_account(&credentials).await?;
+        }
+        Ok(credentials)
+    }
+
+    /// Refuses credentials that are those of another account.
     async fn check_account(&self, credentials: &Credentials) -> Result<(), CredentialsError> {
         let Some(wanted) = self.account.get() else { return Ok(()) };
         let found = (self.account_of)(credentials.clone()).await?;
@@ -118,11 +133,8 @@ impl RenewingCredentials {
             Some(kept) => kept.provider.clone(),
             None => (self.source)().await?,
         };
-        match provider.provide_credentials().await {
+        match self.provided(&provider, kept.as_ref()).await {
             Ok(credentials) => {
-                if kept.is_none() {
-                    self.check_account(&credentials).await?;
-                }
                 *kept = Some(Kept { provider, credentials: credentials.clone() });
                 Ok(credentials)
             }
@@ -275,6 +287,38 @@ mod tests {
             "{why}"
         );
         assert_eq!(credentials.fetch().await.unwrap().access_key_id(), "AK2", "asked for again");
+    }
+
+    /// As an assumed role does, or a program that a profile names: the provider stays, and what it gives changes.
+    #[derive(Debug, Default)]
+    struct ByItself(AtomicU64);
+
+    impl ProvideCredentials for ByItself {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let number = self.0.fetch_add(1, Ordering::SeqCst);
+            let end = SystemTime::UNIX_EPOCH + Duration::from_secs(900 * (number + 1));
+            let given = Credentials::new(format!("AK{number}"), "s", None, Some(end), "test");
+            future::ProvideCredentials::ready(Ok(given))
+        }
+    }
+
+    #[tokio::test]
+    async fn regression_what_a_provider_renews_by_itself_is_held_to_the_account_too() {
+        let time = Seconds::default();
+        let (mut credentials, _) = counted(&time);
+        let provider = SharedCredentialsProvider::new(ByItself::default());
+        credentials.source = Arc::new(move || Box::pin(std::future::ready(Ok(provider.clone()))));
+        assert_eq!(credentials.fetch().await.unwrap().access_key_id(), "AK0");
+        credentials.pin_account("0");
+        // Shortly before their end, those that are there are still good, and those of the other account are not taken.
+        time.0.store(850, Ordering::SeqCst);
+        assert_eq!(credentials.fetch().await.unwrap().access_key_id(), "AK0");
+        assert_eq!(credentials.fetch().await.unwrap().access_key_id(), "AK2");
+        time.0.store(2700, Ordering::SeqCst);
+        credentials.fetch().await.unwrap_err();
     }
 
     #[tokio::test]

@@ -77,8 +77,15 @@ impl fmt::Display for Hosts {
     }
 }
 
+/// The name of a service in hosts, by its IAM prefix: another one for CloudWatch
+/// (<https://docs.aws.amazon.com/general/latest/gr/cw_region.html>).
+fn host_name(service: &str) -> &str {
+    if service == "cloudwatch" { "monitoring" } else { service }
+}
+
 /// `rds.REGION.SUFFIX`, `rds-fips.…`, `s3.dualstack.REGION.SUFFIX`; for S3, a bucket before that.
 fn is_aws(service: &str, region: &str, host: &str) -> bool {
+    let service = host_name(service);
     let in_region = AWS_SUFFIXES.iter().filter_map(|suffix| {
         let rest = host.strip_suffix(suffix)?.strip_suffix('.')?;
         rest.strip_suffix(region)?.strip_suffix('.')
@@ -108,6 +115,8 @@ mod tests {
             ("rds", "https://rds.eu-west-1.amazonaws.com/"),
             ("ec2", "https://ec2.eu-west-1.api.aws/"),
             ("kms", "https://kms-fips.eu-west-1.amazonaws.com/"),
+            ("cloudwatch", "https://monitoring.eu-west-1.amazonaws.com/service/x/operation/y"),
+            ("cloudwatch", "https://monitoring-fips.eu-west-1.amazonaws.com/"),
             ("s3", "https://s3.eu-west-1.amazonaws.com/b/k"),
             ("s3", "https://uploads.prod.s3.eu-west-1.amazonaws.com/k"),
             ("s3", "https://uploads.s3.dualstack.eu-west-1.amazonaws.com/k"),
@@ -124,6 +133,8 @@ mod tests {
             ("rds", "https://rds.eu-west-1.example.com/"),
             ("rds", "https://rds.eu-west-1.notamazonaws.com/"),
             ("rds", "https://127.0.0.1/"),
+            ("cloudwatch", "https://cloudwatch.eu-west-1.amazonaws.com/"),
+            ("cloudwatch", "https://rds.eu-west-1.amazonaws.com/"),
             ("s3", "https://s3.amazonaws.com/b/k"),
             ("s3", "https://b.s3-accelerate.amazonaws.com/k"),
             ("s3", "https://.s3.eu-west-1.amazonaws.com/k"),

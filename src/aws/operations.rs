@@ -105,6 +105,7 @@ pub static OPERATIONS: &[ServiceOperations] = &[
     ("sts", "STS", &[("AssumeRole", Reads), ("GetCallerIdentity", Reads)]),
     ("kms", "KMS", &[("DescribeKey", Reads)]),
     ("secretsmanager", "Secrets Manager", &[("GetSecretValue", Reads)]),
+    ("cloudwatch", "CloudWatch", &[("DescribeAlarms", Reads)]),
 ];
 
 /// The IAM prefix of a service (as named in the SDK's metadata) and what the operation does; `None` when the table does

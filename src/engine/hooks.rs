@@ -2,15 +2,26 @@
 
 use crate::action::RunFacts;
 use crate::ids::StepId;
-use crate::journal::{Event, Moment, Outcome};
+use crate::journal::{Event, Moment, Outcome, Record};
 use crate::outside::{CommandRequest, HttpRequest, Outside, OutsideError};
 use crate::scenario::Hook;
+use crate::time::{Clock, RetryPolicy};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long telling somebody may take.
+/// How long one try to tell somebody may take.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// A message is worth three tries within about two minutes: an approval that nobody hears of is useless, and a page that comes
+/// later than that misleads.
+fn patience() -> RetryPolicy {
+    RetryPolicy {
+        attempts: 3,
+        pause: Duration::from_secs(2).into(),
+        longest: Duration::from_secs(15).into(),
+    }
+}
 
 /// Something that people want to hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,16 +72,83 @@ fn ended_as(outcome: Outcome) -> &'static str {
     if outcome == Outcome::Failed { "failed" } else { "is inconclusive" }
 }
 
-/// Tells one message by one hook. Nothing is told twice, and nothing is tried again: a page that comes late misleads.
+/// A message, and the hook by which it is to be told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Due {
+    /// By which hook.
+    pub hook: Hook,
+    /// What.
+    pub message: Message,
+}
+
+/// What people were to hear of, and may not have heard, since the process ended before it wrote down that they were told. Of
+/// several messages about the same all are told again, since nobody knows which. An approval that is still open is asked for
+/// anew by its step.
+pub fn unheard(records: &[Record], hooks: &[Hook], facts: &RunFacts) -> Vec<Due> {
+    let mut due: BTreeMap<(Moment, Option<StepId>, String), (usize, Vec<Due>)> = BTreeMap::new();
+    for record in records {
+        if let Event::Notified { moment, step, how, .. } = &record.event {
+            due.entry((*moment, step.clone(), how.clone())).or_default().0 += 1;
+            continue;
+        }
+        let Some(mut message) = Message::of(&record.event, facts) else { continue };
+        if message.moment == Moment::ApprovalNeeded {
+            continue;
+        }
+        let at = record.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        message.text += &format!(
+            "\nThis was at {at}; you hear of it late, or again, since redrill was interrupted."
+        );
+        for hook in hooks.iter().filter(|hook| hook.on.contains(&message.moment)) {
+            let key = (message.moment, message.step.clone(), hook.describe());
+            let due_now = Due { hook: hook.clone(), message: message.clone() };
+            due.entry(key).or_default().1.push(due_now);
+        }
+    }
+    let lost = due.into_values().filter(|(told, due)| *told < due.len());
+    lost.flat_map(|(_, due)| due).collect()
+}
+
+/// Why nobody was told by one try.
+struct NotTold {
+    why: String,
+    /// Another try may succeed.
+    may_pass: bool,
+}
+
+/// Tells one message by one hook, in a few tries. Whoever hears of it twice (an answer was lost) is better off than who does
+/// not hear of it.
 ///
 /// # Errors
 /// Why nobody was told, without secrets.
 pub async fn tell(
     outside: &dyn Outside,
+    clock: &Clock,
+    due: &Due,
+    facts: &RunFacts,
+) -> Result<(), String> {
+    let Due { hook, message } = due;
+    let step = message.step.as_ref().map_or("", StepId::as_str);
+    let what = format!("hook/{}/{step}", message.moment.as_str());
+    let mut schedule = patience().schedule(facts.seed, &what);
+    let mut tries = 1;
+    loop {
+        let Err(not) = tell_once(outside, hook, message, facts).await else { return Ok(()) };
+        let Some(pause) = schedule.next_pause().filter(|_| not.may_pass) else {
+            return Err(if tries > 1 { format!("{} ({tries} tries)", not.why) } else { not.why });
+        };
+        clock.sleep(pause).await;
+        tries += 1;
+    }
+}
+
+async fn tell_once(
+    outside: &dyn Outside,
     hook: &Hook,
     message: &Message,
     facts: &RunFacts,
-) -> Result<(), String> {
+) -> Result<(), NotTold> {
+    let for_good = |why: String| NotTold { why, may_pass: false };
     let body = json!({
         "text": message.text, "moment": message.moment, "run": facts.run, "scenario": facts.scenario,
         "step": message.step,
@@ -79,9 +157,9 @@ pub async fn tell(
         (Some(argv), _) => run(outside, argv, body.to_string(), message.moment).await,
         (None, Some(url)) => match url.resolve(outside) {
             Ok(url) => post(outside, url.reveal(), body.to_string()).await,
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(for_good(error.to_string())),
         },
-        (None, None) => Err("the hook says neither run nor post".to_owned()),
+        (None, None) => Err(for_good("the hook says neither run nor post".to_owned())),
     }
 }
 
@@ -95,7 +173,7 @@ async fn run(
     argv: &[String],
     body: String,
     moment: Moment,
-) -> Result<(), String> {
+) -> Result<(), NotTold> {
     let request = CommandRequest {
         step: as_step(),
         argv: argv.to_vec(),
@@ -112,15 +190,18 @@ async fn run(
     };
     match outside.command(&request).await {
         Ok(reply) if reply.status == Some(0) => Ok(()),
-        Ok(reply) => Err(match reply.status {
-            Some(status) => format!("it ended with status {status}"),
-            None => "it was killed".to_owned(),
-        }),
-        Err(error) => Err(why(&error)),
+        Ok(reply) => {
+            let why = match reply.status {
+                Some(status) => format!("it ended with status {status}"),
+                None => "it was killed".to_owned(),
+            };
+            Err(NotTold { why, may_pass: true })
+        }
+        Err(error) => Err(NotTold { why: why(&error), may_pass: may_pass(&error) }),
     }
 }
 
-async fn post(outside: &dyn Outside, url: &str, body: String) -> Result<(), String> {
+async fn post(outside: &dyn Outside, url: &str, body: String) -> Result<(), NotTold> {
     let headers = [("content-type", "application/json")];
     let headers =
         headers.map(|(name, value)| (name.to_owned(), crate::outside::Secret::new(value)));
@@ -135,9 +216,18 @@ async fn post(outside: &dyn Outside, url: &str, body: String) -> Result<(), Stri
     };
     match outside.http(&request).await {
         Ok(reply) if (200..300).contains(&reply.status) => Ok(()),
-        Ok(reply) => Err(format!("it answered with status {}", reply.status)),
-        Err(error) => Err(why_not_posted(&error).to_owned()),
+        Ok(reply) => Err(NotTold {
+            why: format!("it answered with status {}", reply.status),
+            may_pass: reply.status == 429 || reply.status >= 500,
+        }),
+        Err(error) => {
+            Err(NotTold { why: why_not_posted(&error).to_owned(), may_pass: may_pass(&error) })
+        }
     }
+}
+
+fn may_pass(error: &OutsideError) -> bool {
+    matches!(error, OutsideError::Unreachable(_) | OutsideError::NoAnswer)
 }
 
 /// In words of our own: those of the error may hold the URL, or what is left of it, and whoever has that can post.
@@ -174,18 +264,19 @@ mod tests {
         }
     }
 
-    fn hook(text: &str) -> Hook {
-        serde_json::from_str(text).unwrap()
+    fn due(hook: &str) -> Due {
+        Due { hook: serde_json::from_str(hook).unwrap(), message: message() }
+    }
+
+    async fn told(context: &crate::action::StepContext, due: &Due) -> Result<(), String> {
+        tell(&*context.outside, &context.clock, due, &context.facts).await
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_program_gets_the_message_on_standard_input() {
-        let outside = FakeOutside::default().with_command(0, "").with_command(3, "");
-        let (context, outside, _) = context(outside);
-        let hook = hook(r#"{"on": ["failed"], "run": ["page-sre"]}"#);
-        assert_eq!(tell(&*outside, &hook, &message(), &context.facts).await, Ok(()));
-        let second = tell(&*outside, &hook, &message(), &context.facts).await;
-        assert_eq!(second, Err("it ended with status 3".to_owned()));
+        let (context, outside, _) = context(FakeOutside::default().with_command(0, ""));
+        let due = due(r#"{"on": ["failed"], "run": ["page-sre"]}"#);
+        assert_eq!(told(&context, &due).await, Ok(()));
         let seen = outside.commands_seen.lock().unwrap();
         let body: serde_json::Value =
             serde_json::from_str(seen[0].stdin.as_ref().unwrap()).unwrap();
@@ -194,32 +285,55 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_did_not_arrive_is_tried_again_and_given_up_after_three_tries() {
+        let fake = FakeOutside::default().with_command(3, "").with_command(0, "");
+        let (context, outside, _) =
+            context(fake.with_command(1, "").with_command(1, "").with_command(2, ""));
+        let due = due(r#"{"on": ["failed"], "run": ["page-sre"]}"#);
+        assert_eq!(told(&context, &due).await, Ok(()));
+        assert_eq!(outside.commands_seen.lock().unwrap().len(), 2);
+        let gave_up = told(&context, &due).await;
+        assert_eq!(gave_up, Err("it ended with status 2 (3 tries)".to_owned()));
+        assert!(
+            context.clock.elapsed() < Duration::from_secs(30),
+            "a page that comes late misleads"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_webhook_that_says_no_is_not_asked_again() {
+        let fake = FakeOutside::default().with_reply(503, &[], "").with_reply(404, &[], "");
+        let (context, outside, _) = context(fake);
+        let due = due(r#"{"on": ["failed"], "post": "https://hooks.example/x"}"#);
+        let why = told(&context, &due).await;
+        assert_eq!(why, Err("it answered with status 404 (2 tries)".to_owned()));
+        assert_eq!(outside.requests_seen.lock().unwrap().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_url_of_a_webhook_is_a_secret() {
         let secret = "https://hooks.example/T0/secret?wait=true";
-        let mut outside = FakeOutside::default().with_reply(500, &[], "");
+        let mut outside = FakeOutside::default().with_reply(400, &[], "");
         outside.environment.insert("HOOK".into(), secret.into());
-        outside
-            .replies
-            .lock()
-            .unwrap()
-            // Errors tell addresses without their query.
-            .push_back(Err(OutsideError::Unreachable(
-                "https://hooks.example/T0/secret cannot be reached".to_owned(),
-            )));
-        let (context, outside, _) = context(outside);
-        let hook = hook(r#"{"on": ["failed"], "post": {"from_env": "HOOK"}}"#);
+        // Errors tell addresses without their query.
+        let error =
+            || OutsideError::Unreachable("https://hooks.example/T0/secret is not there".to_owned());
+        for _ in 0..3 {
+            outside.replies.lock().unwrap().push_back(Err(error()));
+        }
+        let (context, ..) = context(outside);
+        let due = due(r#"{"on": ["failed"], "post": {"from_env": "HOOK"}}"#);
         for _ in 0..2 {
-            let why = tell(&*outside, &hook, &message(), &context.facts).await.unwrap_err();
+            let why = told(&context, &due).await.unwrap_err();
             assert!(!why.contains("secret"), "{why}");
         }
-        assert_eq!(hook.describe(), "POST to the URL in HOOK");
+        assert_eq!(due.hook.describe(), "POST to the URL in HOOK");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_rehearsal_tells_nobody_and_says_so() {
-        let (context, outside, _) = context(FakeOutside::default());
-        let hook = hook(r#"{"on": ["failed"], "run": ["page-sre"]}"#);
-        let told = tell(&*outside, &hook, &message(), &context.facts).await;
-        assert_eq!(told, Err("a rehearsal tells nobody".to_owned()));
+        let (context, ..) = context(FakeOutside::default());
+        let due = due(r#"{"on": ["failed"], "run": ["page-sre"]}"#);
+        assert_eq!(told(&context, &due).await, Err("a rehearsal tells nobody".to_owned()));
     }
 }

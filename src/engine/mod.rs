@@ -21,6 +21,6 @@ mod world;
 
 pub use decide::{Move, decide};
 pub use drive::{Drive, DriveError, Opening, drive};
-pub use hooks::{Message, tell};
+pub use hooks::{Due, Message, tell, unheard};
 pub use release::{LONGEST_REMOVAL, Released, release};
 pub use world::{Keep, Observer, OnLoss, Order, Orders, World};

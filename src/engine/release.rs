@@ -178,10 +178,11 @@ async fn until_gone(
     let is_late = || context.clock.elapsed().saturating_sub(began) >= ASKED_AGAIN_AFTER;
     let (is_late, asked_again) = (&is_late, &AtomicBool::new(false));
     let look = || async move {
-        Ok(match kind.find(context, key, Some(id)).await? {
+        let found = kind.find(context, key, Some(id)).await?;
+        let is_going = found.is_going();
+        Ok(match found {
             Found::Gone => Look::Ready(()),
             Found::Ours { state, .. } => {
-                let is_going = state.contains("delet");
                 if is_late() && !is_going && !asked_again.swap(true, Ordering::Relaxed) {
                     kind.remove(context, key, id).await?;
                 }

@@ -1,71 +1,23 @@
+use crc_fast::{CrcAlgorithm, Digest};
+
 /// CRC-32C (Castagnoli), fed in pieces.
 ///
-/// The polynomial is that of RFC 3720 (iSCSI), bits reflected: the one that Go calls `crc32.Castagnoli`. Sixteen
-/// bytes are taken at a time with sixteen tables.
+/// The polynomial is that of RFC 3720 (iSCSI), bits reflected: the one that Go calls `crc32.Castagnoli`.
 #[derive(Clone, Debug)]
-pub(super) struct Crc32c {
-    inverted: u32,
-}
-
-const REFLECTED_POLYNOMIAL: u32 = 0x82F6_3B78;
-
-const TABLES_AT_ONCE: usize = 16;
-
-static TABLES: [[u32; 256]; TABLES_AT_ONCE] = tables();
-
-const fn tables() -> [[u32; 256]; TABLES_AT_ONCE] {
-    let mut tables = [[0_u32; 256]; TABLES_AT_ONCE];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut remainder = byte as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            let carry = remainder & 1 == 1;
-            remainder >>= 1;
-            if carry {
-                remainder ^= REFLECTED_POLYNOMIAL;
-            }
-            bit += 1;
-        }
-        tables[0][byte] = remainder;
-        byte += 1;
-    }
-    let mut distance = 1;
-    while distance < TABLES_AT_ONCE {
-        let mut byte = 0;
-        while byte < 256 {
-            let before = tables[distance - 1][byte];
-            tables[distance][byte] = (before >> 8) ^ tables[0][(before & 0xFF) as usize];
-            byte += 1;
-        }
-        distance += 1;
-    }
-    tables
-}
+pub(super) struct Crc32c(Digest);
 
 impl Crc32c {
     pub(super) fn new() -> Self {
-        Self { inverted: u32::MAX }
+        Self(Digest::new(CrcAlgorithm::Crc32Iscsi))
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        let (blocks, rest) = bytes.as_chunks::<TABLES_AT_ONCE>();
-        for block in blocks {
-            let mixed = u128::from_le_bytes(*block) ^ u128::from(self.inverted);
-            self.inverted = mixed
-                .to_le_bytes()
-                .iter()
-                .zip(TABLES.iter().rev())
-                .fold(0, |sum, (byte, table)| sum ^ table[usize::from(*byte)]);
-        }
-        for byte in rest {
-            let [low, ..] = self.inverted.to_le_bytes();
-            self.inverted = (self.inverted >> 8) ^ TABLES[0][usize::from(low ^ byte)];
-        }
+        self.0.update(bytes);
     }
 
     pub(super) fn finish(&self) -> u32 {
-        !self.inverted
+        // It is given in 64 bits, for the longer ones.
+        u32::try_from(self.0.finalize()).unwrap_or(u32::MAX)
     }
 }
 

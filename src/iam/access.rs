@@ -1,6 +1,6 @@
 use super::table::{Asked, Level, Tags, iam_action};
 use super::trust::Trust;
-use crate::action::{Limit, Target};
+use crate::action::{EXPIRES_TAG, Limit, Target};
 use crate::error::{Error, Result};
 use crate::ids::{Digest, SiteName, StepId};
 use crate::partition::Partition;
@@ -30,7 +30,7 @@ pub struct Access {
 /// What the identity needs that starts the program.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RunnerAccess {
-    /// Its policy; nothing when no site names a role.
+    /// Its policy; nothing when no site names a role, and no journal is kept in a store.
     pub policy: Option<Value>,
     /// Who may become it, where that was asked for.
     pub trust: Option<Value>,
@@ -84,7 +84,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let mut all = json!({
             "Sid": self.sid,
             "Effect": "Allow",
@@ -176,7 +176,7 @@ fn runner_policy(roles: &[RoleAccess]) -> Option<Value> {
     (!statement.resources.is_empty()).then(|| document(&[statement]))
 }
 
-fn document(statements: &[Statement]) -> Value {
+pub(super) fn document(statements: &[Statement]) -> Value {
     let statements: Vec<Value> = statements.iter().map(Statement::json).collect();
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
@@ -283,6 +283,7 @@ fn statements(pieces: BTreeMap<Piece, BTreeSet<String>>) -> Vec<Statement> {
 /// Letters and digits, as a `Sid` must be.
 fn sid(service: &str, level: Level) -> String {
     let service = match service {
+        "cloudwatch" => "CloudWatch",
         "ec2" => "Ec2",
         "iam" => "Iam",
         "kms" => "Kms",
@@ -366,6 +367,11 @@ fn tag_condition(condition: &mut Map<String, Value>, tags: Tags, scenario: &str)
         Tags::None => return,
         Tags::InRequest => "aws:RequestTag",
         Tags::OnResource => "aws:ResourceTag",
+        Tags::Expiry => {
+            let written = json!([EXPIRES_TAG]);
+            add(condition, "ForAllValues:StringEquals", "aws:TagKeys", written);
+            "aws:ResourceTag"
+        }
         Tags::WhenCreating(call) => {
             add(condition, "StringEquals", "ec2:CreateAction", call.into());
             "aws:RequestTag"

@@ -5,12 +5,14 @@
 //! on what, is said by its action; nothing in here knows a provider. Pure: nothing is called.
 
 mod access;
+mod store;
 mod table;
 #[cfg(test)]
 mod tests;
 mod trust;
 
 pub use access::{Access, Need, RoleAccess, RunnerAccess, Statement, access};
+pub use store::StorePlace;
 pub use table::{
     Asked, IAM_ACTIONS, IamAction, Level, ResourceType, Tags, actions_of, iam_action, never_called,
 };

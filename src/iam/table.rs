@@ -1,6 +1,6 @@
 //! What IAM asks for: the one table. Resource types and condition keys are those of the Service Authorization Reference
 //! (<https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>,
-//! pages `list_amazonrds`, `list_amazonec2`, `list_amazons3`, `list_awskeymanagementservice`, `list_awssecretsmanager`, `list_amazonrdsiamauthentication`,
+//! pages `list_amazonrds`, `list_amazonec2`, `list_amazons3`, `list_awskeymanagementservice`, `list_awssecretsmanager`, `list_amazoncloudwatch`, `list_amazonrdsiamauthentication`,
 //! `list_awssecuritytokenservice`).
 
 /// What an IAM action lets one do.
@@ -25,6 +25,8 @@ pub enum Tags {
     WhenCreating(&'static str),
     /// The resource must have the tags (`aws:ResourceTag`).
     OnResource,
+    /// The resource must have the tags, and no other tag may be written than the one that says when it expires (`aws:TagKeys`).
+    Expiry,
 }
 
 /// A type of resource to which an IAM action can be limited.
@@ -60,7 +62,7 @@ pub enum Asked {
 
 use Asked::{AtCall, Besides};
 use Level::{Read, Tag, Write};
-use Tags::{InRequest, OnResource, WhenCreating};
+use Tags::{Expiry, InRequest, OnResource, WhenCreating};
 
 const fn on(kind: &'static str) -> ResourceType {
     ResourceType { kind, tags: Tags::None }
@@ -85,11 +87,18 @@ const OBJECT: &[ResourceType] = &[on("object")];
 
 /// Every IAM action that an action or a kind of resource of this program needs, and those of preflight, by name.
 pub const IAM_ACTIONS: &[IamAction] = &[
+    // Composite alarms are told only to who may ask for all
+    // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html).
+    action("cloudwatch:DescribeAlarms", Read, &[], AtCall),
     action(
         "ec2:CreateTags",
         Tag,
-        &[tagged("volume", WhenCreating("CreateVolume"))],
-        Besides("EC2 asks for it when CreateVolume carries tags"),
+        &[
+            tagged("volume", WhenCreating("CreateVolume")),
+            tagged("volume", Expiry),
+            tagged("snapshot", Expiry),
+        ],
+        Besides("EC2 asks for it when CreateVolume carries tags, and where something is kept"),
     ),
     action("ec2:CreateVolume", Write, &[tagged("volume", InRequest), on("snapshot")], AtCall),
     action("ec2:DeleteSnapshot", Write, &[tagged("snapshot", OnResource)], AtCall),
@@ -155,8 +164,14 @@ pub const IAM_ACTIONS: &[IamAction] = &[
             tagged("cluster-snapshot", InRequest),
             tagged("db", InRequest),
             tagged("snapshot", InRequest),
+            tagged("cluster", Expiry),
+            tagged("cluster-snapshot", Expiry),
+            tagged("db", Expiry),
+            tagged("snapshot", Expiry),
         ],
-        Besides("RDS asks for it when a restore or a copy carries tags"),
+        Besides(
+            "RDS asks for it when a restore or a copy carries tags, and where something is kept",
+        ),
     ),
     action("rds:CopyDBClusterSnapshot", Write, &[tagged("cluster-snapshot", InRequest)], AtCall),
     action(

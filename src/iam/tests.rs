@@ -175,3 +175,39 @@ fn the_trust_policies_name_exactly_who_was_asked_for() {
     let of_role = of(&Trust::Principal("333333333333".into())).roles[0].trust.clone();
     insta::assert_snapshot!(serde_json::to_string_pretty(&(all, of_role)).unwrap());
 }
+
+/// The access that a scenario needs with a store.
+fn keeping_in(scenario: &str, prefix: &str) -> Access {
+    let (partition, bucket) = ("aws", "drill-evidence".to_owned());
+    let store = StorePlace { partition, bucket, prefix: prefix.to_owned() };
+    access_of(scenario).keeping_journals_in(&store)
+}
+
+#[test]
+fn the_runner_may_keep_journals_below_the_prefix_of_the_store_and_nowhere_else() {
+    let runner = keeping_in("orders-db", "redrill/orders").runner;
+    insta::assert_snapshot!(serde_json::to_string_pretty(&runner).unwrap());
+}
+
+#[test]
+fn a_store_that_is_a_whole_bucket_has_no_prefix_to_limit_lists_by() {
+    let runner = keeping_in("orders-db", "").runner;
+    let statements = runner.policy.unwrap()["Statement"].as_array().unwrap().clone();
+    let of = |sid: &str| statements.iter().find(|one| one["Sid"] == sid).unwrap().clone();
+    assert_eq!(of("StoreObjects")["Resource"][0], "arn:aws:s3:::drill-evidence/*");
+    assert!(of("StoreList").get("Condition").is_none());
+}
+
+#[test]
+fn without_roles_the_runner_still_needs_its_store() {
+    let mut plan = plan_of("orders-db");
+    plan.sites.values_mut().for_each(|site| site.role = None);
+    let grants = plan::grants(&plan, &providers::registry());
+    let (partition, bucket) = ("aws-cn", "drill-evidence".to_owned());
+    let store = StorePlace { partition, bucket, prefix: "x".to_owned() };
+    let runner = access(&plan, &grants, None, None).unwrap().keeping_journals_in(&store).runner;
+    let statements = runner.policy.unwrap()["Statement"].as_array().unwrap().clone();
+    assert_eq!(statements.len(), 3);
+    let on = |one: &serde_json::Value| one["Resource"][0].as_str().unwrap().to_owned();
+    assert!(statements.iter().all(|one| on(one).starts_with("arn:aws-cn:s3:::drill-evidence")));
+}

@@ -1,6 +1,6 @@
 use super::facts::{
-    Approval, CallSeen, Check, ClockPoint, Failure, Finding, Inventory, InventoryTime, Moment,
-    Outcome, RecoveryPoint, ResourceKey, StepResult, Wait, WorldKind,
+    Approval, CallSeen, Check, ClockPoint, Failure, Finding, Inventory, InventoryTime, LimitsFile,
+    Moment, Outcome, RecoveryPoint, ResourceKey, StepResult, Wait, WorldKind,
 };
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::time::HumanDuration;
@@ -62,6 +62,9 @@ pub enum Event {
         keep: Option<HumanDuration>,
         /// Everything that weakens an objective, a check or the guard.
         deviations: Vec<String>,
+        /// The files with limits of the organisation that the run is held to; none for a rehearsal.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        limits: Vec<LimitsFile>,
     },
     /// A site answered who we are there.
     SiteIdentified {

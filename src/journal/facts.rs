@@ -1,6 +1,6 @@
 //! The facts that events carry.
 
-use crate::ids::SiteName;
+use crate::ids::{Digest, SiteName};
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -67,6 +67,15 @@ impl WorldKind {
     pub fn is_rehearsal(&self) -> bool {
         matches!(self, Self::Rehearsal { .. })
     }
+}
+
+/// A file with limits of the organisation, as it was when a run was held to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LimitsFile {
+    /// The file, as it was named.
+    pub file: String,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
 }
 
 /// One assertion, with what was expected and what was seen.

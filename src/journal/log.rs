@@ -214,7 +214,12 @@ impl Hold {
     /// # Errors
     /// When the file cannot be opened or locked.
     pub fn take(path: &Path) -> io::Result<Option<Self>> {
-        let file = File::open(path)?;
+        // Over NFS an exclusive lock needs a file that is open for writing (flock(2)). Who may only read can still look.
+        let open = File::options().read(true).write(true).open(path);
+        let file = match open {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(path)?,
+            opened => opened?,
+        };
         match lock(&file) {
             Ok(()) => Ok(Some(Self(file))),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(None),

@@ -14,8 +14,8 @@ mod waits;
 pub use event::{Event, FORMAT, Record};
 pub use facts::{
     Approval, ApprovalProof, ApproverIdentity, CallSeen, Check, ClockPoint, Failure, FailureClass,
-    Finding, Inventory, InventoryItem, InventoryTime, Measure, Moment, NewestPossible, Outcome,
-    RecoveryPoint, ResourceKey, Severity, StepResult, Wait, WorldKind,
+    Finding, Inventory, InventoryItem, InventoryTime, LimitsFile, Measure, Moment, NewestPossible,
+    Outcome, RecoveryPoint, ResourceKey, Severity, StepResult, Wait, WorldKind,
 };
 pub use ledger::{Holding, Ledger};
 pub use log::{Hold, Journal, SegmentStore, Sink, digest_of};

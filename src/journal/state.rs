@@ -321,7 +321,7 @@ impl RunState {
     }
 
     /// What a step says of the backup. Once it has asked for something, it says again what it had said before it asked: see
-    /// `latest_recovery_point`.
+    /// `own_latest`.
     fn see_backup(&mut self, step: &StepId, point: &RecoveryPoint) {
         let known = self.backup_points.entry(step.clone()).or_default();
         // Of the same point the later word counts: it may know more of how new the data can be.
@@ -389,6 +389,7 @@ mod tests {
             expires: DateTime::UNIX_EPOCH,
             keep: None,
             deviations: Vec::new(),
+            limits: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::action::{Recorder, RunFacts, StepContext, StepError};
 use crate::aws::{CallLog, GuardPolicy, Place, SiteSession};
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{Approval, Check, Event, Outcome, RecoveryPoint, ResourceKey};
+use crate::outside::ladder::{OwnSchema, SchemaState, SchemaWork};
 use crate::time::Clock;
 use aws_types::SdkConfig;
 use futures_util::future::BoxFuture;
@@ -30,6 +31,8 @@ pub(crate) struct FakeOutside {
     /// For each attempt to connect: the answers by query.
     pub(crate) databases: Script<Answers>,
     pub(crate) logins_seen: Mutex<Vec<DatabaseLogin>>,
+    /// For each work on a schema of a run's own: how it went.
+    pub(crate) schemas: Script<SchemaState>,
     pub(crate) approvals: Script<Approval>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) files: BTreeMap<String, String>,
@@ -109,6 +112,16 @@ impl Outside for FakeOutside {
         self.logins_seen.lock().unwrap().push(login.clone());
         let answer = next(&self.databases, &login.host);
         Box::pin(async { Ok(Box::new(FakeSession(answer?)) as Box<dyn DatabaseSession>) })
+    }
+
+    fn own_schema<'a>(
+        &'a self,
+        _login: &'a DatabaseLogin,
+        schema: &'a OwnSchema,
+        _work: SchemaWork,
+    ) -> Answer<'a, SchemaState> {
+        let answer = next(&self.schemas, &schema.name);
+        Box::pin(async { answer })
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {

@@ -15,4 +15,4 @@ mod tests;
 pub use compile::{Options, RunMode, compile};
 pub use grants::{StepGrant, given, grants};
 pub use model::{Plan, PlannedStep, is_external};
-pub use view::{Outline, PhaseOutline, StepOutline, latest_ends, outline};
+pub use view::{Outline, PhaseOutline, StepOutline, latest_ends, made_at, outline};

@@ -1,6 +1,6 @@
 use super::*;
 use crate::action::Phase;
-use crate::ids::{Digest, StepId};
+use crate::ids::{Digest, SiteName, StepId};
 use crate::scenario::expression::resolve;
 use crate::scenario::testing::{GOOD, registry};
 use crate::scenario::{Gate, Scenario, Source, load_text};
@@ -148,4 +148,27 @@ fn a_plan_reads_back_what_it_writes() {
     let plan = good();
     let json = serde_json::to_value(&plan).unwrap();
     assert_eq!(serde_json::from_value::<Plan>(json).unwrap(), plan);
+}
+
+#[test]
+fn what_the_run_makes_is_counted_at_its_place_whatever_name_that_has() {
+    let mut plan = good();
+    let dr = step(&plan, "restore").at.clone().unwrap();
+    let count = |plan: &Plan, site: &SiteName| {
+        made_at(plan, &registry(), site).get("db.instance").copied().unwrap_or(0)
+    };
+    assert_eq!(count(&plan, &dr), 1);
+    let (other, mut place) = (SiteName::new("other"), plan.sites[&dr].clone());
+    let account = place.account.get_or_insert("222222222222".to_owned()).clone();
+    plan.sites.insert(dr, place.clone());
+    // A site without an account may be in any: what is made there may be made here.
+    for (at, made) in [(Some(account), 1), (None, 1), (Some("999999999999".to_owned()), 0)] {
+        place.account = at;
+        plan.sites.insert(other.clone(), place.clone());
+        assert_eq!(count(&plan, &other), made, "{place:?}");
+    }
+    place.region = "us-east-1".to_owned();
+    place.account = None;
+    plan.sites.insert(other.clone(), place);
+    assert_eq!(count(&plan, &other), 0);
 }

@@ -103,12 +103,8 @@ pub fn outline(plan: &Plan, registry: &Registry) -> Outline {
         plan.steps.iter().map(|step| (&step.id, step_outline(plan, step, registry))).collect();
     let mut creates = BTreeMap::new();
     for step in &plan.steps {
-        let Some(action) = registry.get(&step.uses) else { continue };
-        let mut others = Vec::new();
-        sites_in(&step.with, &action.input, &mut others);
-        for kind in &step.creates {
-            let at_a_site = action.how_many(&given(plan, step), kind);
-            *creates.entry(kind.clone()).or_insert(0) += at_a_site * (1 + others.len());
+        for made in makes(plan, step, registry) {
+            *creates.entry(made.kind).or_insert(0) += made.count;
         }
     }
     let ids = |wanted: &dyn Fn(&StepOutline) -> bool| {
@@ -140,6 +136,42 @@ pub fn outline(plan: &Plan, registry: &Registry) -> Outline {
         deviations: plan.deviations.clone(),
         phases: phases(plan, &steps),
     }
+}
+
+/// What a step makes at a site.
+struct Made {
+    kind: String,
+    at: Option<SiteName>,
+    count: usize,
+}
+
+/// What a step makes: at its own site, and at each other that its input names.
+fn makes(plan: &Plan, step: &PlannedStep, registry: &Registry) -> Vec<Made> {
+    let Some(action) = registry.get(&step.uses) else { return Vec::new() };
+    let mut others = Vec::new();
+    sites_in(&step.with, &action.input, &mut others);
+    let sites = || std::iter::once(step.at.clone()).chain(others.iter().cloned().map(Some));
+    let of_kind = |kind: &String| {
+        let count = action.how_many(&given(plan, step), kind);
+        sites().map(|at| Made { kind: kind.clone(), at, count }).collect::<Vec<_>>()
+    };
+    step.creates.iter().flat_map(of_kind).collect()
+}
+
+/// How many things of each kind the whole run makes at the place of a site: there, and at every site that is or may be in the
+/// same account and region.
+pub fn made_at(plan: &Plan, registry: &Registry, site: &SiteName) -> BTreeMap<String, u64> {
+    let place = plan.sites.get(site);
+    let is_there = |at: &SiteName| match (place, plan.sites.get(at)) {
+        (Some(place), Some(at)) => place.may_be_at(at),
+        _ => at == site,
+    };
+    let mut all = BTreeMap::new();
+    let made = plan.steps.iter().flat_map(|step| makes(plan, step, registry));
+    for made in made.filter(|made| made.at.as_ref().is_some_and(is_there)) {
+        *all.entry(made.kind).or_insert(0) += u64::try_from(made.count).unwrap_or(u64::MAX);
+    }
+    all
 }
 
 /// How what a step makes at a service is called, see [`crate::action::StepContext::name_of_mine`].

@@ -25,12 +25,12 @@ pub struct SiteIdentity {
     pub arn: Option<String>,
 }
 
-/// What the looks mean. `estate` is the title of the sandbox's estate, if it was no real account.
+/// What the looks mean: those of the steps, and the one at the journal's store, if there was one. `estate` is the title of the sandbox's estate, if it was no real account.
 pub fn judge(
     plan: &Plan,
     grants: &[StepGrant],
     identities: &BTreeMap<SiteName, SiteIdentity>,
-    looked: &[Looked],
+    (looked, store): (&[Looked], Option<&Probe>),
     estate: Option<String>,
 ) -> Preflight {
     let needed = |site: Option<&SiteName>, action: &str| {
@@ -42,6 +42,8 @@ pub fn judge(
         let identity = site.and_then(|site| identities.get(site));
         let here: Vec<&Looked> = looked.iter().filter(|l| site_of(l) == site).collect();
         let mut checks: Vec<PreflightCheck> = identity.map(identity_check).into_iter().collect();
+        // The store is at no site: it is reached as the identity that starts the program.
+        checks.extend(store.filter(|_| site.is_none()).map(check_of_store));
         for looked in &here {
             merge(&mut checks, check(looked, |action| needed(site, action)));
         }
@@ -70,6 +72,11 @@ pub fn judge(
 
 fn site_of(looked: &Looked) -> Option<&SiteName> {
     looked.probe.site.as_ref().or(looked.at.as_ref())
+}
+
+fn check_of_store(probe: &Probe) -> PreflightCheck {
+    let (outcome, why, action) = read(&probe.verdict, true);
+    PreflightCheck { what: probe.what.clone(), outcome, why, action, steps: BTreeSet::new() }
 }
 
 fn identity_check(identity: &SiteIdentity) -> PreflightCheck {

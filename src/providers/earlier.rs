@@ -5,7 +5,7 @@
 
 use crate::action::{Given, HandInput, InputProblem, Probe, ProbeVerdict, StepContext, StepError};
 use crate::ids::StepId;
-use crate::journal::{Check, Contents, Event, RunHead, RunState, WorldKind, read_bytes};
+use crate::journal::{Check, Contents, Event, Outcome, RunHead, RunState, WorldKind, read_bytes};
 use crate::limits::JOURNAL_BYTES;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -73,8 +73,7 @@ impl EarlierRun {
             return Err(broken("it is the journal of this very run").help(WHICH));
         }
         let origin = captured.origin_in_words().map_err(|why| broken(&why).help(WHICH))?;
-        let is_believed = head.world == WorldKind::Real
-            || (head.world.is_rehearsal() && cx.outside.is_rehearsal());
+        let is_believed = is_believed(&head, cx);
         let observed = format!("step {} of {}, {origin}", self.step, head.run);
         cx.check(evidence(&head, observed, is_believed)).await?;
         if !is_believed {
@@ -85,19 +84,41 @@ impl EarlierRun {
         Ok(captured)
     }
 
-    /// Whether the journal can be had on the day. `None` when none is named.
-    pub(super) fn preflight(cx: &StepContext, given: &Given) -> Option<Probe> {
+    /// Whether what was captured can be had on the day, and would be believed. `None` when no journal is named.
+    pub(super) fn preflight<C: Captured>(cx: &StepContext, given: &Given) -> Option<Probe> {
         let path = given.text("earlier.journal").filter(|path| !path.trim().is_empty())?;
-        let read = cx.outside.journal(path, JOURNAL_BYTES).map_err(|error| error.to_string());
-        let read = read.and_then(|bytes| read_bytes(&bytes).map_err(|error| error.to_string()));
-        let verdict = match read {
-            Ok(contents) => {
-                ProbeVerdict::works(format!("{} records, verified", contents.records.len()))
-            }
+        let step = StepId::new(given.text("earlier.step").unwrap_or_default());
+        let verdict = match usable::<C>(cx, path, &step) {
+            Ok(what) => ProbeVerdict::works(what),
             Err(why) => ProbeVerdict::fails(why, WHICH),
         };
         Some(Probe::new(format!("journal of the earlier run {path}"), verdict))
     }
+}
+
+/// A run against AWS counts, and in a rehearsal another rehearsal.
+fn is_believed(head: &RunHead, cx: &StepContext) -> bool {
+    let rehearsals = head.world.is_rehearsal() && cx.outside.is_rehearsal();
+    head.world == WorldKind::Real || rehearsals
+}
+
+/// What a journal holds for a run like this one.
+fn usable<C: Captured>(cx: &StepContext, path: &str, step: &StepId) -> Result<String, String> {
+    let bytes = cx.outside.journal(path, JOURNAL_BYTES).map_err(|error| error.to_string())?;
+    let contents = read_bytes(&bytes).map_err(|error| error.to_string())?;
+    let (head, captured) = captured_in::<C>(&contents, step)?;
+    let origin = captured.origin_in_words()?;
+    if !is_believed(&head, cx) {
+        return Err(format!(
+            "{} was no run against AWS: what it captured is not intended",
+            head.run
+        ));
+    }
+    Ok(format!(
+        "step {step} of {}, {origin}; {} records, verified",
+        head.run,
+        contents.records.len()
+    ))
 }
 
 /// Where a person finds what was captured, in a sentence.
@@ -122,12 +143,19 @@ pub(super) fn by_hand(input: &HandInput, output: &str) -> Option<String> {
 fn captured_in<C: Captured>(contents: &Contents, step: &StepId) -> Result<(RunHead, C), String> {
     let state = RunState::of(&contents.records).map_err(|error| error.to_string())?;
     let head = state.head.ok_or("it holds no run")?;
-    let output = contents.records.iter().rev().find_map(|record| match &record.event {
-        Event::StepFinished { step: of, result } if of == step => Some(&result.output),
+    let result = contents.records.iter().rev().find_map(|record| match &record.event {
+        Event::StepFinished { step: of, result } if of == step => Some(result),
         _ => None,
     });
-    let output = output.ok_or_else(|| format!("the step {step} has not ended in {}", head.run))?;
-    let captured = output.get(C::OUTPUT).filter(|captured| !captured.is_null());
+    let result = result.ok_or_else(|| format!("the step {step} has not ended in {}", head.run))?;
+    if result.outcome != Outcome::Passed {
+        let how = result.outcome;
+        return Err(format!(
+            "the step {step} of {} ended as {how}: what it captured is not believed",
+            head.run
+        ));
+    }
+    let captured = result.output.get(C::OUTPUT).filter(|captured| !captured.is_null());
     let captured =
         captured.ok_or_else(|| format!("the step {step} of {} captured none", head.run))?;
     let captured: C = serde_json::from_value(Value::clone(captured)).map_err(|error| {
@@ -153,7 +181,7 @@ fn evidence(head: &RunHead, observed: String, is_believed: bool) -> Check {
 mod tests {
     use super::*;
     use crate::ids::{Digest, RunId};
-    use crate::journal::{FORMAT, Journal, Outcome, Sink, StepResult};
+    use crate::journal::{FORMAT, Journal, Sink, StepResult};
     use crate::outside::fake::{FakeOutside, context};
     use chrono::DateTime;
     use serde_json::json;
@@ -172,11 +200,19 @@ mod tests {
 
     /// The journal of a run in which a step gave this output.
     fn journal(run: &str, world: WorldKind, step: &str, output: Value) -> String {
+        ended(run, world, step, (Outcome::Passed, output))
+    }
+
+    fn ended(
+        run: &str,
+        world: WorldKind,
+        step: &str,
+        (outcome, output): (Outcome, Value),
+    ) -> String {
         let disk = Disk::default();
         let mut journal = Journal::new(disk.clone());
         let step = StepId::new(step);
-        let result =
-            StepResult { outcome: Outcome::Passed, output, failure: None, calls: Vec::new() };
+        let result = StepResult { outcome, output, failure: None, calls: Vec::new() };
         let events = [
             Event::RunStarted {
                 format: FORMAT,
@@ -193,6 +229,7 @@ mod tests {
                 expires: DateTime::UNIX_EPOCH,
                 keep: None,
                 deviations: Vec::new(),
+                limits: Vec::new(),
             },
             Event::StepStarted { step: step.clone(), attempt: 1, input: Value::Null },
             Event::StepFinished { step, result },
@@ -286,6 +323,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn regression_what_a_step_has_captured_that_failed_is_not_believed() {
+        for outcome in [Outcome::Failed, Outcome::Inconclusive] {
+            let output = json!({ "found": { "number": 3 } });
+            let (found, checks) =
+                taken(ended(RUN, WorldKind::Real, "count", (outcome, output)), false).await;
+            let why = found.unwrap_err().to_string();
+            assert!(why.contains("is not believed"), "{why}");
+            assert!(checks.is_empty());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_run_is_no_evidence_of_itself() {
         let (cx, ..) = context(FakeOutside::default());
         let found = json!({ "found": { "number": 3 } });
@@ -300,15 +349,18 @@ mod tests {
         let mut outside = FakeOutside::default();
         outside.files.insert("good".to_owned(), of(WorldKind::Real, json!({ "number": 3 })));
         outside.files.insert("bad".to_owned(), "nonsense\n".to_owned());
+        outside.files.insert("empty".to_owned(), of(WorldKind::Real, Value::Null));
+        outside.files.insert("rehearsal".to_owned(), of(rehearsal(), json!({ "number": 3 })));
         let (cx, ..) = context(outside);
         let verdict = |journal: &str| {
             let with = json!({ "earlier": { "journal": journal, "step": "count" } });
             let given = Given::new("s", StepId::new("compare"), None, with);
-            EarlierRun::preflight(&cx, &given).map(|probe| probe.verdict)
+            EarlierRun::preflight::<Number>(&cx, &given).map(|probe| probe.verdict)
         };
         assert_eq!(verdict(""), None);
         assert!(matches!(verdict("good"), Some(ProbeVerdict::Works(_))));
-        assert!(matches!(verdict("bad"), Some(ProbeVerdict::Fails { .. })));
-        assert!(matches!(verdict("absent"), Some(ProbeVerdict::Fails { .. })));
+        for unusable in ["bad", "absent", "empty", "rehearsal"] {
+            assert!(matches!(verdict(unusable), Some(ProbeVerdict::Fails { .. })), "{unusable}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod aurora;
 mod backups;
+pub mod cloudwatch;
 pub mod control;
 mod earlier;
 pub mod ebs;
@@ -24,6 +25,7 @@ use crate::action::Registry;
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
     aurora::register(&mut registry);
+    cloudwatch::register(&mut registry);
     control::register(&mut registry);
     ebs::register(&mut registry);
     etcd::register(&mut registry);

@@ -53,6 +53,9 @@ pub fn decide(
     if life == Some(Life::AtWork) {
         return stay("a process is working on its run");
     }
+    if life == Some(Life::MayBeAtWork) {
+        return stay("its store names a process that may be working on its run");
+    }
     let expired = matches!(expires, Expiry::At(time) if time <= now);
     if let Some(past) = past.filter(|past| past.life == Life::Unfinished && !expired) {
         let run = &past.run;
@@ -108,9 +111,11 @@ mod tests {
     fn nothing_of_a_living_run_is_removed_whatever_is_asked_for() {
         for all in [false, true] {
             for hours in [-48, 48] {
-                let alive = past(Life::AtWork, false);
-                let decision = decide(at(hours), Some(&alive), None, all, now());
-                assert!(matches!(decision, Decision::Stay(_)), "{decision:?}");
+                for life in [Life::AtWork, Life::MayBeAtWork] {
+                    let alive = past(life, false);
+                    let decision = decide(at(hours), Some(&alive), None, all, now());
+                    assert!(matches!(decision, Decision::Stay(_)), "{decision:?}");
+                }
             }
             let stopped = past(Life::Unfinished, false);
             let decision = decide(at(1), Some(&stopped), None, all, now());

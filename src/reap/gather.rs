@@ -16,6 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Why nothing may be asked at a site in whose account somebody answers; `None` when it may be.
+pub type Forbids = Arc<dyn Fn(&SiteName, &str) -> Option<String> + Send + Sync>;
+
 /// Where is looked, and for what.
 #[derive(Clone)]
 pub struct Lookout {
@@ -33,6 +36,8 @@ pub struct Lookout {
     pub only: Option<RunId>,
     /// Also what has not expired.
     pub all: bool,
+    /// Why nothing is asked at a site, given the account that answers there.
+    pub forbids: Forbids,
     /// Told what is being waited for.
     pub progress: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -168,7 +173,9 @@ async fn identify(lookout: &Lookout, gathered: &mut Gathered) -> Vec<Site> {
         let why = match client.get_caller_identity().send().await {
             Ok(answer) => {
                 let account = answer.account().unwrap_or_default().to_owned();
+                let forbidden = (lookout.forbids)(name, &account);
                 match place.account.as_ref().filter(|wanted| **wanted != account) {
+                    None if forbidden.is_some() => forbidden.unwrap_or_default(),
                     None => {
                         let known = |s: &Site| s.account == account && s.region == place.region;
                         if !sites.iter().any(known) {
@@ -282,7 +289,10 @@ fn leftover(
         ResourceKey { kind: kind.to_owned(), name: listed.name.clone(), site: site.name.clone() };
     let kept_until = thing.and_then(|thing| thing.kept_until);
     let expires = expiry_of(Some(listed.expires), past, kept_until);
-    let decision = decide(expires, past, listed.doubt.as_deref(), lookout.all, now);
+    // What the journal knows by its id is the run's, whatever it is called.
+    let is_known = thing.is_some_and(|thing| thing.id.as_ref() == Some(&listed.id));
+    let doubt = listed.doubt.as_deref().filter(|_| !is_known);
+    let decision = decide(expires, past, doubt, lookout.all, now);
     let scenario = listed.scenario.clone().or_else(|| past.map(|past| past.scenario.clone()));
     let command = lookout.command(&key, Some(&listed.id), &site.region);
     Leftover {

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub enum Life {
     /// A process is working on it.
     AtWork,
+    /// A process of another machine may be working on it, as far as its store tells.
+    MayBeAtWork,
     /// Its journal has no last record: it can be resumed.
     Unfinished,
     /// It is over.

@@ -45,7 +45,7 @@ fn formatted(report: &Report) -> Value {
             "duration": duration(run.duration), "resumed": run.resumed,
             "standstills": run.standstills.iter().map(standstill).collect::<Vec<_>>(),
             "expires": moment(run.expires), "records": run.records,
-            "journal": run.journal, "plan": run.plan, "scenario": run.scenario },
+            "journal": run.journal, "plan": run.plan, "scenario": run.scenario, "limits": run.limits },
         "scenario": scenario(report),
         "sites": sites(report),
         "objectives": objectives(report),

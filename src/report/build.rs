@@ -149,6 +149,7 @@ fn run_report(plan: &Plan, fold: &Fold<'_>, records: &[Record]) -> Result<RunRep
         operator,
         seed,
         expires,
+        limits,
         ..
     } = fold.started
     else {
@@ -176,6 +177,7 @@ fn run_report(plan: &Plan, fold: &Fold<'_>, records: &[Record]) -> Result<RunRep
         journal: journal_digest(records),
         plan,
         scenario: *scenario_digest,
+        limits: limits.clone(),
     })
 }
 

@@ -5,7 +5,7 @@ use super::parts::{
 };
 use crate::error::ExitCode;
 use crate::ids::{Digest, RunId, SiteName};
-use crate::journal::WorldKind;
+use crate::journal::{LimitsFile, WorldKind};
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -200,6 +200,9 @@ pub struct RunReport {
     pub plan: Digest,
     /// Digest of the scenario file.
     pub scenario: Digest,
+    /// The files with limits of the organisation that it was held to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitsFile>,
 }
 
 /// A stretch in which a run stood still.

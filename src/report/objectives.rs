@@ -13,6 +13,7 @@ use crate::scenario::{
     Gate, RecoveryLevelObjective, RecoveryPointObjective, RecoveryTimeObjective, RtoFrom,
 };
 use crate::time::HumanDuration;
+use chrono::TimeDelta;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -103,6 +104,13 @@ fn recovery_time(
         (Some(declared), Ok(accepted)) if accepted < declared => {
             Err("the acceptance gates passed before the disaster was declared".to_owned())
         }
+        (Some(declared), Ok(accepted)) if clock_went_back(fold, declared, accepted).is_some() => {
+            let by = clock_went_back(fold, declared, accepted).unwrap_or_default();
+            Err(format!(
+                "the clock of the process that went on was {by} behind the last record of the one before, so nobody can say \
+                 how long nothing was at work"
+            ))
+        }
         (Some(declared), Ok(accepted)) => Ok((declared, accepted)),
     };
     match window {
@@ -122,6 +130,13 @@ fn recovery_time(
         }
     }
     report
+}
+
+/// How far the clock went back between two processes of the run, between these two marks.
+fn clock_went_back(fold: &Fold<'_>, from: Mark, until: Mark) -> Option<HumanDuration> {
+    let within = |(last, next): &&(Mark, Mark)| last.seq >= from.seq && next.seq <= until.seq;
+    let back = fold.absences.iter().filter(within).map(|(last, next)| last.at - next.at);
+    back.filter(|back| *back > TimeDelta::zero()).max().map(HumanDuration::from)
 }
 
 /// Compares the actual with the target. Where it is over the target only because the drill waited for its own expired

@@ -272,6 +272,19 @@ fn when_only_an_absence_decides_between_met_and_missed_the_rto_is_not_measured()
 }
 
 #[test]
+fn regression_a_clock_that_was_behind_when_another_process_went_on_measures_no_recovery_time() {
+    let mut sample = taken_over_after(0);
+    let resumed = |r: &crate::journal::Record| matches!(r.event, Event::RunResumed { .. });
+    let at = sample.tape.records.iter().position(resumed).unwrap();
+    for record in sample.tape.records.iter_mut().skip(at) {
+        record.at -= chrono::TimeDelta::hours(3);
+    }
+    let rto = sample.report().objectives.rto.unwrap();
+    assert_eq!((rto.outcome, rto.actual), (ObjectiveOutcome::NotMeasured, None));
+    assert!(rto.why.unwrap().contains(" behind the last record"));
+}
+
+#[test]
 fn time_in_which_somebody_halted_the_run_is_waiting_for_people() {
     let mut sample = samples::passed();
     let before = sample.report().objectives.rto.unwrap();

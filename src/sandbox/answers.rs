@@ -279,7 +279,8 @@ fn refused(why: &QueryRefused) -> OutsideError {
         QueryRefused::UnknownHost(_) | QueryRefused::Refused(_) | QueryRefused::TimedOut(_) => {
             OutsideError::Unreachable(text)
         }
-        QueryRefused::Authentication(_) => OutsideError::Denied(text),
+        // As PostgreSQL says it.
+        QueryRefused::Authentication(_) => OutsideError::Denied(format!("SQLSTATE 28P01: {text}")),
         QueryRefused::Sql(_) => OutsideError::Failed(text),
     }
 }

@@ -137,7 +137,7 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "rds",
         "DescribeAccountAttributes",
-        "The quotas DBInstances and DBClusters only, with AWS's default of 40. They do not limit restores (use faults).",
+        "The quotas DBInstances, DBClusters, ManualSnapshots and ManualClusterSnapshots only, with AWS's defaults of 40 and 100. They do not limit restores (use faults).",
     ),
     operation(
         "rds",
@@ -196,5 +196,10 @@ pub const FIDELITY: &[Operation] = &[
         "secretsmanager",
         "GetSecretValue",
         "By name and ARN, current version only; denied secrets; keys that cannot be used.",
+    ),
+    operation(
+        "cloudwatch",
+        "DescribeAlarms",
+        "Metric and composite alarms by name, prefix, type and state; pages. Their states are those of the estate and change when it says so: no metrics, no rules, no actions, no log alarms. By RPC v2 CBOR, as the SDK for Rust asks, and by JSON, as the AWS CLI does; not by the query protocol of older clients.",
     ),
 ];

@@ -6,6 +6,8 @@
 //! the time, life cycle, replication and failure of what drills touch, and [`FIDELITY`] says how far.
 
 mod answers;
+mod cbor;
+mod cloudwatch;
 mod connector;
 mod ec2;
 pub mod estate;

@@ -3,9 +3,10 @@
 use super::state::{Place, PlaceKey, State, Timeline};
 use super::wire::{AwsError, Params, Service, Xml, error_answer, json_answer, xml_answer};
 use super::world::Asked;
-use super::{ec2, json, rds, sts};
+use super::{cloudwatch, ec2, json, rds, sts};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use std::cell::Cell;
 
 /// What is wrong with what a call creates.
@@ -67,14 +68,16 @@ pub(crate) fn answer(service: Service, call: Call<'_>, request_id: &str) -> Http
         Ok(inner) => xml_answer(service, action, inner, request_id),
         Err(error) => error_answer(service, &error, request_id),
     };
+    let json = |result: Result<Value, AwsError>| match result {
+        Ok(value) => json_answer(&value, request_id),
+        Err(error) => error_answer(service, &error, request_id),
+    };
     match service {
         Service::Rds => xml(rds::answer(call)),
         Service::Ec2 => xml(ec2::answer(call)),
         Service::Sts => xml(sts::answer(call)),
-        Service::Kms | Service::SecretsManager => match json::answer(service, call) {
-            Ok(value) => json_answer(&value, request_id),
-            Err(error) => error_answer(service, &error, request_id),
-        },
+        Service::Kms | Service::SecretsManager => json(json::answer(service, call)),
+        Service::CloudWatch => json(cloudwatch::answer(call)),
         Service::S3 => error_answer(service, &unknown_action(action), request_id),
     }
 }
@@ -90,7 +93,7 @@ pub(crate) fn throttled(service: Service) -> AwsError {
         Service::Ec2 => AwsError::new(503, "RequestLimitExceeded", "Request limit exceeded."),
         Service::S3 => AwsError::new(503, "SlowDown", "Please reduce your request rate."),
         Service::Rds | Service::Sts => AwsError::new(400, "Throttling", "Rate exceeded"),
-        Service::Kms | Service::SecretsManager => {
+        Service::Kms | Service::SecretsManager | Service::CloudWatch => {
             AwsError::new(400, "ThrottlingException", "Rate exceeded")
         }
     }
@@ -102,6 +105,7 @@ pub(crate) fn server_error(service: Service) -> AwsError {
         Service::Rds | Service::Sts => "InternalFailure",
         Service::Kms => "KMSInternalException",
         Service::SecretsManager => "InternalServiceError",
+        Service::CloudWatch => "InternalServiceFault",
     };
     AwsError::new(500, code, "An internal error has occurred.")
 }
@@ -110,7 +114,9 @@ pub(crate) fn denied(service: Service, what: &str) -> AwsError {
     match service {
         Service::Ec2 => AwsError::new(403, "UnauthorizedOperation", what),
         Service::Rds | Service::Sts | Service::S3 => AwsError::new(403, "AccessDenied", what),
-        Service::Kms | Service::SecretsManager => AwsError::new(400, "AccessDeniedException", what),
+        Service::Kms | Service::SecretsManager | Service::CloudWatch => {
+            AwsError::new(400, "AccessDeniedException", what)
+        }
     }
 }
 
@@ -120,7 +126,9 @@ pub(crate) fn expired(service: Service) -> AwsError {
         Service::Ec2 => AwsError::new(400, "RequestExpired", what),
         Service::Rds | Service::Sts => AwsError::new(403, "ExpiredToken", what),
         Service::S3 => AwsError::new(400, "ExpiredToken", what),
-        Service::Kms | Service::SecretsManager => AwsError::new(400, "ExpiredTokenException", what),
+        Service::Kms | Service::SecretsManager | Service::CloudWatch => {
+            AwsError::new(400, "ExpiredTokenException", what)
+        }
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) enum Service {
     Sts,
     Kms,
     SecretsManager,
+    CloudWatch,
     S3,
 }
 
@@ -47,12 +48,14 @@ impl Service {
             "sts" => Self::Sts,
             "kms" => Self::Kms,
             "secretsmanager" => Self::SecretsManager,
+            // https://docs.aws.amazon.com/general/latest/gr/cw_region.html
+            "monitoring" => Self::CloudWatch,
             "s3" => Self::S3,
             _ => return None,
         })
     }
 
-    /// The name in signatures, hosts and faults.
+    /// The name in faults: for all but one the name in signatures, too.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rds => "rds",
@@ -60,6 +63,7 @@ impl Service {
             Self::Sts => "sts",
             Self::Kms => "kms",
             Self::SecretsManager => "secretsmanager",
+            Self::CloudWatch => "cloudwatch",
             Self::S3 => "s3",
         }
     }
@@ -293,7 +297,7 @@ pub(crate) fn error_answer(service: Service, error: &AwsError, request_id: &str)
     inner.text("Code", &error.code).text("Message", &error.message);
     let inner = inner.into_string();
     match service {
-        Service::Kms | Service::SecretsManager => {
+        Service::Kms | Service::SecretsManager | Service::CloudWatch => {
             let body = serde_json::json!({
                 "__type": error.code, "message": error.message, "Message": error.message
             });

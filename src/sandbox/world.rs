@@ -3,6 +3,7 @@
 //! Main type: [`World`]. It decides who is asked, whether the call goes wrong, and when the answer arrives; what an
 //! operation does belongs to the services.
 
+use super::cbor;
 use super::connector::Connector;
 use super::estate::{AccountId, Estate};
 use super::fault::{Fault, FaultEffect};
@@ -164,6 +165,8 @@ impl World {
         let Some(asked) = Asked::read(request).await else {
             return Reply::Unreachable(ConnectionFailure::Reset);
         };
+        let in_cbor =
+            asked.service == Some(Service::CloudWatch) && cbor::is_spoken_by(&asked.request);
         let arrival = self.state().arrive(&asked, self.0.clock.now());
         let reply = match arrival.verdict {
             Verdict::Lost => {
@@ -171,6 +174,9 @@ impl World {
                 return Reply::Unreachable(ConnectionFailure::Timeout);
             }
             Verdict::Reset => Reply::Unreachable(ConnectionFailure::Reset),
+            Verdict::Answer(Reply::Response(answer)) if in_cbor => {
+                Reply::Response(cbor::translate(answer))
+            }
             Verdict::Answer(reply) => reply,
             Verdict::Object => self.answer_s3(asked, &arrival.request_id).await,
         };
@@ -243,12 +249,26 @@ impl Asked {
             }
             Some(Service::Kms | Service::SecretsManager) => {
                 json = serde_json::from_slice(&body(&mut request).await?).unwrap_or_default();
-                let target = request.headers().get("x-amz-target").unwrap_or_default();
-                target.rsplit('.').next().unwrap_or_default().to_owned()
+                target(&request)
+            }
+            Some(Service::CloudWatch) if cbor::is_spoken_by(&request) => {
+                // What cannot be read becomes null, which the operation refuses.
+                json = cbor::read(&body(&mut request).await?).unwrap_or_default();
+                cbor::operation(&request).unwrap_or_default().to_owned()
+            }
+            Some(Service::CloudWatch) => {
+                json = serde_json::from_slice(&body(&mut request).await?).unwrap_or_default();
+                target(&request)
             }
         };
         Some(Self { scope, service, action, params, json, token, attempt, request })
     }
+}
+
+/// The operation, as the JSON protocols name it.
+fn target(request: &HttpRequest) -> String {
+    let target = request.headers().get("x-amz-target").unwrap_or_default();
+    target.rsplit('.').next().unwrap_or_default().to_owned()
 }
 
 /// The SDKs name a call in one header, and number their attempts at it in another: what arrives twice has both in common.

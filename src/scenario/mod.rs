@@ -30,3 +30,5 @@ pub use model::{
 pub use render::render;
 pub use schema::schema;
 pub use source::Source;
+pub(crate) use source::{Kind, Node};
+pub(crate) use suggest::nearest;

@@ -119,11 +119,17 @@ impl Site {
     /// True when a disaster of this kind at this site takes the other one with it: the same account and region under another
     /// name or role, and in the loss of a region everything in it. A site without an account may be in any.
     pub fn is_lost_with(&self, other: &Self, kind: DisasterKind) -> bool {
+        let in_the_region = self.region == other.region && kind == DisasterKind::RegionLoss;
+        in_the_region || self.may_be_at(other)
+    }
+
+    /// True for the same account and region, whatever name or role leads there. A site without an account may be in any.
+    pub fn may_be_at(&self, other: &Self) -> bool {
         let same_account = match (&self.account, &other.account) {
             (Some(one), Some(other)) => one == other,
             _ => true,
         };
-        self.region == other.region && (same_account || kind == DisasterKind::RegionLoss)
+        self.region == other.region && same_account
     }
 }
 

@@ -19,6 +19,7 @@ const WALLS: &[(&str, &str)] = &[
     ("reap", "app cli providers report render sandbox scenario"),
     ("iam", "app aws cli engine outside providers render report sandbox"),
     ("preflight", "app aws cli engine outside providers render report sandbox"),
+    ("organisation", "action app aws cli engine outside providers reap render report sandbox"),
     ("report", "app aws cli engine outside providers render sandbox"),
     ("render", "app aws cli engine outside providers sandbox"),
     ("providers", "app cli engine plan report render sandbox scenario"),
@@ -169,6 +170,7 @@ const PAST_THE_GUARD: &[(&str, &str)] = &[
     ("sdk_sts::Client::new(", "use client!"),
     ("sdk_kms::Client::new(", "use client!"),
     ("sdk_secretsmanager::Client::new(", "use client!"),
+    ("sdk_cloudwatch::Client::new(", "use client!"),
     ("Client::from_conf(", "use client!"),
     ("aws_sigv4", "only approvals sign requests by themselves"),
 ];

@@ -2,7 +2,7 @@
 //!
 //! Of the README and of every page in `docs/`, in the order in which they stand on a page:
 //! - a block ```` ```yaml scenario NAME ```` must be a sound scenario, and is there as the file NAME for what follows;
-//!   the same goes for ```` ```yaml estate NAME ````, and, unread, for ```` ```sh file NAME ````;
+//!   the same goes for ```` ```yaml estate NAME ````, and, unread, for ```` ```sh file NAME ```` and ```` ```yaml file NAME ````;
 //! - a block ```` ```console ```` is run: each line that starts with `$ ` by a shell that finds the built `redrill`; the
 //!   lines below it are the expected output, both streams together. `...` in a line stands for any text, `...` as a
 //!   whole line for any lines;
@@ -159,7 +159,7 @@ fn try_block(block: &Block, folder: &Path) -> Result<bool, String> {
             fs::write(folder.join(name), &block.text).unwrap();
             Estate::read(name, &block.text).map_err(|error| error.to_string())?;
         }
-        ["sh", "file", name] => fs::write(folder.join(name), &block.text).unwrap(),
+        ["sh" | "yaml", "file", name] => fs::write(folder.join(name), &block.text).unwrap(),
         [] | ["text" | "sh" | "yaml" | "json" | "rust"] => return Ok(false),
         _ => return Err(format!("nobody knows what to do with a block of {:?}", block.kind)),
     }

@@ -34,8 +34,11 @@ fn a_sound_snapshot_is_said_to_be_sound_however_it_is_packed() {
     let (program, bytes) = with_snapshot();
     program.write("snapshot.gz", gzip(&bytes));
     let numbers = ["✓ sound", "revision      37", "e76243d3", "244891235 at revision 37"];
-    shows(&program.run(&["etcd", "verify", "snapshot.db"]), 0, &numbers);
-    shows(&program.run(&["etcd", "verify", "snapshot.gz"]), 0, &[&numbers[..], &["gzip"]].concat());
+    let verify = |file| program.run(&["etcd", "verify", file, "--hash-kv"]);
+    shows(&verify("snapshot.db"), 0, &numbers);
+    shows(&verify("snapshot.gz"), 0, &[&numbers[..], &["gzip"]].concat());
+    let unasked = program.run(&["etcd", "verify", "snapshot.db"]);
+    assert!(!unasked.stdout.contains("HashKV"), "it takes another look: {}", unasked.stdout);
     let json = program.run(&["etcd", "verify", "snapshot.gz", "--format", "json"]).json();
     assert_eq!((&json["verdict"], &json["inspection"]["revision"]), (&"sound".into(), &37.into()));
     assert_eq!(json["packing"]["packing"], "gzip");

@@ -133,6 +133,10 @@ table expects. `guard.write` must name the site of every change.
 Before the first record and after the last one, only reading passes. `CopySnapshot` of EC2 has no client token: a copy whose
 answer was lost is found by its tags.
 
+Before the guard stand the limits of the organisation, if there are any (`--limits`, `REDRILL_LIMITS`): accounts, regions, modes, and
+the most that `guard.max_duration` and `guard.max_resources` of a scenario may say. A scenario beyond one of them makes no call at all; an
+account that it leaves open is held to the list when STS has named it, before anything is written.
+
 Past the guard goes one call: when somebody answers an approval with their AWS identity, `sts:GetCallerIdentity` is sent with
 their signature (`docs/security.md`).
 

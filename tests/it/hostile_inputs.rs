@@ -214,6 +214,7 @@ fn seeds_for_the_sandbox_get_past_the_door_of_each_service() {
         ("ec2", "snap-1"),
         ("kms", "KeyMetadata"),
         ("secrets", "SecretString"),
+        ("alarms", "StateTransitionedTimestamp"),
         ("sts", "SessionToken"),
         ("two_requests", "<DBSnapshotIdentifier>y<"),
     ] {

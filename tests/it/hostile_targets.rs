@@ -52,6 +52,7 @@ places:
   - account: '111111111111'
     region: ap-northeast-1
     kms_keys: [{ id: alias/orders }]
+    alarms: [{ name: a }, { name: b, since: 3660d, turns: [{ after: 3660d, to: alarm }] }]
     secrets: [{ name: a, value: { username: reader, password: r } }]
     security_groups: [{ id: sg-drill, vpc: vpc-drill }]
     subnet_groups: [{ name: isolated, vpc: vpc-drill, subnets: [{ id: subnet-a, zone: ap-northeast-1a }] }]

@@ -82,11 +82,14 @@ fn regression_wrong_inputs_of_sql_check_are_found() {
     let user = "credentials: { password_from_env: X, user: u }";
     let queries = |queries: &str| sql(&format!("{user}, queries: [{queries}]"));
     one(&queries("{name: a, sql: select 1, expect: '<= '}"), "RD223", "'<= '", "no order");
-    let twice = "{name: a, sql: select 1, expect: 1}, {sql: select 2, expect: 2, name: 'a'}";
+    let twice =
+        "{name: a, sql: select n from x, expect: 1}, {sql: select m from x, expect: 2, name: 'a'}";
     one(&queries(twice), "RD223", "'a'", "stands twice");
     one(&queries("{name: a, sql: '', expect: 1}"), "RD223", "''", "no statement");
-    let several = "{name: a, sql: 'select 1; drop table x', expect: 1}";
-    one(&queries(several), "RD223", "'select 1; drop", "2 statements");
+    let several = "{name: a, sql: 'select n from x; drop table x', expect: 1}";
+    one(&queries(several), "RD223", "'select n from x; drop", "2 statements");
+    let nowhere = "{name: a, sql: 'select 1', expect: 1}";
+    one(&queries(nowhere), "RD223", "'select 1'", "add population:");
     let change = "{name: a, sql: 'delete from x', expect: 1}";
     one(&queries(change), "RD223", "'delete", "statements that read");
     let mysql = sql(&format!("{user}, engine: mysql, queries: [{change}]"));

@@ -225,7 +225,7 @@ fn regression_a_restored_database_compared_with_itself_is_never_green() {
     let source = "source:\n        at: dr\n        endpoint: \"{{steps.restore.endpoint}}\"\n        database: orders\n        \
                   credentials: { secret: orders/readonly, at: dr }";
     let reference = "reference: \"{{default steps.baseline.reference null}}\"\n      earlier: { journal: \"{{inputs.last_drill}}\", step: \
-                     baseline }";
+                     baseline }\n      reference_of: { database: orders }\n      max_age: \"{{vars.config_age}}\"";
     let report = changed(reference, source);
     assert_eq!(red(&report), ["step content inconclusive"]);
 }

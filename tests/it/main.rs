@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod after_a_run;
 #[cfg(test)]
+mod alarms;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod architecture;
@@ -46,6 +48,10 @@ mod ladder;
 #[cfg(test)]
 mod loopback;
 #[cfg(test)]
+mod older_versions;
+#[cfg(test)]
+mod organisation;
+#[cfg(test)]
 mod permissions;
 #[cfg(test)]
 mod preflight;
@@ -63,6 +69,8 @@ mod rehearsals;
 mod resuming;
 #[cfg(test)]
 mod runbooks;
+#[cfg(test)]
+mod server_alarms;
 #[cfg(test)]
 mod server_approvals;
 #[cfg(test)]
@@ -114,7 +122,11 @@ mod server_support;
 #[cfg(test)]
 mod server_tokens;
 #[cfg(test)]
+mod server_unseen;
+#[cfg(test)]
 mod server_writes;
+#[cfg(test)]
+mod shipped_drills;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]

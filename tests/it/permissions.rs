@@ -69,6 +69,8 @@ fn name_of(request: &HttpRequest) -> String {
     let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
     let operation = match service {
         "s3" => sandbox::s3::operation_name(request).unwrap().to_owned(),
+        // https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html
+        "monitoring" => request.uri().rsplit('/').next().unwrap().to_owned(),
         "kms" | "secretsmanager" => request
             .headers()
             .get("x-amz-target")
@@ -82,6 +84,7 @@ fn name_of(request: &HttpRequest) -> String {
             action.unwrap().to_owned()
         }
     };
+    let service = if service == "monitoring" { "cloudwatch" } else { service };
     format!("{service}:{operation}")
 }
 
@@ -179,6 +182,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
             expires: started,
             keep: None,
             deviations: Vec::new(),
+            limits: Vec::new(),
         };
         let (_ending, orders) = tokio::sync::watch::channel(None);
         let registry = providers::registry();
@@ -190,6 +194,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
             journal: Journal::new(Vec::new()),
             state: RunState::default(),
             opening: vec![Opening::now(&world.clock, opening)],
+            unheard: Vec::new(),
             // Also what a recovery keeps is removed here, so that removing it is seen.
             keep: Keep::Nothing,
             orders,

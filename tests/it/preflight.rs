@@ -97,9 +97,9 @@ fn a_permission_that_is_denied_fails_if_the_drill_needs_it_and_is_not_checked_if
     let (code, found) = look(&program, "orders-db", &["--fault", &fault]);
     assert_eq!(check(&found, "dr", "rds:DescribeDBSnapshots").0, "failed");
     assert_eq!(code, 1);
-    let fault = denied("rds:DescribeDBSubnetGroups");
+    let fault = denied("rds:DescribeDBParameterGroups");
     let (code, found) = look(&program, "orders-db", &["--fault", &fault]);
-    let (outcome, why) = check(&found, "dr", "DB subnet group");
+    let (outcome, why) = check(&found, "dr", "DB parameter group");
     assert_eq!(outcome, "not_checked");
     assert!(why.contains("AccessDenied"), "{why}");
     assert_eq!(code, 2);
@@ -157,7 +157,7 @@ fn regression_what_this_machine_lacks_is_found_before_the_day() {
             "redrill: 1\nname: local\ntitle: A drill that needs this machine\nowner: tests\n\
              disaster: {{ kind: corruption }}\nobjectives: {{}}\nguard: {{ max_duration: 10m }}\nsteps:\n  \
              - id: data\n    uses: sql.check\n    with: {{ endpoint: 127.0.0.1, database: orders, user: ro, tls: {{ ca: rds.pem }}, \
-             credentials: {{ password_file: pass }}, queries: [{{ name: rows, sql: select 1, expect: \"== 1\" }}] }}\n  \
+             credentials: {{ password_file: pass }}, queries: [{{ name: rows, sql: select n from rows, expect: \"== 1\" }}] }}\n  \
              - id: smoke\n    uses: exec.run\n    with: {{ argv: [\"{tool}\"], effect: none }}\n"
         )
     };
@@ -174,4 +174,95 @@ fn regression_what_this_machine_lacks_is_found_before_the_day() {
     program.write("local.yaml", scenario("sh"));
     let ran = look();
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+}
+
+/// A look with a store in the DR region of the estate, and what came out of it.
+fn look_at_store(program: &Program, more: &[&str]) -> (i32, Value) {
+    let estate = program.read("scenarios/estates/orders-db.yaml");
+    program.write("estate.yaml", format!("{estate}    buckets: [{{ name: drill-evidence }}]\n"));
+    let fixed = ["preflight", "scenarios/orders-db.yaml", "--sandbox", "--estate", "estate.yaml"];
+    let store = ["--store-region", "ap-northeast-3", "--format", "json"];
+    let ran = program.run(&[&fixed[..], &store, more].concat());
+    let found = ran.json();
+    let nowhere = found["sites"].as_array().unwrap().iter().find(|one| one["site"].is_null());
+    let checks = nowhere.map(|one| one["checks"].as_array().unwrap().clone()).unwrap_or_default();
+    let is_store = |one: &&Value| one["what"].as_str().unwrap().starts_with("journal store s3://");
+    (ran.code, checks.iter().find(is_store).cloned().unwrap_or_default())
+}
+
+#[test]
+fn the_store_of_a_run_is_tried_as_the_run_will_use_it() {
+    let program = Program::new();
+    let store = ["--store", "s3://drill-evidence/redrill"];
+    let (code, found) = look_at_store(&program, &store);
+    assert_eq!((code, &found["outcome"]), (0, &"passed".into()), "{found:#}");
+    let words = found["why"].as_str().unwrap();
+    assert!(words.contains("the second write refused, read and listed"), "{words}");
+    for (more, code, outcome, why) in [
+        (&["--fault", "s3:PutObject=error:AccessDenied:403"][..], 1, "failed", "AccessDenied"),
+        (&["--fault", "s3:ListObjectsV2=error:AccessDenied:403"], 2, "not_checked", "AccessDenied"),
+        (
+            &["--fault", "s3:GetBucketLocation=error:InternalError:500"],
+            2,
+            "not_checked",
+            "InternalError",
+        ),
+    ] {
+        let (exit, found) = look_at_store(&program, &[&store, more].concat());
+        assert_eq!((exit, &found["outcome"]), (code, &outcome.into()), "{more:?}: {found:#}");
+        assert!(found["why"].as_str().unwrap().contains(why), "{more:?}: {found:#}");
+    }
+    let (code, found) = look_at_store(&program, &["--store", "s3://no-such-bucket/redrill"]);
+    assert_eq!((code, &found["outcome"]), (1, &"failed".into()), "{found:#}");
+    // Without a store none is tried.
+    assert!(program.run(&["preflight", "scenarios/orders-db.yaml", "--sandbox"]).code == 0);
+}
+
+#[test]
+fn a_store_that_would_be_lost_fails_before_the_day() {
+    let program = Program::new();
+    let estate = program.read("scenarios/estates/orders-db.yaml");
+    // The first place of the estate is the one that is lost.
+    let dr = "  - account: \"222222222222\"";
+    assert!(estate.contains(dr), "{estate}");
+    let with = format!("    buckets: [{{ name: drill-evidence }}]\n{dr}");
+    program.write("estate.yaml", estate.replacen(dr, &with, 1));
+    let ran = program.run(&[
+        "preflight",
+        "scenarios/orders-db.yaml",
+        "--sandbox",
+        "--estate",
+        "estate.yaml",
+        "--store",
+        "s3://drill-evidence/redrill",
+        "--store-region",
+        "ap-northeast-1",
+    ]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    let line = ran.stdout.lines().find(|line| line.contains("journal store")).unwrap();
+    assert!(line.contains("the region of the site primary"), "{line}");
+}
+
+#[test]
+fn quotas_are_told_once_for_all_that_the_run_makes() {
+    let program = Program::new();
+    let scenario = program.read("scenarios/orders-db.yaml");
+    // Two restores of the same snapshot: each alone has room.
+    let from = scenario.find("  - id: restore\n").unwrap();
+    let to = from + 5 + scenario[from + 5..].find("\n  - id: ").unwrap() + 1;
+    let twice =
+        scenario[from..to].replacen("- id: restore", "- id: restore_again\n    required: false", 1);
+    let edited = format!("{}{twice}{}", &scenario[..to], &scenario[to..]);
+    program.write("twice.yaml", edited);
+    let ran = program.run(&[
+        "preflight",
+        "twice.yaml",
+        "--sandbox",
+        "--estate",
+        "scenarios/estates/orders-db.yaml",
+    ]);
+    let lines: Vec<_> = ran.stdout.lines().filter(|line| line.contains("quotas of RDS")).collect();
+    assert_eq!(lines.len(), 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(lines[0].contains("DBInstances") && lines[0].contains("the run makes 2"), "{lines:?}");
+    assert!(lines[0].contains("restore, restore_again"), "{lines:?}");
 }

@@ -24,7 +24,7 @@ places:
       - id: vol-0aaaaaaaaaaaaaaa1
         size: 10
         zone: ap-northeast-3a
-        tags: { "redrill:run": ledger-volume-0002-9d0c11, "redrill:name": redrill-ledger, "redrill:expires": "2026-11-01T00:00:00Z" }
+        tags: { "redrill:run": ledger-volume-0002-9d0c11, "redrill:name": redrill-ledger-volume-0002-9d0c11-restore, "redrill:expires": "2026-11-01T00:00:00Z" }
 "#;
 
 const SITE: [&str; 4] =
@@ -204,15 +204,14 @@ fn what_a_process_has_made_is_safe_while_it_lives_and_found_by_its_journal_after
     let mut served = Started::start(program.command(&serve));
     let line = served.line_with("http://");
     let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
-    let scenario = std::fs::read_to_string(repository("scenarios/orders-db.yaml")).unwrap();
-    // Everything expires at once: only the lock of the journal protects what the run has made.
-    program.write("orders-db.yaml", scenario.replace("ttl: 12h", "ttl: 1ms"));
-    let run = program.command(&["run", "orders-db.yaml", "--endpoint-url", url]);
+    let file = repository("scenarios/orders-db.yaml").display().to_string();
+    let run = program.command(&["run", &file, "--endpoint-url", url]);
     let mut run = Started::start(with_credentials(run));
     run.line_with("made ");
 
     let reap = |arguments: &[&str]| {
-        let fixed = ["reap", "--dry-run", "--format", "json", "--endpoint-url", url];
+        // Also what has not expired: only the lock of the journal protects what the run has made.
+        let fixed = ["reap", "--all", "--dry-run", "--format", "json", "--endpoint-url", url];
         let command = program.command(&[&fixed[..], arguments].concat());
         Ran::of(with_credentials(command).output().unwrap())
     };
@@ -223,17 +222,104 @@ fn what_a_process_has_made_is_safe_while_it_lives_and_found_by_its_journal_after
     assert_eq!(found["outcome"], "stays");
     assert_eq!(found["why"], "a process is working on its run");
     assert_eq!(found["known_by"], "tags and journal");
-    assert_eq!(found["expired"], true);
 
     run.kill();
     for arguments in [&[][..], &["--run", "last"]] {
         let after = reap(arguments);
         assert_eq!(after.code, 0, "{}{}", after.stdout, after.stderr);
-        assert_eq!(after.json()["found"][0]["outcome"], "would_be_removed", "{}", after.stdout);
+        let why = after.json()["found"][0]["why"].clone();
+        assert!(why.as_str().unwrap().contains("its run can go on"), "{}", after.stdout);
     }
     // Without the journal the tags are enough.
     std::fs::rename(program.path("runs"), program.path("lost")).unwrap();
-    let after = reap(&["orders-db.yaml"]);
+    let after = reap(&[&file]);
     assert_eq!(after.json()["found"][0]["known_by"], "tags", "{}", after.stdout);
     assert_eq!(after.json()["found"][0]["outcome"], "would_be_removed");
+}
+
+/// The orders database at its sites, of which only the restored instance matters.
+const RESTORED: &str = "\
+redrill: 1
+name: restored
+title: A copy of the orders database
+owner: tests
+disaster: { kind: corruption }
+sites: { dr: { account: \"222222222222\", region: ap-northeast-3 } }
+objectives: {}
+guard: { write: [dr], max_resources: 1 }
+steps:
+  - { id: point, at: dr, uses: rds.find_snapshot, with: { of: orders-db } }
+  - id: copy
+    at: dr
+    uses: rds.restore_snapshot
+    with:
+      snapshot: \"{{steps.point.arn}}\"
+      class: db.r6g.large
+      subnet_group: drill-isolated
+      security_groups: [sg-drill]
+      expected_duration: 1s
+";
+
+#[test]
+fn what_runs_have_left_whose_disk_is_gone_is_found_and_removed_by_the_store_alone() {
+    let program = Program::new();
+    let estate = program.read("scenarios/estates/orders-db.yaml");
+    program.write("estate.yaml", format!("{estate}    buckets: [{{ name: drill-evidence }}]\n"));
+    program.write("restored.yaml", RESTORED);
+    let listen = ["--listen", "127.0.0.1:0", "--speed", "3600"];
+    let serve = [&["sandbox", "serve", "--estate", "estate.yaml"][..], &listen].concat();
+    let mut served = Started::start(program.command(&serve));
+    let line = served.line_with("http://");
+    let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let store = ["--store", "s3://drill-evidence/drills", "--store-region", "ap-northeast-3"];
+    let at = ["--endpoint-url", url];
+    let command = |arguments: &[&str]| {
+        let command = program.command(&[arguments, &store, &at].concat());
+        crate::resuming::with_account(command, "222222222222")
+    };
+    // One run is over and keeps its instance; the process of another is killed.
+    let kept = ["run", "restored.yaml", "--quiet", "--format", "json", "--keep", "1ms"];
+    let ran = Ran::of(command(&kept).output().unwrap());
+    let resources = ran.json()["runs"][0]["report"]["resources"].clone();
+    assert_eq!(resources[0]["state"], "kept", "{}{}", ran.stdout, ran.stderr);
+    let mut killed = Started::start(command(&["run", "restored.yaml"]));
+    killed.line_with("made ");
+    killed.kill();
+    std::fs::remove_dir_all(program.path("runs")).unwrap();
+
+    let reap = |more: &[&str]| {
+        Ran::of(command(&[&["reap", "--format", "json"][..], more].concat()).output().unwrap())
+    };
+    let outcomes = |ran: &Ran| {
+        let found = ran.json()["found"].clone();
+        listed(&found, |one| {
+            let text = |name: &str| one[name].as_str().map(str::to_owned);
+            Some(format!("{} {} {}", &text("run")?[..13], text("known_by")?, text("outcome")?))
+        })
+    };
+    // Its sites are those of the journals in the store.
+    let first = reap(&["--dry-run"]);
+    assert_eq!(first.code, 0, "{}{}", first.stdout, first.stderr);
+    let of_both =
+        ["restored-0001 tags and journal would_be_removed", "restored-0002 tags and journal stays"];
+    assert_eq!(outcomes(&first), of_both);
+    assert!(first.stdout.contains("may be working on its run"), "{}", first.stdout);
+    let removed = reap(&[]);
+    assert_eq!(removed.code, 0, "{}{}", removed.stdout, removed.stderr);
+    let of_both =
+        ["restored-0001 tags and journal removed", "restored-0002 tags and journal stays"];
+    assert_eq!(outcomes(&removed), of_both);
+    assert_eq!(outcomes(&reap(&[])), of_both[1..]);
+    // Only what is asked for is read, and what is not there is said.
+    let absent = reap(&["--run", "restored-0009-000000", "--site", "ap-northeast-3"]);
+    assert_eq!(absent.code, 2, "{}{}", absent.stdout, absent.stderr);
+}
+
+#[test]
+fn reap_says_when_a_store_cannot_be_what_is_meant() {
+    let program = program();
+    let asked = |arguments: &[&str]| program.run(&[&["reap"][..], arguments].concat());
+    asked(&["--run", "s3://drills/x/orders-db-0007-3fa9c1"]).says(3, &["--store", "--run RUN"]);
+    asked(&["--store", "drills"]).says(3, &["does not begin with s3://"]);
+    asked(&["--store", "s3://drills", "--sandbox"]).says(3, &["--sandbox"]);
 }

@@ -15,7 +15,7 @@ places:
 ";
 
 /// A drill at a site of which it says the region only.
-const AT_A_SITE: &str = "\
+pub(crate) const AT_A_SITE: &str = "\
 redrill: 1
 name: asked
 title: A drill that asks a person
@@ -31,7 +31,7 @@ steps:
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A process that ends with the test.
-struct Started(Child);
+pub(crate) struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {
@@ -41,14 +41,14 @@ impl Drop for Started {
     }
 }
 
-fn with_account(mut command: Command, account: &str) -> Command {
+pub(crate) fn with_account(mut command: Command, account: &str) -> Command {
     let key = format!("SANDBOX{account}");
     command.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", "sandbox");
     command
 }
 
 /// Starts the drill, waits until it asks, and kills it.
-fn killed(program: &Program, mut command: Command) {
+pub(crate) fn killed(program: &Program, mut command: Command) {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let _process = Started(quiet.spawn().unwrap());
     let question = program.path("runs/asked-0001/approvals/ask.request.json");
@@ -56,7 +56,7 @@ fn killed(program: &Program, mut command: Command) {
 }
 
 /// An estate at an address, until the test ends.
-fn served(program: &Program) -> (Started, String) {
+pub(crate) fn served(program: &Program) -> (Started, String) {
     program.write("estate.yaml", ESTATE);
     let serve = ["sandbox", "serve", "--estate", "estate.yaml", "--listen", "127.0.0.1:0"];
     let mut served = Started(program.command(&serve).stderr(Stdio::piped()).spawn().unwrap());

@@ -211,6 +211,53 @@ fn server_iam_the_policy_of_two_buckets_is_enough_and_every_action_of_it_is_need
 }
 
 #[test]
+fn server_iam_a_run_with_a_store_needs_exactly_what_is_printed_for_it() {
+    let drills = Drills::new();
+    let store = ["--store", "s3://uploads-iam/journals"];
+    let of_site = document(&drills, "everything-home", &["--document", "policy"]);
+    let of_store = [&store[..], &["--document", "runner-policy"]].concat();
+    let of_store = document(&drills, "everything-home", &of_store);
+    // The sites name no role: the identity that starts the program needs both.
+    let both = |more: &Value| {
+        let mut policy = of_site.clone();
+        let statements = more["Statement"].as_array().unwrap().clone();
+        policy["Statement"].as_array_mut().unwrap().extend(statements);
+        policy
+    };
+    let needed = ["s3:GetBucketLocation", "s3:PutObject", "s3:GetObject"];
+    assert!(needed.iter().all(|one| actions(&of_store).iter().any(|action| action == one)));
+    let mut users: BTreeMap<String, Value> =
+        needed.iter().map(|one| ((*one).to_owned(), both(&without(&of_store, one)))).collect();
+    users.insert("exactly".to_owned(), both(&of_store));
+    let moto = Enforced::start(&drills, &users, &json!({}));
+    let run = |user: &str| {
+        let folder = Drills::new();
+        let mut command = moto.program(&folder, user);
+        command.arg("run").arg(scenario_file("everything-home"));
+        command.args(["--quiet", "--format", "json", "--endpoint-url"]).arg(&moto.address);
+        end(command.args(store).args(["--store-region", "eu-west-3"]))
+    };
+    let drill = Drill::of(&run("exactly"));
+    assert_eq!((denials(&drill), drill.code), (String::new(), 0), "{:#}", drill.report);
+    for action in needed {
+        let ended = run(action);
+        assert_eq!(ended.code, Some(2), "{action}: {}{}", ended.stdout, ended.stderr);
+        assert!(ended.stderr.contains("s3://uploads-iam/journals"), "{action}: {}", ended.stderr);
+    }
+    // Lists are needed by whoever looks afterwards.
+    let mut reap = moto.program(&drills, "exactly");
+    reap.args(["reap", "--dry-run", "--format", "json", "--endpoint-url"]).arg(&moto.address);
+    let ended = end(reap.args(store).args(["--store-region", "eu-west-3"]));
+    let found: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let unread: Vec<_> = found["not_asked"].as_array().unwrap().iter().collect();
+    let of_the_store = |one: &Value| {
+        let place = one["place"].as_str().unwrap();
+        place == store[1] || place.starts_with("everything-home")
+    };
+    assert!(!unread.iter().any(|one| of_the_store(one)), "{unread:#?}");
+}
+
+#[test]
 fn server_iam_the_runner_may_assume_the_role_of_a_site_and_nothing_else() {
     let drills = Drills::new();
     let text = std::fs::read_to_string(scenario_file("everything-home")).unwrap();

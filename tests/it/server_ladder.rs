@@ -240,7 +240,7 @@ async fn server_postgres_exact_checksums_see_every_damage_and_other_digits() {
 }
 
 /// Writes into a file of a stopped server, as a broken storage would.
-async fn corrupted(server: &Postgres, relation: &str, write: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) async fn corrupted(server: &Postgres, relation: &str, write: impl FnOnce(&mut Vec<u8>)) {
     server.change_in(COPY, "checkpoint").await;
     let login = DatabaseLogin { database: COPY.to_owned(), ..server.login() };
     let mut session = open(&login).await.unwrap();

@@ -40,6 +40,8 @@ struct Production {
     dr: Aws,
     port: u64,
     key: String,
+    /// The network of the DR region that the restored instance must be in.
+    vpc: String,
 }
 
 impl Production {
@@ -51,6 +53,7 @@ impl Production {
                  --db-parameter-group-family postgres16 --description orders",
             );
         }
+        let vpc = dr.json("ec2 describe-vpcs")["Vpcs"][0]["VpcId"].as_str().unwrap().to_owned();
         let subnets = dr.json("ec2 describe-subnets");
         let subnets = subnets["Subnets"].as_array().unwrap().iter();
         let subnets: Vec<_> = subnets.map(|one| one["SubnetId"].as_str().unwrap()).collect();
@@ -82,7 +85,7 @@ impl Production {
         });
         let key = key(&dr);
         dr.json(&format!("kms create-alias --alias-name alias/orders-dr --target-key-id {key}"));
-        Self { primary, dr, port, key }
+        Self { primary, dr, port, key, vpc }
     }
 
     /// Takes a snapshot, shares it, and copies it to the DR region as that of so many days ago.
@@ -127,13 +130,17 @@ fn with_bundle() -> Drills {
     drills
 }
 
-/// The scenario as it is shipped, but for the port: each of these servers has one of its own, RDS keeps that of the backup.
-fn drill(drills: &Drills) -> Drill {
-    let shipped = fs::read_to_string(repository("scenarios/orders-db.yaml")).unwrap();
-    let vary = "vary: [class, multi_az, deletion_protection, vpc";
-    assert_eq!(shipped.matches(vary).count(), 1);
+/// The scenario as it is shipped, but for the port (each of these servers has one of its own, RDS keeps that of the backup), and
+/// for the name of the network, which the account gives.
+fn drill_in(vpc: &str, drills: &Drills) -> Drill {
+    let mut shipped = fs::read_to_string(repository("scenarios/orders-db.yaml")).unwrap();
+    let vary = "vary: [class, multi_az, deletion_protection";
+    for (from, to) in [(vary, format!("{vary}, port")), ("vpc: vpc-drill", format!("vpc: {vpc}"))] {
+        assert_eq!(shipped.matches(from).count(), 1, "{from}");
+        shipped = shipped.replace(from, &to);
+    }
     let scenario = drills.path("orders-db.yaml");
-    fs::write(&scenario, shipped.replace(vary, &format!("{vary}, port"))).unwrap();
+    fs::write(&scenario, shipped).unwrap();
     let mut command = drills.program();
     command.arg("run").arg(scenario).args(["--quiet", "--format", "json", "--endpoint-url"]);
     Drill::of(&end(command.arg(moto())))
@@ -194,11 +201,13 @@ fn wrap(folder: &std::path::Path, name: &str, script: &str) {
 }
 
 fn passes_as_shipped(production: &Production, drills: &Drills) {
-    let passed = drill(drills);
+    let passed = drill_in(&production.vpc, drills);
     passed.expect(0, "passed");
     assert_eq!(passed.outcome("config"), "passed");
     assert_eq!(passed.check("point", "encryption key"), ("passed".into(), "enabled".into()));
     assert_eq!(passed.check("restore", "subnet_group").1, "drill-isolated");
+    assert_eq!(passed.check("restore", "vpc"), ("passed".into(), production.vpc.clone()));
+    assert_eq!(passed.check("fidelity", "vpc").0, "passed");
     assert_eq!(passed.check("restore", "security_groups").0, "passed");
     assert_eq!(passed.check("restore", "parameter_group").1, "orders-postgres16");
     assert_eq!(passed.check("data", "ledger balances"), ("passed".into(), "0".into()));
@@ -219,6 +228,9 @@ fn passes_as_shipped(production: &Production, drills: &Drills) {
 /// The commands that people would paste at 03:00, all of them, from the first to giving it up.
 fn the_runbook_works(production: &Production, drills: &Drills) {
     let runbook = fs::read_to_string(repository("runbooks/orders-db.md")).unwrap();
+    let vpc = "\"$RESTORE_VPC\" = vpc-dr ";
+    assert_eq!(runbook.matches(vpc).count(), 1);
+    let runbook = runbook.replace(vpc, &vpc.replace("vpc-dr", &production.vpc));
     let said = follow(&runbook, production, drills);
     let restored = said.lines().find_map(|line| line.strip_prefix("RESTORED ")).unwrap();
     let (name, port) = restored.split_once(' ').unwrap();
@@ -256,14 +268,14 @@ fn server_the_shipped_orders_db_and_its_runbook_recover_a_real_postgresql() {
         "insert into ledger values (3, 5, 0, '2026-11-18'); insert into heartbeat values (now())",
     );
     production.copy("unbalanced", &[0]);
-    let unbalanced = drill(&drills);
+    let unbalanced = drill_in(&production.vpc, &drills);
     unbalanced.expect(1, "failed");
     assert_eq!(unbalanced.check("data", "ledger balances"), ("failed".into(), "5".into()));
     unbalanced.nothing_is_left(1);
 
     // The key of the copies is disabled: all snapshots are there, and none can be restored.
     production.dr.json(&format!("kms disable-key --key-id {}", production.key));
-    let locked = drill(&drills);
+    let locked = drill_in(&production.vpc, &drills);
     locked.expect(1, "failed");
     finding(&locked, "rds.no_usable_recovery_point");
     assert_eq!(locked.outcome("restore"), "not_run");
@@ -276,8 +288,14 @@ fn server_the_shipped_orders_db_and_its_runbook_recover_a_real_postgresql() {
     authority.current_dir(repository("tests/servers"));
     authority.args(["-c", "from authority import Authority; print(Authority().certificate)"]);
     fs::write(other.path("global-bundle.pem"), succeed(&mut authority)).unwrap();
-    let unknown = drill(&other);
+    let unknown = drill_in(&production.vpc, &other);
     unknown.expect(2, "inconclusive");
     assert_ne!(unknown.outcome("data"), "passed");
     unknown.nothing_is_left(1);
+
+    // The subnet group lies in another network than the one meant: no copy of production is made in it.
+    let astray = drill_in("vpc-elsewhere", &drills);
+    astray.expect(1, "failed");
+    assert_eq!(astray.check("restore", "vpc"), ("failed".into(), production.vpc.clone()));
+    astray.nothing_is_left(0);
 }

@@ -5,12 +5,14 @@
     replication   a bucket with the tag `moto-replicates` follows its rules: a new object is in the
                   destination at once, with the same version id and both statuses. Without the tag
                   moto keeps rules and does nothing
+    composites    composite alarms can be made; their states are set by calls and follow no rule
 
 moto must be 5.2.5: this extends its internals.
 """
 
 import datetime
 
+from moto.cloudwatch.responses import CloudWatchResponse
 from moto.ec2.models.elastic_block_store import Snapshot
 from moto.s3.models import FakeKey
 from moto.s3.responses import S3Response
@@ -34,6 +36,8 @@ def extend_others() -> None:
     Snapshot.add_tags = add_tags
     S3Response.get_bucket_versioning = get_bucket_versioning
     S3Response.put_object = put_object
+    # moto's own way for metric alarms takes a rule, too.
+    CloudWatchResponse.put_composite_alarm = CloudWatchResponse.put_metric_alarm
     FakeKey.response_dict = property(response_dict)
 
 

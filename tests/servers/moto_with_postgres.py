@@ -63,6 +63,7 @@ from moto.rds import models  # noqa: E402
 from moto.rds.exceptions import RDSClientError  # noqa: E402
 from moto.rds.responses import RDSResponse  # noqa: E402
 from postgres_servers import PostgresHost, PostgresServer  # noqa: E402
+from rpc_v2_cbor import speaking_cbor  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 
 log = logging.getLogger("moto_with_postgres")
@@ -440,7 +441,7 @@ def describe_db_engine_versions(self) -> ActionResult:
 
 def serve(port: int, address_file: Path | None) -> None:
     """Serves on loopback until SIGTERM or SIGINT."""
-    application = one_at_a_time(DomainDispatcherApplication(create_backend_app))
+    application = speaking_cbor(one_at_a_time(DomainDispatcherApplication(create_backend_app)))
     server = make_server(
         "127.0.0.1", port, application, threaded=True, request_handler=MotoRequestHandler
     )

@@ -12,6 +12,7 @@ held and every operation of the list was called.
 import sys
 import time
 import unittest
+import unittest.mock
 import uuid
 from datetime import datetime, timedelta, timezone
 
@@ -33,6 +34,7 @@ OPERATIONS = {
     "kms": "DescribeKey",
     "sts": "GetCallerIdentity AssumeRole",
     "secretsmanager": "GetSecretValue",
+    "cloudwatch": "DescribeAlarms",
     "s3": """HeadBucket GetBucketLocation GetBucketVersioning GetBucketReplication PutObject
         GetObject HeadObject DeleteObject DeleteObjects ListObjectsV2 ListObjectVersions
         PutBucketVersioning""",
@@ -756,6 +758,46 @@ class KeysAndSecrets(Conformance):
         read = secrets.get_secret_value
         self.refuses("ResourceNotFoundException", 400, read, SecretId="nothing")
         self.refuses("AccessDeniedException", 400, read, SecretId="orders/forbidden")
+
+
+class Alarms(Conformance):
+    def test_alarms_are_told_by_name_type_and_state_in_both_protocols(self):
+        for protocol in ("json", "smithy-rpc-v2-cbor"):
+            with self.subTest(protocol):
+                # botocore takes the first that a service speaks: JSON, where it may choose.
+                choice = "botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS"
+                with unittest.mock.patch(choice, (protocol,)):
+                    cloudwatch = client("cloudwatch")
+                self.assertEqual(cloudwatch.meta.service_model.resolved_protocol, protocol)
+                self.tells_alarms(cloudwatch)
+
+    def tells_alarms(self, cloudwatch):
+        every = ["MetricAlarm", "CompositeAlarm"]
+        names = ["orders-errors", "orders-any", "nothing"]
+        answer = cloudwatch.describe_alarms(AlarmNames=names, AlarmTypes=every)
+        (metric,), (composite,) = answer["MetricAlarms"], answer["CompositeAlarms"]
+        self.assertEqual((metric["AlarmName"], metric["StateValue"]), ("orders-errors", "ALARM"))
+        self.assertEqual(metric["StateReason"], "7 errors were above 5")
+        self.assertEqual(metric["AlarmArn"], f"arn:aws:cloudwatch:{TOKYO}:{HOME}:alarm:orders-errors")
+        since = datetime(2026, 11, 21, 23, 30, tzinfo=timezone.utc)
+        self.assertEqual(metric["StateUpdatedTimestamp"], since)
+        self.assertEqual(composite["StateValue"], "INSUFFICIENT_DATA")
+        only = cloudwatch.describe_alarms(AlarmNames=names)
+        self.assertEqual((len(only["MetricAlarms"]), only["CompositeAlarms"]), (1, []))
+        pages = cloudwatch.get_paginator("describe_alarms").paginate(
+            AlarmTypes=every, PaginationConfig={"PageSize": 1}
+        )
+        seen = [
+            alarm["AlarmName"]
+            for page in pages
+            for alarm in page["MetricAlarms"] + page["CompositeAlarms"]
+        ]
+        self.assertEqual(seen, ["orders-any", "orders-errors"])
+        self.refuses(
+            *("ValidationError", 400, cloudwatch.describe_alarms),
+            AlarmNames=["a"],
+            AlarmNamePrefix="a",
+        )
 
 
 class Objects(Conformance):

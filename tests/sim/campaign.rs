@@ -6,7 +6,7 @@ use super::generate::generate;
 use super::oracle::{as_modelled, compare, judge};
 use super::random::Random;
 use super::rig::{Ran, run};
-use super::subject::{Subject, shipped};
+use super::subject::{Subject, recoveries, shipped};
 use redrill::action::Registry;
 use redrill::providers;
 use std::sync::Mutex;
@@ -56,7 +56,7 @@ pub(crate) fn campaign(campaign: &Campaign, tell: &(dyn Fn(u64) + Sync)) -> Outc
         for _ in 0..campaign.threads.max(1) {
             scope.spawn(|| {
                 let registry = providers::registry();
-                let shipped = shipped(&registry);
+                let shipped = [shipped(&registry), recoveries(&registry)].concat();
                 let mut mine = Outcome::default();
                 loop {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
@@ -107,7 +107,8 @@ fn one(
     } else {
         *random.pick(&wanted)
     };
-    let (wrong, journal) = judge_subject(subject, &mut random, registry, &mut outcome.coverage);
+    let (mut orders, coverage) = (Random::new(seed, "orders"), &mut outcome.coverage);
+    let (wrong, journal) = judge_subject(subject, (&mut random, &mut orders), registry, coverage);
     if !wrong.is_empty() {
         keep_journal(seed, &journal);
         outcome.wrong.push((seed, format!("{}\n{}", subject.name, wrong.join("\n"))));
@@ -133,7 +134,7 @@ fn first_difference(one: &Ran, other: &Ran) -> String {
 /// last.
 fn judge_subject(
     subject: &Subject,
-    random: &mut Random,
+    (random, orders): (&mut Random, &mut Random),
     registry: &Registry,
     coverage: &mut Coverage,
 ) -> (Vec<String>, Vec<u8>) {
@@ -148,6 +149,7 @@ fn judge_subject(
     }
     let late = Disturbance::seen_late(subject, &calm.bytes).filter(|_| random.chance(50));
     let disturbance = late.unwrap_or_else(|| Disturbance::random(random, &calm.extent));
+    let disturbance = disturbance.with_orders(orders, &calm.extent);
     let ran = run(subject, &disturbance, registry);
     coverage.note(&disturbance, &ran);
     wrong.extend(judge(subject, &ran));

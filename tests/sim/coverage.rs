@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The kinds of events that a run can write, as far as simulated drills can make them all.
-pub(crate) const KINDS: [&str; 21] = [
+pub(crate) const KINDS: [&str; 25] = [
     "approval_given",
     "approval_requested",
     "attempt_failed",
@@ -15,6 +15,8 @@ pub(crate) const KINDS: [&str; 21] = [
     "checked",
     "disaster_declared",
     "found",
+    "inventory_taken",
+    "notified",
     "reached",
     "recovery_point_seen",
     "release_started",
@@ -22,7 +24,9 @@ pub(crate) const KINDS: [&str; 21] = [
     "resource_left",
     "resource_owned",
     "resource_released",
+    "run_continued",
     "run_finished",
+    "run_paused",
     "run_resumed",
     "run_started",
     "step_finished",
@@ -110,6 +114,22 @@ impl Coverage {
         KINDS.into_iter().filter(|kind| !killed.contains(kind)).collect()
     }
 
+    /// Of all kinds of events, places of death in a write, and faults that were met, the combinations that were not.
+    pub(crate) fn unmet(&self) -> Vec<String> {
+        let faults: BTreeSet<&String> = self.deaths.keys().map(|(.., fault)| fault).collect();
+        let places: BTreeSet<&String> = self.deaths.keys().map(|(_, place, _)| place).collect();
+        let mut unmet = Vec::new();
+        for kind in KINDS {
+            for (place, fault) in places.iter().flat_map(|p| faults.iter().map(move |f| (p, f))) {
+                let key = (kind.to_owned(), (*place).clone(), (*fault).clone());
+                if !self.deaths.contains_key(&key) {
+                    unmet.push(format!("{kind}/{place}/{fault}"));
+                }
+            }
+        }
+        unmet
+    }
+
     /// How many complete runs were made.
     pub(crate) fn runs(&self) -> u64 {
         self.runs
@@ -123,15 +143,22 @@ impl fmt::Display for Coverage {
         writeln!(f, "{} runs in {} processes, {each} requests each", self.runs, self.processes)?;
         writeln!(f, "requests: {:?}", self.asked)?;
         let faults: BTreeSet<&str> = self.deaths.keys().map(|(.., fault)| fault.as_str()).collect();
-        writeln!(f, "deaths in a write, by kind of event and fault of the same run:")?;
+        let places: BTreeSet<&str> =
+            self.deaths.keys().map(|(_, place, _)| place.as_str()).collect();
+        writeln!(f, "deaths in a write, by kind of event, place and fault of the same run:")?;
         for (kind, written) in &self.events {
-            write!(f, "  {kind} ({written} written):")?;
-            for fault in &faults {
-                let of = self.deaths.iter().filter(|((k, _, c), _)| k == kind && c == fault);
-                write!(f, " {fault} {}", of.map(|(_, count)| count).sum::<u64>())?;
+            writeln!(f, "  {kind} ({written} written)")?;
+            for place in &places {
+                write!(f, "    {place}:")?;
+                for fault in &faults {
+                    let key = ((*kind).clone(), (*place).to_owned(), (*fault).to_owned());
+                    let count = self.deaths.get(&key).copied().unwrap_or_default();
+                    write!(f, " {fault} {count}")?;
+                }
+                writeln!(f)?;
             }
-            writeln!(f)?;
         }
+        writeln!(f, "not met: {}", self.unmet().join(", "))?;
         writeln!(f, "deaths at requests:")?;
         for (place, count) in &self.requests {
             writeln!(f, "  {place}: {count}")?;

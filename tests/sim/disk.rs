@@ -48,6 +48,7 @@ struct State {
     died_in: Option<Vec<String>>,
     intended: Vec<String>,
     declared: bool,
+    cancelled: bool,
     releasing: bool,
 }
 
@@ -57,6 +58,7 @@ impl State {
         self.intended.extend(names_of_intents(bytes));
         for kind in kinds_of_events(bytes) {
             self.declared |= kind == "disaster_declared";
+            self.cancelled |= kind == "cancel_requested";
             self.releasing |= kind == "release_started";
         }
     }
@@ -88,7 +90,7 @@ impl Disk {
         let mut state = self.state();
         state.bytes.clear();
         state.intended.clear();
-        (state.declared, state.releasing) = (false, false);
+        (state.declared, state.cancelled, state.releasing) = (false, false, false);
         state.take(bytes);
     }
 
@@ -111,6 +113,12 @@ impl Disk {
     pub(crate) fn disaster_lasts(&self) -> bool {
         let state = self.state();
         state.declared && !state.releasing
+    }
+
+    /// True once no step may do anything any more, as it stands on disk.
+    pub(crate) fn steps_are_over(&self) -> bool {
+        let state = self.state();
+        state.cancelled || state.releasing
     }
 
     /// The names of everything whose intent is on disk.

@@ -28,6 +28,15 @@ pub(crate) enum Cancel {
     AtChange(usize),
 }
 
+/// A person halts the run for a while, whichever process is at work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    /// The first process is told after so much time of its own.
+    pub(crate) after: Duration,
+    /// After so much more time, or of the life of a later process, the run is let go on.
+    pub(crate) length: Duration,
+}
+
 /// Everything that goes wrong in one run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disturbance {
@@ -40,6 +49,12 @@ pub(crate) struct Disturbance {
     pub(crate) twice: Option<usize>,
     /// When a person ends the run.
     pub(crate) cancel: Option<Cancel>,
+    /// The person wants the capacity back now.
+    pub(crate) incident: bool,
+    /// When a person halts the run.
+    pub(crate) pause: Option<Pause>,
+    /// How long what was made stays, on the operator's word.
+    pub(crate) keep: Option<Duration>,
     /// Some process looks while everybody can see that a restore is too slow.
     pub(crate) seen_late: bool,
     /// True when all of it stays within what retries and resuming must bear: the verdict is then that of the
@@ -55,7 +70,14 @@ impl fmt::Display for Disturbance {
             write!(f, ", changing request {twice} twice")?;
         }
         if let Some(cancel) = self.cancel {
-            write!(f, ", cancelled {cancel:?}")?;
+            let how = if self.incident { "given back" } else { "cancelled" };
+            write!(f, ", {how} {cancel:?}")?;
+        }
+        if let Some(pause) = self.pause {
+            write!(f, ", {pause:?}")?;
+        }
+        if let Some(keep) = self.keep {
+            write!(f, ", kept for {keep:?}")?;
         }
         f.write_str(if self.mild { " (mild)" } else { " (harsh)" })
     }
@@ -131,7 +153,19 @@ impl Disturbance {
         let cancel = cancel.then(|| Cancel::After(moment(random, extent)));
         let twice = random.chance(15).then(|| random.between(1, extent.changes.max(1) as u64));
         let twice = twice.map(|n| n as usize);
-        Self { faults, kills, gap, twice, cancel, seen_late: false, mild }
+        Self { faults, kills, gap, twice, cancel, mild, ..Self::default() }
+    }
+
+    /// Adds what people order besides: a halt, and that an end is urgent.
+    pub(crate) fn with_orders(mut self, random: &mut Random, extent: &Extent) -> Self {
+        self.incident = self.cancel.is_some() && random.chance(40);
+        if random.chance(15) && !self.seen_late {
+            let longest = if self.mild { 60 } else { 2 * 3600 };
+            let length = Duration::from_secs(random.between(1, longest));
+            self.pause = Some(Pause { after: moment(random, extent), length });
+        }
+        self.keep = random.chance(8).then(|| Duration::from_secs(random.between(1, 48) * 3600));
+        self
     }
 
     /// The run is ended right after something was made, while look-ups do not see it yet. The process may die while it

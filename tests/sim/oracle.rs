@@ -27,7 +27,11 @@ pub(crate) fn judge(subject: &Subject, ran: &Ran) -> Vec<String> {
     let story = Story::of(&events, &mut wrong);
     order(subject, &events, &mut wrong);
     steps(subject, &story, &mut wrong);
-    resources(&story, ran, &mut wrong);
+    resources(&story, ran, subject.plan.is_drill(), &mut wrong);
+    if !subject.plan.hooks.is_empty() {
+        heard(&events, ran, &mut wrong);
+    }
+    inventories(&story, &events, &mut wrong);
     match &ran.report {
         Some(report) => reported(subject, &story, report, &mut wrong),
         None => wrong.push("there is no report".to_owned()),
@@ -114,12 +118,18 @@ fn order(subject: &Subject, events: &[Value], wrong: &mut Vec<String>) {
     let mut begun: BTreeSet<&str> = BTreeSet::new();
     let (mut declared, mut stopped, mut releasing) = (false, None, false);
     let (mut cancelled, mut red) = (false, None);
+    let (mut halted, mut urgent) = (false, false);
     for event in events {
         let id = event["step"].as_str().unwrap_or_default();
         let step = subject.plan.steps.iter().find(|step| step.id.as_str() == id);
         match event["type"].as_str().unwrap_or_default() {
             "disaster_declared" => declared = true,
-            "cancel_requested" => cancelled = true,
+            "run_paused" => halted = true,
+            "run_continued" => halted = false,
+            "cancel_requested" => {
+                cancelled = true;
+                urgent |= event["incident"] == true;
+            }
             "release_started" => releasing = true,
             "resource_released"
                 if REMOVED_BY_ITS_STEP.iter().any(|kind| event["key"]["kind"] == *kind) => {}
@@ -127,6 +137,9 @@ fn order(subject: &Subject, events: &[Value], wrong: &mut Vec<String>) {
                 wrong.push("a resource was removed before the steps were over".to_owned());
             }
             "step_started" => {
+                if halted && !urgent {
+                    wrong.push(format!("step {id} began while the run was halted"));
+                }
                 if cancelled {
                     wrong.push(format!("step {id} began after the run was cancelled"));
                 }
@@ -207,11 +220,69 @@ fn steps(subject: &Subject, story: &Story, wrong: &mut Vec<String>) {
     }
 }
 
+/// What is never kept.
+const TEMPORARY: [&str; 2] = ["etcd.trial_folder", "sql.schema"];
+
+/// People were told, or it is written down why not. Of an approval the process that asked may have died, and the one that came
+/// after it asks again, if the run still wants to know.
+fn heard(events: &[Value], ran: &Ran, wrong: &mut Vec<String>) {
+    let mut untold: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for event in events {
+        let step = event["step"].as_str().unwrap_or_default();
+        let moment = match event["type"].as_str().unwrap_or_default() {
+            "run_started" => "started",
+            "approval_requested" if ran.deaths.is_empty() => "approval_needed",
+            "step_finished" => match event["result"]["outcome"].as_str() {
+                Some("failed" | "inconclusive") => "failed",
+                _ => continue,
+            },
+            "resource_left" if event["kept"] == false => "leftover",
+            "notified" => {
+                let moment = event["moment"].as_str().unwrap_or_default();
+                *untold.entry((moment, step)).or_default() -= 1;
+                continue;
+            }
+            _ => continue,
+        };
+        *untold.entry((moment, step)).or_default() += 1;
+    }
+    for ((moment, step), count) in untold.into_iter().filter(|(_, count)| *count > 0) {
+        wrong.push(format!("{count} times nobody was told: {moment} {step}"));
+    }
+}
+
+/// Before the first step and after the release everything was listed; where nothing is left, no listing shows anything of the
+/// run.
+fn inventories(story: &Story, events: &[Value], wrong: &mut Vec<String>) {
+    let of = |when: &str| {
+        let taken = |event: &&Value| event["type"] == "inventory_taken" && event["when"] == when;
+        events.iter().rfind(taken).and_then(|event| event["seen"].as_array())
+    };
+    let (before, after) = (of("before"), of("after"));
+    // A recovery, and a run that is ended at once, have none before.
+    if before.is_some_and(|before| after.is_none_or(|after| before.len() != after.len())) {
+        wrong.push("the inventories before and after are not of the same places".to_owned());
+    }
+    for seen in after.into_iter().flatten() {
+        for item in seen["ours"].as_array().into_iter().flatten() {
+            let name = item["name"].as_str().unwrap_or_default();
+            if !story.left().iter().any(|(left, _)| left == name) {
+                wrong.push(format!("{name} is in the last inventory, and not said to be left"));
+            }
+        }
+    }
+}
+
 /// The estate is as it would have been without the run, but for what the journal says is left.
-fn resources(story: &Story, ran: &Ran, wrong: &mut Vec<String>) {
+fn resources(story: &Story, ran: &Ran, is_drill: bool, wrong: &mut Vec<String>) {
     let mut expected: Vec<&String> = story.intended.iter().collect();
     expected.reverse();
-    let ended: Vec<&String> = story.ended.iter().map(|(name, _)| name).collect();
+    let mut ended: Vec<&String> = story.ended.iter().map(|(name, _)| name).collect();
+    if story.urgent {
+        // All at once.
+        expected.sort();
+        ended.sort();
+    }
     if expected != ended {
         wrong
             .push(format!("released in another order than the reverse: {ended:?} of {expected:?}"));
@@ -240,8 +311,21 @@ fn resources(story: &Story, ran: &Ran, wrong: &mut Vec<String>) {
             wrong.push(format!("{thing} is gone"));
         }
     }
-    for (name, _) in story.left().into_iter().filter(|(_, event)| event["kept"] != false) {
-        wrong.push(format!("{name} is said to be kept on purpose, and nobody asked for it"));
+    let removed = |event: &Value| event["type"] == "resource_released" && event["how"] == "deleted";
+    for (name, event) in story.ended.iter().filter(|(_, event)| !is_drill && removed(event)) {
+        let canary = event["key"]["kind"] == "s3.canary_object";
+        if !canary && !TEMPORARY.iter().any(|kind| event["key"]["kind"] == *kind) {
+            wrong.push(format!("{name} was brought back, and removed at the end"));
+        }
+    }
+    for (name, event) in story.left().into_iter().filter(|(_, event)| event["kept"] != false) {
+        let temporary = TEMPORARY.iter().any(|kind| event["key"]["kind"] == *kind);
+        if (is_drill && !ran.kept) || temporary {
+            wrong.push(format!("{name} is said to be kept on purpose, and nobody asked for it"));
+        }
+        if unexplained.remove(name) {
+            wrong.push(format!("{name} is said to be kept, and is not there"));
+        }
     }
     // What could not be looked up may be gone all the same; saying so is no mistake.
     for name in unexplained {

@@ -7,13 +7,15 @@ use super::watch::{RUN, Seen, Watch};
 use redrill::action::{Registry, RunFacts};
 use redrill::app::sandboxed;
 use redrill::aws::GuardPolicy;
-use redrill::engine::{Drive, DriveError, Keep, Opening, World, drive};
+use redrill::engine::{
+    Drive, DriveError, Due, Keep, Opening, Order, Orders, World, drive, unheard,
+};
 use redrill::ids::{RunId, SiteName};
 use redrill::journal::{Event, FORMAT, Journal, ReadError, RunState, WorldKind, read_bytes};
 use redrill::plan::Plan;
 use redrill::report::{self, Report};
 use redrill::sandbox;
-use redrill::time::Clock;
+use redrill::time::{Clock, HumanDuration};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,8 @@ pub(crate) struct Ran {
     /// The estate at the end of the run and some hours later, each as it is and as it would be without the run.
     pub(crate) estates: Vec<(Inventory, Inventory)>,
     pub(crate) requests: Vec<Seen>,
+    /// Somebody wanted what was made to stay.
+    pub(crate) kept: bool,
     /// Where processes died: the kinds of events in the write, or the operation.
     pub(crate) deaths: Vec<String>,
     pub(crate) extent: Extent,
@@ -68,6 +72,14 @@ struct Rig<'a> {
     records: usize,
     deaths: Vec<String>,
     wrong: Vec<String>,
+}
+
+/// The journal as a process finds it.
+struct Opened {
+    journal: Journal,
+    state: RunState,
+    opening: Vec<Event>,
+    unheard: Vec<Due>,
 }
 
 enum Ended {
@@ -150,13 +162,14 @@ impl<'a> Rig<'a> {
             changes: requests.iter().filter(|request| request.changes).count(),
             lasted,
         };
-        Ran { bytes, report, estates, requests, deaths: self.deaths, extent, wrong }
+        let kept = self.disturbance.keep.is_some();
+        Ran { bytes, report, estates, requests, kept, deaths: self.deaths, extent, wrong }
     }
 
     /// One process, from its start to its end or death.
     async fn process(&mut self, number: usize) -> Ended {
         let kill = self.arm(number);
-        let (journal, state, opening) = match self.open() {
+        let Opened { journal, state, opening, unheard } = match self.open() {
             Ok(opened) => opened,
             Err(why) => {
                 self.wrong.push(why);
@@ -168,7 +181,7 @@ impl<'a> Rig<'a> {
         }
         let world = self.compose();
         let started = state.head.as_ref().map_or(world.clock.now(), |head| head.started);
-        let (sender, orders) = watch::channel(None);
+        let (sender, orders): (_, Orders) = watch::channel(None);
         let plan = &self.subject.plan;
         let mut nobody = ();
         let run = drive(Drive {
@@ -178,8 +191,9 @@ impl<'a> Rig<'a> {
             facts: facts(plan, started),
             journal,
             state,
-            opening: vec![Opening::now(&world.clock, opening)],
-            keep: Keep::Nothing,
+            opening: opening.into_iter().map(|event| Opening::now(&world.clock, event)).collect(),
+            unheard,
+            keep: Keep::of(plan, self.disturbance.keep.map(HumanDuration)),
             orders,
             observer: &mut nobody,
         });
@@ -187,23 +201,11 @@ impl<'a> Rig<'a> {
             Some(Kill::Moment(after)) => Some(after),
             _ => None,
         };
-        let cancel = self.disturbance.cancel.filter(|_| number == 0);
-        let cancelling = async {
-            match cancel {
-                Some(Cancel::After(time)) => world.clock.sleep(time).await,
-                _ => self.watch.cancelled.notified().await,
-            }
-            sender.send_replace(cancel.map(|_| {
-                let by = "a person of the simulation".to_owned();
-                redrill::engine::Order::Cancel { by, incident: false }
-            }));
-            std::future::pending::<()>().await;
-        };
         let ended = tokio::select! {
             biased;
             () = self.watch.died.notified() => None,
             () = world.clock.sleep(moment.unwrap_or_default()), if moment.is_some() => None,
-            () = cancelling, if cancel.is_some() => None,
+            () = self.people(&world.clock, &sender, number) => None,
             ended = run => Some(ended),
         };
         self.writes += self.disk.appends();
@@ -213,6 +215,32 @@ impl<'a> Rig<'a> {
             (Some(Err(why)), _) if self.disk.died_in().is_none() => Ended::Stopped(why),
             (_, kill) => Ended::Died(self.place_of_death(kill)),
         }
+    }
+
+    /// What people order of the process of this number. Never ends.
+    async fn people(&self, clock: &Clock, sender: &watch::Sender<Option<Order>>, number: usize) {
+        let by = || "a person of the simulation".to_owned();
+        let incident = self.disturbance.incident;
+        let cancel = self.disturbance.cancel.filter(|_| number == 0);
+        let cancelling = async {
+            match cancel {
+                None => std::future::pending().await,
+                Some(Cancel::After(time)) => clock.sleep(time).await,
+                Some(Cancel::AtChange(_)) => self.watch.cancelled.notified().await,
+            }
+            sender.send_replace(Some(Order::Cancel { by: by(), incident }));
+        };
+        let halting = async {
+            let Some(pause) = self.disturbance.pause else { return };
+            if number == 0 {
+                clock.sleep(pause.after).await;
+                sender.send_replace(Some(Order::Pause { by: by() }));
+            }
+            clock.sleep(pause.length).await;
+            sender.send_replace(Some(Order::Continue { by: by() }));
+        };
+        tokio::join!(cancelling, halting);
+        std::future::pending::<()>().await;
     }
 
     /// Sets the trap for the process of this number.
@@ -248,15 +276,21 @@ impl<'a> Rig<'a> {
     }
 
     /// What `redrill run` and `redrill resume` do with the journal before the first turn.
-    fn open(&self) -> Result<(Journal, RunState, Event), String> {
+    fn open(&self) -> Result<Opened, String> {
         let bytes = self.disk.bytes();
         let contents = match read_bytes(&bytes) {
             Ok(contents) => contents,
             Err(ReadError::Empty) => {
                 self.disk.set(&[]);
                 let started = self.clock.now();
-                let event = start(&self.subject.plan, &facts(&self.subject.plan, started));
-                return Ok((Journal::new(self.disk.clone()), RunState::default(), event));
+                let (plan, lost) = (&self.subject.plan, self.subject.plan.disaster.lost.clone());
+                let mut opening = vec![start(plan, &facts(plan, started))];
+                if !plan.is_drill() {
+                    let kind = plan.disaster.kind.as_str().to_owned();
+                    opening.push(Event::DisasterDeclared { kind, lost });
+                }
+                let (journal, state) = (Journal::new(self.disk.clone()), RunState::default());
+                return Ok(Opened { journal, state, opening, unheard: Vec::new() });
             }
             Err(why) => return Err(format!("the journal cannot be read again: {why}")),
         };
@@ -271,7 +305,9 @@ impl<'a> Rig<'a> {
             operator: None,
             tool: None,
         };
-        Ok((Journal::after(self.disk.clone(), &contents), state, resumed))
+        let (plan, journal) = (&self.subject.plan, Journal::after(self.disk.clone(), &contents));
+        let unheard = unheard(&contents.records, &plan.hooks, &facts(plan, self.clock.now()));
+        Ok(Opened { journal, state, opening: vec![resumed], unheard })
     }
 
     /// The world of one process: its own clock and policy, the estate that was there before.
@@ -341,5 +377,6 @@ fn start(plan: &Plan, facts: &RunFacts) -> Event {
         expires: facts.expires,
         keep: None,
         deviations: Vec::new(),
+        limits: Vec::new(),
     }
 }

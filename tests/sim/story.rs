@@ -48,6 +48,8 @@ pub(crate) struct Story {
     /// Things are removed that the run has made, as opposed to those that a step removes again by itself.
     releasing: bool,
     pub(crate) cancelled: bool,
+    /// An incident needs the capacity.
+    pub(crate) urgent: bool,
     finished: usize,
     /// The outcome in the last record.
     pub(crate) at_the_end: String,
@@ -103,7 +105,10 @@ impl Story {
                     }
                 }
                 "resource_released" | "resource_left" => story.ended.push((name(), event.clone())),
-                "cancel_requested" => story.cancelled = true,
+                "cancel_requested" => {
+                    story.cancelled = true;
+                    story.urgent |= event["incident"] == true;
+                }
                 "run_finished" => {
                     story.finished += 1;
                     story.at_the_end = event["outcome"].as_str().unwrap_or_default().to_owned();

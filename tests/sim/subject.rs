@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A plan and its estate.
+#[derive(Clone)]
 pub(crate) struct Subject {
     /// The scenario and the estate: `orders-db/orders-db.stale`, `generated 4711`.
     pub(crate) name: String,
@@ -24,6 +25,7 @@ impl Subject {
         name: &str,
         scenario: &str,
         (estate_path, estate): (&str, &str),
+        mode: RunMode,
         registry: &Registry,
     ) -> Result<Self, String> {
         let loaded = load_text(Source::new("scenario.yaml", scenario), registry);
@@ -31,8 +33,7 @@ impl Subject {
             return Err(format!("{name}: {}", loaded.render(false)));
         }
         let scenario = loaded.scenario.ok_or_else(|| format!("{name}: no scenario"))?;
-        let options =
-            Options { mode: RunMode::Drill, inputs: BTreeMap::new(), deviations: Vec::new() };
+        let options = Options { mode, inputs: BTreeMap::new(), deviations: Vec::new() };
         let plan = compile(&scenario, loaded.source.digest(), registry, options)
             .map_err(|e| format!("{name}: {e}"))?;
         let estate = Estate::read(estate_path, estate).map_err(|e| format!("{name}: {e}"))?;
@@ -56,6 +57,16 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
 
 /// The shipped scenarios, each in each of its estates; the healthy one comes first.
 pub(crate) fn shipped(registry: &Registry) -> Vec<Subject> {
+    in_every_estate(RunMode::Drill, registry)
+}
+
+/// The same as recoveries: nothing is prepared before the loss, the lost sites are silent from the beginning, and what was brought
+/// back stays.
+pub(crate) fn recoveries(registry: &Registry) -> Vec<Subject> {
+    in_every_estate(RunMode::Recovery, registry)
+}
+
+fn in_every_estate(mode: RunMode, registry: &Registry) -> Vec<Subject> {
     let mut all = Vec::new();
     for scenario in yaml_files(&folder()) {
         let name = scenario.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -68,9 +79,12 @@ pub(crate) fn shipped(registry: &Registry) -> Vec<Subject> {
         estates.sort_by_key(|path| path.file_name().unwrap_or_default().len());
         for path in estates {
             let estate = std::fs::read_to_string(&path).unwrap_or_default();
-            let title = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let mut title = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            if mode == RunMode::Recovery {
+                title += " (recovery)";
+            }
             let path = path.display().to_string();
-            match Subject::read(&title, &text, (&path, &estate), registry) {
+            match Subject::read(&title, &text, (&path, &estate), mode, registry) {
                 Ok(subject) => all.push(subject),
                 Err(why) => panic!("{why}"),
             }

@@ -22,6 +22,21 @@ pub(crate) const RUN: &str = "sim-0001-abcdef";
 /// A run that asks more often than this does not end.
 const TOO_MANY: usize = 20_000;
 
+/// The operations that make something.
+const MAKES: [&str; 11] = [
+    "ec2:CopySnapshot",
+    "ec2:CreateVolume",
+    "rds:CopyDBClusterSnapshot",
+    "rds:CopyDBSnapshot",
+    "rds:CreateDBInstance",
+    "rds:PromoteReadReplica",
+    "rds:RestoreDBClusterFromSnapshot",
+    "rds:RestoreDBClusterToPointInTime",
+    "rds:RestoreDBInstanceFromDBSnapshot",
+    "rds:RestoreDBInstanceToPointInTime",
+    "s3:PUT",
+];
+
 /// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
@@ -135,6 +150,10 @@ impl Watch {
             let text = format!("{} was sent to the lost region {}", asked.operation, asked.region);
             state.wrong.push(text);
         }
+        if MAKES.contains(&asked.operation.as_str()) && self.disk.steps_are_over() {
+            let Asked { operation, target, .. } = &asked;
+            state.wrong.push(format!("{operation} of {target} was sent when all steps were over"));
+        }
         state.of_process += 1;
         let dies = state.death.filter(|death| death.nth == state.of_process).map(|d| d.after);
         let mut dies = dies;
@@ -228,6 +247,11 @@ impl Asked {
                 let changes = !matches!(method.as_str(), "GET" | "HEAD");
                 (method, request.uri().to_owned(), changes)
             }
+            "monitoring" => {
+                let action = request.uri().rsplit('/').next().unwrap_or_default().to_owned();
+                let changes = !is_reading(&action);
+                (action, String::new(), changes)
+            }
             "kms" | "secretsmanager" => {
                 let target = request.headers().get("x-amz-target").unwrap_or_default();
                 let action = target.rsplit('.').next().unwrap_or_default().to_owned();
@@ -257,6 +281,7 @@ impl Asked {
             }
         };
         let changes = changes && service != "sts";
+        let service = if service == "monitoring" { "cloudwatch" } else { service };
         let operation = format!("{service}:{action}");
         Self { operation, target, joins, changes, account, region }
     }

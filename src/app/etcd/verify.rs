@@ -15,11 +15,13 @@ pub(super) fn verify(args: &EtcdVerifyArgs, output: &Output) -> Result<ExitCode>
     let opened = open(&args.file)?;
     let failed = |e| unreadable(&args.file, &e);
     let inspection = inspect(&opened.file, opened.length).map_err(failed)?;
-    let hash = hash_kv(&opened.file, opened.length, args.revision, args.compacted);
+    // A number that was asked for and is not there is no pass.
+    let asked = args.hash_kv || args.revision.is_some() || args.compacted.is_some();
+    let hash = asked.then(|| hash_kv(&opened.file, opened.length, args.revision, args.compacted));
     let verified = Verified {
         name: args.file.display().to_string(),
         fault: opened.fault(),
-        hash: hash.map_err(failed)?,
+        hash: hash.transpose().map_err(failed)?,
         opened,
         inspection,
     };
@@ -27,10 +29,8 @@ pub(super) fn verify(args: &EtcdVerifyArgs, output: &Output) -> Result<ExitCode>
         Format::Json => output.json(&verified.as_json())?,
         Format::Text => output.print(&verified.as_text())?,
     }
-    // A number that was asked for and is not there is no pass.
-    let asked = args.revision.is_some() || args.compacted.is_some();
     Ok(match verified.verdict().1 {
-        ExitCode::Passed if asked && verified.hash.is_err() => ExitCode::Inconclusive,
+        ExitCode::Passed if matches!(verified.hash, Some(Err(_))) => ExitCode::Inconclusive,
         code => code,
     })
 }
@@ -40,7 +40,8 @@ struct Verified {
     opened: Opened,
     fault: Option<String>,
     inspection: Inspection,
-    hash: std::result::Result<HashKv, NoHashKv>,
+    /// When it was asked for.
+    hash: Option<std::result::Result<HashKv, NoHashKv>>,
 }
 
 impl Verified {
@@ -63,10 +64,10 @@ impl Verified {
         let (verdict, _, reasons) = self.verdict();
         let damage: Vec<String> = self.inspection.damage.iter().map(ToString::to_string).collect();
         let notes: Vec<String> = self.inspection.notes.iter().map(ToString::to_string).collect();
-        let hash = match &self.hash {
+        let hash = self.hash.as_ref().map(|hash| match hash {
             Ok(hash) => json!(hash),
             Err(why) => json!({ "none": why, "why": why.to_string() }),
-        };
+        });
         json!({
             "format": 1,
             "file": self.name,
@@ -140,13 +141,15 @@ impl Verified {
         let hash =
             seen.hash.map_or_else(unknown, |hash| format!("{hash:x} (hash of snapshot status)"));
         text.push_str(&row("hash", &hash));
-        let hash = match &self.hash {
-            Ok(HashKv { revision, compact_revision, hash }) => {
-                format!("{hash} at revision {revision}, compact revision {compact_revision}")
-            }
-            Err(why) => format!("none: {why}"),
-        };
-        text.push_str(&row("HashKV", &hash));
+        if let Some(hash) = &self.hash {
+            let hash = match hash {
+                Ok(HashKv { revision, compact_revision, hash }) => {
+                    format!("{hash} at revision {revision}, compact revision {compact_revision}")
+                }
+                Err(why) => format!("none: {why}"),
+            };
+            text.push_str(&row("HashKV", &hash));
+        }
         text
     }
 

@@ -10,15 +10,19 @@
 
 mod objects;
 mod owner;
+mod past;
 mod place;
 mod resume;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub(super) use objects::{Created, Objects};
 pub(super) use owner::Owner;
+pub(super) use past::{InStore, past, runs};
 pub(super) use place::{StoreUrl, Stored, run_at};
 pub(super) use resume::{fetch, take_over};
+pub(super) use trial::try_out;
 
 use super::runs::RunFolder;
 use crate::error::{Error, Result};
@@ -76,7 +80,7 @@ pub(super) async fn begin(
     owner: Owner,
 ) -> Result<()> {
     survives_the_disaster(objects, plan).await?;
-    honours_conditions(objects, owner.number).await?;
+    honours_conditions(objects, &self_test(owner.number)).await?;
     if owner.claim(objects).await? == Created::Exists {
         return Err(Error::refused(format!(
             "{} exists already: another process has begun this run; nothing was done",
@@ -110,12 +114,19 @@ async fn survives_the_disaster(objects: &Objects, plan: &Plan) -> Result<()> {
     .help("choose a bucket in a region that is not lost"))
 }
 
+/// What a self-test writes first, and expects to be kept.
+const FIRST: &[u8] = b"written once";
+
+/// The name of the self-test of a claim.
+fn self_test(number: u32) -> String {
+    format!("self-test/{number:04}")
+}
+
 /// Writes an object twice: the second write must be refused. Some servers that speak S3 silently ignore the condition.
-async fn honours_conditions(objects: &Objects, number: u32) -> Result<()> {
-    let key = format!("self-test/{number:04}");
-    objects.create(&key, b"written once").await?;
-    let second = objects.create(&key, b"written twice").await?;
-    let is_kept = objects.read(&key).await?.as_deref() == Some(b"written once");
+async fn honours_conditions(objects: &Objects, key: &str) -> Result<()> {
+    objects.create(key, FIRST).await?;
+    let second = objects.create(key, b"written twice").await?;
+    let is_kept = objects.read(key).await?.as_deref() == Some(FIRST);
     match second {
         Created::Exists if is_kept => Ok(()),
         _ => Err(Error::refused(format!(

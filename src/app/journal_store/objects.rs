@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The objects of one run in the store.
+#[derive(Clone)]
 pub(in crate::app) struct Objects {
     session: SiteSession,
     client: Client,
@@ -53,6 +54,21 @@ impl Objects {
         Self { session, client, url, run, clock, tell }
     }
 
+    /// The objects of another run in the same store.
+    pub(in crate::app) fn of_run(&self, run: RunId) -> Self {
+        Self { run, ..self.clone() }
+    }
+
+    /// The run.
+    pub(in crate::app) fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// Tells whoever watches.
+    pub(in crate::app) fn say(&self, text: &str) {
+        (self.tell)(text);
+    }
+
     fn key(&self, name: &str) -> String {
         let run = &self.run;
         match self.url.prefix.as_str() {
@@ -71,17 +87,32 @@ impl Objects {
         format!("s3://{}/{}", self.url.bucket, self.key(name))
     }
 
-    /// The region that the bucket is in, as it says itself.
+    /// The region that the bucket is in. Asked by `GetBucketLocation`, whose permission needs no listing: `HeadBucket` needs
+    /// `s3:ListBucket`, and names no prefix by which that could be limited (API reference, `HeadBucket`). An empty answer means
+    /// `us-east-1`, `EU` means `eu-west-1` (API reference, `GetBucketLocation`).
     pub(in crate::app) async fn region(&self) -> Result<String> {
-        let request = self.client.head_bucket().bucket(&self.url.bucket);
-        let answer = self.call("s3:HeadBucket", || request.clone().send()).await;
+        let request = self.client.get_bucket_location().bucket(&self.url.bucket);
+        let answer = self.call("s3:GetBucketLocation", || request.clone().send()).await;
         let answer = answer.map_err(|failure| self.failed("be asked for", "", &failure))?;
-        let signed_for = || self.session.place().region.clone();
-        Ok(answer.bucket_region().map_or_else(signed_for, str::to_owned))
+        Ok(match answer.location_constraint().map(|place| place.as_str()) {
+            None | Some("") => "us-east-1".to_owned(),
+            Some("EU") => "eu-west-1".to_owned(),
+            Some(region) => region.to_owned(),
+        })
     }
 
     /// Writes an object unless it is there.
     pub(in crate::app) async fn create(&self, name: &str, bytes: &[u8]) -> Result<Created> {
+        let created = self.try_create(name, bytes).await;
+        created.map_err(|failure| self.failed("be written", name, &failure))
+    }
+
+    /// As [`Self::create`], for who wants to know what kind of failure it was.
+    pub(in crate::app) async fn try_create(
+        &self,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<Created, Box<Failure>> {
         let request = || {
             self.client
                 .put_object()
@@ -96,7 +127,7 @@ impl Objects {
             Err(failure) if failure.code.as_deref() == Some("PreconditionFailed") => {
                 Ok(Created::Exists)
             }
-            Err(failure) => Err(self.failed("be written", name, &failure)),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -143,6 +174,35 @@ impl Objects {
         }
         let (shown, most) = (self.shown(folder), limits::STORE_PAGES);
         Err(Error::broken(format!("the list of {shown} did not end after {most} pages")))
+    }
+
+    /// The folders of the store, in order: each run has one, and others may have some, too.
+    pub(in crate::app) async fn folders(&self) -> Result<Vec<RunId>> {
+        let above = match self.url.prefix.as_str() {
+            "" => String::new(),
+            prefix => format!("{prefix}/"),
+        };
+        let request = self.client.list_objects_v2().bucket(&self.url.bucket);
+        let first = request.prefix(&above).delimiter("/");
+        let mut folders = Vec::new();
+        let mut token = None;
+        for _ in 0..limits::STORE_PAGES {
+            let request = first.clone().set_continuation_token(token);
+            let answer = self.call("s3:ListObjectsV2", || request.clone().send()).await;
+            let answer = answer.map_err(|failure| self.failed("be listed", "", &failure))?;
+            let below = answer.common_prefixes().iter().filter_map(|folder| folder.prefix());
+            let names = below.filter_map(|key| key.strip_prefix(&above)?.strip_suffix('/'));
+            folders.extend(names.filter(|name| !name.is_empty()).map(RunId::new));
+            match answer.next_continuation_token() {
+                Some(next) if answer.is_truncated() == Some(true) => token = Some(next.to_owned()),
+                _ => {
+                    folders.sort();
+                    return Ok(folders);
+                }
+            }
+        }
+        let (place, most) = (self.place(), limits::STORE_PAGES);
+        Err(Error::broken(format!("the list of runs in {place} did not end after {most} pages")))
     }
 
     fn failed(&self, what: &str, name: &str, failure: &Failure) -> Error {

@@ -1,4 +1,5 @@
 use super::objects::{Created, Objects};
+use crate::app::runs::RunFolder;
 use crate::error::{Error, Result};
 use crate::ids::{Digest, RunId};
 use chrono::{DateTime, Utc};
@@ -45,6 +46,13 @@ impl Owner {
             return Ok(Created::New);
         }
         Ok(created)
+    }
+
+    /// True when the claim is that of this folder: whoever works on the run from there holds its journal's lock.
+    pub(in crate::app) fn is_of(&self, folder: Option<&RunFolder>) -> bool {
+        let stored =
+            folder.filter(|folder| folder.has_store()).and_then(|folder| folder.store().ok());
+        stored.is_some_and(|stored| stored.owner == Some(self.number) && stored.token == self.token)
     }
 
     /// Whoever claimed the run last.

@@ -1,7 +1,7 @@
 use super::objects::{Created, Objects};
 use super::owner::Owner;
 use super::place::Stored;
-use super::{honours_conditions, segment};
+use super::{honours_conditions, segment, self_test};
 use crate::app::runs::RunFolder;
 use crate::error::{Error, Result};
 use crate::ids::RunId;
@@ -36,7 +36,7 @@ pub(in crate::app) async fn fetch(objects: &Objects) -> Result<Fetched> {
 }
 
 /// All lines of the journal, and what they say.
-async fn segments(objects: &Objects) -> Result<(Vec<u8>, Contents)> {
+pub(super) async fn segments(objects: &Objects) -> Result<(Vec<u8>, Contents)> {
     let names = objects.list("journal/").await?;
     let mut lines = Vec::new();
     let mut records = 0;
@@ -91,7 +91,7 @@ pub(in crate::app) async fn take_over(
             ));
     }
     let number = holder.number + 1;
-    honours_conditions(objects, number).await?;
+    honours_conditions(objects, &self_test(number)).await?;
     let claim = Owner::this_process(run, number, now);
     if claim.claim(objects).await? == Created::Exists {
         return Err(Error::refused(format!(

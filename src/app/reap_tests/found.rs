@@ -82,18 +82,34 @@ async fn what_a_run_left_is_found_by_its_tags_when_the_journal_is_lost() {
     assert!(trial.reap(&[]).await.0.leftovers.is_empty());
 }
 
+/// What another run has made.
+const OTHER: &str = "redrill-other-0003-aaaaaa-restore";
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_has_the_tags_of_a_run_and_another_name_is_for_a_person_to_look_at() {
+    // It was renamed and taken into use, or somebody copied the tags.
+    let in_use = database("orders-prod", &format!("\"redrill:run\": other-0003-aaaaaa, {EXPIRED}"));
+    let trial =
+        Trial::edited("orders-db", |s| s, |text| in_dr(text, "databases:", &in_use), &[]).await;
+    let (found, removals) = trial.reap(&[]).await;
+    let Decision::Unclear(why) = &found.leftovers[0].decision else { panic!("{found:?}") };
+    assert!(why.contains("no name as that run gives them"), "{why}");
+    assert!(removals.is_empty());
+    assert_eq!(trial.listing("rds.db_instance", "dr").await.0, Some(1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn things_of_others_are_not_even_listed_whatever_they_are_called() {
     let things = [
         database("redrill-orders-db-0001-abcdef-restore", "owner: somebody"),
         database("redrill-orders-db-0002-abcdef-restore", &format!("run: r, {EXPIRED}")),
         database("orders-db-2", "\"redrill:scenario\": orders-db"),
-        database("expired", &format!("\"redrill:run\": other-0003-aaaaaa, {EXPIRED}")),
+        database(OTHER, &format!("\"redrill:run\": other-0003-aaaaaa, {EXPIRED}")),
     ];
     let estate = |text| in_dr(text, "databases:", &things.concat());
     let trial = Trial::edited("orders-db", |s| s, estate, &[]).await;
     let (found, removals) = trial.reap(&[]).await;
-    assert_eq!(names(&found), BTreeSet::from(["expired"]));
+    assert_eq!(names(&found), BTreeSet::from([OTHER]));
     assert_eq!(removals, [gone("deleted")]);
     assert_eq!(trial.listing("rds.db_instance", "dr").await, (Some(3), 0));
     assert_eq!(trial.listing("rds.db_instance", "primary").await, (Some(1), 0));
@@ -120,7 +136,7 @@ async fn nothing_of_a_run_at_work_is_touched_even_when_it_has_expired() {
 
 #[tokio::test(start_paused = true)]
 async fn a_site_that_cannot_be_asked_is_said_and_stops_nobody() {
-    let expired = database("expired", &format!("\"redrill:run\": other-0003-aaaaaa, {EXPIRED}"));
+    let expired = database(OTHER, &format!("\"redrill:run\": other-0003-aaaaaa, {EXPIRED}"));
     let estate = |text| in_dr(text, "databases:", &expired);
     let faults = ["rds:*@ap-northeast-1=error:AccessDenied:403"];
     let trial = Trial::edited("orders-db", |s| s, estate, &faults).await;
@@ -153,11 +169,13 @@ async fn every_page_is_read() {
             49 => format!("\"redrill:run\": r-0001-aaaaaa, {EXPIRED}"),
             _ => "app: x".to_owned(),
         };
-        databases.push_str(&database(&format!("db-{n:03}"), &tags));
+        databases.push_str(&database(&format!("redrill-r-0001-aaaaaa-{n:03}"), &tags));
     }
     for n in 0..1100 {
         let tags = match n % 500 {
-            499 => format!("\"redrill:run\": r-0001-aaaaaa, \"redrill:name\": v-{n}, {EXPIRED}"),
+            499 => format!(
+                "\"redrill:run\": r-0001-aaaaaa, \"redrill:name\": redrill-r-0001-aaaaaa-v{n}, {EXPIRED}"
+            ),
             _ => "app: x".to_owned(),
         };
         volumes.push_str(&format!(
@@ -169,7 +187,8 @@ async fn every_page_is_read() {
     assert_eq!(trial.listing("rds.db_instance", "dr").await, (Some(130), 2));
     assert_eq!(trial.listing("ebs.volume", "dr").await, (Some(1100), 2));
     let (found, removals) = trial.reap(&[]).await;
-    assert_eq!(names(&found), BTreeSet::from(["db-049", "db-099", "v-499", "v-999"]));
+    let names_of_r = ["049", "099", "v499", "v999"].map(|n| format!("redrill-r-0001-aaaaaa-{n}"));
+    assert_eq!(names(&found), BTreeSet::from(names_of_r.each_ref().map(String::as_str)));
     assert!(removals.iter().all(|removal| *removal == gone("deleted")), "{removals:?}");
     assert_eq!(trial.listing("rds.db_instance", "dr").await, (Some(128), 0));
 }

@@ -47,7 +47,8 @@ async fn a_denied_inventory_is_not_verified_and_no_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_only_the_inventory_shows_is_left_behind() {
+async fn regression_what_carries_the_tags_of_a_run_that_has_made_nothing_yet_stops_it_and_is_left_behind()
+ {
     // Somebody gave another instance the tags of this run: the ledger knows nothing of it.
     let stray = "\"redrill:run\": orders-db-0001-abcdef";
     let estate = |text| in_dr(text, "databases:", &database("stray", stray));
@@ -55,7 +56,10 @@ async fn what_only_the_inventory_shows_is_left_behind() {
     trial.run(End::ByItself, None).await;
     let report = trial.report();
     assert_eq!(report.exit.left_behind, 1);
-    assert_eq!(report.exit_code().number(), 5);
+    // Nothing was begun: two runs that take each other's things for their own must not both go on.
+    assert_eq!(report.exit_code().number(), 130);
+    let steps = |event: &Event| matches!(event, Event::StepStarted { .. });
+    assert!(!trial.records().iter().any(|record| steps(&record.event)));
     assert!(report.inventory.claim.contains("stray"), "{}", report.inventory.claim);
     assert!(report.verdict.reasons().iter().any(|why| why.contains("by inventory")));
 }

@@ -142,6 +142,7 @@ impl Trial {
             expires,
             keep,
             deviations: Vec::new(),
+            limits: Vec::new(),
         }
     }
 
@@ -175,6 +176,7 @@ impl Trial {
             journal: Journal::new(self.bytes.clone()),
             state: RunState::default(),
             opening: vec![Opening::now(&self.world.clock, self.opening(keep, expires))],
+            unheard: Vec::new(),
             keep: Keep::of(&self.plan, keep),
             orders,
             observer: &mut observer,
@@ -226,6 +228,7 @@ impl Trial {
             canaries: self.plan.guard.canaries.clone(),
             only: None,
             all: false,
+            forbids: Arc::new(|_, _| None),
             progress: Arc::new(|_| {}),
         }
     }

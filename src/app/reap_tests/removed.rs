@@ -6,13 +6,19 @@ async fn protection_from_deletion_is_switched_off_on_what_is_ours_alone() {
         format!("      - {{ id: {id}, deletion_protection: true, tags: {{ {tags} }} }}\n")
     };
     let things = [
-        protected("ours", &format!("\"redrill:run\": r-0001-aaaaaa, {EXPIRED}")),
+        protected(
+            "redrill-r-0001-aaaaaa-ours",
+            &format!("\"redrill:run\": r-0001-aaaaaa, {EXPIRED}"),
+        ),
         protected("theirs", "app: x"),
     ];
     let estate = |text| in_dr(text, "databases:", &things.concat());
     let trial = Trial::edited("orders-db", |s| s, estate, &[]).await;
     let (found, removals) = trial.reap(&[]).await;
-    assert_eq!((names(&found), removals), (BTreeSet::from(["ours"]), vec![gone("deleted")]));
+    assert_eq!(
+        (names(&found), removals),
+        (BTreeSet::from(["redrill-r-0001-aaaaaa-ours"]), vec![gone("deleted")])
+    );
     assert_eq!(trial.listing("rds.db_instance", "dr").await, (Some(1), 0));
     // No final snapshot was taken: the estate had no manual one here, and has none now.
     assert_eq!(trial.listing("rds.db_snapshot", "dr").await.1, 0);

@@ -1,6 +1,6 @@
 //! What is asked afterwards: runs, reports, and what was left behind.
 
-use super::{Format, TargetArgs};
+use super::{Format, LimitsArgs, TargetArgs};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -59,7 +59,8 @@ pub struct ReportArgs {
 #[command(
     after_help = "Examples:\n  redrill reap --dry-run scenarios\n  redrill reap scenarios/orders-db.yaml --format json\n  \
                         redrill reap --site ap-northeast-3=222222222222/redrill-drill --canaries uploads-prod-dr/redrill-canary/\n  \
-                        redrill reap --run orders-db-0007 --all --yes\n\n\
+                        redrill reap --run orders-db-0007 --all --yes\n  \
+                        redrill reap --store s3://drill-evidence/redrill --store-region ap-northeast-3 --dry-run\n\n\
                         Exit codes: 0 nothing is left that should be gone · 2 something could not be asked · 4 refused by the guard · \
                         5 something could not be removed."
 )]
@@ -78,6 +79,13 @@ pub struct ReapArgs {
     /// Only what this run has left: its id, its folder, or `last`.
     #[arg(long, value_name = "RUN")]
     pub run: Option<String>,
+    /// Also reads the journals that runs have kept in this store (`redrill run --store`): s3://BUCKET/PREFIX. For when the disk of
+    /// the runner is gone, too. Nothing is written there.
+    #[arg(long, value_name = "S3-URL", conflicts_with = "sandbox")]
+    pub store: Option<String>,
+    /// The region of the store's bucket; without it, that of the environment or the profile.
+    #[arg(long, value_name = "REGION", requires = "store")]
+    pub store_region: Option<String>,
     /// Shows what would be removed, and removes nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -91,6 +99,9 @@ pub struct ReapArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "see the type")]
     pub target: TargetArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub limits: LimitsArgs,
     /// How the result is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -1,18 +1,22 @@
 //! What is asked before the day of a drill: check, plan, permissions, runbook, reference.
 
-use super::{Format, ScenarioArgs, TargetArgs, name_and_value};
+use super::{Format, LimitsArgs, ScenarioArgs, TargetArgs, name_and_value};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// `redrill check`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  redrill check scenarios\n  redrill check drills/orders-db.yaml --format json"
+    after_help = "Examples:\n  redrill check scenarios\n  redrill check drills/orders-db.yaml --format json\n  \
+                  redrill check drills --limits limits.yaml"
 )]
 pub struct CheckArgs {
     /// Scenario files, or folders of them.
     #[arg(required = true, value_name = "SCENARIO")]
     pub scenarios: Vec<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub limits: LimitsArgs,
     /// How errors are written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -21,13 +25,17 @@ pub struct CheckArgs {
 /// `redrill plan`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  redrill plan scenarios/orders-db.yaml\n  \
-                  redrill plan scenarios/orders-db.yaml --mode recovery --format json")]
+                  redrill plan scenarios/orders-db.yaml --mode recovery --format json\n  \
+                  redrill plan drills/orders-db.yaml --limits limits.yaml")]
 pub struct PlanArgs {
     /// The scenario file.
     pub scenario: PathBuf,
     #[command(flatten)]
     #[expect(missing_docs, reason = "see the type")]
     pub values: ScenarioArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub limits: LimitsArgs,
     /// How the plan is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -37,6 +45,7 @@ pub struct PlanArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  redrill iam scenarios/orders-db.yaml\n  \
                   redrill iam scenarios/orders-db.yaml --site dr --document policy > policy.json\n  \
+                  redrill iam scenarios/orders-db.yaml --store s3://drill-evidence/redrill --document runner-policy\n  \
                   redrill iam scenarios/orders-db.yaml --runner arn:aws:iam::333333333333:role/drill-runner \\\n    \
                   --trust github --subject repo:example/drills:ref:refs/heads/main")]
 pub struct IamArgs {
@@ -51,6 +60,9 @@ pub struct IamArgs {
     /// Adds what `redrill preflight` reads beyond what the drill itself needs.
     #[arg(long)]
     pub preflight: bool,
+    /// Adds to the policy of the identity that starts redrill what `redrill run --store` needs there: s3://BUCKET/PREFIX.
+    #[arg(long, value_name = "S3-URL")]
+    pub store: Option<String>,
     /// The user or role that assumes the roles of the sites: the roles get a trust policy for it.
     #[arg(long, value_name = "ARN")]
     pub runner: Option<String>,
@@ -101,9 +113,12 @@ pub enum IamDocument {
 /// `redrill preflight`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  redrill preflight drills/orders-db.yaml\n  \
-                        redrill preflight scenarios/orders-db.yaml --sandbox --estate key-disabled\n\n\
+                        redrill preflight scenarios/orders-db.yaml --sandbox --estate key-disabled\n  \
+                        redrill preflight drills/orders-db.yaml --limits limits.yaml \\\n    \
+                        --store s3://drill-evidence/redrill --store-region ap-northeast-3\n\n\
                         Exit codes: 0 nothing that could be asked would fail · 1 something would fail · \
-                        2 something could not be asked that should have been.")]
+                        2 something could not be asked that should have been · \
+                        4 it goes beyond a limit of the organisation.")]
 pub struct PreflightArgs {
     /// The scenario file.
     pub scenario: PathBuf,
@@ -113,6 +128,16 @@ pub struct PreflightArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "see the type")]
     pub target: TargetArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub limits: LimitsArgs,
+    /// Also tries the store of `redrill run --store`: s3://BUCKET/PREFIX. It writes one small object there, below
+    /// PREFIX/SCENARIO-preflight, which stays.
+    #[arg(long, value_name = "S3-URL")]
+    pub store: Option<String>,
+    /// The region of the store's bucket; without it, that of the environment or the profile.
+    #[arg(long, value_name = "REGION", requires = "store")]
+    pub store_region: Option<String>,
     /// How it is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

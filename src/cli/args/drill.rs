@@ -1,6 +1,6 @@
 //! A drill and those who steer it: run, resume, pause, abort, approve.
 
-use super::{Format, ScenarioArgs, StoreArgs, TargetArgs, endpoint};
+use super::{Format, LimitsArgs, ScenarioArgs, StoreArgs, TargetArgs, endpoint};
 use crate::time::HumanDuration;
 use clap::Args;
 use std::path::PathBuf;
@@ -9,7 +9,8 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  redrill run scenarios/orders-db.yaml --sandbox\n  \
                         redrill run scenarios --sandbox --jobs 4 --format json\n  \
-                        redrill run drills/orders-db.yaml --set instance=orders-db --keep 2h\n\n\
+                        redrill run drills/orders-db.yaml --set instance=orders-db --keep 2h\n  \
+                        redrill run drills/orders-db.yaml --limits limits.yaml\n\n\
                         The first ^C removes what was made and writes the report; a second one leaves at once.")]
 pub struct RunArgs {
     /// Scenario files, or folders of them.
@@ -30,6 +31,9 @@ pub struct RunArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "see the type")]
     pub store: StoreArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub limits: LimitsArgs,
     /// How many scenarios run at the same time.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
@@ -59,6 +63,9 @@ pub struct ResumeArgs {
     /// Sends every AWS call to this address: a test server on this machine.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub endpoint_url: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub limits: LimitsArgs,
     /// How the summary is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -193,6 +193,15 @@ pub struct TargetArgs {
     pub endpoint_url: Option<String>,
 }
 
+/// What the organisation allows.
+#[derive(Clone, Debug, Default, Args)]
+pub struct LimitsArgs {
+    /// A file with limits of the organisation (accounts, regions, longest duration, resources, modes) that no scenario can widen;
+    /// may be repeated: all of them hold, and the one that the environment variable REDRILL_LIMITS names.
+    #[arg(long = "limits", value_name = "FILE")]
+    pub limits: Vec<PathBuf>,
+}
+
 /// Where the journal is kept besides the disk.
 #[derive(Clone, Debug, Args)]
 pub struct StoreArgs {

@@ -83,6 +83,9 @@ pub struct EtcdVerifyArgs {
     /// The snapshot; `-` for standard input.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Computes HashKV, too: the number on which the members of a cluster agree. It takes another look at the file.
+    #[arg(long)]
+    pub hash_kv: bool,
     /// The revision at which HashKV is computed, as `etcdctl endpoint hashkv --rev` does. Without it, the last one.
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<i64>,

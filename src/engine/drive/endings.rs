@@ -8,7 +8,7 @@ use crate::engine::recorder::look;
 use crate::engine::release::{Released, release};
 use crate::engine::world::Keep;
 use crate::ids::{SiteName, StepId};
-use crate::journal::{Event, Holding, ResourceKey};
+use crate::journal::{Event, Holding, InventoryTime, ResourceKey};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -49,7 +49,8 @@ impl Loop<'_> {
             Holding::Released { .. } | Holding::Left { .. } => return false,
         };
         let kind = self.registry.resource_kind(&key.kind).cloned();
-        let calls = CallLog::default();
+        // Those of a removal that an incident has overtaken count, too.
+        let calls = self.removal_calls.entry(key.clone()).or_default().clone();
         let context = self.context(step, Some(key.site.clone()), calls.clone());
         let keep = if incident { self.keep.in_an_incident() } else { self.keep };
         self.under_way.push(UnderWay::Release(key.clone()));
@@ -133,7 +134,16 @@ impl Loop<'_> {
             }
             Ended::Inventory(when, seen) => {
                 self.under_way.retain(|u| *u != UnderWay::Inventory);
-                self.stage(Event::InventoryTaken { when, seen })
+                let there = seen.iter().flat_map(|one| &one.ours).map(|item| item.name.clone());
+                let there = there.take(1).next().filter(|_| when == InventoryTime::Before);
+                self.stage(Event::InventoryTaken { when, seen })?;
+                match there {
+                    None => Ok(()),
+                    Some(name) => self.cancel(
+                        format!("{name} carries the tags of this run, which has made nothing yet: another run has the same id"),
+                        false,
+                    ),
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ mod steps;
 use super::attempt::Attempt;
 use super::conceal::conceal;
 use super::decide::{Move, decide, only_watches_are_left};
-use super::hooks::{Message, tell};
+use super::hooks::{Due, Message, tell};
 use super::recorder::{Request, SharedState, look};
 use super::release::Released;
 use super::world::{Keep, Observer, Orders, World};
@@ -19,7 +19,7 @@ use crate::action::{Registry, RunFacts, StepError};
 use crate::aws::{CallLog, RunLimits};
 use crate::ids::StepId;
 use crate::journal::{
-    Event, Impossible, Inventory, InventoryTime, Journal, Record, ResourceKey, RunState,
+    Event, Impossible, Inventory, InventoryTime, Journal, Record, ResourceKey, RunState, StepState,
 };
 use crate::outside::{Concealing, Outside, Secrets};
 use crate::plan::{Plan, PlannedStep};
@@ -47,6 +47,8 @@ pub struct Drive<'a> {
     pub state: RunState,
     /// The first events to write: the start of the run, or its resumption.
     pub opening: Vec<Opening>,
+    /// What people were to hear of from an earlier process, and may not have heard; see [`super::unheard`].
+    pub unheard: Vec<Due>,
     /// What happens to resources at the end.
     pub keep: Keep,
     /// What people and signals tell it.
@@ -122,6 +124,7 @@ async fn run_to_its_end(drive: Drive<'_>) -> Result<RunState, DriveError> {
         under_way: Vec::new(),
         watches_over: watch::Sender::new(false),
         calls: BTreeMap::new(),
+        removal_calls: BTreeMap::new(),
         written: Vec::new(),
         acknowledge: Vec::new(),
     };
@@ -130,6 +133,7 @@ async fn run_to_its_end(drive: Drive<'_>) -> Result<RunState, DriveError> {
         run.stage_at(at, elapsed, event)?;
     }
     run.reopen();
+    drive.unheard.into_iter().for_each(|due| run.send(due));
     // An order that is there already comes before anything is started.
     if orders.has_changed().unwrap_or(false)
         && let Some(order) = orders.borrow_and_update().clone()
@@ -171,6 +175,8 @@ struct Loop<'a> {
     watches_over: watch::Sender<bool>,
     /// The calls of each step, all its attempts together.
     calls: BTreeMap<StepId, CallLog>,
+    /// The calls of the removal of each resource.
+    removal_calls: BTreeMap<ResourceKey, CallLog>,
     /// Records that are staged and not yet on disk.
     written: Vec<Record>,
     acknowledge: Vec<oneshot::Sender<Result<(), StepError>>>,
@@ -219,7 +225,9 @@ impl Loop<'_> {
             let mut changed = false;
             for next in moves {
                 match next {
-                    // After the last record nothing can be written down, so messages are waited for.
+                    // After the last record nothing can be written down, so messages are waited for; those about what is
+                    // staged here are sent once it is on disk.
+                    Move::Finish { .. } if self.has_messages_to_send() => wake = Some(now),
                     Move::Finish { .. } if !self.notices.is_empty() => {}
                     Move::WaitUntil(time) => {
                         wake = Some(wake.map_or(time, |w: DateTime<Utc>| w.min(time)))
@@ -272,8 +280,19 @@ impl Loop<'_> {
         match effect {
             Effect::Lose => self.lose(true),
             Effect::Regain => self.lose(false),
-            Effect::Run { step, input, since } => self.spawn_step(*step, input, since),
+            // It may have been cancelled in the same turn.
+            Effect::Run { step, input, since } if self.is_running(&step.id) => {
+                self.spawn_step(*step, input, since);
+            }
+            Effect::Run { .. } => {}
         }
+    }
+
+    /// Whether the journal says that a step is under way.
+    fn is_running(&self, step: &StepId) -> bool {
+        let running =
+            |state: &RunState| matches!(state.steps.get(step), Some(StepState::Running { .. }));
+        look(&self.state, running)
     }
 
     /// Waits until a step asks for something, a task ends, an order comes, or it is time to look again.
@@ -308,21 +327,34 @@ impl Loop<'_> {
         Ok(())
     }
 
+    /// Whether people want to hear of something that is not on disk yet.
+    fn has_messages_to_send(&self) -> bool {
+        let wanted = |record: &Record| Message::of(&record.event, &self.facts);
+        let mut messages = self.written.iter().filter_map(wanted);
+        messages.any(|m| self.plan.hooks.iter().any(|hook| hook.on.contains(&m.moment)))
+    }
+
     /// Sends what people want to hear of on its way.
     fn tell_people(&mut self, event: &Event) {
         if self.plan.hooks.is_empty() {
             return;
         }
         let Some(message) = Message::of(event, &self.facts) else { return };
-        for hook in self.plan.hooks.iter().filter(|hook| hook.on.contains(&message.moment)) {
-            let (hook, message) = (hook.clone(), message.clone());
-            let (outside, facts) = (self.outside.clone(), self.facts.clone());
-            self.notices.spawn(async move {
-                let problem = tell(&*outside, &hook, &message, &facts).await.err();
-                let Message { moment, step, .. } = message;
-                Event::Notified { moment, step, how: hook.describe(), problem }
-            });
+        let plan = self.plan;
+        for hook in plan.hooks.iter().filter(|hook| hook.on.contains(&message.moment)) {
+            self.send(Due { hook: hook.clone(), message: message.clone() });
         }
+    }
+
+    /// Sends one message on its way. How that went is written down when it is known.
+    fn send(&mut self, due: Due) {
+        let (outside, facts) = (self.outside.clone(), self.facts.clone());
+        let clock = self.world.clock.clone();
+        self.notices.spawn(async move {
+            let problem = tell(&*outside, &clock, &due, &facts).await.err();
+            let Due { hook, message: Message { moment, step, .. } } = due;
+            Event::Notified { moment, step, how: hook.describe(), problem }
+        });
     }
 
     /// Numbers, chains and applies an event. It is not on disk before the next commit, and nothing is done before that.

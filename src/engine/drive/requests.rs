@@ -4,7 +4,7 @@ use super::{DriveError, Loop};
 use crate::action::StepError;
 use crate::aws::lies_in;
 use crate::engine::recorder::{Request, look};
-use crate::journal::{Event, Failure, FailureClass, StepState};
+use crate::journal::{Event, Failure, FailureClass};
 
 impl Loop<'_> {
     pub(super) fn answer(&mut self, request: Request) -> Result<(), DriveError> {
@@ -29,6 +29,10 @@ impl Loop<'_> {
             Err(Failure { class: FailureClass::Refused, code: None, message, help: None }.into())
         };
         match event {
+            // What it makes now would come after the removal of everything else.
+            Event::ResourceIntended { step, .. } if !self.is_running(step) => {
+                Err(StepError::broken("the step is over"))
+            }
             Event::ResourceIntended { key, .. } => {
                 let guard = &self.plan.guard;
                 let (made, again) = look(&self.state, |state| {
@@ -53,11 +57,8 @@ impl Loop<'_> {
                 }
                 Ok(())
             }
-            Event::Checked { step, .. } => {
-                let running = look(&self.state, |state| {
-                    matches!(state.steps.get(step), Some(StepState::Running { .. }))
-                });
-                if running { Ok(()) } else { Err(StepError::broken("the step is over")) }
+            Event::Checked { step, .. } if !self.is_running(step) => {
+                Err(StepError::broken("the step is over"))
             }
             _ => Ok(()),
         }

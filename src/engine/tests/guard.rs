@@ -165,6 +165,7 @@ async fn ran(input: serde_json::Value) -> (BTreeMap<String, String>, RunState, A
         journal: Journal::new(Vec::new()),
         state: RunState::default(),
         opening,
+        unheard: Vec::new(),
         // Nothing knows how to remove it: it stays in the world for the test to see.
         keep: Keep::Nothing,
         orders,

@@ -26,9 +26,11 @@ fn each_moment_is_told_once_and_the_record_says_whether_it_worked() {
     ];
     let ran = rig.run();
     // Nothing is outside of this world, so nobody could be told, and that is all that it changes.
-    let nobody = Some("nobody answered before the deadline".to_owned());
+    let nobody = Some("nobody answered before the deadline (3 tries)".to_owned());
     let moments = [Moment::Started, Moment::Failed, Moment::Leftover];
-    assert_eq!(told(&ran), moments.map(|moment| (moment, nobody.clone())));
+    let mut told = told(&ran);
+    told.sort();
+    assert_eq!(told, moments.map(|moment| (moment, nobody.clone())));
     assert_eq!(ran.state().finished, Some(Outcome::Failed));
     let last = ran.records.last().unwrap();
     assert!(matches!(last.event, Event::RunFinished { .. }), "the last message is waited for");
@@ -37,4 +39,37 @@ fn each_moment_is_told_once_and_the_record_says_whether_it_worked() {
 #[test]
 fn without_hooks_nothing_is_written_down_about_them() {
     assert_eq!(told(&rig(vec![step("a", ending("fail"))]).run()), []);
+}
+
+#[test]
+fn regression_a_message_that_ended_with_its_process_is_told_by_the_next_one() {
+    let failing = || {
+        let mut rig = rig(vec![step("a", ending("fail")).going_on(), step("b", making())]);
+        rig.plan.hooks = vec![hook(&[Moment::Started, Moment::Failed])];
+        rig
+    };
+    let whole = failing().run();
+    let heard = |record: &crate::journal::Record| {
+        matches!(record.event, Event::Notified { moment: Moment::Failed, .. })
+    };
+    let heard = whole.records.iter().position(heard).expect("a failed step is told");
+    // The process dies after the record of the failure, and before that of its message.
+    let before: Vec<_> = whole.records[..heard].to_vec();
+    let resumed = failing().after(&before, 60).run();
+    let moments: Vec<Moment> = told(&resumed).into_iter().map(|(moment, _)| moment).collect();
+    assert_eq!(moments, [Moment::Started, Moment::Failed]);
+    // What was told is not told again.
+    let resumed = failing().after(&whole.records[..=heard], 60).run();
+    assert_eq!(told(&resumed).len(), 2);
+}
+
+#[test]
+fn regression_a_failure_in_the_last_moment_is_told_too() {
+    // Nothing is made, so that nothing is to be removed: the failure is followed by the end at once.
+    let mut rig = rig(vec![step("a", ending("fail"))]);
+    rig.plan.hooks = vec![hook(&[Moment::Failed])];
+    let ran = rig.run();
+    let moments: Vec<Moment> = told(&ran).into_iter().map(|(moment, _)| moment).collect();
+    assert_eq!(moments, [Moment::Failed]);
+    assert!(matches!(ran.records.last().unwrap().event, Event::RunFinished { .. }));
 }

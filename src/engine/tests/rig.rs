@@ -6,7 +6,7 @@ use crate::action::{
     own,
 };
 use crate::aws::{GuardPolicy, Place, SiteSession};
-use crate::engine::{Drive, DriveError, Keep, Opening, Order, World, drive};
+use crate::engine::{Drive, DriveError, Keep, Opening, Order, World, drive, unheard};
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{
     Check, Event, FORMAT, Journal, Outcome, Record, ResourceKey, RunState, Sink, WorldKind,
@@ -448,6 +448,8 @@ impl Rig {
             Some(_) => resumed(self.gap * 1000),
         };
         let before = read_bytes(&self.disk.bytes.lock().unwrap());
+        let records = before.as_ref().map(|contents| contents.records.as_slice());
+        let unheard = unheard(records.unwrap_or_default(), &self.plan.hooks, &facts);
         let journal = match before {
             Ok(contents) => Journal::after(self.disk.clone(), &contents),
             Err(_) => Journal::new(self.disk.clone()),
@@ -460,6 +462,7 @@ impl Rig {
             journal,
             state: self.state,
             opening: vec![Opening::now(&world.clock, opening)],
+            unheard,
             keep: self.keep,
             orders,
             observer: &mut (),
@@ -507,6 +510,7 @@ pub(super) fn start(plan: &Plan, facts: &RunFacts) -> Event {
         expires: facts.expires,
         keep: None,
         deviations: Vec::new(),
+        limits: Vec::new(),
     }
 }
 

@@ -125,3 +125,21 @@ fn regression_a_look_that_takes_too_long_is_tried_again() {
     // Three looks of 20 seconds, with a minute between them.
     assert_eq!((looks(1).seconds, ran.seconds), (20, 180));
 }
+
+#[test]
+fn regression_a_run_that_its_watch_has_ended_starts_nothing_again_when_the_process_died_before_it_said_so()
+ {
+    let steps = || {
+        let red = light(json!({ "red_after": 40 })).watching(30);
+        vec![red, step("a", making()), step("b", lasting(5000))]
+    };
+    let first = rig(steps()).run();
+    let is_red = |record: &crate::journal::Record| matches!(&record.event, Event::StepFinished { step, .. } if step.as_str() == "watch");
+    let red = first.records.iter().position(is_red).unwrap();
+    assert!(matches!(first.records[red + 1].event, Event::CancelRequested { .. }));
+    // A torn write: the end of the watch is on disk, and that of the run is not.
+    let ran = rig(steps()).after(&first.records[..=red], 10).run();
+    assert!(ran.state().cancelled.is_some());
+    assert!(!ran.log().contains(&"start b".to_owned()), "{:?}", ran.log());
+    assert_eq!((ran.outcome("b"), ran.left()), (Outcome::Inconclusive, 0));
+}

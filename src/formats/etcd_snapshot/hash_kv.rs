@@ -2,12 +2,12 @@ use super::bbolt::{EntrySink, Place};
 use super::damage::DamageLog;
 use super::keys::{complete_layout, walk_keys};
 use super::mvcc::{
-    KEY_BUCKET, KeyDigest, KeyValue, Revision, RevisionNumber, key_digest, read_compaction,
+    ByKey, KEY_BUCKET, KeyMark, KeyValue, Revision, RevisionNumber, read_compaction,
 };
 use crate::formats::ReadAt;
 use crate::formats::crc32c::Crc32c;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 
@@ -61,8 +61,8 @@ impl fmt::Display for NoHashKv {
 /// it (`server/storage/mvcc/hash.go` of etcd: <https://github.com/etcd-io/etcd/blob/main/server/storage/mvcc/hash.go>). Equal
 /// to a live etcd 3.4 and 3.5, tried on both.
 ///
-/// Reads the bucket once, or twice where something was compacted. Memory: some 50 bytes per key that is older than the
-/// compaction.
+/// Reads the bucket once, or twice where something was compacted. Memory: some 50 to 100 bytes per living key, where
+/// something was compacted.
 ///
 /// # Errors
 /// When the file cannot be read. Whatever is wrong with its content is [`NoHashKv`].
@@ -87,7 +87,7 @@ pub fn hash_kv<R: ReadAt + ?Sized>(
         crc: Crc32c::new(),
         up_to: revision,
         compact_revision,
-        keep: survivors.last.into_values().collect(),
+        keep: survivors.last.values().copied().collect(),
         last: own.max(1),
         readable: survivors.readable,
     };
@@ -135,13 +135,13 @@ pub fn hash_kv_moved_forward<R: ReadAt + ?Sized>(
         return Ok(Err(NoHashKv::Compacted { compact_revision: own }));
     }
     // A mark of an earlier restore is a change of the same nameless key.
-    survivors.last.remove(&key_digest(&[]));
+    survivors.last.remove(KeyMark::of(&[]));
     let mark = RevisionNumber { main, sub: 0 };
     let mut hasher = Hasher {
         crc: Crc32c::new(),
         up_to: main,
         compact_revision: main,
-        keep: survivors.last.into_values().chain([mark]).collect(),
+        keep: survivors.last.values().copied().chain([mark]).collect(),
         last: own,
         readable: true,
     };
@@ -157,7 +157,7 @@ pub fn hash_kv_moved_forward<R: ReadAt + ?Sized>(
 #[derive(Default)]
 struct Survivors {
     up_to: i64,
-    last: HashMap<KeyDigest, RevisionNumber>,
+    last: ByKey<RevisionNumber>,
     /// Of the last entry, alive or not.
     newest: i64,
     readable: bool,
@@ -174,11 +174,11 @@ impl EntrySink for Survivors {
         }
         self.newest = self.newest.max(revision.number.main);
         // The mark of `--bump-revision` names no key; etcd takes it for a change of the key with the empty name.
-        let digest = key_digest(stored.key.unwrap_or_default());
+        let mark = KeyMark::of(stored.key.unwrap_or_default());
         if revision.deleted {
-            self.last.remove(&digest);
+            self.last.remove(mark);
         } else {
-            self.last.insert(digest, revision.number);
+            self.last.insert(mark, revision.number);
         }
     }
 }

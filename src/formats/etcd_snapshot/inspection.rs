@@ -1,10 +1,11 @@
 use super::bbolt::{Layout, MetaFault, MetaState, Metas, Walk};
 use super::damage::{Damage, DamageLog, LostRevisions};
 use super::foreign::Foreign;
-use super::mvcc::read_compaction;
+use super::keys::walk_keys;
+use super::mvcc::{Compaction, Lives, read_compaction};
 use super::note::Note;
 use super::records::ClusterFacts;
-use super::tally::Tally;
+use super::tally::{OtherPart, Tally};
 use super::trailer::{Trailer, body_bytes};
 use crate::formats::ReadAt;
 use crate::formats::packed::Packing;
@@ -288,6 +289,26 @@ fn beginning<R: ReadAt + ?Sized>(file: &R, length: u64) -> io::Result<Beginning>
     })
 }
 
+/// Follows the keys that were too many to be followed at once, part by part.
+fn follow_other_parts<R: ReadAt + ?Sized>(
+    file: &R,
+    layout: Layout,
+    compaction: Compaction,
+    (tally, log): (&mut Tally, &mut DamageLog),
+) -> io::Result<()> {
+    let mut waiting = tally.history.put_off();
+    while let Some(part) = waiting.pop() {
+        let lives = Lives::new(compaction.revision(), part);
+        let unbroken = log.unbroken();
+        let mut following = OtherPart { lives, log: unbroken.then_some(&mut *log) };
+        walk_keys(file, layout, &mut following)?;
+        let mut lives = following.lives;
+        waiting.extend(lives.put_off());
+        tally.history.add(&lives);
+    }
+    Ok(())
+}
+
 /// Walks the whole tree and fills in the numbers that are certain.
 fn count<R: ReadAt + ?Sized>(
     file: &R,
@@ -296,7 +317,8 @@ fn count<R: ReadAt + ?Sized>(
     log: &mut DamageLog,
 ) -> io::Result<()> {
     let mut walk = Walk::new(file, layout);
-    let mut tally = Tally::new(read_compaction(file, layout)?);
+    let compaction = read_compaction(file, layout)?;
+    let mut tally = Tally::new(compaction);
     for bucket in walk.buckets(log)? {
         tally.begin_bucket(&bucket.name);
         walk.entries(&bucket, &mut tally, log)?;
@@ -305,6 +327,7 @@ fn count<R: ReadAt + ?Sized>(
     if !tally.key_bucket_found {
         log.lost(Damage::NoKeyBucket);
     }
+    follow_other_parts(file, layout, compaction, (&mut tally, log))?;
     tally.finish(log);
     if log.everything_read() {
         inspection.entries = Some(tally.entries);

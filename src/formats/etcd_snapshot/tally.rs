@@ -1,7 +1,7 @@
 use super::bbolt::{EntrySink, Place};
 use super::damage::{Damage, DamageLog};
-use super::fault::OwnBucket;
-use super::mvcc::{Compaction, History, KEY_BUCKET, KeyName, KeyValue, Revision};
+use super::fault::{OwnBucket, RevisionFault};
+use super::mvcc::{Compaction, History, KEY_BUCKET, KeyName, KeyValue, Lives, Revision};
 use super::note::Note;
 use super::records::{AlarmKind, HexId, Records};
 use crate::formats::crc32c::Crc32c;
@@ -129,14 +129,42 @@ impl Tally {
     fn revision_entry(&mut self, place: Place, key: &[u8], value: &[u8], log: &mut DamageLog) {
         let revision = Revision::parse(key);
         if let Err(fault) = self.history.entry(revision, value, log.unbroken()) {
-            let stored = KeyValue::parse(value).and_then(|stored| stored.key);
-            log.wrong(Damage::Revision {
-                page: place.page,
-                index: place.index,
-                revision: revision.map(|revision| revision.number),
-                key: stored.filter(|name| !name.is_empty()).map(KeyName::new),
-                fault,
-            });
+            log.wrong(damaged(place, revision, value, fault));
+        }
+    }
+}
+
+fn damaged(place: Place, revision: Option<Revision>, value: &[u8], fault: RevisionFault) -> Damage {
+    let stored = KeyValue::parse(value).and_then(|stored| stored.key);
+    Damage::Revision {
+        page: place.page,
+        index: place.index,
+        revision: revision.map(|revision| revision.number),
+        key: stored.filter(|name| !name.is_empty()).map(KeyName::new),
+        fault,
+    }
+}
+
+/// Follows one of the parts of the keys that were too many to be followed at once. What each change says by itself has been
+/// judged before.
+pub(super) struct OtherPart<'log> {
+    pub(super) lives: Lives,
+    /// Where faults are told, when nothing was lost or out of order.
+    pub(super) log: Option<&'log mut DamageLog>,
+}
+
+impl EntrySink for OtherPart<'_> {
+    fn entry(&mut self, place: Place, key: &[u8], value: &[u8], _: &mut DamageLog) {
+        let (Some(revision), Some(stored)) = (Revision::parse(key), KeyValue::parse(value)) else {
+            return;
+        };
+        let Some(name) = stored.key.filter(|name| !name.is_empty()) else { return };
+        let lived = match revision.deleted {
+            true => self.lives.end(name, revision.number),
+            false => self.lives.change(name, &stored),
+        };
+        if let (Err(fault), Some(log)) = (lived, self.log.as_mut()) {
+            log.wrong(damaged(place, Some(revision), value, fault));
         }
     }
 }

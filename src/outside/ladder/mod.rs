@@ -113,6 +113,9 @@ pub struct Structure {
     /// Every object and its definition, such as `column public.orders.id`: `integer not null`. Bodies of views, functions
     /// and triggers stand as digests.
     pub objects: BTreeMap<String, String>,
+    /// Kinds of objects that the server does not show to this user, or without their definitions, as they begin the names in
+    /// `objects`; with what to grant.
+    pub not_seen: BTreeMap<String, String>,
 }
 
 impl Structure {

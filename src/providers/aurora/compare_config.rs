@@ -94,7 +94,7 @@ impl Action for CompareConfig {
     }
 
     async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
-        preflight_of_comparison(context, given).await
+        preflight_of_comparison::<ClusterConfig>(context, given).await
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

@@ -168,6 +168,10 @@ impl Action for CopySnapshot {
         super::grants::copy_snapshot(given, self.facts().permissions)
     }
 
+    fn preflight_grants(&self, given: &Given) -> Vec<Grant> {
+        super::grants::preflight_of_copy(given)
+    }
+
     async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
         super::preflight::copy_snapshot(context, given).await
     }

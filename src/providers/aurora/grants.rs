@@ -175,3 +175,7 @@ pub(super) fn preflight_of_restore(given: &Given) -> Vec<Grant> {
     ];
     all.into_iter().flatten().collect()
 }
+
+pub(super) fn preflight_of_copy(given: &Given) -> Vec<Grant> {
+    given.grant(PREFLIGHT, "rds:DescribeAccountAttributes").into_iter().collect()
+}

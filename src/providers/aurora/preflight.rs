@@ -7,8 +7,8 @@ use super::snapshot::describe_snapshot;
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
 use crate::providers::backups::{key_probe, newest_probes};
-use crate::providers::rds::{Snapshot, newest};
-use aws_sdk_rds::types::{AccountQuota, DbCluster};
+use crate::providers::rds::{Snapshot, newest, quotas};
+use aws_sdk_rds::types::DbCluster;
 
 pub(super) async fn capture_config(
     action: &CaptureConfig,
@@ -33,6 +33,7 @@ pub(super) async fn copy_snapshot(cx: &StepContext, given: &Given) -> Vec<Probe>
         None if given.has("kms_key") => probes.push(later("KMS key of the copy")),
         None => {}
     }
+    probes.push(quotas(cx, given).await);
     probes
 }
 
@@ -109,8 +110,7 @@ async fn of_every_cluster(cx: &StepContext, given: &Given) -> Vec<Probe> {
     if let Some(key) = given.text("kms_key") {
         probes.push(key_probe(cx, key).await);
     }
-    let readers = given.known("readers").and_then(|list| list.as_array()).map_or(0, Vec::len);
-    probes.push(quotas(cx, 1 + i64::try_from(readers).unwrap_or(i64::MAX - 1)).await);
+    probes.push(quotas(cx, given).await);
     probes
 }
 
@@ -223,54 +223,9 @@ fn there(count: usize) -> ProbeVerdict {
     }
 }
 
-/// Whether one more cluster and its members fit into the quotas of the account in the region
-/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_AccountQuota.html>).
-async fn quotas(cx: &StepContext, members: i64) -> Probe {
-    let answer = async {
-        let client = client!(cx.site()?, aws_sdk_rds);
-        let request = client.describe_account_attributes();
-        let answer = cx.call("rds:DescribeAccountAttributes", || request.clone().send()).await?;
-        Ok::<_, StepError>(answer.account_quotas.unwrap_or_default())
-    };
-    let needs = ["rds:DescribeAccountAttributes"];
-    let judge = |quotas: Vec<AccountQuota>| room(&quotas, members);
-    Probe::of("quotas of DB clusters and instances", &needs, answer.await, judge)
-}
-
-fn room(quotas: &[AccountQuota], members: i64) -> ProbeVerdict {
-    let mut seen = Vec::new();
-    for (name, needed) in [("DBClusters", 1), ("DBInstances", members)] {
-        let quota = quotas.iter().find(|quota| quota.account_quota_name() == Some(name));
-        let Some((used, max)) = quota.and_then(|quota| quota.used().zip(quota.max())) else {
-            return ProbeVerdict::Unknown(format!("RDS does not tell the quota {name}"));
-        };
-        if used.saturating_add(needed) > max {
-            return ProbeVerdict::fails(
-                format!("{name}: {used} of {max} are used, and {needed} more are needed"),
-                "ask AWS for a higher quota in this region, or delete some",
-            );
-        }
-        seen.push(format!("{name}: {used} of {max} are used"));
-    }
-    ProbeVerdict::works(seen.join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_quota_that_is_used_up_fails_and_one_that_is_not_told_is_unknown() {
-        let quota = |name: &str, used, max| {
-            AccountQuota::builder().account_quota_name(name).used(used).max(max).build()
-        };
-        let both = |instances| [quota("DBClusters", 1, 40), quota("DBInstances", instances, 40)];
-        assert!(matches!(room(&both(38), 2), ProbeVerdict::Works(_)));
-        assert!(matches!(room(&both(39), 2), ProbeVerdict::Fails { .. }));
-        let clusters = [quota("DBClusters", 40, 40), quota("DBInstances", 0, 40)];
-        assert!(matches!(room(&clusters, 1), ProbeVerdict::Fails { .. }));
-        assert!(matches!(room(&[quota("DBClusters", 0, 40)], 1), ProbeVerdict::Unknown(_)));
-    }
 
     #[test]
     fn a_source_that_is_not_there_fails_and_one_without_times_is_unknown() {

@@ -100,7 +100,7 @@ impl Action for RestoreClusterPointInTime {
             ],
             checks: PITR_CHECKS,
             populations: &[],
-            proves: &[Proof::RecoveryPointOfBackup],
+            proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
             exercised: Exercised {
                 sandbox: true,
                 servers: &["moto 5.2.5, without databases"],

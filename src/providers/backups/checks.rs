@@ -32,7 +32,8 @@ pub(in crate::providers) fn search_problems(given: &Given, name: &str) -> Vec<In
     let unclear = !given.has(name) && !by_tags;
     let problem = InputProblem::new("", "nothing says which snapshots are meant")
         .help(format!("give {name}: or tags:"));
-    let times = ["schedule", "max_age"].into_iter().filter_map(|p| InputProblem::no_time(given, p));
+    let times = ["schedule", "max_age", "copy_takes"].into_iter();
+    let times = times.filter_map(|p| InputProblem::no_time(given, p));
     let empty = InputProblem::empty(given, name);
     unclear.then_some(problem).into_iter().chain(empty).chain(times).collect()
 }

@@ -190,7 +190,24 @@ impl<'a, B: Backup> Candidates<'a, B> {
             worst_gap: worst_gap.map(loss),
             copy_lag: copy_lag.map(loss),
             worst_case: worst_gap.map(|gap| loss(gap + copy_lag.unwrap_or_default())),
+            lacks: copy_lag.map(|_| COPYING),
         }
+    }
+}
+
+/// What the worst case of copies leaves out: a copy that has only begun is of no use after the loss.
+const COPYING: &str = "the worst case is longer by the time that a copy takes: the service tells when it began, and not when it was \
+                       complete";
+
+impl Summary {
+    /// With the time that a copy takes to be complete, as somebody who has seen it says.
+    pub(in crate::providers) fn with_copying(mut self, takes: Option<HumanDuration>) -> Self {
+        if let Some(takes) = takes.filter(|_| self.copy_lag.is_some()) {
+            self.worst_case =
+                self.worst_case.map(|worst| HumanDuration(worst.0.saturating_add(takes.0)));
+            self.lacks = None;
+        }
+        self
     }
 }
 
@@ -229,6 +246,8 @@ pub(in crate::providers) struct Summary {
     pub(in crate::providers) copy_lag: Option<HumanDuration>,
     /// Both together: the longest loss that they allow.
     pub(in crate::providers) worst_case: Option<HumanDuration>,
+    /// What `worst_case` leaves out.
+    pub(in crate::providers) lacks: Option<&'static str>,
 }
 
 pub(in crate::providers) fn count(number: usize) -> u64 {

@@ -119,7 +119,7 @@ impl Action for FindSnapshot {
                 ("copy_lag", "usable_snapshots"),
                 ("worst_case", "usable_snapshots"),
             ],
-            proves: &[Proof::RecoveryPointOfBackup],
+            proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
             exercised: Exercised { sandbox: true, servers: &["moto 5.2.5"], aws: None },
         }
     }

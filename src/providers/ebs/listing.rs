@@ -97,7 +97,10 @@ pub(super) fn pairs(tags: &[Tag]) -> impl Iterator<Item = (&str, &str)> {
 fn own(tags: &[Tag], id: &str, state: &str) -> Option<Listed> {
     let name = pairs(tags).find(|(tag, _)| *tag == NAME_TAG).map(|(_, name)| name);
     let listed = Listed::of(pairs(tags), name.unwrap_or(id), id, state)?;
-    let doubt = name.is_none().then(|| format!("it has no tag {NAME_TAG}"));
+    let doubt = match name {
+        None => Some(format!("it has no tag {NAME_TAG}")),
+        Some(_) => listed.doubt,
+    };
     Some(Listed { doubt, ..listed })
 }
 
@@ -124,9 +127,11 @@ mod tests {
 
     #[test]
     fn a_volume_that_names_a_run_but_not_itself_is_doubtful() {
-        let whole = [tag(RUN_TAG, "run-1"), tag(NAME_TAG, "name-1")];
+        let whole = [tag(RUN_TAG, "run-1"), tag(NAME_TAG, "redrill-run-1-restore")];
         let listed = own(&whole, "vol-1", "available").unwrap();
-        assert_eq!((listed.name.as_str(), listed.doubt), ("name-1", None));
+        assert_eq!((listed.name.as_str(), listed.doubt), ("redrill-run-1-restore", None));
+        let renamed = [tag(RUN_TAG, "run-1"), tag(NAME_TAG, "orders")];
+        assert!(own(&renamed, "vol-1", "available").unwrap().doubt.is_some());
         let listed = own(&whole[..1], "vol-1", "available").unwrap();
         assert!(listed.doubt.unwrap().contains(NAME_TAG));
         assert_eq!(own(&[tag("Name", "redrill-1")], "vol-1", "available"), None);

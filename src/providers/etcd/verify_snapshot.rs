@@ -112,7 +112,7 @@ impl Action for VerifySnapshot {
             permissions: PERMISSIONS,
             checks: CHECKS,
             populations: &[],
-            proves: &[Proof::RecoveryPointOfBackup],
+            proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
             exercised: Exercised {
                 sandbox: true,
                 servers: &["snapshots made by etcd 3.4 and 3.5"],

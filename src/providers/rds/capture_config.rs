@@ -1,4 +1,4 @@
-use super::config::{DbConfig, changed_parameters, sorted};
+use super::config::{DbConfig, changed_parameters, options_of, security_groups_of, sorted};
 use super::db_instance::describe_instance;
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, Grant, HandInput, InputProblem,
@@ -117,7 +117,11 @@ impl Action for CaptureConfig {
             checks: &[("parameters read", "the parameter group of the instance could be read")],
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5 with PostgreSQL 15"],
+                aws: None,
+            },
         }
     }
 
@@ -184,10 +188,10 @@ const GIB: u64 = 1 << 30;
 
 fn captured(id: &str, instance: &DbInstance, now: DateTime<Utc>) -> CaptureConfigOutput {
     let text = |value: Option<&str>| value.filter(|v| !v.is_empty()).map(str::to_owned);
-    let groups = instance.vpc_security_groups().iter().filter_map(|g| g.vpc_security_group_id());
+    let groups = security_groups_of(instance).filter_map(|g| g.vpc_security_group_id());
     let tags = instance.tag_list().iter().filter_map(|tag| tag.key().zip(tag.value()));
     let parameter_group = instance.db_parameter_groups().first();
-    let option_group = instance.option_group_memberships().first();
+    let option_group = options_of(instance);
     let endpoint = instance.endpoint();
     let days = instance.backup_retention_period().and_then(|days| u64::try_from(days).ok());
     let gibibytes = instance.allocated_storage().and_then(|size| u64::try_from(size).ok());

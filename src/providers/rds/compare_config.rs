@@ -1,5 +1,8 @@
 use super::comparing::{CompareConfigOutput, FoundConfig, Wanted, intended, judge, problems};
-use super::config::{DbConfig, changed_parameters, not_in_force};
+use super::config::{
+    DbConfig, changed_parameters, not_in_force, options_not_in_force, options_of,
+    security_group_to_come,
+};
 use super::config_items::{CHECKS, DbItem};
 use super::config_origin::told_of;
 use super::db_instance::describe_instance;
@@ -54,7 +57,11 @@ impl Action for CompareConfig {
             checks: CHECKS,
             populations: &[("differences", "compared")],
             proves: &[],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5 with PostgreSQL 15"],
+                aws: None,
+            },
         }
     }
 
@@ -80,7 +87,7 @@ impl Action for CompareConfig {
     }
 
     async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
-        super::preflight::compare_config(context, given).await
+        super::preflight::compare_config::<DbConfig>(context, given).await
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {
@@ -98,6 +105,15 @@ async fn instance_of(cx: &StepContext, name: &str) -> Result<DbInstance, StepErr
 /// The configuration of an instance, with the parameters of its group where they can be read and it runs with them.
 async fn configuration_of(cx: &StepContext, instance: &DbInstance) -> Result<DbConfig, StepError> {
     let mut config = DbConfig::of(instance, None);
+    let status = options_of(instance).and_then(|group| group.status());
+    let of_options = config.option_group.as_deref();
+    if let Some(finding) = of_options.and_then(|group| options_not_in_force(group, status)) {
+        config.option_group = None;
+        cx.finding(finding).await?;
+    }
+    if security_group_to_come(instance).is_some() {
+        config.security_groups = None;
+    }
     let Some(group) = &config.parameter_group else { return Ok(config) };
     let status = instance.db_parameter_groups().first().and_then(|g| g.parameter_apply_status());
     match not_in_force("rds", group, status) {
@@ -128,6 +144,11 @@ mod tests {
     #[test]
     fn regression_parameters_that_the_server_does_not_run_with_are_told() {
         assert_eq!(not_in_force("rds", "prod", Some("in-sync")), None);
+        assert_eq!(options_not_in_force("prod", Some("in-sync")), None);
+        for status in [Some("pending-apply"), Some("failed"), None] {
+            let finding = options_not_in_force("prod", status).unwrap();
+            assert!(finding.what.contains(status.unwrap_or("does not tell")), "{finding:?}");
+        }
         for (status, said) in [(Some("pending-reboot"), "pending-reboot"), (None, "does not tell")]
         {
             let finding = not_in_force("rds", "prod", status).unwrap();

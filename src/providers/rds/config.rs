@@ -5,7 +5,9 @@ use crate::client;
 use crate::journal::{FailureClass, Finding, Severity};
 use crate::limits::LIST_PAGES;
 use crate::time::{ByteSize, HumanDuration};
-use aws_sdk_rds::types::{DbInstance, Parameter};
+use aws_sdk_rds::types::{
+    DbInstance, OptionGroupMembership, Parameter, VpcSecurityGroupMembership,
+};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,12 +85,11 @@ impl DbConfig {
     pub(super) fn of(instance: &DbInstance, captured_at: Option<DateTime<Utc>>) -> Self {
         let text = |value: Option<&str>| value.filter(|v| !v.is_empty()).map(str::to_owned);
         let network = instance.db_subnet_group();
-        let groups =
-            sorted(instance.vpc_security_groups().iter().filter_map(|g| g.vpc_security_group_id()));
+        let groups = sorted(security_groups_of(instance).filter_map(|g| g.vpc_security_group_id()));
         let logs = instance.enabled_cloudwatch_logs_exports().iter().map(String::as_str);
         let tags = instance.tag_list().iter().filter_map(|tag| tag.key().zip(tag.value()));
         let parameters = instance.db_parameter_groups().first();
-        let options = instance.option_group_memberships().first();
+        let options = options_of(instance);
         let days = instance.backup_retention_period().and_then(|days| u64::try_from(days).ok());
         let gibibytes = instance.allocated_storage().and_then(|size| u64::try_from(size).ok());
         Self {
@@ -123,6 +124,49 @@ impl DbConfig {
             tags: Some(tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
         }
     }
+}
+
+/// Whether a membership of a group is being ended.
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_OptionGroupMembership.html>
+fn ends(status: Option<&str>) -> bool {
+    matches!(status, Some("pending-removal" | "pending-maintenance-removal" | "removing"))
+}
+
+/// The option group of an instance: while it is changed, there are two, of which one goes.
+pub(super) fn options_of(instance: &DbInstance) -> Option<&OptionGroupMembership> {
+    instance.option_group_memberships().iter().find(|group| !ends(group.status()))
+}
+
+/// The security groups of an instance, without those that go.
+pub(super) fn security_groups_of(
+    instance: &DbInstance,
+) -> impl Iterator<Item = &VpcSecurityGroupMembership> {
+    instance.vpc_security_groups().iter().filter(|group| !ends(group.status()))
+}
+
+/// A security group that does not protect the instance yet, with its status.
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_VpcSecurityGroupMembership.html>
+pub(super) fn security_group_to_come(instance: &DbInstance) -> Option<String> {
+    security_groups_of(instance).find_map(|group| {
+        let status = group.status().filter(|status| *status != "active")?;
+        Some(format!("{} is {status}", group.vpc_security_group_id().unwrap_or("a group")))
+    })
+}
+
+/// What is said where an option group is not in force, or nobody knows.
+pub(super) fn options_not_in_force(group: &str, status: Option<&str>) -> Option<Finding> {
+    let status = match status {
+        Some("in-sync") => return None,
+        Some(other) => other,
+        None => "in a state that RDS does not tell",
+    };
+    Some(Finding {
+        severity: Severity::Serious,
+        code: "rds.options_not_in_force".to_owned(),
+        what: format!("the option group {group} is {status}"),
+        why: "features of the engine may be missing, or there still, so that it was not compared".to_owned(),
+        action: "wait, or apply it at once (modify-db-instance --apply-immediately), and compare once more".to_owned(),
+    })
 }
 
 /// The time between two looks of Enhanced Monitoring.

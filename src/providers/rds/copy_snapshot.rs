@@ -90,7 +90,11 @@ impl Action for CopySnapshot {
             ],
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5 with PostgreSQL 15"],
+                aws: None,
+            },
         }
     }
 
@@ -144,6 +148,10 @@ impl Action for CopySnapshot {
 
     fn grants(&self, given: &Given) -> Vec<Grant> {
         super::grants::copy_snapshot(given, self.facts().permissions)
+    }
+
+    fn preflight_grants(&self, given: &Given) -> Vec<Grant> {
+        super::grants::preflight_of_copy(given)
     }
 
     async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {

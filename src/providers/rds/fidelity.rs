@@ -1,8 +1,9 @@
 //! Whether a restored instance is what was asked for: pure.
 
+use super::config::{options_of, security_group_to_come, security_groups_of};
 use super::restoring::Origin;
 use super::wishes::Wishes;
-use crate::journal::Check;
+use crate::journal::{Check, Outcome};
 use aws_sdk_rds::types::DbInstance;
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -121,9 +122,14 @@ fn groups(asked: &Wishes, instance: &DbInstance) -> Vec<Check> {
         checks.push(same_name("subnet_group", group, observed));
     }
     if !asked.security_groups.is_empty() {
-        let observed = instance.vpc_security_groups().iter();
-        let observed = observed.filter_map(|g| g.vpc_security_group_id());
-        checks.push(same_set("security_groups", &asked.security_groups, observed));
+        let observed = security_groups_of(instance).filter_map(|g| g.vpc_security_group_id());
+        let check = same_set("security_groups", &asked.security_groups, observed);
+        checks.push(match security_group_to_come(instance) {
+            Some(why) if check.outcome == Outcome::Passed => {
+                Check::not_made(&check.name, &check.expected, why)
+            }
+            _ => check,
+        });
     }
     if let Some(group) = &asked.parameter_group {
         let observed = instance.db_parameter_groups().first();
@@ -133,9 +139,11 @@ fn groups(asked: &Wishes, instance: &DbInstance) -> Vec<Check> {
         checks.push(same("parameters applied", Some(&"in-sync"), applied));
     }
     if let Some(group) = &asked.option_group {
-        let observed = instance.option_group_memberships().first();
+        let observed = options_of(instance);
         let name = observed.and_then(|g| g.option_group_name());
         checks.push(same_name("option_group", group, name));
+        let applied = observed.and_then(|g| g.status());
+        checks.push(same("options applied", Some(&"in-sync"), applied));
     }
     checks
 }
@@ -211,7 +219,7 @@ mod tests {
     use super::super::restoring::checks_of_a_restore;
     use super::super::wishes::Monitoring;
     use super::*;
-    use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};
+    use crate::journal::Outcome::{Failed, Inconclusive, Passed};
     use aws_sdk_rds::types::{
         DbParameterGroupStatus, DbSubnetGroup, Endpoint, OptionGroupMembership,
         VpcSecurityGroupMembership,
@@ -279,6 +287,46 @@ mod tests {
     }
 
     #[test]
+    fn regression_an_option_group_that_is_not_in_force_is_not_that_asked_for() {
+        let group = |name: &str, status: &str| {
+            OptionGroupMembership::builder().option_group_name(name).status(status).build()
+        };
+        let asked = Wishes { option_group: Some("orders".into()), ..asked() };
+        let judged = |groups: Vec<OptionGroupMembership>| {
+            let mut instance = restored(&["sg-1", "sg-2"]);
+            instance.option_group_memberships = Some(groups);
+            let checks = compare(&asked, &snapshot(), &instance);
+            let outcome = |name: &str| checks.iter().find(|c| c.name == name).unwrap().outcome;
+            (outcome("option_group"), outcome("options applied"))
+        };
+        assert_eq!(judged(vec![group("orders", "in-sync")]), (Passed, Passed));
+        for status in ["pending-apply", "pending-maintenance-apply", "applying", "failed"] {
+            assert_eq!(judged(vec![group("orders", status)]), (Passed, Failed), "{status}");
+            // While it is changed, the one that goes may stand first.
+            for going in ["pending-removal", "pending-maintenance-removal", "removing"] {
+                let both = vec![group("default", going), group("orders", status)];
+                assert_eq!(judged(both), (Passed, Failed), "{going}");
+            }
+        }
+        assert_eq!(judged(vec![group("orders", "removing")]), (Inconclusive, Inconclusive));
+    }
+
+    #[test]
+    fn regression_a_security_group_that_comes_or_goes_protects_nothing() {
+        let judged = |more: &str, status: &str| {
+            let mut instance = restored(&["sg-1"]);
+            let group = VpcSecurityGroupMembership::builder().vpc_security_group_id(more);
+            let groups = instance.vpc_security_groups.get_or_insert_default();
+            groups.push(group.status(status).build());
+            outcomes(&instance)["security_groups"]
+        };
+        assert_eq!(judged("sg-2", "active"), Passed);
+        assert_eq!(judged("sg-2", "adding"), Inconclusive);
+        assert_eq!(judged("sg-2", "removing"), Failed);
+        assert_eq!(judged("sg-9", "adding"), Failed);
+    }
+
+    #[test]
     fn an_answer_that_says_nothing_verifies_nothing() {
         let outcomes = outcomes(&DbInstance::builder().build());
         assert!(outcomes.values().all(|outcome| *outcome == Inconclusive), "{outcomes:?}");
@@ -320,7 +368,9 @@ mod tests {
         let parameters = DbParameterGroupStatus::builder()
             .db_parameter_group_name("default.postgres16")
             .parameter_apply_status("pending-reboot");
-        let options = OptionGroupMembership::builder().option_group_name("default:postgres-16");
+        let options = OptionGroupMembership::builder()
+            .option_group_name("default:postgres-16")
+            .status("pending-apply");
         let mut instance = restored(&["sg-1"]);
         instance.db_parameter_groups = Some(vec![parameters.build()]);
         instance.option_group_memberships = Some(vec![options.build()]);

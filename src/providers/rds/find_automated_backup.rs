@@ -119,8 +119,12 @@ impl Action for FindAutomatedBackup {
                 ("age", "the data is not older than max_age"),
             ],
             populations: &[("retention", "usable_backups"), ("worst_case", "usable_backups")],
-            proves: &[Proof::RecoveryPointOfBackup],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5 with PostgreSQL 15"],
+                aws: None,
+            },
         }
     }
 

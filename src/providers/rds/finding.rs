@@ -44,6 +44,10 @@ pub(in crate::providers) struct FindSnapshotInput {
     /// How often a recovery point is due here; a gap longer than one and a half of it is a finding.
     #[serde(default = "a_day")]
     pub(in crate::providers) schedule: HumanDuration,
+    /// How long a copy takes from its beginning until it is complete, as you have seen it. RDS does not tell: without it, the worst
+    /// case ends where the copy began, and the check says so.
+    #[serde(default)]
+    pub(in crate::providers) copy_takes: Option<HumanDuration>,
     /// Only snapshots of the instance or cluster with this `DbiResourceId` or `DbClusterResourceId`: tells it from an earlier one
     /// of the same name.
     #[serde(default)]
@@ -102,7 +106,7 @@ pub(in crate::providers) struct FindSnapshotOutput {
     pub(in crate::providers) worst_gap: Option<HumanDuration>,
     /// The longest time from the data to the start of its copy into this region; absent when none is a copy.
     pub(in crate::providers) copy_lag: Option<HumanDuration>,
-    /// The longest loss that this allows: worst gap and copy lag together.
+    /// The longest loss that this allows: worst gap, copy lag and `copy_takes` together.
     pub(in crate::providers) worst_case: Option<HumanDuration>,
     /// Since when the chosen snapshot is in this region (UTC): its `SnapshotCreateTime`.
     pub(in crate::providers) in_region_since: Option<DateTime<Utc>>,
@@ -146,6 +150,7 @@ impl FindSnapshotInput {
         let (engine, version) = chosen.backup.version();
         let offer = wanted.offers.get(engine, version);
         let summary = candidates.summary(chosen, cx.until_the_loss(), wish.interval());
+        let summary = summary.with_copying(self.copy_takes);
         let offered = vec![offer.check(&named(engine, version))];
         let identity = &chosen.backup.arn;
         candidates.write_down(cx, words, &wish, (chosen, &summary), (identity, offered)).await?;

@@ -45,6 +45,7 @@ mod preflight;
 mod promote_replica;
 mod promote_replica_by_hand;
 mod promoted_replica;
+mod quotas;
 #[cfg(test)]
 mod recovery_point_rehearsals;
 #[cfg(test)]
@@ -85,6 +86,7 @@ pub(super) use network::{NetworkOf, in_the_vpc, vpc_before, warn_of_network};
 pub(super) use preflight::compare_config as preflight_of_comparison;
 use promote_replica::PromoteReplica;
 use promoted_replica::PromotedReplicaKind;
+pub(super) use quotas::quotas;
 use restore_point_in_time::RestorePointInTime;
 use restore_snapshot::RestoreSnapshot;
 pub(super) use restoring_by_hand::{monitoring_options, retention, vpc_command};

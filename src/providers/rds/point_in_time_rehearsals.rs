@@ -471,6 +471,17 @@ async fn only_a_replica_is_promoted_and_a_promotion_that_fails_is_red() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_a_promotion_that_rds_refuses_for_now_is_asked_for_again() {
+    let refused = "rds:PromoteReadReplica#1=error:InvalidDBInstanceState:400";
+    let drill = at_home(&[refused]).in_recovery();
+    let error = drill.run("rds.promote_replica", promotion()).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Transient, "{error}");
+    assert!(!drill.checks().contains_key("stands alone"));
+    let promoted = drill.run("rds.promote_replica", promotion()).await.unwrap();
+    assert!(promoted["promoted_after"].is_string());
+}
+
+#[tokio::test(start_paused = true)]
 async fn regression_the_copy_that_a_drill_made_is_found_only_when_it_is_named() {
     let drill = Rehearsal::at(ESTATE, ACCOUNT, "ap-northeast-3", &[]);
     let wanted = json!({ "of": "orders-db" });

@@ -1,17 +1,18 @@
 //! What can be looked at in RDS before the day of a drill. Only calls that read.
 
 use super::capture_config::CaptureConfig;
+use super::config_diff::Config;
 use super::db_instance::describe_instance;
 use super::describing::describe_snapshot;
 use super::find_automated_backup::FindAutomatedBackup;
 use super::find_snapshot::FindSnapshot;
 use super::finding::newest;
+use super::quotas::{quotas, storage};
 use super::restore_point_in_time::{RestorePointInTimeInput, source_of};
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
 use crate::providers::backups::{key_probe, later, newest_probes};
 use crate::providers::earlier::EarlierRun;
-use aws_sdk_rds::types::AccountQuota;
 
 pub(super) async fn capture_config(
     action: &CaptureConfig,
@@ -28,9 +29,13 @@ pub(super) async fn capture_config(
     })]
 }
 
-pub(in crate::providers) async fn compare_config(cx: &StepContext, given: &Given) -> Vec<Probe> {
+/// Of a comparison with a configuration that is a `C`.
+pub(in crate::providers) async fn compare_config<C: Config>(
+    cx: &StepContext,
+    given: &Given,
+) -> Vec<Probe> {
     let mut probes = vec![Probe::not_before("configuration to compare", "nothing is restored yet")];
-    probes.extend(EarlierRun::preflight(cx, given));
+    probes.extend(EarlierRun::preflight::<C>(cx, given));
     if let Some(key) = given.text("instead.kms_key") {
         probes.push(key_probe(cx, key).await);
     }
@@ -45,6 +50,7 @@ pub(super) async fn copy_snapshot(cx: &StepContext, given: &Given) -> Vec<Probe>
         None if given.has("kms_key") => probes.push(later("KMS key of the copy")),
         None => {}
     }
+    probes.push(quotas(cx, given).await);
     probes
 }
 
@@ -144,7 +150,8 @@ async fn of_every_restore(cx: &StepContext, given: &Given) -> Vec<Probe> {
         let why = "option groups are not asked for: the restore refuses one that is not there";
         probes.push(Probe::not_before(format!("option group {name}"), why));
     }
-    probes.push(quotas(cx).await);
+    probes.push(quotas(cx, given).await);
+    probes.push(storage());
     probes
 }
 
@@ -219,45 +226,5 @@ fn there(count: usize) -> ProbeVerdict {
             "make it, or correct its name, account or region in the scenario",
         ),
         _ => ProbeVerdict::works("there"),
-    }
-}
-
-/// Whether one more instance fits into the quotas of the account in the region
-/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_AccountQuota.html>).
-async fn quotas(cx: &StepContext) -> Probe {
-    let answer = async {
-        let client = client!(cx.site()?, aws_sdk_rds);
-        let request = client.describe_account_attributes();
-        let answer = cx.call("rds:DescribeAccountAttributes", || request.clone().send()).await?;
-        Ok::<_, StepError>(answer.account_quotas.unwrap_or_default())
-    };
-    let needs = ["rds:DescribeAccountAttributes"];
-    Probe::of("quota of DB instances", &needs, answer.await, |quotas| room(&quotas))
-}
-
-fn room(quotas: &[AccountQuota]) -> ProbeVerdict {
-    let instances = quotas.iter().find(|quota| quota.account_quota_name() == Some("DBInstances"));
-    match instances.and_then(|quota| quota.used().zip(quota.max())) {
-        Some((used, max)) if used < max => ProbeVerdict::works(format!("{used} of {max} are used")),
-        Some((used, max)) => ProbeVerdict::fails(
-            format!("{used} of {max} are used: there is no room for one more"),
-            "ask AWS for a higher quota in this region, or delete instances",
-        ),
-        None => ProbeVerdict::Unknown("RDS does not tell the quota DBInstances".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quota_that_is_used_up_fails_and_one_that_is_not_told_is_unknown() {
-        let quota = |used, max| {
-            AccountQuota::builder().account_quota_name("DBInstances").used(used).max(max).build()
-        };
-        assert!(matches!(room(&[quota(39, 40)]), ProbeVerdict::Works(_)));
-        assert!(matches!(room(&[quota(40, 40)]), ProbeVerdict::Fails { .. }));
-        assert!(matches!(room(&[]), ProbeVerdict::Unknown(_)));
     }
 }

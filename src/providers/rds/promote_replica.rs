@@ -153,7 +153,8 @@ impl Action for PromoteReplica {
                 }
                 // A call whose answer was lost has asked for it already.
                 Err(error) if error.code() == Some("InvalidDBInstanceState") => {
-                    promoted_all_the_same(cx, &name).await?.ok_or(error)
+                    let busy = || StepError::transient(format!("{name} is busy: {error}"));
+                    promoted_all_the_same(cx, &name).await?.ok_or_else(busy)
                 }
                 Err(error) => Err(error),
             }
@@ -232,9 +233,7 @@ fn replica_check(instance: &DbInstance) -> Check {
     let status = instance.db_instance_status().unwrap_or("no status");
     let source = instance.read_replica_source_db_instance_identifier().filter(|s| !s.is_empty());
     match source {
-        Some(source) if progress_of(status) == Progress::Ready => {
-            Check::made(name, "available", source, true)
-        }
+        Some(source) if status == "available" => Check::made(name, "available", source, true),
         Some(_) => Check::made(name, "available", format!("a replica that is {status}"), false),
         None => Check::made(name, "available", "not a replica of another instance", false),
     }
@@ -323,7 +322,10 @@ mod tests {
     fn only_a_replica_that_is_available_is_promoted() {
         let outcome = |source, status| replica_check(&instance(source, status)).outcome;
         assert_eq!(outcome(Some("orders-db"), "available"), Outcome::Passed);
-        assert_eq!(outcome(Some("orders-db"), "backing-up"), Outcome::Failed);
+        for status in ["backing-up", "storage-optimization", "storage-initialization", "modifying"]
+        {
+            assert_eq!(outcome(Some("orders-db"), status), Outcome::Failed, "{status}");
+        }
         assert_eq!(outcome(None, "available"), Outcome::Failed);
     }
 

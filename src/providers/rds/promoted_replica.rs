@@ -15,12 +15,18 @@ pub(super) async fn find(cx: &ResourceContext, name: &str) -> Result<Found, Step
     let Some(instance) = describe_instance(cx, name).await? else { return Ok(Found::Gone) };
     let source = instance.read_replica_source_db_instance_identifier();
     let status = instance.db_instance_status().unwrap_or("no status");
-    // A replica that is available has not been promoted, as far as can be seen.
-    if source.is_some_and(|source| !source.is_empty()) && status == "available" {
+    if !is_promoted(source, status) {
         return Ok(Found::Gone);
     }
     let id = instance.db_instance_arn().unwrap_or(name).to_owned();
     Ok(Found::Ours { id, state: status.to_owned() })
+}
+
+/// Whether a promotion is under way or done. While it is under way, the instance still names its source, is changed, and is started
+/// again; in any other status (backing up, storage optimization, …) a replica is a replica, and a promotion of it was refused.
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_ReadRepl.Promote.html>
+fn is_promoted(source: Option<&str>, status: &str) -> bool {
+    source.is_none_or(str::is_empty) || matches!(status, "modifying" | "rebooting")
 }
 
 impl ResourceKind for PromotedReplicaKind {
@@ -63,5 +69,28 @@ impl ResourceKind for PromotedReplicaKind {
 
     fn permissions(&self) -> &'static [Permission] {
         &[Permission { action: "rds:DescribeDBInstances", why: "see whether it was promoted" }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regression_a_promotion_that_was_refused_is_not_under_way() {
+        let replica = |status| is_promoted(Some("orders-db"), status);
+        for status in [
+            "available",
+            "backing-up",
+            "storage-optimization",
+            "storage-initialization",
+            "configuring-enhanced-monitoring",
+            "stopped",
+            "no status",
+        ] {
+            assert!(!replica(status), "{status}");
+        }
+        assert!(replica("modifying") && replica("rebooting"));
+        assert!(is_promoted(None, "available") && is_promoted(Some(""), "backing-up"));
     }
 }

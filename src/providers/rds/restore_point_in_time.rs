@@ -97,8 +97,12 @@ impl Action for RestorePointInTime {
                 ("in the restore window", "the time can be restored from these backups")
             ),
             populations: &[],
-            proves: &[Proof::RecoveryPointOfBackup],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5 with PostgreSQL 15"],
+                aws: None,
+            },
         }
     }
 

@@ -131,6 +131,7 @@ macro_rules! checks_of_a_restore {
             ("parameter_group", "the parameter group is the one asked for"),
             ("parameters applied", "no parameter waits for a reboot"),
             ("option_group", "the option group is the one asked for"),
+            ("options applied", "the option group is in force"),
             ("storage_type", "the storage type is the one asked for"),
             ("iops", "the provisioned I/O is what was asked for"),
             ("storage_throughput", "the provisioned throughput is what was asked for"),

@@ -265,7 +265,11 @@ pub(super) async fn versions_of_key(
     key: &str,
 ) -> Result<Vec<String>, StepError> {
     // No other key that begins with this one comes before it.
-    let first = Lister::new(context, bucket, key).next().await?;
+    let first = match Lister::new(context, bucket, key).next().await {
+        // Nothing is left of a key when nothing is left of its bucket.
+        Err(error) if error.code() == Some("NoSuchBucket") => return Ok(Vec::new()),
+        answer => answer?,
+    };
     let Some(history) = first.filter(|history| history.key == key) else { return Ok(Vec::new()) };
     let versions = history.versions.into_iter().map(|version| version.id);
     Ok(versions.chain(history.markers).collect())

@@ -4,11 +4,12 @@ use super::input::{PointInput, QueryInput};
 use super::judge::{
     NoValue, from_the_backup, json, no_value, one_value, population, shown, watermark,
 };
+use super::selecting::is_table;
 use super::soundness::{InspectInput, judge_inspection, judge_sequences};
-use super::vacuous::is_vacuous;
+use super::vacuous::{is_vacuous, tables_of};
 use crate::action::{StepContext, StepError};
 use crate::expectation::Expectation;
-use crate::journal::{Check, ClockPoint, Measure, Outcome, RecoveryPoint};
+use crate::journal::{Check, ClockPoint, FailureClass, Measure, Outcome, RecoveryPoint};
 use crate::outside::ladder::{Structure, Table};
 use crate::outside::{DatabaseEngine, DatabaseSession, OutsideError, SqlValue};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -237,9 +238,12 @@ impl<'c> Asking<'c> {
         let observed = self.context.data(&shown(&value));
         let check = expected.judge(&query.name, &json(&value), observed);
         let Some(sql) = &query.population else {
-            return Ok(match is_vacuous(&query.sql, &value) && check.outcome == Outcome::Passed {
-                true => Check::not_made(&query.name, &check.expected, NEEDS_POPULATION),
-                false => check,
+            if check.outcome != Outcome::Passed {
+                return Ok(check);
+            }
+            return Ok(match self.proves_nothing(&query.sql, &value).await? {
+                Some(why) => Check::not_made(&query.name, &check.expected, why),
+                None => check,
             });
         };
         match self.value(sql).await?.and_then(|value| population(&value)) {
@@ -252,4 +256,38 @@ impl<'c> Asking<'c> {
             }
         }
     }
+
+    /// Why a value that was expected proves nothing without a population, if so: nothing at all gives it, too, or what it was
+    /// selected from is no table, or that cannot be known.
+    async fn proves_nothing(
+        &mut self,
+        sql: &str,
+        value: &SqlValue,
+    ) -> Result<Option<String>, StepError> {
+        if is_vacuous(sql, value) {
+            return Ok(Some(NEEDS_POPULATION.to_owned()));
+        }
+        let Some(tables) = tables_of(sql) else { return Ok(None) };
+        let structure = match self.structure().await {
+            Ok(Ok(structure)) => structure,
+            Ok(Err(NoValue { why, .. })) => return Ok(Some(unknown_source(&why))),
+            Err(error) if error.class() == FailureClass::NotRehearsed => {
+                return Ok(Some(unknown_source(&error.to_string())));
+            }
+            Err(error) => return Err(error),
+        };
+        let other = tables.into_iter().find(|name| !is_table(&structure, name));
+        Ok(other.map(|name| {
+            format!(
+                "{name} is no table of this database: a view, for one, may give this value over nothing, too; add \
+                 population:, a query that counts what it is taken over"
+            )
+        }))
+    }
+}
+
+fn unknown_source(why: &str) -> String {
+    format!(
+        "whether it was selected from a table is not known ({why}): add population:, a query that counts what it is taken over"
+    )
 }

@@ -1,6 +1,7 @@
 //! What a step needs of IAM, and what can be looked at before the day of a drill.
 
 use super::credentials::{Credentials, User};
+use super::reference::Reference;
 use crate::action::{Given, Grant, Limit, Permission, Probe, ProbeVerdict, StepContext};
 use crate::limits;
 use crate::outside::OutsideError;
@@ -44,7 +45,7 @@ pub(super) async fn preflight(cx: &StepContext, given: &Given) -> Vec<Probe> {
     let why = "it is connected to on the day: users and passwords are those of its backup";
     let mut probes =
         look(cx, given, Probe::not_before("login to the restored database", why)).await;
-    probes.extend(EarlierRun::preflight(cx, given));
+    probes.extend(EarlierRun::preflight::<Reference>(cx, given));
     probes
 }
 

@@ -161,7 +161,7 @@ fn postgres(input: &HandInput, commands: &mut Vec<String>) -> String {
     let limit = input.value("statement_timeout").and_then(|limit| limit.as_str()?.parse().ok());
     let HumanDuration(limit) = limit.unwrap_or(HumanDuration(Duration::from_secs(60)));
     commands.push(format!(
-        "export PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout={}ms -c timezone=UTC'",
+        "export PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout={}ms -c timezone=UTC -c row_security=off'",
         limit.as_millis()
     ));
     "psql --no-psqlrc --tuples-only --no-align --command".to_owned()

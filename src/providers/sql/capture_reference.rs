@@ -95,6 +95,7 @@ impl Action for CaptureReference {
         let now = context.clock.now();
         let progress = |text: &str| context.progress(text);
         let reference = take(&mut *session, &wanted, now, &progress).await?;
+        let reference = reference.of_database(&input.endpoint, &input.database);
         context.check(judge(&input, &reference)).await?;
         let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
         Ok(CaptureReferenceOutput {
@@ -135,5 +136,12 @@ fn judge(input: &CaptureReferenceInput, reference: &Reference) -> Check {
         false => ("objects", objects),
     };
     let observed = format!("{objects} objects, {} tables with {rows} rows", reference.tables.len());
-    Check::made(NAME, expected, observed, true).over(population)
+    let check = Check::made(NAME, expected, observed, true).over(population);
+    match reference.what_was_not_seen() {
+        None => check,
+        Some(unseen) => {
+            let taken = check.note.as_ref().map(|note| format!("{note}; ")).unwrap_or_default();
+            check.note(format!("{taken}{unseen}"))
+        }
+    }
 }

@@ -96,6 +96,8 @@ impl Action for SqlCheck {
             checks: &[
                 ("database answers", "a query is answered within ready_within"),
                 crate::providers::earlier::CHECK,
+                super::origin::SOURCE,
+                super::origin::AGE,
                 ("each login, by its name", "further credentials are let in, or refused, as said"),
                 ("server version", "the server says a version as in version"),
                 ("each setting, by its name", "the server's setting is as in settings"),
@@ -231,11 +233,48 @@ fn login_check(login: &LoginInput, answer: Result<(), OutsideError>) -> Result<C
     let expected = if login.refused { "is refused" } else { "is let in" };
     match answer {
         Ok(()) => Ok(Check::made(name, expected, "is let in", !login.refused)),
-        Err(OutsideError::Denied(why)) => {
-            Ok(Check::made(name, expected, format!("is refused: {why}"), login.refused))
-        }
+        Err(OutsideError::Denied(why)) => Ok(match refusal(&why) {
+            _ if !login.refused => Check::made(name, expected, format!("is refused: {why}"), false),
+            Refusal::OfTheLogin => Check::made(name, expected, format!("is refused: {why}"), true),
+            Refusal::Later => {
+                let observed =
+                    format!("the server took the password, and refused what came then: {why}");
+                Check::made(name, expected, observed, false)
+            }
+            Refusal::Otherwise => {
+                let why =
+                    format!("the server did not say that it refuses these credentials: {why}");
+                Check::not_made(name, expected, why)
+            }
+        }),
         Err(OutsideError::Failed(why)) => Ok(Check::not_made(name, expected, why)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// What a server refused.
+#[derive(Debug, PartialEq, Eq)]
+enum Refusal {
+    /// The credentials.
+    OfTheLogin,
+    /// Something after it had taken the password.
+    Later,
+    /// Something else: the host, or the way of logging in.
+    Otherwise,
+}
+
+/// By its code. PostgreSQL: invalid_authorization_specification, invalid_password, insufficient_privilege (no right to connect to
+/// the database). MySQL: ER_ACCESS_DENIED_ERROR, ER_ACCESS_DENIED_NO_PASSWORD_ERROR, ER_DBACCESS_DENIED_ERROR,
+/// ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>,
+/// <https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html>
+fn refusal(why: &str) -> Refusal {
+    let code = why.strip_prefix("SQLSTATE ").and_then(|said| Some(said.split_once(": ")?.0));
+    // Numbers of MySQL say more than its states: `28000, error 1045`.
+    match code.and_then(|code| code.rsplit(", error ").next()).unwrap_or_default() {
+        "28P01" | "28000" | "1045" | "1698" => Refusal::OfTheLogin,
+        "42501" | "1044" | "1142" | "1143" | "1227" => Refusal::Later,
+        _ => Refusal::Otherwise,
     }
 }
 

@@ -4,6 +4,7 @@ use super::asking::Asking;
 use super::checksums::{self, Against, ChecksumsInput, Compared, sampled};
 use super::input::{Input, SourceInput};
 use super::judge::{NoValue, no_value};
+use super::origin;
 use super::reference::{Reference, ReferenceInput, TableReference, Wanted, take};
 use super::rows::{Counted, RowsInput, judge as judge_rows};
 use super::schema;
@@ -58,8 +59,14 @@ impl Comparison {
                 ));
             }
         };
+        let is_file = matches!(input.reference, Some(ReferenceInput::File(_)));
+        let max_age = input.max_age.filter(|_| !(is_file && context.outside.is_rehearsal()));
+        let now = context.clock.now();
+        for check in origin::judge(input.reference_of.as_ref(), max_age, &reference, now) {
+            context.check(check).await?;
+        }
         let is_of_another_clock = match &input.reference {
-            Some(reference) => matches!(reference, ReferenceInput::File(_)),
+            Some(_) => is_file,
             None => context.outside.is_rehearsal(),
         };
         Ok(Some(match doubt(context, &reference).filter(|_| !is_of_another_clock) {
@@ -124,7 +131,7 @@ impl Asking<'_> {
     ) -> Result<Check, StepError> {
         let (name, expected) = ("schema", "as in the reference");
         Ok(match self.structure().await? {
-            Ok(structure) => schema::judge_by(input, reference, &structure.objects),
+            Ok(structure) => schema::judge_by(input, reference, &structure),
             Err(why) => why.check(name, expected),
         })
     }

@@ -1,12 +1,14 @@
 use super::checksums::ChecksumsInput;
 use super::connection::input_with_connection;
 use super::credentials::Credentials;
+use super::origin::ReferenceOf;
 use super::reference::ReferenceInput;
 use super::rows::RowsInput;
 use super::schema::SchemaInput;
 use super::soundness::InspectInput;
 use crate::ids::SiteName;
 use crate::providers::earlier::EarlierRun;
+use crate::time::HumanDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,6 +36,13 @@ input_with_connection! {
         /// because its site is lost.
         #[serde(default)]
         pub earlier: Option<EarlierRun>,
+        /// Of which database the reference must have been taken, whether this run has taken it or an `earlier` one: what another one
+        /// was like says nothing of this.
+        #[serde(default)]
+        pub reference_of: Option<ReferenceOf>,
+        /// How old the reference may be: what has changed since then, it does not know.
+        #[serde(default)]
+        pub max_age: Option<HumanDuration>,
         /// A database that is still there to compare with, in place of `reference`. It is not asked once its site is lost.
         #[serde(default)]
         pub source: Option<SourceInput>,
@@ -110,7 +119,8 @@ pub struct QueryInput {
     pub expect: Value,
     /// SQL that counts what the value was taken over. Give it with every aggregate: an empty table has zero orphans. Zero
     /// makes the check inconclusive, and so does, without a population, an aggregate that gives zero, and whatever else is made
-    /// of an aggregate, of `exists` or of a query within: an empty table gives a value there, too.
+    /// of an aggregate, of `exists` or of a query within, or selected from no table (a function, a view): an empty table gives a value
+    /// there, too.
     #[serde(default)]
     pub population: Option<String>,
 }

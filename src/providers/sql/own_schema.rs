@@ -54,6 +54,10 @@ impl SchemaName {
 }
 
 impl ResourceKind for OwnSchemaKind {
+    fn is_temporary(&self) -> bool {
+        true
+    }
+
     fn kind(&self) -> &'static str {
         "sql.schema"
     }
@@ -123,5 +127,15 @@ impl ResourceKind for OwnSchemaKind {
 
     fn permissions(&self) -> &'static [Permission] {
         super::check::PERMISSIONS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regression_a_recovery_does_not_keep_the_schema_of_a_trial_in_what_is_production_now() {
+        assert!(OwnSchemaKind.is_temporary());
     }
 }

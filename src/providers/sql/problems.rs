@@ -22,7 +22,7 @@ pub(super) fn problems(given: &Given) -> Vec<InputProblem> {
         found.push(InputProblem::at("connect", why).expected("an address such as 127.0.0.1:5433"));
     }
     found.extend(
-        ["ready_within", "statement_timeout"]
+        ["ready_within", "statement_timeout", "max_age"]
             .iter()
             .filter_map(|p| InputProblem::no_time(given, p)),
     );
@@ -92,6 +92,14 @@ fn compared(given: &Given) -> Vec<InputProblem> {
             "add reference: with what sql.capture_reference takes down before the disaster, or a file of \
              redrill sql fingerprint; earlier: names a run that has taken it down",
         ));
+    }
+    for needed in ["reference_of", "max_age"] {
+        if given.has(needed) && !reference {
+            let text = format!("{needed} is asked of a reference, and there is none");
+            found.push(
+                InputProblem::at(needed, text).help("add reference: or earlier:, or leave it out"),
+            );
+        }
     }
     if is_its_own_source(given) {
         let text = "source.endpoint is the database that is checked: compared with itself, everything is the same";

@@ -1,6 +1,7 @@
 //! What a database is compared with: how it was built and what it held, taken down at one time.
 
 use super::checksums::{self, ChecksumsInput};
+use super::origin::in_words;
 use super::rows::RowsInput;
 use crate::action::{StepContext, StepError};
 use crate::ids::Digest;
@@ -24,12 +25,21 @@ pub struct Reference {
     pub redrill_sql_reference: u32,
     /// The server's own version.
     pub version: String,
+    /// The host name of the database that it was taken of. Older references do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The name of that database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// When it was taken (UTC).
     pub taken: DateTime<Utc>,
     /// Digest of `schema`.
     pub fingerprint: Digest,
     /// Every object and its definition.
     pub schema: BTreeMap<String, String>,
+    /// Kinds of objects that the server did not show to the user who took it, and what to grant: they cannot be compared.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_seen: BTreeMap<String, String>,
     /// The rows of tables, by table.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tables: BTreeMap<String, TableReference>,
@@ -90,7 +100,9 @@ impl Captured for Reference {
     fn origin_in_words(&self) -> Result<String, String> {
         self.clone().verified()?;
         let taken = self.taken.to_rfc3339_opts(SecondsFormat::Secs, true);
-        Ok(format!("of a server with version {} at {taken}", self.version))
+        let of = self.database.as_deref().map(|name| in_words(name, self.endpoint.as_deref()));
+        let of = of.map_or_else(String::new, |of| format!("of {of}, "));
+        Ok(format!("{of}of a server with version {} at {taken}", self.version))
     }
 }
 
@@ -137,6 +149,23 @@ impl Reference {
         Ok(self)
     }
 
+    /// Says of which database it was taken.
+    pub fn of_database(self, endpoint: &str, database: &str) -> Self {
+        Self { endpoint: Some(endpoint.to_owned()), database: Some(database.to_owned()), ..self }
+    }
+
+    /// What the server did not show when it was taken, in words. `None` when it showed everything.
+    pub fn what_was_not_seen(&self) -> Option<String> {
+        let kinds = self.not_seen.iter().map(|(kind, grant)| format!("{kind} ({grant})"));
+        let kinds = kinds.collect::<Vec<_>>().join("; ");
+        let text = || {
+            format!(
+                "the server did not show these to the user, so that they cannot be compared: {kinds}"
+            )
+        };
+        (!kinds.is_empty()).then(text)
+    }
+
     /// Whether it was taken before everything was taken down that is now.
     pub(super) fn is_of_format_1(&self) -> bool {
         self.redrill_sql_reference == 1
@@ -146,9 +175,12 @@ impl Reference {
         Self {
             redrill_sql_reference: FORMAT,
             version: structure.version.clone(),
+            endpoint: None,
+            database: None,
             taken,
             fingerprint: structure.fingerprint(),
             schema: structure.objects.clone(),
+            not_seen: structure.not_seen.clone(),
             tables: BTreeMap::new(),
         }
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::action::{Action, Given, StepError};
 use crate::ids::{SiteName, StepId};
 use crate::journal::{Event, Outcome};
+use crate::outside::OutsideError;
 use crate::outside::fake::{FakeOutside, FakeRecorder, context};
 use crate::outside::ladder::fingerprint;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -45,6 +46,8 @@ fn regression_a_rung_without_anything_to_compare_with_is_found_before_the_day() 
         assert!(problems(&json!({rung: {}, "source": source})).is_empty());
         assert!(problems(&json!({rung: {}, "reference": Given::later_mark()})).is_empty());
     }
+    let asked = json!({"reference_of": {"database": "orders"}, "max_age": "1d"});
+    assert_eq!(problems(&asked), ["/reference_of", "/max_age"]);
     let both = json!({"schema": {}, "source": source, "reference": "orders.json"});
     assert_eq!(problems(&both), ["/source"]);
     let all = json!({"rows": {"tolerance": "100%"}, "reference": "orders.json"});
@@ -88,9 +91,12 @@ fn reference(taken: DateTime<Utc>) -> Reference {
     Reference {
         redrill_sql_reference: 2,
         version: "15.4".into(),
+        endpoint: None,
+        database: None,
         taken,
         fingerprint: fingerprint(&schema),
         schema,
+        not_seen: BTreeMap::new(),
         tables: BTreeMap::new(),
     }
 }
@@ -151,5 +157,65 @@ async fn regression_a_connection_that_is_not_protected_is_told() {
         };
         let found = recorder.events().into_iter().filter(is_it).count();
         assert_eq!(found, findings, "{more}");
+    }
+}
+
+/// How a login ends that must be refused, and one that must be let in, when the server says this.
+async fn logins_told(said: &str) -> (Outcome, Outcome) {
+    let denied = || Err(OutsideError::Denied(said.to_owned()));
+    let outside = world().with_database(&[]);
+    outside.databases.lock().unwrap().extend([denied(), denied()]);
+    let (context, _, recorder) = context(outside);
+    let login = |name: &str, refused: bool| json!({"name": name, "refused": refused, "credentials": {"password_from_env": "PASSWORD", "user": "old"}});
+    let with = json!({"logins": [login("of last year", true), login("of today", false)]});
+    SqlCheck.run(&context, input(&with)).await.unwrap();
+    (recorder.outcome("login of last year"), recorder.outcome("login of today"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_only_a_refused_password_is_a_refused_login() {
+    for (said, outcome) in [
+        ("SQLSTATE 28P01: password authentication failed for user \"old\"", Outcome::Passed),
+        ("SQLSTATE 28000: role \"old\" is not permitted to log in", Outcome::Passed),
+        ("SQLSTATE 28000, error 1045: Access denied for user 'old'@'db'", Outcome::Passed),
+        ("SQLSTATE 28000, error 1698: Access denied for user 'old'@'db'", Outcome::Passed),
+        // The password was taken: another database would be open.
+        ("SQLSTATE 42501: permission denied for database \"orders\"", Outcome::Failed),
+        (
+            "SQLSTATE 42000, error 1044: Access denied for user 'old'@'db' to database 'orders'",
+            Outcome::Failed,
+        ),
+        ("SQLSTATE 42000, error 1227: Access denied; you need SUPER", Outcome::Failed),
+        // Nobody looked at the password.
+        ("SQLSTATE HY000, error 1129: Host 'db' is blocked", Outcome::Inconclusive),
+        ("SQLSTATE HY000, error 1130: Host 'db' is not allowed to connect", Outcome::Inconclusive),
+        (
+            "SQLSTATE 08004, error 1251: Client does not support the authentication",
+            Outcome::Inconclusive,
+        ),
+        ("no", Outcome::Inconclusive),
+    ] {
+        assert_eq!(logins_told(said).await, (outcome, Outcome::Failed), "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_reference_must_be_of_the_database_that_is_meant_and_young_enough() {
+    for (database, hours, outcomes) in [
+        ("orders", 1, (Outcome::Passed, Outcome::Passed)),
+        ("payments", 25, (Outcome::Failed, Outcome::Failed)),
+    ] {
+        let (context, _, recorder) = context(world().with_database(&[]));
+        let taken = reference(context.clock.now() - TimeDelta::hours(hours));
+        let taken = taken.of_database("db.test", database);
+        let with = json!({
+            "reference": taken, "rows": {}, "max_age": "1d",
+            "reference_of": {"database": "orders", "endpoint": "db.test"},
+        });
+        // This fake database has no structure to compare.
+        SqlCheck.run(&context, input(&with)).await.unwrap_err();
+        let found =
+            (recorder.outcome("source of the reference"), recorder.outcome("age of the reference"));
+        assert_eq!(found, outcomes, "{database}");
     }
 }

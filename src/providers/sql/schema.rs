@@ -1,8 +1,8 @@
 //! Whether two databases are built in the same way. Pure.
 
 use super::reference::Reference;
-use crate::journal::Check;
-use crate::outside::ladder::{KINDS_SINCE_FORMAT_2, fingerprint};
+use crate::journal::{Check, Outcome};
+use crate::outside::ladder::{KINDS_SINCE_FORMAT_2, Structure, fingerprint};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -33,14 +33,48 @@ impl SchemaInput {
     }
 }
 
-/// Compares with a reference. What one of an older format does not hold is no difference: it is noted.
-pub(super) fn judge_by(
+/// Compares with a reference. What a server did not show, on either side, is no difference and no match: it leaves the check open
+/// when nothing else differs.
+pub(super) fn judge_by(input: &SchemaInput, reference: &Reference, found: &Structure) -> Check {
+    let sides = [("here", &found.not_seen), ("in the reference", &reference.not_seen)];
+    let mut unseen = Vec::new();
+    let (mut wanted, mut here) = (reference.schema.clone(), found.objects.clone());
+    for (side, kinds) in sides {
+        for (kind, grant) in kinds {
+            let beginning = format!("{kind} ");
+            if input.counts(&beginning) {
+                unseen.push(format!("{kind} {side} ({grant})"));
+            }
+            wanted.retain(|name, _| !name.starts_with(&beginning));
+            here.retain(|name, _| !name.starts_with(&beginning));
+        }
+    }
+    let check = judge_by_format(input, reference, &wanted, &here);
+    if unseen.is_empty() {
+        return check;
+    }
+    let unseen = format!("the server does not show these to the user: {}", unseen.join("; "));
+    match check.outcome {
+        Outcome::Failed => {
+            let taken = check.note.as_ref().map(|note| format!("{note}; ")).unwrap_or_default();
+            check.note(format!("{taken}{unseen}"))
+        }
+        _ => {
+            let why = format!("{unseen}; of the others: {}", check.observed);
+            Check::not_made(&check.name, &check.expected, why)
+        }
+    }
+}
+
+/// What a reference of an older format does not hold is no difference: it is noted.
+fn judge_by_format(
     input: &SchemaInput,
     reference: &Reference,
+    wanted: &BTreeMap<String, String>,
     found: &BTreeMap<String, String>,
 ) -> Check {
     if !reference.is_of_format_1() {
-        return judge(input, &reference.schema, found);
+        return judge(input, wanted, found);
     }
     let is_newer = |name: &str| {
         let mut kinds = KINDS_SINCE_FORMAT_2.iter();
@@ -48,7 +82,7 @@ pub(super) fn judge_by(
     };
     let known = found.iter().filter(|(name, _)| !is_newer(name));
     let known = known.map(|(name, definition)| (name.clone(), definition.clone())).collect();
-    let check = judge(input, &reference.schema, &known);
+    let check = judge(input, wanted, &known);
     let earlier = check.note.as_ref().map(|note| format!("{note}; ")).unwrap_or_default();
     let note = format!(
         "{earlier}the reference has format 1, so these were not compared: {}; take it again",
@@ -110,7 +144,6 @@ fn changed(name: &str, wanted: &str, found: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Outcome;
 
     fn objects(list: &[(&str, &str)]) -> BTreeMap<String, String> {
         list.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect()
@@ -132,24 +165,66 @@ mod tests {
         );
     }
 
-    #[test]
-    fn regression_a_reference_of_format_1_makes_no_difference_of_what_it_does_not_hold() {
-        let of_format = |format: u32, schema: BTreeMap<String, String>| Reference {
+    fn of_format(format: u32, schema: BTreeMap<String, String>) -> Reference {
+        Reference {
             redrill_sql_reference: format,
             version: "15.4".into(),
+            endpoint: None,
+            database: None,
             taken: chrono::DateTime::UNIX_EPOCH,
             fingerprint: fingerprint(&schema),
             schema,
+            not_seen: BTreeMap::new(),
             tables: BTreeMap::new(),
-        };
+        }
+    }
+
+    fn built(objects: BTreeMap<String, String>) -> Structure {
+        Structure { objects, ..Structure::default() }
+    }
+
+    #[test]
+    fn regression_what_the_server_does_not_show_is_neither_the_same_nor_missing() {
+        let all = SchemaInput::default();
+        let reference = objects(&[("column t.a", "int"), ("trigger t x", "sha256:1")]);
+        let hidden = || BTreeMap::from([("trigger".to_owned(), "grant trigger".to_owned())]);
+        let same = built(objects(&[("column t.a", "int")]));
+        let other = built(objects(&[("column t.a", "bigint")]));
+        for (here, there, outcome) in [
+            (BTreeMap::new(), BTreeMap::new(), Outcome::Failed),
+            (hidden(), BTreeMap::new(), Outcome::Inconclusive),
+            (BTreeMap::new(), hidden(), Outcome::Inconclusive),
+            (hidden(), hidden(), Outcome::Inconclusive),
+        ] {
+            let reference = Reference { not_seen: there, ..of_format(2, reference.clone()) };
+            let found = Structure { not_seen: here.clone(), ..same.clone() };
+            let check = judge_by(&all, &reference, &found);
+            assert_eq!(check.outcome, outcome, "{check:?}");
+            if outcome == Outcome::Inconclusive {
+                assert!(check.note.unwrap().contains("trigger"));
+                // What differs besides differs, and what may differ leaves nothing open.
+                let found = Structure { not_seen: here, ..other.clone() };
+                let failed = judge_by(&all, &reference, &found);
+                assert_eq!(failed.outcome, Outcome::Failed);
+                assert_eq!(failed.observed, "1 difference: column t.a is \"bigint\", not \"int\"");
+                assert!(failed.note.unwrap().contains("grant trigger"));
+                let but = SchemaInput { ignore: vec!["trigger *".into()] };
+                let found = Structure { not_seen: hidden(), ..same.clone() };
+                assert_eq!(judge_by(&but, &reference, &found).outcome, Outcome::Passed);
+            }
+        }
+    }
+
+    #[test]
+    fn regression_a_reference_of_format_1_makes_no_difference_of_what_it_does_not_hold() {
         let all = SchemaInput::default();
         let older = objects(&[("column t.a", "integer"), ("function public.f()", "x")]);
-        let found = objects(&[
+        let found = built(objects(&[
             ("column t.a", "integer"),
             ("function public.f()", "x"),
             ("function clauses public.f()", "y"),
             ("row security t", "enabled"),
-        ]);
+        ]));
         let check = judge_by(&all, &of_format(1, older.clone()), &found);
         assert_eq!((check.outcome, check.population), (Outcome::Passed, Some(2)));
         assert!(check.note.unwrap().contains("row security"));

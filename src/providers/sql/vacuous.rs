@@ -1,5 +1,6 @@
 //! Whether a value may have been taken over nothing: an empty table gives it, too. Pure.
 
+use super::selecting::sources;
 use crate::outside::SqlValue;
 
 /// Aggregates that give a value over nothing.
@@ -225,10 +226,37 @@ const NO_FUNCTIONS: [&str; 33] = [
     "with",
 ];
 
+/// Functions and words by which a server speaks of itself: no table is needed for that.
+const OF_THE_SERVER: [&str; 22] = [
+    "connection_id",
+    "current_catalog",
+    "current_database",
+    "current_role",
+    "current_schema",
+    "current_setting",
+    "current_user",
+    "has_database_privilege",
+    "has_schema_privilege",
+    "has_table_privilege",
+    "inet_server_addr",
+    "inet_server_port",
+    "pg_current_wal_lsn",
+    "pg_has_role",
+    "pg_is_in_recovery",
+    "pg_is_wal_replay_paused",
+    "pg_last_wal_replay_lsn",
+    "pg_last_xact_replay_timestamp",
+    "pg_postmaster_start_time",
+    "session_user",
+    "to_regclass",
+    "version",
+];
+
 /// True for a value that an empty table gives as well, so that it proves nothing without a population: a zero of a count or
 /// sum, and whatever is made of an aggregate, an `exists` or a query within (`count(*) = 0`, `case when count(*) = 0 …`,
 /// `max(amount) is null`). A null never comes here: it is no value, and leaves its check inconclusive. A function that is not
-/// known may be an aggregate of somebody's own.
+/// known may be an aggregate of somebody's own, or read a table without saying so. What is selected from no table is the same
+/// whatever the tables hold, unless the server is asked of itself.
 ///
 /// Rather too often than not often enough: a population that is asked for needlessly costs a line.
 pub(super) fn is_vacuous(sql: &str, value: &SqlValue) -> bool {
@@ -236,8 +264,14 @@ pub(super) fn is_vacuous(sql: &str, value: &SqlValue) -> bool {
     let words: Vec<&str> = tokens.iter().map(String::as_str).collect();
     let looks_at_rows =
         (0..words.len()).any(|at| is_aggregate(&words, at) || is_query_within(&words, at));
-    let Some((list, rest)) = parts(&words) else { return looks_at_rows };
-    if may_aggregate(list, rest) {
+    let Some((list, rest)) = parts(&words) else {
+        return looks_at_rows || words.first() == Some(&"values");
+    };
+    let reads_tables = match rest.first() {
+        Some(&"from") => sources(rest).is_some(),
+        _ => asks_the_server(&words),
+    };
+    if !reads_tables || may_aggregate(list, rest) {
         return true;
     }
     if !looks_at_rows {
@@ -262,19 +296,42 @@ pub(super) fn is_vacuous(sql: &str, value: &SqlValue) -> bool {
     of_list || aggregates || rest.first().is_none_or(|word| *word != "from")
 }
 
-/// Whether something is selected from rows, all of them together, by a function that is not known: one of a server's extensions
-/// or of its users may give a value over nothing.
-fn may_aggregate(list: &[&str], rest: &[&str]) -> bool {
+/// The tables (or views) that a plain select takes its rows from. `None` when it takes them from something else, or from nowhere.
+pub(super) fn tables_of(sql: &str) -> Option<Vec<String>> {
+    let tokens = tokens(sql);
+    let words: Vec<&str> = tokens.iter().map(String::as_str).collect();
+    let (_, rest) = parts(&words)?;
+    sources(rest)
+}
+
+/// Whether the server is asked of itself: by `version()`, `current_user`, `@@read_only`.
+fn asks_the_server(words: &[&str]) -> bool {
+    let is_asked = |at: usize| {
+        let is_name = at > 0 && words.get(at - 1) == Some(&"as");
+        let is_word = |word: &str| word.starts_with("current_") || word == "session_user";
+        let is_called = words.get(at + 1) == Some(&"(");
+        words.get(at).is_some_and(|word| {
+            OF_THE_SERVER.contains(word) && !is_name && (is_called || is_word(word))
+        })
+    };
+    words.windows(2).any(|pair| pair == ["@", "@"]) || (0..words.len()).any(is_asked)
+}
+
+/// Whether something is selected by a function that is not known, from all rows together or from nowhere: one of a server's
+/// extensions or of its users may give a value over nothing.
+pub(super) fn may_aggregate(list: &[&str], rest: &[&str]) -> bool {
     let grouped = rest.windows(2).any(|words| words == ["group", "by"]);
     let is_unknown = |at: usize| {
         let Some(word) = list.get(at).filter(|_| list.get(at + 1) == Some(&"(")) else {
             return false;
         };
         let is_name = word.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '"' | '`'));
-        let known = OF_ONE_ROW.contains(word) || NO_FUNCTIONS.contains(word);
+        let known = OF_ONE_ROW.contains(word)
+            || OF_THE_SERVER.contains(word)
+            || NO_FUNCTIONS.contains(word);
         is_name && !known && !is_aggregate(list, at)
     };
-    rest.first() == Some(&"from") && !grouped && (0..list.len()).any(is_unknown)
+    !grouped && (0..list.len()).any(is_unknown)
 }
 
 /// True for a query whose answer never proves anything without a population, or only while it does not pass: every value that
@@ -313,7 +370,7 @@ fn is_query_within(words: &[&str], at: usize) -> bool {
 }
 
 /// What is selected, and the rest from `from` (or what stands in its place) on. `None` for what is no plain `select`.
-fn parts<'w>(words: &'w [&'w str]) -> Option<(&'w [&'w str], &'w [&'w str])> {
+pub(super) fn parts<'w>(words: &'w [&'w str]) -> Option<(&'w [&'w str], &'w [&'w str])> {
     let (first, words) = words.split_first()?;
     if *first != "select" {
         return None;
@@ -512,6 +569,38 @@ mod tests {
             "select damaged(total) from orders group by id limit 1",
             "select pg_is_in_recovery()",
             "select total in (1, 2) from orders where id = 1",
+        ] {
+            assert!(!is_vacuous(sql, &SqlValue::Integer(7)), "{sql}");
+        }
+    }
+
+    #[test]
+    fn regression_what_is_selected_from_no_table_asks_for_a_population() {
+        for sql in [
+            "select 1",
+            "select 1 as version",
+            "select 'ok' where 1 = 1",
+            "select iif(1, 0, 0)",
+            "select coalesce(null, 0)",
+            "select audit.count_orphans()",
+            "select count_orphans(version())",
+            "select now() > '2026-01-01'",
+            "values (0)",
+            "select 0 from dual",
+            "select bad from audit.count_orphans() bad",
+            "select n from (select 0 as n) x",
+            "select id from orders where id = 1 union all select 0",
+        ] {
+            assert!(is_vacuous(sql, &SqlValue::Integer(7)), "{sql}");
+        }
+        for sql in [
+            "select current_user::text",
+            "select current_setting('server_version_num')::int / 10000",
+            "select @@global.read_only",
+            "select pg_is_in_recovery()",
+            "show data_checksums",
+            "select total from (select total from orders where id = 1) x",
+            "select total from orders o join customers c on c.id = o.customer_id where o.id = 1",
         ] {
             assert!(!is_vacuous(sql, &SqlValue::Integer(7)), "{sql}");
         }

@@ -116,6 +116,7 @@ fn run_started(plan: &Plan, world: WorldKind, deviations: &[&str]) -> Event {
         expires: Utc.with_ymd_and_hms(2026, 11, 20, 13, 0, 0).unwrap(),
         keep: None,
         deviations: deviations.iter().map(|text| (*text).to_owned()).collect(),
+        limits: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Main type: [`Estate`], read by [`Estate::read`]. Plain data and its checks only: what becomes of it while time
 //! passes belongs to the world.
 
+mod alarm;
 mod check_clusters;
 mod cluster;
 mod database;
@@ -11,6 +12,7 @@ mod read;
 mod schedule;
 mod volume;
 
+pub use alarm::{AlarmEstate, AlarmKind, AlarmState, AlarmTurn};
 pub use cluster::{
     ClusterEstate, ClusterSnapshotCopies, ClusterSnapshotSchedule, MemberEstate, ServerlessEstate,
 };

@@ -1,4 +1,4 @@
-use super::{AccountId, ClusterEstate, DatabaseEstate, VolumeEstate};
+use super::{AccountId, AlarmEstate, ClusterEstate, DatabaseEstate, VolumeEstate};
 use crate::sandbox::s3::BucketEstate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,9 @@ pub struct PlaceEstate {
     /// S3 buckets.
     #[serde(default)]
     pub buckets: Vec<BucketEstate>,
+    /// Alarms of CloudWatch.
+    #[serde(default)]
+    pub alarms: Vec<AlarmEstate>,
 }
 
 /// A key of KMS.

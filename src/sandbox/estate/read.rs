@@ -1,3 +1,4 @@
+use super::alarm::check_alarms;
 use super::check_clusters::check_clusters;
 use super::{AccountId, DatabaseEstate, Estate, PlaceEstate};
 use crate::error::{Error, Result};
@@ -99,6 +100,7 @@ fn check(estate: &Estate) -> Result<(), Wrong> {
         check_clusters(estate, place, &at)?;
         check_volumes(estate, place, &at)?;
         check_secrets(place, &at)?;
+        check_alarms(place, &at)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::ask::{filters, instance_not_found, invalid, paged, passes};
 use super::xml::View;
 use crate::sandbox::services::Call;
+use crate::sandbox::state::Timeline;
 use crate::sandbox::wire::{AwsError, Params, Xml, timestamp};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -47,16 +48,30 @@ fn instance_id(call: &Call<'_>, name: &str) -> String {
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html>).
 const MOST: usize = 40;
 
+/// How many manual snapshots of instances, and how many of clusters (the same page).
+const MOST_SNAPSHOTS: usize = 100;
+
 pub(super) fn account_attributes(call: Call<'_>) -> Result<Xml, AwsError> {
     let place = call.state.places.get(&call.place);
     let instances = place.iter().flat_map(|p| p.instances.values());
     let used = instances.filter(|i| i.timeline.state(call.now).is_some()).count();
     let clusters = place.iter().flat_map(|p| p.clusters.values());
     let clusters = clusters.filter(|c| c.timeline.state(call.now).is_some()).count();
-    let quotas = [("DBInstances", used), ("DBClusters", clusters)];
+    let snapshots = place.iter().flat_map(|p| p.db_snapshots.values());
+    let is_manual =
+        |kind: &str, timeline: &Timeline| kind == "manual" && timeline.state(call.now).is_some();
+    let snapshots = snapshots.filter(|s| is_manual(s.kind, &s.timeline)).count();
+    let of_clusters = place.iter().flat_map(|p| p.cluster_snapshots.values());
+    let of_clusters = of_clusters.filter(|s| is_manual(s.kind, &s.timeline)).count();
+    let quotas = [
+        ("DBInstances", used, MOST),
+        ("DBClusters", clusters, MOST),
+        ("ManualSnapshots", snapshots, MOST_SNAPSHOTS),
+        ("ManualClusterSnapshots", of_clusters, MOST_SNAPSHOTS),
+    ];
     let mut x = Xml::new();
-    x.list("AccountQuotas", "AccountQuota", quotas, |x, (name, used)| {
-        x.text("AccountQuotaName", name).text("Used", used).text("Max", MOST);
+    x.list("AccountQuotas", "AccountQuota", quotas, |x, (name, used, most)| {
+        x.text("AccountQuotaName", name).text("Used", used).text("Max", most);
     });
     Ok(x)
 }

@@ -1,5 +1,6 @@
 //! The sandbox as the real SDK clients see it.
 
+mod alarms;
 mod aurora;
 mod ec2;
 mod faults;

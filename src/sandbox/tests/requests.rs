@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 fn request(operation: &Operation, fields: &[(&str, &str)]) -> HttpRequest {
     let body = match operation.service {
-        "kms" | "secretsmanager" => {
+        "kms" | "secretsmanager" | "cloudwatch" => {
             let object = fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect();
             serde_json::Value::Object(object).to_string()
         }
@@ -21,8 +21,10 @@ fn request(operation: &Operation, fields: &[(&str, &str)]) -> HttpRequest {
     let mut request = HttpRequest::new(SdkBody::from(body));
     request.set_method("POST").unwrap();
     request.set_uri(endpoint(operation.service, PRIMARY.1)).unwrap();
-    let scope =
-        format!("SANDBOX{}/20261122/{}/{}/aws4_request", PRIMARY.0, PRIMARY.1, operation.service);
+    // CloudWatch signs by another name.
+    let signed_for =
+        if operation.service == "cloudwatch" { "monitoring" } else { operation.service };
+    let scope = format!("SANDBOX{}/20261122/{}/{signed_for}/aws4_request", PRIMARY.0, PRIMARY.1);
     let headers = request.headers_mut();
     headers.insert("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, Signature=x"));
     headers.insert("x-amz-target", format!("Service.{}", operation.name));
@@ -114,6 +116,9 @@ const NAMES: &[&str] = &[
     "DurationSeconds",
     "KeyId",
     "SecretId",
+    "AlarmNames",
+    "AlarmNamePrefix",
+    "StateValue",
     "ApplyImmediately",
     "MasterUserPassword",
     "DeletionProtection",

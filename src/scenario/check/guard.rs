@@ -57,7 +57,23 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
     check_count(context, guard, makes, found);
+    check_expiry(context, guard, found);
     check_external(context, guard, found);
+}
+
+/// What the run makes must not expire while it may still be at work.
+fn check_expiry(context: &Context<'_>, guard: Option<&Node>, found: &mut Vec<Diagnostic>) {
+    let default = Guard::default();
+    let given = |key: &str| context.duration(&["guard", key]);
+    let ttl = given("ttl").unwrap_or(default.ttl);
+    let longest = given("max_duration").unwrap_or(default.max_duration);
+    let written = ["ttl", "max_duration"].into_iter().find_map(|key| guard?.entry(key));
+    if let Some(entry) = written.filter(|_| ttl < longest) {
+        let message =
+            format!("what the run makes expires after {ttl}, and the run may last {longest}");
+        let diagnostic = context.at("RD611", entry.key_span.clone(), message);
+        found.push(diagnostic.help(format!("write ttl: {longest}, or longer")));
+    }
 }
 
 /// How many things of a kind a step makes at a site, as far as its input is written out.

@@ -124,7 +124,9 @@ fn check_rpo(context: &Context<'_>, objectives: &Node, found: &mut Vec<Diagnosti
     let measures = |step: &StepView<'_>| {
         let proofs = step.action.map(|action| action.facts.proves).unwrap_or_default();
         proofs.iter().any(|proof| match proof {
-            Proof::RecoveryPointOfBackup => from_backup,
+            Proof::RecoveryPointOfBackup { kept_at } => {
+                from_backup && !is_lost_afterwards(context, step, kept_at)
+            }
             // Before the disaster it reads the source.
             Proof::RecoveryPointOfData { when } => {
                 step.phase != Some(Phase::Prepare) && gives(step, when)
@@ -134,8 +136,8 @@ fn check_rpo(context: &Context<'_>, objectives: &Node, found: &mut Vec<Diagnosti
     if !context.steps.iter().any(measures) {
         let (message, help) = if from_backup {
             (
-                "no step finds the recovery point of a backup",
-                actions_that(context, |proof| matches!(proof, Proof::RecoveryPointOfBackup)),
+                "no step finds the recovery point of a backup that is still there after the loss",
+                actions_that(context, |proof| matches!(proof, Proof::RecoveryPointOfBackup { .. })),
             )
         } else {
             (
@@ -146,6 +148,13 @@ fn check_rpo(context: &Context<'_>, objectives: &Node, found: &mut Vec<Diagnosti
         found.push(context.at("RD402", rpo.key_span.clone(), message).help(help));
     }
     check_schedule(context, found);
+}
+
+/// What is found at a site before that is lost says nothing about what is there afterwards.
+fn is_lost_afterwards(context: &Context<'_>, step: &StepView<'_>, kept_at: &str) -> bool {
+    let elsewhere = step.with.and_then(|with| with.get(kept_at)).and_then(Node::text);
+    let at = elsewhere.or(step.at.as_ref().map(|at| at.text));
+    step.phase == Some(Phase::Prepare) && at.is_some_and(|at| context.is_lost(at))
 }
 
 fn gives(step: &StepView<'_>, input: &str) -> bool {
@@ -178,7 +187,8 @@ fn check_schedule(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     let Ok(target) = wanted.parse::<HumanDuration>() else { return };
     for step in &context.steps {
         let Some(action) = step.action else { continue };
-        if !action.facts.proves.contains(&Proof::RecoveryPointOfBackup) {
+        let of_backup = |proof: &Proof| matches!(proof, Proof::RecoveryPointOfBackup { .. });
+        if !action.facts.proves.iter().any(of_backup) {
             continue;
         }
         found.extend(schedule_beyond(context, step, (wanted, target)));

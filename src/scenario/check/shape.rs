@@ -296,7 +296,8 @@ fn place(pointer: &str) -> String {
 }
 
 impl Node {
-    fn kind_word(&self) -> String {
+    /// What stands there, in words.
+    pub(crate) fn kind_word(&self) -> String {
         match &self.kind {
             Kind::Null => "empty".to_owned(),
             Kind::Bool(value) => format!("{value}"),

@@ -4,6 +4,7 @@
 //! the reference model knows it without running anything. The texts go through the same reading, checking and compiling
 //! as those that people write.
 
+mod alarms;
 mod clusters;
 mod data;
 mod databases;
@@ -15,11 +16,14 @@ use super::model::{Design, Draft};
 use super::random::Random;
 use super::subject::Subject;
 use redrill::action::Registry;
+use redrill::plan::RunMode;
 use std::collections::BTreeSet;
 
 /// A scenario and its estate under construction.
 struct Workshop {
     random: Random,
+    /// Decides about alarms apart from the rest, so that a seed without one stays what it was before there were any.
+    for_alarms: Random,
     drafts: Vec<Draft>,
     primary: Places,
     dr: Places,
@@ -36,6 +40,8 @@ struct Workshop {
     bad: u64,
     /// One of them already stops the others.
     stopped: bool,
+    /// How the program ends that people hear by, if there is one.
+    hook: Option<u8>,
 }
 
 /// The parts of a place, as items of YAML lists.
@@ -45,6 +51,7 @@ struct Places {
     clusters: String,
     volumes: String,
     buckets: String,
+    alarms: String,
 }
 
 /// The scenario and the estate of a seed.
@@ -53,6 +60,7 @@ pub(crate) fn texts(seed: u64) -> (String, String, Vec<Draft>) {
     let bad = *random.pick(&[0, 0, 0, 1, 1, 2]);
     let mut shop = Workshop {
         random,
+        for_alarms: Random::new(seed, "alarms"),
         drafts: Vec::new(),
         primary: Places::default(),
         dr: Places::default(),
@@ -65,9 +73,12 @@ pub(crate) fn texts(seed: u64) -> (String, String, Vec<Draft>) {
         etcd: String::new(),
         bad,
         stopped: false,
+        hook: None,
     };
     shop.fill();
     shop.finish();
+    let mut hooks = Random::new(seed, "hooks");
+    shop.hook = hooks.chance(25).then(|| *hooks.pick(&[0, 0, 1]));
     (shop.scenario(), shop.estate(), shop.drafts)
 }
 
@@ -79,7 +90,7 @@ pub(crate) fn generate(seed: u64, registry: &Registry) -> Result<Subject, String
     let (scenario, estate, drafts) = texts(seed);
     let estate_file = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/estates/generated.yaml");
     let name = format!("generated {seed}");
-    let subject = Subject::read(&name, &scenario, (estate_file, &estate), registry);
+    let subject = Subject::read(&name, &scenario, (estate_file, &estate), RunMode::Drill, registry);
     let subject = subject.map_err(|why| format!("{why}\n{scenario}\n{estate}"))?;
     Ok(Subject { drafts: Some(drafts), ..subject })
 }
@@ -117,6 +128,12 @@ impl Workshop {
         self.limit = self.random.chance(5).then(|| self.random.between(10, 400));
         if etcd {
             self.members();
+        }
+        if self.for_alarms.chance(12) {
+            self.alarm();
+        }
+        if self.for_alarms.chance(8) {
+            self.stop_condition();
         }
     }
 

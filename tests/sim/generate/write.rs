@@ -46,6 +46,11 @@ impl Workshop {
                 let _ = write!(text, "objectives:\n{objectives}");
             }
         }
+        if self.hook.is_some() {
+            text.push_str(
+                "hooks: [{ on: [started, approval_needed, failed, leftover], run: [page] }]\n",
+            );
+        }
         text.push_str("steps:\n");
         for draft in &self.drafts {
             write_step(&mut text, draft);
@@ -66,12 +71,15 @@ impl Workshop {
             true => format!("{NEAR_PLACE}{READER}{NETWORK}"),
             false => String::new(),
         };
+        let hook = self.hook.map_or(String::new(), |status| {
+            format!("    hook: {{ status: {status}, takes: 2s }}\n")
+        });
         format!(
             "estate: 1\ntitle: generated\nnow: 2026-11-20T02:00:00Z\nseed: 1\naccounts:\n  \
              \"111111111111\": {{ roles: [redrill-drill] }}\n  \"222222222222\": {{ roles: [redrill-drill] }}\nplaces:\n  \
              - account: \"111111111111\"\n    region: ap-northeast-1\n    kms_keys: [{{ id: alias/own }}]\n{READER}{}{}{}{near}  \
              - account: \"222222222222\"\n    region: ap-northeast-3\n    kms_keys: [{{ id: alias/dr }}]\n{READER}\
-             {NETWORK}{}{}{}{}answers: \n  environment: {{}}\n{}{}{}{}{}",
+             {NETWORK}{}{}{}{}{}answers: \n  environment: {{}}\n{}{}{}{}{}",
             list("databases", &self.primary.databases),
             list("clusters", &self.primary.clusters),
             list("buckets", &self.primary.buckets),
@@ -79,7 +87,8 @@ impl Workshop {
             list("clusters", &self.dr.clusters),
             list("volumes", &self.dr.volumes),
             list("buckets", &self.dr.buckets),
-            answers("commands", &self.commands),
+            list("alarms", &self.dr.alarms),
+            answers("commands", &(self.commands.clone() + &hook)),
             answers("http", &self.http),
             answers("approvals", &self.approvals),
             answers("etcd_trials", &self.etcds),

@@ -1,7 +1,7 @@
 use super::super::bbolt::{EntrySink, Place};
 use super::super::damage::DamageLog;
 use super::super::keys::{complete_layout, walk_keys};
-use super::super::mvcc::{KeyDigest, KeyValue, Revision, key_digest, read_compaction};
+use super::super::mvcc::{ByKey, KeyMark, KeyValue, Revision, read_compaction};
 use super::inventory::{
     Inventory, NewestTime, ResourceCount, SecretsAtRest, Stored, TimeSource, full_name,
 };
@@ -39,7 +39,7 @@ impl fmt::Display for NoInventory {
 /// Counts what a snapshot of `length` bytes holds. `named` are keys that are looked for, such as
 /// `/registry/deployments/shop/web`.
 ///
-/// Reads the bucket `key` once. Memory: some 60 bytes per living key.
+/// Reads the bucket `key` once. Memory: some 17 to 34 bytes per living key.
 ///
 /// # Errors
 /// When the file cannot be read. A snapshot that is not good is [`NoInventory`].
@@ -84,8 +84,10 @@ enum Class {
 struct Taker {
     readable: bool,
     revision: i64,
-    numbers: HashMap<Group, u32>,
-    live: HashMap<KeyDigest, Class>,
+    groups: Vec<Group>,
+    /// The number of each group, by what it consists of: to look one up takes no memory.
+    numbers: HashMap<KeyMark, u32>,
+    live: ByKey<Class>,
     definitions: BTreeSet<String>,
     named: BTreeMap<String, Option<i64>>,
     plain_secret_changes: u64,
@@ -113,7 +115,7 @@ impl EntrySink for Taker {
             self.note_definition(object, !revision.deleted);
         }
         if revision.deleted {
-            self.live.remove(&key_digest(name));
+            self.live.remove(KeyMark::of(name));
             return;
         }
         let class = match parsed {
@@ -121,7 +123,7 @@ impl EntrySink for Taker {
             Key::Bootstrap => Class::Bootstrap { empty: stored.value.is_empty() },
             Key::Other => Class::Other,
         };
-        self.live.insert(key_digest(name), class);
+        self.live.insert(KeyMark::of(name), class);
     }
 }
 
@@ -160,17 +162,14 @@ impl Taker {
         if [group, resource, namespace].iter().any(|part| part.len() > PART_BYTES) {
             return Class::NotListed;
         }
-        let group = Group {
-            group: group.to_owned(),
-            resource: resource.to_owned(),
-            namespace: namespace.to_owned(),
-            encoding,
-        };
-        let next = self.numbers.len();
-        match (self.numbers.get(&group), u32::try_from(next)) {
+        let mark = KeyMark::of_all(&(group, resource, namespace, &encoding));
+        let next = self.groups.len();
+        match (self.numbers.get(&mark), u32::try_from(next)) {
             (Some(number), _) => Class::Group(*number),
             (None, Ok(number)) if next < GROUPS => {
-                self.numbers.insert(group, number);
+                let [group, resource, namespace] = [group, resource, namespace].map(str::to_owned);
+                self.groups.push(Group { group, resource, namespace, encoding });
+                self.numbers.insert(mark, number);
                 Class::Group(number)
             }
             _ => Class::NotListed,
@@ -205,10 +204,8 @@ impl Taker {
                 Class::NotListed => inventory.not_listed += 1,
             }
         }
-        let counted = self
-            .numbers
-            .into_iter()
-            .filter_map(|(group, number)| Some((group, *counts.get(&number)?)));
+        let numbered = (0_u32..).zip(self.groups);
+        let counted = numbered.filter_map(|(number, group)| Some((group, *counts.get(&number)?)));
         let groups: BTreeMap<Group, u64> = counted.collect();
         inventory.objects = groups.values().sum::<u64>() + inventory.not_listed;
         inventory.resources = by_resource(groups, &self.definitions);

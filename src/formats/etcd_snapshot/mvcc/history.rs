@@ -1,30 +1,15 @@
 use super::super::fault::RevisionFault;
-use super::{KeyValue, Revision, RevisionNumber};
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
-
-/// Stands for a user's key, so that memory does not grow with the length of keys: half a SHA-256.
-pub(in super::super) type KeyDigest = [u8; 16];
-
-pub(in super::super) fn key_digest(name: &[u8]) -> KeyDigest {
-    let digest: [u8; 32] = Sha256::digest(name).into();
-    let (half, _) = digest.as_chunks::<16>();
-    half.first().copied().unwrap_or_default()
-}
-
-/// A key that exists: when it was made, how often it was changed since, and the lease that will end it (0: none).
-#[derive(Clone, Copy)]
-struct Life {
-    created: i64,
-    version: i64,
-    lease: i64,
-}
+use super::{KeyValue, Lives, Revision, RevisionNumber, Unfollowed};
+use std::collections::BTreeMap;
 
 /// Follows all changes in their order, and says what cannot be true of them.
 pub(in super::super) struct History {
     compacted: i64,
     last: Option<RevisionNumber>,
-    live: HashMap<KeyDigest, Life>,
+    lives: Lives,
+    /// Living keys, and those of each lease, of the parts that were followed afterwards.
+    also_living: u64,
+    also_leased: BTreeMap<i64, u64>,
     readable: bool,
     bumped: bool,
 }
@@ -32,12 +17,33 @@ pub(in super::super) struct History {
 impl History {
     /// `compacted` as in [`super::Compaction::revision`].
     pub(in super::super) fn new(compacted: i64) -> Self {
-        Self { compacted, last: None, live: HashMap::new(), readable: true, bumped: false }
+        Self {
+            compacted,
+            last: None,
+            lives: Lives::new(compacted, Unfollowed::ALL),
+            also_living: 0,
+            also_leased: BTreeMap::new(),
+            readable: true,
+            bumped: false,
+        }
     }
 
     /// How many keys are alive, unless some revision could not be read.
     pub(in super::super) fn live_keys(&self) -> Option<u64> {
-        self.readable.then_some(self.live.len() as u64)
+        self.readable.then_some(self.lives.count() + self.also_living)
+    }
+
+    /// The parts of all keys that have still to be followed, each from the first change on.
+    pub(in super::super) fn put_off(&mut self) -> Vec<Unfollowed> {
+        self.lives.put_off()
+    }
+
+    /// Adds what following one of these parts has shown.
+    pub(in super::super) fn add(&mut self, lives: &Lives) {
+        self.also_living += lives.count();
+        for (lease, keys) in lives.leases() {
+            *self.also_leased.entry(lease).or_default() += keys;
+        }
     }
 
     /// The last revision, unless some revision could not be read; 0 when there is none.
@@ -57,9 +63,9 @@ impl History {
 
     /// How many living keys hang on each lease.
     pub(in super::super) fn leases(&self) -> BTreeMap<i64, u64> {
-        let mut leases = BTreeMap::new();
-        for life in self.live.values().filter(|life| life.lease != 0) {
-            *leases.entry(life.lease).or_default() += 1;
+        let mut leases = self.lives.leases();
+        for (lease, keys) in &self.also_leased {
+            *leases.entry(*lease).or_default() += keys;
         }
         leases
     }
@@ -94,12 +100,11 @@ impl History {
         }
         let stored = KeyValue::parse(value).ok_or(RevisionFault::Value)?;
         let name = stored.key.filter(|name| !name.is_empty()).ok_or(RevisionFault::NoKey)?;
-        let digest = key_digest(name);
         let lived = if revision.deleted {
-            self.end(digest, revision.number)
+            self.lives.end(name, revision.number)
         } else {
             let by_itself = stored.check(revision.number.main);
-            let lived = self.change(digest, &stored);
+            let lived = self.lives.change(name, &stored);
             by_itself?;
             lived
         };
@@ -127,37 +132,6 @@ impl History {
         let before = last.main.max(self.compacted);
         let expected = RevisionNumber { main: before.max(1).saturating_add(1), sub: 0 };
         (found > expected).then_some(expected)
-    }
-
-    fn end(&mut self, digest: KeyDigest, number: RevisionNumber) -> Result<(), RevisionFault> {
-        let existed = self.live.remove(&digest).is_some();
-        if existed || number.main <= self.compacted {
-            Ok(())
-        } else {
-            Err(RevisionFault::DeletedAbsent)
-        }
-    }
-
-    fn change(&mut self, digest: KeyDigest, stored: &KeyValue<'_>) -> Result<(), RevisionFault> {
-        let KeyValue { create_revision: created, mod_revision, version, lease, .. } = *stored;
-        let before = self.live.insert(digest, Life { created, version, lease });
-        let (expected_created, expected_version) = match before {
-            Some(before) => (before.created, before.version.saturating_add(1)),
-            // What came before may have been thrown away.
-            None if mod_revision <= self.compacted => return Ok(()),
-            None => (mod_revision, 1),
-        };
-        if created == expected_created && version == expected_version {
-            return Ok(());
-        }
-        // The next change is compared with what this one should have been: one fault is told once.
-        let life = Life { created: expected_created, version: expected_version, lease };
-        self.live.insert(digest, life);
-        Err(if created == expected_created {
-            RevisionFault::Version { expected: expected_version, found: version }
-        } else {
-            RevisionFault::Created { expected: expected_created, found: created }
-        })
     }
 }
 

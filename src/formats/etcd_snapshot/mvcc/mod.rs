@@ -3,15 +3,19 @@
 //! <https://github.com/etcd-io/etcd/blob/main/api/mvccpb/kv.proto>,
 //! <https://etcd.io/docs/v3.5/learning/data_model/>). Integers in keys are big-endian, values are Protocol Buffers.
 
+mod by_key;
 mod compaction;
 mod history;
 mod key_value;
+mod lives;
 mod revision;
 
+pub(super) use by_key::{ByKey, KeyMark};
 pub use compaction::Compaction;
 pub(super) use compaction::read_compaction;
-pub(super) use history::{History, KeyDigest, key_digest};
+pub(super) use history::History;
 pub(super) use key_value::KeyValue;
+pub(super) use lives::{Lives, Unfollowed};
 pub(super) use revision::Revision;
 pub use revision::{KeyName, RevisionNumber};
 

@@ -6,23 +6,23 @@ use super::catalog::{
     CHECKS_OF_MARIADB, CHECKS_OF_MYSQL, COLUMNS, COUNTERS, DETAILS, FLOATS, FOREIGN_KEYS, INDEXES,
     KEYS, OTHERS,
 };
+use super::rights::hidden_kinds;
 use crate::ids::Digest;
 use crate::outside::OutsideError;
 use crate::outside::ladder::{
-    Inspected, Inspection, Reading, RowsOf, RowsSum, Sequence, Structure, Table, TableName,
-    copy_text, grid, hashed, quoted_list,
+    Inspected, Inspection, RowsOf, RowsSum, Sequence, Structure, Table, TableName, copy_text, grid,
+    hashed, quoted_list,
 };
 use futures_util::TryStreamExt;
 use sha2::Digest as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Executor, Row, SqlSafeStr, ValueRef, raw_sql};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-type Texts = Vec<Vec<Option<String>>>;
+pub(super) type Texts = Vec<Vec<Option<String>>>;
 
 /// A name as MySQL reads it.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
@@ -31,13 +31,13 @@ fn literal(text: &str) -> String {
 }
 
 /// A column of a row, as text; empty for null.
-fn text(row: &[Option<String>], index: usize) -> &str {
+pub(super) fn text(row: &[Option<String>], index: usize) -> &str {
     row.get(index).and_then(Option::as_deref).unwrap_or_default()
 }
 
 impl MysqlSession {
     /// All rows of a query of our own, as text.
-    async fn catalog(&mut self, sql: &str) -> Result<Texts, OutsideError> {
+    pub(super) async fn catalog(&mut self, sql: &str) -> Result<Texts, OutsideError> {
         let limit = self.limit;
         answering(limit, async {
             let mut connection = self.begin().await?;
@@ -89,13 +89,32 @@ impl MysqlSession {
         for sql in [INDEXES, FOREIGN_KEYS, OTHERS, DETAILS] {
             rows.extend(self.catalog(sql).await?);
         }
+        structure.not_seen = self.hidden_kinds().await?;
         for row in &rows {
-            let (kind, definition) = (text(row, 0), text(row, 2));
+            let (kind, name, definition) = (text(row, 0), text(row, 1), text(row, 2));
             let long = ["view", "trigger", "function", "procedure", "event"].contains(&kind);
+            // Whatever the rights are called: nothing is defined by nothing.
+            if long && definition.is_empty() {
+                let hidden = || format!("the server does not show the definition of {name}");
+                structure.not_seen.entry(kind.to_owned()).or_insert_with(hidden);
+            }
             let definition = if long { hashed(definition) } else { definition.to_owned() };
-            structure.objects.insert(format!("{kind} {}", text(row, 1)), definition);
+            structure.objects.insert(format!("{kind} {name}"), definition);
         }
         Ok(structure)
+    }
+
+    /// Kinds of objects that the user lacks the rights to see, with what to grant.
+    async fn hidden_kinds(&mut self) -> Result<BTreeMap<String, String>, OutsideError> {
+        let database = self.catalog("SELECT database()").await?;
+        let database = database.first().map(|row| text(row, 0).to_owned()).unwrap_or_default();
+        let grants = match self.catalog("SHOW GRANTS").await {
+            // Where nobody says what is granted, it is not known.
+            Err(OutsideError::Failed(_) | OutsideError::Denied(_)) => Texts::new(),
+            answer => answer?,
+        };
+        let grants: Vec<_> = grants.iter().map(|row| text(row, 0).to_owned()).collect();
+        Ok(hidden_kinds(&grants, &database))
     }
 
     pub(super) async fn find_boundaries(
@@ -162,71 +181,6 @@ impl MysqlSession {
             });
         }
         Ok(found)
-    }
-
-    /// A row by its key: the page of the table that holds it is read.
-    pub(super) async fn time_reads(
-        &mut self,
-        reading: &Reading<'_>,
-    ) -> Result<Vec<Duration>, OutsideError> {
-        let table = reading.table;
-        let Some((key, least, most)) = self.ends(table).await? else { return Ok(Vec::new()) };
-        let from = quoted(&table.name.name);
-        let limit = self.limit;
-        let mut connection = self.begin().await?;
-        let mut took = Vec::with_capacity(reading.places.len());
-        let mut answer = Ok(());
-        for place in reading.places {
-            let value = least + (most - least) * i128::from(*place) / 1_000_000;
-            let sql = format!("SELECT * FROM {from} WHERE {key} >= {value} ORDER BY {key} LIMIT 1");
-            let began = reading.clock.elapsed();
-            let reads = async {
-                let read = raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
-                Ok(read.map(drop).map_err(|error| Stop::from(&error)))
-            };
-            answer = answering(limit, reads).await.unwrap_or_else(|late| Err(Stop::Session(late)));
-            if answer.is_err() {
-                break;
-            }
-            took.push(reading.clock.elapsed().saturating_sub(began));
-        }
-        self.end(connection, answer.map(|()| took)).await
-    }
-
-    pub(super) async fn read_part(
-        &mut self,
-        table: &Table,
-        part: u32,
-        parts: u32,
-    ) -> Result<(), OutsideError> {
-        let Some((key, least, most)) = self.ends(table).await? else { return Ok(()) };
-        let span = most - least + 1;
-        let bound = |part: u32| least + span * i128::from(part) / i128::from(parts.max(1));
-        let sql = format!(
-            "SELECT count(*) FROM {} FORCE INDEX (PRIMARY) WHERE {key} >= {} AND {key} < {}",
-            quoted(&table.name.name),
-            bound(part),
-            bound(part + 1)
-        );
-        self.catalog(&sql).await.map(drop)
-    }
-
-    /// The key of a table, quoted, and its ends. `None` for an empty table.
-    async fn ends(&mut self, table: &Table) -> Result<Option<(String, i128, i128)>, OutsideError> {
-        let Some(key) = table.key.first().filter(|_| table.whole_number_key) else {
-            return Err(OutsideError::Failed(format!(
-                "{} has no key of whole numbers, by which pages could be chosen",
-                table.name
-            )));
-        };
-        let key = quoted(key);
-        let sql = format!("SELECT min({key}), max({key}) FROM {}", quoted(&table.name.name));
-        let rows = self.catalog(&sql).await?;
-        let ends = rows.first().map(|row| (text(row, 0).parse(), text(row, 1).parse()));
-        Ok(match ends {
-            Some((Ok(least), Ok(most))) => Some((key, least, most)),
-            _ => None,
-        })
     }
 
     pub(super) async fn inspect_tables(
@@ -332,7 +286,7 @@ fn bytes(row: &MySqlRow, index: usize) -> Result<Option<&[u8]>, sqlx::Error> {
     row.try_get_unchecked::<&[u8], _>(index).map(Some)
 }
 
-async fn texts(connection: &mut MySqlConnection, sql: &str) -> Result<Texts, Stop> {
+pub(super) async fn texts(connection: &mut MySqlConnection, sql: &str) -> Result<Texts, Stop> {
     let mut rows = Vec::new();
     let mut answer = raw_sql(AssertSqlSafe(sql)).fetch(connection);
     while let Some(row) = answer.try_next().await.map_err(|e| Stop::from(&e))? {

@@ -1,5 +1,7 @@
 mod catalog;
 mod ladder;
+mod reading;
+mod rights;
 
 use super::database::{
     Stop, answering, certificates, closed, meaning, milliseconds, opening, push,

@@ -233,8 +233,13 @@ const ROOT: &str = "JOIN pg_class r ON r.oid = coalesce(pg_partition_root(c.oid)
      JOIN pg_namespace rn ON rn.oid = r.relnamespace";
 
 /// Indexes that amcheck knows, and tables, each with the table that it belongs to or is a partition of: permanent ones, since
-/// what is temporary or unlogged is not in a backup. <https://www.postgresql.org/docs/current/amcheck.html>
+/// what is temporary or unlogged is not in a backup. What holds their large values (TOAST) is among them.
+/// <https://www.postgresql.org/docs/current/amcheck.html>, <https://www.postgresql.org/docs/current/storage-toast.html>
 pub(super) fn inspected_sql() -> String {
+    let large = format!(
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = c.reltoastrelid \
+         JOIN pg_index i ON i.indrelid = t.oid {ROOT} WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {OURS}"
+    );
     format!(
         "SELECT rn.nspname::text, r.relname::text, 'index', n.nspname || '.' || x.relname, x.oid::text FROM pg_index i \
          JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam JOIN pg_class c ON c.oid = i.indrelid \
@@ -242,7 +247,11 @@ pub(super) fn inspected_sql() -> String {
          WHERE m.amname = 'btree' AND x.relkind = 'i' AND i.indisvalid AND i.indisready AND x.relpersistence = 'p' AND {OURS} \
          UNION ALL SELECT rn.nspname::text, r.relname::text, 'table', n.nspname || '.' || c.relname, c.oid::text \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am m ON m.oid = c.relam {ROOT} \
-         WHERE c.relkind = 'r' AND m.amname = 'heap' AND c.relpersistence = 'p' AND {OURS} ORDER BY 1, 2, 3, 4"
+         WHERE c.relkind = 'r' AND m.amname = 'heap' AND c.relpersistence = 'p' AND {OURS} \
+         UNION ALL SELECT rn.nspname::text, r.relname::text, 'table', n.nspname || '.' || c.relname || ' (TOAST)', t.oid::text \
+         {large} \
+         UNION ALL SELECT rn.nspname::text, r.relname::text, 'index', n.nspname || '.' || c.relname || ' (TOAST)', \
+         i.indexrelid::text {large} AND i.indisvalid ORDER BY 1, 2, 3, 4"
     )
 }
 

@@ -43,7 +43,12 @@ impl Summary {
             }
             _ => Check::not_made(name, expected, words.no_time),
         };
-        let mut checks = vec![usable.over(self.considered), time];
+        let usable = usable.over(self.considered);
+        let usable = match self.lacks.filter(|_| usable.note.is_none()) {
+            Some(lacks) => usable.note(lacks),
+            None => usable,
+        };
+        let mut checks = vec![usable, time];
         checks.extend(key_check(words.service, encrypted, key));
         checks.extend(age_check(max_age, self.age));
         checks

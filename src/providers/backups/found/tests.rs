@@ -198,7 +198,7 @@ fn outcomes(tapes: &[Tape], limit: Option<HumanDuration>) -> (Summary, BTreeMap<
 }
 
 #[test]
-fn gap_lag_and_worst_case_are_those_of_the_copies_here() {
+fn regression_gap_lag_and_worst_case_are_those_of_the_copies_here() {
     let copy = |id, hour| {
         let mut copy = tape(id, hour);
         copy.seen.copy_lag = Some(TimeDelta::hours(2));
@@ -213,6 +213,18 @@ fn gap_lag_and_worst_case_are_those_of_the_copies_here() {
     assert!(checks.values().all(|outcome| *outcome == Outcome::Passed), "{checks:?}");
     let point = summary.recovery_point("c").unwrap();
     assert_eq!((point.at, point.worst_case), (at(80), hours(48)));
+    let note = |summary: &Summary| {
+        let checks = summary.checks(&words(), None, None, None);
+        checks.into_iter().find(|check| check.name == "usable recovery point").unwrap().note
+    };
+    // When a copy was complete nobody says: that is told, or added.
+    assert!(note(&summary).unwrap().contains("longer by the time that a copy takes"));
+    let complete = summary.clone().with_copying(hours(3));
+    assert_eq!((complete.worst_case, complete.copy_lag), (hours(51), hours(2)));
+    assert_eq!(note(&complete), None);
+    let (first_hand, _) = outcomes(&[tape("a", 10), tape("b", 34)], None);
+    assert_eq!(note(&first_hand), None);
+    assert_eq!(first_hand.clone().with_copying(hours(3)), first_hand);
     let (alone, _) = outcomes(&copies[..1], None);
     assert_eq!((alone.worst_gap, alone.worst_case), (None, None), "one says nothing of a schedule");
 }

@@ -6,6 +6,7 @@ fn the_guard_is_kept() {
     one("max_resources: 2", "max_resources: 0", "RD602", "0", "make 1 resources");
     one("lost: [primary]", "lost: [primry]", "RD603", "primry", "did you mean primary?");
     one("write: [dr]", "write: [dr, rd]", "RD605", "rd", "did you mean dr?");
+    one("ttl: 12h", "ttl: 5h", "RD611", "ttl", "write ttl: 6h");
     let all = changed("lost: [primary]", "lost: [primary, dr]");
     assert!(all.iter().any(|(code, ..)| *code == "RD604"), "{all:?}");
 }

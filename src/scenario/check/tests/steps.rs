@@ -110,6 +110,24 @@ fn objectives_can_be_measured() {
 }
 
 #[test]
+fn regression_a_backup_that_is_found_only_where_it_is_lost_measures_no_rpo() {
+    let measured = "rpo: { target: 26h, authority: \"BIA-2026-014 §3\", measure: data }";
+    let text = GOOD.replace(measured, "rpo: { target: 26h, measure: backup }");
+    // Data that is read afterwards would measure it, too.
+    let text = text.replace("      watermark: select max(committed_at) from heartbeat\n", "");
+    let codes = |text: &str| {
+        let loaded = load_text(Source::new("x.yaml", text), &registry());
+        loaded.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>()
+    };
+    assert!(codes(&text).is_empty());
+    let at_dr = "    at: dr\n    uses: db.find";
+    let before = text.replace(at_dr, "    phase: prepare\n    at: dr\n    uses: db.find");
+    assert!(codes(&before).is_empty(), "what is copied to the other site stays there");
+    let lost = text.replace(at_dr, "    phase: prepare\n    at: primary\n    uses: db.find");
+    assert!(codes(&lost).contains(&"RD402"), "{:?}", codes(&lost));
+}
+
+#[test]
 fn an_objective_is_missed_only_as_a_warning() {
     let start = GOOD.find("objectives:\n").unwrap();
     let end = GOOD.find("data: { class").unwrap();

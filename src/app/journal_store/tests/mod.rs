@@ -20,6 +20,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod reaping;
+
 const STORE: &str = "s3://drill-evidence/redrill";
 
 /// A plan, its world with a bucket for journals, and the run.
@@ -30,6 +32,8 @@ struct Scene {
     world: World,
     run: RunId,
     disk: tempfile::TempDir,
+    /// As the journal has it: nobody looks for what a rehearsal has left.
+    kind: WorldKind,
 }
 
 fn repository(path: &str) -> String {
@@ -63,7 +67,8 @@ impl Scene {
         folder.write("plan.json", &serde_json::to_vec(&plan).unwrap()).unwrap();
         folder.write("scenario.yaml", text.as_bytes()).unwrap();
         let world = world::open(target.clone(), &plan, &run, &folder).await.unwrap();
-        Self { plan, registry, target, world, run, disk }
+        let kind = WorldKind::Rehearsal { estate: "test".into() };
+        Self { plan, registry, target, world, run, disk, kind }
     }
 
     fn folder(&self, name: &str) -> RunFolder {
@@ -140,13 +145,14 @@ impl Scene {
                 plan: facts.plan,
                 scenario_digest: self.plan.scenario_digest,
                 mode: self.plan.mode.clone(),
-                world: WorldKind::Rehearsal { estate: "test".into() },
+                world: self.kind.clone(),
                 tool: "test".into(),
                 operator: "test".into(),
                 seed: 7,
                 expires: facts.expires,
                 keep: None,
                 deviations: Vec::new(),
+                limits: Vec::new(),
             };
             (Journal::create(&path).unwrap(), RunState::default(), start)
         };
@@ -159,6 +165,7 @@ impl Scene {
             journal: journal.with_store(store),
             state,
             opening: vec![Opening::now(&self.world.clock, opening)],
+            unheard: Vec::new(),
             keep: Keep::Nothing,
             orders,
             observer: &mut (),
@@ -317,9 +324,13 @@ async fn a_store_that_ignores_the_condition_is_refused() {
     #[derive(Debug)]
     struct Yes;
     impl HttpConnector for Yes {
-        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
             let status = http::StatusCode::OK.into();
-            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::empty())))
+            let body = match request.uri().contains("?location") {
+                true => SdkBody::from("<LocationConstraint>ap-northeast-3</LocationConstraint>"),
+                false => SdkBody::empty(),
+            };
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, body)))
         }
     }
     let scene = Scene::open(&[]).await;

@@ -1,0 +1,236 @@
+use super::super::fault::RevisionFault;
+use super::by_key::{ByKey, KeyMark, Part};
+use super::{KeyValue, RevisionNumber};
+use std::collections::BTreeMap;
+
+/// How many living keys, and leases of them, are followed at a time: with some 40 bytes for each, less than 50 MiB. Few in unit
+/// tests, so that the snapshots there have several parts.
+const AT_A_TIME: usize = if cfg!(test) { 24 } else { 1_200_000 };
+
+/// A key that exists: when it was made, and how often it was changed since.
+#[derive(Clone, Copy)]
+struct Life {
+    created: i64,
+    version: i64,
+}
+
+/// A part of the keys that has to be followed from the first change on.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Unfollowed {
+    part: Part,
+    /// What is wrong with so many changes of it has been told.
+    told: u64,
+}
+
+impl Unfollowed {
+    /// All keys, of which nothing has been told.
+    pub(in super::super) const ALL: Self = Self { part: Part::ALL, told: 0 };
+}
+
+/// Follows what changes say of each key of a part, in their order. When there are too many keys, it follows half of the part from
+/// then on, and says which other ones have to be followed from the beginning.
+pub(in super::super) struct Lives {
+    compacted: i64,
+    part: Part,
+    /// How many changes there were, of whichever key.
+    seen: u64,
+    told: u64,
+    put_off: Vec<Unfollowed>,
+    at_a_time: usize,
+    living: ByKey<Life>,
+    /// The leases that will end keys: not every key has one.
+    leases: ByKey<i64>,
+}
+
+impl Lives {
+    /// `compacted` as in [`super::Compaction::revision`].
+    pub(in super::super) fn new(compacted: i64, Unfollowed { part, told }: Unfollowed) -> Self {
+        let (living, leases) = (ByKey::default(), ByKey::default());
+        let (seen, put_off, at_a_time) = (0, Vec::new(), AT_A_TIME);
+        Self { compacted, part, seen, told, put_off, at_a_time, living, leases }
+    }
+
+    /// How many keys of the part are alive.
+    pub(in super::super) fn count(&self) -> u64 {
+        self.living.len() as u64
+    }
+
+    /// How many living keys hang on each lease.
+    pub(in super::super) fn leases(&self) -> BTreeMap<i64, u64> {
+        let mut leases = BTreeMap::new();
+        for lease in self.leases.values() {
+            *leases.entry(*lease).or_default() += 1;
+        }
+        leases
+    }
+
+    /// The parts that were not followed.
+    pub(in super::super) fn put_off(&mut self) -> Vec<Unfollowed> {
+        std::mem::take(&mut self.put_off)
+    }
+
+    /// A key was deleted.
+    ///
+    /// # Errors
+    /// When it was not there.
+    pub(in super::super) fn end(
+        &mut self,
+        name: &[u8],
+        number: RevisionNumber,
+    ) -> Result<(), RevisionFault> {
+        let ended = self.ended(KeyMark::of(name), number);
+        self.once(ended)
+    }
+
+    /// A key was changed.
+    ///
+    /// # Errors
+    /// When that does not follow from its change before.
+    pub(in super::super) fn change(
+        &mut self,
+        name: &[u8],
+        stored: &KeyValue<'_>,
+    ) -> Result<(), RevisionFault> {
+        let changed = self.changed(KeyMark::of(name), stored);
+        self.once(changed)
+    }
+
+    /// What was told before the part was put off is not told again.
+    fn once(&mut self, result: Result<(), RevisionFault>) -> Result<(), RevisionFault> {
+        self.seen += 1;
+        if self.seen <= self.told { Ok(()) } else { result }
+    }
+
+    fn ended(&mut self, mark: KeyMark, number: RevisionNumber) -> Result<(), RevisionFault> {
+        if !self.part.has(mark) {
+            return Ok(());
+        }
+        self.leases.remove(mark);
+        let existed = self.living.remove(mark).is_some();
+        if existed || number.main <= self.compacted {
+            Ok(())
+        } else {
+            Err(RevisionFault::DeletedAbsent)
+        }
+    }
+
+    fn changed(&mut self, mark: KeyMark, stored: &KeyValue<'_>) -> Result<(), RevisionFault> {
+        if !self.part.has(mark) {
+            return Ok(());
+        }
+        match stored.lease {
+            0 => self.leases.remove(mark),
+            lease => self.leases.insert(mark, lease),
+        };
+        let KeyValue { create_revision: created, mod_revision, version, .. } = *stored;
+        let before = self.living.insert(mark, Life { created, version });
+        let (expected_created, expected_version) = match before {
+            Some(before) => (before.created, before.version.saturating_add(1)),
+            None => {
+                self.make_room();
+                // What came before may have been thrown away.
+                if mod_revision <= self.compacted {
+                    return Ok(());
+                }
+                (mod_revision, 1)
+            }
+        };
+        if created == expected_created && version == expected_version {
+            return Ok(());
+        }
+        // The next change is compared with what this one should have been: one fault is told once.
+        if self.part.has(mark) {
+            let life = Life { created: expected_created, version: expected_version };
+            self.living.insert(mark, life);
+        }
+        Err(if created == expected_created {
+            RevisionFault::Version { expected: expected_version, found: version }
+        } else {
+            RevisionFault::Created { expected: expected_created, found: created }
+        })
+    }
+
+    fn make_room(&mut self) {
+        if self.living.len() + self.leases.len() <= self.at_a_time {
+            return;
+        }
+        let Some([kept, other]) = self.part.halves() else { return };
+        self.part = kept;
+        // The change that takes too much room is judged after this, and is told by whoever follows it now.
+        let told = self.told.max(self.seen + 1);
+        self.put_off.push(Unfollowed { part: other, told });
+        self.living.keep_part(kept);
+        self.leases.keep_part(kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A change of one of forty keys: it is put with this version and lease, or deleted.
+    #[derive(Clone, Debug)]
+    struct Change {
+        key: u8,
+        put: Option<(i64, i64)>,
+    }
+
+    fn changes() -> impl Strategy<Value = Vec<Change>> {
+        let put = proptest::option::weighted(0.8, (1..4_i64, 0..3_i64));
+        proptest::collection::vec(
+            (0..40_u8, put).prop_map(|(key, put)| Change { key, put }),
+            0..200,
+        )
+    }
+
+    /// What following all changes says of each that is wrong.
+    fn follow(lives: &mut Lives, changes: &[Change]) -> Vec<(usize, RevisionFault)> {
+        let mut faults = Vec::new();
+        for (place, Change { key, put }) in changes.iter().enumerate() {
+            let (main, name) = (place as i64 + 2, [*key]);
+            let lived = match put {
+                None => lives.end(&name, RevisionNumber { main, sub: 0 }),
+                Some((version, lease)) => {
+                    let (version, lease) = (*version, *lease);
+                    let stored = KeyValue {
+                        create_revision: main - version + 1,
+                        mod_revision: main,
+                        version,
+                        lease,
+                        ..KeyValue::default()
+                    };
+                    lives.change(&name, &stored)
+                }
+            };
+            faults.extend(lived.err().map(|fault| (place, fault)));
+        }
+        faults
+    }
+
+    proptest! {
+        #[test]
+        fn followed_part_by_part_changes_say_what_they_say_when_followed_at_once(
+            changes in changes(), compacted in -1..50_i64,
+        ) {
+            let mut whole = Lives::new(compacted, Unfollowed::ALL);
+            whole.at_a_time = usize::MAX;
+            let expected = follow(&mut whole, &changes);
+            let mut waiting = vec![Unfollowed::ALL];
+            let (mut faults, mut count, mut leases) = (Vec::new(), 0, BTreeMap::new());
+            while let Some(part) = waiting.pop() {
+                let mut lives = Lives::new(compacted, part);
+                lives.at_a_time = 7;
+                faults.extend(follow(&mut lives, &changes));
+                count += lives.count();
+                for (lease, keys) in lives.leases() {
+                    *leases.entry(lease).or_default() += keys;
+                }
+                waiting.extend(lives.put_off());
+            }
+            faults.sort_by_key(|(place, _)| *place);
+            prop_assert_eq!(faults, expected);
+            prop_assert_eq!((count, leases), (whole.count(), whole.leases()));
+        }
+    }
+}

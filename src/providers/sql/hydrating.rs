@@ -1,0 +1,261 @@
+//! Rounds of reads until they are fast, and whether they were.
+
+use super::checksums::mixed;
+use super::hydrate::{HydrateInput, HydrateOutput, Latency, PARTS};
+use super::judge::no_value;
+use super::rows::shortened;
+use crate::action::{StepContext, StepError};
+use crate::ids::Digest;
+use crate::journal::Check;
+use crate::outside::ladder::{Reading, Table};
+use crate::outside::{DatabaseSession, OutsideError};
+use crate::time::HumanDuration;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A database whose pages are read.
+pub(super) struct Hydrating<'a> {
+    context: &'a StepContext,
+    input: &'a HydrateInput,
+    session: &'a mut dyn DatabaseSession,
+    tables: &'a [Table],
+    /// What the places are chosen by.
+    seed: u64,
+    /// Tables that were asked for and are not there.
+    missing: Vec<String>,
+    /// Tables whose pages cannot be chosen, and why.
+    left_out: Vec<String>,
+    /// Tables in which there was no page to read.
+    empty: BTreeSet<String>,
+}
+
+/// Tables that were not read.
+#[derive(Debug, Default)]
+struct NotRead {
+    /// Those that were asked for and are not there.
+    missing: Vec<String>,
+    /// Those of which something should have been read, and why nothing was.
+    left_out: Vec<String>,
+    /// Those that hold nothing, and that nobody asked for by name.
+    empty: Vec<String>,
+}
+
+impl<'a> Hydrating<'a> {
+    pub(super) fn of(
+        context: &'a StepContext,
+        input: &'a HydrateInput,
+        session: &'a mut dyn DatabaseSession,
+        tables: &'a [Table],
+    ) -> Self {
+        let names: Vec<_> = tables.iter().map(|table| &table.name).collect();
+        let missing = input.tables.missing(&names).into_iter().map(str::to_owned).collect();
+        let (seed, left_out, empty) = (seed_of(context), Vec::new(), BTreeSet::new());
+        Self { context, input, session, tables, seed, missing, left_out, empty }
+    }
+
+    /// Whether reads were fast.
+    pub(super) fn check(&self, output: &HydrateOutput) -> Check {
+        judge(self.input, output, &self.not_read())
+    }
+
+    /// A table without pages proves nothing: when it was asked for by name, that leaves the check open.
+    fn not_read(&self) -> NotRead {
+        let named = self.input.tables.are_named();
+        let (missing, mut left_out) = (self.missing.clone(), self.left_out.clone());
+        let mut empty: Vec<_> = self.empty.iter().cloned().collect();
+        if named {
+            left_out.extend(empty.drain(..).map(|table| format!("{table}: no page to read")));
+        }
+        NotRead { missing, left_out, empty }
+    }
+
+    pub(super) async fn rounds(&mut self, began: Duration) -> Result<HydrateOutput, StepError> {
+        let clock = &self.context.clock;
+        let mut output = HydrateOutput {
+            hydrated_after: None,
+            reads: 0,
+            rounds: 0,
+            first: Latency::default(),
+            last: Latency::default(),
+        };
+        loop {
+            let took = self.round(output.rounds).await?;
+            output.reads += u64::try_from(took.len()).unwrap_or(u64::MAX);
+            let Some(latency) = Latency::of(took) else { return Ok(output) };
+            if output.rounds == 0 {
+                output.first = latency;
+            }
+            output.last = latency;
+            let passed = clock.elapsed().saturating_sub(began);
+            self.context.progress(&format!("reads take {}", milliseconds(latency.p95_us)));
+            let warmed = !self.input.warm_up || output.rounds >= u64::from(PARTS);
+            output.rounds += 1;
+            if warmed && Duration::from_micros(latency.p95_us) <= self.input.p95.0 {
+                output.hydrated_after = Some(HumanDuration(passed));
+                return Ok(output);
+            }
+            if passed >= self.input.within.0 {
+                return Ok(output);
+            }
+            let part = u32::try_from(output.rounds - 1).unwrap_or(u32::MAX);
+            if self.input.warm_up && part < PARTS {
+                self.warm(part).await?;
+            } else {
+                clock.sleep(self.input.pause.0).await;
+            }
+        }
+    }
+
+    /// Reads as many pages as asked for, spread over the tables, at places of this round's own.
+    async fn round(&mut self, round: u64) -> Result<Vec<Duration>, StepError> {
+        let mut all = Vec::new();
+        let count = u32::try_from(self.tables.len()).unwrap_or(u32::MAX).max(1);
+        let each = self.input.samples.div_ceil(count);
+        for (number, table) in self.tables.iter().enumerate() {
+            let seed = self.seed ^ mixed(round, number as u64);
+            let places: Vec<u32> =
+                (0..each).map(|sample| place(mixed(seed, u64::from(sample)))).collect();
+            let reading = Reading { table, places: &places, clock: &self.context.clock };
+            match self.session.latencies(&reading).await {
+                Ok(took) if took.is_empty() => {
+                    self.empty.insert(table.name.to_string());
+                }
+                Ok(took) => all.extend(took),
+                Err(error) => self.leave_out(table, error)?,
+            }
+        }
+        Ok(all)
+    }
+
+    async fn warm(&mut self, part: u32) -> Result<(), StepError> {
+        for table in self.tables {
+            self.context.progress(&format!(
+                "reading part {} of {PARTS} of {}",
+                part + 1,
+                table.name
+            ));
+            if let Err(error) = self.session.warm(table, part, PARTS).await {
+                self.leave_out(table, error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_out(&mut self, table: &Table, error: OutsideError) -> Result<(), StepError> {
+        let why = no_value(error, self.context.facts.withhold_data)?;
+        let why = format!("{}: {}", table.name, why.why);
+        if !self.left_out.contains(&why) {
+            self.left_out.push(why);
+        }
+        Ok(())
+    }
+}
+
+/// Another one for each step of a run and each attempt at it: pages that an earlier one has read are in memory, and fast for that
+/// reason. Attempts are told apart by when they begin.
+fn seed_of(context: &StepContext) -> u64 {
+    let step = Digest::of(context.step.as_str().as_bytes());
+    let step = step.as_bytes().iter().take(8).fold(0, |all, byte| (all << 8) | u64::from(*byte));
+    let began = context.clock.now().timestamp_millis().unsigned_abs();
+    mixed(context.facts.seed ^ step, began)
+}
+
+/// A place in a table, in millionths.
+fn place(random: u64) -> u32 {
+    u32::try_from(random % 1_000_000).unwrap_or_default()
+}
+
+fn milliseconds(us: u64) -> String {
+    format!("{}.{:03} ms", us / 1000, us % 1000)
+}
+
+fn judge(input: &HydrateInput, output: &HydrateOutput, not_read: &NotRead) -> Check {
+    const NAME: &str = "read latency";
+    let expected = format!("95 of 100 reads within {}", input.p95);
+    let NotRead { missing, left_out, empty } = not_read;
+    if output.reads == 0 || !missing.is_empty() {
+        let gone = missing.iter().map(|table| format!("{table} is not there"));
+        let why: Vec<_> = gone.chain(left_out.iter().cloned()).collect();
+        let why = if why.is_empty() { "no page could be read".to_owned() } else { shortened(&why) };
+        return Check::not_made(NAME, expected, why);
+    }
+    let after = match output.hydrated_after {
+        Some(after) => format!("after {after}"),
+        None => format!("still, after {}", input.within),
+    };
+    let last = output.last;
+    let observed = format!(
+        "{} {after} (half of them {}, 99 of 100 {}; at first {})",
+        milliseconds(last.p95_us),
+        milliseconds(last.p50_us),
+        milliseconds(last.p99_us),
+        milliseconds(output.first.p95_us),
+    );
+    let holds = output.hydrated_after.is_some();
+    let unread = format!("not read: {}", shortened(left_out));
+    // What was slow is slow, whatever else there is.
+    if holds && !left_out.is_empty() {
+        return Check::not_made(NAME, expected, format!("{unread}; {observed} of the others"));
+    }
+    let check = Check::made(NAME, expected, observed, holds).over(output.reads);
+    let nothing = format!("no page to read in {}", shortened(empty));
+    let notes = [(!left_out.is_empty(), unread), (!empty.is_empty(), nothing)];
+    let notes: Vec<_> = notes.into_iter().filter_map(|(is, note)| is.then_some(note)).collect();
+    if notes.is_empty() { check } else { check.note(notes.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::StepId;
+    use crate::journal::Outcome;
+    use crate::outside::fake::{FakeOutside, context};
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_each_step_and_each_attempt_reads_places_of_its_own() {
+        let (mut context, ..) = context(FakeOutside::default());
+        let first = seed_of(&context);
+        assert_eq!(seed_of(&context), first);
+        context.clock.sleep(Duration::from_secs(1)).await;
+        let again = seed_of(&context);
+        context.step = StepId::new("another");
+        let another = seed_of(&context);
+        assert_eq!(BTreeSet::from([first, again, another]).len(), 3);
+        let places = |seed| (0..200).map(move |sample| place(mixed(seed, sample)) / 1_000);
+        let read: BTreeSet<u32> = places(first).collect();
+        let same = places(again).filter(|place| read.contains(place)).count();
+        assert!(same < 100, "{same} of 200 are in the same thousandths of the table");
+    }
+
+    #[test]
+    fn regression_a_table_that_was_not_read_leaves_it_open_and_hides_no_slow_one() {
+        let input: HydrateInput = serde_json::from_value(serde_json::json!({
+            "endpoint": "db.test", "database": "orders",
+            "credentials": {"password_from_env": "PASSWORD", "user": "ro"},
+        }))
+        .unwrap();
+        let output = |hydrated_after: Option<Duration>| HydrateOutput {
+            hydrated_after: hydrated_after.map(HumanDuration),
+            reads: 20,
+            rounds: 1,
+            first: Latency::default(),
+            last: Latency::default(),
+        };
+        let (fast, slow) = (output(Some(Duration::from_secs(1))), output(None));
+        let denied = || NotRead {
+            left_out: vec!["public.ledger: SQLSTATE 42501: permission denied".to_owned()],
+            ..NotRead::default()
+        };
+        assert_eq!(judge(&input, &fast, &NotRead::default()).outcome, Outcome::Passed);
+        let open = judge(&input, &fast, &denied());
+        assert_eq!(open.outcome, Outcome::Inconclusive);
+        assert!(open.note.unwrap().contains("public.ledger"));
+        let failed = judge(&input, &slow, &denied());
+        assert_eq!(failed.outcome, Outcome::Failed);
+        assert!(failed.note.unwrap().contains("public.ledger"));
+        let empty = NotRead { empty: vec!["public.archive".to_owned()], ..NotRead::default() };
+        let passed = judge(&input, &fast, &empty);
+        assert_eq!(passed.outcome, Outcome::Passed);
+        assert_eq!(passed.note.unwrap(), "no page to read in public.archive");
+    }
+}

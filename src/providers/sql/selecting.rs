@@ -1,0 +1,217 @@
+//! What a statement selects its rows from, as far as its text tells. Pure.
+
+use super::vacuous::{may_aggregate, parts};
+use crate::outside::ladder::{Structure, TableName};
+
+/// Words at which the tables of a statement end.
+const ENDS: [&str; 12] = [
+    "where", "group", "having", "order", "limit", "window", "for", "fetch", "offset", "into",
+    "lock", ";",
+];
+
+/// Words that stand before another select, whose rows are added or taken away.
+const SETS: [&str; 4] = ["union", "intersect", "except", "minus"];
+
+/// What the catalogs of the servers hold stands there by itself.
+const CATALOGS: [&str; 6] =
+    ["pg_catalog.", "information_schema.", "performance_schema.", "mysql.", "sys.", "pg_"];
+
+/// The names that stand where tables do, in lower case and without quotes: `rest` begins with `from`. `None` when something else is
+/// among them that may give a row over nothing: a function, values, `dual`, a second select, a query within that may aggregate.
+pub(super) fn sources(rest: &[&str]) -> Option<Vec<String>> {
+    let from = rest.strip_prefix(&["from"])?;
+    if plain(from).any(|(_, word)| SETS.contains(&word)) {
+        return None;
+    }
+    let end = plain(from).find(|(_, word)| ENDS.contains(word)).map_or(from.len(), |(at, _)| at);
+    joined(&from[..end])
+}
+
+/// The words that are in no parentheses, with their places. Parentheses themselves are not among them.
+fn plain<'a, 'w>(words: &'a [&'w str]) -> impl Iterator<Item = (usize, &'w str)> + 'a {
+    let mut depth = 0_u32;
+    words.iter().enumerate().filter_map(move |(at, word)| match *word {
+        "(" => {
+            depth += 1;
+            None
+        }
+        ")" => {
+            depth = depth.saturating_sub(1);
+            None
+        }
+        word => (depth == 0).then_some((at, word)),
+    })
+}
+
+/// The tables of a list: by commas and joins.
+fn joined(words: &[&str]) -> Option<Vec<String>> {
+    let (mut found, mut at, mut begins) = (Vec::new(), 0, true);
+    while let Some(word) = words.get(at) {
+        let length = match *word {
+            "only" | "lateral" if begins => 1,
+            "(" => {
+                let inner = within(&words[at..])?;
+                if std::mem::take(&mut begins) {
+                    found.extend(of_parentheses(inner)?);
+                }
+                inner.len() + 2
+            }
+            "dual" if begins => return None,
+            _ if begins => {
+                let (name, length) = name(&words[at..])?;
+                found.push(name);
+                begins = false;
+                length
+            }
+            word => {
+                begins = matches!(word, "," | "join" | "straight_join");
+                1
+            }
+        };
+        at += length;
+    }
+    (!begins).then_some(found)
+}
+
+/// A query within, whose rows are those of its tables, or tables that are joined in parentheses.
+fn of_parentheses(words: &[&str]) -> Option<Vec<String>> {
+    if words.first() != Some(&"select") {
+        return joined(words);
+    }
+    let (list, rest) = parts(words)?;
+    if may_aggregate(list, rest) { None } else { sources(rest) }
+}
+
+/// The name at the beginning, with that of its schema, and how many words it takes. `None` for the call of a function, and for
+/// what is no name.
+fn name(words: &[&str]) -> Option<(String, usize)> {
+    let first = words.first().copied().unwrap_or_default();
+    let is_name = first.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '"' | '`'));
+    if !is_name || matches!(first, "select" | "values" | "table" | "with") {
+        return None;
+    }
+    let mut path = vec![first];
+    while let Some([".", part]) = words.get(path.len() * 2 - 1..path.len() * 2 + 1) {
+        path.push(part);
+    }
+    let length = path.len() * 2 - 1;
+    let is_called = words.get(length) == Some(&"(");
+    let unquoted = path.iter().map(|part| part.trim_matches(['"', '`']));
+    (!is_called).then(|| (unquoted.collect::<Vec<_>>().join("."), length))
+}
+
+/// What stands between the parenthesis at the beginning and the one that belongs to it.
+fn within<'a, 'w>(words: &'a [&'w str]) -> Option<&'a [&'w str]> {
+    let mut depth = 0_u32;
+    for (at, word) in words.iter().enumerate() {
+        match *word {
+            "(" => depth += 1,
+            ")" => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 {
+            return words.get(1..at);
+        }
+    }
+    None
+}
+
+/// Whether a name, as `sources` gives it, is that of a table whose rows stand in it: a view of the same name is none, nor is what
+/// lies on another server.
+pub(super) fn is_table(structure: &Structure, name: &str) -> bool {
+    let is_it = |found: &str| {
+        let found = found.to_lowercase();
+        found == name || found.rsplit_once('.').is_some_and(|(_, alone)| alone == name)
+    };
+    let meant = |table: &TableName| is_it(&table.to_string());
+    let mut objects = structure.objects.keys();
+    let is_view = |object: &String| {
+        let of = ["view ", "materialized view "].iter().find_map(|kind| object.strip_prefix(kind));
+        of.is_some_and(is_it)
+    };
+    if objects.any(is_view) {
+        return false;
+    }
+    let is_part = |object: &String| object.strip_prefix("partition ").is_some_and(is_it);
+    CATALOGS.iter().any(|catalog| name.starts_with(catalog))
+        || structure.tables.iter().any(|table| meant(&table.name))
+        || structure.objects.keys().any(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::vacuous::tables_of;
+    use super::*;
+    use crate::outside::ladder::Table;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn tables_are_found_by_their_names_and_nothing_else_is_taken_for_one() {
+        for (sql, tables) in [
+            ("select total from orders where id = 1", &["orders"][..]),
+            (
+                "select o.total from Public.\"Orders\" o, only `lines` l where l.id = o.id",
+                &["public.orders", "lines"],
+            ),
+            (
+                "select a.x from a left join b using (id) join c on (c.id = a.id) limit 1",
+                &["a", "b", "c"],
+            ),
+            (
+                "select x from (select x from orders where x in (1, 2)) q join b on true",
+                &["orders", "b"],
+            ),
+            ("select x from (a join b on a.id = b.id) order by x limit 1", &["a", "b"]),
+        ] {
+            assert_eq!(tables_of(sql).unwrap_or_default(), tables, "{sql}");
+        }
+        for sql in [
+            "select n from audit.count_orphans() n",
+            "select n from orders, counted() n",
+            "select 0 from dual",
+            "select n from (values (0)) v (n)",
+            "select n from (select 0 as n) x",
+            "select n from (select damaged(x) n from orders) x",
+            "select id from orders union select 0",
+            "select 1",
+        ] {
+            assert_eq!(tables_of(sql), None, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_view_is_no_table_and_catalogs_and_partitions_are() {
+        let table = |name: &str| Table {
+            name: TableName::in_schema("public", name),
+            columns: Vec::new(),
+            key: Vec::new(),
+            whole_number_key: false,
+            inexact: Vec::new(),
+            hashes_alike: true,
+        };
+        let object = |name: &str| (name.to_owned(), "sha256:0".to_owned());
+        let structure = Structure {
+            tables: vec![table("orders"), table("Lines"), table("shadowed")],
+            objects: BTreeMap::from([
+                object("view public.orphans"),
+                object("view audit.shadowed"),
+                object("materialized view public.totals"),
+                object("partition public.events_1"),
+            ]),
+            ..Structure::default()
+        };
+        for name in [
+            "orders",
+            "public.orders",
+            "lines",
+            "events_1",
+            "pg_settings",
+            "information_schema.tables",
+        ] {
+            assert!(is_table(&structure, name), "{name}");
+        }
+        for name in ["orphans", "public.orphans", "shadowed", "totals", "nowhere", "other.orders"] {
+            assert!(!is_table(&structure, name), "{name}");
+        }
+    }
+}
