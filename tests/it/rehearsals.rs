@@ -559,17 +559,6 @@ const CASES: &[Case] = &[
     ),
     case("cluster-state.not-restored", 1, &["step ready not_run", "step restored failed"]),
     case(
-        "cluster-state.old-programs",
-        0,
-        &[
-            "check forward: history compacted inconclusive",
-            "check forward: moved forward inconclusive",
-            "finding forward: etcd.no_bump_revision",
-            "finding trial: etcd.no_bump_revision",
-            "step forward inconclusive",
-        ],
-    ),
-    case(
         "cluster-state.stale",
         1,
         &[
