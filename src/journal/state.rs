@@ -197,11 +197,18 @@ impl RunState {
                 self.cancelled.get_or_insert_with(|| by.clone());
                 self.incident |= incident;
                 self.paused = None;
+                if !self.ledger.outstanding().is_empty() {
+                    // What was kept is to be removed: the last listing was not the last.
+                    self.inventories.remove(&InventoryTime::After);
+                }
             }
             Event::RunPaused { by } => self.paused = Some(by.clone()),
             Event::RunContinued { .. } => self.paused = None,
             Event::InventoryTaken { when, .. } => {
-                self.inventories.insert(*when);
+                // One that was under way when an incident came shows what is still to be removed.
+                if *when == InventoryTime::Before || self.ledger.outstanding().is_empty() {
+                    self.inventories.insert(*when);
+                }
             }
             Event::ReleaseStarted => self.releasing = true,
             Event::RunFinished { outcome } => self.finished = Some(*outcome),

@@ -104,7 +104,13 @@ impl Story {
                         wrong.push(format!("record {seq}: {} is gone without an intent", name()));
                     }
                 }
-                "resource_released" | "resource_left" => story.ended.push((name(), event.clone())),
+                "resource_released" | "resource_left" => {
+                    // What was kept is removed after all when an incident needs the capacity.
+                    if story.urgent {
+                        story.ended.retain(|(ended, was)| *ended != name() || was["kept"] != true);
+                    }
+                    story.ended.push((name(), event.clone()));
+                }
                 "cancel_requested" => {
                     story.cancelled = true;
                     story.urgent |= event["incident"] == true;

@@ -192,7 +192,8 @@ impl Watch {
             return None;
         }
         let Asked { operation, target, .. } = asked;
-        if operation == "ec2:DeleteVolume" {
+        // Both name a volume by the id that EC2 gave it.
+        if operation == "ec2:DeleteVolume" || operation == "ec2:CreateTags" {
             let is_it = |world: &World| {
                 world.inventory().into_iter().find(|(name, _)| name.ends_with(target.as_str()))
             };
@@ -272,6 +273,7 @@ impl Asked {
                     "DBClusterSnapshotIdentifier",
                     "ClientToken",
                     "VolumeId",
+                    "ResourceId.1",
                     "ResourceName",
                 ];
                 let target = named.into_iter().map(get).find(|value| !value.is_empty());

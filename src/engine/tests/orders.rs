@@ -2,7 +2,7 @@
 
 use super::rig::{Ran, cancel, lasting, making, rig, step};
 use crate::engine::{Keep, Order};
-use crate::journal::{Event, Outcome, Record};
+use crate::journal::{Event, InventoryTime, Outcome, Record};
 use serde_json::json;
 use std::time::Duration;
 
@@ -214,4 +214,24 @@ fn regression_what_a_cancelled_step_has_seen_fall_short_stands() {
         (Outcome::Failed, Outcome::Inconclusive)
     );
     assert_eq!(ran.state().finished, Some(Outcome::Failed));
+}
+
+#[test]
+fn regression_after_an_incident_that_came_when_things_were_kept_already_all_is_listed_once_more() {
+    let mut kept = rig(vec![step("a", making())]);
+    kept.keep = Keep::For(Duration::from_secs(3600));
+    let kept = kept.run();
+    let left = |record: &Record| matches!(record.event, Event::ResourceLeft { kept: true, .. });
+    let left = kept.records.iter().position(left).unwrap();
+    let mut incident = rig(vec![step("a", making())]).after(&kept.records[..=left], 5);
+    incident.keep = Keep::For(Duration::from_secs(3600));
+    incident.orders = vec![(0, Order::Cancel { by: "anna".to_owned(), incident: true })];
+    let ran = incident.run();
+    assert_eq!(ran.left(), 0);
+    let place = |wanted: fn(&Event) -> bool| ran.records.iter().rposition(|r| wanted(&r.event));
+    let removed = place(|event| matches!(event, Event::ResourceReleased { .. })).unwrap();
+    let listed =
+        place(|event| matches!(event, Event::InventoryTaken { when: InventoryTime::After, .. }));
+    assert!(listed.is_none_or(|listed| listed > removed), "{:?}", ran.log());
+    assert!(ran.state().finished.is_some());
 }

@@ -33,9 +33,16 @@ impl History {
         self.readable.then_some(self.lives.count() + self.also_living)
     }
 
-    /// The parts of all keys that have still to be followed, each from the first change on.
+    /// The parts of all keys that have still to be followed, each from the first change on. No change may follow.
     pub(in super::super) fn put_off(&mut self) -> Vec<Unfollowed> {
-        self.lives.put_off()
+        let waiting = self.lives.put_off();
+        if !waiting.is_empty() {
+            // What they take must not come on top of what was followed until now.
+            let none = Lives::new(self.compacted, Unfollowed::ALL);
+            let followed = std::mem::replace(&mut self.lives, none);
+            self.add(&followed);
+        }
+        waiting
     }
 
     /// Adds what following one of these parts has shown.
