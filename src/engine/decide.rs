@@ -66,6 +66,12 @@ pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
         let why = format!("guard.max_duration of {} is over", plan.guard.max_duration);
         return vec![Move::Cancel { why }];
     }
+    if let (None, Some(name)) = (&state.cancelled, &state.of_another_run) {
+        let why = format!(
+            "{name} carries the tags of this run, which has made nothing yet: another run has the same id"
+        );
+        return vec![Move::Cancel { why }];
+    }
     if let (None, Some(why)) = (&state.cancelled, red_watch(plan, state)) {
         return vec![Move::Cancel { why }];
     }

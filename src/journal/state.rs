@@ -41,6 +41,8 @@ pub struct RunState {
     pub points: BTreeMap<StepId, RecoveryPoint>,
     /// The inventories that were taken.
     pub inventories: BTreeSet<InventoryTime>,
+    /// Something that carried the tags of the run before it had made anything: another run has the same id.
+    pub of_another_run: Option<String>,
     /// Who or what ended the run early.
     pub cancelled: Option<String>,
     /// True when it was ended early because a real incident needs the capacity.
@@ -209,7 +211,11 @@ impl RunState {
             }
             Event::RunPaused { by } => self.paused = Some(by.clone()),
             Event::RunContinued { .. } => self.paused = None,
-            Event::InventoryTaken { when, .. } => {
+            Event::InventoryTaken { when, seen } => {
+                let mut ours = seen.iter().flat_map(|one| &one.ours).map(|item| item.name.clone());
+                if *when == InventoryTime::Before {
+                    self.of_another_run = ours.next();
+                }
                 // One that was under way when an incident came shows what is still to be removed.
                 if *when == InventoryTime::Before || self.ledger.outstanding().is_empty() {
                     self.inventories.insert(*when);

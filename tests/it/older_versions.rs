@@ -73,7 +73,7 @@ fn go_on_from(records: usize) -> (RunState, bool) {
             tool: None,
             limits: Vec::new(),
         };
-        let (_ending, orders) = tokio::sync::watch::channel(None);
+        let (_ending, orders) = tokio::sync::mpsc::unbounded_channel();
         let (registry, mut nobody) = (providers::registry(), ());
         let ended = drive(Drive {
             plan: &plan,

@@ -184,7 +184,7 @@ fn calls_of(plan: &Plan, estate: Estate, keep: Keep) -> BySite {
             deviations: Vec::new(),
             limits: Vec::new(),
         };
-        let (_ending, orders) = tokio::sync::watch::channel(None);
+        let (_ending, orders) = tokio::sync::mpsc::unbounded_channel();
         let registry = providers::registry();
         drive(Drive {
             plan,

@@ -66,8 +66,13 @@ pub(crate) fn killed_after(program: &Program, mut command: Command, word: &str) 
 
 /// An estate at an address, until the test ends.
 pub(crate) fn served(program: &Program) -> (Started, String) {
+    served_at(program, "127.0.0.1:0", &[])
+}
+
+fn served_at(program: &Program, address: &str, faults: &[&str]) -> (Started, String) {
     program.write("estate.yaml", ESTATE);
-    let serve = ["sandbox", "serve", "--estate", "estate.yaml", "--listen", "127.0.0.1:0"];
+    let serve = ["sandbox", "serve", "--estate", "estate.yaml", "--listen", address];
+    let serve = [&serve, faults].concat();
     let mut served = Started(program.command(&serve).stderr(Stdio::piped()).spawn().unwrap());
     let lines = BufReader::new(served.0.stderr.take().unwrap()).lines();
     let url = lines.map_while(Result::ok).find_map(|line| {
@@ -232,4 +237,24 @@ fn regression_an_end_that_nobody_heard_of_is_told_by_whoever_resumes_the_run_and
     assert!(message.contains("\"moment\":\"finished\""), "{message}");
     // Nobody listens any more: were it told again, it would say so.
     assert!(!resume().stdout.contains(nobody));
+}
+
+#[test]
+fn regression_a_site_that_does_not_answer_keeps_nobody_from_giving_back_what_is_at_the_others() {
+    let program = Program::new();
+    program.write("asked.yaml", AT_A_SITE);
+    let (serving, url) = served(&program);
+    let run = program.command(&["run", "asked.yaml", "--quiet", "--endpoint-url", &url]);
+    killed(&program, with_account(run, "222222222222"));
+    drop(serving);
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let silent = ["--fault", "sts:GetCallerIdentity=error:InternalFailure:500"];
+    let (_served, _) = served_at(&program, address, &silent);
+    let end = |arguments: &[&str]| {
+        Ran::of(with_account(program.command(arguments), "222222222222").output().unwrap())
+    };
+    let before = program.bytes("runs/asked-0001/journal.jsonl");
+    end(&["resume", "last"]).says(2, &["the site dr cannot be reached", "nothing was done"]);
+    assert_eq!(program.bytes("runs/asked-0001/journal.jsonl"), before, "nothing was written");
+    end(&["abort", "last", "--incident"]).says(130, &["the site dr does not answer"]);
 }

@@ -162,7 +162,7 @@ impl Scene {
             };
             (Journal::create(&path).unwrap(), RunState::default(), start)
         };
-        let (_keep_alive, orders) = tokio::sync::watch::channel(None);
+        let (_keep_alive, orders) = tokio::sync::mpsc::unbounded_channel();
         engine::drive(Drive {
             plan: &self.plan,
             registry: &self.registry,
