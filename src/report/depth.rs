@@ -117,7 +117,7 @@ fn part_report(part: &Part, plan: &Plan, fold: &Fold<'_>) -> PartReport {
     let which = decisive.iter().map(|said| said.which.as_str()).collect::<Vec<_>>().join(", ");
     let how = match outcome {
         Outcome::Passed => which,
-        Outcome::NotRun | Outcome::Skipped => nobody_looked(part.proofs),
+        Outcome::NotRun | Outcome::Skipped => nobody_looked(part.proofs, plan),
         outcome => format!("{outcome}: {which}"),
     };
     let mut evidence: Vec<u64> = decisive.iter().map(|said| said.seq).collect();
@@ -126,15 +126,23 @@ fn part_report(part: &Part, plan: &Plan, fold: &Fold<'_>) -> PartReport {
     PartReport { what: part.what.to_owned(), outcome, how, evidence }
 }
 
-fn nobody_looked(proofs: &[Proof]) -> String {
-    if proofs.is_empty() {
-        return "no action of this program shows it".to_owned();
+/// What would have to be looked at, by the actions of the scenario where one of them can.
+fn nobody_looked(proofs: &[Proof], plan: &Plan) -> String {
+    let is_used = |proof: &&Proof| plan.steps.iter().any(|step| step.uses == proof.action);
+    let used: Vec<_> = proofs.iter().filter(is_used).map(named).collect();
+    if !used.is_empty() {
+        return format!("not looked at by {}", used.join(", "));
     }
-    let named = proofs.iter().map(|proof| match proof.check {
-        Named::Its(check) => format!("{} ({check})", proof.action),
-        Named::Each(input) => format!("{} ({input})", proof.action),
-    });
-    format!("no check was made that shows it: {}", named.collect::<Vec<_>>().join(", "))
+    let others: Vec<_> = proofs.iter().map(named).collect();
+    match others.as_slice() {
+        [] => "no action of this program shows it".to_owned(),
+        some => format!("no step looks at it; it takes {}", some.join(" or ")),
+    }
+}
+
+fn named(proof: &Proof) -> String {
+    let (Named::Its(what) | Named::Each(what)) = proof.check;
+    format!("{} ({what})", proof.action)
 }
 
 /// What the steps of an action say by the checks of their last attempts. What was asked before the disaster was asked of the
