@@ -142,7 +142,7 @@ async fn end(
     Ok(ended)
 }
 
-/// A file in the folder of a run: everybody was told of its end, or could not be.
+/// A file in the folder of a run: everybody was told of its end.
 const END_TOLD: &str = "end-told";
 
 fn wants_the_end(plan: &Plan) -> bool {
@@ -165,8 +165,8 @@ async fn tell_the_end(
             ended.untold.push(format!("nobody was told of the end by {how}: {why}"));
         }
     }
-    if wants_the_end(plan) {
-        // Without the file, it is told again to whoever resumes the run: better than not at all.
+    if wants_the_end(plan) && ended.untold.is_empty() {
+        // Without the file, whoever resumes the run tells it to all of them again: better than not at all.
         let _ = folder.write(END_TOLD, b"");
     }
 }
@@ -376,6 +376,7 @@ pub(super) fn resume(
             gap_ms,
             operator: Some(operator()),
             tool: Some(TOOL.to_owned()),
+            limits: limits.as_recorded(),
         };
         let mut opening = vec![Opening::now(&world.clock, resumed)];
         opening.extend(identify(&world, &plan, Some(&state), limits).await?);

@@ -151,7 +151,6 @@ fn run_report(plan: &Plan, fold: &Fold<'_>, records: &[Record]) -> Result<RunRep
         operator,
         seed,
         expires,
-        limits,
         ..
     } = fold.started
     else {
@@ -179,7 +178,7 @@ fn run_report(plan: &Plan, fold: &Fold<'_>, records: &[Record]) -> Result<RunRep
         journal: journal_digest(records),
         plan,
         scenario: *scenario_digest,
-        limits: limits.clone(),
+        limits: fold.limits.iter().copied().cloned().collect(),
     })
 }
 

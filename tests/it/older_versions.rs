@@ -66,7 +66,13 @@ fn go_on_from(records: usize) -> (RunState, bool) {
             is_drill: true,
             expected: Default::default(),
         };
-        let resumed = Event::RunResumed { torn_bytes: 0, gap_ms: 0, operator: None, tool: None };
+        let resumed = Event::RunResumed {
+            torn_bytes: 0,
+            gap_ms: 0,
+            operator: None,
+            tool: None,
+            limits: Vec::new(),
+        };
         let (_ending, orders) = tokio::sync::watch::channel(None);
         let (registry, mut nobody) = (providers::registry(), ());
         let ended = drive(Drive {

@@ -304,6 +304,7 @@ impl<'a> Rig<'a> {
             gap_ms,
             operator: None,
             tool: None,
+            limits: Vec::new(),
         };
         let (plan, journal) = (&self.subject.plan, Journal::after(self.disk.clone(), &contents));
         let unheard = unheard(&contents.records, &plan.hooks, &facts(plan, self.clock.now()));

@@ -82,7 +82,7 @@ impl Loop<'_> {
         });
     }
 
-    /// That a copy is not there says nothing as long as what it is made of could not be removed: it may still come.
+    /// That a copy is not there says nothing as long as what it is made of stays: it may still come.
     fn believed(&self, key: &ResourceKey, released: Released) -> Released {
         let (Released::Gone(_), Some(kind)) = (&released, self.registry.resource_kind(&key.kind))
         else {
@@ -90,17 +90,19 @@ impl Loop<'_> {
         };
         let original = look(&self.state, |state| {
             let was_seen = !matches!(state.ledger.get(key), Some(Holding::Intended { .. }));
-            let left = state.ledger.left_behind().into_iter().map(|(other, _)| other);
-            left.filter(|_| !was_seen).find(|other| kind.is_copy_of(key, other)).cloned()
+            let mut left = state.ledger.left().into_iter().filter(|_| !was_seen);
+            let original = left.find(|(other, _)| kind.is_copy_of(key, other));
+            original.map(|(other, kept)| (other.clone(), kept))
         });
-        let Some(original) = original else { return released };
+        let Some((original, kept)) = original else { return released };
+        let how = if kept { "kept" } else { "left behind" };
         let session = self.world.sessions.get(&key.site);
         let region = session.map(|session| session.place().region.clone()).unwrap_or_default();
         Released::Left {
             why: format!(
-                "it is not there yet, and may still be copied from {original}, which is left behind"
+                "it is not there yet, and may still be copied from {original}, which is {how}"
             ),
-            kept: false,
+            kept,
             refused: false,
             command: kind.command(key, None, &region),
         }
@@ -134,8 +136,8 @@ impl Loop<'_> {
             }
             Ended::Inventory(when, seen) => {
                 self.under_way.retain(|u| *u != UnderWay::Inventory);
-                let there = seen.iter().flat_map(|one| &one.ours).map(|item| item.name.clone());
-                let there = there.take(1).next().filter(|_| when == InventoryTime::Before);
+                let mut ours = seen.iter().flat_map(|one| &one.ours).map(|item| item.name.clone());
+                let there = ours.next().filter(|_| when == InventoryTime::Before);
                 self.stage(Event::InventoryTaken { when, seen })?;
                 match there {
                     None => Ok(()),

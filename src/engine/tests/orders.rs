@@ -232,6 +232,6 @@ fn regression_after_an_incident_that_came_when_things_were_kept_already_all_is_l
     let removed = place(|event| matches!(event, Event::ResourceReleased { .. })).unwrap();
     let listed =
         place(|event| matches!(event, Event::InventoryTaken { when: InventoryTime::After, .. }));
-    assert!(listed.is_none_or(|listed| listed > removed), "{:?}", ran.log());
+    assert!(listed.is_some_and(|listed| listed > removed), "{:?}", ran.log());
     assert!(ran.state().finished.is_some());
 }

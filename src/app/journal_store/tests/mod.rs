@@ -134,7 +134,13 @@ impl Scene {
             (
                 journal,
                 state,
-                Event::RunResumed { torn_bytes: 0, gap_ms: 0, operator: None, tool: None },
+                Event::RunResumed {
+                    torn_bytes: 0,
+                    gap_ms: 0,
+                    operator: None,
+                    tool: None,
+                    limits: Vec::new(),
+                },
             )
         } else {
             let start = Event::RunStarted {
