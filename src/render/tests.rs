@@ -346,7 +346,7 @@ fn regression_data_cannot_make_a_page_read_otherwise_than_it_is_written() {
 fn regression_junit_tells_of_a_step_that_failed_although_its_checks_held() {
     let mut report = samples::passed().report();
     let step = report.timeline.steps.iter_mut().find(|step| step.id.as_str() == "deep").unwrap();
-    step.outcome = crate::journal::Outcome::Inconclusive;
+    step.outcome = Outcome::Inconclusive;
     step.why = Some("the connection was lost".to_owned());
     assert!(junit(&report).contains("<error message=\"inconclusive: the connection was lost\""));
 }
