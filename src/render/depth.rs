@@ -6,14 +6,15 @@ use crate::journal::Outcome;
 use crate::report::{DepthReport, PartReport, Report, RungReport};
 use serde_json::{Value, json};
 
-/// The result of a ladder in one sentence: the rung, and what it means.
-pub(super) fn claim(ladder: &DepthReport) -> String {
+/// The result of a ladder in one sentence: the rung, and what it means. Of a rehearsal it says that it is one.
+pub(super) fn claim(report: &Report, ladder: &DepthReport) -> String {
+    let depth = if report.rehearsal { "Rehearsed depth" } else { "Depth" };
     let top = ladder.rungs.last().map_or("", |rung| rung.rung.as_str());
     let mut said = match &ladder.reached {
         Some(rung) => {
-            format!("Depth, {}: {rung} of {top}, {}.", ladder.service, ladder.meaning)
+            format!("{depth}, {}: {rung} of {top}, {}.", ladder.service, ladder.meaning)
         }
-        None => format!("Depth, {}: {}.", ladder.service, ladder.meaning),
+        None => format!("{depth}, {}: {}.", ladder.service, ladder.meaning),
     };
     if !ladder.above_a_gap.is_empty() {
         let above = ladder.above_a_gap.join(", ");
@@ -30,7 +31,7 @@ pub(super) fn missing(ladder: &DepthReport) -> Option<String> {
 
 pub(super) fn view(report: &Report) -> Vec<Value> {
     let ladder = report.depth.iter().map(|ladder| {
-        json!({ "claim": claim(ladder), "missing": missing(ladder),
+        json!({ "claim": claim(report, ladder), "missing": missing(ladder),
             "rungs": ladder.rungs.iter().map(rung).collect::<Vec<_>>() })
     });
     ladder.collect()

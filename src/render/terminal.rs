@@ -139,7 +139,7 @@ fn objectives(report: &Report, paint: &Paint, text: &mut String) {
 fn depth(report: &Report, text: &mut String) {
     for (index, ladder) in report.depth.iter().enumerate() {
         let gap = if index == 0 { "\n" } else { "" };
-        let _ = writeln!(text, "{gap}{}", super::depth::claim(ladder));
+        let _ = writeln!(text, "{gap}{}", super::depth::claim(report, ladder));
         if let Some(missing) = super::depth::missing(ladder) {
             let _ = writeln!(text, "  {}", visible(&missing));
         }

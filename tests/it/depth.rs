@@ -63,7 +63,7 @@ fn every_form_of_a_report_says_in_words_what_was_reached_and_what_is_missing() {
     let markdown = program.read(&format!("{folder}/report.md"));
     for page in [&html, &markdown, &shown] {
         for words in [
-            "R5 of R6",
+            "Rehearsed depth, databases of RDS and Aurora: R5 of R6, ",
             "the server itself has inspected its tables and indexes, and found no damage",
             "Missing for R6: fast reads: failed: read latency in step hydrated",
         ] {
