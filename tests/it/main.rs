@@ -48,6 +48,8 @@ mod ladder;
 #[cfg(test)]
 mod loopback;
 #[cfg(test)]
+mod moto_operations;
+#[cfg(test)]
 mod older_versions;
 #[cfg(test)]
 mod organisation;
@@ -75,6 +77,8 @@ mod server_alarms;
 mod server_approvals;
 #[cfg(test)]
 mod server_aurora;
+#[cfg(test)]
+mod server_aurora_copies;
 #[cfg(test)]
 mod server_browser;
 #[cfg(test)]
