@@ -84,6 +84,10 @@ mod server_browser;
 #[cfg(test)]
 mod server_crash;
 #[cfg(test)]
+mod server_damage;
+#[cfg(test)]
+mod server_damage_mariadb;
+#[cfg(test)]
 mod server_databases;
 #[cfg(test)]
 mod server_etcd_live;

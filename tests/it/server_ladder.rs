@@ -243,7 +243,7 @@ async fn server_postgres_exact_checksums_see_every_damage_and_other_digits() {
 }
 
 /// Writes into a file of a stopped server, as a broken storage would.
-pub(crate) async fn corrupted(server: &Postgres, relation: &str, write: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) async fn corrupted(server: &Postgres, relation: &str, write: impl FnOnce(&mut [u8])) {
     corrupted_in(server, COPY, relation, write).await;
 }
 
@@ -252,7 +252,7 @@ pub(crate) async fn corrupted_in(
     server: &Postgres,
     database: &str,
     relation: &str,
-    write: impl FnOnce(&mut Vec<u8>),
+    write: impl FnOnce(&mut [u8]),
 ) {
     server.change_in(database, "checkpoint").await;
     let login = DatabaseLogin { database: database.to_owned(), ..server.login() };
@@ -269,7 +269,7 @@ pub(crate) async fn corrupted_in(
 }
 
 /// The first two items of a leaf page of a B-tree change places: no query of a whole table sees it.
-pub(crate) fn swap_two_items(index: &mut Vec<u8>) {
+pub(crate) fn swap_two_items(index: &mut [u8]) {
     // Page 0 is the meta page. Line pointers of 4 bytes follow the header of 24; the first of a leaf that is not the
     // rightmost is its high key. https://www.postgresql.org/docs/15/storage-page-layout.html
     const PAGE: usize = 8192;
