@@ -304,6 +304,9 @@ fn step(step: &StepReport, started: DateTime<Utc>) -> Value {
         Gate::Assurance => "assurance",
     });
     let mut notes: Vec<String> = step.why.iter().map(|why| sentence(why)).collect();
+    notes.extend(
+        step.help.iter().map(|help| format!("What to do: {}.", help.trim_end_matches('.'))),
+    );
     for attempt in &step.attempts {
         if let Some(failure) = &attempt.failure {
             notes.push(format!("Attempt {} failed: {}.", attempt.number, failure.message));

@@ -149,7 +149,6 @@ fn run_report(plan: &Plan, fold: &Fold<'_>, records: &[Record]) -> Result<RunRep
         operator,
         seed,
         expires,
-        limits,
         ..
     } = fold.started
     else {
@@ -177,7 +176,7 @@ fn run_report(plan: &Plan, fold: &Fold<'_>, records: &[Record]) -> Result<RunRep
         journal: journal_digest(records),
         plan,
         scenario: *scenario_digest,
-        limits: limits.clone(),
+        limits: fold.limits.iter().copied().cloned().collect(),
     })
 }
 

@@ -200,7 +200,7 @@ pub struct RunReport {
     pub plan: Digest,
     /// Digest of the scenario file.
     pub scenario: Digest,
-    /// The files with limits of the organisation that it was held to.
+    /// The files with limits of the organisation that it was held to, when it began and whenever it was gone on with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<LimitsFile>,
 }

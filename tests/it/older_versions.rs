@@ -66,8 +66,14 @@ fn go_on_from(records: usize) -> (RunState, bool) {
             is_drill: true,
             expected: Default::default(),
         };
-        let resumed = Event::RunResumed { torn_bytes: 0, gap_ms: 0, operator: None, tool: None };
-        let (_ending, orders) = tokio::sync::watch::channel(None);
+        let resumed = Event::RunResumed {
+            torn_bytes: 0,
+            gap_ms: 0,
+            operator: None,
+            tool: None,
+            limits: Vec::new(),
+        };
+        let (_ending, orders) = tokio::sync::mpsc::unbounded_channel();
         let (registry, mut nobody) = (providers::registry(), ());
         let ended = drive(Drive {
             plan: &plan,

@@ -134,7 +134,13 @@ impl Scene {
             (
                 journal,
                 state,
-                Event::RunResumed { torn_bytes: 0, gap_ms: 0, operator: None, tool: None },
+                Event::RunResumed {
+                    torn_bytes: 0,
+                    gap_ms: 0,
+                    operator: None,
+                    tool: None,
+                    limits: Vec::new(),
+                },
             )
         } else {
             let start = Event::RunStarted {
@@ -156,7 +162,7 @@ impl Scene {
             };
             (Journal::create(&path).unwrap(), RunState::default(), start)
         };
-        let (_keep_alive, orders) = tokio::sync::watch::channel(None);
+        let (_keep_alive, orders) = tokio::sync::mpsc::unbounded_channel();
         engine::drive(Drive {
             plan: &self.plan,
             registry: &self.registry,
