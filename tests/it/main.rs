@@ -50,6 +50,8 @@ mod ladder;
 #[cfg(test)]
 mod loopback;
 #[cfg(test)]
+mod moto_operations;
+#[cfg(test)]
 mod older_versions;
 #[cfg(test)]
 mod organisation;
@@ -78,9 +80,15 @@ mod server_approvals;
 #[cfg(test)]
 mod server_aurora;
 #[cfg(test)]
+mod server_aurora_copies;
+#[cfg(test)]
 mod server_browser;
 #[cfg(test)]
 mod server_crash;
+#[cfg(test)]
+mod server_damage;
+#[cfg(test)]
+mod server_damage_mariadb;
 #[cfg(test)]
 mod server_databases;
 #[cfg(test)]
