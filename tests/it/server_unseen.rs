@@ -384,6 +384,44 @@ async fn server_mariadb_regression_a_right_that_was_taken_away_is_not_believed()
     both.drop_both().await;
 }
 
+/// Of what is granted on patterns of names, the server goes by the most specific one alone.
+#[tokio::test]
+async fn server_mariadb_regression_of_several_grants_that_mean_a_database_one_counts() {
+    let both = Mariadb::make("narrow").await;
+    let (user, copy) = ("redrill_narrow@127.0.0.1", &both.copy);
+    both.change(&format!("create or replace user {user} identified by 'swordfish'")).await;
+    both.change(&format!(
+        "grant select, show view, trigger, event on `redrill\\_narrow%`.* to {user}; \
+         grant select on mysql.proc to {user}"
+    ))
+    .await;
+    let password = both.folder.path().join("reader-password");
+    std::fs::write(&password, "swordfish").unwrap();
+    let credentials = json!({ "password_file": password, "user": "redrill_narrow" });
+    let compared = async || {
+        let source = both.connected(&both.source, json!({ "at": "home" }));
+        let with = json!({ "source": source, "schema": {}, "credentials": credentials });
+        step(both.folder.path(), "sql.check", both.connected(copy, with)).await
+    };
+    assert_eq!(compared().await.red(), []);
+    // A difference that is seen, until a grant on the database alone takes the place of the other one.
+    both.change(&format!(
+        "create trigger {copy}.noted before insert on {copy}.orders for each row set new.note = 1"
+    ))
+    .await;
+    assert_eq!(compared().await.red(), [("schema".to_owned(), FAILED)]);
+    let narrow = copy.replace('_', "\\_");
+    both.change(&format!("grant select, show view on `{narrow}`.* to {user}")).await;
+    let open = compared().await;
+    assert_eq!(open.red(), [("schema".to_owned(), INCONCLUSIVE)]);
+    let note = open.check("schema").note.clone().unwrap();
+    for unseen in ["trigger here (grant trigger", "event here (grant event"] {
+        assert!(note.contains(unseen), "{unseen}: {note}");
+    }
+    both.change(&format!("drop user {user}")).await;
+    both.drop_both().await;
+}
+
 #[tokio::test]
 async fn server_mariadb_regression_one_row_that_is_read_again_and_again_is_not_hydrated() {
     let both = Mariadb::make("uneven").await;

@@ -89,7 +89,7 @@ impl MysqlSession {
         for sql in [INDEXES, FOREIGN_KEYS, OTHERS, DETAILS] {
             rows.extend(self.catalog(sql).await?);
         }
-        structure.not_seen = self.hidden_kinds().await?;
+        structure.not_seen = self.hidden_kinds(&structure.version).await?;
         for row in &rows {
             let (kind, name, definition) = (text(row, 0), text(row, 1), text(row, 2));
             let long = ["view", "trigger", "function", "procedure", "event"].contains(&kind);
@@ -105,7 +105,10 @@ impl MysqlSession {
     }
 
     /// Kinds of objects that the user lacks the rights to see, with what to grant.
-    async fn hidden_kinds(&mut self) -> Result<BTreeMap<String, String>, OutsideError> {
+    async fn hidden_kinds(
+        &mut self,
+        version: &str,
+    ) -> Result<BTreeMap<String, String>, OutsideError> {
         let database = self.catalog("SELECT database()").await?;
         let database = database.first().map(|row| text(row, 0).to_owned()).unwrap_or_default();
         let grants = match self.catalog("SHOW GRANTS").await {
@@ -114,7 +117,7 @@ impl MysqlSession {
             answer => answer?,
         };
         let grants: Vec<_> = grants.iter().map(|row| text(row, 0).to_owned()).collect();
-        Ok(hidden_kinds(&grants, &database))
+        Ok(hidden_kinds(&grants, &database, version))
     }
 
     pub(super) async fn find_boundaries(

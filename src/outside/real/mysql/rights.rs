@@ -7,8 +7,14 @@ use std::collections::BTreeMap;
 /// <https://dev.mysql.com/doc/refman/8.0/en/information-schema-triggers-table.html>,
 /// <https://dev.mysql.com/doc/refman/8.0/en/information-schema-events-table.html>,
 /// <https://dev.mysql.com/doc/refman/8.0/en/information-schema-routines-table.html>
-pub(super) fn hidden_kinds(grants: &[String], database: &str) -> BTreeMap<String, String> {
-    let rights = Rights::of(grants, database);
+///
+/// `version` is what the server says of itself.
+pub(super) fn hidden_kinds(
+    grants: &[String],
+    database: &str,
+    version: &str,
+) -> BTreeMap<String, String> {
+    let rights = Rights::of(grants, database, version);
     let mut hidden = BTreeMap::new();
     let mut hide = |kinds: &[&str], grant: &str| {
         hidden.extend(kinds.iter().map(|kind| ((*kind).to_owned(), grant.to_owned())));
@@ -61,9 +67,10 @@ struct Rights {
     /// database what was not granted there.
     /// <https://dev.mysql.com/doc/refman/8.0/en/partial-revokes.html>
     taken: Words,
-    /// In the database.
-    here: Words,
-    /// In the server's own database, or on the table of routines in it.
+    /// In the database, by who is granted it (the user, and roles that are in use): what each line gives whose pattern means
+    /// the database.
+    here: BTreeMap<String, Vec<Words>>,
+    /// In the server's own database, or on the table of routines in it, where there is one.
     of_routines: Words,
 }
 
@@ -78,15 +85,18 @@ impl Words {
 }
 
 impl Rights {
-    fn of(grants: &[String], database: &str) -> Self {
+    fn of(grants: &[String], database: &str, version: &str) -> Self {
         let mut rights = Self::default();
-        for (given, words, object) in grants.iter().filter_map(|line| granted(line)) {
+        for line in grants.iter().filter_map(|line| Line::of(line)) {
+            let Line { given, words, object, grantee } = line;
             let name = object.strip_suffix(".*");
             let is_here = name.is_some_and(|name| matches(name.chars(), database));
             match object.as_str() {
                 "*.*" if given => rights.global.0.extend(words),
-                "mysql.*" | "mysql.proc" if given => rights.of_routines.0.extend(words),
-                _ if given && is_here => rights.here.0.extend(words),
+                "mysql.*" | "mysql.proc" if given && has_table_of_routines(version) => {
+                    rights.of_routines.0.extend(words);
+                }
+                _ if given && is_here => rights.here.entry(grantee).or_default().push(Words(words)),
                 // Where something can be taken away, `_` and `%` stand for themselves.
                 _ if !given && (is_here || name == Some(database)) => rights.taken.0.extend(words),
                 _ => {}
@@ -96,7 +106,16 @@ impl Rights {
     }
 
     fn have(&self, right: &str) -> bool {
-        self.have_by_all(right) || self.here.have(right)
+        self.have_by_all(right) || self.have_here(right)
+    }
+
+    /// Whether it is granted in the database itself. Of several lines for one user whose patterns mean the database, the server
+    /// goes by a single one, the most specific; which one that is has rules of its own, so that only what all of them give
+    /// counts. What different ones are granted (a user, a role) adds up.
+    /// <https://dev.mysql.com/doc/refman/8.0/en/grant.html>, "Database Privileges";
+    /// <https://dev.mysql.com/doc/refman/8.0/en/request-access.html>
+    fn have_here(&self, right: &str) -> bool {
+        self.here.values().any(|lines| lines.iter().all(|line| line.have(right)))
     }
 
     /// Whether it is granted everywhere, and not taken away here, whatever the words are: one right of `ALL PRIVILEGES`, or
@@ -113,18 +132,42 @@ impl Rights {
     }
 }
 
-/// Whether a line of `SHOW GRANTS` gives or takes, the rights, and on what, without quotes. `None` for roles and proxies, and for
-/// what is on a routine.
-fn granted(line: &str) -> Option<(bool, Vec<String>, String)> {
-    let (given, rest) = match (line.strip_prefix("GRANT "), line.strip_prefix("REVOKE ")) {
-        (Some(rest), _) => (true, rest),
-        (None, rest) => (false, rest?),
-    };
-    let (words, rest) = rest.split_once(" ON ")?;
-    let (object, _) = rest.split_once(if given { " TO " } else { " FROM " })?;
-    let object = object.strip_prefix("TABLE ").unwrap_or(object).replace('`', "");
-    let words = words.split(',').map(|word| word.trim().to_ascii_uppercase());
-    (!object.contains(' ')).then(|| (given, words.collect(), object))
+/// Whether the server keeps routines in `mysql.proc`: MySQL 8 does not any more, and whoever may read its database `mysql` is shown
+/// no routine for that. <https://dev.mysql.com/doc/refman/8.0/en/data-dictionary-schema.html>
+fn has_table_of_routines(version: &str) -> bool {
+    version.contains("MariaDB") || version.starts_with("5.")
+}
+
+/// A line of `SHOW GRANTS`.
+struct Line {
+    /// Whether it gives; else it takes.
+    given: bool,
+    /// The rights, in upper case.
+    words: Vec<String>,
+    /// On what, without quotes.
+    object: String,
+    /// To whom, or from whom.
+    grantee: String,
+}
+
+impl Line {
+    /// `None` for roles and proxies, and for what is on a routine.
+    fn of(line: &str) -> Option<Self> {
+        let (given, rest) = match (line.strip_prefix("GRANT "), line.strip_prefix("REVOKE ")) {
+            (Some(rest), _) => (true, rest),
+            (None, rest) => (false, rest?),
+        };
+        let (words, rest) = rest.split_once(" ON ")?;
+        let (object, rest) = rest.split_once(if given { " TO " } else { " FROM " })?;
+        let object = object.strip_prefix("TABLE ").unwrap_or(object);
+        let words = words.split(',').map(|word| word.trim().to_ascii_uppercase()).collect();
+        // What follows is of no interest, and must not make two users of one.
+        let ends = [" WITH ", " IDENTIFIED ", " REQUIRE "];
+        let end = ends.iter().filter_map(|end| rest.find(end)).min();
+        let grantee = rest[..end.unwrap_or(rest.len())].to_owned();
+        let is_meant = object.starts_with(['`', '*']);
+        is_meant.then(|| Self { given, words, object: object.replace('`', ""), grantee })
+    }
 }
 
 /// How long names of databases are at most. <https://dev.mysql.com/doc/refman/8.0/en/identifier-length.html>
@@ -163,9 +206,15 @@ fn behind(reached: u128, letters: &[char], letter: char) -> u128 {
 mod tests {
     use super::*;
 
+    const MARIADB: &str = "10.11.14-MariaDB-0+deb12u2";
+
     fn hidden(grants: &[&str]) -> Vec<String> {
+        hidden_by(MARIADB, grants)
+    }
+
+    fn hidden_by(version: &str, grants: &[&str]) -> Vec<String> {
         let grants: Vec<_> = grants.iter().map(|line| (*line).to_owned()).collect();
-        hidden_kinds(&grants, "orders_eu").into_keys().collect()
+        hidden_kinds(&grants, "orders_eu", version).into_keys().collect()
     }
 
     #[test]
@@ -215,6 +264,44 @@ mod tests {
         ];
         assert_eq!(hidden(&partly), ["trigger"]);
         assert_eq!(hidden(&["GRANT `reader` TO `ro`@`%`"]).len(), 8);
+    }
+
+    #[test]
+    fn regression_of_several_lines_that_mean_the_database_only_what_all_of_them_give_counts() {
+        let narrow = "GRANT SELECT, SHOW VIEW ON `orders\\_eu`.* TO `ro`@`%` WITH GRANT OPTION";
+        let wide = "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `orders%`.* TO `ro`@`%`";
+        let unseen = ["event", "function", "procedure", "trigger"];
+        assert_eq!(hidden(&[wide]), ["function", "procedure"]);
+        for grants in [[narrow, wide], [wide, narrow]] {
+            assert_eq!(hidden(&grants), unseen, "{grants:?}");
+        }
+        let all = "GRANT ALL PRIVILEGES ON `%`.* TO `ro`@`%`";
+        assert_eq!(hidden(&[all, narrow]), unseen);
+        let nothing_alike = "GRANT TRIGGER ON `orders%`.* TO `ro`@`%`";
+        assert!(hidden(&[narrow, nothing_alike]).contains(&"table".to_owned()));
+        // What is given everywhere is given besides, and so is what another one is given.
+        let everywhere = "GRANT TRIGGER, EVENT ON *.* TO `ro`@`%` REQUIRE SSL";
+        assert_eq!(hidden(&[everywhere, wide, narrow]), ["function", "procedure"]);
+        let by_role = "GRANT TRIGGER, EVENT ON `orders%`.* TO `reader`";
+        assert_eq!(hidden(&[narrow, by_role]), ["function", "procedure"]);
+    }
+
+    #[test]
+    fn regression_the_own_database_of_a_server_without_a_table_of_routines_shows_none() {
+        let reader = "GRANT SELECT, SHOW VIEW, EVENT, TRIGGER ON `orders_eu`.* TO `ro`@`%`";
+        for routines in
+            ["GRANT SELECT ON `mysql`.* TO `ro`@`%`", "GRANT SELECT ON `mysql`.`proc` TO `ro`@`%`"]
+        {
+            for version in [MARIADB, "5.7.44-log"] {
+                assert_eq!(hidden_by(version, &[reader, routines]), Vec::<String>::new());
+            }
+            for version in ["8.0.36", "8.4.3", "9.1.0", ""] {
+                let unseen = hidden_by(version, &[reader, routines]);
+                assert_eq!(unseen, ["function", "procedure"], "{version}");
+            }
+        }
+        let show = "GRANT SHOW_ROUTINE ON *.* TO `ro`@`%`";
+        assert_eq!(hidden_by("8.0.36", &[reader, show]), Vec::<String>::new());
     }
 
     #[test]
