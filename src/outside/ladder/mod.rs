@@ -237,10 +237,14 @@ pub struct Inspected {
 pub struct Inspection {
     /// What was inspected, in order.
     pub seen: Vec<Inspected>,
-    /// What could not be inspected, and why: a missing extension, a missing right, an engine that knows no inspection.
+    /// What could not be inspected, and why: a missing extension or one that is too old, a missing right, an engine that knows
+    /// no inspection.
     pub not_seen: Vec<String>,
-    /// What the server knows no inspection for: indexes of other kinds than B-trees.
+    /// What there is no inspection for, and why, of tables that were inspected: indexes of other kinds than B-trees, unlogged and
+    /// foreign partitions.
     pub skipped: Vec<String>,
+    /// Tables in which there was nothing to inspect, and why: unlogged, which no backup holds, or with their rows elsewhere.
+    pub without: Vec<String>,
 }
 
 /// Reads whose time is taken.

@@ -218,7 +218,7 @@ impl<'c> Asking<'c> {
         let names: Vec<_> = structure.tables.iter().map(|table| &table.name).collect();
         let missing = input.tables.missing(&names);
         match self.session.inspect(&meant).await {
-            Ok(inspection) => Ok(judge_inspection(&missing, &inspection)),
+            Ok(inspection) => Ok(judge_inspection(&missing, input.tables.are_named(), inspection)),
             Err(error) => {
                 Ok(no_value(error, self.withholds())?.check("tables and indexes", "no damage"))
             }

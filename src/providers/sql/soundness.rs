@@ -39,26 +39,31 @@ pub(super) fn judge_sequences(all: &[Sequence], shown: impl Fn(&str) -> String) 
     Check::made(NAME, EXPECTED, observed, texts.is_empty()).over(population)
 }
 
-/// What could not be inspected leaves the check open, unless damage was seen.
-pub(super) fn judge_inspection(missing: &[&str], inspection: &Inspection) -> Check {
+/// What could not be inspected leaves the check open, unless damage was seen; and so does a table without anything to inspect that
+/// was asked for by its name.
+pub(super) fn judge_inspection(missing: &[&str], are_named: bool, found: Inspection) -> Check {
     const NAME: &str = "tables and indexes";
     const EXPECTED: &str = "no damage that the server can see";
-    let damaged = inspection.seen.iter().filter_map(|one| {
+    let Inspection { seen, mut not_seen, mut skipped, without } = found;
+    let group = if are_named { &mut not_seen } else { &mut skipped };
+    group.extend(without);
+    let damaged = seen.iter().filter_map(|one| {
         let damage = one.damage.as_ref()?;
         Some(format!("{}: {damage}", one.what))
     });
     let gone = missing.iter().map(|name| format!("table {name} is not there"));
     let wrong: Vec<_> = damaged.chain(gone).collect();
-    if wrong.is_empty() && !inspection.not_seen.is_empty() {
-        return Check::not_made(NAME, EXPECTED, shortened(&inspection.not_seen));
+    if wrong.is_empty() && !not_seen.is_empty() {
+        return Check::not_made(NAME, EXPECTED, shortened(&not_seen));
     }
     let observed = match wrong.as_slice() {
-        [] => format!("{} inspected, no damage", inspection.seen.len()),
+        [] => format!("{} inspected, no damage", seen.len()),
         wrong => shortened(wrong),
     };
-    let population = u64::try_from(inspection.seen.len()).unwrap_or(u64::MAX);
+    let population = u64::try_from(seen.len()).unwrap_or(u64::MAX);
     let check = Check::made(NAME, EXPECTED, observed, wrong.is_empty()).over(population);
-    match inspection.skipped.as_slice() {
+    not_seen.extend(skipped);
+    match not_seen.as_slice() {
         [] => check,
         skipped => {
             let taken = check.note.as_ref().map(|note| format!("{note}; ")).unwrap_or_default();
@@ -110,15 +115,15 @@ mod tests {
         let of = |seen: Vec<Inspected>, not_seen: &[&str]| Inspection {
             seen,
             not_seen: not_seen.iter().map(|text| (*text).to_owned()).collect(),
-            skipped: Vec::new(),
+            ..Inspection::default()
         };
-        let outcome = |inspection: Inspection| judge_inspection(&[], &inspection).outcome;
+        let outcome = |inspection: Inspection| judge_inspection(&[], false, inspection).outcome;
         assert_eq!(outcome(of(vec![seen(None)], &[])), Outcome::Passed);
         assert_eq!(outcome(of(vec![seen(None), seen(Some("broken"))], &[])), Outcome::Failed);
         assert_eq!(outcome(of(vec![seen(None)], &["no amcheck"])), Outcome::Inconclusive);
         assert_eq!(outcome(of(vec![seen(Some("broken"))], &["late"])), Outcome::Failed);
         assert_eq!(outcome(of(vec![], &[])), Outcome::Inconclusive);
-        let gone = judge_inspection(&["t"], &of(vec![seen(None)], &[]));
+        let gone = judge_inspection(&["t"], false, of(vec![seen(None)], &[]));
         assert_eq!(gone.outcome, Outcome::Failed);
     }
 
@@ -126,11 +131,30 @@ mod tests {
     fn regression_what_the_server_cannot_inspect_is_named() {
         let skipped = vec!["index public.by_hash (hash)".to_owned()];
         let with = |seen| Inspection { seen, skipped: skipped.clone(), ..Inspection::default() };
-        let check = judge_inspection(&[], &with(vec![seen(None)]));
+        let check = judge_inspection(&[], false, with(vec![seen(None)]));
         assert_eq!(check.outcome, Outcome::Passed);
         assert!(check.note.unwrap().contains("public.by_hash (hash)"));
-        let nothing = judge_inspection(&[], &with(vec![]));
+        let nothing = judge_inspection(&[], false, with(vec![]));
         assert_eq!(nothing.outcome, Outcome::Inconclusive);
         assert!(nothing.note.unwrap().contains("public.by_hash (hash)"));
+    }
+
+    #[test]
+    fn regression_a_table_asked_for_by_name_in_which_nothing_was_inspected_leaves_it_open() {
+        let with = |seen: Vec<Inspected>| Inspection {
+            seen,
+            without: vec!["table public.scratch (unlogged: no backup holds it)".to_owned()],
+            ..Inspection::default()
+        };
+        for (are_named, found, outcome) in [
+            (true, vec![seen(None)], Outcome::Inconclusive),
+            (false, vec![seen(None)], Outcome::Passed),
+            (false, vec![], Outcome::Inconclusive),
+            (true, vec![seen(Some("broken"))], Outcome::Failed),
+        ] {
+            let check = judge_inspection(&[], are_named, with(found));
+            assert_eq!(check.outcome, outcome, "{check:?}");
+            assert!(check.note.unwrap().contains("table public.scratch (unlogged"));
+        }
     }
 }

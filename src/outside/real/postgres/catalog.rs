@@ -255,6 +255,18 @@ pub(super) fn inspected_sql() -> String {
     )
 }
 
+/// Tables and partitions that `inspected_sql` leaves out, each with the table that it belongs to, and why: `unlogged`, `foreign`
+/// (partitions on another server), or the storage that amcheck does not know.
+pub(super) fn other_tables_sql() -> String {
+    format!(
+        "SELECT rn.nspname::text, r.relname::text, n.nspname || '.' || c.relname, \
+         CASE WHEN c.relkind = 'f' THEN 'foreign' WHEN c.relpersistence = 'u' THEN 'unlogged' ELSE m.amname::text END \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am m ON m.oid = c.relam {ROOT} \
+         WHERE ((c.relkind = 'f' AND c.relispartition) OR (c.relkind = 'r' AND (c.relpersistence = 'u' \
+         OR (c.relpersistence = 'p' AND m.amname <> 'heap')))) AND {OURS} ORDER BY 1, 2, 3"
+    )
+}
+
 /// Indexes that the server does not use, since building them did not come to its end (`invalid`), and those that it cannot
 /// inspect, with their kind. <https://www.postgresql.org/docs/current/catalog-pg-index.html>
 pub(super) fn other_indexes_sql() -> String {
