@@ -53,6 +53,67 @@ async fn server_postgres_regression_a_database_is_not_compared_with_itself() {
     assert_eq!(compared(&server, COPY, json!({"schema": {}})).await.red(), []);
 }
 
+/// Values that are equal to their type, and not the same.
+const EQUAL: &str = "create extension citext; \
+     create collation either_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+     create domain name_of_either_case as text collate either_case; create type named as (rank int, name citext); \
+     create table folded (id int primary key, v citext); create table listed (id int primary key, v citext[]); \
+     create table within (id int primary key, v named); create table collated (id int primary key, v text collate either_case); \
+     create table by_domain (id int primary key, v name_of_either_case); \
+     create table doubles (id int primary key, v float8); create table singles (id int primary key, v float4); \
+     create table spans (id int primary key, v interval); create table blanks (id int primary key, v bpchar); \
+     create table plain (id int primary key, v text, c text collate \"C\", n numeric, code char(3), at timestamptz, raw bytea, \
+     j jsonb, tags text[]); \
+     insert into folded select i, 'alpha' from generate_series(1, 20) i; \
+     insert into listed select i, array['alpha'::citext] from generate_series(1, 20) i; \
+     insert into within select i, row(i, 'alpha')::named from generate_series(1, 20) i; \
+     insert into collated select i, 'alpha' from generate_series(1, 20) i; \
+     insert into by_domain select i, 'alpha' from generate_series(1, 20) i; \
+     insert into doubles select i, 0 from generate_series(1, 20) i; \
+     insert into singles select i, 0 from generate_series(1, 20) i; \
+     insert into spans select i, '1 mon' from generate_series(1, 20) i; \
+     insert into blanks select i, 'a' from generate_series(1, 20) i; \
+     insert into plain select i, 'alpha', 'alpha', i, 'abc', now(), 'a', '{}', array['a'] from generate_series(1, 20) i";
+
+const OTHERS_THAT_ARE_EQUAL: [(&str, &str); 9] = [
+    ("folded", "'ALPHA'"),
+    ("listed", "array['ALPHA'::citext]"),
+    ("within", "row(7, 'ALPHA')::named"),
+    ("collated", "'ALPHA'"),
+    ("by_domain", "'ALPHA'"),
+    ("doubles", "'-0'"),
+    ("singles", "'-0'"),
+    ("spans", "'30 days'"),
+    ("blanks", "'a  '"),
+];
+
+#[tokio::test]
+async fn server_postgres_regression_values_that_are_equal_and_not_the_same_are_other_content() {
+    let server = copied(EQUAL).await;
+    let sums = || json!({"checksums": {}});
+    assert_eq!(compared(&server, COPY, sums()).await.red(), []);
+    for (table, value) in OTHERS_THAT_ARE_EQUAL {
+        server.change_in(COPY, &format!("update {table} set v = {value} where id = 7")).await;
+        let climbed = compared(&server, COPY, sums()).await;
+        assert_eq!(climbed.red(), failed(&["checksums"]), "{table}");
+        let observed = &climbed.check("checksums").observed;
+        assert!(observed.contains(&format!("public.{table}")), "{table}: {observed}");
+        let before = match table {
+            "within" => "row(7, 'alpha')::named".to_owned(),
+            // All rows held the same.
+            _ => format!("(select v from {table} where id = 8)"),
+        };
+        server.change_in(COPY, &format!("update {table} set v = {before} where id = 7")).await;
+    }
+    assert_eq!(compared(&server, COPY, sums()).await.red(), []);
+    // Where nothing of the kind is in a table, the servers hash it.
+    let login = DatabaseLogin { database: COPY.to_owned(), ..server.login() };
+    let structure = open(&login).await.unwrap().structure().await.unwrap();
+    let alike = structure.tables.iter().filter(|table| table.hashes_alike);
+    let alike: Vec<_> = alike.map(|table| table.name.to_string()).collect();
+    assert_eq!(alike, ["public.plain"]);
+}
+
 /// What a schema can hold besides tables and columns.
 const RICH: &str = r#"
 create role reader; create role auditor;

@@ -62,8 +62,9 @@ pub struct Table {
     pub whole_number_key: bool,
     /// Columns whose own text says less than they hold (`float` of MySQL): they are read in a way that says all.
     pub inexact: Vec<String>,
-    /// Whether another server hashes its rows alike: not where a column holds numbers of the server's own, which stand for
-    /// something else there (PostgreSQL: enum, oid, and what is made of them).
+    /// Whether another server hashes its rows alike, and others otherwise: not where a column holds numbers of the server's own,
+    /// which stand for something else there (PostgreSQL: enum, oid, and what is made of them), nor where values can be equal and
+    /// not the same (letters of either case to a collation), but for digits of `numeric`.
     pub hashes_alike: bool,
 }
 
@@ -179,7 +180,7 @@ pub struct RowsOf<'a> {
     /// A condition in SQL that rows must meet besides.
     pub only: Option<&'a str>,
     /// Lets the server hash the rows itself, where it can: the digest can then be compared with that of another server of
-    /// the same major version only, and values that are equal (`1.0`, `1.00`) give the same.
+    /// the same major version only, and numbers that are equal (`1.0`, `1.00`) give the same.
     pub hashed_by_server: bool,
 }
 

@@ -192,23 +192,36 @@ fn details_of_types_sql() -> String {
     )
 }
 
-/// Tables with a column that holds numbers of the server's own, in itself or within: enum, oid and what refers to objects
-/// (<https://www.postgresql.org/docs/current/datatype-oid.html>). Hashes of records are made of these numbers.
-pub(super) fn own_numbers_sql() -> String {
+/// Tables whose hashes of records say less than their text, by a column or what is within it:
+///
+/// - numbers of the server's own, which are others on another server: enum, oid and what refers to objects
+///   (<https://www.postgresql.org/docs/current/datatype-oid.html>);
+/// - values that are equal and not the same, since a hash goes by equality: a collation that is not deterministic
+///   (<https://www.postgresql.org/docs/current/collation.html>, "Nondeterministic Collations"), `-0` of floating numbers, `1 mon` and
+///   `30 days` of `interval`, trailing blanks of `bpchar` without a length;
+/// - types of extensions, whose equality nobody here knows, such as `citext`.
+///
+/// Digits behind the last one of `numeric` (`1.0`, `1.00`, in `jsonb`, too) are not among them: that would be most tables.
+/// Before PostgreSQL 12, catalogs do not know of the first kind of collation.
+pub(super) fn not_hashed_alike_sql() -> String {
     format!(
-        "WITH RECURSIVE types AS (SELECT a.attrelid AS rel, a.atttypid AS typ FROM pg_attribute a \
-         JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+        "WITH RECURSIVE types AS (SELECT a.attrelid AS rel, a.atttypid AS typ, a.attcollation AS coll, a.atttypmod AS len \
+         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND {OURS} \
-         UNION SELECT t.rel, u.typ FROM types t CROSS JOIN LATERAL ( \
-         SELECT y.typelem AS typ FROM pg_type y WHERE y.oid = t.typ AND y.typelem <> 0 \
-         UNION ALL SELECT y.typbasetype FROM pg_type y WHERE y.oid = t.typ AND y.typtype = 'd' \
-         UNION ALL SELECT g.rngsubtype FROM pg_range g WHERE g.rngtypid = t.typ \
-         UNION ALL SELECT b.atttypid FROM pg_type y JOIN pg_attribute b ON b.attrelid = y.typrelid \
-         WHERE y.oid = t.typ AND y.typtype = 'c' AND b.attnum > 0 AND NOT b.attisdropped) u) \
+         UNION SELECT t.rel, u.typ, u.coll, u.len FROM types t CROSS JOIN LATERAL ( \
+         SELECT y.typelem AS typ, t.coll AS coll, t.len AS len FROM pg_type y WHERE y.oid = t.typ AND y.typelem <> 0 \
+         UNION ALL SELECT y.typbasetype, t.coll, y.typtypmod FROM pg_type y WHERE y.oid = t.typ AND y.typtype = 'd' \
+         UNION ALL SELECT g.rngsubtype, g.rngcollation, -1 FROM pg_range g WHERE g.rngtypid = t.typ \
+         UNION ALL SELECT b.atttypid, b.attcollation, b.atttypmod FROM pg_type y JOIN pg_attribute b \
+         ON b.attrelid = y.typrelid WHERE y.oid = t.typ AND y.typtype = 'c' AND b.attnum > 0 AND NOT b.attisdropped) u) \
          SELECT DISTINCT n.nspname::text, c.relname::text FROM types t JOIN pg_type y ON y.oid = t.typ \
          JOIN pg_namespace yn ON yn.oid = y.typnamespace JOIN pg_class c ON c.oid = t.rel \
-         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE y.typtype IN ('e', 'm') \
-         OR (yn.nspname = 'pg_catalog' AND (y.typname IN ('oid', 'xid', 'cid', 'tid') OR y.typname LIKE 'reg%'))"
+         JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_collation l ON l.oid = t.coll \
+         WHERE y.typtype IN ('e', 'm') OR y.typname = 'citext' \
+         OR (y.typtype = 'b' AND yn.nspname <> 'pg_catalog' AND NOT (y.typcategory = 'A' AND y.typelem <> 0)) \
+         OR (yn.nspname = 'pg_catalog' AND (y.typname LIKE 'reg%' OR (y.typname = 'bpchar' AND t.len = -1) \
+         OR y.typname IN ('oid', 'xid', 'cid', 'tid', 'float4', 'float8', 'interval'))) \
+         OR (to_jsonb(l) ->> 'collisdeterministic') = 'false'"
     )
 }
 

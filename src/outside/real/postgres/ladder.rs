@@ -3,8 +3,8 @@
 use super::super::database::{Stop, answering, push_object};
 use super::PostgresSession;
 use super::catalog::{
-    columns_sql, constraints_sql, details_sql, indexes_sql, keys_sql, others_sql, own_numbers_sql,
-    sequences_sql,
+    columns_sql, constraints_sql, details_sql, indexes_sql, keys_sql, not_hashed_alike_sql,
+    others_sql, sequences_sql,
 };
 use crate::ids::Digest;
 use crate::outside::OutsideError;
@@ -84,12 +84,12 @@ impl PostgresSession {
         let columns = self.catalog(&columns_sql()).await?;
         let keys = self.catalog(&keys_sql()).await?;
         add_columns(&mut structure, &columns, &keys);
-        let own_numbers = self.catalog(&own_numbers_sql()).await?;
+        let not_alike = self.catalog(&not_hashed_alike_sql()).await?;
         for table in &mut structure.tables {
             let is_it = |row: &Vec<Option<String>>| {
                 table.name == TableName::in_schema(text(row, 0), text(row, 1))
             };
-            table.hashes_alike = !own_numbers.iter().any(is_it);
+            table.hashes_alike = !not_alike.iter().any(is_it);
         }
         let objects = [indexes_sql(), constraints_sql(), others_sql()];
         for sql in objects.into_iter().chain(details_sql()) {
