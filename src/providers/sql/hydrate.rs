@@ -104,10 +104,12 @@ impl Latency {
 const ABOUT: &str = "\
 Storage that was restored from a snapshot is there before its blocks are: they are loaded in the background, and those that are \
 read before are fetched while the reader waits. So a database can be available, and be too slow to be of use, for hours. This \
-step reads pages at random places of the tables, until 95 of 100 reads of a round are fast enough; that moment is the clock \
+step reads pages at random places of the tables, until 95 of 100 reads of each table are fast enough; that moment is the clock \
 point *hydrated*. With `warm_up` it reads all tables as a whole between the rounds: pages of tables, not of indexes or of large \
 values that are stored apart.
 
+The slowest table decides. Where there are so many that a round reads fewer than 20 pages of each, the reads of several \
+rounds are taken together. \
 Pages that have been read before are fast for that reason alone; each round chooses other places. A database that fits into the \
 memory of its server says little. Partitions are read with their table. A table that cannot be read (a missing right; for MySQL, no \
 key of whole numbers, or one whose numbers are too uneven) leaves the check open, and so does one that is named and has no page to read: name those that matter in \
@@ -130,7 +132,10 @@ impl Action for Hydrate {
             permissions: super::check::PERMISSIONS,
             checks: &[
                 ("database answers", "a query is answered within ready_within"),
-                ("read latency", "95 of 100 reads of pages at random places are fast enough"),
+                (
+                    "read latency",
+                    "95 of 100 reads of pages at random places of each table are fast enough",
+                ),
             ],
             populations: &[],
             proves: &[],

@@ -22,6 +22,7 @@ mod own_schema;
 mod parentheses;
 mod percent;
 mod problems;
+mod recent;
 mod reference;
 #[cfg(test)]
 mod regressions;
