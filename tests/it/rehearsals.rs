@@ -573,6 +573,16 @@ const CASES: &[Case] = &[
     ),
     case("cluster-state.torn", 2, &["step members not_run", "step taken inconclusive"]),
     case(
+        "cluster-state.unreadable",
+        1,
+        &[
+            "check objects: deployments payments/api exists failed",
+            "check objects: objects readable failed",
+            "finding objects: etcd.objects_unreadable",
+            "step objects failed",
+        ],
+    ),
+    case(
         "cluster-state.uploaded-again",
         1,
         &[

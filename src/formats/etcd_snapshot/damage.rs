@@ -1,4 +1,4 @@
-use super::bbolt::{MetaFault, PageFault};
+use super::bbolt::{MetaFault, MetaField, PageFault};
 use super::fault::{BucketFault, OwnBucket, RecordFault, RevisionFault};
 use super::foreign::Foreign;
 use super::mvcc::{KeyName, Revision, RevisionNumber};
@@ -30,6 +30,11 @@ pub enum Damage {
         index: u8,
         /// What is wrong with it.
         fault: MetaFault,
+    },
+    /// The two meta pages contradict each other: one of them is damaged, or of another time.
+    MetasDiffer {
+        /// The first field that is not as it should be.
+        field: MetaField,
     },
     /// The SHA-256 at the end is not that of the bytes before it.
     TrailerDiffers {
@@ -99,6 +104,8 @@ pub enum Damage {
     },
     /// `consistent_index` is not there, which every etcd writes with each change: without it, etcd would apply its log again.
     NoConsistentIndex,
+    /// Requests are authenticated, and there is no user `root` who has the role `root`.
+    AuthWithoutRoot,
     /// A compaction has ended that never began: one of the two notes is damaged.
     CompactionContradicts {
         /// Up to where the last one went that began, if any did.
@@ -133,6 +140,11 @@ impl fmt::Display for Damage {
             Self::Meta { index, fault } => {
                 write!(f, "meta page {index}: {fault}; the file was changed after it was written")
             }
+            Self::MetasDiffer { field } => write!(
+                f,
+                "the two meta pages contradict each other in {field}: one of them is damaged or of another time, and an etcd may \
+                 start from a state that is not this one"
+            ),
             Self::TrailerDiffers { expected, found } => write!(
                 f,
                 "the SHA-256 at the end is {expected}, that of the content is {found}: the file was \
@@ -169,6 +181,10 @@ impl fmt::Display for Damage {
             ),
             Self::NoConsistentIndex => f.write_str(
                 "`meta` holds no consistent_index, which etcd writes with every change: that table was damaged",
+            ),
+            Self::AuthWithoutRoot => f.write_str(
+                "requests are authenticated, and there is no user root with the role root, without whom etcd never enables that: \
+                 users are lost, and perhaps nobody can use a restored etcd",
             ),
             Self::CompactionContradicts { scheduled, finished } => write!(
                 f,
@@ -239,6 +255,10 @@ impl DamageLog {
     /// Something is wrong, but everything could be read.
     pub(super) fn wrong(&mut self, damage: Damage) {
         self.broken |= matches!(damage, Damage::Page { .. });
+        self.list(damage);
+    }
+
+    fn list(&mut self, damage: Damage) {
         if self.listed.len() < LISTED {
             self.listed.push(damage);
         } else {
@@ -260,6 +280,12 @@ impl DamageLog {
         self.unread = true;
         self.broken = true;
         self.wrong(damage);
+    }
+
+    /// Something stands in a page beside its elements: what it was is lost, and what the elements say of each other tells more of it.
+    pub(super) fn beside(&mut self, page: u64, fault: PageFault) {
+        self.unread = true;
+        self.list(Damage::Page { page, fault });
     }
 
     /// A page is lost whose keys lay in this range.

@@ -261,6 +261,11 @@ fn log_metas<R: ReadAt + ?Sized>(
             MetaState::Damaged(fault) => log.wrong(Damage::Meta { index, fault }),
         }
     }
+    // What has a digest at its end is a copy that etcd wrote, and not a file that a member works with.
+    let is_copy = body_bytes(length) < length;
+    if let Some(field) = metas.contradiction(is_copy) {
+        log.wrong(Damage::MetasDiffer { field });
+    }
     Ok(())
 }
 

@@ -11,6 +11,14 @@ pub enum Note {
         /// The revision up to which it goes.
         to: i64,
     },
+    /// History was thrown away up to a revision behind the last change that is there. Either all changes between them were deletions,
+    /// or they are lost with what they changed: nothing in the file tells.
+    CompactedBeyond {
+        /// The last change that is there.
+        last: i64,
+        /// The revision up to which history was thrown away, at which an etcd starts.
+        to: i64,
+    },
     /// The alarm NOSPACE stands.
     NoSpaceAlarm {
         /// The member for which it was raised.
@@ -18,6 +26,11 @@ pub enum Note {
     },
     /// Requests are authenticated.
     AuthEnabled {
+        /// How many users there are.
+        users: u64,
+    },
+    /// There are users, and nothing says whether requests are authenticated.
+    AuthNotSaid {
         /// How many users there are.
         users: u64,
     },
@@ -51,6 +64,11 @@ impl fmt::Display for Note {
                 f,
                 "a compaction up to revision {to} had begun and not ended: etcd goes on with it when it starts"
             ),
+            Self::CompactedBeyond { last, to } => write!(
+                f,
+                "history was thrown away up to revision {to}, and the last change that is there is {last}: all between them were \
+                 deletions, or they are lost, which nothing in the file tells; compare with a member or with the backup before"
+            ),
             Self::NoSpaceAlarm { member } => write!(
                 f,
                 "the alarm NOSPACE stands for member {member}: a cluster restored from this takes no writes \
@@ -60,6 +78,11 @@ impl fmt::Display for Note {
                 f,
                 "requests are authenticated, with {users} users: whoever needs the restored etcd needs one \
                  of their passwords or certificates"
+            ),
+            Self::AuthNotSaid { users } => write!(
+                f,
+                "there are {users} users, and nothing says whether requests are authenticated: an etcd that starts from this \
+                 answers everybody, which is right only if authentication was never enabled"
             ),
             Self::RevisionBumped => f.write_str(
                 "the cluster was once restored with --bump-revision, which left its mark",
