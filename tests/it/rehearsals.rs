@@ -579,7 +579,10 @@ const CASES: &[Case] = &[
             "check objects: deployments payments/api exists failed",
             "check objects: objects readable failed",
             "finding objects: etcd.objects_unreadable",
+            "step forward not_run",
             "step objects failed",
+            "step ready not_run",
+            "step restored not_run",
         ],
     ),
     case(

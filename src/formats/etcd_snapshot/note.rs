@@ -41,7 +41,9 @@ pub enum Note {
         /// Bytes behind the last page.
         bytes: u64,
     },
-    /// Keys hang on leases that are not there: etcd starts from it, and these keys never end.
+    /// Keys hang on leases that are not there: etcd starts from it, and these keys never end. It leaves none such behind by itself
+    /// (`Revoke` in <https://github.com/etcd-io/etcd/blob/main/server/lease/lessor.go> removes both at once), so that the rest is not
+    /// proven either.
     LeasesMissing {
         /// How many leases.
         leases: u64,
