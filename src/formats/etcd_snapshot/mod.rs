@@ -20,7 +20,7 @@
 //! - a value with other bytes in it, or with another name of its key in all of that key's changes;
 //! - a deletion that names another key which exists;
 //! - a lease, and a key that hangs on one, with another number in both;
-//! - authentication that was switched off;
+//! - authentication that was switched off; passwords of users and keys of permissions with other bytes in them;
 //! - the only change that a compaction had left of a key, lost without a trace in its page;
 //! - the changes after the last one that is there, lost with their pages, as when a table's root is one of its own first leaves
 //!   (told as [`Note::CompactedBeyond`] where a compaction went further);

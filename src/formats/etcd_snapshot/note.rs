@@ -52,6 +52,11 @@ pub enum Note {
         /// How many keys, of all of them.
         keys: u64,
     },
+    /// There are entries in etcd's own tables whose names this reader does not know: of a later etcd, or of one whose name was changed.
+    UnknownEntries {
+        /// How many.
+        count: u64,
+    },
     /// There are tables that this reader does not know: of a later etcd, or of something else. They are part of the hash.
     UnknownBuckets {
         /// How many.
@@ -96,6 +101,10 @@ impl fmt::Display for Note {
             Self::LeasesMissing { leases, first, keys } => write!(
                 f,
                 "{keys} keys hang on {leases} leases that are not there, such as {first}: they never end by themselves"
+            ),
+            Self::UnknownEntries { count } => write!(
+                f,
+                "{count} entries of `meta` and `cluster` have names that no etcd up to 3.6 gives; their content was not judged"
             ),
             Self::UnknownBuckets { count } => {
                 write!(f, "{count} tables are unknown to this reader; their content was not judged")

@@ -133,6 +133,9 @@ impl Tally {
             notes.push(Note::RevisionBumped);
         }
         notes.extend(self.leases_missing);
+        if self.records.unknown > 0 {
+            notes.push(Note::UnknownEntries { count: self.records.unknown });
+        }
         if self.unknown_buckets > 0 {
             notes.push(Note::UnknownBuckets { count: self.unknown_buckets });
         }

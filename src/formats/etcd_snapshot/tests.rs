@@ -481,3 +481,12 @@ fn regression_what_stands_in_users_and_nothing_says_is_told() {
     assert_eq!(damage(&nobody), [Damage::AuthWithoutRoot]);
     assert_eq!(damage(&Snapshot::with_buckets(vec![key, auth(b"\x00")])), []);
 }
+
+#[test]
+fn regression_what_goes_by_an_unknown_name_in_etcds_own_tables_is_told() {
+    let key = tiny::inline_bucket(b"key", &[tiny::change(b'a', 2, 2, 1)]);
+    let cluster = tiny::inline_bucket(b"cluster", &[tiny::entry(b"clusterVersios", b"3.5.0")]);
+    let meta = tiny::meta(&[(b"tern", &[0; 8])]);
+    let found = look(&Snapshot::with_buckets(vec![key, cluster, meta]).sealed());
+    assert_eq!((found.damage, found.notes), (vec![], vec![Note::UnknownEntries { count: 2 }]));
+}

@@ -262,6 +262,12 @@ fn of_note(note: &Note) -> Finding {
             "revisions below the mark do not go on without a gap",
             "nothing, if the cluster was restored with --bump-revision",
         ),
+        Note::UnknownEntries { .. } => (
+            Severity::Warning,
+            "etcd.unknown_entries",
+            "an etcd that does not find what it had noted under the right name goes on without it",
+            "look whether a newer release of this program knows the version of the cluster's etcd; if not, compare with a member",
+        ),
         Note::UnknownBuckets { .. } => (
             Severity::Note,
             "etcd.unknown_tables",
@@ -367,6 +373,7 @@ mod tests {
             (Note::LongerThanNeeded { bytes: 4096 }, Severity::Warning),
             (Note::CompactionInFlight { to: 9 }, Severity::Note),
             (Note::RevisionBumped, Severity::Note),
+            (Note::UnknownEntries { count: 1 }, Severity::Warning),
             (Note::UnknownBuckets { count: 1 }, Severity::Note),
         ];
         let inspection = Inspection { notes: all.map(|(note, _)| note).to_vec(), ..look(REAL) };

@@ -192,6 +192,11 @@ impl Header {
         self.flags == META && self.number == number
     }
 
+    /// Whether it is the page of a bucket that is stored in place: a leaf without a number, and without pages after it.
+    pub(super) fn is_leaf_in_place(&self) -> bool {
+        self.flags == LEAF && self.number == 0 && self.overflow == 0
+    }
+
     pub(super) fn is_free_list(&self) -> bool {
         self.flags == FREE_LIST
     }

@@ -250,9 +250,7 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
 /// An inline bucket: a leaf page without a place of its own. Its elements are reported at the page that holds it.
 fn inline_page(bytes: &[u8], page: u64, log: &mut DamageLog, visit: &mut Visit<'_>) {
     let elements = match Header::parse(bytes) {
-        Some(header) if header.kind() == Some(Kind::Leaf) && header.number == 0 => {
-            Elements::new(bytes, Kind::Leaf, header.count)
-        }
+        Some(header) if header.is_leaf_in_place() => Elements::new(bytes, Kind::Leaf, header.count),
         header => Err(PageFault::Kind { flags: header.map_or(0, |header| header.flags) }),
     };
     match elements {
