@@ -157,7 +157,7 @@ fn run(plan: &Plan, registry: &Registry, journal: Journal) {
             is_drill: true,
             expected: Default::default(),
         };
-        let (_sender, orders) = tokio::sync::watch::channel(None);
+        let (_sender, orders) = tokio::sync::mpsc::unbounded_channel();
         drive(Drive {
             plan,
             registry,

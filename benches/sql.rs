@@ -286,6 +286,7 @@ async fn compared(server: &Server, name: &str, checksums: &Value, hand: Duration
 async fn ladder(server: &Server) {
     // 14 tables have as many rows as asked for.
     let content = TWENTY_TABLES.replace("$FEW", "7143").replace("$ROWS", "71429");
+    let content = content.replace("$SEED", "20261122");
     server.pair("orders", &content).await;
     let rungs = json!({
         "version": "~ ^[0-9]+", "schema": {}, "rows": {}, "checksums": {}, "sequences": true, "inspect": {},

@@ -81,6 +81,11 @@ impl Error {
         }
     }
 
+    /// A person ended it before it had begun.
+    pub fn cancelled(message: impl Into<String>) -> Self {
+        Self { code: ExitCode::Cancelled, message: message.into(), help: None, found: Vec::new() }
+    }
+
     /// A rule of safety forbids it.
     pub fn refused(message: impl Into<String>) -> Self {
         Self { code: ExitCode::Refused, message: message.into(), help: None, found: Vec::new() }

@@ -2,58 +2,81 @@ use super::orders;
 use super::runs::RunFolder;
 use crate::engine::{Order, Orders};
 use crate::time::Clock;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// What runs are told while they are under way: ^C and the signal to terminate tell all runs of this process to release
 /// and report; orders from other terminals are for one run. A second signal means to leave at once.
 #[derive(Default)]
 pub(super) struct Interrupts {
-    runs: Mutex<Vec<Run>>,
+    runs: Mutex<Runs>,
+}
+
+/// The runs of this process.
+#[derive(Default)]
+struct Runs {
+    all: Vec<Run>,
+    /// Which signal has told all of them to end; also those that have not begun.
+    ended_by: Option<&'static str>,
 }
 
 /// A run of this process.
 struct Run {
-    orders: PathBuf,
-    sender: watch::Sender<Option<Order>>,
+    folder: RunFolder,
+    sender: mpsc::UnboundedSender<Order>,
 }
 
 impl Run {
-    /// Being cancelled is final.
     fn tell(&self, order: Order) {
-        self.sender.send_if_modified(|told| {
-            let urgent = matches!(order, Order::Cancel { incident: true, .. });
-            if matches!(told, Some(Order::Cancel { .. })) && !urgent {
-                return false;
-            }
-            *told = Some(order);
-            true
-        });
+        // A run that is over takes no orders.
+        let _ = self.sender.send(order);
     }
+}
+
+fn cancel(by: &str) -> Order {
+    Order::Cancel { by: by.to_owned(), incident: false }
 }
 
 impl Interrupts {
     /// For one run, perhaps with its first order. Orders that were left before it was under way do not count.
     pub(super) fn subscribe(&self, folder: &RunFolder, first: Option<Order>) -> Orders {
-        let orders = folder.path.clone();
-        orders::take(&orders);
-        let (sender, mut receiver) = watch::channel(first);
-        receiver.mark_changed();
-        self.runs().push(Run { orders, sender });
+        orders::take(&folder.path);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let run = Run { folder: folder.clone(), sender };
+        let mut runs = self.runs();
+        first.into_iter().chain(runs.ended_by.map(cancel)).for_each(|order| run.tell(order));
+        runs.all.push(run);
         receiver
     }
 
-    fn runs(&self) -> std::sync::MutexGuard<'_, Vec<Run>> {
+    /// The signal by which all runs of this process were ended: none is begun after that.
+    pub(super) fn ended_by(&self) -> Option<&'static str> {
+        self.runs().ended_by
+    }
+
+    /// The runs of this process that have begun and are not over.
+    pub(super) fn unfinished(&self) -> Vec<RunFolder> {
+        let runs = self.runs();
+        let is_over = |run: &&Run| run.sender.is_closed();
+        runs.all.iter().filter(|run| !is_over(run)).map(|run| run.folder.clone()).collect()
+    }
+
+    fn runs(&self) -> std::sync::MutexGuard<'_, Runs> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look_for_orders(&self) {
-        for run in self.runs().iter() {
-            orders::take(&run.orders).into_iter().for_each(|order| run.tell(order));
+        for run in &self.runs().all {
+            orders::take(&run.folder.path).into_iter().for_each(|order| run.tell(order));
         }
+    }
+
+    fn end_all(&self, by: &'static str) {
+        let mut runs = self.runs();
+        runs.ended_by = Some(by);
+        runs.all.iter().for_each(|run| run.tell(cancel(by)));
     }
 
     /// Listens until `done` is told; `true` when a second signal came first.
@@ -81,9 +104,7 @@ impl Interrupts {
             if is_second_wish(who, clock.elapsed().saturating_sub(since)) {
                 return true;
             }
-            for run in self.runs().iter() {
-                run.tell(Order::Cancel { by: who.to_owned(), incident: false });
-            }
+            self.end_all(who);
         }
     }
 }

@@ -11,6 +11,7 @@ mod estate;
 mod etcd;
 mod history;
 mod iam;
+mod identify;
 mod interrupt;
 mod journal_store;
 mod journals;

@@ -4,7 +4,7 @@ use super::journal_store::{self, Objects, StoreUrl, Stored};
 use super::organisation::InForce;
 use super::output::Output;
 use super::progress::Progress;
-use super::run_one::{self, Ended};
+use super::run_one::{self, Ended, GoingOn};
 use super::runs::{RunFolder, Store};
 use super::world::{self, Target};
 use crate::cli::{Format, ResumeArgs};
@@ -54,15 +54,19 @@ pub(super) fn go_on_with(
         state.head.clone().ok_or_else(|| folder.refused(&"it does not start with a start"))?;
     let target = target(args.endpoint_url.as_deref(), &head, state.finished.is_some())?;
     let plan = folder.plan(&state)?;
-    let limits = held(limits, &state, order.as_ref());
+    let gives_back = only_gives_back(&state, order.as_ref());
+    let limits = if gives_back { InForce::default() } else { limits.clone() };
     limits.hold(head.run.as_str(), Asked::by(&plan)).map_err(|refusal| {
         let gives_back = format!("redrill abort {} removes what it made", folder.name());
         refusal.help(gives_back)
     })?;
+    // Whoever sees that a process is at work, and gives an order, gives it to this one: also while it takes the store over.
+    let interrupts = Interrupts::default();
+    let orders = interrupts.subscribe(folder, order);
     if state.finished.is_none() && folder.has_store() {
         take_over(args, &target, folder, &head, output)?;
     }
-    if let (Some(by), None, None) = (&state.paused, &state.finished, &order) {
+    if let (Some(by), None, false) = (&state.paused, &state.finished, gives_back) {
         output.note(&format!(
             "{by} has halted this run: it starts nothing before redrill continue {}",
             folder.name()
@@ -70,24 +74,18 @@ pub(super) fn go_on_with(
     }
     let mut progress = Progress::new(&plan, *output, false, false);
     let history = History::before(store, &plan, head.number, &head.world)?;
-    let interrupts = Interrupts::default();
     let (done, watching) = watch::channel(false);
-    let orders = interrupts.subscribe(folder, order);
     std::thread::scope(|scope| {
-        scope.spawn(|| super::run::listen_until(&interrupts, watching, store, output));
+        scope.spawn(|| super::run::listen_until(&interrupts, watching, output));
         let registry = providers::registry();
-        let ended =
-            run_one::resume(folder, &registry, target, &mut progress, (orders, &limits), &history);
+        let how = GoingOn { orders, limits: &limits, gives_back };
+        let ended = run_one::resume(folder, &registry, target, &mut progress, how, &history);
         done.send_replace(true);
         ended
     })
 }
 
-/// The limits that going on with a run is held to: none once it only removes what it made, or only writes its reports.
-fn held(limits: &InForce, state: &RunState, order: Option<&Order>) -> InForce {
-    if only_gives_back(state, order) { InForce::default() } else { limits.clone() }
-}
-
+/// Whether going on with a run only removes what it made, or only writes its reports: that is held to no limits.
 fn only_gives_back(state: &RunState, order: Option<&Order>) -> bool {
     let is_ended = matches!(order, Some(Order::Cancel { .. }));
     is_ended || state.cancelled.is_some() || state.releasing || state.finished.is_some()

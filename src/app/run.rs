@@ -7,7 +7,7 @@ use super::organisation::InForce;
 use super::output::Output;
 use super::progress::Progress;
 use super::run_one::{self, Ended, NewRun};
-use super::runs::Store;
+use super::runs::{RunFolder, Store};
 use super::world::Target;
 use crate::action::Registry;
 use crate::cli::{Format, RunArgs};
@@ -88,8 +88,14 @@ fn run_all(
                 let (Some(one), Some(target)) = (ready.get(place), targets.get(place)) else {
                     break;
                 };
-                let (one, around) = ((one, limits), (output, &interrupts));
-                let ended = run_ready(args, one, target.clone(), registry, store, around);
+                let around = (output, &interrupts);
+                let ended = match interrupts.ended_by() {
+                    Some(by) => Err(not_begun(one, by)),
+                    None => {
+                        let one = (one, limits);
+                        run_ready(args, one, target.clone(), registry, store, around)
+                    }
+                };
                 if let Ok(mut slot) = results[place].lock() {
                     *slot = Some(ended);
                 }
@@ -97,7 +103,7 @@ fn run_all(
         };
         let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
         scope.spawn(|| {
-            listen_until(&interrupts, watching, store, output);
+            listen_until(&interrupts, watching, output);
         });
         for worker in workers {
             // A panic is a bug; the slot of the run stays empty and is reported below.
@@ -112,24 +118,23 @@ fn run_all(
     Ok(taken.collect())
 }
 
+fn not_begun(ready: &Ready, by: &str) -> Error {
+    let scenario = ready.path.display();
+    Error::cancelled(format!("{scenario} was not begun: ended by {by}"))
+}
+
 /// On the second signal the process leaves at once.
 #[expect(
     clippy::disallowed_methods,
     reason = "the second ^C leaves at once, wherever the runs are"
 )]
-pub(super) fn listen_until(
-    interrupts: &Interrupts,
-    done: watch::Receiver<bool>,
-    store: &Store,
-    output: &Output,
-) {
+pub(super) fn listen_until(interrupts: &Interrupts, done: watch::Receiver<bool>, output: &Output) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return };
     if runtime.block_on(interrupts.listen(done)) {
-        let left = match store.find("last") {
-            Ok(folder) => folder.stopped(),
-            Err(_) => "no run had begun".to_owned(),
-        };
+        let left: Vec<String> = interrupts.unfinished().iter().map(RunFolder::stopped).collect();
+        let left =
+            if left.is_empty() { "no run was under way".to_owned() } else { left.join("; ") };
         output.note(&format!("left at once: {left}"));
         std::process::exit(ExitCode::Cancelled.number().into());
     }

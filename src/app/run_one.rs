@@ -1,6 +1,7 @@
 //! One run from its first to its last record, and its reports.
 
 use super::history::History;
+use super::identify::Asked;
 use super::journal_store::{self, JournalStore, Objects, Owner, StoreUrl, Stored};
 use super::organisation::InForce;
 use super::output::Output;
@@ -9,10 +10,9 @@ use super::run::operator;
 use super::runs::RunFolder;
 use super::world::{self, Target};
 use crate::action::{Registry, RunFacts};
-use crate::client;
 use crate::engine::{self, Drive, DriveError, Due, Keep, Message, Opening, Orders, World};
 use crate::error::{Error, ExitCode, Result};
-use crate::ids::{RunId, SiteName};
+use crate::ids::RunId;
 use crate::journal::{Event, FORMAT, Journal, Moment, RunState};
 use crate::plan::Plan;
 use crate::render;
@@ -40,6 +40,14 @@ pub(super) struct NewRun<'a> {
     pub(super) store: Option<(StoreUrl, Option<String>)>,
     /// The limits of the organisation that it is held to.
     pub(super) limits: InForce,
+}
+
+/// How a run is gone on with.
+pub(super) struct GoingOn<'a> {
+    pub(super) orders: Orders,
+    pub(super) limits: &'a InForce,
+    /// It only removes what it made: whatever does not answer must not stand in the way of that.
+    pub(super) gives_back: bool,
 }
 
 /// How a run ended.
@@ -99,7 +107,7 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
         if !new.target.kind().is_rehearsal() {
             observer.say("asking each site who we are there");
         }
-        opening.extend(identify(&world, plan, None, &new.limits).await?);
+        opening.extend(Asked::first(&world, plan, &new.limits).identify(observer).await?);
         let store = begin_store(&new, &world, observer).await?;
         let journal =
             Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
@@ -142,7 +150,7 @@ async fn end(
     Ok(ended)
 }
 
-/// A file in the folder of a run: everybody was told of its end, or could not be.
+/// A file in the folder of a run: everybody was told of its end.
 const END_TOLD: &str = "end-told";
 
 fn wants_the_end(plan: &Plan) -> bool {
@@ -165,8 +173,8 @@ async fn tell_the_end(
             ended.untold.push(format!("nobody was told of the end by {how}: {why}"));
         }
     }
-    if wants_the_end(plan) {
-        // Without the file, it is told again to whoever resumes the run: better than not at all.
+    if wants_the_end(plan) && ended.untold.is_empty() {
+        // Without the file, whoever resumes the run tells it to all of them again: better than not at all.
         let _ = folder.write(END_TOLD, b"");
     }
 }
@@ -191,65 +199,6 @@ fn declared(plan: &Plan) -> Option<Event> {
     let disaster = &plan.disaster;
     let kind = disaster.kind.as_str().to_owned();
     (!plan.is_drill()).then(|| Event::DisasterDeclared { kind, lost: disaster.lost.clone() })
-}
-
-/// Who we are at each site, and whether that is the account that the scenario names, the one that it was when the run began,
-/// and one that the limits of the organisation allow: before anything is done, since in another account everything that the run
-/// has made looks as if it were gone. In a recovery a lost site is not called, so it is not asked; one that was lost `before` may
-/// be silent.
-async fn identify(
-    world: &World,
-    plan: &Plan,
-    before: Option<&RunState>,
-    limits: &InForce,
-) -> Result<Vec<Opening>> {
-    let is_lost = |name: &SiteName| plan.disaster.lost.contains(name);
-    let nothing = if before.is_some() { "nothing was done" } else { "nothing has happened yet" };
-    let mut events = Vec::new();
-    for (name, session) in world.sessions.iter() {
-        let known = before.and_then(|before| before.accounts.get(name));
-        let pin_known = || {
-            known.into_iter().for_each(|account| session.pin_account(account));
-            // Those that were fetched for asking have not been held to it.
-            session.renew_credentials();
-        };
-        let is_over = |run: &RunState| run.disaster.is_none() || run.releasing;
-        let lasts = before.map_or(!plan.is_drill(), |run| !is_over(run));
-        if is_lost(name) && lasts {
-            pin_known();
-            continue;
-        }
-        let client = client!(session, aws_sdk_sts);
-        let answer = match client.get_caller_identity().send().await {
-            Ok(answer) => answer,
-            Err(_) if is_lost(name) && before.is_some_and(|run| run.disaster.is_some()) => {
-                pin_known();
-                continue;
-            }
-            Err(error) => {
-                let failure = crate::aws::failure_of("sts:GetCallerIdentity", &error);
-                let why = world.outside.secrets().conceal(&failure.message);
-                return Err(Error::broken(format!("the site {name} cannot be reached: {why}"))
-                    .help(format!("check credentials, region and endpoint; {nothing}")));
-            }
-        };
-        let account = answer.account().unwrap_or_default().to_owned();
-        let place = session.place();
-        let wanted = place.account.as_ref().into_iter().chain(known);
-        if let Some(wanted) = wanted.into_iter().find(|wanted| **wanted != account) {
-            return Err(wrong_account(name, (wanted, &account), nothing));
-        }
-        limits.hold_account(name, &account, nothing)?;
-        session.pin_account(&account);
-        let identified = Event::SiteIdentified {
-            site: name.clone(),
-            account,
-            region: place.region.clone(),
-            identity: answer.arn().unwrap_or_default().to_owned(),
-        };
-        events.push(Opening::now(&world.clock, identified));
-    }
-    Ok(events)
 }
 
 /// Prepares the store, if there is to be one. Before the first record: a store that does not serve means that nothing has
@@ -290,13 +239,6 @@ async fn open_store(
     let clock = world.clock.clone();
     let objects = Objects::new(session, url, run.clone(), clock, progress.notes());
     Ok(Some(JournalStore::of(objects)))
-}
-
-fn wrong_account(site: &SiteName, (wanted, found): (&str, &str), nothing: &str) -> Error {
-    Error::refused(format!(
-        "the site {site} must be account {wanted}, but the credentials are those of {found}; {nothing}"
-    ))
-    .help("take the right profile, or name the role that is to be assumed in the scenario's sites")
 }
 
 pub(super) fn facts(
@@ -347,7 +289,7 @@ pub(super) fn resume(
     registry: &Registry,
     target: Target,
     progress: &mut Progress,
-    (orders, limits): (Orders, &InForce),
+    GoingOn { orders, limits, gives_back }: GoingOn<'_>,
     history: &History,
 ) -> Result<Ended> {
     let (journal, contents) = Journal::reopen(&folder.journal()).map_err(|e| folder.refused(&e))?;
@@ -376,9 +318,11 @@ pub(super) fn resume(
             gap_ms,
             operator: Some(operator()),
             tool: Some(TOOL.to_owned()),
+            limits: limits.as_recorded(),
         };
         let mut opening = vec![Opening::now(&world.clock, resumed)];
-        opening.extend(identify(&world, &plan, Some(&state), limits).await?);
+        let asked = Asked { world: &world, plan: &plan, before: Some(&state), limits, gives_back };
+        opening.extend(asked.identify(observer).await?);
         let operators = state.operators.iter().cloned().chain([operator()]).collect();
         let mut facts = facts(&plan, &head.run, head.seed, head.started, operators);
         facts.expires = head.expires;

@@ -39,7 +39,12 @@ pub(super) fn go_on(args: &SteerArgs, store: &Store, output: &Output) -> Result<
     if orders::is_at_work(&folder)? && folder.load()?.state.paused.is_none() {
         return Err(Error::bad_input(format!("nobody has halted {}", folder.name())));
     }
-    steered(&folder, Order::Continue { by: operator() }, |state| state.paused.is_none())?;
+    let state =
+        steered(&folder, Order::Continue { by: operator() }, |state| state.paused.is_none())?;
+    if state.paused.is_some() && state.finished.is_none() {
+        let why = why_not(&state);
+        return Err(Error::bad_input(format!("{} does not go on: {why}", folder.name())));
+    }
     output.print(&format!("{} goes on", folder.name()))?;
     Ok(ExitCode::Passed)
 }
@@ -97,7 +102,12 @@ pub(super) fn abort(args: &AbortArgs, store: &Store, output: &Output) -> Result<
         }
         return abort_in_its_place(args, &folder, order, store, output);
     }
-    orders::give(&folder, order.clone())?;
+    let taken = steered(&folder, order.clone(), |state| {
+        state.cancelled.is_some() || state.releasing && state.paused.is_none()
+    })?;
+    if taken.cancelled.is_none() && !taken.releasing && taken.finished.is_none() {
+        output.note(&format!("{}; waiting for its end", why_not(&taken)));
+    }
     wait_for_its_end(&folder)?;
     if folder.load()?.state.finished.is_none() {
         output.note(&format!(

@@ -45,11 +45,11 @@ pub enum Move {
 
 /// What to do next. Pure: the same plan, state and time give the same moves.
 ///
-/// In a drill, prepare steps run first. When all of them have ended well enough, the disaster is declared; then the others run as
-/// soon as their needs are met. In a recovery the disaster has happened: it is declared at once, and what can still be prepared
-/// is prepared beside the rest, except that a person who is asked before it begins is waited for. A failed step whose `on_failure` is `stop` ends the starting of steps, as does a
-/// cancelled run; what runs may end. Then comes releasing, then the end. While an inventory is to be taken, before the first
-/// step and after the last release, nothing else is done.
+/// In a drill, prepare steps run first. When all of them have ended well enough, the disaster is declared; then the others run
+/// as soon as their needs are met. In a recovery the disaster has happened: it is declared at once, and what can still be
+/// prepared is prepared beside the rest, except that a person who is asked before it begins is waited for. A failed step whose
+/// `on_failure` is `stop` ends the starting of steps, as does a cancelled run; what runs may end. Then comes releasing, then
+/// the end. While an inventory is to be taken, before the first step and after the last release, nothing else is done.
 pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
     if state.finished.is_some() {
         return Vec::new();
@@ -64,6 +64,12 @@ pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
     let deadline = deadline(plan, state);
     if state.cancelled.is_none() && deadline.is_some_and(|deadline| now >= deadline) {
         let why = format!("guard.max_duration of {} is over", plan.guard.max_duration);
+        return vec![Move::Cancel { why }];
+    }
+    if let (None, Some(name)) = (&state.cancelled, &state.of_another_run) {
+        let why = format!(
+            "{name} carries the tags of this run, which has made nothing yet: another run has the same id"
+        );
         return vec![Move::Cancel { why }];
     }
     if let (None, Some(why)) = (&state.cancelled, red_watch(plan, state)) {

@@ -81,14 +81,17 @@ pub struct Due {
     pub message: Message,
 }
 
-/// What people were to hear of, and may not have heard, since the process ended before it wrote down that they were told. Of
-/// several messages about the same all are told again, since nobody knows which. An approval that is still open is asked for
-/// anew by its step.
+/// What people were to hear of, and did not hear or may not have heard: nobody could be reached, or the process ended before it
+/// wrote down that they were told. Of several messages about the same all are told again, since nobody knows which. An approval
+/// that is still open is asked for anew by its step.
 pub fn unheard(records: &[Record], hooks: &[Hook], facts: &RunFacts) -> Vec<Due> {
     // Moment, step and way; how often it was told, and what was to be told.
     type About = (Moment, Option<StepId>, String);
     let mut due: BTreeMap<About, (usize, Vec<Due>)> = BTreeMap::new();
     for record in records {
+        if let Event::Notified { problem: Some(_), .. } = &record.event {
+            continue;
+        }
         if let Event::Notified { moment, step, how, .. } = &record.event {
             due.entry((*moment, step.clone(), how.clone())).or_default().0 += 1;
             continue;

@@ -62,8 +62,8 @@ pub enum Order {
     },
 }
 
-/// Where orders arrive; the newest counts.
-pub type Orders = tokio::sync::watch::Receiver<Option<Order>>;
+/// Where orders arrive, one after the other.
+pub type Orders = tokio::sync::mpsc::UnboundedReceiver<Order>;
 
 /// What happens to resources at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -285,6 +285,9 @@ pub enum Event {
         /// Program and version that went on with it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tool: Option<String>,
+        /// The files with limits of the organisation that it went on under; none when it only gives back.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        limits: Vec<LimitsFile>,
     },
     /// The last record.
     RunFinished {

@@ -128,6 +128,15 @@ impl Ledger {
         self.all().into_iter().filter(|(_, holding)| left(holding)).collect()
     }
 
+    /// What stays, and whether on purpose.
+    pub fn left(&self) -> Vec<(&ResourceKey, bool)> {
+        let stays = |(key, holding)| match holding {
+            &Holding::Left { kept, .. } => Some((key, kept)),
+            _ => None,
+        };
+        self.all().into_iter().filter_map(stays).collect()
+    }
+
     /// Where one resource stands.
     pub fn get(&self, key: &ResourceKey) -> Option<&Holding> {
         self.holdings.get(key).map(|(_, holding)| holding)

@@ -206,7 +206,9 @@ pub fn digest_of(record: &Record) -> Digest {
 
 /// The lock of a journal, held without writing to it: nobody can go on with the run meanwhile.
 #[derive(Debug)]
-pub struct Hold(#[expect(dead_code, reason = "the lock ends with the file")] File);
+pub struct Hold(
+    #[cfg_attr(not(test), expect(dead_code, reason = "the lock ends with the file"))] File,
+);
 
 impl Hold {
     /// Takes the lock. `None` when a process is working on the run.
@@ -255,5 +257,21 @@ mod tests {
         assert_eq!(journal.stage(at, Duration::ZERO, event(1)).unwrap().seq, 0);
         journal.length = limits::JOURNAL_BYTES - 100;
         assert!(journal.stage(at, Duration::ZERO, event(1)).is_err());
+    }
+
+    /// The exclusive lock of flock(2) over NFS fails for a file that is open for reading only.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn regression_the_lock_is_taken_on_a_file_that_is_open_for_writing() {
+        use std::os::fd::AsRawFd;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let hold = Hold::take(file.path()).unwrap().unwrap();
+        let about = format!("/proc/self/fdinfo/{}", hold.0.as_raw_fd());
+        let about = std::fs::read_to_string(about).unwrap();
+        let flags = about.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
+        let flags = u32::from_str_radix(flags.trim(), 8).unwrap();
+        // O_RDWR of open(2).
+        assert_eq!(flags & 3, 2, "{about}");
+        assert!(Hold::take(file.path()).unwrap().is_none(), "it is held");
     }
 }

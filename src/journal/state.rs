@@ -22,6 +22,8 @@ pub struct RunState {
     pub over: usize,
     /// How many steps have an attempt under way.
     pub running: usize,
+    /// Steps whose attempt died with its process, and that have not begun again.
+    pub orphans: BTreeSet<StepId>,
     /// How many attempts at each step have failed. Those that died with their process are not among them.
     pub failed_attempts: BTreeMap<StepId, u32>,
     /// Steps that failed or were inconclusive, in the order in which they ended.
@@ -39,6 +41,8 @@ pub struct RunState {
     pub points: BTreeMap<StepId, RecoveryPoint>,
     /// The inventories that were taken.
     pub inventories: BTreeSet<InventoryTime>,
+    /// Something that carried the tags of the run before it had made anything: another run has the same id.
+    pub of_another_run: Option<String>,
     /// Who or what ended the run early.
     pub cancelled: Option<String>,
     /// True when it was ended early because a real incident needs the capacity.
@@ -94,7 +98,7 @@ pub enum StepState {
     Running {
         /// Which one, from 1.
         attempt: u32,
-        /// When the first attempt began; later by the time that dead processes have cost.
+        /// When the first attempt began; later by the time that dead processes and halts have cost.
         since: DateTime<Utc>,
         /// When this attempt began.
         began: DateTime<Utc>,
@@ -105,7 +109,7 @@ pub enum StepState {
     Retrying {
         /// How many attempts were made.
         attempts: u32,
-        /// When the first attempt began; later by the time that dead processes have cost.
+        /// When the first attempt began; later by the time that dead processes and halts have cost.
         since: DateTime<Utc>,
         /// Not before this time.
         retry_at: DateTime<Utc>,
@@ -179,6 +183,9 @@ impl RunState {
             self.made.insert(step.clone(), record.at);
         }
         self.ledger.apply(&record.event)?;
+        if self.paused.is_some() && !matches!(record.event, Event::RunResumed { .. }) {
+            self.stand_still(record.at);
+        }
         match &record.event {
             Event::RunStarted { .. } => self.begin(record),
             Event::SiteIdentified { site, account, .. } => {
@@ -204,7 +211,11 @@ impl RunState {
             }
             Event::RunPaused { by } => self.paused = Some(by.clone()),
             Event::RunContinued { .. } => self.paused = None,
-            Event::InventoryTaken { when, .. } => {
+            Event::InventoryTaken { when, seen } => {
+                let mut ours = seen.iter().flat_map(|one| &one.ours).map(|item| item.name.clone());
+                if *when == InventoryTime::Before {
+                    self.of_another_run = ours.next();
+                }
                 // One that was under way when an incident came shows what is still to be removed.
                 if *when == InventoryTime::Before || self.ledger.outstanding().is_empty() {
                     self.inventories.insert(*when);
@@ -265,15 +276,31 @@ impl RunState {
         Ok(())
     }
 
+    /// Nothing begins in a halted run: this does not count towards the limits of steps that have no attempt under way.
+    fn stand_still(&mut self, at: DateTime<Utc>) {
+        let passed = (at - self.last_at.unwrap_or(at)).max(TimeDelta::zero());
+        for (id, step) in &mut self.steps {
+            match step {
+                StepState::Running { since, began, .. } if self.orphans.contains(id) => {
+                    *since += passed;
+                    *began += passed;
+                }
+                StepState::Retrying { since, .. } => *since += passed,
+                _ => {}
+            }
+        }
+    }
+
     /// Time in which no process worked does not count towards the limits of steps, and neither does an attempt that died
     /// with its process: otherwise a step would fail because of it.
     fn resume(&mut self, at: DateTime<Utc>) {
         let last = self.last_at.unwrap_or(at);
-        for step in self.steps.values_mut() {
+        for (id, step) in &mut self.steps {
             match step {
                 StepState::Running { since, began, .. } => {
                     *since += (at - *began).max(TimeDelta::zero());
                     *began = at;
+                    self.orphans.insert(id.clone());
                 }
                 StepState::Retrying { since, .. } => *since += (at - last).max(TimeDelta::zero()),
                 StepState::Done(_) | StepState::LeftOut { .. } => {}
@@ -291,6 +318,7 @@ impl RunState {
                     }
                     Some(_) => return Err(format!("the step {step} is over")),
                 };
+                self.orphans.remove(step);
                 let (attempt, began) = (*attempt, record.at);
                 let running = StepState::Running { attempt, since, began, checks: Vec::new() };
                 self.set(step, running);
@@ -369,6 +397,11 @@ mod tests {
     use crate::journal::FORMAT;
     use serde_json::Value;
 
+    fn resumed() -> Event {
+        let (torn_bytes, gap_ms) = (0, 0);
+        Event::RunResumed { torn_bytes, gap_ms, operator: None, tool: None, limits: Vec::new() }
+    }
+
     fn records(events: Vec<(i64, Event)>) -> Vec<Record> {
         let record = |(seq, (minutes, event)): (usize, (i64, Event))| Record {
             seq: seq as u64,
@@ -435,7 +468,6 @@ mod tests {
         let step = StepId::new("a");
         let began =
             |attempt| Event::StepStarted { step: step.clone(), attempt, input: Value::Null };
-        let resumed = || Event::RunResumed { torn_bytes: 0, gap_ms: 0, operator: None, tool: None };
         let failure = crate::action::StepError::transient("not this time").into_failure();
         let retry_at = DateTime::UNIX_EPOCH + TimeDelta::minutes(31);
         let failed = Event::AttemptFailed { step: step.clone(), attempt: 2, failure, retry_at };
@@ -454,5 +486,59 @@ mod tests {
         let state = RunState::of(&all).unwrap();
         let Some(StepState::Running { since, .. }) = state.steps.get(&step) else { panic!() };
         assert_eq!(*since, DateTime::UNIX_EPOCH + TimeDelta::minutes(80), "10 of 90 minutes count");
+    }
+
+    #[test]
+    fn regression_a_halt_does_not_use_up_the_limit_of_a_step_that_waits_to_begin_again() {
+        let step = StepId::new("a");
+        let began =
+            |attempt| Event::StepStarted { step: step.clone(), attempt, input: Value::Null };
+        let by = || "anna".to_owned();
+        let paused = || Event::RunPaused { by: by() };
+        let note = || Event::SiteIdentified {
+            site: SiteName::new("dr"),
+            account: "222222222222".to_owned(),
+            region: "ap-northeast-3".to_owned(),
+            identity: by(),
+        };
+        let since = |events: Vec<(i64, Event)>| {
+            let state = RunState::of(&records(events)).unwrap();
+            match state.steps.get(&step) {
+                Some(StepState::Running { since, .. } | StepState::Retrying { since, .. }) => {
+                    (*since - DateTime::UNIX_EPOCH).num_minutes()
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        // Halted at 5; the process dies, others look at 20 and at 40, and it goes on at 70.
+        let died = |last| {
+            vec![
+                (0, start()),
+                (0, began(1)),
+                (5, paused()),
+                (20, resumed()),
+                (30, note()),
+                (40, resumed()),
+                (50, note()),
+                (70, Event::RunContinued { by: by() }),
+                last,
+            ]
+        };
+        assert_eq!(since(died((71, began(2)))), 70);
+        // An attempt that is under way goes on in a halted run, and its time counts.
+        let goes_on = vec![(0, start()), (0, began(1)), (5, paused()), (50, note())];
+        assert_eq!(since(goes_on), 0);
+        // It fails at 10, and the next one cannot begin before 60.
+        let failure = crate::action::StepError::transient("not this time").into_failure();
+        let retry_at = DateTime::UNIX_EPOCH + TimeDelta::minutes(11);
+        let failed = Event::AttemptFailed { step: step.clone(), attempt: 1, failure, retry_at };
+        let halted = vec![
+            (0, start()),
+            (0, began(1)),
+            (5, paused()),
+            (10, failed),
+            (60, Event::RunContinued { by: by() }),
+        ];
+        assert_eq!(since(halted), 50);
     }
 }

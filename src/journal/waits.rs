@@ -107,7 +107,13 @@ mod tests {
             [0; 0],
             "it may have been ready before"
         );
-        let resumed = Event::RunResumed { torn_bytes: 0, gap_ms: 0, operator: None, tool: None };
+        let resumed = Event::RunResumed {
+            torn_bytes: 0,
+            gap_ms: 0,
+            operator: None,
+            tool: None,
+            limits: Vec::new(),
+        };
         let crashed = [started(0), record(600, resumed), waited(Some(700), 710)];
         assert_eq!(seconds(&crashed), [0; 0], "nobody knows how long nobody looked");
         let expired = Event::CredentialsWaited {

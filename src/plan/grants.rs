@@ -37,11 +37,13 @@ pub fn grants(plan: &Plan, registry: &Registry) -> Vec<StepGrant> {
         let Some(action) = registry.get(&step.uses) else { continue };
         let given = given(plan, step);
         let mut grants = action.grants(&given);
-        // What removing needs, for kinds whose action does not say on what.
+        // What removing needs, for kinds whose action does not say on what. Where it uses the same for the same, the action has said
+        // whether the input asks for it.
         let kinds = step.creates.iter().filter_map(|kind| registry.resource_kind(kind));
         let permissions: Vec<_> = kinds.flat_map(|kind| kind.permissions()).copied().collect();
         for permission in &permissions {
-            if !grants.iter().any(|grant| grant.action == permission.action) {
+            let is_said = action.facts.permissions.contains(permission);
+            if !is_said && !grants.iter().any(|grant| grant.action == permission.action) {
                 grants.extend(given.grant(&permissions, permission.action));
             }
         }

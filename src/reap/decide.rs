@@ -59,7 +59,9 @@ pub fn decide(
     let expired = matches!(expires, Expiry::At(time) if time <= now);
     if let Some(past) = past.filter(|past| past.life == Life::Unfinished && !expired) {
         let run = &past.run;
-        return Decision::Stay(format!("its run can go on: redrill resume {run}"));
+        return Decision::Stay(format!(
+            "its run can go on: redrill resume {run}; redrill abort {run} ends it and removes what it made"
+        ));
     }
     match (expired || all, expires, doubt) {
         (true, _, Some(doubt)) => Decision::Unclear(doubt.to_owned()),

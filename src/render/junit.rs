@@ -18,6 +18,10 @@ pub fn junit(report: &Report) -> Result<Vec<u8>, RenderError> {
     checks.set_timestamp(run.started);
     checks.add_property(("run", run.id.as_str()));
     checks.add_property(("verdict", report.verdict.text.as_str()));
+    for ladder in &report.depth {
+        let reached = ladder.reached.as_deref().unwrap_or("none");
+        checks.add_property((format!("depth.{}", ladder.ladder).as_str(), reached));
+    }
     checks.add_property(("journal", run.journal.to_string().as_str()));
     for check in report.checks.iter().filter(|check| !check.superseded) {
         checks.add_test_case(check_case(report, check));

@@ -6,6 +6,7 @@
 
 mod actions;
 mod by_hand;
+mod depth;
 mod format;
 mod html;
 mod iam;

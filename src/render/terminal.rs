@@ -33,6 +33,7 @@ pub fn terminal(report: &Report, colour: bool, place: Option<&Path>) -> String {
     let mut text = String::new();
     headline(report, &paint, &mut text);
     objectives(report, &paint, &mut text);
+    depth(report, &mut text);
     if report.verdict.outcome != Verdict::Passed {
         list(&mut text, &paint.strong("Why it did not pass"), report.verdict.reasons());
     }
@@ -132,6 +133,16 @@ fn objectives(report: &Report, paint: &Paint, text: &mut String) {
     for (row, class) in &rows {
         let outcome = paint.class(class, &format!("{} {}", sign(class), row[4]));
         let _ = writeln!(text, "  {}  {outcome}", line(row));
+    }
+}
+
+fn depth(report: &Report, text: &mut String) {
+    for (index, ladder) in report.depth.iter().enumerate() {
+        let gap = if index == 0 { "\n" } else { "" };
+        let _ = writeln!(text, "{gap}{}", super::depth::claim(report, ladder));
+        if let Some(missing) = super::depth::missing(ladder) {
+            let _ = writeln!(text, "  {}", visible(&missing));
+        }
     }
 }
 

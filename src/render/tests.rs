@@ -1,6 +1,8 @@
 use super::RenderError;
 use super::{LastDrill, runbook, runbook_after};
+use crate::action::StepError;
 use crate::ids::Digest;
+use crate::journal::{Event, Outcome};
 use crate::report::{DecidedBy, Report, Verdict, samples};
 use crate::time::HumanDuration;
 use serde_json::json;
@@ -165,7 +167,7 @@ fn colour_is_used_only_when_asked_for() {
 fn data_cannot_write_to_the_terminal() {
     let mut report = samples::failed().report();
     report.checks[2].check.observed = "\u{1b}[2J\u{202e}gone".to_owned();
-    report.checks[2].check.outcome = crate::journal::Outcome::Failed;
+    report.checks[2].check.outcome = Outcome::Failed;
     let shown = terminal(&report, false);
     assert!(shown.contains("\\u{1b}[2J\\u{202e}gone"), "{shown}");
     assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}'));
@@ -344,7 +346,7 @@ fn regression_data_cannot_make_a_page_read_otherwise_than_it_is_written() {
 fn regression_junit_tells_of_a_step_that_failed_although_its_checks_held() {
     let mut report = samples::passed().report();
     let step = report.timeline.steps.iter_mut().find(|step| step.id.as_str() == "deep").unwrap();
-    step.outcome = crate::journal::Outcome::Inconclusive;
+    step.outcome = Outcome::Inconclusive;
     step.why = Some("the connection was lost".to_owned());
     assert!(junit(&report).contains("<error message=\"inconclusive: the connection was lost\""));
 }
@@ -404,4 +406,22 @@ fn what_is_noted_down_before_the_disaster_is_printed_for_the_shell_of_the_recove
     let book = runbook(&plan, &BTreeMap::new(), &registry).unwrap();
     let line = "```sh\necho \"CONFIG_PARAMETER_GROUP='${CONFIG_PARAMETER_GROUP:-}'\"\n```";
     assert!(book.contains(line), "{book}");
+}
+
+#[test]
+fn what_to_do_about_a_step_that_failed_stands_beside_why() {
+    let mut sample = samples::passed();
+    let ends = sample.tape.records.iter_mut().filter_map(|record| match &mut record.event {
+        Event::StepFinished { result, .. } => Some(result),
+        _ => None,
+    });
+    let last = ends.last().unwrap();
+    last.outcome = Outcome::Inconclusive;
+    let failure = StepError::broken("no route to the instance");
+    let failure = failure.help("redrill preflight orders-db.yaml").into_failure();
+    last.failure = Some(failure);
+    let report = sample.report();
+    let told = "What to do: redrill preflight orders-db.yaml.";
+    assert!(html(&report).contains(told) && markdown(&report).contains(told));
+    assert!(json(&report).contains("\"help\": \"redrill preflight orders-db.yaml\""));
 }

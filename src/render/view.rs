@@ -49,6 +49,7 @@ fn formatted(report: &Report) -> Value {
         "scenario": scenario(report),
         "sites": sites(report),
         "objectives": objectives(report),
+        "depth": super::depth::view(report),
         "clock": clock(report),
         "points": points(report),
         "steps": report.timeline.steps.iter().map(|entry| step(entry, started)).collect::<Vec<_>>(),
@@ -96,7 +97,7 @@ fn world(world: &WorldKind) -> String {
     }
 }
 
-fn evidence(records: &[u64]) -> String {
+pub(super) fn evidence(records: &[u64]) -> String {
     let records: Vec<_> = records.iter().map(|seq| format!("#{seq}")).collect();
     records.join(" ")
 }
@@ -241,7 +242,7 @@ fn recovery_level(rlo: &LevelReport) -> Value {
     value
 }
 
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
     let mut text: String = first.chain(letters).collect();
@@ -293,7 +294,7 @@ fn counts(report: &Report, seen: &PointSeen) -> String {
     }
 }
 
-fn outcome(outcome: Outcome) -> Value {
+pub(super) fn outcome(outcome: Outcome) -> Value {
     let class = outcome_class(outcome);
     json!({ "class": class, "sign": sign(class), "word": outcome.to_string() })
 }
@@ -304,6 +305,9 @@ fn step(step: &StepReport, started: DateTime<Utc>) -> Value {
         Gate::Assurance => "assurance",
     });
     let mut notes: Vec<String> = step.why.iter().map(|why| sentence(why)).collect();
+    notes.extend(
+        step.help.iter().map(|help| format!("What to do: {}.", help.trim_end_matches('.'))),
+    );
     for attempt in &step.attempts {
         if let Some(failure) = &attempt.failure {
             notes.push(format!("Attempt {} failed: {}.", attempt.number, failure.message));

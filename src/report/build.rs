@@ -1,4 +1,5 @@
 use super::critical::critical_path;
+use super::depth::depth;
 use super::fold::Fold;
 use super::model::{ExitReport, Report, RunReport, ScenarioReport, Verdict, VerdictReport};
 use super::objectives::objectives;
@@ -102,6 +103,7 @@ pub fn report(
         scenario: scenario_report(plan),
         sites: tables::sites(plan, &fold),
         objectives,
+        depth: depth(plan, &fold),
         clock: tables::clock(plan, &fold),
         recovery_points: tables::recovery_points(plan, &fold),
         timeline: Timeline { steps: tables::steps(plan, &fold, &critical_path), critical_path },
@@ -149,7 +151,6 @@ fn run_report(plan: &Plan, fold: &Fold<'_>, records: &[Record]) -> Result<RunRep
         operator,
         seed,
         expires,
-        limits,
         ..
     } = fold.started
     else {
@@ -177,7 +178,7 @@ fn run_report(plan: &Plan, fold: &Fold<'_>, records: &[Record]) -> Result<RunRep
         journal: journal_digest(records),
         plan,
         scenario: *scenario_digest,
-        limits: limits.clone(),
+        limits: fold.limits.iter().copied().cloned().collect(),
     })
 }
 

@@ -4,7 +4,7 @@ use super::build::ReportError;
 use crate::ids::{SiteName, StepId};
 use crate::journal::{
     Approval, CallSeen, Check, ClockPoint, Event, Failure, Finding, Inventory, InventoryTime,
-    Outcome, Record, RecoveryPoint, ResourceKey, StepResult, Wait,
+    LimitsFile, Outcome, Record, RecoveryPoint, ResourceKey, StepResult, Wait,
 };
 use crate::plan::Plan;
 use crate::time::HumanDuration;
@@ -111,6 +111,8 @@ pub(super) struct Fold<'a> {
     pub(super) pauses: Vec<(Mark, &'a str, Option<Mark>)>,
     /// Messages that reached nobody: which moment, by which way, why.
     pub(super) untold: Vec<(Mark, &'static str, &'a str, &'a str)>,
+    /// The limits of the organisation that any of its processes was held to, each file once.
+    pub(super) limits: Vec<&'a LimitsFile>,
     pub(super) finished: Option<(Mark, Outcome)>,
 }
 
@@ -171,6 +173,7 @@ impl<'a> Fold<'a> {
             absences: Vec::new(),
             pauses: Vec::new(),
             untold: Vec::new(),
+            limits: Vec::new(),
             finished: None,
         }
     }
@@ -180,7 +183,8 @@ impl<'a> Fold<'a> {
             Event::RunStarted { .. } if mark.seq > 0 => {
                 return Err(ReportError::contradiction(mark.seq, "the run starts a second time"));
             }
-            Event::RunStarted { .. } | Event::ReleaseStarted => {}
+            Event::RunStarted { limits, .. } => self.hold(limits),
+            Event::ReleaseStarted => {}
             Event::SiteIdentified { site, account, identity, .. } => {
                 self.identities.insert(site, (account, identity));
             }
@@ -202,7 +206,10 @@ impl<'a> Fold<'a> {
             Event::InventoryTaken { when, seen } => {
                 self.inventories.insert(*when, (mark, seen));
             }
-            Event::RunResumed { .. } => self.absences.push((before, mark)),
+            Event::RunResumed { limits, .. } => {
+                self.absences.push((before, mark));
+                self.hold(limits);
+            }
             Event::RunFinished { outcome } => self.finished = Some((mark, *outcome)),
             Event::Notified { moment, how, problem: Some(problem), .. } => {
                 self.untold.push((mark, moment.as_str(), how, problem));
@@ -223,6 +230,14 @@ impl<'a> Fold<'a> {
     fn end_pause(&mut self, mark: Mark) {
         if let Some((.., until @ None)) = self.pauses.last_mut() {
             *until = Some(mark);
+        }
+    }
+
+    fn hold(&mut self, limits: &'a [LimitsFile]) {
+        for file in limits {
+            if !self.limits.contains(&file) {
+                self.limits.push(file);
+            }
         }
     }
 

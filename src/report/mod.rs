@@ -6,8 +6,12 @@
 
 mod build;
 mod critical;
+mod depth;
+#[cfg(test)]
+mod depth_tests;
 mod fold;
 mod inventory;
+mod ladders;
 mod model;
 mod objectives;
 mod omissions;
@@ -22,6 +26,7 @@ mod tables;
 mod tests;
 
 pub use build::{ReportError, journal_digest, report, schema};
+pub use depth::{DepthReport, PartReport, RungReport};
 pub use model::{
     ExitReport, Report, Rule, RunReport, ScenarioReport, Standstill, Verdict, VerdictReport,
 };

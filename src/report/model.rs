@@ -1,3 +1,4 @@
+use super::depth::DepthReport;
 use super::outcome::ObjectivesReport;
 use super::parts::{
     ApprovalReport, CallReport, CheckReport, ClockMoment, EarlierRun, FindingReport,
@@ -34,6 +35,9 @@ pub struct Report {
     pub sites: Vec<SiteReport>,
     /// Targets and what was measured against them.
     pub objectives: ObjectivesReport,
+    /// How deep the recovery was verified, for each kind of service that it is about.
+    #[serde(default)]
+    pub depth: Vec<DepthReport>,
     /// Moments of the recovery, in order of time.
     pub clock: Vec<ClockMoment>,
     /// Points in time up to which data was found or proven recovered.
@@ -200,7 +204,7 @@ pub struct RunReport {
     pub plan: Digest,
     /// Digest of the scenario file.
     pub scenario: Digest,
-    /// The files with limits of the organisation that it was held to.
+    /// The files with limits of the organisation that it was held to, when it began and whenever it was gone on with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<LimitsFile>,
 }

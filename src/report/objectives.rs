@@ -98,22 +98,7 @@ fn recovery_time(
         gates: gates.map(|step| step.id.clone()).collect(),
         evidence: Vec::new(),
     };
-    let window = match (fold.declared, accepted(plan, fold)) {
-        (None, _) => Err("the disaster was never declared".to_owned()),
-        (_, Err(why)) => Err(why),
-        (Some(declared), Ok(accepted)) if accepted < declared => {
-            Err("the acceptance gates passed before the disaster was declared".to_owned())
-        }
-        (Some(declared), Ok(accepted)) if clock_went_back(fold, declared, accepted).is_some() => {
-            let by = clock_went_back(fold, declared, accepted).unwrap_or_default();
-            Err(format!(
-                "the clock of the process that went on was {by} behind the last record of the one before, so nobody can say \
-                 how long nothing was at work"
-            ))
-        }
-        (Some(declared), Ok(accepted)) => Ok((declared, accepted)),
-    };
-    match window {
+    match window(plan, fold) {
         Err(why) => report.why = Some(why),
         Ok((declared, accepted)) => {
             let measured = accepted.since(declared);
@@ -130,6 +115,25 @@ fn recovery_time(
         }
     }
     report
+}
+
+/// From when to when the recovery time runs.
+///
+/// # Errors
+/// Why it cannot be measured.
+fn window(plan: &Plan, fold: &Fold<'_>) -> Result<(Mark, Mark), String> {
+    let declared = fold.declared.ok_or("the disaster was never declared")?;
+    let accepted = accepted(plan, fold)?;
+    if accepted < declared {
+        return Err("the acceptance gates passed before the disaster was declared".to_owned());
+    }
+    match clock_went_back(fold, declared, accepted) {
+        None => Ok((declared, accepted)),
+        Some(by) => Err(format!(
+            "the clock of the process that went on was {by} behind the last record of the one before, so nobody can say how \
+             long nothing was at work"
+        )),
+    }
 }
 
 /// How far the clock went back between two processes of the run, between these two marks.

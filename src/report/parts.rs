@@ -153,6 +153,9 @@ pub struct StepReport {
     /// Why it was left out, or why it is not passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// What to do about it, where its failure says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
     /// When its first attempt began (UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<DateTime<Utc>>,

@@ -21,7 +21,32 @@ pub(super) fn check(plan: &Plan, records: &[Record], report: &Report) -> Result<
     if report.verdict.outcome == Verdict::Passed {
         nothing_speaks_against_passing(plan, records, report)?;
     }
+    depth(records, report)?;
     citations(records, report)
+}
+
+/// What is called shown was shown by checks that were made over something and held, and a rung that is called reached has no
+/// part without.
+fn depth(records: &[Record], report: &Report) -> Result<(), ReportError> {
+    let holds = |seq: &u64| {
+        let record = usize::try_from(*seq).ok().and_then(|index| records.get(index));
+        matches!(record.map(|record| &record.event), Some(Event::Checked { check, .. })
+            if check.outcome == Outcome::Passed && check.population != Some(0))
+    };
+    for rung in report.depth.iter().flat_map(|ladder| &ladder.rungs) {
+        for part in &rung.parts {
+            let shown = part.outcome == Outcome::Passed;
+            let seen = !part.evidence.is_empty() && part.evidence.iter().all(holds);
+            if shown && !seen || rung.reached && !shown {
+                let what = format!("rung {} is called reached without {}", rung.rung, part.what);
+                return Err(contradiction(what));
+            }
+        }
+        if rung.reached && rung.parts.is_empty() {
+            return Err(contradiction(format!("rung {} asks for nothing", rung.rung)));
+        }
+    }
+    Ok(())
 }
 
 fn contradiction(what: impl Into<String>) -> ReportError {
@@ -181,6 +206,8 @@ fn citations(records: &[Record], report: &Report) -> Result<(), ReportError> {
     let cited = cited.chain(objectives.rpo.iter().flat_map(|rpo| &rpo.evidence));
     let cited = cited.chain(objectives.rlo.iter().flat_map(|rlo| &rlo.evidence));
     let cited = cited.chain(report.verdict.rules.iter().flat_map(|rule| &rule.evidence));
+    let parts = report.depth.iter().flat_map(|ladder| &ladder.rungs).flat_map(|r| &r.parts);
+    let cited = cited.chain(parts.flat_map(|part| &part.evidence));
     let cited = cited.chain(report.timeline.steps.iter().flat_map(|step| &step.evidence));
     let cited = cited.chain(report.checks.iter().flat_map(|check| &check.evidence));
     let cited = cited.chain(report.clock.iter().flat_map(|moment| &moment.evidence));

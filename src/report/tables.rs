@@ -8,7 +8,7 @@ use super::parts::{
     PointSeen, ResourceReport, ResourceState, SiteReport, StepReport,
 };
 use crate::ids::{SiteName, StepId};
-use crate::journal::{CallSeen, ClockPoint, Outcome, ResourceKey};
+use crate::journal::{CallSeen, ClockPoint, Failure, Outcome, ResourceKey};
 use crate::plan::{Plan, PlannedStep};
 use crate::scenario::Gate;
 use std::cmp::Reverse;
@@ -71,6 +71,7 @@ fn step_report(plan: &Plan, step: &PlannedStep, fold: &Fold<'_>, path: &[StepId]
         required: plan.requires(step),
         outcome,
         why: why_not_passed(step, fold, outcome),
+        help: failure(step, fold).and_then(|failure| failure.help.clone()),
         started: started.map(|mark| mark.at),
         ended: ended.map(|mark| mark.at),
         offset: started.map(|mark| mark.since(fold.first)),
@@ -99,12 +100,17 @@ fn step_report(plan: &Plan, step: &PlannedStep, fold: &Fold<'_>, path: &[StepId]
     }
 }
 
+/// By what the step came to its end, if by a failure.
+fn failure<'a>(step: &PlannedStep, fold: &Fold<'a>) -> Option<&'a Failure> {
+    fold.steps.get(&step.id)?.finished?.1.failure.as_ref()
+}
+
 fn why_not_passed(step: &PlannedStep, fold: &Fold<'_>, outcome: Outcome) -> Option<String> {
     if outcome == Outcome::Passed {
         return None;
     }
     let seen = fold.steps.get(&step.id);
-    let failure = seen.and_then(|seen| seen.finished?.1.failure.as_ref());
+    let failure = failure(step, fold);
     let left_out = seen.and_then(|seen| seen.left_out.map(|(_, _, why)| why.to_owned()));
     let checks = fold.last_checks(&step.id).filter(|(_, check)| effective(check) == outcome);
     let checks: Vec<_> = checks.map(|(_, check)| check.name.as_str()).collect();

@@ -12,6 +12,8 @@ mod architecture;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod depth;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod etcd_command;
@@ -48,6 +50,8 @@ mod ladder;
 #[cfg(test)]
 mod loopback;
 #[cfg(test)]
+mod moto_operations;
+#[cfg(test)]
 mod older_versions;
 #[cfg(test)]
 mod organisation;
@@ -76,9 +80,15 @@ mod server_approvals;
 #[cfg(test)]
 mod server_aurora;
 #[cfg(test)]
+mod server_aurora_copies;
+#[cfg(test)]
 mod server_browser;
 #[cfg(test)]
 mod server_crash;
+#[cfg(test)]
+mod server_damage;
+#[cfg(test)]
+mod server_damage_mariadb;
 #[cfg(test)]
 mod server_databases;
 #[cfg(test)]

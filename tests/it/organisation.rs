@@ -1,7 +1,7 @@
 //! Limits of the organisation: what is refused before the first call, what is told, and what is left in the evidence.
 
 use crate::program::{Program, Ran};
-use crate::resuming::{AT_A_SITE, killed, served, with_account};
+use crate::resuming::{AT_A_SITE, killed, killed_after, served, with_account};
 use serde_json::Value;
 
 /// Nobody listens there: whoever calls is told so with another exit code.
@@ -150,9 +150,21 @@ fn going_on_is_held_to_the_limits_of_that_moment_and_giving_back_to_none() {
         end(&["resume", "last"]).says(4, &[why]);
         assert_eq!(program.bytes("runs/asked-0001/journal.jsonl"), before, "nothing was written");
     }
+    // Under limits that allow it, it goes on, and they are in the evidence.
+    program.write("limits.yaml", "redrill_limits: 1\naccounts: ['222222222222']\n");
+    let digest = redrill::ids::Digest::of(&program.bytes("limits.yaml"));
+    let mut resume = with_account(program.command(&["resume", "last"]), "222222222222");
+    resume.env("REDRILL_LIMITS", "limits.yaml");
+    killed_after(&program, resume, "run_resumed");
+    let resumed = program.read("runs/asked-0001/journal.jsonl");
+    let resumed = resumed.lines().find(|line| line.contains("run_resumed")).unwrap();
+    assert!(resumed.contains(&digest.to_string()), "{resumed}");
     // Not even a file that cannot be read stops what gives back.
     std::fs::remove_file(program.path("limits.yaml")).unwrap();
     end(&["abort", "last"]).says(130, &[]);
+    let report = program.read("runs/asked-0001/report.md");
+    let line = format!("Held to the limits of the organisation: limits.yaml, `{digest}`");
+    assert!(report.contains(&line), "{report}");
 }
 
 #[test]

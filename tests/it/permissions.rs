@@ -27,7 +27,7 @@ use redrill::sandbox::{self, Estate, EstateOutside};
 use redrill::time::Clock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// IAM actions by site: of calls, or of declarations.
 type BySite = BTreeSet<(String, String)>;
@@ -144,7 +144,7 @@ fn open(estate: Estate, plan: &Plan, heard: &Arc<Mutex<BySite>>) -> World {
 }
 
 /// Runs a plan in an estate to its end, releasing included; gives the calls.
-fn calls_of(plan: &Plan, estate: Estate) -> BySite {
+fn calls_of(plan: &Plan, estate: Estate, keep: Keep) -> BySite {
     let heard = Arc::new(Mutex::new(BySite::new()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -184,7 +184,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
             deviations: Vec::new(),
             limits: Vec::new(),
         };
-        let (_ending, orders) = tokio::sync::watch::channel(None);
+        let (_ending, orders) = tokio::sync::mpsc::unbounded_channel();
         let registry = providers::registry();
         drive(Drive {
             plan,
@@ -195,8 +195,7 @@ fn calls_of(plan: &Plan, estate: Estate) -> BySite {
             state: RunState::default(),
             opening: vec![Opening::now(&world.clock, opening)],
             unheard: Vec::new(),
-            // Also what a recovery keeps is removed here, so that removing it is seen.
-            keep: Keep::Nothing,
+            keep,
             orders,
             observer: &mut (),
         })
@@ -228,7 +227,13 @@ fn every_call_on_the_wire_is_declared_and_every_declaration_is_used() {
                 let path = repository(&format!("scenarios/estates/{name}.yaml"));
                 let text = std::fs::read_to_string(&path).unwrap();
                 let estate = Estate::read(&path.display().to_string(), &text).unwrap();
-                for (site, call) in calls_of(&plan, estate) {
+                // Also what a recovery keeps is removed here, so that removing it is seen; and what `--keep` writes on it.
+                let kept = Keep::For(Duration::from_secs(3600));
+                let mut calls = calls_of(&plan, estate.clone(), Keep::Nothing);
+                if *name == scenario {
+                    calls.extend(calls_of(&plan, estate, kept));
+                }
+                for (site, call) in calls {
                     let wanted = actions_of(&call);
                     let may =
                         |action: &&str| declared.contains(&(site.clone(), (*action).to_owned()));

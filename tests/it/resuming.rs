@@ -2,7 +2,7 @@
 
 use crate::program::{Program, Ran};
 use crate::server_support::poll;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -55,10 +55,24 @@ pub(crate) fn killed(program: &Program, mut command: Command) {
     poll("the question", LIMIT, || question.exists().then_some(()));
 }
 
+/// Starts a process that goes on with the drill, and kills it when its journal has this word.
+pub(crate) fn killed_after(program: &Program, mut command: Command, word: &str) {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _process = Started(quiet.spawn().unwrap());
+    poll(word, LIMIT, || {
+        program.read("runs/asked-0001/journal.jsonl").contains(word).then_some(())
+    });
+}
+
 /// An estate at an address, until the test ends.
 pub(crate) fn served(program: &Program) -> (Started, String) {
+    served_at(program, "127.0.0.1:0", &[])
+}
+
+fn served_at(program: &Program, address: &str, faults: &[&str]) -> (Started, String) {
     program.write("estate.yaml", ESTATE);
-    let serve = ["sandbox", "serve", "--estate", "estate.yaml", "--listen", "127.0.0.1:0"];
+    let serve = ["sandbox", "serve", "--estate", "estate.yaml", "--listen", address];
+    let serve = [&serve, faults].concat();
     let mut served = Started(program.command(&serve).stderr(Stdio::piped()).spawn().unwrap());
     let lines = BufReader::new(served.0.stderr.take().unwrap()).lines();
     let url = lines.map_while(Result::ok).find_map(|line| {
@@ -132,4 +146,115 @@ fn regression_what_has_begun_on_aws_does_not_end_elsewhere() {
         elsewhere.says(4, &["runs on AWS", "cannot be gone on with at http://127.0.0.1:1"]);
     }
     program.run(&["abort", "last"]).says(130, &[]);
+}
+
+#[test]
+fn regression_two_runs_outside_of_a_rehearsal_never_have_one_id_whatever_seed_they_are_given() {
+    let id = || {
+        let program = Program::new();
+        let nowhere = AT_A_SITE.replace("sites: { dr: { region: ap-northeast-3 } }\n", "");
+        program.write("asked.yaml", nowhere.replace(", write: [dr]", ""));
+        killed(&program, program.command(&["run", "asked.yaml", "--quiet", "--seed", "7"]));
+        let journal = program.read("runs/asked-0001/journal.jsonl");
+        let first: serde_json::Value =
+            serde_json::from_str(journal.lines().next().unwrap()).unwrap();
+        assert_eq!(first["event"]["seed"], 7);
+        first["event"]["run"].as_str().unwrap().to_owned()
+    };
+    let (one, other) = (id(), id());
+    assert!(one.starts_with("asked-0001-") && other.starts_with("asked-0001-"), "{one} {other}");
+    assert_ne!(one, other);
+}
+
+#[test]
+fn regression_a_recovery_that_goes_on_asks_no_site_that_is_lost() {
+    let program = Program::new();
+    let (_served, url) = served(&program);
+    let sites = "sites: { dr: { region: ap-northeast-3 }, primary: { account: \"111111111111\", region: ap-northeast-1 } }";
+    let lost = AT_A_SITE
+        .replace("sites: { dr: { region: ap-northeast-3 } }", sites)
+        .replace("{ kind: corruption }", "{ kind: region_loss, lost: [primary] }");
+    program.write("asked.yaml", lost);
+    // These credentials are of another account than the lost site's: asked, it would answer so, and the run be refused.
+    let as_dr = |arguments: &[&str]| with_account(program.command(arguments), "222222222222");
+    let run = ["run", "asked.yaml", "--quiet", "--endpoint-url", &url];
+    Ran::of(as_dr(&run).output().unwrap())
+        .says(4, &["the site primary must be account 111111111111"]);
+    killed(&program, as_dr(&[&run[..], &["--mode", "recovery"]].concat()));
+    killed_after(&program, as_dr(&["resume", "last"]), "run_resumed");
+    let journal = program.read("runs/asked-0001/journal.jsonl");
+    let (_, resumed) = journal.split_once("run_resumed").unwrap();
+    assert!(
+        resumed.contains("\"site\":\"dr\"") || !resumed.contains("site_identified"),
+        "{resumed}"
+    );
+    assert!(!journal.contains("\"site\":\"primary\""), "{journal}");
+    Ran::of(as_dr(&["abort", "last"]).output().unwrap()).says(130, &[]);
+}
+
+/// Takes one message as a chat would, and gives it.
+fn one_message(listener: std::net::TcpListener) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        let mut part = [0; 4096];
+        while !String::from_utf8_lossy(&request).ends_with('}') {
+            let read = stream.read(&mut part).unwrap();
+            assert!(read > 0, "the request ended early");
+            request.extend_from_slice(&part[..read]);
+        }
+        stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
+        String::from_utf8(request).unwrap()
+    })
+}
+
+#[test]
+fn regression_an_end_that_nobody_heard_of_is_told_by_whoever_resumes_the_run_and_then_no_more() {
+    let program = Program::new();
+    let hooked = AT_A_SITE.replace("sites: { dr: { region: ap-northeast-3 } }\n", "");
+    let hooks = "hooks: [{ on: [finished], post: { from_env: DRILL_CHANNEL } }]\nsteps:";
+    program.write("asked.yaml", hooked.replace(", write: [dr]", "").replace("steps:", hooks));
+    killed(&program, program.command(&["run", "asked.yaml", "--quiet"]));
+    let nobody = "nobody was told of the end by POST to the URL in DRILL_CHANNEL";
+    // Still nobody at the second time, and still not taken for told.
+    for verb in ["abort", "resume"] {
+        let untold = program.run(&[verb, "last"]);
+        assert_eq!(untold.code, 130);
+        assert!(untold.stdout.contains(nobody), "{verb}: {}", untold.stdout);
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let channel = format!("http://{}/", listener.local_addr().unwrap());
+    let heard = one_message(listener);
+    let resume = || {
+        Ran::of(
+            program.command(&["resume", "last"]).env("DRILL_CHANNEL", &channel).output().unwrap(),
+        )
+    };
+    let told = resume();
+    told.says(130, &[]);
+    assert!(!told.stdout.contains(nobody), "{}", told.stdout);
+    let message = heard.join().unwrap();
+    assert!(message.contains("\"moment\":\"finished\""), "{message}");
+    // Nobody listens any more: were it told again, it would say so.
+    assert!(!resume().stdout.contains(nobody));
+}
+
+#[test]
+fn regression_a_site_that_does_not_answer_keeps_nobody_from_giving_back_what_is_at_the_others() {
+    let program = Program::new();
+    program.write("asked.yaml", AT_A_SITE);
+    let (serving, url) = served(&program);
+    let run = program.command(&["run", "asked.yaml", "--quiet", "--endpoint-url", &url]);
+    killed(&program, with_account(run, "222222222222"));
+    drop(serving);
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let silent = ["--fault", "sts:GetCallerIdentity=error:InternalFailure:500"];
+    let (_served, _) = served_at(&program, address, &silent);
+    let end = |arguments: &[&str]| {
+        Ran::of(with_account(program.command(arguments), "222222222222").output().unwrap())
+    };
+    let before = program.bytes("runs/asked-0001/journal.jsonl");
+    end(&["resume", "last"]).says(2, &["the site dr cannot be reached", "nothing was done"]);
+    assert_eq!(program.bytes("runs/asked-0001/journal.jsonl"), before, "nothing was written");
+    end(&["abort", "last", "--incident"]).says(130, &["the site dr does not answer"]);
 }

@@ -1,6 +1,7 @@
 //! Aurora against moto. moto has no databases behind its clusters, makes everything at once, restores no cluster snapshot by
 //! its ARN and names no source on copies; what the drills need of it is there.
 
+use crate::moto_operations::{calls_of, expect_calls};
 use crate::server_support::{Aws, Drill, Drills, end};
 use serde_json::Value;
 
@@ -116,6 +117,7 @@ fn server_a_cluster_is_restored_with_its_members_from_a_snapshot_and_to_a_time_a
     assert_eq!(drill.check("clock", "restorable time").0, "passed");
     assert_eq!(drill.check("clock", "members").1, "writers: 1, readers: 0");
     drill.nothing_is_left(5);
+    expect_calls("aurora-restored", &calls_of(&drills));
     source.is_alone();
 }
 

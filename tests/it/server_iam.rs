@@ -173,6 +173,26 @@ fn server_iam_the_policy_of_a_site_is_enough_and_every_action_of_it_is_needed() 
 }
 
 #[test]
+fn server_iam_the_policy_of_a_site_is_enough_for_a_run_that_keeps_what_it_made() {
+    let drills = Drills::new();
+    let policy = document(&drills, "everything-home", &["--document", "policy"]);
+    let moto =
+        Enforced::start(&drills, &BTreeMap::from([("exactly".to_owned(), policy)]), &json!({}));
+    let mut command = moto.program(&drills, "exactly");
+    command.arg("run").arg(scenario_file("everything-home")).args(["--keep", "2h"]);
+    command.args(["--quiet", "--format", "json", "--endpoint-url"]).arg(&moto.address);
+    let drill = Drill::of(&end(&mut command));
+    assert_eq!(denials(&drill), "", "{:#}", drill.report);
+    let resources = drill.report["resources"].as_array().unwrap();
+    let kept = resources.iter().filter_map(|one| one["how"].as_str());
+    let kept: Vec<&str> = kept.filter(|why| why.starts_with("kept for 2h")).collect();
+    assert!(kept.len() >= 2, "{:#}", drill.report);
+    // That of each could be written on it, too, but for what has no place for it.
+    let not_written = |why: &&str| why.contains("could not be changed");
+    assert!(!kept.iter().any(not_written), "{kept:#?}");
+}
+
+#[test]
 fn server_iam_preflight_names_the_action_that_is_missing() {
     let drills = Drills::new();
     let policy = document(&drills, "everything-home", &["--document", "policy", "--preflight"]);

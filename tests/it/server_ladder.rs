@@ -15,18 +15,21 @@ pub(crate) const COPY: &str = "restored";
 pub(crate) const FAILED: Outcome = Outcome::Failed;
 pub(crate) const INCONCLUSIVE: Outcome = Outcome::Inconclusive;
 
-/// Twenty tables with keys of every kind; `rows` in each of the larger ones. The same rows give the same content.
-fn generated(rows: u32) -> String {
-    let sql = include_str!("../servers/twenty_tables.sql");
-    sql.replace("$ROWS", &rows.to_string()).replace("$FEW", &(rows / 10 + 1).to_string())
+/// Twenty tables with keys of every kind; `rows` in each of the larger ones. The same rows and seed give the same content.
+pub(crate) fn generated(sql: &str, rows: u32, seed: u32) -> String {
+    let sql = sql.replace("$ROWS", &rows.to_string()).replace("$SEED", &seed.to_string());
+    sql.replace("$FEW", &(rows / 10 + 1).to_string())
 }
+
+pub(crate) const TWENTY_TABLES: &str = include_str!("../servers/twenty_tables.sql");
+pub(crate) const SEED: u32 = 20_261_122;
 
 /// A source and a logical copy of it, in one server.
 pub(crate) async fn source_and_copy(rows: u32) -> Postgres {
     let server = Postgres::start("-c autovacuum=off", |_| {});
     server.change(&format!("create database {SOURCE}")).await;
     server.change(&format!("create database {COPY}")).await;
-    server.change_in(SOURCE, &generated(rows)).await;
+    server.change_in(SOURCE, &generated(TWENTY_TABLES, rows, SEED)).await;
     copy(&server);
     server
 }
@@ -48,7 +51,7 @@ pub(crate) fn copy(server: &Postgres) {
 }
 
 /// Every rung, compared with the living source: rows are hashed by the servers.
-fn every_rung(server: &Postgres) -> Value {
+pub(crate) fn every_rung(server: &Postgres) -> Value {
     json!({
         "source": connected(server, SOURCE, json!({"at": "home"})),
         "version": "~ ^[0-9]+", "settings": {"server_encoding": "= UTF8"},
@@ -240,9 +243,19 @@ async fn server_postgres_exact_checksums_see_every_damage_and_other_digits() {
 }
 
 /// Writes into a file of a stopped server, as a broken storage would.
-pub(crate) async fn corrupted(server: &Postgres, relation: &str, write: impl FnOnce(&mut Vec<u8>)) {
-    server.change_in(COPY, "checkpoint").await;
-    let login = DatabaseLogin { database: COPY.to_owned(), ..server.login() };
+pub(crate) async fn corrupted(server: &Postgres, relation: &str, write: impl FnOnce(&mut [u8])) {
+    corrupted_in(server, COPY, relation, write).await;
+}
+
+/// The same, in another database of the server.
+pub(crate) async fn corrupted_in(
+    server: &Postgres,
+    database: &str,
+    relation: &str,
+    write: impl FnOnce(&mut [u8]),
+) {
+    server.change_in(database, "checkpoint").await;
+    let login = DatabaseLogin { database: database.to_owned(), ..server.login() };
     let mut session = open(&login).await.unwrap();
     let asked = format!("select pg_relation_filepath('{relation}')");
     let SqlValue::Text(path) = value(&mut session, &asked).await else { panic!("no path") };
@@ -255,21 +268,21 @@ pub(crate) async fn corrupted(server: &Postgres, relation: &str, write: impl FnO
     server.boot("-c autovacuum=off");
 }
 
-const PAGE: usize = 8192;
+/// The first two items of a leaf page of a B-tree change places: no query of a whole table sees it.
+pub(crate) fn swap_two_items(index: &mut [u8]) {
+    // Page 0 is the meta page. Line pointers of 4 bytes follow the header of 24; the first of a leaf that is not the
+    // rightmost is its high key. https://www.postgresql.org/docs/15/storage-page-layout.html
+    const PAGE: usize = 8192;
+    let pointers = PAGE + 24;
+    for byte in 0..4 {
+        index.swap(pointers + 4 + byte, pointers + 8 + byte);
+    }
+}
 
-/// The first two items of a leaf page change places: no query of a whole table sees it.
 #[tokio::test]
 async fn server_postgres_a_corrupted_index_is_found_although_every_row_is_there() {
     let server = source_and_copy(500).await;
-    corrupted(&server, "detail_3_pkey", |bytes| {
-        // Page 0 is the meta page. Line pointers of 4 bytes follow the header of 24; the first of a leaf that is not the
-        // rightmost is its high key. https://www.postgresql.org/docs/15/storage-page-layout.html
-        let pointers = PAGE + 24;
-        for byte in 0..4 {
-            bytes.swap(pointers + 4 + byte, pointers + 8 + byte);
-        }
-    })
-    .await;
+    corrupted(&server, "detail_3_pkey", swap_two_items).await;
     let climbed = climb(&server, COPY, every_rung(&server)).await;
     assert_eq!(climbed.red(), [("tables and indexes".to_owned(), FAILED)]);
     let observed = &climbed.check("tables and indexes").observed;

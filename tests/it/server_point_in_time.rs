@@ -2,6 +2,7 @@
 //! differs from RDS stands in `tests/servers/moto_with_postgres.py`: no time but the latest, a window without the five
 //! minutes between logs, every version of an engine offered.
 
+use crate::moto_operations::{calls_of, expect_calls};
 use crate::server_support::{Aws, Drill, Drills, end, poll, succeed, variable};
 use serde_json::Value;
 use std::process::Command;
@@ -94,6 +95,7 @@ fn server_the_latest_time_is_restored_compared_and_removed_and_a_copy_is_made_in
         assert_eq!(drill.check("fidelity", name).0, "passed", "{name}");
     }
     drill.nothing_is_left(2);
+    expect_calls("orders-point-in-time", &calls_of(&drills));
     let copies = source.aws.in_region(DR).json("rds describe-db-snapshots --snapshot-type manual");
     assert_eq!(copies["DBSnapshots"], serde_json::json!([]));
 }

@@ -3,6 +3,7 @@
 //! promoted, takes every promotion of what is no replica for done, and says no event of it. That a promoted one names no source any more
 //! is what `tests/servers` adds: moto forgets it.
 
+use crate::moto_operations::{calls_of, expect_calls};
 use crate::server_support::{Aws, Drill, Drills, Ended, end, poll};
 use serde_json::Value;
 use std::process::Command;
@@ -88,6 +89,7 @@ fn server_a_recovery_promotes_the_replica_and_leaves_it() {
     assert_eq!(promoted["BackupRetentionPeriod"], 7);
     assert_eq!(drill.at("/resources/0/key/kind"), "rds.promoted_replica");
     assert_eq!(drill.at("/resources").as_array().unwrap().len(), 1);
+    expect_calls("replica-promoted", &calls_of(&drills));
     let asked = format!("rds describe-db-instances --db-instance-identifier {}", replicated.source);
     let source = &replicated.home.json(&asked)["DBInstances"][0];
     assert_eq!(source["DBInstanceStatus"], "available", "the lost source is not touched");

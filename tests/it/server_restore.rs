@@ -1,5 +1,6 @@
 //! A real restore: moto's RDS with real PostgreSQL servers, and `sql.check` against what came back.
 
+use crate::moto_operations::{calls_of, expect_calls};
 use crate::server_support::{Aws, Drill, Drills, Started, end, poll, succeed, variable};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, raw_sql};
@@ -145,6 +146,7 @@ fn server_rows_that_the_source_has_lost_are_found_in_the_restored_database() {
     );
     assert!(drill.at("/verdict/notice").as_str().unwrap().starts_with("NOT AWS"));
     is_gone(&drills, RUN, &source);
+    expect_calls("orders-restored", &calls_of(&drills));
     // What the drill was given never stands anywhere.
     for file in ["journal.jsonl", "report.json", "report.html", "report.md", "plan.json"] {
         let text = std::fs::read_to_string(drills.path("runs").join(RUN).join(file)).unwrap();

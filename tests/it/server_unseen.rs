@@ -1,7 +1,7 @@
 //! What a server hides from the user that asks, or was not asked, is no answer: against real servers.
 
-use crate::server_databases::{Postgres, Stepped, connected, open, step, value};
-use crate::server_ladder::{COPY, FAILED, INCONCLUSIVE, Mariadb, climb, corrupted};
+use crate::server_databases::{PASSWORD, Postgres, Stepped, connected, open, step, value};
+use crate::server_ladder::{COPY, FAILED, INCONCLUSIVE, Mariadb, climb, corrupted, swap_two_items};
 use redrill::outside::{DatabaseLogin, SqlValue};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -189,6 +189,46 @@ async fn server_postgres_regression_an_empty_table_passes_neither_by_a_function_
     assert_eq!(judged("select pg_is_in_recovery()::int", json!({})).await.red(), []);
 }
 
+/// Whatever it is called: the server's own tables have such names, and others may.
+#[tokio::test]
+async fn server_postgres_regression_a_foreign_table_that_is_called_like_a_catalog_needs_a_population()
+ {
+    let server = with_reader("create table pg_settled (id int primary key, value int); insert into pg_settled values (1, 0)").await;
+    let far = "create table lost (id int); create view orphans as select count(*) as bad from lost";
+    server.change(far).await;
+    let (port, password) = (server.port, PASSWORD.replace('\'', "''"));
+    let foreign = format!(
+        "create extension postgres_fdw; \
+         create server far foreign data wrapper postgres_fdw options (host 'localhost', port '{port}', dbname 'postgres'); \
+         create user mapping for admin server far options (user 'admin', password '{password}'); \
+         create foreign table pg_orphans (bad bigint) server far options (schema_name 'public', table_name 'orphans'); \
+         create schema sys; create foreign table sys.orphans (bad bigint) server far options (schema_name 'public')"
+    );
+    server.change_in(COPY, &foreign).await;
+    let judged = async |sql: &str| {
+        let queries = json!([{ "name": "rule", "sql": sql, "expect": "= 0" }]);
+        climb(&server, COPY, json!({ "queries": queries })).await
+    };
+    for name in ["pg_orphans", "public.pg_orphans", "sys.orphans"] {
+        let open = judged(&format!("select bad from {name}")).await;
+        assert_eq!(open.red(), [("rule".to_owned(), INCONCLUSIVE)], "{name}");
+        let note = open.check("rule").note.clone().unwrap();
+        assert!(note.contains(&format!("{name} is no table of this database")), "{note}");
+        let counted = json!([{
+            "name": "rule", "sql": format!("select bad from {name}"), "expect": "= 0",
+            "population": "select count(*) from pg_settled",
+        }]);
+        assert_eq!(climb(&server, COPY, json!({ "queries": counted })).await.red(), [], "{name}");
+    }
+    // The server's own, and a table of this database whatever its name.
+    for sql in [
+        "select relnatts - relnatts from pg_class where relname = 'pg_settled'",
+        "select value from pg_settled where id = 1",
+    ] {
+        assert_eq!(judged(sql).await.red(), [], "{sql}");
+    }
+}
+
 /// A table with large values, which lie apart, and whoever may ask amcheck.
 const DOCUMENTS: &str = "create extension amcheck; create table documents (id int primary key, body text not null); \
      alter table documents alter body set storage external; \
@@ -227,14 +267,7 @@ async fn server_postgres_regression_a_damaged_index_of_large_values_is_found() {
     let server = with_reader(DOCUMENTS).await;
     let index = "select indexrelid from pg_index where indrelid = reltoastrelid";
     let index = name_of(&server, index).await;
-    // The first two items of the first leaf change places.
-    corrupted(&server, &index, |bytes| {
-        let pointers = 8192 + 24;
-        for byte in 0..4 {
-            bytes.swap(pointers + 4 + byte, pointers + 8 + byte);
-        }
-    })
-    .await;
+    corrupted(&server, &index, swap_two_items).await;
     let damaged = climb(&server, COPY, json!({ "inspect": {} })).await;
     assert_eq!(damaged.red(), [("tables and indexes".to_owned(), FAILED)]);
     let observed = &damaged.check("tables and indexes").observed;
@@ -318,6 +351,36 @@ async fn server_mariadb_regression_what_a_reader_is_not_shown_is_not_the_same() 
         assert!(observed.contains(object), "{object}: {observed}");
     }
     both.change("drop user redrill_unseen@127.0.0.1").await;
+    both.drop_both().await;
+}
+
+/// What is left of all rights when one is taken away, as this server writes it down.
+#[tokio::test]
+async fn server_mariadb_regression_a_right_that_was_taken_away_is_not_believed() {
+    let both = Mariadb::make("revoked").await;
+    let user = "redrill_revoked@127.0.0.1";
+    both.change(&format!("create or replace user {user} identified by 'swordfish'")).await;
+    let password = both.folder.path().join("reader-password");
+    std::fs::write(&password, "swordfish").unwrap();
+    let credentials = json!({ "password_file": password, "user": "redrill_revoked" });
+    let compared = async || {
+        let source = both.connected(&both.source, json!({ "at": "home" }));
+        let with = json!({ "source": source, "schema": {}, "credentials": credentials });
+        step(both.folder.path(), "sql.check", both.connected(&both.copy, with)).await
+    };
+    let copy = &both.copy;
+    both.change(&format!("grant all on {copy}.* to {user}; grant select on mysql.proc to {user}"))
+        .await;
+    assert_eq!(compared().await.red(), []);
+    for (right, unseen) in [("select", "table"), ("show view", "view"), ("trigger", "trigger")] {
+        both.change(&format!("revoke {right} on {copy}.* from {user}")).await;
+        let open = compared().await;
+        assert_eq!(open.red(), [("schema".to_owned(), INCONCLUSIVE)], "{right}");
+        let note = open.check("schema").note.clone().unwrap();
+        assert!(note.contains(&format!("{unseen} here (grant {right}")), "{right}: {note}");
+        both.change(&format!("grant {right} on {copy}.* to {user}")).await;
+    }
+    both.change(&format!("drop user {user}")).await;
     both.drop_both().await;
 }
 

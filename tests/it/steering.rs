@@ -200,3 +200,15 @@ fn a_run_under_nohup_outlives_its_terminal() {
     assert_eq!(waiting.code(), 0);
     assert!(!waiting.records().contains(&"cancel_requested".to_owned()));
 }
+
+#[test]
+fn regression_after_an_interrupt_no_further_scenario_is_begun() {
+    let mut waiting = Waiting::started_by(|program, arguments| {
+        program.write("other.yaml", SCENARIO.replace("name: steered", "name: other"));
+        program.command(&[arguments, &["other.yaml", "--jobs", "1"]].concat())
+    });
+    waiting.signal("-INT");
+    assert_eq!(waiting.code(), 130);
+    waiting.position("run_finished");
+    assert!(!waiting.program.path("runs/other-0001").exists());
+}

@@ -394,7 +394,8 @@ class PostgresBackend(models.RDSBackend):
         if instance is not None and instance.status == "deleting":
             raise invalid_state(f"Instance {db_instance_identifier} is already being deleted.")
         instance = super().delete_db_instance(db_instance_identifier, *args, **kwargs)
-        if instance.server:
+        # A member of a cluster is of a class of moto's own, and has none.
+        if getattr(instance, "server", None):
             # moto has forgotten it by now; in AWS it is seen `deleting` until it is gone.
             self.databases[db_instance_identifier] = instance
             instance.server.later(self._remove, db_instance_identifier, instance.server)

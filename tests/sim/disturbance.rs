@@ -35,6 +35,8 @@ pub(crate) struct Pause {
     pub(crate) after: Duration,
     /// After so much more time, or of the life of a later process, the run is let go on.
     pub(crate) length: Duration,
+    /// Or it is ended; true when an incident needs the capacity.
+    pub(crate) ends_the_run: Option<bool>,
 }
 
 /// Everything that goes wrong in one run.
@@ -162,9 +164,12 @@ impl Disturbance {
         if random.chance(15) && !self.seen_late {
             let longest = if self.mild { 60 } else { 2 * 3600 };
             let length = Duration::from_secs(random.between(1, longest));
-            self.pause = Some(Pause { after: moment(random, extent), length });
+            self.pause = Some(Pause { after: moment(random, extent), length, ends_the_run: None });
         }
         self.keep = random.chance(8).then(|| Duration::from_secs(random.between(1, 48) * 3600));
+        if let Some(pause) = self.pause.as_mut().filter(|_| !self.mild) {
+            pause.ends_the_run = random.chance(40).then(|| random.chance(50));
+        }
         self
     }
 

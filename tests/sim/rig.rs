@@ -19,7 +19,7 @@ use redrill::time::{Clock, HumanDuration};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 /// More processes than any disturbance needs.
 const MOST_PROCESSES: usize = 12;
@@ -181,7 +181,7 @@ impl<'a> Rig<'a> {
         }
         let world = self.compose();
         let started = state.head.as_ref().map_or(world.clock.now(), |head| head.started);
-        let (sender, orders): (_, Orders) = watch::channel(None);
+        let (sender, orders): (_, Orders) = mpsc::unbounded_channel();
         let plan = &self.subject.plan;
         let mut nobody = ();
         let run = drive(Drive {
@@ -218,8 +218,10 @@ impl<'a> Rig<'a> {
     }
 
     /// What people order of the process of this number. Never ends.
-    async fn people(&self, clock: &Clock, sender: &watch::Sender<Option<Order>>, number: usize) {
+    async fn people(&self, clock: &Clock, sender: &mpsc::UnboundedSender<Order>, number: usize) {
         let by = || "a person of the simulation".to_owned();
+        // Nobody takes it when the run is over.
+        let order = |order| drop(sender.send(order));
         let incident = self.disturbance.incident;
         let cancel = self.disturbance.cancel.filter(|_| number == 0);
         let cancelling = async {
@@ -228,16 +230,19 @@ impl<'a> Rig<'a> {
                 Some(Cancel::After(time)) => clock.sleep(time).await,
                 Some(Cancel::AtChange(_)) => self.watch.cancelled.notified().await,
             }
-            sender.send_replace(Some(Order::Cancel { by: by(), incident }));
+            order(Order::Cancel { by: by(), incident });
         };
         let halting = async {
             let Some(pause) = self.disturbance.pause else { return };
             if number == 0 {
                 clock.sleep(pause.after).await;
-                sender.send_replace(Some(Order::Pause { by: by() }));
+                order(Order::Pause { by: by() });
             }
             clock.sleep(pause.length).await;
-            sender.send_replace(Some(Order::Continue { by: by() }));
+            order(match pause.ends_the_run {
+                None => Order::Continue { by: by() },
+                Some(incident) => Order::Cancel { by: by(), incident },
+            });
         };
         tokio::join!(cancelling, halting);
         std::future::pending::<()>().await;
@@ -304,6 +309,7 @@ impl<'a> Rig<'a> {
             gap_ms,
             operator: None,
             tool: None,
+            limits: Vec::new(),
         };
         let (plan, journal) = (&self.subject.plan, Journal::after(self.disk.clone(), &contents));
         let unheard = unheard(&contents.records, &plan.hooks, &facts(plan, self.clock.now()));

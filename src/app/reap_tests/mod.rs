@@ -30,7 +30,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -162,7 +162,7 @@ impl Trial {
             expected: Default::default(),
         };
         let then = Arc::new(Notify::new());
-        let (stop, orders) = watch::channel(None);
+        let (stop, orders) = mpsc::unbounded_channel();
         let at = match end {
             End::ByItself => |_: &Event| false,
             End::Killed(at) | End::Cancelled(at) => at,
@@ -191,7 +191,7 @@ impl Trial {
             (Some(ended), _) => drop(ended.unwrap()),
             (None, End::Cancelled(_)) => {
                 let by = "test".to_owned();
-                stop.send_replace(Some(engine::Order::Cancel { by, incident: false }));
+                stop.send(engine::Order::Cancel { by, incident: false }).unwrap();
                 driving.await.unwrap();
             }
             (None, _) => {

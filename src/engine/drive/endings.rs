@@ -1,7 +1,7 @@
 //! The end of a run: the exercise of the loss is over, resources are removed, inventories are compared.
 
 use super::{DriveError, Ended, Loop, UnderWay};
-use crate::action::StepContext;
+use crate::action::{Registry, StepContext};
 use crate::aws::CallLog;
 use crate::engine::inventory;
 use crate::engine::recorder::look;
@@ -38,9 +38,11 @@ impl Loop<'_> {
         let one_runs = self.under_way.iter().any(|u| matches!(u, UnderWay::Release(_)));
         let (next, incident) = look(&self.state, |state| {
             let outstanding = state.ledger.outstanding();
-            let mut free = outstanding.into_iter().filter(|(key, _)| !busy(key));
+            let waits = |place: usize| may_still_be_copied(self.registry, &outstanding, place);
+            let free = outstanding.iter().enumerate();
+            let mut free = free.filter(|(place, (key, _))| !busy(key) && !waits(*place));
             let may_start = state.paused.is_none() && (state.incident || !one_runs);
-            let next = free.next().filter(|_| state.releasing && may_start);
+            let next = free.next().map(|(_, next)| *next).filter(|_| state.releasing && may_start);
             (next.map(|(key, holding)| (key.clone(), holding.clone())), state.incident)
         });
         let Some((key, holding)) = next else { return false };
@@ -67,7 +69,7 @@ impl Loop<'_> {
         let Some(when) = due.filter(|_| !self.under_way.contains(&UnderWay::Inventory)) else {
             return;
         };
-        let ledger = look(&self.state, |state| state.ledger.clone());
+        let (ledger, incident) = look(&self.state, |state| (state.ledger.clone(), state.incident));
         let targets = inventory::targets(self.plan, self.registry);
         let registry = self.registry.clone();
         let step = StepId::new("inventory");
@@ -78,11 +80,11 @@ impl Loop<'_> {
             let taken = inventory::take(&targets, &registry, &ledger, at);
             let seen = AssertUnwindSafe(taken).catch_unwind().await;
             // Nothing was seen, so nothing is claimed.
-            Ended::Inventory(when, seen.unwrap_or_default())
+            Ended::Inventory(when, incident, seen.unwrap_or_default())
         });
     }
 
-    /// That a copy is not there says nothing as long as what it is made of could not be removed: it may still come.
+    /// That a copy is not there says nothing as long as what it is made of stays: it may still come.
     fn believed(&self, key: &ResourceKey, released: Released) -> Released {
         let (Released::Gone(_), Some(kind)) = (&released, self.registry.resource_kind(&key.kind))
         else {
@@ -90,17 +92,19 @@ impl Loop<'_> {
         };
         let original = look(&self.state, |state| {
             let was_seen = !matches!(state.ledger.get(key), Some(Holding::Intended { .. }));
-            let left = state.ledger.left_behind().into_iter().map(|(other, _)| other);
-            left.filter(|_| !was_seen).find(|other| kind.is_copy_of(key, other)).cloned()
+            let mut left = state.ledger.left().into_iter().filter(|_| !was_seen);
+            let original = left.find(|(other, _)| kind.is_copy_of(key, other));
+            original.map(|(other, kept)| (other.clone(), kept))
         });
-        let Some(original) = original else { return released };
+        let Some((original, kept)) = original else { return released };
+        let how = if kept { "kept" } else { "left behind" };
         let session = self.world.sessions.get(&key.site);
         let region = session.map(|session| session.place().region.clone()).unwrap_or_default();
         Released::Left {
             why: format!(
-                "it is not there yet, and may still be copied from {original}, which is left behind"
+                "it is not there yet, and may still be copied from {original}, which is {how}"
             ),
-            kept: false,
+            kept,
             refused: false,
             command: kind.command(key, None, &region),
         }
@@ -132,19 +136,57 @@ impl Loop<'_> {
                 };
                 self.stage(event)
             }
-            Ended::Inventory(when, seen) => {
+            Ended::Inventory(when, in_incident, seen) => {
                 self.under_way.retain(|u| *u != UnderWay::Inventory);
-                let there = seen.iter().flat_map(|one| &one.ours).map(|item| item.name.clone());
-                let there = there.take(1).next().filter(|_| when == InventoryTime::Before);
-                self.stage(Event::InventoryTaken { when, seen })?;
-                match there {
-                    None => Ok(()),
-                    Some(name) => self.cancel(
-                        format!("{name} carries the tags of this run, which has made nothing yet: another run has the same id"),
-                        false,
-                    ),
+                // What was kept when the listing began has been removed since: it is listed once more.
+                let is_stale = look(&self.state, |state| state.incident) && !in_incident;
+                if is_stale && when == InventoryTime::After {
+                    return Ok(());
                 }
+                self.stage(Event::InventoryTaken { when, seen })
             }
         }
+    }
+}
+
+/// Whether one of these, newest first, may still come into being, since what it is a copy of is not removed yet: that it is not
+/// there says nothing then.
+fn may_still_be_copied(
+    registry: &Registry,
+    outstanding: &[(&ResourceKey, &Holding)],
+    place: usize,
+) -> bool {
+    let Some((key, Holding::Intended { .. })) = outstanding.get(place) else { return false };
+    let Some(kind) = registry.resource_kind(&key.kind) else { return false };
+    outstanding[..place].iter().any(|(newer, _)| kind.is_copy_of(key, newer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regression_a_copy_that_was_not_seen_waits_for_its_original_to_be_removed() {
+        let registry = crate::providers::registry();
+        let key = |bucket: &str, site: &str| ResourceKey {
+            kind: "s3.canary_object".to_owned(),
+            name: format!("{bucket}/redrill-canary/run-canary"),
+            site: SiteName::new(site),
+        };
+        let (copy, original) = (key("files-dr", "dr"), key("files", "primary"));
+        let step = StepId::new("canary");
+        let intended = Holding::Intended { step: step.clone() };
+        let owned = Holding::Owned { step, id: "there".to_owned() };
+        let waits = |outstanding: &[(&ResourceKey, &Holding)], place| {
+            may_still_be_copied(&registry, outstanding, place)
+        };
+        // The source is intended last, so that it is the first to be removed.
+        let both = [(&original, &owned), (&copy, &intended)];
+        assert!(waits(&both, 1) && !waits(&both, 0));
+        assert!(!waits(&[(&copy, &intended)], 0));
+        // Nor does one wait that was seen, and neither waits for ever where no answer has come for both.
+        assert!(!waits(&[(&original, &owned), (&copy, &owned)], 1));
+        let neither = [(&original, &intended), (&copy, &intended)];
+        assert!(waits(&neither, 1) && !waits(&neither, 0));
     }
 }

@@ -135,9 +135,7 @@ async fn run_to_its_end(drive: Drive<'_>) -> Result<RunState, DriveError> {
     run.reopen();
     drive.unheard.into_iter().for_each(|due| run.send(due));
     // An order that is there already comes before anything is started.
-    if orders.has_changed().unwrap_or(false)
-        && let Some(order) = orders.borrow_and_update().clone()
-    {
+    while let Ok(order) = orders.try_recv() {
         run.obey(order)?;
     }
     loop {
@@ -192,7 +190,8 @@ enum UnderWay {
 enum Ended {
     Step(StepId, Attempt, CallLog),
     Release(ResourceKey, Released, CallLog),
-    Inventory(InventoryTime, Vec<Inventory>),
+    /// Which one, whether it began in an incident, and what it has seen.
+    Inventory(InventoryTime, bool, Vec<Inventory>),
 }
 
 /// Something to do once everything staged is on disk.
@@ -310,7 +309,7 @@ impl Loop<'_> {
                 if let Ok(ended) = ended { self.ended(ended)?; }
                 None
             }
-            Ok(()) = orders.changed() => orders.borrow_and_update().clone(),
+            Some(order) = orders.recv() => Some(order),
             Some(told) = self.notices.join_next(), if !self.notices.is_empty() => {
                 if let Ok(event) = told { self.stage(event)?; }
                 None

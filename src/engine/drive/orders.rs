@@ -20,6 +20,8 @@ impl Loop<'_> {
             Order::Cancel { by, incident: true } if !urgent => {
                 self.stage(Event::CancelRequested { by, incident: true })
             }
+            // There is nothing left to end but the halt, which keeps what is to be removed.
+            Order::Cancel { by, .. } if paused => self.stage(Event::RunContinued { by }),
             // Somebody wants to look at what is being removed; an incident does not wait for that.
             Order::Pause { by } if !paused && !urgent => self.stage(Event::RunPaused { by }),
             Order::Continue { by } if paused => self.stage(Event::RunContinued { by }),

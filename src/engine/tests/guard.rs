@@ -155,7 +155,7 @@ async fn ran(input: serde_json::Value) -> (BTreeMap<String, String>, RunState, A
     };
     let mut registry = Registry::default();
     registry.action(Restore);
-    let (_sender, orders) = tokio::sync::watch::channel(None);
+    let (_sender, orders) = tokio::sync::mpsc::unbounded_channel();
     let opening = vec![Opening::now(&world.clock, start(&plan, &facts))];
     let state = drive(Drive {
         plan: &plan,

@@ -422,17 +422,15 @@ impl Rig {
             on_loss: Arc::new(|_, _| {}),
         };
         let registry = registry(&self.estate);
-        let (sender, mut orders) = tokio::sync::watch::channel(None);
-        if let [(0, first), ..] = self.orders.as_slice() {
-            sender.send_replace(Some(first.clone()));
-            orders.mark_changed();
-        }
-        let later = self.orders.iter().filter(|(after, _)| *after > 0).cloned();
-        let (later, at) = (later.collect::<Vec<_>>(), clock.clone());
+        let (sender, orders) = tokio::sync::mpsc::unbounded_channel();
+        let (first, later): (Vec<_>, Vec<_>) =
+            self.orders.iter().cloned().partition(|(after, _)| *after == 0);
+        first.into_iter().for_each(|(_, order)| sender.send(order).unwrap());
+        let at = clock.clone();
         tokio::spawn(async move {
             for (after, order) in later {
                 at.sleep(Duration::from_secs(after).saturating_sub(at.elapsed())).await;
-                sender.send_replace(Some(order));
+                sender.send(order).unwrap();
             }
             // The sender lives as long as the run.
             std::future::pending::<()>().await;
@@ -491,7 +489,7 @@ fn registry(estate: &Estate) -> Registry {
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn resumed(gap_ms: u64) -> Event {
-    Event::RunResumed { torn_bytes: 0, gap_ms, operator: None, tool: None }
+    Event::RunResumed { torn_bytes: 0, gap_ms, operator: None, tool: None, limits: Vec::new() }
 }
 
 /// When the tests' runs begin.

@@ -62,7 +62,11 @@ impl Action for CompareConfig {
             checks: CHECKS,
             populations: &[("differences", "compared")],
             proves: &[],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5, without databases"],
+                aws: None,
+            },
         }
     }
 

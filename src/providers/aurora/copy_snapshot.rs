@@ -104,7 +104,11 @@ impl Action for CopySnapshot {
             ],
             populations: &[],
             proves: &[],
-            exercised: Exercised { sandbox: true, servers: &[], aws: None },
+            exercised: Exercised {
+                sandbox: true,
+                servers: &["moto 5.2.5, without databases"],
+                aws: None,
+            },
         }
     }
 

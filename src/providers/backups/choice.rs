@@ -28,6 +28,8 @@ pub(in crate::providers) struct Seen {
     pub(in crate::providers) time: Option<(DateTime<Utc>, String)>,
     /// From the time of the data until its copy was here; `None` when it is no copy.
     pub(in crate::providers) copy_lag: Option<TimeDelta>,
+    /// Whether that reaches to when the copy was complete, and not only to when it began.
+    pub(in crate::providers) copy_complete: bool,
     /// What is wrong with the tag that should tell the time of its data.
     pub(in crate::providers) wrong_tag: Option<String>,
     /// Made by a call, and no copy: beside others it says nothing about a schedule.
@@ -79,6 +81,7 @@ pub(in crate::providers) struct Judged<'a, B> {
     /// What is known of its key: `None` when it names none.
     pub(in crate::providers) key: Option<&'a KeyCondition>,
     copy_lag: Option<TimeDelta>,
+    copy_complete: bool,
     pub(super) wrong_tag: Option<String>,
     by_hand: bool,
     of_a_drill: bool,
@@ -117,10 +120,20 @@ impl<'a, B: Backup> Candidates<'a, B> {
         let one = |backup: &'a B| {
             let key = backup.key().and_then(|key| keys.get(key));
             let mut seen = look(backup);
-            let (copy_lag, wrong_tag) = (seen.copy_lag, seen.wrong_tag.take());
+            let (copy_lag, copy_complete) = (seen.copy_lag, seen.copy_complete);
+            let wrong_tag = seen.wrong_tag.take();
             let (by_hand, of_a_drill) = (seen.by_hand, seen.of_a_drill);
             let standing = standing(seen, key, until.wanted);
-            Judged { backup, standing, key, copy_lag, wrong_tag, by_hand, of_a_drill }
+            Judged {
+                backup,
+                standing,
+                key,
+                copy_lag,
+                copy_complete,
+                wrong_tag,
+                by_hand,
+                of_a_drill,
+            }
         };
         Self { judged: backups.iter().map(one).collect(), until }
     }
@@ -190,9 +203,14 @@ impl<'a, B: Backup> Candidates<'a, B> {
             worst_gap: worst_gap.map(loss),
             copy_lag: copy_lag.map(loss),
             worst_case: worst_gap.map(|gap| loss(gap + copy_lag.unwrap_or_default())),
-            lacks: copy_lag.map(|_| COPYING),
+            lacks: self.lasting().any(only_began).then_some(COPYING),
         }
     }
+}
+
+/// A copy of which it is not known when it was complete.
+fn only_began<B>(judged: &Judged<'_, B>) -> bool {
+    judged.copy_lag.is_some() && !judged.copy_complete
 }
 
 /// What the worst case of copies leaves out: a copy that has only begun is of no use after the loss.
@@ -202,7 +220,7 @@ const COPYING: &str = "the worst case is longer by the time that a copy takes: t
 impl Summary {
     /// With the time that a copy takes to be complete, as somebody who has seen it says.
     pub(in crate::providers) fn with_copying(mut self, takes: Option<HumanDuration>) -> Self {
-        if let Some(takes) = takes.filter(|_| self.copy_lag.is_some()) {
+        if let Some(takes) = takes.filter(|_| self.lacks.is_some()) {
             self.worst_case =
                 self.worst_case.map(|worst| HumanDuration(worst.0.saturating_add(takes.0)));
             self.lacks = None;

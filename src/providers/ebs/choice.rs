@@ -12,6 +12,7 @@ pub(super) fn look(snapshot: &Snapshot, selector: &Selector) -> Seen {
         obstacle,
         time: snapshot.time_of_data(selector),
         copy_lag: snapshot.copy_lag(selector),
+        copy_complete: snapshot.completed.is_some(),
         wrong_tag: snapshot.wrong_tag(selector),
         by_hand: false,
         of_a_drill: false,
@@ -68,6 +69,16 @@ pub(super) fn words(selector: &Selector) -> Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_reaches_to_its_end_only_where_ec2_tells_when_that_was() {
+        let complete = |completed| {
+            let snapshot = Snapshot { completed, ..Snapshot::default() };
+            look(&snapshot, &Selector::default()).copy_complete
+        };
+        assert!(complete(Some(DateTime::UNIX_EPOCH)));
+        assert!(!complete(None));
+    }
 
     #[test]
     fn only_what_is_completed_and_not_archived_can_serve() {

@@ -40,6 +40,10 @@ pub(super) struct FindSnapshotInput {
     /// How often a recovery point is due here; a gap longer than one and a half of it is a finding.
     #[serde(default = "a_day")]
     pub(super) schedule: HumanDuration,
+    /// How long a copy takes from its beginning until it is complete, as you have seen it: for copies of which EC2 does not tell
+    /// when they were complete. Without it, the worst case ends where these began, and the check says so.
+    #[serde(default)]
+    pub(super) copy_takes: Option<HumanDuration>,
 }
 
 fn a_day() -> HumanDuration {
@@ -76,9 +80,10 @@ pub(super) struct FindSnapshotOutput {
     pub(super) retention: Option<HumanDuration>,
     /// The longest time without a recovery point, up to the declaration of the disaster, else to now (or to `not_after`). Absent with fewer than two of them.
     pub(super) worst_gap: Option<HumanDuration>,
-    /// The longest time from the data until its copy was complete here; absent when none is a copy.
+    /// The longest time from the data until its copy was complete here, or had begun, where EC2 tells no more; absent when none is
+    /// a copy.
     pub(super) copy_lag: Option<HumanDuration>,
-    /// The longest loss that this allows: worst gap and copy lag together.
+    /// The longest loss that this allows: worst gap, copy lag and, where it counts, `copy_takes` together.
     pub(super) worst_case: Option<HumanDuration>,
     /// Since when the chosen snapshot is complete in this region (UTC).
     pub(super) in_region_since: Option<DateTime<Utc>>,
@@ -140,6 +145,7 @@ impl Action for FindSnapshot {
             Candidates::judge(&snapshots, &keys, wish.until(cx), |s| look(s, &selector));
         let chosen = candidates.chosen(cx, &words).await?;
         let summary = candidates.summary(chosen, cx.until_the_loss(), wish.interval());
+        let summary = summary.with_copying(input.copy_takes);
         let identity = (chosen.backup.id.as_str(), Vec::new());
         candidates.write_down(cx, &words, &wish, (chosen, &summary), identity).await?;
         Ok(told(chosen.backup, chosen.key.and_then(KeyCondition::usable), summary))

@@ -80,6 +80,7 @@ impl Wanted {
             obstacle,
             time: snapshot.time_of_data(),
             copy_lag: snapshot.copy_lag(),
+            copy_complete: false,
             wrong_tag: snapshot.wrong_tag(),
             by_hand: snapshot.is_by_hand(),
             of_a_drill,

@@ -118,10 +118,16 @@ async fn the_latest_time_of_replicated_backups_is_restored_when_the_source_is_go
 async fn regression_a_later_attempt_tells_the_latest_time_of_when_the_restore_was_asked_for() {
     let drill = at_home(&[]);
     let input = json!({ "instance": "orders-db", "class": "db.r6g.large" });
-    drill.run("rds.restore_point_in_time", input.clone()).await.unwrap();
+    let first = drill.run("rds.restore_point_in_time", input.clone()).await.unwrap();
     drill.cx.clock.sleep(std::time::Duration::from_secs(3600)).await;
     let end = last_end(&drill);
-    drill.run("rds.restore_point_in_time", input).await.unwrap();
+    let again = drill.run("rds.restore_point_in_time", input).await.unwrap();
+    for told in [first, again] {
+        let sides = (&told["shortly_before"], &told["data_until"]);
+        assert_eq!(sides, (&json!("2026-11-22T09:50:00Z"), &json!("2026-11-22T09:55:00Z")));
+        let after = told["nothing_after"].as_str().unwrap();
+        assert!(after.starts_with("2026-11-22T10:05"), "five minutes after the answer: {after}");
+    }
     assert_eq!(seen_points(&drill), ["2026-11-22T09:55:00+00:00"; 3]);
     assert_eq!([end.as_str(), &last_end(&drill)], ["2026-11-22T10:05:00+00:00"; 2]);
 }
@@ -191,6 +197,9 @@ async fn a_wished_time_is_restored_and_one_outside_of_the_window_makes_nothing()
         drill.run("rds.restore_point_in_time", wish("2026-11-20T12:34:56Z")).await.unwrap();
     assert_eq!(output["status"], "available");
     assert_eq!(seen_points(&drill), ["2026-11-20T12:34:56+00:00"]);
+    let sides = (&output["data_until"], &output["nothing_after"]);
+    assert_eq!(sides, (&json!("2026-11-20T12:34:56Z"), &json!("2026-11-20T12:34:56Z")));
+    assert_eq!(output["shortly_before"], "2026-11-20T12:29:56Z");
     assert_eq!(drill.checks()["backup_retention"], Outcome::Passed);
 }
 

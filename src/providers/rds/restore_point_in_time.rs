@@ -7,11 +7,11 @@ use crate::action::{
     Permission, Phase, Probe, Proof, SiteUse, StepContext, StepError,
 };
 use crate::client;
-use crate::journal::Check;
+use crate::journal::{Check, RecoveryPoint};
 use aws_sdk_rds::types::DbInstance;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// `rds.restore_point_in_time`: restores an instance as it was at a time, as a new instance.
@@ -33,6 +33,35 @@ pub(super) struct RestorePointInTimeInput {
     pub(super) to: Option<DateTime<Utc>>,
     #[serde(flatten)]
     pub(super) wishes: Wishes,
+}
+
+/// What `rds.restore_point_in_time` tells.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub(super) struct RestoredToATime {
+    #[serde(flatten)]
+    pub(super) restored: Restored,
+    /// What was committed until then is in it (UTC): the time that was asked for; without one, the latest that RDS told when the
+    /// restore was asked for. Null when an attempt of which nothing is known had asked for it.
+    pub(super) data_until: Option<DateTime<Utc>>,
+    /// Five minutes before `data_until` (UTC): data from between both shows that the recovery did not stop too early.
+    pub(super) shortly_before: Option<DateTime<Utc>>,
+    /// What was committed later is not in it (UTC): the time that was asked for; without one, five minutes after RDS answered,
+    /// since the latest time moves on until then.
+    pub(super) nothing_after: Option<DateTime<Utc>>,
+}
+
+impl RestoredToATime {
+    /// `told` is the recovery point that the step has written down, `to` the time that it was asked for (UTC).
+    fn of(restored: Restored, told: Option<&RecoveryPoint>, to: Option<DateTime<Utc>>) -> Self {
+        let data_until = told.map(|point| point.at);
+        let latest = told.and_then(|point| point.not_newer_than).filter(|end| end.certain);
+        Self {
+            restored,
+            data_until,
+            shortly_before: data_until.map(|until| until - LOG_INTERVAL),
+            nothing_after: to.or(latest.map(|end| end.at)),
+        }
+    }
 }
 
 impl RestorePointInTimeInput {
@@ -63,7 +92,7 @@ committed until then is shown by the restored data only: measure it in a later s
 
 impl Action for RestorePointInTime {
     type Input = RestorePointInTimeInput;
-    type Output = Restored;
+    type Output = RestoredToATime;
 
     fn facts(&self) -> ActionFacts {
         ActionFacts {
@@ -110,7 +139,7 @@ impl Action for RestorePointInTime {
         &self,
         cx: &StepContext,
         input: RestorePointInTimeInput,
-    ) -> Result<Restored, StepError> {
+    ) -> Result<RestoredToATime, StepError> {
         input.wishes.check()?;
         let backup = source_of(cx, &input).await?;
         let at = time_in_the_window(cx, &backup, input.to).await?;
@@ -141,7 +170,10 @@ impl Action for RestorePointInTime {
             let arn = answer.db_instance().and_then(DbInstance::db_instance_arn);
             Ok(arn.map(str::to_owned))
         };
-        restore(cx, &input.wishes, &backup.origin(), latest.as_ref(), create).await
+        let restored =
+            restore(cx, &input.wishes, &backup.origin(), latest.as_ref(), create).await?;
+        let told = cx.recorder.told_point(&cx.step);
+        Ok(RestoredToATime::of(restored, told.as_ref(), input.to))
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {

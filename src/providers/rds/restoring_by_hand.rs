@@ -28,7 +28,7 @@ pub(super) fn of_snapshot(input: &HandInput) -> ByHand {
         format!("--db-instance-identifier \"${}\"", input.sets("id")),
     ];
     words.extend(input.word("snapshot").map(|word| format!("--db-snapshot-identifier {word}")));
-    by_hand(input, words)
+    by_hand(input, words, &Reached::default())
 }
 
 /// How a person restores to a point in time with the AWS CLI.
@@ -52,7 +52,7 @@ pub(super) fn to_a_time(input: &HandInput) -> ByHand {
         || "--use-latest-restorable-time".to_owned(),
         |word| format!("--restore-time {word}"),
     ));
-    let mut hand = by_hand(input, words);
+    let mut hand = by_hand(input, words, &reached(input));
     hand.if_it_fails.insert(
         0,
         "The time cannot be restored: take one between EarliestTime and LatestTime of the restore window, or an older \
@@ -62,12 +62,58 @@ pub(super) fn to_a_time(input: &HandInput) -> ByHand {
     hand
 }
 
-fn by_hand(input: &HandInput, call: Vec<String>) -> ByHand {
+/// Commands that note down what a restore reaches: before it is asked for, and afterwards.
+#[derive(Default)]
+struct Reached {
+    before: Option<String>,
+    after: Option<String>,
+}
+
+/// Up to when the data reaches, as the step tells it. The latest time moves on: what was noted first stays, when the block is
+/// pasted again.
+fn reached(input: &HandInput) -> Reached {
+    let (until, end) = (input.sets("data_until"), input.sets("nothing_after"));
+    let earlier = format!(
+        "{}=$(jq -rn --arg at \"${until}\" '$at[0:19] + \"Z\" | fromdate - 300 | todate')",
+        input.sets("shortly_before")
+    );
+    if let Some(to) = input.word("to") {
+        let noted = format!("{until}={to}; {end}={to}\n{earlier}");
+        return Reached { before: Some(noted), after: None };
+    }
+    let region = input.region();
+    let (filter, which) = match (input.word("instance"), input.word("backup")) {
+        (Some(instance), _) => {
+            (format!("--db-instance-identifier {instance}"), "?Status=='active'")
+        }
+        (None, backup) => {
+            let word = backup.unwrap_or_default();
+            let (arn, id) = ("--db-instance-automated-backups-arn", "--dbi-resource-id");
+            (format!("$(case {word} in (arn:*) echo {arn};; (*) echo {id};; esac) {word}"), "")
+        }
+    };
+    let look = format!(
+        "if [ -n \"${{{until}:-}}\" ]; then echo \"${until}\"; else aws rds describe-db-instance-automated-backups \\\n    \
+         --region {region} {filter} \\\n    \
+         --query \"DBInstanceAutomatedBackups[{which}].RestoreWindow.LatestTime|[0]\" --output text; fi"
+    );
+    let then = format!("{earlier}\n    echo \"{until}=${until}   # note this line down as well\"");
+    let went = input.sets("went");
+    Reached {
+        before: Some(shell(input).read(HandShell::NAMED, &look, &["data_until"], &then)),
+        after: Some(format!(
+            "[ \"${went}\" != {} ] || {end}=${{{end}:-$(jq -rn 'now + 300 | floor | todate')}}",
+            HandShell::ASKED
+        )),
+    }
+}
+
+fn by_hand(input: &HandInput, call: Vec<String>, reached: &Reached) -> ByHand {
     let (id, status, endpoint) = (input.sets("id"), input.sets("status"), input.sets("endpoint"));
     let region = input.region();
     let shell = shell(input);
     ByHand {
-        commands: commands(input, call),
+        commands: commands(input, call, reached),
         expected: format!(
             "The status goes from creating over backing-up to available. The last line is READY, with the name of the \
              instance and its endpoint, which is in ${endpoint}. It is a new name: clients must be pointed at it."
@@ -113,7 +159,7 @@ fn shell(input: &HandInput) -> HandShell<'_> {
 }
 
 /// The CLI's own `wait` gives up after 30 minutes; this one at the limit of the step, and at once when it can only fail.
-fn commands(input: &HandInput, call: Vec<String>) -> Vec<String> {
+fn commands(input: &HandInput, call: Vec<String>, reached: &Reached) -> Vec<String> {
     let (shell, region, id) = (shell(input), input.region(), input.sets("id"));
     let earlier = format!(
         "aws rds describe-db-instances --region {region} \\\n    \
@@ -140,11 +186,13 @@ fn commands(input: &HandInput, call: Vec<String>) -> Vec<String> {
     let end = format!("${id}, ${}:${}", input.sets("endpoint"), input.sets("port"));
     let mut commands = vec![shell.name(&earlier, &OUTPUTS)];
     commands.extend(vpc_command(&shell));
+    commands.extend(reached.before.clone());
     commands.push(shell.ask(
         HandShell::NAMED,
         &restore_command(input, call),
         Some("DBInstanceAlreadyExists"),
     ));
+    commands.extend(reached.after.clone());
     commands.extend([shell.wait(HandShell::ASKED, &wait), read, shell.end(&end)]);
     commands
 }

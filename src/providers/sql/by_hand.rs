@@ -60,7 +60,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
     }
     ByHand {
         commands: alone(&commands),
-        verify: looks(&commands),
+        verify: looks(&commands).into_iter().chain(logins(input)).collect(),
         expected: expected.join(" "),
         if_it_fails,
         ..ByHand::default()
@@ -80,6 +80,24 @@ fn looks(commands: &[String]) -> Vec<String> {
         );
     }
     verify
+}
+
+/// Further logins, each by another secret, perhaps of another region: a person tries them.
+fn logins(input: &HandInput) -> Vec<String> {
+    let all = input.value("logins").and_then(Value::as_array).into_iter().flatten();
+    let login = all.map(|login| {
+        let text = |path: &str| login.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let at = Some(text("/credentials/at")).filter(|at| !at.is_empty());
+        let at = at.map(|at| format!(" of the site {at}")).unwrap_or_default();
+        let with = match text("/credentials/secret") {
+            "" => "with its own credentials".to_owned(),
+            secret => format!("with user and password of the secret {secret}{at}"),
+        };
+        let refused = login.get("refused").and_then(Value::as_bool) == Some(true);
+        let ends = if refused { "the server must refuse it" } else { "it must be let in" };
+        format!("Log in to the restored database as {}, {with}: {ends}.", text("/name"))
+    });
+    login.collect()
 }
 
 /// Commands in a shell of their own, which ends at the first one that fails: without a host or a password of this step, psql would

@@ -19,6 +19,7 @@ mod input;
 mod judge;
 mod origin;
 mod own_schema;
+mod parentheses;
 mod percent;
 mod problems;
 mod reference;

@@ -1,7 +1,8 @@
 //! What a statement selects its rows from, as far as its text tells. Pure.
 
+use super::parentheses::{outside, split};
 use super::vacuous::{may_aggregate, parts};
-use crate::outside::ladder::{Structure, TableName};
+use crate::outside::ladder::Structure;
 
 /// Words at which the tables of a statement end.
 const ENDS: [&str; 12] = [
@@ -20,27 +21,11 @@ const CATALOGS: [&str; 6] =
 /// among them that may give a row over nothing: a function, values, `dual`, a second select, a query within that may aggregate.
 pub(super) fn sources(rest: &[&str]) -> Option<Vec<String>> {
     let from = rest.strip_prefix(&["from"])?;
-    if plain(from).any(|(_, word)| SETS.contains(&word)) {
+    if outside(from).any(|(_, word)| SETS.contains(&word)) {
         return None;
     }
-    let end = plain(from).find(|(_, word)| ENDS.contains(word)).map_or(from.len(), |(at, _)| at);
+    let end = outside(from).find(|(_, word)| ENDS.contains(word)).map_or(from.len(), |(at, _)| at);
     joined(&from[..end])
-}
-
-/// The words that are in no parentheses, with their places. Parentheses themselves are not among them.
-fn plain<'a, 'w>(words: &'a [&'w str]) -> impl Iterator<Item = (usize, &'w str)> + 'a {
-    let mut depth = 0_u32;
-    words.iter().enumerate().filter_map(move |(at, word)| match *word {
-        "(" => {
-            depth += 1;
-            None
-        }
-        ")" => {
-            depth = depth.saturating_sub(1);
-            None
-        }
-        word => (depth == 0).then_some((at, word)),
-    })
 }
 
 /// The tables of a list: by commas and joins.
@@ -50,7 +35,7 @@ fn joined(words: &[&str]) -> Option<Vec<String>> {
         let length = match *word {
             "only" | "lateral" if begins => 1,
             "(" => {
-                let inner = within(&words[at..])?;
+                let (inner, _) = split(&words[at..])?;
                 if std::mem::take(&mut begins) {
                     found.extend(of_parentheses(inner)?);
                 }
@@ -100,49 +85,44 @@ fn name(words: &[&str]) -> Option<(String, usize)> {
     (!is_called).then(|| (unquoted.collect::<Vec<_>>().join("."), length))
 }
 
-/// What stands between the parenthesis at the beginning and the one that belongs to it.
-fn within<'a, 'w>(words: &'a [&'w str]) -> Option<&'a [&'w str]> {
-    let mut depth = 0_u32;
-    for (at, word) in words.iter().enumerate() {
-        match *word {
-            "(" => depth += 1,
-            ")" => depth = depth.checked_sub(1)?,
-            _ => {}
-        }
-        if depth == 0 {
-            return words.get(1..at);
-        }
-    }
-    None
-}
-
 /// Whether a name, as `sources` gives it, is that of a table whose rows stand in it: a view of the same name is none, nor is what
-/// lies on another server.
+/// lies on another server, whatever it is called: `pg_orphans` need not be the server's own.
 pub(super) fn is_table(structure: &Structure, name: &str) -> bool {
     let is_it = |found: &str| {
         let found = found.to_lowercase();
         found == name || found.rsplit_once('.').is_some_and(|(_, alone)| alone == name)
     };
-    let meant = |table: &TableName| is_it(&table.to_string());
-    let mut objects = structure.objects.keys();
-    let is_view = |object: &String| {
-        let of = ["view ", "materialized view "].iter().find_map(|kind| object.strip_prefix(kind));
-        of.is_some_and(is_it)
+    let is_one = |object: &str| match object.split_once(' ') {
+        Some(("view", of)) => is_it(of),
+        _ => object.strip_prefix("materialized view ").is_some_and(is_it),
     };
-    if objects.any(is_view) {
+    // Every relation of PostgreSQL has an owner, and stands in its schema; schemas have one, too, and stand in none.
+    let relations = structure.objects.keys().filter_map(|object| object.strip_prefix("owner "));
+    let mut relations = relations.filter(|found| found.contains('.') && is_it(found)).peekable();
+    let is_of_users = relations.peek().is_some();
+    if structure.objects.keys().any(|object| is_one(object))
+        || relations.any(|found| !holds_rows(structure, found))
+    {
         return false;
     }
     let is_part = |object: &String| object.strip_prefix("partition ").is_some_and(is_it);
-    CATALOGS.iter().any(|catalog| name.starts_with(catalog))
-        || structure.tables.iter().any(|table| meant(&table.name))
+    let is_catalog = || CATALOGS.iter().any(|catalog| name.starts_with(catalog));
+    (!is_of_users && is_catalog())
+        || structure.tables.iter().any(|table| is_it(&table.name.to_string()))
         || structure.objects.keys().any(is_part)
+}
+
+/// Whether this is a table with rows of its own, or a part of one.
+fn holds_rows(structure: &Structure, relation: &str) -> bool {
+    structure.tables.iter().any(|table| table.name.to_string() == relation)
+        || structure.objects.contains_key(&format!("partition {relation}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::vacuous::tables_of;
     use super::*;
-    use crate::outside::ladder::Table;
+    use crate::outside::ladder::{Table, TableName};
     use std::collections::BTreeMap;
 
     #[test]
@@ -211,6 +191,42 @@ mod tests {
             assert!(is_table(&structure, name), "{name}");
         }
         for name in ["orphans", "public.orphans", "shadowed", "totals", "nowhere", "other.orders"] {
+            assert!(!is_table(&structure, name), "{name}");
+        }
+    }
+
+    #[test]
+    fn regression_a_foreign_table_is_none_whatever_its_name() {
+        let table = |name: &str| Table {
+            name: TableName::in_schema("public", name),
+            columns: Vec::new(),
+            key: Vec::new(),
+            whole_number_key: false,
+            inexact: Vec::new(),
+            hashes_alike: true,
+        };
+        let owned = |name: &str| (format!("owner {name}"), "admin".to_owned());
+        let structure = Structure {
+            tables: vec![table("pg_orders"), table("orders"), table("shadowed")],
+            objects: BTreeMap::from([
+                owned("public.pg_orders"),
+                owned("public.orders"),
+                owned("public.shadowed"),
+                owned("public.pg_orphans"),
+                owned("sys.orphans"),
+                owned("far.shadowed"),
+                // A schema and a function are no relations.
+                owned("orders"),
+                owned("public.pg_settings(integer)"),
+            ]),
+            ..Structure::default()
+        };
+        for name in
+            ["pg_orders", "public.pg_orders", "orders", "pg_settings", "pg_catalog.pg_class"]
+        {
+            assert!(is_table(&structure, name), "{name}");
+        }
+        for name in ["pg_orphans", "public.pg_orphans", "sys.orphans", "orphans", "shadowed"] {
             assert!(!is_table(&structure, name), "{name}");
         }
     }

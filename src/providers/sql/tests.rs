@@ -499,3 +499,21 @@ fn by_hand_a_responder_gets_the_same_queries() {
     "#);
     assert!(hand.expected.contains("ledger balances: = 0."));
 }
+
+#[test]
+fn by_hand_every_further_login_is_named_with_where_its_secret_is() {
+    let with = json!({
+        "endpoint": "db.test", "database": "orders", "credentials": { "secret": "orders/readonly" },
+        "logins": [
+            { "name": "the application", "credentials": { "secret": "orders/app", "at": "dr" } },
+            { "name": "who has left", "credentials": { "secret": "orders/left" }, "refused": true },
+        ],
+    });
+    let hand = SqlCheck.by_hand(&HandInput::new("data", Some("eu-west-1"), with, BTreeMap::new()));
+    for wanted in [
+        "as the application, with user and password of the secret orders/app of the site dr: it must be let in.",
+        "as who has left, with user and password of the secret orders/left: the server must refuse it.",
+    ] {
+        assert!(hand.verify.iter().any(|line| line.ends_with(wanted)), "{:?}", hand.verify);
+    }
+}

@@ -42,7 +42,7 @@ The schema has a name of the run and step, and says so in its comment; nothing e
 this name that says something else is left alone. It stands in the ledger before it is made: after a crash it is looked for and \
 removed with the credentials that the step names. The user needs the right to create schemas.
 
-Let it need the steps that compare the structure of the database: while it is there, its schema is one too many.";
+Steps that compare the structure of the database leave such schemas out.";
 
 impl Action for TryWrite {
     type Input = TryWriteInput;

@@ -1,5 +1,6 @@
 //! Whether a value may have been taken over nothing: an empty table gives it, too. Pure.
 
+use super::parentheses::{outside, split};
 use super::selecting::sources;
 use crate::outside::SqlValue;
 
@@ -388,16 +389,8 @@ pub(super) fn parts<'w>(words: &'w [&'w str]) -> Option<(&'w [&'w str], &'w [&'w
         "window",
         ";",
     ];
-    let mut depth = 0_u32;
-    for (at, word) in words.iter().enumerate() {
-        match *word {
-            "(" => depth += 1,
-            ")" => depth = depth.saturating_sub(1),
-            word if depth == 0 && ENDS.contains(&word) => return Some(words.split_at(at)),
-            _ => {}
-        }
-    }
-    Some((words, &[]))
+    let end = outside(words).find(|(_, word)| ENDS.contains(word));
+    Some(end.map_or((words, &[][..]), |(at, _)| words.split_at(at)))
 }
 
 /// The one aggregate that is selected with nothing around it but a filter, a cast and a name.
@@ -410,12 +403,12 @@ fn single_aggregate<'w>(list: &[&'w str]) -> Option<&'w str> {
     if *name == "bit_and" {
         return None;
     }
-    let mut rest = behind_parentheses(arguments)?;
+    let (_, mut rest) = split(arguments)?;
     if (0..arguments.len() - rest.len()).any(|at| is_query_within(arguments, at)) {
         return None;
     }
     if let Some(filter) = rest.strip_prefix(&["filter"]) {
-        rest = behind_parentheses(filter)?;
+        (_, rest) = split(filter)?;
     }
     while let Some((_, behind)) = rest.strip_prefix(&[":", ":"]).and_then(<[_]>::split_first) {
         rest = behind;
@@ -430,22 +423,6 @@ fn single_aggregate<'w>(list: &[&'w str]) -> Option<&'w str> {
         [alias] if is_name(alias) => Some(name),
         _ => None,
     }
-}
-
-/// What is behind the parenthesis that belongs to the one at the beginning.
-fn behind_parentheses<'a, 'w>(words: &'a [&'w str]) -> Option<&'a [&'w str]> {
-    let mut depth = 0_u32;
-    for (at, word) in words.iter().enumerate() {
-        match *word {
-            "(" => depth += 1,
-            ")" => depth = depth.checked_sub(1)?,
-            _ => {}
-        }
-        if depth == 0 {
-            return (at > 0).then(|| &words[at + 1..]);
-        }
-    }
-    None
 }
 
 /// Words in lower case, quoted names and texts as they are, and single other characters; no comments.

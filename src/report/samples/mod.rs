@@ -4,4 +4,6 @@ mod planned;
 mod runs;
 
 pub(crate) use planned::{plan, registry};
-pub(crate) use runs::{Sample, all, cancelled, failed, human, inconclusive, passed, rehearsal};
+pub(crate) use runs::{
+    Sample, Tape, all, cancelled, failed, human, inconclusive, passed, rehearsal,
+};

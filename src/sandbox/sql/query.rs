@@ -139,6 +139,7 @@ impl World {
             return canned(answer);
         }
         let confined = confined(sql, now).map_err(QueryRefused::Sql)?;
+        let only_read = only_read || begins_read_only(&state.parameters_of(&login.host, &instance));
         let connection = state.databases.open(&instance, now).map_err(QueryRefused::Sql)?;
         let (rows, wrote) = ask(connection, &confined, only_read)?;
         if wrote {
@@ -202,6 +203,13 @@ impl State {
             .flat_map(|(key, place)| place.instances.values().map(move |instance| (key, instance)));
         all.into_iter().find(|(key, instance)| instance.host(&key.region) == host)
     }
+}
+
+/// Whether transactions are read-only unless a session says otherwise, which nobody does here.
+/// <https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-DEFAULT-TRANSACTION-READ-ONLY>
+fn begins_read_only(parameters: &BTreeMap<String, String>) -> bool {
+    let set = parameters.get("default_transaction_read_only");
+    set.is_some_and(|set| matches!(set.as_str(), "1" | "on" | "true"))
 }
 
 /// Whether the password is a token of IAM for this login that is still good. Its signature is not verified.

@@ -53,9 +53,14 @@ const BESIDES_SELECT: [&str; 10] = [
 ];
 
 /// What a user may do in a database, as `SHOW GRANTS` says it.
+#[derive(Default)]
 struct Rights {
     /// Everywhere.
     global: Words,
+    /// Taken away in the database from what is granted everywhere. MariaDB knows no such thing: it refuses to revoke in a
+    /// database what was not granted there.
+    /// <https://dev.mysql.com/doc/refman/8.0/en/partial-revokes.html>
+    taken: Words,
     /// In the database.
     here: Words,
     /// In the server's own database, or on the table of routines in it.
@@ -74,19 +79,16 @@ impl Words {
 
 impl Rights {
     fn of(grants: &[String], database: &str) -> Self {
-        let mut rights = Self {
-            global: Words::default(),
-            here: Words::default(),
-            of_routines: Words::default(),
-        };
+        let mut rights = Self::default();
         for (given, words, object) in grants.iter().filter_map(|line| granted(line)) {
-            let is_here = object.strip_suffix(".*").is_some_and(|name| matches(name, database));
+            let name = object.strip_suffix(".*");
+            let is_here = name.is_some_and(|name| matches(name.chars(), database));
             match object.as_str() {
                 "*.*" if given => rights.global.0.extend(words),
                 "mysql.*" | "mysql.proc" if given => rights.of_routines.0.extend(words),
                 _ if given && is_here => rights.here.0.extend(words),
-                // Taken away from a part of what is granted everywhere.
-                _ if is_here => rights.global.0.retain(|word| !words.contains(word)),
+                // Where something can be taken away, `_` and `%` stand for themselves.
+                _ if !given && (is_here || name == Some(database)) => rights.taken.0.extend(words),
                 _ => {}
             }
         }
@@ -94,11 +96,17 @@ impl Rights {
     }
 
     fn have(&self, right: &str) -> bool {
-        self.global.have(right) || self.here.have(right)
+        self.have_by_all(right) || self.here.have(right)
+    }
+
+    /// Whether it is granted everywhere, and not taken away here, whatever the words are: one right of `ALL PRIVILEGES`, or
+    /// all of them.
+    fn have_by_all(&self, right: &str) -> bool {
+        self.global.have(right) && !self.taken.have(right)
     }
 
     fn show_routines(&self) -> bool {
-        self.global.have("SELECT")
+        self.have_by_all("SELECT")
             || self.global.have("SHOW_ROUTINE")
             || self.have("SHOW CREATE ROUTINE")
             || self.of_routines.have("SELECT")
@@ -119,26 +127,36 @@ fn granted(line: &str) -> Option<(bool, Vec<String>, String)> {
     (!object.contains(' ')).then(|| (given, words.collect(), object))
 }
 
+/// How long names of databases are at most. <https://dev.mysql.com/doc/refman/8.0/en/identifier-length.html>
+const NAME_CHARACTERS: usize = 64;
+
 /// Whether the pattern of a grant means a database: `%` stands for any text, `_` for a character, `\` before either for itself.
+/// It is read once, whatever a server writes into it.
 /// <https://dev.mysql.com/doc/refman/8.0/en/grant.html>, "Database Privileges"
-fn matches(pattern: &str, database: &str) -> bool {
-    let mut pattern = pattern.chars();
-    let mut rest = database.chars();
-    loop {
-        match (pattern.next(), rest.clone().next()) {
-            (None, end) => return end.is_none(),
-            (Some('%'), _) => {
-                let (behind, text) = (pattern.as_str(), rest.as_str());
-                let mut ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
-                return ends.any(|at| matches(behind, &text[at..]));
-            }
-            (Some('_'), Some(_)) => {}
-            (Some('\\'), Some(found)) if pattern.next() == Some(found) => {}
-            (Some(wanted), Some(found)) if wanted != '\\' && wanted == found => {}
-            _ => return false,
-        }
-        rest.next();
+fn matches(pattern: impl Iterator<Item = char>, database: &str) -> bool {
+    let letters: Vec<char> = database.chars().take(NAME_CHARACTERS + 1).collect();
+    if letters.len() > NAME_CHARACTERS {
+        return false;
     }
+    // Bit n is set while what was read of the pattern may stand for the first n letters.
+    let (mut reached, mut escaped) = (1_u128, false);
+    for wanted in pattern {
+        match wanted {
+            _ if std::mem::take(&mut escaped) => reached = behind(reached, &letters, wanted),
+            '\\' => escaped = true,
+            '%' => reached = u128::MAX.checked_shl(reached.trailing_zeros()).unwrap_or(0),
+            '_' => reached <<= 1,
+            letter => reached = behind(reached, &letters, letter),
+        }
+    }
+    !escaped && (reached >> letters.len()) & 1 == 1
+}
+
+/// The places behind this letter, of those where it is the next one.
+fn behind(reached: u128, letters: &[char], letter: char) -> u128 {
+    let found = letters.iter().enumerate().filter(|(_, found)| **found == letter);
+    let places = found.fold(0_u128, |places, (at, _)| places | (1 << at));
+    (reached & places) << 1
 }
 
 #[cfg(test)]
@@ -210,8 +228,58 @@ mod tests {
             ("ord%", "orders", true),
             ("%eu", "orders_eu", true),
             ("%", "", true),
+            ("", "", true),
+            ("", "orders", false),
+            ("%%_s", "orders", true),
+            ("o%d%s", "orders", true),
+            ("o%d%z", "orders", false),
+            ("orders_", "orders", false),
+            ("orders\\", "orders", false),
+            ("größe\\%", "größe%", true),
         ] {
-            assert_eq!(matches(pattern, database), is, "{pattern} {database}");
+            assert_eq!(matches(pattern.chars(), database), is, "{pattern} {database}");
         }
+        let longest = "x".repeat(64);
+        assert!(matches("%x".chars(), &longest) && matches(longest.chars(), &longest));
+        assert!(!matches("%".chars(), &"x".repeat(65)), "no database has such a name");
+    }
+
+    #[test]
+    fn regression_a_pattern_of_a_hostile_server_is_read_once() {
+        let database = "a".repeat(64);
+        for part in ["%", "%a", "%_", "a%"] {
+            let pattern = format!("{}b", part.repeat(20_000));
+            let mut read = 0;
+            let is = matches(pattern.chars().inspect(|_| read += 1), &database);
+            assert_eq!((is, read), (false, pattern.chars().count()), "{part}");
+        }
+    }
+
+    #[test]
+    fn regression_what_is_taken_away_in_a_database_is_not_believed() {
+        let everything = "GRANT ALL PRIVILEGES ON *.* TO `ro`@`%` WITH GRANT OPTION";
+        // As MySQL writes it, name by name, and dynamic rights in a line of their own.
+        let by_name = "GRANT SELECT, INSERT, SHOW VIEW, TRIGGER, EVENT ON *.* TO `ro`@`%`";
+        let dynamic = "GRANT SHOW_ROUTINE ON *.* TO `ro`@`%`";
+        let select = "REVOKE SELECT ON `orders_eu`.* FROM `ro`@`%`";
+        for grants in [
+            &[everything, select][..],
+            &[by_name, dynamic, select],
+            &[select, by_name, dynamic],
+            &[by_name, dynamic, "REVOKE SELECT ON `orders\\_eu`.* FROM `ro`@`%`"],
+        ] {
+            assert!(hidden(grants).contains(&"table".to_owned()), "{grants:?}");
+        }
+        // Dynamic rights are of the server as a whole: routines stay in sight.
+        assert_eq!(hidden(&[everything, select]), ["table"]);
+        let views = "REVOKE SELECT, SHOW VIEW ON `orders_eu`.* FROM `ro`@`%`";
+        assert_eq!(hidden(&[by_name, dynamic, views]), ["table", "view"]);
+        for all in ["ALL PRIVILEGES", "ALL"] {
+            let nothing = format!("REVOKE {all} ON `orders_eu`.* FROM `ro`@`%`");
+            let unseen = ["check", "event", "foreign key", "table", "trigger", "view"];
+            assert_eq!(hidden(&[everything, &nothing]), unseen, "{nothing}");
+        }
+        let elsewhere = "REVOKE SELECT ON `mysql`.* FROM `ro`@`%`";
+        assert_eq!(hidden(&[everything, elsewhere]), Vec::<String>::new());
     }
 }

@@ -197,6 +197,11 @@ fn outcomes(tapes: &[Tape], limit: Option<HumanDuration>) -> (Summary, BTreeMap<
     })
 }
 
+fn complete_copy(mut copy: Tape) -> Tape {
+    copy.seen.copy_complete = true;
+    copy
+}
+
 #[test]
 fn regression_gap_lag_and_worst_case_are_those_of_the_copies_here() {
     let copy = |id, hour| {
@@ -225,6 +230,9 @@ fn regression_gap_lag_and_worst_case_are_those_of_the_copies_here() {
     let (first_hand, _) = outcomes(&[tape("a", 10), tape("b", 34)], None);
     assert_eq!(note(&first_hand), None);
     assert_eq!(first_hand.clone().with_copying(hours(3)), first_hand);
+    let (told, _) = outcomes(&copies.clone().map(complete_copy), None);
+    assert_eq!((note(&told), told.worst_case), (None, hours(48)), "the service tells when it was");
+    assert_eq!(told.clone().with_copying(hours(3)), told, "it is counted already");
     let (alone, _) = outcomes(&copies[..1], None);
     assert_eq!((alone.worst_gap, alone.worst_case), (None, None), "one says nothing of a schedule");
 }
