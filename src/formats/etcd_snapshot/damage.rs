@@ -175,6 +175,23 @@ impl fmt::Display for Damage {
             Self::Record { bucket, page, index, fault } => {
                 write!(f, "entry of `{bucket}` in page {page}, element {index}: {fault}")
             }
+            Self::BucketMissing { .. }
+            | Self::NoConsistentIndex
+            | Self::AuthWithoutRoot
+            | Self::CompactionContradicts { .. }
+            | Self::CorruptAlarm { .. } => self.of_own_tables(f),
+            Self::Incremental => f.write_str(
+                "this is an incremental snapshot, a list of changes: it restores nothing without the full \
+                 one before it; nothing in it was checked",
+            ),
+        }
+    }
+}
+
+impl Damage {
+    /// What only etcd's own tables together tell.
+    fn of_own_tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::BucketMissing { bucket } => write!(
                 f,
                 "there is no bucket `{bucket}`, which every etcd makes when it starts: what was in it is lost"
@@ -197,15 +214,10 @@ impl fmt::Display for Damage {
                 "the alarm CORRUPT stands for member {member}: its data differs from that of the others, \
                  and nobody knows whose is right"
             ),
-            Self::Incremental => f.write_str(
-                "this is an incremental snapshot, a list of changes: it restores nothing without the full \
-                 one before it; nothing in it was checked",
-            ),
+            _ => Ok(()),
         }
     }
-}
 
-impl Damage {
     /// The user's key that it belongs to, where one is known. It may be confidential: whoever writes it down decides that.
     pub fn key(&self) -> Option<&KeyName> {
         match self {

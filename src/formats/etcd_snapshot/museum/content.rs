@@ -54,6 +54,13 @@ pub(super) fn revisions() -> Vec<Exhibit> {
             &[first(), tiny::delete(1, 3)],
             is!(Damage::Revision { fault: RevisionFault::DeletedAbsent, .. }),
         ),
+    ]
+}
+
+pub(super) fn values() -> Vec<Exhibit> {
+    let change = tiny::change;
+    let first = || change(b'a', 2, 2, 1);
+    vec![
         Exhibit {
             name: "a value that is gone where a compaction has left a gap before it",
             bytes: {
@@ -99,10 +106,6 @@ pub(super) fn revisions() -> Vec<Exhibit> {
 }
 
 pub(super) fn tables() -> Vec<Exhibit> {
-    let key = || tiny::inline_bucket(b"key", &[tiny::change(b'a', 2, 2, 1)]);
-    let own = |name: &[u8], key: &[u8], value: &[u8]| {
-        tiny::inline_bucket(name, &[tiny::entry(key, value)])
-    };
     let nested = tiny::inline_bucket(b"key", &[tiny::inline_bucket(b"inner", &[])]);
     vec![
         buckets("no users' keys at all", Vec::new(), is!(Damage::NoKeyBucket)),
@@ -116,6 +119,15 @@ pub(super) fn tables() -> Vec<Exhibit> {
             vec![nested],
             is!(Damage::Bucket { fault: BucketFault::Nested, .. }),
         ),
+    ]
+}
+
+pub(super) fn records() -> Vec<Exhibit> {
+    let key = || tiny::inline_bucket(b"key", &[tiny::change(b'a', 2, 2, 1)]);
+    let own = |name: &[u8], key: &[u8], value: &[u8]| {
+        tiny::inline_bucket(name, &[tiny::entry(key, value)])
+    };
+    vec![
         buckets(
             "a lease under another number",
             vec![key(), own(b"lease", &7_u64.to_be_bytes(), b"\x08\x08\x10\x3c")],
@@ -156,6 +168,15 @@ pub(super) fn tables() -> Vec<Exhibit> {
             vec![key(), own(b"authRoles", b"reader", b"\x0a\x7freader")],
             is!(Damage::Record { bucket: OwnBucket::AuthRoles, fault: RecordFault::Format, .. }),
         ),
+    ]
+}
+
+pub(super) fn notes() -> Vec<Exhibit> {
+    let key = || tiny::inline_bucket(b"key", &[tiny::change(b'a', 2, 2, 1)]);
+    let own = |name: &[u8], key: &[u8], value: &[u8]| {
+        tiny::inline_bucket(name, &[tiny::entry(key, value)])
+    };
+    vec![
         buckets(
             "a version that is none",
             vec![key(), own(b"cluster", b"clusterVersion", b"x.5.0")],

@@ -248,6 +248,11 @@ pub(super) fn trees() -> Vec<Exhibit> {
             },
             is!(Damage::Page { fault: PageFault::Gap { index: 0 }, .. }),
         ),
+    ]
+}
+
+pub(super) fn free_pages() -> Vec<Exhibit> {
+    vec![
         sealed(
             "a page that is free twice",
             |snapshot| {
