@@ -84,7 +84,7 @@ limits! {
     ETCD_BUCKET_NAME_BYTES: usize = 255, "bytes of a bucket's name in an etcd snapshot (the longest of etcd's own has 15)", "the snapshot is damaged";
     ETCD_INLINE_BYTES: usize = 64 << 10, "bytes of a bucket in an etcd snapshot that lies in the list of buckets (bbolt: a quarter of a page)", "the snapshot is damaged";
     ETCD_MEMBER_BYTES: usize = 64 << 10, "bytes of what an etcd snapshot says of a member (some hundred)", "the snapshot is damaged";
-    PACKED_IDLE_BYTES: u64 = 1 << 20, "bytes of a packed backup in a row in which nothing is packed", "the packing is damaged";
+    PACKED_IDLE_BYTES: u64 = 1 << 20, "bytes of a packed backup in a row in which nothing is packed, beside the window of Zstandard", "the packing is damaged";
     ETCD_DEPTH: u8 = 48, "levels of a tree in an etcd snapshot", "the snapshot is damaged";
     ETCD_MESSAGE_BYTES: usize = 4 << 20, "bytes of one message of a running etcd (a piece of a snapshot has 32 KiB)", "the call has failed: the step is inconclusive";
     SERVER_BODY_BYTES: usize = 64 << 20, "bytes of a request's body that `sandbox serve` takes", "answered with 413";

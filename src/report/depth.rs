@@ -1,7 +1,7 @@
 //! How deep a recovery was verified: the rungs of a ladder that were shown by checks which passed. Pure.
 
 use super::fold::{Fold, effective};
-use super::ladders::{Besides, LADDERS, Ladder, Named, Part, Proof, Rung};
+use super::ladders::{Besides, Early, LADDERS, Ladder, Named, Part, Proof, Rung};
 use crate::action::Phase;
 use crate::journal::{Check, Outcome};
 use crate::plan::{Plan, PlannedStep};
@@ -93,7 +93,11 @@ fn missing_for(rung: &RungReport) -> impl Iterator<Item = String> {
 }
 
 fn rung_report(rung: &Rung, plan: &Plan, fold: &Fold<'_>) -> RungReport {
-    let parts: Vec<_> = rung.parts.iter().map(|part| part_report(part, plan, fold)).collect();
+    let parts = rung.parts.iter().filter_map(|part| {
+        let report = part_report(part, plan, fold);
+        (!part.where_asked || report.outcome != Outcome::NotRun).then_some(report)
+    });
+    let parts: Vec<_> = parts.collect();
     RungReport {
         rung: rung.name.to_owned(),
         meaning: rung.meaning.to_owned(),
@@ -111,7 +115,8 @@ struct Said {
 }
 
 fn part_report(part: &Part, plan: &Plan, fold: &Fold<'_>) -> PartReport {
-    let said: Vec<Said> = part.proofs.iter().flat_map(|proof| said_by(proof, plan, fold)).collect();
+    let said = part.proofs.iter().flat_map(|proof| said_by(proof, part, plan, fold));
+    let said: Vec<Said> = said.collect();
     let outcome = Outcome::worst(said.iter().map(|said| said.outcome)).unwrap_or(Outcome::NotRun);
     let decisive: Vec<&Said> = said.iter().filter(|said| said.outcome == outcome).collect();
     let which = decisive.iter().map(|said| said.which.as_str()).collect::<Vec<_>>().join(", ");
@@ -128,10 +133,19 @@ fn part_report(part: &Part, plan: &Plan, fold: &Fold<'_>) -> PartReport {
 
 /// What would have to be looked at, by the actions of the scenario where one of them can.
 fn nobody_looked(proofs: &[Proof], plan: &Plan) -> String {
-    let is_used = |proof: &&Proof| plan.steps.iter().any(|step| step.uses == proof.action);
-    let used: Vec<_> = proofs.iter().filter(is_used).map(named).collect();
+    let steps = |proof: &&Proof| plan.steps.iter().filter(|step| step.uses == proof.action).count();
+    let early = |proof: &&Proof| {
+        let of_action = plan.steps.iter().filter(|step| step.uses == proof.action);
+        of_action.filter(|step| step.phase == Phase::Prepare).count()
+    };
+    let used: Vec<_> =
+        proofs.iter().filter(|proof| steps(proof) > early(proof)).map(named).collect();
     if !used.is_empty() {
         return format!("not looked at by {}", used.join(", "));
+    }
+    let early: Vec<_> = proofs.iter().filter(|proof| early(proof) > 0).map(named).collect();
+    if !early.is_empty() {
+        return format!("not looked at after the loss by {}", early.join(", "));
     }
     let others: Vec<_> = proofs.iter().map(named).collect();
     match others.as_slice() {
@@ -141,33 +155,47 @@ fn nobody_looked(proofs: &[Proof], plan: &Plan) -> String {
 }
 
 fn named(proof: &Proof) -> String {
-    let (Named::Its(what) | Named::Each(what)) = proof.check;
+    let (Named::Its(what) | Named::Each(what) | Named::EachAs(_, what)) = proof.check;
     format!("{} ({what})", proof.action)
 }
 
-/// What the steps of an action say by the checks of their last attempts. What was asked before the disaster was asked of the
-/// original, which shows nothing of its recovery.
-fn said_by(proof: &Proof, plan: &Plan, fold: &Fold<'_>) -> Vec<Said> {
+/// What the steps of an action say by the checks of their last attempts.
+fn said_by(proof: &Proof, part: &Part, plan: &Plan, fold: &Fold<'_>) -> Vec<Said> {
+    let is_lost =
+        |step: &PlannedStep| step.at.as_ref().is_none_or(|site| plan.disaster.lost.contains(site));
+    let counts = |step: &&PlannedStep| match proof.early {
+        Early::Always => true,
+        Early::WhereNothingIsLost => step.phase != Phase::Prepare || !is_lost(step),
+        Early::Never => step.phase != Phase::Prepare,
+    };
     let of_action = plan.steps.iter().filter(|step| step.uses == proof.action);
-    let counting = of_action.filter(|step| proof.early || step.phase != Phase::Prepare);
-    counting.flat_map(|step| said_in(proof, step, fold)).collect()
+    of_action.filter(counts).flat_map(|step| said_in(proof, part, step, fold)).collect()
 }
 
-fn said_in(proof: &Proof, step: &PlannedStep, fold: &Fold<'_>) -> Vec<Said> {
+/// Where a check may only take away (`besides`, `where_asked`), whatever is called so counts; where it shows something, only what the
+/// action itself has made.
+fn said_in(proof: &Proof, part: &Part, step: &PlannedStep, fold: &Fold<'_>) -> Vec<Said> {
     let others = fold.last_checks(&step.id).filter(|(_, check)| match proof.besides {
         Besides::Nothing => false,
-        Besides::Also(name) => is_its_own(check, step, name),
+        Besides::Also(names) => names.contains(&check.name.as_str()),
         Besides::All => true,
     });
     let others = Outcome::worst(others.map(|(_, check)| effective(check)));
     let meant = fold.last_checks(&step.id).filter(|(_, check)| match proof.check {
+        Named::Its(name) if part.where_asked => check.name == name,
         Named::Its(name) => is_its_own(check, step, name),
         Named::Each(input) => names(step, input).any(|name| name == check.name),
+        Named::EachAs(word, input) => {
+            names(step, input).any(|name| check.name == format!("{word} {name}"))
+        }
     });
     let said = meant.map(|(mark, check)| Said {
         outcome: Outcome::worst([Some(effective(check)), others].into_iter().flatten())
             .unwrap_or(Outcome::NotRun),
-        which: format!("{} in step {}", check.name, step.id),
+        which: match check.population {
+            Some(population) => format!("{} in step {}, over {population}", check.name, step.id),
+            None => format!("{} in step {}", check.name, step.id),
+        },
         seq: mark.seq,
     });
     said.collect()

@@ -4,7 +4,7 @@ use super::ladders::{LADDERS, Named, SHOWS_NOTHING};
 use super::samples::{self};
 use super::{Report, selfcheck};
 use crate::action::Phase;
-use crate::ids::StepId;
+use crate::ids::{SiteName, StepId};
 use crate::journal::{Check, Event, Outcome};
 use crate::plan::{Plan, PlannedStep};
 use serde_json::{Value, json};
@@ -95,14 +95,15 @@ fn every_action_shows_a_part_of_a_rung_or_says_why_it_does_not() {
                 let known = action.facts.checks.iter().any(|(name, _)| *name == check);
                 assert!(known, "{} makes no check {check}", proof.action);
             }
-            Named::Each(input) => {
+            Named::Each(input) | Named::EachAs(_, input) => {
                 let item =
                     action.input.pointer(&format!("/properties/{input}/items/properties/name"));
                 assert!(item.is_some(), "{} has no names in {input}", proof.action);
             }
         }
-        if let super::ladders::Besides::Also(check) = proof.besides {
-            assert!(action.facts.checks.iter().any(|(name, _)| *name == check), "{check}");
+        if let super::ladders::Besides::Also(checks) = proof.besides {
+            let known = |check: &&str| action.facts.checks.iter().any(|(name, _)| name == check);
+            assert!(checks.iter().all(known), "{checks:?}");
         }
     }
 }
@@ -212,15 +213,76 @@ fn one_item_that_differs_keeps_the_configuration_from_being_the_original_s() {
     assert!(!compared(open("multi_az")));
 }
 
+/// Fast reads, a query and a write, and what else the step with the query has seen.
+fn working(more: Vec<Check>) -> DepthReport {
+    let fast = (step("fast", "sql.hydrate"), vec![holds("read latency").over(200)]);
+    let write = (step("write", "sql.try_write"), vec![holds("write")]);
+    let with = json!({ "queries": [{ "name": "ledger balances" }],
+        "logins": [{ "name": "the application" }], "sequences": true });
+    climbed(vec![fast, write, (asked(with), more)])
+}
+
 #[test]
-fn an_application_s_statements_are_the_queries_of_the_scenario_or_a_write() {
-    let fast = || (step("fast", "sql.hydrate"), vec![holds("read latency").over(200)]);
-    let with = |other: (PlannedStep, Vec<Check>)| climbed(vec![fast(), other]).rungs[6].reached;
+fn an_application_can_work_when_reads_are_fast_and_queries_and_a_write_succeed() {
+    let reached = |more: Vec<Check>| working(more).rungs[6].reached;
+    assert!(reached(vec![holds("ledger balances")]));
+    assert!(!reached(vec![fails("ledger balances")]));
+    assert!(!reached(vec![]), "a write alone, in a schema of its own, says nothing of the data");
     let queries = json!({ "queries": [{ "name": "ledger balances" }] });
-    assert!(with((asked(queries.clone()), vec![holds("ledger balances")])));
-    assert!(!with((asked(queries), vec![fails("ledger balances")])));
-    assert!(with((step("write", "sql.try_write"), vec![holds("write")])));
-    assert!(!with((asked(json!({})), vec![holds("ledger balances")])), "nobody named it");
+    let fast = (step("fast", "sql.hydrate"), vec![holds("read latency").over(200)]);
+    let no_write = climbed(vec![fast, (asked(queries), vec![holds("ledger balances")])]);
+    assert!(!no_write.rungs[6].reached);
+}
+
+#[test]
+fn regression_an_application_that_cannot_log_in_or_meets_numbers_that_are_taken_cannot_work() {
+    let reached = |name: &str, check: fn(&str) -> Check| {
+        working(vec![holds("ledger balances"), check(name)]).rungs[6].reached
+    };
+    for name in ["login the application", "sequences"] {
+        assert!(reached(name, holds) && !reached(name, fails) && !reached(name, open), "{name}");
+    }
+}
+
+#[test]
+fn regression_a_reference_of_another_database_shows_neither_structure_nor_rows() {
+    let content = |of_reference: Check| {
+        let checks = vec![holds("schema"), holds("row counts"), holds("newest data"), of_reference];
+        climbed(vec![(asked(json!({})), checks)]).rungs[4].reached
+    };
+    for name in ["source of the reference", "age of the reference", "evidence of the earlier run"] {
+        assert!(content(holds(name)) && !content(fails(name)) && !content(open(name)), "{name}");
+    }
+}
+
+#[test]
+fn regression_a_failed_check_is_not_hidden_by_a_query_of_its_name() {
+    let name = "newest data is from the backup";
+    let asked = asked(json!({ "queries": [{ "name": name }] }));
+    let checks = vec![holds("schema"), holds("row counts"), holds("newest data"), fails(name)];
+    assert!(!climbed(vec![(asked, checks)]).rungs[4].reached);
+}
+
+#[test]
+fn a_recovery_point_that_was_found_before_the_loss_counts_where_it_stays() {
+    let found = |at: &str| {
+        let mut early = step("point", "rds.find_snapshot");
+        (early.phase, early.at) = (Phase::Prepare, Some(SiteName::new(at)));
+        let checks = vec![holds("usable recovery point").over(7), holds("time of the data")];
+        climbed(vec![(early, checks)])
+    };
+    let lost = samples::plan().disaster.lost[0].to_string();
+    assert_eq!(rungs(&found("dr")), (Some("R0"), vec![]));
+    let gone = found(&lost);
+    assert_eq!(rungs(&gone), (None, vec![]));
+    assert!(gone.missing[0].contains("not looked at after the loss by rds.find_snapshot"));
+}
+
+#[test]
+fn over_how_many_things_a_check_was_made_stands_beside_it() {
+    let inspected = (asked(json!({})), vec![holds("tables and indexes").over(2)]);
+    let part = &climbed(vec![inspected]).rungs[5].parts[0];
+    assert_eq!(part.how, "tables and indexes in step data, over 2");
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(super) struct Rung {
 pub(super) struct Part {
     pub(super) what: &'static str,
     pub(super) proofs: &'static [Proof],
+    /// Nobody has to ask; where somebody did, the answer counts.
+    pub(super) where_asked: bool,
 }
 
 /// A check of an action that shows something when it passed over something.
@@ -32,8 +34,18 @@ pub(super) struct Proof {
     pub(super) action: &'static str,
     pub(super) check: Named,
     pub(super) besides: Besides,
-    /// Before the disaster as well: what only the living original can be asked.
-    pub(super) early: bool,
+    pub(super) early: Early,
+}
+
+/// Whether a step that runs before the disaster counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Early {
+    /// It asks the original, which shows nothing of its recovery.
+    Never,
+    /// What it has found stays, where its site is not lost.
+    WhereNothingIsLost,
+    /// Only the living original can be asked.
+    Always,
 }
 
 /// Which check of an action.
@@ -43,21 +55,23 @@ pub(super) enum Named {
     Its(&'static str),
     /// Those that the scenario names, below this input: `queries`.
     Each(&'static str),
+    /// Those that begin with a word, and then have the name that the scenario gives below this input: `login`, `logins`.
+    EachAs(&'static str, &'static str),
 }
 
 /// What else the same step must not have seen go wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Besides {
     Nothing,
-    /// This check, where it was made.
-    Also(&'static str),
+    /// These checks, where they were made.
+    Also(&'static [&'static str]),
     /// Any of its checks.
     All,
 }
 
 impl Proof {
-    const fn besides(mut self, check: &'static str) -> Self {
-        self.besides = Besides::Also(check);
+    const fn besides(mut self, checks: &'static [&'static str]) -> Self {
+        self.besides = Besides::Also(checks);
         self
     }
 
@@ -67,26 +81,43 @@ impl Proof {
     }
 
     const fn also_before_the_loss(mut self) -> Self {
-        self.early = true;
+        self.early = Early::Always;
+        self
+    }
+
+    const fn also_found_before_the_loss(mut self) -> Self {
+        self.early = Early::WhereNothingIsLost;
         self
     }
 }
 
 const fn by(action: &'static str, check: &'static str) -> Proof {
-    Proof { action, check: Named::Its(check), besides: Besides::Nothing, early: false }
+    Proof { action, check: Named::Its(check), besides: Besides::Nothing, early: Early::Never }
 }
 
 const fn by_each(action: &'static str, input: &'static str) -> Proof {
-    Proof { action, check: Named::Each(input), besides: Besides::Nothing, early: false }
+    Proof { action, check: Named::Each(input), besides: Besides::Nothing, early: Early::Never }
 }
 
 const fn rung(name: &'static str, meaning: &'static str, parts: &'static [Part]) -> Rung {
     Rung { name, meaning, parts }
 }
 
-const fn part(what: &'static str, proofs: &'static [Proof]) -> Part {
-    Part { what, proofs }
+const fn by_each_as(action: &'static str, word: &'static str, input: &'static str) -> Proof {
+    Proof { check: Named::EachAs(word, input), ..by_each(action, input) }
 }
+
+const fn part(what: &'static str, proofs: &'static [Proof]) -> Part {
+    Part { what, proofs, where_asked: false }
+}
+
+const fn where_asked(what: &'static str, proofs: &'static [Proof]) -> Part {
+    Part { what, proofs, where_asked: true }
+}
+
+/// A reference of another database, or of long ago, says nothing of this one.
+const OF_THE_REFERENCE: &[&str] =
+    &["source of the reference", "age of the reference", "evidence of the earlier run"];
 
 /// All ladders.
 pub(super) const LADDERS: &[Ladder] = &[
@@ -106,26 +137,29 @@ const DATABASES: &[Rung] = &[
             part(
                 "a usable recovery point",
                 &[
-                    by("rds.find_snapshot", "usable recovery point"),
-                    by("rds.find_automated_backup", "usable recovery point"),
+                    by("rds.find_snapshot", "usable recovery point").also_found_before_the_loss(),
+                    by("rds.find_automated_backup", "usable recovery point")
+                        .also_found_before_the_loss(),
                     by("rds.restore_point_in_time", "in the restore window"),
                     by("rds.promote_replica", "is a read replica"),
-                    by("aurora.find_snapshot", "usable recovery point"),
+                    by("aurora.find_snapshot", "usable recovery point")
+                        .also_found_before_the_loss(),
                     by("aurora.restore_cluster_point_in_time", "restorable time"),
                 ],
             ),
             part(
                 "the time of its data",
                 &[
-                    by("rds.find_snapshot", "time of the data"),
+                    by("rds.find_snapshot", "time of the data").also_found_before_the_loss(),
                     // The restore window ends at the time of the newest transaction log.
-                    by("rds.find_automated_backup", "usable recovery point"),
+                    by("rds.find_automated_backup", "usable recovery point")
+                        .also_found_before_the_loss(),
                     by("rds.restore_point_in_time", "in the restore window"),
-                    by("rds.copy_snapshot", "time of the data"),
-                    by("aurora.find_snapshot", "time of the data"),
-                    by("aurora.copy_snapshot", "time of the data"),
+                    by("rds.copy_snapshot", "time of the data").also_found_before_the_loss(),
+                    by("aurora.find_snapshot", "time of the data").also_found_before_the_loss(),
+                    by("aurora.copy_snapshot", "time of the data").also_found_before_the_loss(),
                     by("aurora.restore_cluster_point_in_time", "restorable time"),
-                    by("sql.check", "newest data").besides("newest data is from the backup"),
+                    by("sql.check", "newest data").besides(&["newest data is from the backup"]),
                 ],
             ),
         ],
@@ -158,9 +192,9 @@ const DATABASES: &[Rung] = &[
     ),
     rung(
         "R3",
-        "it is configured as the original was, but for what the scenario varies on purpose",
+        "it is configured as was written down of the original, but for what the scenario varies on purpose",
         &[part(
-            "every item of the configuration",
+            "every item that was written down",
             &[
                 by("rds.compare_config", "items compared").and_all_others(),
                 by("aurora.compare_config", "items compared").and_all_others(),
@@ -171,14 +205,20 @@ const DATABASES: &[Rung] = &[
         "R4",
         "it is built as the original was, holds its rows, and how new they are was read from them",
         &[
-            part("the structure of the original", &[by("sql.check", "schema")]),
+            part(
+                "the structure of the original",
+                &[by("sql.check", "schema").besides(OF_THE_REFERENCE)],
+            ),
             part(
                 "the rows of the original",
-                &[by("sql.check", "row counts"), by("sql.check", "checksums")],
+                &[
+                    by("sql.check", "row counts").besides(OF_THE_REFERENCE),
+                    by("sql.check", "checksums").besides(OF_THE_REFERENCE),
+                ],
             ),
             part(
                 "the newest data",
-                &[by("sql.check", "newest data").besides("newest data is from the backup")],
+                &[by("sql.check", "newest data").besides(&["newest data is from the backup"])],
             ),
         ],
     ),
@@ -189,12 +229,14 @@ const DATABASES: &[Rung] = &[
     ),
     rung(
         "R6",
-        "an application could work with it: reads are fast, and its statements give what they should",
+        "an application could work with it: reads are fast, queries give what they should, and it can be written",
         &[
             part("fast reads", &[by("sql.hydrate", "read latency")]),
-            part(
-                "statements of an application",
-                &[by_each("sql.check", "queries"), by("sql.try_write", "write")],
+            part("queries that give what they should", &[by_each("sql.check", "queries")]),
+            part("a write", &[by("sql.try_write", "write")]),
+            where_asked(
+                "logins, and sequences ahead of their columns",
+                &[by_each_as("sql.check", "login", "logins"), by("sql.check", "sequences")],
             ),
         ],
     ),
@@ -277,8 +319,14 @@ const VOLUMES: &[Rung] = &[
         "B0",
         "a snapshot is there that can be restored, and it is known how old its data is",
         &[
-            part("a usable recovery point", &[by("ebs.find_snapshot", "usable recovery point")]),
-            part("the time of its data", &[by("ebs.find_snapshot", "time of the data")]),
+            part(
+                "a usable recovery point",
+                &[by("ebs.find_snapshot", "usable recovery point").also_found_before_the_loss()],
+            ),
+            part(
+                "the time of its data",
+                &[by("ebs.find_snapshot", "time of the data").also_found_before_the_loss()],
+            ),
         ],
     ),
     rung(

@@ -9,6 +9,8 @@ type Case = (&'static str, &'static str, &'static [(&'static str, &'static str, 
 const CASES: &[Case] = &[
     ("orders-db", "", &[("rds", "R6", "")]),
     ("orders-db", "cold", &[("rds", "R5", "")]),
+    ("orders-db", "rotated", &[("rds", "R5", "")]),
+    ("orders-db", "secret-missing", &[("rds", "R5", "")]),
     ("orders-db", "read-only", &[("rds", "R2", "R4 R5")]),
     ("orders-db", "settings-differ", &[("rds", "R2", "R4 R5 R6")]),
     ("orders-db", "unbalanced", &[("rds", "R3", "R5")]),

@@ -45,6 +45,29 @@ fn a_sound_snapshot_is_said_to_be_sound_however_it_is_packed() {
 }
 
 #[test]
+fn what_is_verified_is_written_as_json_in_two_ways() {
+    let (program, _) = with_snapshot();
+    let short = program.run(&["etcd", "verify", "snapshot.db", "--json"]);
+    let long = program.run(&["etcd", "verify", "snapshot.db", "--format", "json"]);
+    assert_eq!((short.code, short.json()), (0, long.json()));
+    let both = program.run(&["etcd", "verify", "snapshot.db", "--json", "--format", "text"]);
+    assert_ne!(both.code, 0);
+}
+
+#[test]
+fn regression_an_object_that_no_api_server_can_read_is_not_there() {
+    const KEY: &str = "/registry/deployments/payments/api";
+    let program = Program::new();
+    let file = repository("scenarios/estates/files/cluster-state.unreadable.db");
+    program.write("unreadable.db", std::fs::read(file).unwrap());
+    shows(&program.run(&["etcd", "verify", "unreadable.db"]), 0, &["✓ sound"]);
+    let told = ["UNREADABLE    1 deployments", "27 objects"];
+    shows(&program.run(&["etcd", "inventory", "unreadable.db"]), 1, &told);
+    let asked = program.run(&["etcd", "inventory", "unreadable.db", "--key", KEY]);
+    shows(&asked, 1, &[&format!("UNREADABLE: {KEY}")]);
+}
+
+#[test]
 fn a_snapshot_is_read_from_standard_input() {
     let (program, bytes) = with_snapshot();
     let mut command = program.command(&["etcd", "verify", "-"]);

@@ -622,6 +622,19 @@ const CASES: &[Case] = &[
     ),
     case("cluster-state.torn", 2, &["step members not_run", "step taken inconclusive"]),
     case(
+        "cluster-state.unreadable",
+        1,
+        &[
+            "check objects: deployments payments/api exists failed",
+            "check objects: objects readable failed",
+            "finding objects: etcd.objects_unreadable",
+            "step forward not_run",
+            "step objects failed",
+            "step ready not_run",
+            "step restored not_run",
+        ],
+    ),
+    case(
         "cluster-state.uploaded-again",
         1,
         &[

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use redrill::formats::etcd_snapshot::kubernetes::take_inventory;
 use redrill::formats::etcd_snapshot::{
-    BucketFault, Damage, Inspection, MetaFault, OwnBucket, Packing, PageFault, RecordFault,
-    RevisionFault, Soundness, hash_kv, inspect,
+    BucketFault, Damage, Inspection, MetaFault, MetaField, OwnBucket, Packing, PageFault,
+    RecordFault, RevisionFault, Soundness, hash_kv, inspect,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -250,6 +250,26 @@ const PAGES: &[Exhibit] = &[
         is!(Damage::Meta { index: 1, fault: MetaFault::Checksum }),
     ),
     before(
+        "two meta pages of one number, the first one of another time",
+        |original, bytes| {
+            let number = number_at(bytes, 16 + 48) as u64;
+            let root = original.leaf() as u64;
+            put_number(bytes, PAGE + 16 + 48, number);
+            put_number(bytes, 16 + 16, root);
+            metas(bytes, |_| {});
+        },
+        is!(Damage::MetasDiffer { field: MetaField::Transaction }),
+    ),
+    before(
+        "a meta page that leads to the state before",
+        |original, bytes| {
+            let root = original.leaf() as u64;
+            put_number(bytes, 16 + 16, root);
+            metas(bytes, |_| {});
+        },
+        is!(Damage::MetasDiffer { field: MetaField::Root }),
+    ),
+    before(
         "a leaf zeroed",
         |original, bytes| bytes[original.leaf() * PAGE..][..PAGE].fill(0),
         is!(Damage::Page { fault: PageFault::Number { found: 0 }, .. }),
@@ -294,6 +314,43 @@ const PAGES: &[Exhibit] = &[
         "an element of a kind that does not exist",
         |original, bytes| bytes[original.leaf() * PAGE + 16] = 8,
         is!(Damage::Page { fault: PageFault::Flags { index: 0 }, .. }),
+    ),
+    before(
+        "the last change of a leaf lost",
+        |original, bytes| bytes[last_leaf(original) * PAGE + 10] -= 1,
+        is!(Damage::Page { fault: PageFault::Gap { index: 0 }, .. }),
+    ),
+    before(
+        "a value cut short",
+        |original, bytes| {
+            let change = original.change();
+            let without_value = field(bytes, change, 4) + 1 - change.value;
+            bytes[change.element + 12..][..4]
+                .copy_from_slice(&(without_value as u32).to_le_bytes());
+        },
+        is!(Damage::Page { fault: PageFault::Gap { .. } | PageFault::Leftover, .. }),
+    ),
+    before(
+        "the last value of a leaf cut short",
+        |original, bytes| {
+            let leaf = last_leaf(original);
+            let last = original.tree.entries.iter().rfind(|one| one.page == leaf).unwrap();
+            bytes[last.element + 12] -= 1;
+        },
+        is!(Damage::Page { fault: PageFault::Leftover, .. }),
+    ),
+    before(
+        "a leaf emptied by its count",
+        |original, bytes| bytes[original.leaf() * PAGE + 10..][..2].fill(0),
+        is!(Damage::Page { fault: PageFault::Leftover, .. }),
+    ),
+    before(
+        "a table stored in place emptied by its count",
+        |original, bytes| {
+            let cluster = original.tree.buckets.iter().find(|one| one.name == b"cluster").unwrap();
+            bytes[cluster.key + 7 + 16 + 10] = 0;
+        },
+        is!(Damage::Page { fault: PageFault::Leftover, .. }),
     ),
     before(
         "a page that claims pages past the end",
@@ -350,6 +407,11 @@ const TREES: &[Exhibit] = &[
         is!(Damage::Revision { fault: RevisionFault::Gap { .. }, .. }),
     ),
     before(
+        "the last child of a branch lost",
+        |original, bytes| bytes[original.branch() * PAGE + 10] -= 1,
+        is!(Damage::Page { fault: PageFault::Gap { index: 0 }, .. }),
+    ),
+    before(
         "a page that is free and in use",
         |original, bytes| {
             let used = original.leaf() as u64;
@@ -364,7 +426,44 @@ const TREES: &[Exhibit] = &[
     ),
 ];
 
+/// The leaf with the newest changes.
+fn last_leaf(original: &Original) -> usize {
+    original.changes().last().unwrap().page
+}
+
+/// A change that the compaction has left of a key which was changed before it.
+fn below_the_compaction(original: &Original) -> &Entry {
+    let mut keys = original.tree.entries.iter().filter(|one| one.bucket == b"key");
+    keys.find(|one| number_of(&original.bytes, one) > 31).unwrap()
+}
+
 const REVISIONS: &[Exhibit] = &[
+    before(
+        "a value that is gone where a compaction has left a gap before it",
+        |original, bytes| {
+            let first = original.tree.entries.iter().find(|one| one.bucket == b"key").unwrap();
+            bytes[first.element + 12..][..4].fill(0);
+        },
+        is!(Damage::Page { fault: PageFault::Gap { index: 1 }, .. }),
+    ),
+    before(
+        "a first change of a key that is older, below a compaction",
+        |original, bytes| {
+            let at = field(bytes, below_the_compaction(original), 4);
+            assert_eq!(bytes[at], 2);
+            bytes[at] = 1;
+        },
+        is!(Damage::Revision { fault: RevisionFault::Impossible, .. }),
+    ),
+    before(
+        "a value under another field",
+        |original, bytes| {
+            let value = field(bytes, original.change(), 4) + 1;
+            assert_eq!(bytes[value], 0x2A);
+            bytes[value] = 0x3A;
+        },
+        is!(Damage::Revision { fault: RevisionFault::Field { number: 7 }, .. }),
+    ),
     before(
         "a key that is no revision",
         |original, bytes| bytes[original.change().key + 8] = b'x',
@@ -460,6 +559,22 @@ const TABLES: &[Exhibit] = &[
             bytes[lease.key + 7] ^= 1;
         },
         is!(Damage::Record { bucket: OwnBucket::Lease, fault: RecordFault::Disagrees, .. }),
+    ),
+    before(
+        "a lease that cannot be read",
+        |original, bytes| {
+            // It ends with the seconds for which it was granted: 3600.
+            let lease = original.own(b"lease", b"");
+            let seconds = lease.value + lease.value_bytes - 3;
+            assert_eq!(bytes[seconds..seconds + 3], [0x10, 0x90, 0x1C]);
+            bytes[seconds] = 0x12;
+        },
+        is!(Damage::Record { bucket: OwnBucket::Lease, fault: RecordFault::Format, .. }),
+    ),
+    before(
+        "a version that is none",
+        |original, bytes| bytes[original.own(b"cluster", b"clusterVersion").value] = b'x',
+        is!(Damage::Record { bucket: OwnBucket::Cluster, fault: RecordFault::Format, .. }),
     ),
     before(
         "a member that cannot be read",

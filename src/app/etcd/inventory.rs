@@ -36,9 +36,9 @@ pub(super) fn inventory(args: &EtcdInventoryArgs, output: &Output) -> Result<Exi
     }
     // A list of nothing is no inventory, and what was asked for by name must be there.
     let readable = decrypt.map_or(Some(true), |decrypted| decrypted.readable());
-    let missing = inventory.named.values().any(Option::is_none);
+    let missing = inventory.named.keys().any(|key| !inventory.has_readable(key));
     Ok(match inventory.objects {
-        _ if missing => ExitCode::Failed,
+        _ if missing || inventory.unreadable().next().is_some() => ExitCode::Failed,
         0 => ExitCode::Inconclusive,
         _ if readable == Some(false) => ExitCode::Failed,
         _ if readable.is_none() => ExitCode::Inconclusive,
@@ -162,6 +162,10 @@ fn as_text(taken: &Inventory, namespaces: bool) -> String {
     for (resource, objects) in &taken.undefined {
         text.push_str(&row("undefined", &format!("{objects} {resource}: no definition is there")));
     }
+    for (resource, objects) in taken.unreadable() {
+        let line = format!("{objects} {resource}: no API server can read what is stored there");
+        text.push_str(&row("UNREADABLE", &line));
+    }
     let newest = taken.newest.as_ref().map_or_else(
         || "no object says a time".to_owned(),
         |newest| {
@@ -181,7 +185,10 @@ fn as_text(taken: &Inventory, namespaces: bool) -> String {
     for (key, revision) in &taken.named {
         let line = revision.map_or_else(
             || format!("MISSING: {key}"),
-            |revision| format!("{key}, last changed at revision {revision}"),
+            |revision| match taken.has_readable(key) {
+                true => format!("{key}, last changed at revision {revision}"),
+                false => format!("UNREADABLE: {key}, last changed at revision {revision}"),
+            },
         );
         text.push_str(&row("asked for", &line));
     }

@@ -25,7 +25,7 @@ pub(super) fn verify(args: &EtcdVerifyArgs, output: &Output) -> Result<ExitCode>
         opened,
         inspection,
     };
-    match args.format {
+    match args.format() {
         Format::Json => output.json(&verified.as_json())?,
         Format::Text => output.print(&verified.as_text())?,
     }
@@ -127,7 +127,11 @@ impl Verified {
         text.push_str(&row("SHA-256", &trailer(&seen.trailer)));
         text.push_str(&row("meta pages", &metas(&seen.metas)));
         text.push_str(&row("pages", &pages(seen.complete)));
-        let revision = seen.revision.map_or_else(unknown, |revision| revision.to_string());
+        let revision = match seen.revision.zip(seen.current_revision()) {
+            None => unknown(),
+            Some((last, now)) if last == now => last.to_string(),
+            Some((last, now)) => format!("{now}, by a compaction; {last} is the last change"),
+        };
         text.push_str(&row("revision", &revision));
         let keys = match (seen.live_keys, seen.entries, seen.total_key_from_3_6()) {
             (Some(live), Some(old), Some(new)) => {

@@ -95,6 +95,16 @@ pub struct EtcdVerifyArgs {
     /// How the answer is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    /// As `--format json`.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+impl EtcdVerifyArgs {
+    /// How the answer is written.
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
 }
 
 /// `redrill etcd inventory`

@@ -1,4 +1,4 @@
-use super::bbolt::{MetaFault, PageFault};
+use super::bbolt::{MetaFault, MetaField, PageFault};
 use super::fault::{BucketFault, OwnBucket, RecordFault, RevisionFault};
 use super::foreign::Foreign;
 use super::mvcc::{KeyName, Revision, RevisionNumber};
@@ -30,6 +30,11 @@ pub enum Damage {
         index: u8,
         /// What is wrong with it.
         fault: MetaFault,
+    },
+    /// The two meta pages contradict each other: one of them is damaged, or of another time.
+    MetasDiffer {
+        /// The first field that is not as it should be.
+        field: MetaField,
     },
     /// The SHA-256 at the end is not that of the bytes before it.
     TrailerDiffers {
@@ -99,6 +104,8 @@ pub enum Damage {
     },
     /// `consistent_index` is not there, which every etcd writes with each change: without it, etcd would apply its log again.
     NoConsistentIndex,
+    /// Requests are authenticated, and there is no user `root` who has the role `root`.
+    AuthWithoutRoot,
     /// A compaction has ended that never began: one of the two notes is damaged.
     CompactionContradicts {
         /// Up to where the last one went that began, if any did.
@@ -133,6 +140,11 @@ impl fmt::Display for Damage {
             Self::Meta { index, fault } => {
                 write!(f, "meta page {index}: {fault}; the file was changed after it was written")
             }
+            Self::MetasDiffer { field } => write!(
+                f,
+                "the two meta pages contradict each other in {field}: one of them is damaged or of another time, and an etcd may \
+                 start from a state that is not this one"
+            ),
             Self::TrailerDiffers { expected, found } => write!(
                 f,
                 "the SHA-256 at the end is {expected}, that of the content is {found}: the file was \
@@ -163,12 +175,33 @@ impl fmt::Display for Damage {
             Self::Record { bucket, page, index, fault } => {
                 write!(f, "entry of `{bucket}` in page {page}, element {index}: {fault}")
             }
+            Self::BucketMissing { .. }
+            | Self::NoConsistentIndex
+            | Self::AuthWithoutRoot
+            | Self::CompactionContradicts { .. }
+            | Self::CorruptAlarm { .. } => self.of_own_tables(f),
+            Self::Incremental => f.write_str(
+                "this is an incremental snapshot, a list of changes: it restores nothing without the full \
+                 one before it; nothing in it was checked",
+            ),
+        }
+    }
+}
+
+impl Damage {
+    /// What only etcd's own tables together tell.
+    fn of_own_tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::BucketMissing { bucket } => write!(
                 f,
                 "there is no bucket `{bucket}`, which every etcd makes when it starts: what was in it is lost"
             ),
             Self::NoConsistentIndex => f.write_str(
                 "`meta` holds no consistent_index, which etcd writes with every change: that table was damaged",
+            ),
+            Self::AuthWithoutRoot => f.write_str(
+                "requests are authenticated, and there is no user root with the role root, without whom etcd never enables that: \
+                 users are lost, and perhaps nobody can use a restored etcd",
             ),
             Self::CompactionContradicts { scheduled, finished } => write!(
                 f,
@@ -181,15 +214,10 @@ impl fmt::Display for Damage {
                 "the alarm CORRUPT stands for member {member}: its data differs from that of the others, \
                  and nobody knows whose is right"
             ),
-            Self::Incremental => f.write_str(
-                "this is an incremental snapshot, a list of changes: it restores nothing without the full \
-                 one before it; nothing in it was checked",
-            ),
+            _ => Ok(()),
         }
     }
-}
 
-impl Damage {
     /// The user's key that it belongs to, where one is known. It may be confidential: whoever writes it down decides that.
     pub fn key(&self) -> Option<&KeyName> {
         match self {
@@ -239,6 +267,10 @@ impl DamageLog {
     /// Something is wrong, but everything could be read.
     pub(super) fn wrong(&mut self, damage: Damage) {
         self.broken |= matches!(damage, Damage::Page { .. });
+        self.list(damage);
+    }
+
+    fn list(&mut self, damage: Damage) {
         if self.listed.len() < LISTED {
             self.listed.push(damage);
         } else {
@@ -260,6 +292,12 @@ impl DamageLog {
         self.unread = true;
         self.broken = true;
         self.wrong(damage);
+    }
+
+    /// Something stands in a page beside its elements: what it was is lost, and what the elements say of each other tells more of it.
+    pub(super) fn beside(&mut self, page: u64, fault: PageFault) {
+        self.unread = true;
+        self.list(Damage::Page { page, fault });
     }
 
     /// A page is lost whose keys lay in this range.

@@ -64,6 +64,13 @@ pub enum RevisionFault {
     },
     /// A deletion of a key that did not exist: its changes are lost.
     DeletedAbsent,
+    /// A field of the value that no etcd up to 3.6 writes, or not so. What was in it is lost to etcd.
+    Field {
+        /// The field's number.
+        number: u64,
+    },
+    /// A deletion that says more than which key it deletes.
+    DeletionWithValue,
 }
 
 /// The tables in which etcd keeps what it knows of itself.
@@ -98,6 +105,10 @@ pub enum RecordFault {
     Format,
     /// Its name and its content are those of two different things.
     Disagrees,
+    /// It can be read, and says what cannot be.
+    Impossible,
+    /// There is no entry of this name in any etcd up to 3.6.
+    Unknown,
 }
 
 impl OwnBucket {
@@ -153,6 +164,10 @@ impl fmt::Display for RecordFault {
         f.write_str(match self {
             Self::Format => "it is not written as etcd writes it; etcd may not start from it",
             Self::Disagrees => "its name and its content belong to two different things",
+            Self::Impossible => "it says what no etcd ever stores; what it was is lost",
+            Self::Unknown => {
+                "no etcd up to 3.6 has an entry of this name; the one that was there is lost"
+            }
         })
     }
 }
@@ -214,6 +229,13 @@ impl fmt::Display for RevisionFault {
             Self::DeletedAbsent => {
                 f.write_str("it deletes a key that did not exist; the changes of that key are lost")
             }
+            Self::Field { number } => write!(
+                f,
+                "field {number} of its value is not as etcd writes it: the value is damaged, and etcd would read another one"
+            ),
+            Self::DeletionWithValue => f.write_str(
+                "it deletes a key and says more than which: it was another change, or is damaged",
+            ),
         }
     }
 }

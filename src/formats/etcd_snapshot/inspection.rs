@@ -106,6 +106,12 @@ impl Inspection {
         if self.live_keys.is_none_or(|count| count == 0) {
             reasons.push("the snapshot holds no keys: nothing was verified");
         }
+        if self.notes.iter().any(|note| matches!(note, Note::LeasesMissing { .. })) {
+            reasons.push(
+                "keys hang on leases that are not there, and etcd removes both or none: records of leases are lost or damaged, or \
+                 keys stand that had ended",
+            );
+        }
         if self.compaction_is_in_doubt() {
             reasons.push(
                 "a compaction is noted beyond the last change, and only once: if that note is damaged, nothing tells which older \
@@ -260,6 +266,11 @@ fn log_metas<R: ReadAt + ?Sized>(
                 if metas.layout.is_none() => {}
             MetaState::Damaged(fault) => log.wrong(Damage::Meta { index, fault }),
         }
+    }
+    // What has a digest at its end is a copy that etcd wrote, and not a file that a member works with.
+    let is_copy = body_bytes(length) < length;
+    if let Some(field) = metas.contradiction(is_copy) {
+        log.wrong(Damage::MetasDiffer { field });
     }
     Ok(())
 }

@@ -32,5 +32,5 @@ pub(super) fn walk_keys<R: ReadAt + ?Sized>(
         return Ok(false);
     };
     walk.entries(key, sink, &mut log)?;
-    Ok(log.unbroken())
+    Ok(log.unbroken() && log.everything_read())
 }

@@ -8,16 +8,25 @@
 //! `snapshot status` never reads that trailer and bbolt has no checksums on its pages, so that a flipped byte in a
 //! value looks fine there; a truncated file makes it crash. This reader checks the trailer, both meta pages, that all
 //! pages are there, every page reachable from the root (identity, kind, bounds, order of keys, single reference), and
-//! every revision and what revisions say of each other, leases, members and alarms, and computes the numbers that
+//! every revision and what revisions say of each other, leases, members, users and alarms, and computes the numbers that
 //! `snapshot status` would print, to be compared with recorded ones. The hash runs on a thread of its own.
 //!
 //! What must not go in here: where a snapshot comes from, and what a drill thinks of it. No value of a user ever leaves this
 //! module, and no key in a message: they may be secrets. Keys by which damage can be found are [`KeyName`]s, beside the
 //! message; whoever shows them decides that.
 //!
-//! Which damage is named how is shown by the exhibits in `museum/`. Not to be told from health by anything in the file: a
-//! value that was changed before the snapshot was saved, a good snapshot of another time or cluster, and the loss of the only
-//! change that a compaction had left of a key. Against these help [`hash_kv`] of the members and [`kubernetes::compare`].
+//! Which damage is named how is shown by the exhibits in `museum/`. Not to be told from health by anything in the file, where it was
+//! there before the snapshot was saved:
+//! - a value with other bytes in it, or with another name of its key in all of that key's changes;
+//! - a deletion that names another key which exists;
+//! - a lease, and a key that hangs on one, with another number in both;
+//! - authentication that was switched off; passwords of users and keys of permissions with other bytes in them;
+//! - the only change that a compaction had left of a key, lost without a trace in its page;
+//! - the changes after the last one that is there, lost with their pages, as when a table's root is one of its own first leaves
+//!   (told as [`Note::CompactedBeyond`] where a compaction went further);
+//! - a good snapshot of another time or cluster.
+//!
+//! Against these help [`hash_kv`] of the members and [`kubernetes::compare`].
 //!
 //! Revisions are judged by what etcd 3.4 to 3.6 writes. In a cluster that was migrated from etcd 2 and never compacted since,
 //! revisions are not counted one by one: it would be called damaged.
@@ -43,6 +52,7 @@ mod museum;
 mod mvcc;
 mod note;
 mod records;
+mod stored;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -51,7 +61,7 @@ pub(crate) mod tiny_writer;
 mod trailer;
 
 pub use super::packed::Packing;
-pub use bbolt::{MetaFault, MetaState, PageFault};
+pub use bbolt::{MetaFault, MetaField, MetaState, PageFault};
 pub use damage::{Damage, LostRevisions};
 pub use fault::{BucketFault, OwnBucket, RecordFault, RevisionFault};
 pub use foreign::Foreign;

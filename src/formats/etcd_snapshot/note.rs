@@ -11,6 +11,14 @@ pub enum Note {
         /// The revision up to which it goes.
         to: i64,
     },
+    /// History was thrown away up to a revision behind the last change that is there. Either all changes between them were deletions,
+    /// or they are lost with what they changed: nothing in the file tells.
+    CompactedBeyond {
+        /// The last change that is there.
+        last: i64,
+        /// The revision up to which history was thrown away, at which an etcd starts.
+        to: i64,
+    },
     /// The alarm NOSPACE stands.
     NoSpaceAlarm {
         /// The member for which it was raised.
@@ -21,6 +29,11 @@ pub enum Note {
         /// How many users there are.
         users: u64,
     },
+    /// There are users, and nothing says whether requests are authenticated.
+    AuthNotSaid {
+        /// How many users there are.
+        users: u64,
+    },
     /// The mark of an earlier restore with `--bump-revision` stands.
     RevisionBumped,
     /// The file is longer than the database in it.
@@ -28,7 +41,9 @@ pub enum Note {
         /// Bytes behind the last page.
         bytes: u64,
     },
-    /// Keys hang on leases that are not there: etcd starts from it, and these keys never end.
+    /// Keys hang on leases that are not there: etcd starts from it, and these keys never end. It leaves none such behind by itself
+    /// (`Revoke` in <https://github.com/etcd-io/etcd/blob/main/server/lease/lessor.go> removes both at once), so that the rest is not
+    /// proven either.
     LeasesMissing {
         /// How many leases.
         leases: u64,
@@ -36,6 +51,11 @@ pub enum Note {
         first: HexId,
         /// How many keys, of all of them.
         keys: u64,
+    },
+    /// There are entries in etcd's own tables whose names this reader does not know: of a later etcd, or of one whose name was changed.
+    UnknownEntries {
+        /// How many.
+        count: u64,
     },
     /// There are tables that this reader does not know: of a later etcd, or of something else. They are part of the hash.
     UnknownBuckets {
@@ -51,6 +71,11 @@ impl fmt::Display for Note {
                 f,
                 "a compaction up to revision {to} had begun and not ended: etcd goes on with it when it starts"
             ),
+            Self::CompactedBeyond { last, to } => write!(
+                f,
+                "history was thrown away up to revision {to}, and the last change that is there is {last}: all between them were \
+                 deletions, or they are lost, which nothing in the file tells; compare with a member or with the backup before"
+            ),
             Self::NoSpaceAlarm { member } => write!(
                 f,
                 "the alarm NOSPACE stands for member {member}: a cluster restored from this takes no writes \
@@ -60,6 +85,11 @@ impl fmt::Display for Note {
                 f,
                 "requests are authenticated, with {users} users: whoever needs the restored etcd needs one \
                  of their passwords or certificates"
+            ),
+            Self::AuthNotSaid { users } => write!(
+                f,
+                "there are {users} users, and nothing says whether requests are authenticated: an etcd that starts from this \
+                 answers everybody, which is right only if authentication was never enabled"
             ),
             Self::RevisionBumped => f.write_str(
                 "the cluster was once restored with --bump-revision, which left its mark",
@@ -71,6 +101,10 @@ impl fmt::Display for Note {
             Self::LeasesMissing { leases, first, keys } => write!(
                 f,
                 "{keys} keys hang on {leases} leases that are not there, such as {first}: they never end by themselves"
+            ),
+            Self::UnknownEntries { count } => write!(
+                f,
+                "{count} entries of `meta` and `cluster` have names that no etcd up to 3.6 gives; their content was not judged"
             ),
             Self::UnknownBuckets { count } => {
                 write!(f, "{count} tables are unknown to this reader; their content was not judged")

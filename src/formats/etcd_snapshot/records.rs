@@ -1,10 +1,10 @@
 //! What etcd notes of itself, outside of the users' keys (facts:
 //! <https://github.com/etcd-io/etcd/tree/main/server/storage/schema>, `server/lease/leasepb/lease.proto`,
-//! `api/etcdserverpb/rpc.proto`, `server/etcdserver/api/membership/member.go`).
+//! `api/etcdserverpb/rpc.proto`, `server/etcdserver/api/membership/member.go`). How single ones are written: [`super::stored`].
 
 use super::fault::{OwnBucket, RecordFault};
 use super::mvcc::Compaction;
-use crate::formats::protobuf::varint_of;
+use super::stored::{StoredAlarm, StoredLease, StoredUser, is_json_object, is_version, role_name};
 use crate::limits;
 use serde::{Deserialize, Serialize, Serializer};
 use sha1::{Digest, Sha1};
@@ -136,6 +136,10 @@ struct StoredMember {
 pub(super) struct Records {
     pub(super) facts: ClusterFacts,
     pub(super) leases: BTreeSet<i64>,
+    /// Whether there is a user `root` who has the role `root`.
+    pub(super) root_has_its_role: bool,
+    /// How many entries have a name that no etcd up to 3.6 gives: in tables into which later ones may write more.
+    pub(super) unknown: u64,
 }
 
 impl Records {
@@ -148,33 +152,28 @@ impl Records {
         match bucket {
             OwnBucket::Meta => self.meta(key, value),
             OwnBucket::Lease => self.lease(key, value),
-            OwnBucket::Alarm => self.alarm(key),
+            OwnBucket::Alarm => self.alarm(key, value),
             OwnBucket::Cluster => self.cluster(key, value),
             OwnBucket::Members => self.member(key, value),
             OwnBucket::Auth => self.auth(key, value),
-            OwnBucket::MembersRemoved => {
-                self.facts.members_removed += 1;
-                Ok(())
-            }
-            OwnBucket::AuthUsers => {
-                self.facts.auth.users += 1;
-                Ok(())
-            }
-            OwnBucket::AuthRoles => {
-                self.facts.auth.roles += 1;
-                Ok(())
-            }
+            OwnBucket::MembersRemoved => self.member_removed(key, value),
+            OwnBucket::AuthUsers => self.user(key, value),
+            OwnBucket::AuthRoles => self.role(key, value),
         }
     }
 
     fn meta(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
         match key {
-            b"consistent_index" => self.facts.consistent_index = Some(number(value)?),
-            b"term" => self.facts.term = Some(number(value)?),
-            b"storageVersion" => self.facts.storage_version = Some(text(value)?),
-            // `confState` and what later versions add is nothing to it.
-            _ if !self.facts.compaction.note(key, value) => return Err(RecordFault::Format),
-            _ => {}
+            b"consistent_index" => self.facts.consistent_index = Some(counted(value)?),
+            b"term" => self.facts.term = Some(counted(value)?),
+            b"storageVersion" => self.facts.storage_version = Some(version(value)?),
+            b"confState" if !is_json_object(value) => return Err(RecordFault::Format),
+            b"confState" => {}
+            b"scheduledCompactRev" | b"finishedCompactRev" => {
+                let is_noted = self.facts.compaction.note(key, value);
+                return if is_noted { Ok(()) } else { Err(RecordFault::Format) };
+            }
+            _ => self.unknown += 1,
         }
         Ok(())
     }
@@ -183,20 +182,22 @@ impl Records {
         let id = number(key)?;
         self.leases.insert(id.cast_signed());
         self.facts.leases += 1;
-        match varint_of(value, 1) {
-            Some(named) if named == id => Ok(()),
-            Some(_) => Err(RecordFault::Disagrees),
-            None => Err(RecordFault::Format),
+        let stored = StoredLease::parse(value).ok_or(RecordFault::Format)?;
+        if stored.id != id {
+            return Err(RecordFault::Disagrees);
         }
+        if stored.is_possible() { Ok(()) } else { Err(RecordFault::Impossible) }
     }
 
-    fn alarm(&mut self, key: &[u8]) -> Result<(), RecordFault> {
-        let kind = match varint_of(key, 2) {
-            Some(1) => AlarmKind::NoSpace,
-            Some(2) => AlarmKind::Corrupt,
+    fn alarm(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
+        let stored = StoredAlarm::parse(key).filter(|_| value.is_empty());
+        let stored = stored.ok_or(RecordFault::Format)?;
+        let kind = match stored.kind {
+            1 => AlarmKind::NoSpace,
+            2 => AlarmKind::Corrupt,
             _ => return Err(RecordFault::Format),
         };
-        let member = HexId(varint_of(key, 1).unwrap_or(0));
+        let member = HexId(stored.member);
         if self.facts.alarms.len() < LISTED {
             self.facts.alarms.push(Alarm { member, kind });
         }
@@ -204,8 +205,11 @@ impl Records {
     }
 
     fn cluster(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
-        if key == b"clusterVersion" {
-            self.facts.cluster_version = Some(text(value)?);
+        match key {
+            b"clusterVersion" => self.facts.cluster_version = Some(version(value)?),
+            b"downgrade" if !is_json_object(value) => return Err(RecordFault::Format),
+            b"downgrade" => {}
+            _ => self.unknown += 1,
         }
         Ok(())
     }
@@ -221,6 +225,10 @@ impl Records {
         if named != Some(stored.id) {
             return Err(RecordFault::Disagrees);
         }
+        // Without one the others could not reach it, and etcd lets nobody in like that.
+        if stored.peer_urls.is_empty() {
+            return Err(RecordFault::Impossible);
+        }
         if self.facts.members.len() < LISTED {
             let peer_urls = stored.peer_urls.iter().take(10);
             self.facts.members.push(Member {
@@ -233,13 +241,36 @@ impl Records {
         Ok(())
     }
 
+    fn member_removed(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
+        self.facts.members_removed += 1;
+        let id = std::str::from_utf8(key).ok().and_then(|id| u64::from_str_radix(id, 16).ok());
+        if id.is_some() && value == b"removed" { Ok(()) } else { Err(RecordFault::Format) }
+    }
+
+    fn user(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
+        self.facts.auth.users += 1;
+        let stored = StoredUser::parse(value).ok_or(RecordFault::Format)?;
+        if stored.name != key {
+            return Err(RecordFault::Disagrees);
+        }
+        self.root_has_its_role |= key == b"root" && stored.has_role_root;
+        Ok(())
+    }
+
+    fn role(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
+        self.facts.auth.roles += 1;
+        let name = role_name(value).ok_or(RecordFault::Format)?;
+        if name == key { Ok(()) } else { Err(RecordFault::Disagrees) }
+    }
+
     fn auth(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
         match (key, value) {
             (b"authEnabled", [0]) => self.facts.auth.enabled = Some(false),
             (b"authEnabled", [1]) => self.facts.auth.enabled = Some(true),
             (b"authEnabled", _) => return Err(RecordFault::Format),
-            (b"authRevision", _) => self.facts.auth.revision = Some(number(value)?),
-            _ => {}
+            (b"authRevision", _) => self.facts.auth.revision = Some(counted(value)?),
+            // Of these two depends who may do what: an entry that went by another name is one of them.
+            _ => return Err(RecordFault::Unknown),
         }
         Ok(())
     }
@@ -250,8 +281,15 @@ fn number(bytes: &[u8]) -> Result<u64, RecordFault> {
     bytes.try_into().map(u64::from_be_bytes).map_err(|_| RecordFault::Format)
 }
 
-fn text(bytes: &[u8]) -> Result<String, RecordFault> {
-    std::str::from_utf8(bytes).map(shortened).map_err(|_| RecordFault::Format)
+/// The same where it counts what happens one by one, and so never comes near its end.
+fn counted(bytes: &[u8]) -> Result<u64, RecordFault> {
+    let counted = number(bytes)?;
+    if i64::try_from(counted).is_ok() { Ok(counted) } else { Err(RecordFault::Impossible) }
+}
+
+fn version(bytes: &[u8]) -> Result<String, RecordFault> {
+    let version = std::str::from_utf8(bytes).ok().filter(|text| is_version(text));
+    version.map(shortened).ok_or(RecordFault::Format)
 }
 
 /// Safe to show, and not longer than anybody wants to read.
@@ -293,11 +331,23 @@ mod tests {
             (OwnBucket::Meta, b"term", b""),
             (OwnBucket::Meta, b"scheduledCompactRev", b"1234567812345678x"),
             (OwnBucket::Meta, b"storageVersion", b"\xff"),
+            (OwnBucket::Meta, b"confState", b"x\"voters\":[1]}"),
             (OwnBucket::Lease, b"1234567", b"\x08\x07"),
             (OwnBucket::Lease, &7_u64.to_be_bytes(), b"\x10\x07"),
+            (OwnBucket::Lease, &7_u64.to_be_bytes(), b"\x08\x07\x12\x3c"),
             (OwnBucket::Alarm, b"\x08\x01", b""),
             (OwnBucket::Alarm, b"\x08\x01\x10\x09", b""),
+            (OwnBucket::Alarm, b"\x08\x01\x10\x01\x18\x01", b""),
+            (OwnBucket::Alarm, b"\x08\x01\x10\x01", b"x"),
             (OwnBucket::Cluster, b"clusterVersion", b"\xff"),
+            (OwnBucket::Cluster, b"clusterVersion", b""),
+            (OwnBucket::Cluster, b"clusterVersion", b"x.5.0"),
+            (OwnBucket::Cluster, b"downgrade", b"{\"enabled\":"),
+            (OwnBucket::MembersRemoved, b"8e9e05c52164694x", b"removed"),
+            (OwnBucket::MembersRemoved, b"8e9e05c52164694d", b""),
+            (OwnBucket::AuthUsers, b"root", b""),
+            (OwnBucket::AuthUsers, b"root", b"\xff\x04root"),
+            (OwnBucket::AuthRoles, b"reader", b"\x0a\x7freader"),
             (OwnBucket::Members, b"1", b"{"),
             (OwnBucket::Members, b"1", &[b' '; limits::ETCD_MEMBER_BYTES + 1]),
             (OwnBucket::Auth, b"authEnabled", b"\x02"),
@@ -305,8 +355,23 @@ mod tests {
         ] {
             assert_eq!(read(bucket, key, value), Err(RecordFault::Format), "{bucket} {key:?}");
         }
-        let other = read(OwnBucket::Lease, &7_u64.to_be_bytes(), b"\x08\x08\x10\x3c");
-        assert_eq!(other, Err(RecordFault::Disagrees));
+        for (bucket, key, value) in [
+            (OwnBucket::Lease, &7_u64.to_be_bytes()[..], &b"\x08\x08\x10\x3c"[..]),
+            (OwnBucket::AuthUsers, b"bob", b"\x0a\x05alice"),
+            (OwnBucket::AuthRoles, b"writer", b"\x0a\x06reader"),
+        ] {
+            assert_eq!(read(bucket, key, value), Err(RecordFault::Disagrees), "{bucket} {key:?}");
+        }
+        for (bucket, key, value) in [
+            (OwnBucket::Meta, &b"term"[..], &(1_u64 << 63).to_be_bytes()[..]),
+            (OwnBucket::Lease, &7_u64.to_be_bytes(), b"\x08\x07"),
+            (OwnBucket::Lease, &7_u64.to_be_bytes(), b"\x08\x07\x18\x3c"),
+            (OwnBucket::Members, b"1", b"{\"id\":1}"),
+        ] {
+            assert_eq!(read(bucket, key, value), Err(RecordFault::Impossible), "{bucket} {key:?}");
+        }
+        let other = read(OwnBucket::Auth, b"authEnablee", b"\x01");
+        assert_eq!(other, Err(RecordFault::Unknown));
     }
 
     #[test]
@@ -315,7 +380,23 @@ mod tests {
         assert_eq!(facts.alarms, [Alarm { member: HexId(5), kind: AlarmKind::NoSpace }]);
         let facts = read(OwnBucket::Auth, b"authEnabled", b"\x01").unwrap();
         assert_eq!(facts.auth.enabled, Some(true));
-        let facts = read(OwnBucket::AuthUsers, b"root", b"").unwrap();
+        let facts = read(OwnBucket::AuthUsers, b"root", b"\x0a\x04root").unwrap();
         assert_eq!(facts.auth.users, 1);
+        let facts = read(OwnBucket::AuthRoles, b"root", b"\x0a\x04root").unwrap();
+        assert_eq!(facts.auth.roles, 1);
+        let facts = read(OwnBucket::MembersRemoved, b"8e9e05c52164694d", b"removed").unwrap();
+        assert_eq!(facts.members_removed, 1);
+    }
+
+    #[test]
+    fn whether_root_has_its_role_is_read() {
+        let has_it = |name: &[u8], value: &[u8]| {
+            let mut records = Records::default();
+            records.entry(OwnBucket::AuthUsers, name, value).unwrap();
+            records.root_has_its_role
+        };
+        assert!(has_it(b"root", b"\x0a\x04root\x12\x01p\x1a\x05other\x1a\x04root\x22\x00"));
+        assert!(!has_it(b"root", b"\x0a\x04root\x12\x01p"));
+        assert!(!has_it(b"toor", b"\x0a\x04toor\x1a\x04root"));
     }
 }

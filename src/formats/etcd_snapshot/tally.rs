@@ -76,6 +76,14 @@ impl Tally {
             }
             self.tables(log);
         }
+        // etcd never enables it before both are there (`AuthEnable` in
+        // <https://github.com/etcd-io/etcd/blob/main/server/auth/store.go>), and never takes them away while it is enabled.
+        if log.everything_read()
+            && self.records.facts.auth.enabled == Some(true)
+            && !self.records.root_has_its_role
+        {
+            log.wrong(Damage::AuthWithoutRoot);
+        }
         for alarm in &self.records.facts.alarms {
             if alarm.kind == AlarmKind::Corrupt {
                 log.wrong(Damage::CorruptAlarm { member: alarm.member });
@@ -111,15 +119,23 @@ impl Tally {
         if facts.compaction.in_flight() {
             notes.push(Note::CompactionInFlight { to: facts.compaction.revision() });
         }
+        let last = self.history.revision();
+        let to = facts.compaction.finished.filter(|to| last.is_some_and(|last| *to > last.max(1)));
+        notes.extend(last.zip(to).map(|(last, to)| Note::CompactedBeyond { last, to }));
         let full = facts.alarms.iter().filter(|alarm| alarm.kind == AlarmKind::NoSpace);
         notes.extend(full.map(|alarm| Note::NoSpaceAlarm { member: alarm.member }));
-        if facts.auth.enabled == Some(true) {
-            notes.push(Note::AuthEnabled { users: facts.auth.users });
+        match (facts.auth.enabled, facts.auth.users) {
+            (Some(true), users) => notes.push(Note::AuthEnabled { users }),
+            (None, users @ 1..) => notes.push(Note::AuthNotSaid { users }),
+            _ => {}
         }
         if self.history.bumped() {
             notes.push(Note::RevisionBumped);
         }
         notes.extend(self.leases_missing);
+        if self.records.unknown > 0 {
+            notes.push(Note::UnknownEntries { count: self.records.unknown });
+        }
         if self.unknown_buckets > 0 {
             notes.push(Note::UnknownBuckets { count: self.unknown_buckets });
         }

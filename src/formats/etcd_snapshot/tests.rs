@@ -1,4 +1,4 @@
-use super::bbolt::{MetaFault, MetaState, PageFault};
+use super::bbolt::{MetaFault, MetaField, MetaState, PageFault};
 use super::tiny_writer::{self as tiny, FIRST_LEAF, PAGE, Snapshot};
 use super::*;
 use crate::limits;
@@ -393,10 +393,11 @@ fn regression_a_missing_table_of_etcds_own_is_damage() {
 }
 
 #[test]
-fn regression_an_orphaned_lease_is_told_and_is_no_damage() {
+fn regression_an_orphaned_lease_is_no_damage_and_proves_nothing() {
     let entries = [tiny::leased(b'a', 2, 7), tiny::leased(b'b', 3, 7), tiny::leased(b'c', 4, 9)];
     let found = look(&Snapshot::with_entries(&entries).sealed());
-    assert_eq!((found.soundness(), found.damage), (Soundness::Sound, vec![]));
+    assert!(matches!(found.soundness(), Soundness::Unproven(why) if why[0].contains("leases")));
+    assert_eq!(found.damage, []);
     assert_eq!(found.notes, [Note::LeasesMissing { leases: 2, first: HexId(7), keys: 3 }]);
 }
 
@@ -411,6 +412,7 @@ fn compacted_behind_the_last_change(scheduled: i64, finished: Option<i64>) -> In
 fn regression_a_compaction_beyond_the_last_change_is_proven_by_both_notes_only() {
     let found = compacted_behind_the_last_change(5, Some(5));
     assert_eq!((found.soundness(), &found.damage), (Soundness::Sound, &vec![]));
+    assert_eq!(found.notes, [Note::CompactedBeyond { last: 2, to: 5 }]);
     assert_eq!((found.revision, found.current_revision()), (Some(2), Some(5)));
     // One of the two notes is damaged: the changes that it would throw away are not proven.
     for (scheduled, finished) in [(1 << 40, Some(2)), (1 << 40, None)] {
@@ -425,4 +427,66 @@ fn regression_a_compaction_beyond_the_last_change_is_proven_by_both_notes_only()
     assert_eq!(found.damage, [contradiction]);
     // One that has begun, up to the last change, is harmless.
     assert_eq!(compacted_behind_the_last_change(2, None).soundness(), Soundness::Sound);
+}
+
+#[test]
+fn regression_of_two_meta_pages_of_one_number_the_first_is_in_force_as_in_bbolt() {
+    let mut snapshot = Snapshot::typical();
+    let root = snapshot.root();
+    // What etcd would start from: a database in which nothing stands.
+    let empty = tiny::with_tables(vec![tiny::inline_bucket(b"key", &[])]);
+    let old = snapshot.add_page(2, &tiny::leaf(&empty), empty.len());
+    snapshot.write_meta(0, old, u64::MAX, 9);
+    snapshot.write_meta(1, root, u64::MAX, 9);
+    let contradiction = Damage::MetasDiffer { field: MetaField::Transaction };
+    for bytes in [snapshot.sealed(), snapshot.pages.clone()] {
+        let found = look(&bytes);
+        assert_eq!((found.damage, found.revision), (vec![contradiction.clone()], Some(0)));
+    }
+    // In the file of a running member each page is of a transaction of its own.
+    snapshot.write_meta(1, root, u64::MAX, 10);
+    let found = look(&snapshot.pages);
+    assert_eq!((found.damage, found.revision), (vec![], Some(tiny::LAST_REVISION)));
+    assert_eq!(damage(&snapshot), [contradiction]);
+}
+
+#[test]
+fn regression_bytes_between_elements_and_behind_the_last_one_are_what_was_lost() {
+    // Also in the first leaf behind a compaction, where no change tells of the one before.
+    let entries =
+        [tiny::change(b'a', 3, 3, 1), tiny::change(b'b', 7, 7, 1), tiny::change(b'c', 10, 10, 1)];
+    let good = Snapshot::with_entries_and(&entries, vec![tiny::compacted(9, Some(9))]);
+    assert_eq!(look(&good.sealed()).soundness(), Soundness::Sound);
+    let mut fewer = good;
+    fewer.page(FIRST_LEAF)[10] = 2;
+    let found = look(&fewer.sealed());
+    assert_eq!(found.damage, [page(FIRST_LEAF, PageFault::Gap { index: 0 })]);
+    assert_eq!((found.revision, found.live_keys, found.hash), (None, None, None));
+}
+
+#[test]
+fn regression_what_stands_in_users_and_nothing_says_is_told() {
+    let key = tiny::inline_bucket(b"key", &[tiny::change(b'a', 2, 2, 1)]);
+    let root = tiny::entry(b"root", b"\x0a\x04root\x12\x02pw\x1a\x04root");
+    let users = tiny::inline_bucket(b"authUsers", &[root]);
+    let found = look(&Snapshot::with_buckets(vec![key.clone(), users.clone()]).sealed());
+    assert_eq!(
+        (found.soundness(), found.notes),
+        (Soundness::Sound, vec![Note::AuthNotSaid { users: 1 }])
+    );
+    let auth = |enabled| tiny::inline_bucket(b"auth", &[tiny::entry(b"authEnabled", enabled)]);
+    let found = look(&Snapshot::with_buckets(vec![key.clone(), users, auth(b"\x01")]).sealed());
+    assert_eq!((found.damage, found.notes), (vec![], vec![Note::AuthEnabled { users: 1 }]));
+    let nobody = Snapshot::with_buckets(vec![key.clone(), auth(b"\x01")]);
+    assert_eq!(damage(&nobody), [Damage::AuthWithoutRoot]);
+    assert_eq!(damage(&Snapshot::with_buckets(vec![key, auth(b"\x00")])), []);
+}
+
+#[test]
+fn regression_what_goes_by_an_unknown_name_in_etcds_own_tables_is_told() {
+    let key = tiny::inline_bucket(b"key", &[tiny::change(b'a', 2, 2, 1)]);
+    let cluster = tiny::inline_bucket(b"cluster", &[tiny::entry(b"clusterVersios", b"3.5.0")]);
+    let meta = tiny::meta(&[(b"tern", &[0; 8])]);
+    let found = look(&Snapshot::with_buckets(vec![key, cluster, meta]).sealed());
+    assert_eq!((found.damage, found.notes), (vec![], vec![Note::UnknownEntries { count: 2 }]));
 }

@@ -57,9 +57,15 @@ impl Snapshot {
 
     /// A bucket `key` that consists of one leaf with these entries, beside etcd's own tables.
     pub(crate) fn with_entries(entries: &[Element]) -> Self {
+        Self::with_entries_and(entries, Vec::new())
+    }
+
+    /// The same, and these buckets.
+    pub(crate) fn with_entries_and(entries: &[Element], mut buckets: Vec<Element>) -> Self {
         let mut snapshot = Self::empty();
         let page = snapshot.add_page(LEAF, &leaf(entries), entries.len());
-        snapshot.finish_with_root(&with_tables(vec![bucket(b"key", page)]))
+        buckets.push(bucket(b"key", page));
+        snapshot.finish_with_root(&with_tables(buckets))
     }
 
     /// These buckets, and those of etcd's own tables that are not among them.
@@ -98,18 +104,29 @@ impl Snapshot {
     }
 
     pub(crate) fn write_metas(&mut self, root: u64, free_list: u64) {
-        let high_water_mark = (self.pages.len() / PAGE) as u64;
         for number in 0..2_u64 {
-            let mut body = [0xED0C_DAED_u32, 2, PAGE as u32, 0].map(u32::to_le_bytes).concat();
-            for field in [root, 0, free_list, high_water_mark, 9 - number] {
-                body.extend(field.to_le_bytes());
-            }
-            body.extend(fnv1a(&body).to_le_bytes());
-            let start = number as usize * PAGE;
-            self.pages[start..start + 8].copy_from_slice(&number.to_le_bytes());
-            self.pages[start + 8] = 4;
-            self.pages[start + 16..start + 80].copy_from_slice(&body);
+            self.write_meta(number, root, free_list, 9 - number);
         }
+    }
+
+    /// One of the two meta pages.
+    pub(crate) fn write_meta(&mut self, number: u64, root: u64, free_list: u64, transaction: u64) {
+        let high_water_mark = (self.pages.len() / PAGE) as u64;
+        let mut body = [0xED0C_DAED_u32, 2, PAGE as u32, 0].map(u32::to_le_bytes).concat();
+        for field in [root, 0, free_list, high_water_mark, transaction] {
+            body.extend(field.to_le_bytes());
+        }
+        body.extend(fnv1a(&body).to_le_bytes());
+        let start = number as usize * PAGE;
+        self.pages[start..start + 8].copy_from_slice(&number.to_le_bytes());
+        self.pages[start + 8] = 4;
+        self.pages[start + 16..start + 80].copy_from_slice(&body);
+    }
+
+    /// Lets an element of a leaf that is a page of its own have a value of so many bytes, and leaves the bytes where they are.
+    pub(crate) fn cut_value(&mut self, page: usize, index: usize, bytes: u32) {
+        let length = 16 + 16 * index + 12;
+        self.page(page)[length..length + 4].copy_from_slice(&bytes.to_le_bytes());
     }
 
     /// The root page of the list of buckets, as the meta pages say.

@@ -14,12 +14,15 @@ pub(super) struct Source<R> {
     read: u64,
     /// Bytes that were consumed since the last ones in which something was packed.
     idle: u64,
+    /// More of them that may follow each other: what a decoder holds back.
+    held_back: u64,
     failed: Option<io::Error>,
 }
 
 impl<R: Read> Source<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, block: vec![0; BLOCK_BYTES], from: 0, to: 0, read: 0, idle: 0, failed: None }
+        let block = vec![0; BLOCK_BYTES];
+        Self { inner, block, from: 0, to: 0, read: 0, idle: 0, held_back: 0, failed: None }
     }
 
     /// Bytes that were consumed.
@@ -65,9 +68,14 @@ impl<R: Read> Source<R> {
         self.idle = 0;
     }
 
+    /// Says how many bytes the decoder takes at most before it gives the first one.
+    pub(super) fn may_hold_back(&mut self, bytes: u64) {
+        self.held_back = bytes;
+    }
+
     /// Refuses a stream that goes on and on with nothing in it: standard input may never end.
     pub(super) fn is_of_use(&self) -> Result<(), PackingFault> {
-        let most = limits::PACKED_IDLE_BYTES;
+        let most = limits::PACKED_IDLE_BYTES + self.held_back;
         if self.idle > most { Err(PackingFault::Idle { most }) } else { Ok(()) }
     }
 

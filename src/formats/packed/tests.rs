@@ -288,3 +288,37 @@ fn regression_packings_that_hold_nothing_for_ever_are_given_up() {
         assert!(unpacked.packed_bytes < most + MOST && written.is_empty());
     }
 }
+
+/// A frame of Zstandard as `zstd` writes one of what cannot be packed (RFC 8878, 3.1.1): a window of so many bytes, a power of
+/// two, and blocks of 128 KiB as they are.
+fn frame_of_raw_blocks(content: &[u8], window: u64) -> Vec<u8> {
+    let mut frame = b"\x28\xb5\x2f\xfd\0".to_vec();
+    frame.push((window.ilog2() as u8 - 10) << 3);
+    let blocks = content.len().div_ceil(128 << 10);
+    for (index, block) in content.chunks(128 << 10).enumerate() {
+        let is_last = u32::from(index + 1 == blocks);
+        frame.extend(&(((block.len() as u32) << 3) | is_last).to_le_bytes()[..3]);
+        frame.extend(block);
+    }
+    frame
+}
+
+#[test]
+fn regression_a_window_that_the_decoder_holds_back_is_no_idling() {
+    // Encrypted secrets do not get smaller: a whole window of them goes in before anything comes out.
+    let content: Vec<u8> = (0..5 << 18_u32)
+        .flat_map(|number: u32| number.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    for window in [2 << 20, 8 << 20] {
+        let mut bytes = Vec::new();
+        let packed = frame_of_raw_blocks(&content, window);
+        let done = unpack(&packed[..], &mut bytes, 16 << 20).unwrap();
+        assert_eq!((done.fault, done.packing), (None, Some(Packing::Zstandard)), "{window}");
+        assert!(bytes == content);
+    }
+    // Blocks without content for ever are given up all the same, a window later.
+    let begins = frame_of_raw_blocks(b"", 2 << 20);
+    let done = unpack(Endless(begins, vec![0, 0, 0], 0), io::sink(), MOST).unwrap();
+    let most = crate::limits::PACKED_IDLE_BYTES + (2 << 20);
+    assert_eq!(done.fault, Some(PackingFault::Idle { most }));
+}

@@ -89,13 +89,18 @@ impl Action for CheckAlarms {
     async fn run(&self, context: &StepContext, input: Input) -> Result<Output, StepError> {
         let last = Mutex::new(None);
         let plan = WaitPlan::new("alarms OK", Duration::ZERO, input.within.0);
-        let judged = match context.wait(&plan, || look(context, &input.alarms, &last)).await {
-            Ok(judged) => judged,
+        let waited = context.wait(&plan, || look(context, &input.alarms, &last)).await;
+        let last = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let judged = match (waited, last) {
+            (Ok(judged), _) => judged,
             // Out of time: what was seen last is judged. Where nothing was, it is the time-out.
-            Err(error) if error.class() == FailureClass::TimedOut => {
-                last.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or(error)?
+            (Err(error), Some(last)) if error.class() == FailureClass::TimedOut => last,
+            (Err(error), Some(last))
+                if error.class().may_pass() && last.cannot_tell().is_some() =>
+            {
+                last
             }
-            Err(error) => return Err(error),
+            (Err(error), _) => return Err(error),
         };
         for check in &judged.checks {
             context.check(check.clone()).await?;
@@ -141,9 +146,10 @@ async fn look(
     if judged.all_quiet() {
         return Ok(Look::Ready(judged));
     }
-    let state = judged.state();
+    let (state, cannot_tell) = (judged.state(), judged.cannot_tell());
     *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(judged);
-    Ok(Look::NotYet(state))
+    // An alarm that knows nothing has not been seen: when the step's limit comes meanwhile, that is no failed recovery.
+    cannot_tell.map_or(Ok(Look::NotYet(state)), Err)
 }
 
 /// The alarms of these names, to the last page.

@@ -210,11 +210,18 @@ impl Action for TakeInventory {
                 ),
                 ("objects of Kubernetes", "there are some"),
                 (
+                    "objects readable",
+                    "every object has a value, and one that begins as an API server stores objects: Protocol Buffers, JSON, CBOR, or encrypted",
+                ),
+                (
                     "RESOURCE, RESOURCE in NAMESPACE",
                     "as many objects as expected, for each of counts; where there are none, it passes only for who wants none, as with `= 0`, of \
                      a resource of Kubernetes or one that the snapshot has a definition of: the name may be written wrong",
                 ),
-                ("RESOURCE NAMESPACE/NAME exists", "the object is there, for each of exist"),
+                (
+                    "RESOURCE NAMESPACE/NAME exists",
+                    "the object is there and readable, for each of exist",
+                ),
                 (
                     "revision",
                     "with baseline: it is not before that of the baseline, with moved_on not the same either",

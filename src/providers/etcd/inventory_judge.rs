@@ -81,10 +81,14 @@ pub(super) fn judged(wanted: &Wanted, inventory: &Inventory, shown: Shown<'_>) -
     };
     judged.checks.push(some.over(objects));
     judged.checks.extend(wanted.counts.iter().map(|count| counted(count, inventory)));
+    readable(inventory, &mut judged);
     for (name, keys) in &wanted.exist {
-        let is_there = |key: &String| inventory.named.get(key).is_some_and(Option::is_some);
-        let found = keys.iter().any(is_there);
-        let observed = if found { "there" } else { "not there" };
+        let found = keys.iter().any(|key| inventory.has_readable(key));
+        let observed = match keys.iter().any(|key| inventory.named_unreadable.contains(key)) {
+            _ if found => "there",
+            true => "there, and no API server can read it",
+            false => "not there",
+        };
         let check = Check::made(format!("{name} exists"), "there", observed, found);
         judged.checks.push(if objects == 0 { unfounded(check) } else { check });
     }
@@ -105,6 +109,28 @@ pub(super) fn judged(wanted: &Wanted, inventory: &Inventory, shown: Shown<'_>) -
     }));
     bootstrap::judge(&wanted.bootstrap, inventory, &mut judged);
     judged
+}
+
+/// The check that an API server can read what is there, as far as the first bytes of each object tell.
+fn readable(inventory: &Inventory, judged: &mut Judged) {
+    let unreadable: Vec<(String, u64)> = inventory.unreadable().collect();
+    let observed = match unreadable.iter().map(|(_, objects)| objects).sum() {
+        0_u64 => "all".to_owned(),
+        objects => format!("all but {objects}"),
+    };
+    let check = Check::made("objects readable", "all", observed, unreadable.is_empty());
+    judged.checks.push(match inventory.objects {
+        0 => unfounded(check),
+        objects => check.over(objects),
+    });
+    judged.findings.extend(unreadable.into_iter().take(FINDINGS).map(|(resource, objects)| Finding {
+        severity: Severity::Critical,
+        code: "etcd.objects_unreadable".to_owned(),
+        what: format!("{objects} objects of {resource} have no value, or one that begins as no API server stores an object"),
+        why: "an API server that is started from this snapshot cannot read them, and fails to list their resource".to_owned(),
+        action: "look at these keys in the living cluster; if they are good there, take a new snapshot and find out what changed this one"
+            .to_owned(),
+    }));
 }
 
 /// What was seen of no cluster at all proves nothing either way.
@@ -346,7 +372,7 @@ mod tests {
             ..Wanted::default()
         };
         let judged = judged(&wanted, &empty, &str::to_owned);
-        assert_eq!(judged.checks.len(), 7);
+        assert_eq!(judged.checks.len(), 8);
         assert!(judged.checks.iter().all(|check| check.outcome == Inconclusive), "{judged:?}");
     }
 
@@ -360,6 +386,10 @@ mod tests {
         let mut inventory = real();
         inventory.named.insert(key.clone(), Some(7));
         assert_eq!(outcome(&wanted, &inventory, "pods shop/web exists"), Passed);
+        inventory.named_unreadable.insert(key.clone());
+        let gone = outcome(&wanted, &inventory, "pods shop/web exists");
+        assert_eq!(gone, Failed, "its value is gone");
+        inventory.named_unreadable.clear();
         inventory.named.insert(key, None);
         assert_eq!(outcome(&wanted, &inventory, "pods shop/web exists"), Failed);
     }
@@ -466,6 +496,17 @@ mod tests {
         let some = with_secrets(3, "aescbc:v1:key1");
         assert_eq!(outcome(&wanted, &some, "secrets encrypted"), Failed);
         assert!(codes(&wanted, &some).contains(&"etcd.secrets_not_encrypted".to_owned()));
+    }
+
+    #[test]
+    fn regression_objects_that_no_api_server_can_read_fail() {
+        const NAME: &str = "objects readable";
+        let mut inventory = real();
+        assert_eq!(outcome(&Wanted::default(), &inventory, NAME), Passed);
+        inventory.resources[0].stored.other = 1;
+        assert_eq!(outcome(&Wanted::default(), &inventory, NAME), Failed);
+        let codes = codes(&Wanted::default(), &inventory);
+        assert!(codes.contains(&"etcd.objects_unreadable".to_owned()), "{codes:?}");
     }
 
     #[test]

@@ -37,7 +37,7 @@ async fn a_snapshot_is_counted_by_resource_group_and_namespace() {
     });
     let found = counted(&trial, "good.db", wanted).await.unwrap();
     assert_eq!(trial.not_passed(), []);
-    assert_eq!(trial.checks().len(), 9);
+    assert_eq!(trial.checks().len(), 10);
     assert_eq!((&found["revision"], &found["objects"]), (&json!(37), &json!(27)));
     assert_eq!(
         (&found["resources"]["pods"], &found["resources"]["configmaps"]),

@@ -232,6 +232,18 @@ fn of_note(note: &Note) -> Finding {
             "users and passwords are part of the snapshot: without one of them nobody can use the restored cluster",
             "keep a password or a client certificate of root in the recovery kit, and try it in a drill",
         ),
+        Note::AuthNotSaid { .. } => (
+            Severity::Warning,
+            "etcd.auth_not_said",
+            "a cluster that is restored from it answers whoever reaches it, unless the living one does so too",
+            "ask the living cluster with etcdctl auth status; if it says true, this snapshot is damaged",
+        ),
+        Note::CompactedBeyond { .. } => (
+            Severity::Serious,
+            "etcd.compacted_beyond_last_change",
+            "what was lost with these changes, if they were no deletions, is missing after a restore",
+            "compare with a member (etcd.compare_members) or with the inventory of the backup before",
+        ),
         Note::LongerThanNeeded { .. } => (
             Severity::Warning,
             "etcd.trailing_bytes",
@@ -249,6 +261,12 @@ fn of_note(note: &Note) -> Finding {
             "etcd.revision_bumped",
             "revisions below the mark do not go on without a gap",
             "nothing, if the cluster was restored with --bump-revision",
+        ),
+        Note::UnknownEntries { .. } => (
+            Severity::Warning,
+            "etcd.unknown_entries",
+            "an etcd that does not find what it had noted under the right name goes on without it",
+            "look whether a newer release of this program knows the version of the cluster's etcd; if not, compare with a member",
         ),
         Note::UnknownBuckets { .. } => (
             Severity::Note,
@@ -350,9 +368,12 @@ mod tests {
             (Note::NoSpaceAlarm { member }, Severity::Serious),
             (Note::LeasesMissing { leases: 1, first: member, keys: 2 }, Severity::Serious),
             (Note::AuthEnabled { users: 1 }, Severity::Warning),
+            (Note::AuthNotSaid { users: 1 }, Severity::Warning),
+            (Note::CompactedBeyond { last: 2, to: 9 }, Severity::Serious),
             (Note::LongerThanNeeded { bytes: 4096 }, Severity::Warning),
             (Note::CompactionInFlight { to: 9 }, Severity::Note),
             (Note::RevisionBumped, Severity::Note),
+            (Note::UnknownEntries { count: 1 }, Severity::Warning),
             (Note::UnknownBuckets { count: 1 }, Severity::Note),
         ];
         let inspection = Inspection { notes: all.map(|(note, _)| note).to_vec(), ..look(REAL) };

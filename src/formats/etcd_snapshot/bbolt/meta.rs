@@ -92,31 +92,92 @@ impl Layout {
     }
 }
 
+/// A field in which the two meta pages of a snapshot contradict each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetaField {
+    /// The number of the transaction. It is one lower in the second page.
+    Transaction,
+    /// The page at the root of everything.
+    Root,
+    /// The list of free pages.
+    FreeList,
+    /// The first page that was never used.
+    HighWaterMark,
+    /// Flags or sequence number, which etcd never uses.
+    Unused,
+}
+
+impl fmt::Display for MetaField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Transaction => "the number of the transaction",
+            Self::Root => "the root page",
+            Self::FreeList => "the list of free pages",
+            Self::HighWaterMark => "the first unused page",
+            Self::Unused => "an unused field",
+        })
+    }
+}
+
 /// Both meta pages, and the layout of the one in force.
 #[derive(Debug)]
 pub(in super::super) struct Metas {
     pub(in super::super) states: [MetaState; 2],
     pub(in super::super) layout: Option<Layout>,
+    both: Option<(Meta, Meta)>,
 }
 
-type Meta = (u64, Layout);
+#[derive(Clone, Copy, Debug)]
+struct Meta {
+    transaction: u64,
+    layout: Layout,
+    flags: u32,
+    sequence: u64,
+}
 
 impl Metas {
     /// Reads both from a database of `length` bytes.
     pub(in super::super) fn read<R: ReadAt + ?Sized>(file: &R, length: u64) -> io::Result<Self> {
         let first = read_one(file, length, 0, 0)?;
         let second = match first {
-            Ok((_, layout)) => read_one(file, length, 1, layout.page_size)?,
+            Ok(first) => read_one(file, length, 1, first.layout.page_size)?,
             Err(_) => find_second(file, length)?,
         };
-        let in_force = [first, second].into_iter().flatten().max_by_key(|(number, _)| *number);
-        Ok(Self { states: [state(first), state(second)], layout: in_force.map(|(_, found)| found) })
+        let both = first.ok().zip(second.ok());
+        let in_force = match both {
+            // The second one only where its number is higher (`meta` in <https://github.com/etcd-io/bbolt/blob/main/db.go>).
+            Some((first, second)) if second.transaction <= first.transaction => Some(first),
+            _ => second.ok().or(first.ok()),
+        };
+        let states = [state(first), state(second)];
+        Ok(Self { states, layout: in_force.map(|found| found.layout), both })
+    }
+
+    /// In what the two pages contradict each other. bbolt copies a database with the same page twice, in all but its place and its
+    /// number, which is one lower in the second (`WriteTo` in <https://github.com/etcd-io/bbolt/blob/main/tx.go>). In the file of a
+    /// running member, which is no copy, each page is of a transaction of its own.
+    pub(in super::super) fn contradiction(&self, is_copy: bool) -> Option<MetaField> {
+        let (first, second) = self.both?;
+        if first.transaction == second.transaction {
+            return Some(MetaField::Transaction);
+        }
+        let (one, other) = (first.layout, second.layout);
+        let differing = [
+            (MetaField::Transaction, second.transaction.checked_add(1) != Some(first.transaction)),
+            (MetaField::Root, one.root != other.root),
+            (MetaField::FreeList, one.free_list != other.free_list),
+            (MetaField::HighWaterMark, one.high_water_mark != other.high_water_mark),
+            (MetaField::Unused, (first.flags, first.sequence) != (second.flags, second.sequence)),
+        ];
+        let found = differing.into_iter().find(|(_, differs)| *differs);
+        found.map(|(field, _)| field).filter(|_| is_copy)
     }
 }
 
 fn state(meta: Result<Meta, MetaFault>) -> MetaState {
     match meta {
-        Ok((transaction, _)) => MetaState::Valid { transaction },
+        Ok(Meta { transaction, .. }) => MetaState::Valid { transaction },
         Err(fault) => MetaState::Damaged(fault),
     }
 }
@@ -183,7 +244,8 @@ fn parse(
     let free_list = Some(u64_in_body(32)).filter(|page| *page != NO_FREE_LIST);
     let layout =
         Layout { page_size, high_water_mark: u64_in_body(40), root: u64_in_body(16), free_list };
-    Ok((u64_in_body(48), layout))
+    let (transaction, sequence) = (u64_in_body(48), u64_in_body(24));
+    Ok(Meta { transaction, layout, flags: u32_in_body(12), sequence })
 }
 
 /// FNV-1a with 64 bits (IETF draft-eastlake-fnv), which bbolt uses for meta pages.

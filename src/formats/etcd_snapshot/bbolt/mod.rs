@@ -8,7 +8,7 @@ mod meta;
 mod page;
 mod walk;
 
-pub use meta::{MetaFault, MetaState};
+pub use meta::{MetaFault, MetaField, MetaState};
 pub use page::PageFault;
 
 #[cfg(test)]

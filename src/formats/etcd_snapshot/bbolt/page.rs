@@ -65,6 +65,13 @@ pub enum PageFault {
         /// The element's position, from 0.
         index: u16,
     },
+    /// Bytes lie between an element and what comes before it. bbolt leaves none: there an element was, or a part of one.
+    Gap {
+        /// The element's position, from 0.
+        index: u16,
+    },
+    /// Bytes follow the last element. bbolt leaves nothing there but zeros, and nothing at all in a bucket stored in place.
+    Leftover,
     /// An element has flags that do not exist.
     Flags {
         /// The element's position, from 0.
@@ -84,6 +91,11 @@ pub enum PageFault {
     },
     /// The list of free pages names a page that cannot be free.
     FreeList,
+    /// The list of free pages names a page twice.
+    FreeTwice {
+        /// The page that it names.
+        number: u64,
+    },
 }
 
 impl fmt::Display for PageFault {
@@ -121,6 +133,14 @@ impl fmt::Display for PageFault {
                 f,
                 "element {index} lies outside of the page or over another; it and the rest are lost"
             ),
+            Self::Gap { index } => write!(
+                f,
+                "bytes lie between element {index} and what comes before it, where there are never any: an element is lost, or \
+                 a part of one"
+            ),
+            Self::Leftover => f.write_str(
+                "bytes follow its last element, where there are never any: elements are lost, or a part of the last one",
+            ),
             Self::Flags { index } => write!(f, "element {index} has flags that do not exist"),
             Self::NoChildren => f.write_str("a branch with no children; what it held is lost"),
             Self::Order { index } => {
@@ -134,6 +154,10 @@ impl fmt::Display for PageFault {
             Self::FreeList => {
                 f.write_str("the list of free pages names pages that do not exist or are in use")
             }
+            Self::FreeTwice { number } => write!(
+                f,
+                "the list of free pages names page {number} twice: it would be given to two owners, and one of them overwritten"
+            ),
         }
     }
 }
@@ -168,6 +192,11 @@ impl Header {
         self.flags == META && self.number == number
     }
 
+    /// Whether it is the page of a bucket that is stored in place: a leaf without a number, and without pages after it.
+    pub(super) fn is_leaf_in_place(&self) -> bool {
+        self.flags == LEAF && self.number == 0 && self.overflow == 0
+    }
+
     pub(super) fn is_free_list(&self) -> bool {
         self.flags == FREE_LIST
     }
@@ -197,14 +226,19 @@ pub(super) enum Content<'page> {
     UnknownFlags,
 }
 
-/// The elements of a page, each checked to lie behind the one before, as bbolt writes them. That keeps the work on a
-/// hostile page linear: 65 535 elements over the same megabytes are refused.
+/// The elements of a page, each checked to lie behind the one before. That keeps the work on a hostile page linear: 65 535
+/// elements over the same megabytes are refused.
+///
+/// bbolt packs them: the table of elements, then key, value, key, value, without a gap (`Write` of a node), into a page that was
+/// zeroed before (`allocate`), or for a bucket stored in place into just as many bytes (`write` of a bucket): see
+/// <https://github.com/etcd-io/bbolt/blob/main/node.go>, `tx.go`, `db.go` and `bucket.go`. So what lies elsewhere was an element.
 pub(super) struct Elements<'page> {
     bytes: &'page [u8],
     kind: Kind,
     count: u16,
     next: u16,
     free_from: usize,
+    gap: Option<u16>,
 }
 
 impl<'page> Elements<'page> {
@@ -217,7 +251,7 @@ impl<'page> Elements<'page> {
         if count == 0 && kind == Kind::Branch {
             return Err(PageFault::NoChildren);
         }
-        Ok(Self { bytes, kind, count, next: 0, free_from })
+        Ok(Self { bytes, kind, count, next: 0, free_from, gap: None })
     }
 
     fn parse(&mut self, index: u16) -> Option<Element<'page>> {
@@ -235,6 +269,9 @@ impl<'page> Elements<'page> {
         }
         let key = self.bytes.get(key_start..key_end)?;
         let value = self.bytes.get(key_end..end)?;
+        if key_start > self.free_from && self.gap.is_none() {
+            self.gap = Some(index);
+        }
         self.free_from = end;
         let content = match (self.kind, flags) {
             (Kind::Branch, _) => Content::Child(u64_at(self.bytes, start + 8)?),
@@ -243,6 +280,20 @@ impl<'page> Elements<'page> {
             (Kind::Leaf, _) => Content::UnknownFlags,
         };
         Some(Element { index, key, content })
+    }
+}
+
+impl Elements<'_> {
+    /// What lies beside the elements, once all of them were read. `in_place`: the page is a bucket stored in place.
+    pub(super) fn remains(&self, in_place: bool) -> Option<PageFault> {
+        if let Some(index) = self.gap {
+            return Some(PageFault::Gap { index });
+        }
+        let behind = self.bytes.get(self.free_from..).unwrap_or_default();
+        // Block by block, since most of the pages of a database are not full.
+        let is_something = |block: &[u8]| block.iter().fold(0, |all, byte| all | byte) != 0;
+        let left = if in_place { !behind.is_empty() } else { behind.chunks(64).any(is_something) };
+        left.then_some(PageFault::Leftover)
     }
 }
 

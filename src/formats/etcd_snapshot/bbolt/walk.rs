@@ -45,6 +45,14 @@ struct Pending {
     at_least: Option<Rc<[u8]>>,
     below: Option<Rc<[u8]>>,
     depth: u8,
+    in_place: bool,
+}
+
+impl Pending {
+    /// The beginning of a tree: any key may stand there.
+    fn anything(page: u64) -> Self {
+        Self { page, at_least: None, below: None, depth: 0, in_place: false }
+    }
 }
 
 /// Reads trees of pages, each page at most once over its whole life.
@@ -139,10 +147,16 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
             log.wrong(Damage::Page { page, fault: PageFault::FreeList });
             return Ok(());
         }
+        let mut before = None;
         for free in numbers.take(usize::try_from(count).unwrap_or(usize::MAX)) {
             if !(FIRST_PAGE..self.layout.high_water_mark).contains(&free) {
                 log.wrong(Damage::Page { page, fault: PageFault::FreeList });
                 return Ok(());
+            }
+            // They are sorted: <https://github.com/etcd-io/bbolt/blob/main/internal/freelist/shared.go>.
+            if before.replace(free) == Some(free) {
+                let fault = PageFault::FreeTwice { number: free };
+                log.wrong(Damage::Page { page, fault });
             }
             if self.used.contains(free) {
                 log.wrong(Damage::FreePageInUse { page: free });
@@ -152,7 +166,7 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
     }
 
     fn tree(&mut self, root: u64, log: &mut DamageLog, visit: &mut Visit<'_>) -> io::Result<()> {
-        let mut waiting = vec![Pending { page: root, at_least: None, below: None, depth: 0 }];
+        let mut waiting = vec![Pending::anything(root)];
         while let Some(pending) = waiting.pop() {
             let page = pending.page;
             if pending.depth > limits::ETCD_DEPTH {
@@ -236,14 +250,12 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
 /// An inline bucket: a leaf page without a place of its own. Its elements are reported at the page that holds it.
 fn inline_page(bytes: &[u8], page: u64, log: &mut DamageLog, visit: &mut Visit<'_>) {
     let elements = match Header::parse(bytes) {
-        Some(header) if header.kind() == Some(Kind::Leaf) && header.number == 0 => {
-            Elements::new(bytes, Kind::Leaf, header.count)
-        }
+        Some(header) if header.is_leaf_in_place() => Elements::new(bytes, Kind::Leaf, header.count),
         header => Err(PageFault::Kind { flags: header.map_or(0, |header| header.flags) }),
     };
     match elements {
         Ok(elements) => {
-            let nowhere = Pending { page, at_least: None, below: None, depth: 0 };
+            let nowhere = Pending { in_place: true, ..Pending::anything(page) };
             read_page(elements, &nowhere, &mut Vec::new(), log, visit);
         }
         Err(fault) => log.lost(Damage::Page { page, fault }),
@@ -253,7 +265,7 @@ fn inline_page(bytes: &[u8], page: u64, log: &mut DamageLog, visit: &mut Visit<'
 /// Checks the elements of a page, visits the entries of a leaf, and leaves the children of a branch in `waiting`,
 /// still without their upper bounds.
 fn read_page(
-    elements: Elements<'_>,
+    mut elements: Elements<'_>,
     pending: &Pending,
     waiting: &mut Vec<Pending>,
     log: &mut DamageLog,
@@ -262,7 +274,7 @@ fn read_page(
     let page = pending.page;
     let mut previous: Option<&[u8]> = None;
     let mut reported = false;
-    for element in elements {
+    for element in elements.by_ref() {
         let element = match element {
             Ok(element) => element,
             Err(fault) => return log.lost(Damage::Page { page, fault }),
@@ -288,12 +300,16 @@ fn read_page(
                 at_least: Some(element.key.into()),
                 below: None,
                 depth: pending.depth + 1,
+                in_place: false,
             }),
             Content::UnknownFlags => {
                 log.lost(Damage::Page { page, fault: PageFault::Flags { index } });
             }
             content => visit(Place { page, index }, element.key, content, log),
         }
+    }
+    if let Some(fault) = elements.remains(pending.in_place) {
+        log.beside(page, fault);
     }
 }
 

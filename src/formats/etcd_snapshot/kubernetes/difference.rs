@@ -233,6 +233,7 @@ mod tests {
             newest: None,
             heartbeat: None,
             named: BTreeMap::new(),
+            named_unreadable: Default::default(),
             not_listed: 0,
         }
     }

@@ -1,7 +1,7 @@
 use super::key::places_of;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a snapshot holds at its last revision. Can be kept as JSON, and be compared with that of a later backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,25 @@ pub struct Inventory {
     pub heartbeat: Option<NewestTime>,
     /// The keys that were asked for, with the revision of their last change; nothing where there is no such key.
     pub named: BTreeMap<String, Option<i64>>,
+    /// Those among them whose value is gone, or begins as no API server stores an object: it cannot read them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub named_unreadable: BTreeSet<String>,
     /// Objects that are not in `resources`, because there were too many different ones. Always 0 for real clusters.
     pub not_listed: u64,
+}
+
+impl Inventory {
+    /// Objects without a value, or with one that begins as no API server stores an object, by full name of the resource. An API server
+    /// that meets one of them cannot even list its resource.
+    pub fn unreadable(&self) -> impl Iterator<Item = (String, u64)> {
+        let all = self.resources.iter().filter(|one| one.stored.other > 0);
+        all.map(|one| (one.full_name(), one.stored.other))
+    }
+
+    /// Whether there is an object under this key, of which [`Self::named`] was asked, and an API server can read it.
+    pub fn has_readable(&self, key: &str) -> bool {
+        self.named.get(key).is_some_and(Option::is_some) && !self.named_unreadable.contains(key)
+    }
 }
 
 /// The objects of a resource.
@@ -81,7 +98,7 @@ pub struct Stored {
     pub json: u64,
     /// As CBOR.
     pub cbor: u64,
-    /// In a way that is none of these.
+    /// In a way that is none of these, or not at all: no API server can read them.
     pub other: u64,
     /// Encrypted at rest, by provider, version and name of the key, such as `aescbc:v1:key1`. Each of these keys is needed
     /// after a restore.

@@ -90,6 +90,7 @@ struct Taker {
     live: ByKey<Class>,
     definitions: BTreeSet<String>,
     named: BTreeMap<String, Option<i64>>,
+    named_unreadable: BTreeSet<String>,
     plain_secret_changes: u64,
     newest: Option<NewestTime>,
     heartbeat: Option<NewestTime>,
@@ -104,13 +105,18 @@ impl EntrySink for Taker {
         self.revision = revision.number.main;
         // The mark of `--bump-revision` names no key.
         let Some(name) = stored.key.filter(|name| !name.is_empty()) else { return };
+        let parsed = Key::parse(name);
         let alive = (!revision.deleted).then_some(self.revision);
-        if let Some(asked) =
-            std::str::from_utf8(name).ok().and_then(|name| self.named.get_mut(name))
+        if let Ok(name) = std::str::from_utf8(name)
+            && let Some(asked) = self.named.get_mut(name)
         {
             *asked = alive;
+            self.named_unreadable.remove(name);
+            let is_object = alive.is_some() && matches!(parsed, Key::Object(_));
+            if is_object && Encoding::of(stored.value) == Encoding::Other {
+                self.named_unreadable.insert(name.to_owned());
+            }
         }
-        let parsed = Key::parse(name);
         if let Key::Object(object) = parsed {
             self.note_definition(object, !revision.deleted);
         }
@@ -190,6 +196,7 @@ impl Taker {
             newest: self.newest,
             heartbeat: self.heartbeat,
             named: self.named,
+            named_unreadable: self.named_unreadable,
             not_listed: 0,
         };
         let mut counts: HashMap<u32, u64> = HashMap::new();
@@ -366,6 +373,30 @@ mod tests {
         assert!(count(&found, "certificates.cert-manager.io").custom);
         assert!(!count(&found, "orphans.example.com").custom);
         assert_eq!(found.undefined, BTreeMap::from([("orphans.example.com".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn regression_an_object_that_no_api_server_can_read_is_told() {
+        let (gone, strange) = ("/registry/deployments/ns/gone", "/registry/deployments/ns/strange");
+        let (mended, plain) = ("/registry/deployments/ns/mended", "/elsewhere");
+        let bytes = snapshot(&[
+            (gone, Some(b"{}")),
+            (gone, Some(b"k8s")),
+            (strange, Some(b"[8s\0")),
+            (mended, Some(b"x")),
+            (mended, Some(b"k8s\0")),
+            ("/registry/deployments/ns/encrypted", Some(b"k8s:enc:kms:v2:vault:x")),
+            (plain, Some(b"x")),
+        ]);
+        let found =
+            take(&bytes, &[gone, strange, mended, plain, "/registry/pods/ns/none"]).unwrap();
+        let unreadable: Vec<_> = found.unreadable().collect();
+        assert_eq!(unreadable, [("deployments".to_owned(), 2)]);
+        assert_eq!(found.objects, 4, "they are counted all the same");
+        let readable = [gone, strange, mended, plain, "/registry/pods/ns/none"]
+            .map(|key| found.has_readable(key));
+        assert_eq!(readable, [false, false, true, true, false]);
+        assert!(found.named[gone].is_some());
     }
 
     #[test]

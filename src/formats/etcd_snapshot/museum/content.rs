@@ -54,6 +54,49 @@ pub(super) fn revisions() -> Vec<Exhibit> {
             &[first(), tiny::delete(1, 3)],
             is!(Damage::Revision { fault: RevisionFault::DeletedAbsent, .. }),
         ),
+    ]
+}
+
+pub(super) fn values() -> Vec<Exhibit> {
+    let change = tiny::change;
+    let first = || change(b'a', 2, 2, 1);
+    vec![
+        Exhibit {
+            name: "a value that is gone where a compaction has left a gap before it",
+            bytes: {
+                let entries =
+                    [change(b'a', 3, 3, 1), change(b'b', 7, 7, 1), change(b'c', 10, 10, 1)];
+                let compacted = vec![tiny::compacted(9, Some(9))];
+                let mut snapshot = Snapshot::with_entries_and(&entries, compacted);
+                snapshot.cut_value(FIRST_LEAF, 1, 0);
+                snapshot.sealed()
+            },
+            expected: is!(Damage::Page { page: 2, fault: PageFault::Gap { index: 2 } }),
+        },
+        Exhibit {
+            name: "a first change of a key that is older, below a compaction",
+            bytes: Snapshot::with_entries_and(
+                &[change(b'a', 7, 3, 1), change(b'c', 10, 10, 1)],
+                vec![tiny::compacted(9, Some(9))],
+            )
+            .sealed(),
+            expected: is!(Damage::Revision { fault: RevisionFault::Impossible, .. }),
+        },
+        history(
+            "a value under another field",
+            &[tiny::with_value(first(), b"\x0a\x01a\x10\x02\x18\x02\x20\x01\x3a\x01v")],
+            is!(Damage::Revision { fault: RevisionFault::Field { number: 7 }, .. }),
+        ),
+        history(
+            "a lease that is 0",
+            &[tiny::with_value(first(), b"\x0a\x01a\x10\x02\x18\x02\x20\x01\x30\x80\x00")],
+            is!(Damage::Revision { fault: RevisionFault::Field { number: 6 }, .. }),
+        ),
+        history(
+            "a deletion that was a change",
+            &[first(), tiny::with_value(tiny::delete(1, 3), b"\x0a\x01a\x10\x02\x18\x03\x20\x02")],
+            is!(Damage::Revision { fault: RevisionFault::DeletionWithValue, .. }),
+        ),
         history(
             "a value that is gone",
             &[first(), tiny::entry(&tiny::revision(3, false), b"")],
@@ -63,10 +106,6 @@ pub(super) fn revisions() -> Vec<Exhibit> {
 }
 
 pub(super) fn tables() -> Vec<Exhibit> {
-    let key = || tiny::inline_bucket(b"key", &[tiny::change(b'a', 2, 2, 1)]);
-    let own = |name: &[u8], key: &[u8], value: &[u8]| {
-        tiny::inline_bucket(name, &[tiny::entry(key, value)])
-    };
     let nested = tiny::inline_bucket(b"key", &[tiny::inline_bucket(b"inner", &[])]);
     vec![
         buckets("no users' keys at all", Vec::new(), is!(Damage::NoKeyBucket)),
@@ -80,6 +119,15 @@ pub(super) fn tables() -> Vec<Exhibit> {
             vec![nested],
             is!(Damage::Bucket { fault: BucketFault::Nested, .. }),
         ),
+    ]
+}
+
+pub(super) fn records() -> Vec<Exhibit> {
+    let key = || tiny::inline_bucket(b"key", &[tiny::change(b'a', 2, 2, 1)]);
+    let own = |name: &[u8], key: &[u8], value: &[u8]| {
+        tiny::inline_bucket(name, &[tiny::entry(key, value)])
+    };
+    vec![
         buckets(
             "a lease under another number",
             vec![key(), own(b"lease", &7_u64.to_be_bytes(), b"\x08\x08\x10\x3c")],
@@ -94,6 +142,59 @@ pub(super) fn tables() -> Vec<Exhibit> {
             "an index of the wrong length",
             vec![key(), own(b"meta", b"consistent_index", b"\0\0\0\0")],
             is!(Damage::Record { bucket: OwnBucket::Meta, fault: RecordFault::Format, .. }),
+        ),
+        buckets(
+            "a lease that cannot be read",
+            vec![key(), own(b"lease", &7_u64.to_be_bytes(), b"\x08\x07\x12\x3c")],
+            is!(Damage::Record { bucket: OwnBucket::Lease, fault: RecordFault::Format, .. }),
+        ),
+        buckets(
+            "a lease for no time",
+            vec![key(), own(b"lease", &7_u64.to_be_bytes(), b"\x08\x07\x18\x3c")],
+            is!(Damage::Record { bucket: OwnBucket::Lease, fault: RecordFault::Impossible, .. }),
+        ),
+        buckets(
+            "a user who cannot be read",
+            vec![key(), own(b"authUsers", b"alice", b"\xff\x05alice")],
+            is!(Damage::Record { bucket: OwnBucket::AuthUsers, fault: RecordFault::Format, .. }),
+        ),
+        buckets(
+            "a user under another name",
+            vec![key(), own(b"authUsers", b"blice", b"\x0a\x05alice")],
+            is!(Damage::Record { bucket: OwnBucket::AuthUsers, fault: RecordFault::Disagrees, .. }),
+        ),
+        buckets(
+            "a role that cannot be read",
+            vec![key(), own(b"authRoles", b"reader", b"\x0a\x7freader")],
+            is!(Damage::Record { bucket: OwnBucket::AuthRoles, fault: RecordFault::Format, .. }),
+        ),
+    ]
+}
+
+pub(super) fn notes() -> Vec<Exhibit> {
+    let key = || tiny::inline_bucket(b"key", &[tiny::change(b'a', 2, 2, 1)]);
+    let own = |name: &[u8], key: &[u8], value: &[u8]| {
+        tiny::inline_bucket(name, &[tiny::entry(key, value)])
+    };
+    vec![
+        buckets(
+            "a version that is none",
+            vec![key(), own(b"cluster", b"clusterVersion", b"x.5.0")],
+            is!(Damage::Record { bucket: OwnBucket::Cluster, fault: RecordFault::Format, .. }),
+        ),
+        buckets(
+            "whether requests are authenticated under another name",
+            vec![key(), own(b"auth", b"authEnablee", b"\x01")],
+            is!(Damage::Record { bucket: OwnBucket::Auth, fault: RecordFault::Unknown, .. }),
+        ),
+        buckets(
+            "authentication without root",
+            vec![
+                key(),
+                own(b"auth", b"authEnabled", b"\x01"),
+                own(b"authUsers", b"alice", b"\x0a\x05alice\x1a\x04root"),
+            ],
+            is!(Damage::AuthWithoutRoot),
         ),
         buckets(
             "the alarm CORRUPT",

@@ -50,12 +50,13 @@ macro_rules! is {
 mod content;
 mod pages;
 
-use content::{revisions, tables};
-use pages::{elements, on_the_way, pages, trees};
+use content::{notes, records, revisions, tables, values};
+use pages::{elements, free_pages, on_the_way, pages, trees};
 
 fn all() -> Vec<Exhibit> {
-    let rooms = [on_the_way(), pages(), elements(), trees(), revisions(), tables()];
-    rooms.into_iter().flatten().collect()
+    let of_pages = [on_the_way(), pages(), elements(), trees(), free_pages()];
+    let of_content = [revisions(), values(), tables(), records(), notes()];
+    of_pages.into_iter().chain(of_content).flatten().collect()
 }
 
 fn look(bytes: &[u8]) -> Inspection {

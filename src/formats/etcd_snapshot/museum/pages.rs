@@ -66,6 +66,25 @@ pub(super) fn pages() -> Vec<Exhibit> {
             is!(Damage::Meta { index: 1, fault: MetaFault::Checksum }),
         ),
         sealed(
+            "two meta pages of one number, the first one of another time",
+            |snapshot| {
+                let root = snapshot.root();
+                let old = snapshot.add_page(2, &tiny::leaf(&tiny::with_tables(Vec::new())), 9);
+                snapshot.write_meta(0, old, u64::MAX, 9);
+                snapshot.write_meta(1, root, u64::MAX, 9);
+            },
+            is!(Damage::MetasDiffer { field: MetaField::Transaction }),
+        ),
+        sealed(
+            "a meta page that leads to the state before",
+            |snapshot| {
+                let old = snapshot.add_page(2, &tiny::leaf(&tiny::with_tables(Vec::new())), 9);
+                snapshot.write_metas(snapshot.root(), u64::MAX);
+                snapshot.write_meta(0, old, u64::MAX, 9);
+            },
+            is!(Damage::MetasDiffer { field: MetaField::Root }),
+        ),
+        sealed(
             "a leaf zeroed",
             |snapshot| snapshot.page(FIRST_LEAF).fill(0),
             is!(Damage::Page { page: 2, fault: PageFault::Number { found: 0 } }),
@@ -121,6 +140,35 @@ pub(super) fn elements() -> Vec<Exhibit> {
             is!(Damage::Page { page: 2, fault: PageFault::Flags { index: 0 } }),
         ),
         sealed(
+            "the last change of a leaf lost",
+            |snapshot| snapshot.page(FIRST_LEAF)[10] -= 1,
+            is!(Damage::Page { page: 2, fault: PageFault::Gap { index: 0 } }),
+        ),
+        sealed(
+            "a value cut short",
+            |snapshot| snapshot.cut_value(FIRST_LEAF, 3, 40),
+            is!(Damage::Page { page: 2, fault: PageFault::Gap { index: 4 } }),
+        ),
+        sealed(
+            "the last value of a leaf cut short",
+            |snapshot| snapshot.cut_value(FIRST_LEAF, 9, 40),
+            is!(Damage::Page { page: 2, fault: PageFault::Leftover }),
+        ),
+        sealed(
+            "a leaf emptied by its count",
+            |snapshot| snapshot.page(FIRST_LEAF)[10] = 0,
+            is!(Damage::Page { page: 2, fault: PageFault::Leftover }),
+        ),
+        sealed(
+            "a table stored in place emptied by its count",
+            |snapshot| {
+                // `cluster` holds one entry: its page begins behind the bucket's header.
+                let name = snapshot.pages.windows(7).position(|w| w == b"cluster").unwrap();
+                snapshot.pages[name + 7 + 16 + 10] = 0;
+            },
+            is!(Damage::Page { fault: PageFault::Leftover, .. }),
+        ),
+        sealed(
             "a page that claims pages past the end",
             |snapshot| snapshot.page(FIRST_LEAF)[12] = 200,
             is!(Damage::Page { page: 2, fault: PageFault::Overflow { pages: 200 } }),
@@ -136,6 +184,13 @@ pub(super) fn elements() -> Vec<Exhibit> {
 /// The page of the branch above the leaves in [`Snapshot::typical`]: the last one before the list of buckets.
 fn branch_of(snapshot: &Snapshot) -> usize {
     usize::try_from(snapshot.root()).unwrap() - 1
+}
+
+/// The key of the first element of a leaf of revisions.
+fn first_key(snapshot: &mut Snapshot, leaf: usize) -> Vec<u8> {
+    let page = snapshot.page(leaf);
+    let start = 16 + usize::from(page[16 + 4]) + 256 * usize::from(page[16 + 5]);
+    page[start..start + 17].to_vec()
 }
 
 /// Lets the second child of the branch be another page.
@@ -172,24 +227,42 @@ pub(super) fn trees() -> Vec<Exhibit> {
         sealed(
             "a leaf cut out of its branch",
             |snapshot| {
-                // The children behind the second one move up by one place; their keys stay where they are.
                 let branch = branch_of(snapshot);
-                let page = snapshot.page(branch);
-                page[10] -= 1;
-                let count = usize::from(page[10]);
-                for child in 1..count {
-                    let from = 16 + 16 * (child + 1);
-                    let mut element = page[from..from + 16].to_vec();
-                    // Positions are counted from the element.
-                    element[0] += 16;
-                    page[from - 16..from].copy_from_slice(&element);
-                }
+                let children = [2, 7, 12].map(|page| (first_key(snapshot, page), page as u64));
+                let body = tiny::branch(&children);
+                snapshot.page(branch)[10] = 3;
+                snapshot.page(branch)[16..].fill(0);
+                snapshot.page(branch)[16..16 + body.len()].copy_from_slice(&body);
             },
             is!(Damage::Revision {
                 revision: Some(RevisionNumber { main: 21, sub: 0 }),
                 fault: RevisionFault::Gap { expected: RevisionNumber { main: 11, sub: 0 } },
                 ..
             }),
+        ),
+        sealed(
+            "the last child of a branch lost",
+            |snapshot| {
+                let branch = branch_of(snapshot);
+                snapshot.page(branch)[10] -= 1;
+            },
+            is!(Damage::Page { fault: PageFault::Gap { index: 0 }, .. }),
+        ),
+    ]
+}
+
+pub(super) fn free_pages() -> Vec<Exhibit> {
+    vec![
+        sealed(
+            "a page that is free twice",
+            |snapshot| {
+                let root = snapshot.root();
+                let free = snapshot.add_page(2, &[], 0);
+                let numbers = [free, free].map(u64::to_le_bytes).concat();
+                let list = snapshot.add_page(0x10, &numbers, 2);
+                snapshot.write_metas(root, list);
+            },
+            is!(Damage::Page { fault: PageFault::FreeTwice { .. }, .. }),
         ),
         sealed(
             "a page that is free and in use",

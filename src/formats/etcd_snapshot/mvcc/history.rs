@@ -108,11 +108,18 @@ impl History {
         let stored = KeyValue::parse(value).ok_or(RevisionFault::Value)?;
         let name = stored.key.filter(|name| !name.is_empty()).ok_or(RevisionFault::NoKey)?;
         let lived = if revision.deleted {
-            self.lives.end(name, revision.number)
+            let lived = self.lives.end(name, revision.number);
+            if stored != (KeyValue { key: stored.key, ..KeyValue::default() }) {
+                return Err(RevisionFault::DeletionWithValue);
+            }
+            lived
         } else {
             let by_itself = stored.check(revision.number.main);
             let lived = self.lives.change(name, &stored);
             by_itself?;
+            if let Some(number) = stored.strange {
+                return Err(RevisionFault::Field { number });
+            }
             lived
         };
         if !unbroken {
@@ -186,14 +193,15 @@ mod tests {
     fn what_contradicts_earlier_changes_is_told_once() {
         let mut history = History::new(-1);
         entry(&mut history, b'k', (2, 0), 2, 1).unwrap();
-        let wrong = RevisionFault::Version { expected: 2, found: 1 };
-        assert_eq!(entry(&mut history, b'k', (3, 0), 2, 1), Err(wrong));
-        assert_eq!(entry(&mut history, b'k', (4, 0), 2, 3), Ok(()), "as if it had been right");
+        entry(&mut history, b'y', (3, 0), 3, 1).unwrap();
+        let wrong = RevisionFault::Version { expected: 2, found: 3 };
+        assert_eq!(entry(&mut history, b'k', (4, 0), 2, 3), Err(wrong));
+        assert_eq!(entry(&mut history, b'k', (5, 0), 2, 3), Ok(()), "as if it had been right");
         let wrong = RevisionFault::Created { expected: 2, found: 3 };
-        assert_eq!(entry(&mut history, b'k', (5, 0), 3, 3), Err(wrong));
-        assert_eq!(entry(&mut history, b'x', (6, 0), 0, 0), Err(RevisionFault::DeletedAbsent));
-        let wrong = RevisionFault::Created { expected: 7, found: 4 };
-        assert_eq!(entry(&mut history, b'n', (7, 0), 4, 2), Err(wrong));
+        assert_eq!(entry(&mut history, b'k', (6, 0), 3, 4), Err(wrong));
+        assert_eq!(entry(&mut history, b'x', (7, 0), 0, 0), Err(RevisionFault::DeletedAbsent));
+        let wrong = RevisionFault::Created { expected: 8, found: 4 };
+        assert_eq!(entry(&mut history, b'n', (8, 0), 4, 2), Err(wrong));
     }
 
     #[test]
