@@ -2,13 +2,13 @@
 //! it is down.
 
 use crate::server_damage::{Named, ROW, ROW_SAYS, ROWS, account_of};
-use crate::server_databases::{PASSWORD, Stepped, run, step, variable};
+use crate::server_databases::{PASSWORD, Stepped, free_port, run, step, variable};
 use crate::server_ladder::{FAILED, INCONCLUSIVE, SEED, generated};
 use crate::server_support::poll;
 use serde_json::{Value, json};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, raw_sql};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -26,8 +26,8 @@ impl Server {
         let id = Command::new("id").arg("-u").output().unwrap();
         // MariaDB refuses to run as root.
         let user = (String::from_utf8_lossy(&id.stdout).trim() == "0").then_some("mysql");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { folder: tempfile::tempdir().unwrap(), user, port, child: None };
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Self { folder, user, port: 0, child: None };
         let password = PASSWORD.replace('\'', "''");
         let users = format!(
             "create user admin@127.0.0.1 identified by '{password}';\ngrant all on *.* to admin@127.0.0.1;\n"
@@ -60,6 +60,8 @@ impl Server {
     }
 
     fn boot(&mut self, more: &[&str]) {
+        // While it is down, somebody else may take its port.
+        self.port = free_port();
         let log = std::fs::File::create(self.path("log")).unwrap();
         let mut start = Command::new(variable("REDRILL_TEST_MARIADBD"));
         start.arg("--no-defaults").args(self.common()).args(more);

@@ -31,6 +31,11 @@ pub(crate) fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {text}");
 }
 
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// A PostgreSQL server on loopback, stopped when dropped.
 pub(crate) struct Postgres {
     pub(crate) folder: tempfile::TempDir,
@@ -45,11 +50,10 @@ impl Postgres {
         let id = Command::new("id").arg("-u").output().unwrap();
         // PostgreSQL refuses to run as root.
         let user = (String::from_utf8_lossy(&id.stdout).trim() == "0").then_some("postgres");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self {
+        let mut server = Self {
             folder: tempfile::tempdir().unwrap(),
             programs: PathBuf::from(variable("REDRILL_TEST_POSTGRES_BIN")),
-            port,
+            port: 0,
             user,
         };
         std::fs::write(server.file("password"), PASSWORD).unwrap();
@@ -63,11 +67,27 @@ impl Postgres {
             .program("initdb")
             .args(["--username=admin", "--auth=scram-sha-256", "--no-sync"])
             .args([&password, "-D", &data]));
-        server.boot(settings);
-        server
+        for _ in 0..5 {
+            server.port = free_port();
+            match server.try_boot(settings) {
+                // Somebody else took the port meanwhile.
+                Err(log) if log.contains("Address already in use") => {}
+                booted => {
+                    booted.unwrap();
+                    return server;
+                }
+            }
+        }
+        panic!("five free ports were taken before the server was");
     }
 
     pub(crate) fn boot(&self, settings: &str) {
+        self.try_boot(settings).unwrap();
+    }
+
+    /// # Errors
+    /// With the server's log.
+    fn try_boot(&self, settings: &str) -> Result<(), String> {
         let (port, data, log) = (self.port, self.file("data"), self.file("log"));
         let options = format!(
             "-p {port} -c listen_addresses=localhost -c unix_socket_directories='' -c fsync=off {settings}"
@@ -76,7 +96,8 @@ impl Postgres {
         start.args(["-D", &data, "-l", &log, "-w", "-o", &options, "start"]);
         // The server inherits what is not closed, and would hold a pipe open.
         let status = start.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-        assert!(status.success(), "{}", std::fs::read_to_string(log).unwrap_or_default());
+        let booted = status.success().then_some(());
+        booted.ok_or_else(|| std::fs::read_to_string(log).unwrap_or_default())
     }
 
     pub(crate) fn stop(&self) {

@@ -1,13 +1,13 @@
 //! The shipped scenarios of EBS, S3 and etcd as they are, against moto. The test is the rest of the world: backup jobs,
 //! copies, the application, the recovery host, the people.
 
+use crate::server_databases::free_port;
 use crate::server_support::{
     Aws, Drill, Drills, Started, end, moto, poll, repository, succeed, variable,
     without_aws_configuration,
 };
 use serde_json::{Value, json};
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -242,10 +242,6 @@ fn server_the_shipped_uploads_replication_passes_and_fails_where_it_should() {
 }
 
 /// A free port on loopback.
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
 /// An etcd of one member over a data folder.
 pub(crate) fn etcd(folder: &str, drills: &Drills) -> (Started, String) {
     let (client, peer) = (free_port(), free_port());
