@@ -264,6 +264,9 @@ pub(crate) fn etcd_program(name: &str) -> Command {
     command
 }
 
+/// An object as an API server may store it: in JSON.
+const OBJECT: &str = "{}";
+
 /// The control plane's etcd, its snapshot where the DR region keeps it, and the people who restore from it.
 struct Cluster<'d> {
     drills: &'d Drills,
@@ -277,13 +280,13 @@ impl Cluster<'_> {
         let (process, url) = etcd(&folder, self.drills);
         for number in 0..keys {
             let key = format!("/registry/pods/default/pod-{number}");
-            succeed(etcd_program("etcdctl").args(["--endpoints", &url, "put", &key, "pod"]));
+            succeed(etcd_program("etcdctl").args(["--endpoints", &url, "put", &key, OBJECT]));
         }
         for (key, value) in [
-            ("/registry/pods/payments/api-1", "pod"),
-            ("/registry/pods/payments/api-2", "pod"),
-            ("/registry/pods/payments/api-3", "pod"),
-            ("/registry/deployments/payments/api", "deployment"),
+            ("/registry/pods/payments/api-1", OBJECT),
+            ("/registry/pods/payments/api-2", OBJECT),
+            ("/registry/pods/payments/api-3", OBJECT),
+            ("/registry/deployments/payments/api", OBJECT),
             ("/registry/secrets/payments/api", "k8s:enc:aescbc:v1:key1:not-a-real-secret"),
         ] {
             succeed(etcd_program("etcdctl").args(["--endpoints", &url, "put", key, value]));
