@@ -145,6 +145,31 @@ mod tests {
     }
 
     #[test]
+    fn leaving_at_once_names_every_run_that_is_not_over() {
+        let interrupts = Interrupts::default();
+        let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let run = |number: usize| RunFolder { path: folders[number].path().to_owned() };
+        let [_first, over, _last] = [0, 1, 2].map(|at| interrupts.subscribe(&run(at), None));
+        drop(over);
+        let left: Vec<_> = interrupts.unfinished().into_iter().map(|run| run.path).collect();
+        assert_eq!(left, [run(0).path, run(2).path]);
+    }
+
+    #[test]
+    fn a_run_that_begins_after_an_interrupt_is_ended_at_once_and_one_with_an_order_hears_it_first()
+    {
+        let interrupts = Interrupts::default();
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder { path: folder.path().to_owned() };
+        interrupts.end_all("^C");
+        let first = Order::Pause { by: "anna".to_owned() };
+        let mut orders = interrupts.subscribe(&run, Some(first.clone()));
+        assert_eq!(orders.try_recv(), Ok(first));
+        assert_eq!(orders.try_recv(), Ok(cancel("^C")));
+        assert_eq!(interrupts.ended_by(), Some("^C"));
+    }
+
+    #[test]
     fn the_mask_tells_whether_hanging_up_is_ignored() {
         let status = |mask: &str| format!("Name:\tredrill\nSigBlk:\t0001\nSigIgn:\t{mask}\n");
         assert!(hang_up_is_ignored(&status("0000000000001001")));

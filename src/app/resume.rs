@@ -48,6 +48,9 @@ pub(super) fn go_on_with(
     store: &Store,
     output: &Output,
 ) -> Result<Ended> {
+    // Held from here to the end: whoever gives an order meanwhile sees that a process is at work, and gives it to this one.
+    let hold = Hold::take(&folder.journal()).map_err(|e| folder.refused(&e))?;
+    let hold = hold.ok_or_else(|| folder.refused(&"another process is working on this run"))?;
     let contents = journal::read(&folder.journal()).map_err(|e| folder.refused(&e))?;
     let state = folder.fold(&contents.records)?;
     let head =
@@ -60,7 +63,6 @@ pub(super) fn go_on_with(
         let gives_back = format!("redrill abort {} removes what it made", folder.name());
         refusal.help(gives_back)
     })?;
-    // Whoever sees that a process is at work, and gives an order, gives it to this one: also while it takes the store over.
     let interrupts = Interrupts::default();
     let orders = interrupts.subscribe(folder, order);
     if state.finished.is_none() && folder.has_store() {
@@ -78,7 +80,7 @@ pub(super) fn go_on_with(
     std::thread::scope(|scope| {
         scope.spawn(|| super::run::listen_until(&interrupts, watching, output));
         let registry = providers::registry();
-        let how = GoingOn { orders, limits: &limits, gives_back };
+        let how = GoingOn { hold, orders, limits: &limits, gives_back };
         let ended = run_one::resume(folder, &registry, target, &mut progress, how, &history);
         done.send_replace(true);
         ended
@@ -132,7 +134,7 @@ fn here_already(store: &Store, run: &RunId) -> Option<RunFolder> {
     (head.run == *run).then_some(folder)
 }
 
-/// Claims the run in its store, and brings the two journals to one.
+/// Claims the run in its store, and brings the two journals to one. The journal of the folder must be held.
 fn take_over(
     args: &ResumeArgs,
     target: &Target,
@@ -140,10 +142,6 @@ fn take_over(
     head: &RunHead,
     output: &Output,
 ) -> Result<()> {
-    // A process of this machine that is still at work holds the file; no other one may begin meanwhile.
-    let Some(_held) = Hold::take(&folder.journal()).map_err(|e| folder.refused(&e))? else {
-        return Err(folder.refused(&"another process is working on this run"));
-    };
     let mut stored = folder.store()?;
     if let Some(region) = &args.store_region {
         stored.region = Some(region.clone());

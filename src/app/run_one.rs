@@ -13,7 +13,7 @@ use crate::action::{Registry, RunFacts};
 use crate::engine::{self, Drive, DriveError, Due, Keep, Message, Opening, Orders, World};
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::RunId;
-use crate::journal::{Event, FORMAT, Journal, Moment, RunState};
+use crate::journal::{Event, FORMAT, Hold, Journal, Moment, RunState};
 use crate::plan::Plan;
 use crate::render;
 use crate::report::{self, EarlierRun, Report};
@@ -44,6 +44,8 @@ pub(super) struct NewRun<'a> {
 
 /// How a run is gone on with.
 pub(super) struct GoingOn<'a> {
+    /// The lock of its journal.
+    pub(super) hold: Hold,
     pub(super) orders: Orders,
     pub(super) limits: &'a InForce,
     /// It only removes what it made: whatever does not answer must not stand in the way of that.
@@ -289,10 +291,10 @@ pub(super) fn resume(
     registry: &Registry,
     target: Target,
     progress: &mut Progress,
-    GoingOn { orders, limits, gives_back }: GoingOn<'_>,
+    GoingOn { hold, orders, limits, gives_back }: GoingOn<'_>,
     history: &History,
 ) -> Result<Ended> {
-    let (journal, contents) = Journal::reopen(&folder.journal()).map_err(|e| folder.refused(&e))?;
+    let (journal, contents) = hold.reopen().map_err(|e| folder.refused(&e))?;
     let state = folder.fold(&contents.records)?;
     let plan = folder.plan(&state)?;
     let Some(head) = state.head.clone() else { return Err(folder.refused(&"it does not start")) };

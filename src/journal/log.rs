@@ -89,8 +89,10 @@ impl Journal {
     /// # Errors
     /// When it cannot be read, another process holds it, or it does not verify.
     pub fn reopen(path: &Path) -> Result<(Self, Contents), ReadError> {
-        let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-        lock(&file)?;
+        Hold::take(path)?.ok_or_else(held_by_another)?.reopen()
+    }
+
+    fn of_file(mut file: File) -> Result<(Self, Contents), ReadError> {
         let bytes = whole_file(&mut file)?;
         let contents = read_bytes(&bytes)?;
         let good = bytes.len() as u64 - contents.torn_bytes;
@@ -206,9 +208,12 @@ pub fn digest_of(record: &Record) -> Digest {
 
 /// The lock of a journal, held without writing to it: nobody can go on with the run meanwhile.
 #[derive(Debug)]
-pub struct Hold(
-    #[cfg_attr(not(test), expect(dead_code, reason = "the lock ends with the file"))] File,
-);
+pub struct Hold {
+    /// The lock ends with it.
+    file: File,
+    /// Why it cannot be written to, if so.
+    unwritable: Option<io::Error>,
+}
 
 impl Hold {
     /// Takes the lock. `None` when a process is working on the run.
@@ -218,23 +223,38 @@ impl Hold {
     pub fn take(path: &Path) -> io::Result<Option<Self>> {
         // Over NFS an exclusive lock needs a file that is open for writing (flock(2)). Who may only read can still look.
         let open = File::options().read(true).write(true).open(path);
-        let file = match open {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(path)?,
-            opened => opened?,
+        let (file, unwritable) = match open {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                (File::open(path)?, Some(error))
+            }
+            opened => (opened?, None),
         };
         match lock(&file) {
-            Ok(()) => Ok(Some(Self(file))),
+            Ok(()) => Ok(Some(Self { file, unwritable })),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(None),
             Err(error) => Err(error),
         }
     }
+
+    /// Goes on with the journal, as [`Journal::reopen`]; the lock is held all the time.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or written to, or does not verify.
+    pub fn reopen(self) -> Result<(Journal, Contents), ReadError> {
+        match self.unwritable {
+            Some(error) => Err(error.into()),
+            None => Journal::of_file(self.file),
+        }
+    }
+}
+
+fn held_by_another() -> io::Error {
+    io::Error::new(io::ErrorKind::ResourceBusy, "another process is working on this run")
 }
 
 fn lock(file: &File) -> io::Result<()> {
     file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => {
-            io::Error::new(io::ErrorKind::ResourceBusy, "another process is working on this run")
-        }
+        TryLockError::WouldBlock => held_by_another(),
         TryLockError::Error(error) => error,
     })
 }
@@ -266,7 +286,7 @@ mod tests {
         use std::os::fd::AsRawFd;
         let file = tempfile::NamedTempFile::new().unwrap();
         let hold = Hold::take(file.path()).unwrap().unwrap();
-        let about = format!("/proc/self/fdinfo/{}", hold.0.as_raw_fd());
+        let about = format!("/proc/self/fdinfo/{}", hold.file.as_raw_fd());
         let about = std::fs::read_to_string(about).unwrap();
         let flags = about.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
         let flags = u32::from_str_radix(flags.trim(), 8).unwrap();

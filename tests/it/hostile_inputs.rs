@@ -18,11 +18,13 @@ fn times() -> u32 {
 }
 
 /// How many changed seeds each target gets in a usual run; a fuzzer gives it millions.
-const CASES: [(&str, u32); 8] = [
+const CASES: [(&str, u32); 10] = [
     ("scenario", 60),
     ("journal", 40),
     ("expression", 800),
     ("etcd_snapshot", 100),
+    ("etcd_records", 400),
+    ("etcd_packed", 200),
     ("etcd_secret", 400),
     ("estate", 60),
     ("sandbox_http", 100),
@@ -79,6 +81,7 @@ fn seeds(target: &str) -> BTreeMap<String, Vec<u8>> {
         "scenario" => Some(("scenarios", ".yaml")),
         "estate" => Some(("scenarios/estates", ".yaml")),
         "etcd_snapshot" => Some(("scenarios/estates/files", ".db")),
+        "etcd_packed" => Some(("scenarios/estates/files", ".zip")),
         _ => None,
     };
     let own = format!("tests/it/seeds/{target}");

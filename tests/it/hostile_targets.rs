@@ -6,7 +6,7 @@ use redrill::action::Registry;
 use redrill::expectation::{Expectation, ValueKind};
 use redrill::formats::etcd_snapshot;
 use redrill::formats::etcd_snapshot::kubernetes::at_rest::{self, EncryptionConfiguration};
-use redrill::formats::packed::unpack;
+use redrill::formats::packed::{Packing, packing_of, unpack};
 use redrill::ids::{Digest, StepId};
 use redrill::journal::{Journal, Record, RunState, Sink, read_bytes};
 use redrill::outside::{Secret, Secrets};
@@ -29,11 +29,13 @@ use tokio::time::timeout;
 pub(crate) type Target = fn(&[u8]);
 
 /// All of them, with the names of their folders of seeds.
-pub(crate) const TARGETS: [(&str, Target); 8] = [
+pub(crate) const TARGETS: [(&str, Target); 10] = [
     ("scenario", scenario),
     ("journal", journal),
     ("expression", expression),
     ("etcd_snapshot", snapshot),
+    ("etcd_records", records),
+    ("etcd_packed", packed),
     ("etcd_secret", secret),
     ("estate", estate),
     ("sandbox_http", sandbox_http),
@@ -201,9 +203,129 @@ fn examine(bytes: &[u8]) {
             assert!(same.changes.is_empty(), "an inventory that differs from itself");
         }
     }
+}
+
+/// Most bytes that are unpacked: more than any window that a packing asks for in small files, and soon written.
+const UNPACKED_BYTES: u64 = 16 << 20;
+
+/// A backup that may be packed: unpacked, and what comes out examined when it is small.
+pub(crate) fn packed(bytes: &[u8]) {
     let mut unpacked = Vec::new();
-    let done = unpack(bytes, &mut unpacked, 1 << 20);
-    assert_eq!(done.map(|done| done.bytes).ok(), Some(unpacked.len() as u64));
+    let done = unpack(bytes, &mut unpacked, UNPACKED_BYTES);
+    let done = done.unwrap_or_else(|e| unreachable!("memory can be read and written: {e}"));
+    assert_eq!(done.bytes, unpacked.len() as u64);
+    assert!(done.bytes <= UNPACKED_BYTES, "more than was allowed");
+    assert!(done.packed_bytes <= bytes.len() as u64, "more was read than is there");
+    assert_eq!(done.packing, Packing::of(bytes.get(..4).unwrap_or_default()));
+    assert_eq!(packing_of(bytes, bytes.len() as u64).ok(), Some(done.packing));
+    let _shown = done.fault.map(|fault| fault.to_string());
+    if done.fault.is_none() && unpacked.len() > 1 {
+        let less = unpack(bytes, std::io::sink(), done.bytes - 1);
+        assert!(less.is_ok_and(|less| less.fault.is_some()), "a limit that does not hold");
+    }
+    if unpacked.len() <= 64 << 10 {
+        examine(&unpacked);
+    }
+}
+
+/// The buckets of a snapshot whose records have a reader of their own.
+const BUCKETS: [&str; 9] =
+    ["key", "alarm", "auth", "authRoles", "authUsers", "cluster", "lease", "members", "meta"];
+
+/// What stands in the pages of a snapshot of etcd, in pages that are sound. The first byte says what the rest is: 0, objects of
+/// Kubernetes, each with its key; anything else, records of one of the buckets. Each record has a byte with the length of
+/// its key, two with that of its value, its key, and its value.
+pub(crate) fn records(bytes: &[u8]) {
+    let Some((kind, mut rest)) = bytes.split_first() else { return };
+    let mut records = BTreeMap::new();
+    while let Some(((key, value), after)) = next_record(rest) {
+        rest = after;
+        let number = records.len() as u64 + 1;
+        if *kind == 0 {
+            let revision = [&number.to_be_bytes()[..], b"_", &[0; 8]].concat();
+            records.insert(revision, first_change(number, key, value));
+        } else {
+            records.insert(key.to_vec(), value.to_vec());
+        }
+    }
+    let bucket = BUCKETS[usize::from(kind.saturating_sub(1)) % BUCKETS.len()];
+    examine(&with_fitting_checksums(&sound_pages(bucket, &records)));
+}
+
+/// Key and value of the first record, and what follows it.
+fn next_record(bytes: &[u8]) -> Option<((&[u8], &[u8]), &[u8])> {
+    let (lengths, rest) = bytes.split_at_checked(3)?;
+    let value = usize::from(u16::from_le_bytes([lengths[1], lengths[2]]));
+    let (key, rest) = rest.split_at(usize::from(lengths[0]).min(rest.len()));
+    let (value, rest) = rest.split_at(value.min(rest.len()));
+    Some(((key, value), rest))
+}
+
+/// The record of a key's first change, as etcd writes it
+/// (<https://github.com/etcd-io/etcd/blob/main/api/mvccpb/kv.proto>).
+fn first_change(revision: u64, key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut record = Vec::new();
+    for (tag, number) in [(0x10, revision), (0x18, revision), (0x20, 1)] {
+        record.push(tag);
+        push_varint(&mut record, number);
+    }
+    for (tag, bytes) in [(0x0A, key), (0x2A, value)] {
+        record.push(tag);
+        push_varint(&mut record, bytes.len() as u64);
+        record.extend(bytes);
+    }
+    record
+}
+
+fn push_varint(into: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        into.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    into.push(number as u8);
+}
+
+/// Two meta pages, a page with the list of buckets, and one with the records of the only bucket
+/// (<https://github.com/etcd-io/bbolt/blob/main/internal/common/page.go>). What the meta pages lack are checksums.
+fn sound_pages(bucket: &str, records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<u8> {
+    const PAGE: usize = 1024;
+    let add = |pages: &mut Vec<u8>, kind: u16, count: usize, body: &[u8]| {
+        let spanned = (PAGE_HEADER + body.len()).div_ceil(PAGE);
+        let number = pages.len() / PAGE;
+        pages.extend((number as u64).to_le_bytes());
+        pages.extend([kind, count as u16].map(u16::to_le_bytes).concat());
+        pages.extend((spanned as u32 - 1).to_le_bytes());
+        pages.extend(body);
+        pages.resize((number + spanned) * PAGE, 0);
+    };
+    let mut leaves = Vec::new();
+    let list = [(bucket.as_bytes(), [3_u64.to_le_bytes(), [0; 8]].concat())];
+    add(&mut leaves, 2, 1, &leaf(1, list.iter().map(|(name, root)| (*name, &root[..]))));
+    let mut metas = Vec::new();
+    let records = records.iter().take(usize::from(u16::MAX) - 1);
+    let body = leaf(0, records.clone().map(|(key, value)| (&key[..], &value[..])));
+    let high_water_mark = 3 + (PAGE_HEADER + body.len()).div_ceil(PAGE) as u64;
+    for transaction in [8, 9_u64] {
+        let mut meta = [0xED0C_DAED_u32, 2, PAGE as u32, 0].map(u32::to_le_bytes).concat();
+        meta.extend([2, 0, u64::MAX, high_water_mark, transaction].map(u64::to_le_bytes).concat());
+        add(&mut metas, 4, 0, &meta);
+    }
+    metas.extend(leaves);
+    add(&mut metas, 2, records.count(), &body);
+    metas
+}
+
+/// The body of a leaf: 16 bytes for each element (1: a bucket), then keys and values.
+fn leaf<'a>(flags: u32, elements: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Vec<u8> {
+    let (mut table, mut data) = (Vec::new(), Vec::new());
+    let count = elements.clone().count();
+    for (index, (key, value)) in elements.enumerate() {
+        let position = (count - index) * 16 + data.len();
+        let fields = [flags, position as u32, key.len() as u32, value.len() as u32];
+        table.extend(fields.map(u32::to_le_bytes).concat());
+        data.extend([key, value].concat());
+    }
+    [table, data].concat()
 }
 
 /// The recovery kit of the snapshot of encrypted secrets.

@@ -155,7 +155,7 @@ fn going_on_is_held_to_the_limits_of_that_moment_and_giving_back_to_none() {
     let digest = redrill::ids::Digest::of(&program.bytes("limits.yaml"));
     let mut resume = with_account(program.command(&["resume", "last"]), "222222222222");
     resume.env("REDRILL_LIMITS", "limits.yaml");
-    killed_after(&program, resume, "run_resumed");
+    killed_after(&program, resume, ("run_resumed", 1));
     let resumed = program.read("runs/asked-0001/journal.jsonl");
     let resumed = resumed.lines().find(|line| line.contains("run_resumed")).unwrap();
     assert!(resumed.contains(&digest.to_string()), "{resumed}");

@@ -160,6 +160,24 @@ fn a_run_that_is_aborted_from_another_terminal_releases_and_reports() {
 }
 
 #[test]
+fn regression_a_second_process_takes_no_order_away_from_the_one_at_work() {
+    let mut waiting = Waiting::started();
+    waiting.signal("-STOP");
+    let status = format!("/proc/{}/status", waiting.process.id());
+    poll("the halt of the process", LIMIT, || {
+        std::fs::read_to_string(&status).unwrap().contains("T (stopped)").then_some(())
+    });
+    let order = waiting.program.path("runs/steered-0001/order-1-1.json");
+    std::fs::write(&order, r#"{"order":"cancel","by":"anna","incident":false}"#).unwrap();
+    let second = waiting.program.run(&["resume", "last"]);
+    second.says(2, &["another process is working on this run"]);
+    assert!(order.exists(), "the order was taken by the wrong process");
+    waiting.signal("-CONT");
+    assert_eq!(waiting.code(), 130);
+    assert!(waiting.program.read("runs/steered-0001/journal.jsonl").contains("anna"));
+}
+
+#[test]
 fn a_run_whose_process_died_is_aborted_in_its_place() {
     let mut waiting = Waiting::started();
     waiting.process.kill().unwrap();
