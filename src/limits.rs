@@ -79,7 +79,8 @@ limits! {
     ETCD_INVENTORY_BYTES: u64 = 64 << 20, "bytes of an inventory of an etcd snapshot that was kept (ten thousand namespaces take some megabytes)", "refused";
     ENCRYPTION_CONFIG_BYTES: u64 = 1 << 20, "bytes of the encryption configuration of an API server", "refused";
     SERVER_TOKEN_BYTES: u64 = 4 << 10, "bytes of the server token of k3s or RKE2 (some hundred)", "refused";
-    ETCD_SPAN_BYTES: u64 = 64 << 20, "bytes of a page of an etcd snapshot with its overflow pages", "the snapshot is damaged";
+    ETCD_SPAN_BYTES: u64 = 32 << 20, "bytes of a page of an etcd snapshot with its overflow pages (some requests; etcd warns beyond 10 MiB for one)", "the page is not checked: the snapshot is not proven to be sound";
+    ETCD_BRANCH_BYTES: u64 = 1 << 20, "bytes of a page of an etcd snapshot that lists other pages, with its overflow pages (one page, usually)", "the page is not checked: the snapshot is not proven to be sound";
     ETCD_BUCKETS: usize = 256, "buckets of an etcd snapshot (etcd 3.5 has ten)", "the snapshot is damaged";
     ETCD_BUCKET_NAME_BYTES: usize = 255, "bytes of a bucket's name in an etcd snapshot (the longest of etcd's own has 15)", "the snapshot is damaged";
     ETCD_INLINE_BYTES: usize = 64 << 10, "bytes of a bucket in an etcd snapshot that lies in the list of buckets (bbolt: a quarter of a page)", "the snapshot is damaged";

@@ -216,7 +216,7 @@ pub(crate) fn packed(bytes: &[u8]) {
     assert_eq!(done.bytes, unpacked.len() as u64);
     assert!(done.bytes <= UNPACKED_BYTES, "more than was allowed");
     assert!(done.packed_bytes <= bytes.len() as u64, "more was read than is there");
-    assert_eq!(done.packing, Packing::of(bytes.get(..4).unwrap_or_default()));
+    assert_eq!(done.packing, Packing::of(bytes));
     assert_eq!(packing_of(bytes, bytes.len() as u64).ok(), Some(done.packing));
     let _shown = done.fault.map(|fault| fault.to_string());
     if done.fault.is_none() && unpacked.len() > 1 {

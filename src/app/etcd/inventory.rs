@@ -63,6 +63,8 @@ pub(super) fn doubts(taken: &KeptInventory) -> String {
 
 /// A snapshot that is not to be counted.
 pub(super) struct NotCounted {
+    /// What stands before the reason where machines read.
+    word: &'static str,
     why: String,
     help: &'static str,
     code: ExitCode,
@@ -71,15 +73,23 @@ pub(super) struct NotCounted {
 impl NotCounted {
     fn damaged(path: &Path, why: &str) -> Self {
         Self {
+            word: "damaged",
             why: format!("{}: {why}", path.display()),
             help: "redrill etcd verify says what is damaged, and where",
             code: ExitCode::Failed,
         }
     }
 
+    /// Nothing was found wrong with it.
+    fn not_read(path: &Path, why: &str) -> Self {
+        let (word, code) = ("not_counted", ExitCode::Inconclusive);
+        Self { word, code, ..Self::damaged(path, why) }
+    }
+
     /// It may be sound as what it is.
     fn foreign(path: &Path, foreign: Foreign) -> Self {
         Self {
+            word: "not_a_snapshot",
             why: format!("{}: {}", path.display(), foreign.what()),
             help: foreign.help(),
             code: ExitCode::Inconclusive,
@@ -89,11 +99,10 @@ impl NotCounted {
 
 /// Says why a snapshot is not counted: that is an answer.
 pub(super) fn tell(not: &NotCounted, format: Format, output: &Output) -> Result<ExitCode> {
-    let is_damaged = matches!(not.code, ExitCode::Failed);
     match format {
-        Format::Json if is_damaged => output.json(&json!({ "format": 1, "damaged": not.why }))?,
-        Format::Json => output.json(&json!({ "format": 1, "not_a_snapshot": not.why }))?,
+        Format::Json => output.json(&json!({ "format": 1, (not.word): not.why }))?,
         Format::Text => {
+            let is_damaged = matches!(not.code, ExitCode::Failed);
             let mark = if is_damaged { "✗" } else { "?" };
             output.print(&format!("{mark} {}\n  {}", not.why, not.help))?;
         }
@@ -126,7 +135,7 @@ pub(super) fn take(
         Soundness::Foreign(foreign) => return Ok(Err(NotCounted::foreign(path, foreign))),
     };
     let taken = take_inventory(&opened.file, opened.length, keys).map_err(failed)?;
-    let taken = taken.map_err(|why| damaged(&why.to_string()));
+    let taken = taken.map_err(|why| NotCounted::not_read(path, &why.to_string()));
     Ok(taken.map(|inventory| KeptInventory::new(inventory, unproven)))
 }
 

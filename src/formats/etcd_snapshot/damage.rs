@@ -259,6 +259,8 @@ pub(super) struct DamageLog {
     pub(super) listed: Vec<Damage>,
     pub(super) not_listed: u64,
     pub(super) lost_revisions: Vec<LostRevisions>,
+    /// The first page that was not checked, and its bytes.
+    pub(super) not_checked: Option<(u64, u64)>,
     unread: bool,
     broken: bool,
 }
@@ -298,6 +300,13 @@ impl DamageLog {
     pub(super) fn beside(&mut self, page: u64, fault: PageFault) {
         self.unread = true;
         self.list(Damage::Page { page, fault });
+    }
+
+    /// A page is larger than what is loaded: what it holds is not known, and nothing is wrong with it.
+    pub(super) fn not_checked(&mut self, page: u64, bytes: u64) {
+        self.unread = true;
+        self.broken = true;
+        self.not_checked.get_or_insert((page, bytes));
     }
 
     /// A page is lost whose keys lay in this range.

@@ -7,8 +7,6 @@ use std::fmt;
 pub enum Foreign {
     /// A database of SQLite, where k3s keeps its state unless it is told to use etcd.
     Sqlite,
-    /// Packed with the LZW of Go, as Gardener does with `compressionPolicy: lzw`.
-    Lzw,
     /// Packed with `compress` of Unix.
     Compress,
     /// An archive of files.
@@ -25,10 +23,6 @@ pub enum Foreign {
     OpenSsl,
 }
 
-/// How a file begins that is packed with Go's LZW (least significant bit first, literals of eight bits) and holds a bbolt database,
-/// whose first 22 bytes are always the same: number and kind of page 0, the magic number, and the version.
-/// <https://pkg.go.dev/compress/lzw>
-const LZW_OF_BBOLT: [u8; 11] = [0x00, 0x01, 0x08, 0x1C, 0x28, 0x90, 0x00, 0xC1, 0x81, 0xED, 0xB4];
 /// Where an archive of `tar` says what it is: <https://www.gnu.org/software/tar/manual/html_node/Standard.html>
 const TAR_MARK: usize = 257;
 
@@ -46,7 +40,6 @@ impl Foreign {
         let tar = first.get(TAR_MARK..).is_some_and(|rest| rest.starts_with(b"ustar"));
         Some(match first {
             _ if begins(b"SQLite format 3\0") => Self::Sqlite,
-            _ if begins(&LZW_OF_BBOLT) => Self::Lzw,
             [0x1F, 0x9D, ..] => Self::Compress,
             _ if tar => Self::Tar,
             _ if begins(b"\xFD7zXZ\0") => Self::Xz,
@@ -68,7 +61,6 @@ impl Foreign {
             Self::Sqlite => {
                 "this is a database of SQLite, and no snapshot of etcd; nothing in it was checked"
             }
-            Self::Lzw => "this is packed with LZW, as Gardener does; nothing inside was checked",
             Self::Compress => "this is packed with compress (.Z); nothing inside was checked",
             Self::Tar => "this is an archive of tar; nothing inside was checked",
             Self::Xz => "this is packed with xz; nothing inside was checked",
@@ -85,10 +77,6 @@ impl Foreign {
             Self::Sqlite => {
                 "k3s keeps its state in SQLite unless it was started with --cluster-init or an external etcd: check it with \
                  `sqlite3 FILE 'pragma integrity_check'`, and restore it as state.db with the server token"
-            }
-            Self::Lzw => {
-                "unpack it with etcdbrctl, or a program that reads LZW of Go (least significant bit first, eight bits), and verify \
-                 what is inside"
             }
             Self::Compress => "unpack it with gzip -d or uncompress, and verify what is inside",
             Self::Tar => "unpack it with tar -xf, and verify the snapshot that is inside",
@@ -128,7 +116,6 @@ mod tests {
     fn backups_of_other_kinds_are_called_what_they_are() {
         for (first, expected) in [
             (&b"SQLite format 3\0\x10\0"[..], Foreign::Sqlite),
-            (&LZW_OF_BBOLT, Foreign::Lzw),
             (b"\x1f\x9d\x90", Foreign::Compress),
             (&archive(), Foreign::Tar),
             (b"\xfd7zXZ\0\0\x04", Foreign::Xz),

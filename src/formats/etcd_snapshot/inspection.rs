@@ -103,7 +103,9 @@ impl Inspection {
                  a copy of a member's database, or was cut",
             );
         }
-        if self.live_keys.is_none_or(|count| count == 0) {
+        if self.notes.iter().any(|note| matches!(note, Note::PageNotChecked { .. })) {
+            reasons.push("a page is larger than this program loads: what it holds was not checked");
+        } else if self.live_keys.is_none_or(|count| count == 0) {
             reasons.push("the snapshot holds no keys: nothing was verified");
         }
         if self.notes.iter().any(|note| matches!(note, Note::LeasesMissing { .. })) {
@@ -188,6 +190,8 @@ pub fn inspect<R: ReadAt + Sync + ?Sized>(file: &R, length: u64) -> io::Result<I
     if let Trailer::Differs { expected, found } = inspection.trailer {
         log.first(Damage::TrailerDiffers { expected, found });
     }
+    let not_checked = log.not_checked;
+    inspection.notes.extend(not_checked.map(|(page, bytes)| Note::PageNotChecked { page, bytes }));
     inspection.damage = log.listed;
     inspection.damage_not_listed = log.not_listed;
     inspection.lost_revisions = log.lost_revisions;

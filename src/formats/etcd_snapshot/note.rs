@@ -57,6 +57,14 @@ pub enum Note {
         /// How many.
         count: u64,
     },
+    /// A page with its overflow pages is larger than what this reader loads
+    /// ([`crate::limits::ETCD_SPAN_BYTES`], [`crate::limits::ETCD_BRANCH_BYTES`]).
+    PageNotChecked {
+        /// The page's number.
+        page: u64,
+        /// Its bytes.
+        bytes: u64,
+    },
     /// There are tables that this reader does not know: of a later etcd, or of something else. They are part of the hash.
     UnknownBuckets {
         /// How many.
@@ -101,6 +109,10 @@ impl fmt::Display for Note {
             Self::LeasesMissing { leases, first, keys } => write!(
                 f,
                 "{keys} keys hang on {leases} leases that are not there, such as {first}: they never end by themselves"
+            ),
+            Self::PageNotChecked { page, bytes } => write!(
+                f,
+                "page {page} has {bytes} bytes, more than this reader loads: what it holds was not checked, and nothing was counted"
             ),
             Self::UnknownEntries { count } => write!(
                 f,

@@ -183,9 +183,17 @@ impl EntrySink for OtherPart<'_> {
             log.wrong(damaged(place, Some(revision), value, fault));
         }
     }
+
+    fn make_room(&mut self, bytes: usize) {
+        self.lives.make_room(bytes);
+    }
 }
 
 impl EntrySink for Tally {
+    fn make_room(&mut self, bytes: usize) {
+        self.history.make_room(bytes);
+    }
+
     fn entry(&mut self, place: Place, key: &[u8], value: &[u8], log: &mut DamageLog) {
         self.hash.update(key);
         self.hash.update(value);

@@ -86,6 +86,7 @@ fn files_that_are_no_snapshots_are_called_what_they_are() {
         (b"[{\"etcdEvent\":{},\"time\":\"x\"}]", Damage::Incremental),
         (b"PK\x03\x04", Damage::Packed(Packing::Zip)),
         (b"\x28\xB5\x2F\xFD", Damage::Packed(Packing::Zstandard)),
+        (b"\0\x01\x08\x1C\x28\x90\0\xC1\x81\xED\xB4", Damage::Packed(Packing::Lzw)),
         (b"x", Damage::NoUsableMeta),
     ] {
         let found = look(bytes);
@@ -161,7 +162,33 @@ fn a_page_that_claims_gigabytes_is_named() {
     let claimed = u32::try_from(limits::ETCD_SPAN_BYTES / PAGE as u64).unwrap();
     snapshot.page(FIRST_LEAF)[12..16].copy_from_slice(&claimed.to_le_bytes());
     let bytes = limits::ETCD_SPAN_BYTES + PAGE as u64;
-    assert!(damage(&snapshot).contains(&page(FIRST_LEAF, PageFault::TooLarge { bytes })));
+    let bytes_of_it = snapshot.sealed();
+    let seen = inspect(&bytes_of_it[..], bytes_of_it.len() as u64).unwrap();
+    let note = Note::PageNotChecked { page: FIRST_LEAF as u64, bytes };
+    assert!(seen.notes.contains(&note), "{:?}", seen.notes);
+    assert_eq!((seen.entries, &seen.damage[..]), (None, &[][..]));
+    assert!(matches!(seen.soundness(), Soundness::Unproven(_)));
+}
+
+#[test]
+fn a_page_that_lists_more_than_any_is_not_checked() {
+    let mut snapshot = Snapshot::typical();
+    let (root, pages) = (snapshot.root(), limits::ETCD_BRANCH_BYTES / PAGE as u64);
+    for _ in 0..pages {
+        snapshot.add_page(2, &[], 0);
+    }
+    snapshot.write_metas(root, u64::MAX);
+    // The page before the root lists those of the bucket `key`.
+    let branch = usize::try_from(root).unwrap() - 1;
+    snapshot.page(branch)[12..16].copy_from_slice(&u32::try_from(pages).unwrap().to_le_bytes());
+    let bytes = snapshot.sealed();
+    let seen = inspect(&bytes[..], bytes.len() as u64).unwrap();
+    let note = Note::PageNotChecked {
+        page: branch as u64,
+        bytes: limits::ETCD_BRANCH_BYTES + PAGE as u64,
+    };
+    assert!(seen.notes.contains(&note), "{:?}", seen.notes);
+    assert!(matches!(seen.soundness(), Soundness::Unproven(_)));
 }
 
 #[test]

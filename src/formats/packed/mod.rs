@@ -10,10 +10,12 @@
 //! | `etcdctl snapshot save`, kubeadm, OpenShift | none |
 //! | kOps (etcd-manager): `etcd.backup.gz` | gzip |
 //! | k3s, RKE2, RKE: `….zip`, when told to compress | zip, one file (RKE adds its state as JSON) |
-//! | Gardener: `Full-…` with `.gz`, `.zlib`, or neither | gzip, zlib, none; its `.Z` (LZW) is recognised and not read |
+//! | Gardener: `Full-…` with `.gz`, `.zlib`, or neither | gzip, zlib, none |
+//! | Gardener with `compressionPolicy: lzw`: `Full-….Z` | LZW of Go |
 //! | people | Zstandard |
 
 mod inflate;
+mod lzw;
 mod sink;
 mod source;
 #[cfg(test)]
@@ -41,12 +43,23 @@ pub enum Packing {
     Zlib,
     /// `28 B5 2F FD`: <https://www.rfc-editor.org/rfc/rfc8878>.
     Zstandard,
+    /// The LZW of Go around a database of bbolt: <https://pkg.go.dev/compress/lzw>.
+    Lzw,
 }
 
+/// How a file begins that is packed with Go's LZW (least significant bit first, literals of eight bits) and holds a bbolt database,
+/// whose first 22 bytes are always the same: number and kind of page 0, the magic number, and the version. LZW has no mark of its own.
+const LZW_OF_BBOLT: [u8; Packing::MARK_BYTES] =
+    [0x00, 0x01, 0x08, 0x1C, 0x28, 0x90, 0x00, 0xC1, 0x81, 0xED, 0xB4];
+
 impl Packing {
-    /// What a file that begins like this is packed with. Four bytes are enough.
+    /// How many bytes of a file tell how it is packed.
+    pub const MARK_BYTES: usize = 11;
+
+    /// What a file that begins like this is packed with. [`Self::MARK_BYTES`] are enough.
     pub fn of(first: &[u8]) -> Option<Self> {
         match first {
+            _ if first.starts_with(&LZW_OF_BBOLT) => Some(Self::Lzw),
             [0x1F, 0x8B, ..] => Some(Self::Gzip),
             [b'P', b'K', 3, 4, ..] => Some(Self::Zip),
             [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..] => Some(Self::Zlib),
@@ -63,6 +76,7 @@ impl fmt::Display for Packing {
             Self::Zip => "zip",
             Self::Zlib => "zlib",
             Self::Zstandard => "zstd",
+            Self::Lzw => "LZW",
         })
     }
 }
@@ -173,13 +187,14 @@ impl From<PackingFault> for Stop {
 pub fn unpack<R: Read, W: Write>(packed: R, into: W, most: u64) -> io::Result<Unpacked> {
     let mut source = Source::new(packed);
     let mut sink = Sink::new(into, most);
-    let packing = Packing::of(source.peek(4)?);
+    let packing = Packing::of(source.peek(Packing::MARK_BYTES)?);
     let ended = match packing {
         None => copy(&mut source, &mut sink),
         Some(Packing::Gzip) => inflate::gzip(&mut source, &mut sink),
         Some(Packing::Zlib) => inflate::zlib(&mut source, &mut sink),
         Some(Packing::Zip) => zip::zip(&mut source, &mut sink),
         Some(Packing::Zstandard) => zstandard::zstandard(&mut source, &mut sink),
+        Some(Packing::Lzw) => lzw::lzw(&mut source, &mut sink),
     };
     let fault = match ended {
         Ok(()) => None,
@@ -206,12 +221,11 @@ pub fn unpack_into_file<R: Read>(packed: R, most: u64) -> io::Result<(File, Unpa
 /// # Errors
 /// When it cannot be read.
 pub fn packing_of<F: ReadAt + ?Sized>(file: &F, length: u64) -> io::Result<Option<Packing>> {
-    let mut first = [0; 4];
-    if length < first.len() as u64 {
-        return Ok(None);
-    }
-    file.read_exact_at(&mut first, 0)?;
-    Ok(Packing::of(&first))
+    let mut first = [0; Packing::MARK_BYTES];
+    let length = usize::try_from(length).unwrap_or(usize::MAX).min(first.len());
+    let first = first.get_mut(..length).unwrap_or_default();
+    file.read_exact_at(first, 0)?;
+    Ok(Packing::of(first))
 }
 
 fn copy<R: Read, W: Write>(source: &mut Source<R>, sink: &mut Sink<W>) -> Result<(), Stop> {

@@ -4,6 +4,7 @@ use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use proptest::prelude::*;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::sync::LazyLock;
+use weezl::{BitOrder, encode::Encoder};
 
 const MOST: u64 = 256 << 10;
 
@@ -26,6 +27,11 @@ fn zlib(content: &[u8]) -> Vec<u8> {
 
 fn zstandard(content: &[u8]) -> Vec<u8> {
     compress_to_vec(content, CompressionLevel::Fastest)
+}
+
+/// As Go does it, which has one way only.
+fn lzw(content: &[u8]) -> Vec<u8> {
+    Encoder::new(BitOrder::Lsb, 8).encode(content).unwrap()
 }
 
 /// A zip with these files, as Go writes them (checksum and lengths behind each) or as `zip` does.
@@ -97,6 +103,30 @@ fn every_packing_gives_back_what_was_packed() {
         .collect();
     let expected = [Packing::Gzip, Packing::Zlib, Packing::Zstandard, Packing::Zip, Packing::Zip];
     assert_eq!(packings, expected.map(Some));
+}
+
+/// A database of bbolt, of which only the beginning matters here.
+fn database() -> Vec<u8> {
+    let beginning = b"\0\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0\xed\xda\x0c\xed\x02\0\0\0";
+    [&beginning[..], &content()].concat()
+}
+
+#[test]
+fn a_database_that_go_has_packed_with_lzw_is_known_by_its_beginning_and_unpacked() {
+    let packed = lzw(&database());
+    let (done, bytes) = open(&packed);
+    assert_eq!((done.packing, done.fault), (Some(Packing::Lzw), None));
+    assert!(bytes == database());
+    for length in (Packing::MARK_BYTES..packed.len()).step_by(61).chain([packed.len() - 1]) {
+        assert_eq!(fault(&packed[..length]), Some(PackingFault::Truncated), "{length}");
+    }
+    // The decoder takes up to eight bytes at once.
+    let more = [&packed[..], &[0; 16]].concat();
+    assert_eq!(fault(&more), Some(PackingFault::TrailingBytes));
+    let zeros = [database(), vec![0; 1 << 20]].concat();
+    assert_eq!(fault(&lzw(&zeros)), Some(PackingFault::TooLarge { most: MOST }));
+    // What is no database may begin like anything.
+    assert_eq!(open(&lzw(&content())).0.packing, None);
 }
 
 #[test]
@@ -227,13 +257,13 @@ fn a_stream_that_breaks_off_is_an_error_and_not_a_fault() {
 proptest! {
     #[test]
     fn random_bytes_behind_a_mark_never_hang(
-        mark in 0_usize..5,
+        mark in 0_usize..6,
         noise in proptest::collection::vec(any::<u8>(), 0..3000),
     ) {
-        let marks = [&b"\x1f\x8b\x08\0"[..], b"PK\x03\x04", b"\x78\x9c", b"\x28\xb5\x2f\xfd", b""];
+        let marks = [&b"\x1f\x8b\x08\0"[..], b"PK\x03\x04", b"\x78\x9c", b"\x28\xb5\x2f\xfd", b"", &LZW_OF_BBOLT];
         let (done, bytes) = open(&[marks[mark], &noise].concat());
         prop_assert!(bytes.len() as u64 <= MOST);
-        prop_assert!(done.packed_bytes <= noise.len() as u64 + 4);
+        prop_assert!(done.packed_bytes <= (marks[mark].len() + noise.len()) as u64);
     }
 
     #[test]

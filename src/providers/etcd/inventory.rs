@@ -290,7 +290,7 @@ impl Action for TakeInventory {
         let keys = wanted.keys();
         let file = Arc::clone(&content);
         let taken = compute(context, move || take_inventory(&*file, length, &keys)).await?;
-        let inventory = taken.map_err(|_| damaged())?;
+        let inventory = taken.map_err(|why| StepError::broken(why.to_string()))?;
         let withheld = |namespace: &str| context.data(namespace);
         let judged = judged(&wanted, &inventory, &withheld);
         for check in judged.checks {

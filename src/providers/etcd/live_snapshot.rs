@@ -4,7 +4,6 @@ use super::fetch::{check_size, no_room};
 use super::stored::computed;
 use super::unfinished::{Place, Unfinished};
 use crate::action::{StepContext, StepError};
-use crate::formats::ReadAt as _;
 use crate::formats::etcd_snapshot::{HashKv, Inspection, NoHashKv, hash_kv, inspect};
 use crate::journal::Finding;
 use crate::outside::OutsideError;
@@ -16,8 +15,6 @@ use std::io::Write as _;
 
 /// How much arrives between two words of progress, in bytes.
 const PROGRESS: u64 = 256 << 20;
-/// How much is read at once to compute the digest, in bytes.
-const BUFFER: usize = 1 << 20;
 
 /// A snapshot that has arrived, and was looked at.
 pub(super) struct Taken {
@@ -44,7 +41,8 @@ pub(super) fn place(context: &StepContext, path: &str) -> Result<Place, StepErro
     Ok(place)
 }
 
-/// Reads the database of a member into a temporary file, which no other user can open.
+/// Reads the database of a member into a temporary file, which no other user can open. Its digest is of what arrives; what is looked
+/// at then is what stands in the file.
 ///
 /// # Errors
 /// [`crate::journal::FailureClass::Transient`] when it breaks off.
@@ -56,9 +54,11 @@ pub(super) async fn take(
     let (mut file, unfinished) = open(to)?;
     let mut pieces = member.snapshot().await?;
     let (mut length, mut told): (u64, u64) = (0, 0);
+    let mut arrived = Sha256::new();
     while let Some(piece) = pieces.next().await? {
         length += piece.len() as u64;
         check_size("the snapshot of the member", length)?;
+        arrived.update(&piece);
         file.write_all(&piece).map_err(|e| no_room(&e))?;
         if length - told >= PROGRESS {
             told = length;
@@ -67,9 +67,8 @@ pub(super) async fn take(
     }
     file.flush().and_then(|()| file.sync_all()).map_err(|e| no_room(&e))?;
     let read = file.try_clone().map_err(|e| no_room(&e))?;
-    let look = move || Ok((digest(&read, length)?, inspect(&read, length)?));
-    let (sha256, inspection) = computed(context, look).await?;
-    Ok(Taken { file, unfinished, length, sha256, inspection })
+    let inspection = computed(context, move || inspect(&read, length)).await?;
+    Ok(Taken { file, unfinished, length, sha256: arrived.finalize().into(), inspection })
 }
 
 /// A file without a name, or one that is to get its name.
@@ -79,17 +78,6 @@ fn open(to: Option<Place>) -> Result<(File, Option<Unfinished>), StepError> {
     };
     let (file, unfinished) = place.begin()?;
     Ok((file, Some(unfinished)))
-}
-
-fn digest(file: &File, length: u64) -> std::io::Result<[u8; 32]> {
-    let (mut hasher, mut buffer, mut at) = (Sha256::new(), vec![0; BUFFER], 0);
-    while at < length {
-        let most = usize::try_from(length - at).unwrap_or(BUFFER).min(BUFFER);
-        file.read_exact_at(&mut buffer[..most], at)?;
-        hasher.update(&buffer[..most]);
-        at += most as u64;
-    }
-    Ok(hasher.finalize().into())
 }
 
 impl Taken {

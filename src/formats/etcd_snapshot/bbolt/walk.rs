@@ -10,6 +10,10 @@ use std::rc::Rc;
 
 /// The first page that is not a meta page.
 const FIRST_PAGE: u64 = 2;
+/// Up to here a page with its overflow pages is loaded without asking for room.
+const SMALL_BYTES: usize = 1 << 20;
+/// How much of a list of free pages is loaded at once. Little in unit tests, so that the lists there have several blocks.
+const BLOCK_BYTES: u64 = if cfg!(test) { 64 } else { 1 << 20 };
 /// Bytes of a bucket's header: root page, sequence.
 const BUCKET_HEADER_BYTES: usize = 16;
 
@@ -34,10 +38,67 @@ pub(in super::super) enum BucketRoot {
 pub(in super::super) trait EntrySink {
     /// One entry with its key and value. What is wrong with it goes to the log.
     fn entry(&mut self, place: Place, key: &[u8], value: &[u8], log: &mut DamageLog);
+
+    /// A page of so many bytes is about to be loaded: whoever holds much memory gives up as much.
+    fn make_room(&mut self, _bytes: usize) {}
 }
 
-/// Takes the elements of leaf pages: where, key, content.
-type Visit<'visitor> = dyn FnMut(Place, &[u8], Content<'_>, &mut DamageLog) + 'visitor;
+/// Takes the elements of leaf pages.
+trait Visitor {
+    fn element(&mut self, place: Place, key: &[u8], content: Content<'_>, log: &mut DamageLog);
+
+    /// As [`EntrySink::make_room`].
+    fn make_room(&mut self, _bytes: usize) {}
+}
+
+/// Takes the list of buckets.
+struct BucketList {
+    buckets: Vec<Bucket>,
+    /// bbolt keeps a bucket in place up to a quarter of a page.
+    most_in_place: usize,
+}
+
+impl Visitor for BucketList {
+    fn element(&mut self, place: Place, key: &[u8], content: Content<'_>, log: &mut DamageLog) {
+        let lost = |fault| Damage::Bucket { page: place.page, index: place.index, fault };
+        let Content::Bucket(value) = content else {
+            return log.lost(lost(BucketFault::NotABucket));
+        };
+        if self.buckets.len() == limits::ETCD_BUCKETS {
+            return log.lost(lost(BucketFault::TooMany));
+        }
+        if key.len() > limits::ETCD_BUCKET_NAME_BYTES {
+            return log.lost(lost(BucketFault::Name { bytes: key.len() }));
+        }
+        let root = match (u64_at(value, 0), value.get(BUCKET_HEADER_BYTES..)) {
+            (Some(0), Some(inline)) if inline.len() <= self.most_in_place => {
+                BucketRoot::Inline(inline.to_vec())
+            }
+            (Some(page), Some(_)) if page != 0 => BucketRoot::Page(page),
+            _ => return log.lost(lost(BucketFault::Length { bytes: value.len() })),
+        };
+        self.buckets.push(Bucket { name: key.to_vec(), root, place });
+    }
+}
+
+/// Takes the entries of a bucket, and hands them on.
+struct Entries<'sink> {
+    sink: &'sink mut dyn EntrySink,
+}
+
+impl Visitor for Entries<'_> {
+    fn element(&mut self, place: Place, key: &[u8], content: Content<'_>, log: &mut DamageLog) {
+        let Place { page, index } = place;
+        match content {
+            Content::Value(value) => self.sink.entry(place, key, value, log),
+            _ => log.lost(Damage::Bucket { page, index, fault: BucketFault::Nested }),
+        }
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        self.sink.make_room(bytes);
+    }
+}
 
 /// A child page that has still to be read: its number, the range its keys must lie in, and its depth.
 struct Pending {
@@ -72,32 +133,10 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
 
     /// The list of buckets at the root of the database, in the order of their names.
     pub(in super::super) fn buckets(&mut self, log: &mut DamageLog) -> io::Result<Vec<Bucket>> {
-        let mut buckets = Vec::new();
-        let inline_bytes = limits::ETCD_INLINE_BYTES.min(self.layout.page_size as usize);
-        self.tree(self.layout.root, log, &mut |place, key, content, log| {
-            let lost = |fault| Damage::Bucket { page: place.page, index: place.index, fault };
-            let Content::Bucket(value) = content else {
-                return log.lost(lost(BucketFault::NotABucket));
-            };
-            if buckets.len() == limits::ETCD_BUCKETS {
-                return log.lost(lost(BucketFault::TooMany));
-            }
-            if key.len() > limits::ETCD_BUCKET_NAME_BYTES {
-                return log.lost(lost(BucketFault::Name { bytes: key.len() }));
-            }
-            // bbolt keeps a bucket inline up to a quarter of a page.
-            match (u64_at(value, 0), value.get(BUCKET_HEADER_BYTES..)) {
-                (Some(0), Some(inline)) if inline.len() <= inline_bytes => {
-                    let root = BucketRoot::Inline(inline.to_vec());
-                    buckets.push(Bucket { name: key.to_vec(), root, place });
-                }
-                (Some(page), Some(_)) if page != 0 => {
-                    buckets.push(Bucket { name: key.to_vec(), root: BucketRoot::Page(page), place })
-                }
-                _ => log.lost(lost(BucketFault::Length { bytes: value.len() })),
-            }
-        })?;
-        Ok(buckets)
+        let most_in_place = limits::ETCD_INLINE_BYTES.min(self.layout.page_size as usize);
+        let mut list = BucketList { buckets: Vec::new(), most_in_place };
+        self.tree(self.layout.root, log, &mut list)?;
+        Ok(list.buckets)
     }
 
     /// Hands every entry of a bucket to `sink`.
@@ -107,19 +146,11 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
         sink: &mut dyn EntrySink,
         log: &mut DamageLog,
     ) -> io::Result<()> {
-        let mut visit =
-            |place: Place, key: &[u8], content: Content<'_>, log: &mut DamageLog| match content {
-                Content::Value(value) => sink.entry(place, key, value, log),
-                _ => log.lost(Damage::Bucket {
-                    page: place.page,
-                    index: place.index,
-                    fault: BucketFault::Nested,
-                }),
-            };
+        let mut entries = Entries { sink };
         match &bucket.root {
-            BucketRoot::Page(page) => self.tree(*page, log, &mut visit),
+            BucketRoot::Page(page) => self.tree(*page, log, &mut entries),
             BucketRoot::Inline(bytes) => {
-                inline_page(bytes, bucket.place.page, log, &mut visit);
+                inline_page(bytes, bucket.place.page, log, &mut entries);
                 Ok(())
             }
         }
@@ -128,27 +159,26 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
     /// Compares the list of free pages, if there is one, with the pages that the trees use. Call it last.
     pub(in super::super) fn free_list(&mut self, log: &mut DamageLog) -> io::Result<()> {
         let Some(page) = self.layout.free_list else { return Ok(()) };
-        let header = match self.load(page, Header::is_free_list)? {
+        let header = match self.open(page, |header| header.is_free_list().then_some(u64::MAX))? {
             Ok(header) => header,
             Err(fault) => {
                 log.wrong(Damage::Page { page, fault });
                 return Ok(());
             }
         };
+        let mut numbers = Numbers::behind(self.file, self.layout, page, &header);
         // A count of 65 535 means that the real one is in the first eight bytes.
-        let body = self.buffer.get(HEADER_BYTES..).unwrap_or_default();
-        let (numbers, _) = body.as_chunks::<8>();
-        let mut numbers = numbers.iter().map(|bytes| u64::from_le_bytes(*bytes));
         let count = match header.count {
-            u16::MAX => numbers.next().unwrap_or(u64::MAX),
+            u16::MAX => numbers.next()?.unwrap_or(u64::MAX),
             count => u64::from(count),
         };
-        if count > numbers.len() as u64 {
+        if count > numbers.left() {
             log.wrong(Damage::Page { page, fault: PageFault::FreeList });
             return Ok(());
         }
         let mut before = None;
-        for free in numbers.take(usize::try_from(count).unwrap_or(usize::MAX)) {
+        for _ in 0..count {
+            let Some(free) = numbers.next()? else { break };
             if !(FIRST_PAGE..self.layout.high_water_mark).contains(&free) {
                 log.wrong(Damage::Page { page, fault: PageFault::FreeList });
                 return Ok(());
@@ -165,7 +195,12 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
         Ok(())
     }
 
-    fn tree(&mut self, root: u64, log: &mut DamageLog, visit: &mut Visit<'_>) -> io::Result<()> {
+    fn tree(
+        &mut self,
+        root: u64,
+        log: &mut DamageLog,
+        visitor: &mut dyn Visitor,
+    ) -> io::Result<()> {
         let mut waiting = vec![Pending::anything(root)];
         while let Some(pending) = waiting.pop() {
             let page = pending.page;
@@ -173,7 +208,7 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
                 log.lost(Damage::Page { page, fault: PageFault::TooDeep });
                 continue;
             }
-            let loaded = self.load(page, |header| header.kind().is_some())?;
+            let loaded = self.load(page, visitor)?;
             let parsed = loaded.and_then(|header| {
                 let kind = header.kind().ok_or(PageFault::Kind { flags: header.flags })?;
                 Elements::new(&self.buffer, kind, header.count)
@@ -181,9 +216,10 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
             match parsed {
                 Ok(elements) => {
                     let first_child = waiting.len();
-                    read_page(elements, &pending, &mut waiting, log, visit);
+                    read_page(elements, &pending, &mut waiting, log, visitor);
                     close_ranges(waiting.get_mut(first_child..).unwrap_or_default(), &pending);
                 }
+                Err(PageFault::TooLarge { bytes }) => log.not_checked(page, bytes),
                 Err(fault) => {
                     let (from, below) = (pending.at_least.as_deref(), pending.below.as_deref());
                     log.lost_page(page, fault, from, below);
@@ -193,11 +229,39 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
         Ok(())
     }
 
-    /// Loads a page with its overflow pages into the buffer, and marks them used.
+    /// Loads a page of a tree with its overflow pages into the buffer, and marks them used.
     fn load(
         &mut self,
         page: u64,
-        belongs: impl Fn(&Header) -> bool,
+        visitor: &mut dyn Visitor,
+    ) -> io::Result<Result<Header, PageFault>> {
+        let most = |header: &Header| match header.kind()? {
+            Kind::Branch => Some(limits::ETCD_BRANCH_BYTES),
+            Kind::Leaf => Some(limits::ETCD_SPAN_BYTES),
+        };
+        let header = match self.open(page, most)? {
+            Ok(header) => header,
+            fault => return Ok(fault),
+        };
+        let bytes = (u64::from(header.overflow) + 1) * u64::from(self.layout.page_size);
+        let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
+        if bytes > SMALL_BYTES {
+            visitor.make_room(bytes);
+        }
+        let loaded = self.buffer.len();
+        self.buffer.resize(bytes, 0);
+        let tail = self.buffer.get_mut(loaded..).unwrap_or_default();
+        let offset = page * u64::from(self.layout.page_size);
+        self.file.read_exact_at(tail, offset + loaded as u64)?;
+        Ok(Ok(header))
+    }
+
+    /// Loads the first of a page and its overflow pages into the buffer, and marks all of them used. `most` says how many bytes such
+    /// a page may have; nothing, when it does not belong here.
+    fn open(
+        &mut self,
+        page: u64,
+        most: impl Fn(&Header) -> Option<u64>,
     ) -> io::Result<Result<Header, PageFault>> {
         let high_water_mark = self.layout.high_water_mark;
         if !(FIRST_PAGE..high_water_mark).contains(&page) {
@@ -208,34 +272,30 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
         }
         let page_size = self.layout.page_size as usize;
         let offset = page * u64::from(self.layout.page_size);
+        if self.buffer.capacity() > SMALL_BYTES {
+            self.buffer = Vec::new();
+        }
         self.buffer.resize(page_size, 0);
         self.file.read_exact_at(&mut self.buffer, offset)?;
         let header = match Header::parse(&self.buffer) {
             Some(header) if header.number != page => {
                 return Ok(Err(PageFault::Number { found: header.number }));
             }
-            Some(header) if belongs(&header) => header,
-            other => {
-                let flags = other.map_or(0, |header| header.flags);
-                return Ok(Err(PageFault::Kind { flags }));
-            }
+            Some(header) => header,
+            None => return Ok(Err(PageFault::Kind { flags: 0 })),
         };
-        if let Err(fault) = self.claim_overflow(page, header.overflow) {
-            return Ok(Err(fault));
-        }
-        let rest = header.overflow as usize * page_size;
-        self.buffer.resize(page_size + rest, 0);
-        let tail = self.buffer.get_mut(page_size..).unwrap_or_default();
-        self.file.read_exact_at(tail, offset + page_size as u64)?;
-        Ok(Ok(header))
+        let Some(most) = most(&header) else {
+            return Ok(Err(PageFault::Kind { flags: header.flags }));
+        };
+        Ok(self.claim_overflow(page, header.overflow, most).map(|()| header))
     }
 
-    fn claim_overflow(&mut self, page: u64, overflow: u32) -> Result<(), PageFault> {
+    fn claim_overflow(&mut self, page: u64, overflow: u32, most: u64) -> Result<(), PageFault> {
         if page + u64::from(overflow) >= self.layout.high_water_mark {
             return Err(PageFault::Overflow { pages: overflow });
         }
         let bytes = (u64::from(overflow) + 1) * u64::from(self.layout.page_size);
-        if bytes > limits::ETCD_SPAN_BYTES {
+        if bytes > most {
             return Err(PageFault::TooLarge { bytes });
         }
         for claimed in page + 1..=page + u64::from(overflow) {
@@ -247,8 +307,45 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
     }
 }
 
+/// The numbers behind the header of a page and in its overflow pages, block by block: a list of free pages may be longer than what
+/// is loaded at once.
+struct Numbers<'file, R: ?Sized> {
+    file: &'file R,
+    /// Where the next block begins in the file, and how many bytes are left there.
+    offset: u64,
+    beyond: u64,
+    block: Vec<u8>,
+    taken: usize,
+}
+
+impl<'file, R: ReadAt + ?Sized> Numbers<'file, R> {
+    fn behind(file: &'file R, layout: Layout, page: u64, header: &Header) -> Self {
+        let page_size = u64::from(layout.page_size);
+        let offset = page * page_size + HEADER_BYTES as u64;
+        let beyond = (u64::from(header.overflow) + 1) * page_size - HEADER_BYTES as u64;
+        Self { file, offset, beyond, block: Vec::new(), taken: 0 }
+    }
+
+    /// How many are left.
+    fn left(&self) -> u64 {
+        (self.beyond + (self.block.len() - self.taken) as u64) / 8
+    }
+
+    fn next(&mut self) -> io::Result<Option<u64>> {
+        if self.taken == self.block.len() {
+            let bytes = self.beyond.min(BLOCK_BYTES);
+            self.block.resize(usize::try_from(bytes).map_err(io::Error::other)?, 0);
+            self.file.read_exact_at(&mut self.block, self.offset)?;
+            (self.offset, self.beyond, self.taken) = (self.offset + bytes, self.beyond - bytes, 0);
+        }
+        let number = u64_at(&self.block, self.taken);
+        self.taken += 8;
+        Ok(number)
+    }
+}
+
 /// An inline bucket: a leaf page without a place of its own. Its elements are reported at the page that holds it.
-fn inline_page(bytes: &[u8], page: u64, log: &mut DamageLog, visit: &mut Visit<'_>) {
+fn inline_page(bytes: &[u8], page: u64, log: &mut DamageLog, visitor: &mut dyn Visitor) {
     let elements = match Header::parse(bytes) {
         Some(header) if header.is_leaf_in_place() => Elements::new(bytes, Kind::Leaf, header.count),
         header => Err(PageFault::Kind { flags: header.map_or(0, |header| header.flags) }),
@@ -256,7 +353,7 @@ fn inline_page(bytes: &[u8], page: u64, log: &mut DamageLog, visit: &mut Visit<'
     match elements {
         Ok(elements) => {
             let nowhere = Pending { in_place: true, ..Pending::anything(page) };
-            read_page(elements, &nowhere, &mut Vec::new(), log, visit);
+            read_page(elements, &nowhere, &mut Vec::new(), log, visitor);
         }
         Err(fault) => log.lost(Damage::Page { page, fault }),
     }
@@ -269,7 +366,7 @@ fn read_page(
     pending: &Pending,
     waiting: &mut Vec<Pending>,
     log: &mut DamageLog,
-    visit: &mut Visit<'_>,
+    visitor: &mut dyn Visitor,
 ) {
     let page = pending.page;
     let mut previous: Option<&[u8]> = None;
@@ -305,7 +402,7 @@ fn read_page(
             Content::UnknownFlags => {
                 log.lost(Damage::Page { page, fault: PageFault::Flags { index } });
             }
-            content => visit(Place { page, index }, element.key, content, log),
+            content => visitor.element(Place { page, index }, element.key, content, log),
         }
     }
     if let Some(fault) = elements.remains(pending.in_place) {

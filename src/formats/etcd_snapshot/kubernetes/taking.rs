@@ -30,9 +30,7 @@ pub enum NoInventory {
 
 impl fmt::Display for NoInventory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "not all revisions can be read: the snapshot is damaged, and a part is not counted",
-        )
+        f.write_str("not all revisions can be read, and a part is not counted")
     }
 }
 

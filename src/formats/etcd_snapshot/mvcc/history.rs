@@ -33,6 +33,11 @@ impl History {
         self.readable.then_some(self.lives.count() + self.also_living)
     }
 
+    /// As [`Lives::make_room`].
+    pub(in super::super) fn make_room(&mut self, bytes: usize) {
+        self.lives.make_room(bytes);
+    }
+
     /// The parts of all keys that have still to be followed, each from the first change on. No change may follow.
     pub(in super::super) fn put_off(&mut self) -> Vec<Unfollowed> {
         let waiting = self.lives.put_off();

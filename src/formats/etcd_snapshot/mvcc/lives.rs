@@ -3,9 +3,12 @@ use super::by_key::{ByKey, KeyMark, Part};
 use super::{KeyValue, RevisionNumber};
 use std::collections::BTreeMap;
 
-/// How many living keys, and leases of them, are followed at a time: with some 40 bytes for each, less than 50 MiB. Few in unit
+/// How many living keys, and leases of them, are followed at a time: with [`EACH_BYTES`] for each, less than 50 MiB. Few in unit
 /// tests, so that the snapshots there have several parts.
 const AT_A_TIME: usize = if cfg!(test) { 24 } else { 1_200_000 };
+
+/// About what following one of them takes.
+const EACH_BYTES: usize = 40;
 
 /// A key that exists: when it was made, and how often it was changed since.
 #[derive(Clone, Copy)]
@@ -127,7 +130,10 @@ impl Lives {
         let (expected_created, expected_version) = match before {
             Some(before) => (before.created, before.version.saturating_add(1)),
             None => {
-                self.make_room();
+                if self.has_too_many() {
+                    // The change that takes too much room is judged after this, and is told by whoever follows it now.
+                    self.halve(self.seen + 1);
+                }
                 // What came before may have been thrown away.
                 if mod_revision <= self.compacted {
                     return Ok(());
@@ -150,17 +156,26 @@ impl Lives {
         })
     }
 
-    fn make_room(&mut self) {
-        if self.living.len() + self.leases.len() <= self.at_a_time {
-            return;
-        }
-        let Some([kept, other]) = self.part.halves() else { return };
+    /// So many bytes are needed elsewhere from now on: fewer keys are followed at a time.
+    pub(in super::super) fn make_room(&mut self, bytes: usize) {
+        let fewer = AT_A_TIME.saturating_sub(bytes / EACH_BYTES).max(AT_A_TIME / 4);
+        self.at_a_time = self.at_a_time.min(fewer);
+        while self.has_too_many() && self.halve(self.seen) {}
+    }
+
+    fn has_too_many(&self) -> bool {
+        self.living.len() + self.leases.len() > self.at_a_time
+    }
+
+    /// Puts off one half of what is followed, of which the first `told` changes have been told. `false` when there are no halves.
+    fn halve(&mut self, told: u64) -> bool {
+        let Some([kept, other]) = self.part.halves() else { return false };
         self.part = kept;
-        // The change that takes too much room is judged after this, and is told by whoever follows it now.
-        let told = self.told.max(self.seen + 1);
+        let told = self.told.max(told);
         self.put_off.push(Unfollowed { part: other, told });
         self.living.keep_part(kept);
         self.leases.keep_part(kept);
+        true
     }
 }
 
@@ -185,9 +200,16 @@ mod tests {
     }
 
     /// What following all changes says of each that is wrong.
-    fn follow(lives: &mut Lives, changes: &[Change]) -> Vec<(usize, RevisionFault)> {
+    fn follow(
+        lives: &mut Lives,
+        changes: &[Change],
+        room_at: Option<usize>,
+    ) -> Vec<(usize, RevisionFault)> {
         let mut faults = Vec::new();
         for (place, Change { key, put }) in changes.iter().enumerate() {
+            if room_at == Some(place) {
+                lives.make_room(usize::MAX);
+            }
             let (main, name) = (place as i64 + 2, [*key]);
             let lived = match put {
                 None => lives.end(&name, RevisionNumber { main, sub: 0 }),
@@ -211,17 +233,17 @@ mod tests {
     proptest! {
         #[test]
         fn followed_part_by_part_changes_say_what_they_say_when_followed_at_once(
-            changes in changes(), compacted in -1..50_i64,
+            changes in changes(), compacted in -1..50_i64, room_at in 0..200_usize,
         ) {
             let mut whole = Lives::new(compacted, Unfollowed::ALL);
             whole.at_a_time = usize::MAX;
-            let expected = follow(&mut whole, &changes);
+            let expected = follow(&mut whole, &changes, None);
             let mut waiting = vec![Unfollowed::ALL];
             let (mut faults, mut count, mut leases) = (Vec::new(), 0, BTreeMap::new());
             while let Some(part) = waiting.pop() {
                 let mut lives = Lives::new(compacted, part);
-                lives.at_a_time = 7;
-                faults.extend(follow(&mut lives, &changes));
+                lives.at_a_time = 12;
+                faults.extend(follow(&mut lives, &changes, Some(room_at)));
                 count += lives.count();
                 for (lease, keys) in lives.leases() {
                     *leases.entry(lease).or_default() += keys;
