@@ -7,6 +7,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
+use aws_smithy_types::retry::ErrorKind;
 use std::error::Error;
 
 /// Codes by which services ask for fewer calls: those of the SDKs' standard mode
@@ -88,11 +89,8 @@ where
         }
         _ if find::<CredentialsError>(error).is_some() => without_credentials(operation, error),
         SdkError::DispatchFailure(dispatch) => {
-            let class = if dispatch.is_io() || dispatch.is_timeout() {
-                FailureClass::Transient
-            } else {
-                FailureClass::Broken
-            };
+            let passes = dispatch.as_connector_error().is_some_and(is_without_answer);
+            let class = if passes { FailureClass::Transient } else { FailureClass::Broken };
             failure(class, None, format!("{operation}: {}", innermost(error)))
         }
         SdkError::ResponseError(_) => {
@@ -168,11 +166,20 @@ fn unparsed(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// There were no credentials to sign the call with.
+/// Whether a connection could not be made, or ended before the answer: the SDK calls it transient when the other side closes it in
+/// order, as S3, load balancers and proxies do (`to_connector_error` of aws-smithy-http-client).
+fn is_without_answer(error: &ConnectorError) -> bool {
+    let is_closed = error.as_other() == Some(ErrorKind::TransientError);
+    error.is_io() || error.is_timeout() || is_closed
+}
+
+/// There were no credentials to sign the call with. The outermost cause is a connection that was never made for want of them; within
+/// is perhaps the one to what gives them.
 fn without_credentials(operation: &str, error: &(dyn Error + 'static)) -> Failure {
     let code = find::<ErrorMetadata>(error).and_then(ErrorMetadata::code);
     // STS, when a role is assumed, or what signs on.
-    let unreached = find::<ConnectorError>(error).is_some_and(|e| e.is_io() || e.is_timeout())
+    let mut connections = causes(error).filter_map(|cause| cause.downcast_ref::<ConnectorError>());
+    let unreached = connections.any(is_without_answer)
         || matches!(find::<CredentialsError>(error), Some(CredentialsError::ProviderTimedOut(_)));
     let text = if unreached {
         format!(
@@ -339,6 +346,36 @@ mod tests {
         let failed: SdkError<HeadBucketError, HttpResponse> =
             SdkError::dispatch_failure(ConnectorError::other(error.into(), None));
         failure_of("s3:HeadBucket", &failed)
+    }
+
+    /// As the SDK puts it when the other side closes a connection.
+    fn closed() -> ConnectorError {
+        let text = "connection closed before message completed";
+        ConnectorError::other(text.into(), Some(ErrorKind::TransientError))
+    }
+
+    #[test]
+    fn regression_a_connection_that_ends_before_the_answer_may_have_had_its_effect() {
+        for (error, class) in [
+            (closed(), FailureClass::Transient),
+            (ConnectorError::io("connection refused".into()), FailureClass::Transient),
+            (ConnectorError::timeout("no answer".into()), FailureClass::Transient),
+            (ConnectorError::other("no certificate".into(), None), FailureClass::Broken),
+            (ConnectorError::user("no address".into()), FailureClass::Broken),
+        ] {
+            let failed: SdkError<HeadBucketError, HttpResponse> = SdkError::dispatch_failure(error);
+            assert_eq!(failure_of("s3:HeadBucket", &failed).class, class);
+        }
+    }
+
+    #[test]
+    fn regression_a_role_that_cannot_be_assumed_for_want_of_a_network_is_no_missing_permission() {
+        for inner in [closed(), ConnectorError::io("connection refused".into())] {
+            let assume: SdkError<HeadBucketError, HttpResponse> = SdkError::dispatch_failure(inner);
+            let failure = without(CredentialsError::provider_error(assume));
+            assert_eq!(failure.class, FailureClass::Transient, "{}", failure.message);
+            assert!(failure.message.contains("does not answer"), "{}", failure.message);
+        }
     }
 
     #[test]

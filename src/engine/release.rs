@@ -40,9 +40,11 @@ const GIVES_UP_AFTER: Duration = Duration::from_secs(75 * 60);
 /// that of the service.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// AWS's look-ups are eventually consistent: "not there" right after a call may only mean "not seen yet".
+/// AWS's look-ups are eventually consistent: "not there" right after a call may only mean "not seen yet". The call may still be on
+/// its way besides, when its run was cancelled. The pauses before further looks; two minutes in all.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>
-const SECOND_LOOK_AFTER: Duration = Duration::from_secs(15);
+const LOOKED_AGAIN_AFTER: [Duration; 3] =
+    [Duration::from_secs(15), Duration::from_secs(45), Duration::from_secs(60)];
 
 /// Finds a resource, removes it and waits until a look-up says that it is gone. Works with nothing but its key.
 pub async fn release(
@@ -128,9 +130,12 @@ async fn release_once(
     keep: Keep,
 ) -> Result<Result<&'static str, String>, StepError> {
     let mut found = kind.find(context, key, id).await?;
-    if found == Found::Gone {
-        // It may have been made a moment ago, with or without an answer: look-ups may lag behind.
-        context.clock.sleep(SECOND_LOOK_AFTER).await;
+    for pause in LOOKED_AGAIN_AFTER {
+        if found != Found::Gone {
+            break;
+        }
+        context.progress(&format!("{key} is not there: looking again, it may not be seen yet"));
+        context.clock.sleep(pause).await;
         found = kind.find(context, key, id).await?;
     }
     let found = match found {

@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::retry::ErrorKind;
 
 /// Hands each request to the world and turns its reply into what an HTTP client would say.
 #[derive(Clone, Debug)]
@@ -24,6 +25,11 @@ impl HttpConnector for Connector {
                 }
                 Reply::Unreachable(ConnectionFailure::Reset) => {
                     Err(ConnectorError::io("the simulated connection was reset".into()))
+                }
+                // As the SDK's client does it (`to_connector_error` of aws-smithy-http-client).
+                Reply::Unreachable(ConnectionFailure::Closed) => {
+                    let text = "the simulated connection was closed before the answer";
+                    Err(ConnectorError::other(text.into(), Some(ErrorKind::TransientError)))
                 }
             }
         })

@@ -23,8 +23,10 @@ pub enum Reply {
 pub enum ConnectionFailure {
     /// Nobody answered for so long that the caller gave up.
     Timeout,
-    /// The other side closed the connection.
+    /// The other side broke the connection off.
     Reset,
+    /// The other side closed the connection before its answer.
+    Closed,
 }
 
 /// The services that the sandbox simulates.

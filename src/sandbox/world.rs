@@ -173,7 +173,7 @@ impl World {
                 self.0.clock.sleep(CONNECT_TIMEOUT).await;
                 return Reply::Unreachable(ConnectionFailure::Timeout);
             }
-            Verdict::Reset => Reply::Unreachable(ConnectionFailure::Reset),
+            Verdict::Reset => Reply::Unreachable(broken_off(&arrival.request_id)),
             Verdict::Answer(Reply::Response(answer)) if in_cbor => {
                 Reply::Response(cbor::translate(answer))
             }
@@ -269,6 +269,12 @@ impl Asked {
 fn target(request: &HttpRequest) -> String {
     let target = request.headers().get("x-amz-target").unwrap_or_default();
     target.rsplit('.').next().unwrap_or_default().to_owned()
+}
+
+/// One of the two ways in which a connection breaks, which the SDK tells apart.
+fn broken_off(request_id: &str) -> ConnectionFailure {
+    let is_even = request_id.bytes().last().is_some_and(|digit| digit % 2 == 0);
+    if is_even { ConnectionFailure::Reset } else { ConnectionFailure::Closed }
 }
 
 /// The SDKs name a call in one header, and number their attempts at it in another: what arrives twice has both in common.
