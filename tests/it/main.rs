@@ -32,6 +32,8 @@ mod etcd_tree;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod faults_aurora;
+#[cfg(test)]
 mod generated;
 #[cfg(test)]
 mod guard;
