@@ -60,7 +60,7 @@ fn a_restore_whose_reply_was_lost_is_adopted_and_not_made_twice() {
     let fault = "rds:RestoreDBInstanceFromDBSnapshot#1=lost_reply";
     let (code, report) = program.rehearse("orders-db", &["--fault", fault]);
     assert_eq!((code, red(&report)), (0, Vec::new()));
-    // The one call had its effect, although it failed for us. No other one was made.
+    // The first call had its effect and was never answered; the second was told that it exists already.
     assert_eq!(calls(&report, "rds:RestoreDBInstanceFromDBSnapshot"), (1, 1));
     let journal = program.read("runs/orders-db-0001/journal.jsonl");
     for event in ["resource_intended", "resource_owned", "resource_released"] {

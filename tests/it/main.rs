@@ -110,6 +110,8 @@ mod server_ladder;
 #[cfg(test)]
 mod server_ladder_differences;
 #[cfg(test)]
+mod server_mariadb_tls;
+#[cfg(test)]
 mod server_moto;
 #[cfg(test)]
 mod server_outside;
