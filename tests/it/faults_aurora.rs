@@ -284,10 +284,12 @@ fn a_member_that_never_becomes_available_fails_the_restore_and_is_named() {
     for way in WAYS {
         for member in ["1", "2"] {
             let named = format!("-restore-{member} did not join the cluster redrill-");
-            let stuck = [&*named, "took longer than 1h 30m; last seen: creating", "RDS events"];
+            let stuck =
+                [named.as_str(), "took longer than 1h 30m; last seen: creating", "RDS events"];
             let fault = format!("rds:CreateDBInstance#{member}=stuck");
             way.rehearse(&[&fault]).ends("failed", 3, &stuck);
-            let broken = [&*named, "ended in the status incompatible-network", "subnet group"];
+            let broken =
+                [named.as_str(), "ended in the status incompatible-network", "subnet group"];
             let fault = format!("rds:CreateDBInstance#{member}=broken");
             way.rehearse(&[&fault]).ends("failed", 3, &broken);
         }
