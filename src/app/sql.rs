@@ -151,8 +151,10 @@ fn told(error: OutsideError, login: &DatabaseLogin) -> Error {
             "check the password and the rights of {}; reading is enough",
             login.user
         )),
-        _ if about_tls => Error::broken(text)
-            .help("give the certificate authorities with --ca FILE: for RDS, global-bundle.pem"),
+        _ if about_tls => Error::broken(text).help(
+            "give the certificate authorities with --ca FILE: for RDS and Aurora, download \
+             https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem",
+        ),
         _ => Error::broken(text),
     }
 }

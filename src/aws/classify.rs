@@ -48,6 +48,10 @@ const DENIED: [&str; 12] = [
     "Forbidden",
 ];
 
+/// Codes by which RDS says, with status 403, that there is no room for a cluster: no permission is missing
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBClusterFromSnapshot.html>).
+const NO_ROOM: [&str; 2] = ["DBClusterQuotaExceededFault", "InsufficientDBClusterCapacityFault"];
+
 /// Codes of credentials that were good until a moment ago: `RequestExpired` is EC2's
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>), `ExpiredTokenException` that of the
 /// JSON services.
@@ -222,9 +226,24 @@ fn failure(class: FailureClass, code: Option<&str>, message: String) -> Failure 
         FailureClass::Refused => {
             Some("nothing was sent; docs/guard.md says what the guard lets pass")
         }
+        FailureClass::Recovery => code.and_then(help_for_room),
         _ => None,
     };
     Failure { class, code: code.map(str::to_owned), message, help: help.map(str::to_owned) }
+}
+
+/// What to do where RDS has no room for what was asked for
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Troubleshooting.html>).
+fn help_for_room(code: &str) -> Option<&'static str> {
+    if code.starts_with("InsufficientDB") {
+        Some("ask for another class, or for other zones or none, or try again later")
+    } else if code.contains("QuotaExceeded") {
+        Some(
+            "have the quota raised, or remove what nobody needs; redrill preflight looks at quotas",
+        )
+    } else {
+        None
+    }
 }
 
 fn is_misdirected(code: Option<&str>, status: u16) -> bool {
@@ -237,6 +256,7 @@ fn class_of(code: Option<&str>, status: u16) -> FailureClass {
         Some(code) if TRANSIENT.contains(&code) => FailureClass::Transient,
         Some(code) if EXPIRED.contains(&code) => FailureClass::CredentialsExpired,
         Some(code) if DENIED.contains(&code) => FailureClass::Denied,
+        Some(code) if NO_ROOM.contains(&code) => FailureClass::Recovery,
         Some(code) if code.contains("AlreadyExists") || code.contains("AlreadyOwned") => {
             FailureClass::AlreadyExists
         }
@@ -293,6 +313,21 @@ mod tests {
             (None, 200, FailureClass::Transient),
         ] {
             assert_eq!(class_of(code, status), class, "{code:?} {status}");
+        }
+    }
+
+    #[test]
+    fn regression_no_room_for_a_cluster_is_no_missing_permission_and_comes_with_what_to_do() {
+        for (code, status, words) in [
+            ("InsufficientDBClusterCapacityFault", 403, "another class"),
+            ("DBClusterQuotaExceededFault", 403, "quota"),
+            ("InsufficientDBInstanceCapacity", 400, "another class"),
+            ("InstanceQuotaExceeded", 400, "quota"),
+        ] {
+            let class = class_of(Some(code), status);
+            assert_eq!(class, FailureClass::Recovery, "{code}");
+            let help = failure(class, Some(code), String::new()).help.unwrap();
+            assert!(help.contains(words), "{code}: {help}");
         }
     }
 

@@ -32,6 +32,8 @@ mod etcd_tree;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod faults_aurora;
+#[cfg(test)]
 mod generated;
 #[cfg(test)]
 mod guard;
@@ -107,6 +109,8 @@ mod server_identity;
 mod server_ladder;
 #[cfg(test)]
 mod server_ladder_differences;
+#[cfg(test)]
+mod server_mariadb_tls;
 #[cfg(test)]
 mod server_moto;
 #[cfg(test)]

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, raw_sql};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A MariaDB server on loopback, ended when dropped.
-struct Server {
+pub(crate) struct Server {
     folder: tempfile::TempDir,
     user: Option<&'static str>,
     port: u16,
@@ -23,6 +23,11 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// `prepare` puts files into the server's folder, and gives further options of the server.
+    pub(crate) fn start_with(prepare: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let id = Command::new("id").arg("-u").output().unwrap();
         // MariaDB refuses to run as root.
         let user = (String::from_utf8_lossy(&id.stdout).trim() == "0").then_some("mysql");
@@ -34,6 +39,7 @@ impl Server {
         );
         std::fs::write(server.path("first.sql"), users).unwrap();
         std::fs::write(server.path("password"), format!("{PASSWORD}\n")).unwrap();
+        let more = prepare(server.folder.path());
         if let Some(user) = user {
             run(Command::new("chown").args(["-R", user]).arg(server.folder.path()));
         }
@@ -45,7 +51,8 @@ impl Server {
         ]);
         run(install.args(server.common()));
         let first = format!("--init-file={}", server.path("first.sql").display());
-        server.boot(&[&first]);
+        let more: Vec<&str> = more.iter().map(String::as_str).chain([first.as_str()]).collect();
+        server.boot(&more);
         server
     }
 
@@ -64,12 +71,14 @@ impl Server {
         self.port = free_port();
         let log = std::fs::File::create(self.path("log")).unwrap();
         let mut start = Command::new(variable("REDRILL_TEST_MARIADBD"));
-        start.arg("--no-defaults").args(self.common()).args(more);
+        start.arg("--no-defaults").args(self.common());
         start.args(["--bind-address=127.0.0.1", "--skip-name-resolve"]);
         start.args(["--innodb-buffer-pool-size=256M", "--innodb-log-file-size=256M"]);
         start.args(["--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0"]);
         start.arg(format!("--port={}", self.port));
         start.arg(format!("--socket={}", self.path("data/socket").display()));
+        // Of an option that is given twice, the last one counts.
+        start.args(more);
         start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(start.spawn().unwrap());
         poll("MariaDB listens", Duration::from_secs(60), || {
@@ -87,7 +96,7 @@ impl Server {
         assert!(child.wait().unwrap().success());
     }
 
-    async fn change(&self, sql: &str) {
+    pub(crate) async fn change(&self, sql: &str) {
         let options = MySqlConnectOptions::new().host("127.0.0.1").port(self.port);
         let options = options.username("admin").password(PASSWORD);
         let mut owner = options.connect().await.unwrap();
@@ -112,7 +121,7 @@ impl Server {
         self.boot(&[]);
     }
 
-    fn connected(&self, database: &str, more: Value) -> Value {
+    pub(crate) fn connected(&self, database: &str, more: Value) -> Value {
         let mut with = json!({
             "endpoint": "127.0.0.1", "port": self.port, "engine": "mysql", "tls": "off", "database": database,
             "credentials": {"password_file": self.path("password"), "user": "admin"},
@@ -121,7 +130,7 @@ impl Server {
         with
     }
 
-    async fn step(&self, action: &str, with: Value) -> Stepped {
+    pub(crate) async fn step(&self, action: &str, with: Value) -> Stepped {
         step(self.folder.path(), action, with).await
     }
 }

@@ -168,6 +168,9 @@ async fn server_postgres_certificates_are_verified() {
         copy,
     );
     let authority = folder.path().join("ca.pem").to_str().unwrap().to_owned();
+    let other = tempfile::tempdir().unwrap();
+    certificates(other.path());
+    let another = other.path().join("ca.pem").to_str().unwrap().to_owned();
     let encrypted = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
     for (tls, host, is_encrypted) in [
         (Tls::VerifyWith(authority.clone()), "localhost", true),
@@ -180,6 +183,7 @@ async fn server_postgres_certificates_are_verified() {
     }
     for (tls, host) in [
         (Tls::Verify, "localhost"),
+        (Tls::VerifyWith(another), "localhost"),
         (Tls::VerifyWith(authority), "127.0.0.1"),
         (Tls::VerifyWith("/nowhere/ca.pem".to_owned()), "localhost"),
         (Tls::VerifyWith(server.file("server.key")), "localhost"),

@@ -191,7 +191,8 @@ async fn make_member(
         Ok(arn.unwrap_or(name).to_owned())
     };
     let made = own(cx, &InstanceKind, name.to_owned(), create).await;
-    made.map(drop)
+    let meant = format!("it was to be the instance {name} of the class {}", member.class);
+    made.map(drop).map_err(|error| error.noting(&meant))
 }
 
 /// A member that is ready, and the bracket of looks in which it became so (UTC).

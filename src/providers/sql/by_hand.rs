@@ -41,7 +41,8 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
         "Password rejected: the restored database has the users and passwords of its recovery point, which may be \
          older than the secret."
             .to_owned(),
-        "Certificate not verified: get global-bundle.pem of RDS from https://truststore.pki.rds.amazonaws.com/."
+        "Certificate not verified: RDS and Aurora need https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem, \
+         downloaded beforehand."
             .to_owned(),
     ];
     if commands.iter().any(|command| command.contains("PGSSLROOTCERT=system")) {

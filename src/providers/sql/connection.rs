@@ -35,7 +35,9 @@ macro_rules! input_with_connection {
             pub user: Option<String>,
             /// Where the password comes from. It is never written down.
             pub credentials: crate::providers::sql::credentials::Credentials,
-            /// How the connection is protected: `verify` (default), `{ca: FILE}`, `encrypt` or `off`.
+            /// How the connection is protected: `verify` (default), `{ca: FILE}`, `encrypt` or `off`. RDS and Aurora need
+            /// `{ca: FILE}` with the bundle of Amazon's authorities, which has to be downloaded beforehand; without it their
+            /// certificates are refused, and the step is inconclusive.
             #[serde(default)]
             pub tls: crate::providers::sql::connection::TlsInput,
             /// Connect here instead of the endpoint, `host:port`: the near end of a tunnel. The report shows both. A certificate
@@ -91,8 +93,10 @@ pub enum TlsInput {
     /// Encrypted; certificate and host name are verified by the public certificate authorities.
     #[default]
     Verify,
-    /// As `verify`, also by the certificate authorities in this PEM file. RDS needs it: its certificates come from
-    /// Amazon's own authorities, found in `global-bundle.pem`.
+    /// As `verify`, also by the certificate authorities in this PEM file. RDS and Aurora need it: their certificates come
+    /// from Amazon's own authorities. The file is downloaded beforehand from
+    /// <https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem> (AWS: "Using SSL/TLS to encrypt a connection to a
+    /// DB instance", <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html>).
     Ca(String),
     /// Encrypted; the certificate is not verified, so that anyone could answer.
     Encrypt,
