@@ -142,9 +142,12 @@ const CASES: &[Case] = &[
             "check backup: usable recovery point failed",
             "finding backup: rds.no_usable_automated_backup",
             "step backup failed",
+            "step content not_run",
             "step data not_run",
             "step fidelity not_run",
+            "step hydrated not_run",
             "step restore not_run",
+            "step write not_run",
         ],
     ),
     case(
@@ -154,20 +157,37 @@ const CASES: &[Case] = &[
             "check backup: usable recovery point failed",
             "finding backup: rds.no_usable_automated_backup",
             "step backup failed",
+            "step content not_run",
             "step data not_run",
             "step fidelity not_run",
+            "step hydrated not_run",
             "step restore not_run",
+            "step write not_run",
         ],
     ),
     case(
         "orders-db-point-in-time.no-capacity",
         1,
-        &["step data not_run", "step fidelity not_run", "step restore failed"],
+        &[
+            "step content not_run",
+            "step data not_run",
+            "step fidelity not_run",
+            "step hydrated not_run",
+            "step restore failed",
+            "step write not_run",
+        ],
     ),
     case(
         "orders-db-point-in-time.no-parameter-group",
         1,
-        &["step data not_run", "step fidelity not_run", "step restore failed"],
+        &[
+            "step content not_run",
+            "step data not_run",
+            "step fidelity not_run",
+            "step hydrated not_run",
+            "step restore failed",
+            "step write not_run",
+        ],
     ),
     case(
         "orders-db-point-in-time.no-replication",
@@ -176,9 +196,12 @@ const CASES: &[Case] = &[
             "check backup: usable recovery point failed",
             "finding backup: rds.no_usable_automated_backup",
             "step backup failed",
+            "step content not_run",
             "step data not_run",
             "step fidelity not_run",
+            "step hydrated not_run",
             "step restore not_run",
+            "step write not_run",
         ],
     ),
     case(
@@ -198,7 +221,14 @@ const CASES: &[Case] = &[
     case(
         "orders-db-point-in-time.stuck",
         1,
-        &["step data not_run", "step fidelity not_run", "step restore failed"],
+        &[
+            "step content not_run",
+            "step data not_run",
+            "step fidelity not_run",
+            "step hydrated not_run",
+            "step restore failed",
+            "step write not_run",
+        ],
     ),
     case(
         "orders-db-point-in-time.too-early",
@@ -212,7 +242,12 @@ const CASES: &[Case] = &[
     case(
         "orders-db-point-in-time.unbalanced",
         1,
-        &["check data: ledger balances failed", "step data failed"],
+        &[
+            "check content: checksums failed",
+            "check data: ledger balances failed",
+            "step content failed",
+            "step data failed",
+        ],
     ),
     case(
         "orders-db.wrong-network",
@@ -232,9 +267,12 @@ const CASES: &[Case] = &[
         1,
         &[
             "check restore: vpc failed",
+            "step content not_run",
             "step data not_run",
             "step fidelity not_run",
+            "step hydrated not_run",
             "step restore failed",
+            "step write not_run",
         ],
     ),
     case(
@@ -246,6 +284,32 @@ const CASES: &[Case] = &[
             "finding data: sql.newer_than_the_backup",
             "step data failed",
         ],
+    ),
+    case(
+        "orders-db-point-in-time.cold",
+        1,
+        &["check hydrated: read latency failed", "step hydrated failed"],
+    ),
+    case(
+        "orders-db-point-in-time.index-damaged",
+        1,
+        &["check content: tables and indexes failed", "step content failed"],
+    ),
+    case(
+        "orders-db-point-in-time.read-only",
+        1,
+        &[
+            "check fidelity: parameters failed",
+            "check write: write failed",
+            "finding fidelity: rds.config_differs",
+            "step fidelity failed",
+            "step write failed",
+        ],
+    ),
+    case(
+        "orders-db-point-in-time.secret-behind",
+        1,
+        &["check data: login the application failed", "step data failed"],
     ),
     case("uploads-replication", 0, &[]),
     case(
@@ -318,10 +382,13 @@ const CASES: &[Case] = &[
         "payments-aurora.incompatible",
         1,
         &[
+            "step content not_run",
             "step data not_run",
             "step fidelity not_run",
+            "step hydrated not_run",
             "step reader not_run",
             "step restore failed",
+            "step write not_run",
         ],
     ),
     case(
@@ -330,21 +397,27 @@ const CASES: &[Case] = &[
         &[
             "check point: usable recovery point failed",
             "finding point: aurora.no_usable_recovery_point",
+            "step content not_run",
             "step data not_run",
             "step fidelity not_run",
+            "step hydrated not_run",
             "step point failed",
             "step reader not_run",
             "step restore not_run",
+            "step write not_run",
         ],
     ),
     case(
         "payments-aurora.never-joins",
         1,
         &[
+            "step content not_run",
             "step data not_run",
             "step fidelity not_run",
+            "step hydrated not_run",
             "step reader not_run",
             "step restore failed",
+            "step write not_run",
         ],
     ),
     case(
@@ -353,11 +426,14 @@ const CASES: &[Case] = &[
         &[
             "check point: usable recovery point failed",
             "finding point: aurora.no_usable_recovery_point",
+            "step content not_run",
             "step data not_run",
             "step fidelity not_run",
+            "step hydrated not_run",
             "step point failed",
             "step reader not_run",
             "step restore not_run",
+            "step write not_run",
         ],
     ),
     case(
@@ -408,7 +484,12 @@ const CASES: &[Case] = &[
     case(
         "payments-aurora.unbalanced",
         1,
-        &["check data: ledger balances failed", "step data failed"],
+        &[
+            "check content: row counts failed",
+            "check data: ledger balances failed",
+            "step content failed",
+            "step data failed",
+        ],
     ),
     case(
         "payments-aurora.untagged",
@@ -421,6 +502,22 @@ const CASES: &[Case] = &[
             "finding point: aurora.time_of_data_unknown",
             "step point inconclusive",
         ],
+    ),
+    case("payments-aurora.migrated", 1, &["check content: schema failed", "step content failed"]),
+    case(
+        "payments-aurora.no-amcheck",
+        2,
+        &["check content: tables and indexes inconclusive", "step content inconclusive"],
+    ),
+    case(
+        "payments-aurora.rotated",
+        1,
+        &["check data: login the application failed", "step data failed"],
+    ),
+    case(
+        "payments-aurora.sequence-behind",
+        1,
+        &["check data: sequences failed", "step data failed"],
     ),
     case("ledger-volume", 0, &[]),
     case(

@@ -2,7 +2,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn the_inventory_shows_that_nothing_is_left_over() {
-    let trial = Trial::new("orders-db-point-in-time", &[]).await;
+    let trial = Trial::all_listed(&[]).await;
     trial.run(End::ByItself, None).await;
     let taken = trial.inventories();
     let dr = |when| {
@@ -21,7 +21,7 @@ async fn the_inventory_shows_that_nothing_is_left_over() {
 #[tokio::test(start_paused = true)]
 async fn a_denied_inventory_is_not_verified_and_no_failure() {
     // The first listing, before the steps; and every one at the end is the last call but those of the release.
-    let mut trial = Trial::new("orders-db-point-in-time", &[]).await;
+    let mut trial = Trial::all_listed(&[]).await;
     let listed = trial.registry.resource_kind("rds.db_instance").unwrap().clone();
     trial.registry.resource(Unlisted(listed));
     trial.run(End::ByItself, None).await;
@@ -33,7 +33,7 @@ async fn a_denied_inventory_is_not_verified_and_no_failure() {
     assert_eq!(report.exit_code().number(), 0);
 
     let faults = ["rds:DescribeDBInstances@ap-northeast-3#1=error:AccessDenied:403"];
-    let trial = Trial::new("orders-db-point-in-time", &faults).await;
+    let trial = Trial::all_listed(&faults).await;
     trial.run(End::ByItself, None).await;
     let before = &trial.inventories()[&InventoryTime::Before][0];
     assert!(
@@ -86,7 +86,7 @@ async fn a_journal_from_before_inventories_still_gives_a_report_that_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_cancelled_during_its_first_inventory_still_takes_the_last() {
-    let trial = Trial::new("orders-db-point-in-time", &[]).await;
+    let trial = Trial::all_listed(&[]).await;
     let start = |event: &Event| matches!(event, Event::RunStarted { .. });
     let state = trial.run(End::Cancelled(start), None).await;
     assert!(state.finished.is_some());
