@@ -510,6 +510,17 @@ const CASES: &[Case] = &[
         &["check content: tables and indexes inconclusive", "step content inconclusive"],
     ),
     case(
+        "payments-aurora.read-only",
+        1,
+        &[
+            "check fidelity: cluster_parameters failed",
+            "check write: write failed",
+            "finding fidelity: aurora.config_differs",
+            "step fidelity failed",
+            "step write failed",
+        ],
+    ),
+    case(
         "payments-aurora.rotated",
         1,
         &["check data: login the application failed", "step data failed"],

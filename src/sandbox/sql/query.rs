@@ -1,7 +1,7 @@
 //! Logging in and asking.
 
 use super::dialect::{confined, folded};
-use crate::sandbox::estate::CannedAnswer;
+use crate::sandbox::estate::{CannedAnswer, ParameterGroupEstate};
 use crate::sandbox::rds::Instance;
 use crate::sandbox::state::{PlaceKey, State};
 use crate::sandbox::world::World;
@@ -85,7 +85,7 @@ pub(crate) struct Contents<'s> {
     pub(super) instance: &'s Instance,
     /// How much of its tables was read as a whole, in millionths.
     pub(super) warmed: BTreeMap<String, u32>,
-    /// What its parameter group sets.
+    /// What its parameter groups set.
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) now: DateTime<Utc>,
 }
@@ -118,7 +118,7 @@ impl World {
         let mut state = self.state();
         state.advance(now);
         let instance = state.log_in(login, now)?;
-        let parameters = state.parameters_of(&login.host, &instance);
+        let parameters = state.parameters_of(&login.host, &instance, now);
         let warmed = state.databases.warmed(&instance.resource_id);
         let connection = state.databases.open(&instance, now).map_err(QueryRefused::Sql)?;
         look(&Contents { connection, instance: &instance, warmed, parameters, now })
@@ -139,7 +139,8 @@ impl World {
             return canned(answer);
         }
         let confined = confined(sql, now).map_err(QueryRefused::Sql)?;
-        let only_read = only_read || begins_read_only(&state.parameters_of(&login.host, &instance));
+        let parameters = state.parameters_of(&login.host, &instance, now);
+        let only_read = only_read || begins_read_only(&parameters);
         let connection = state.databases.open(&instance, now).map_err(QueryRefused::Sql)?;
         let (rows, wrote) = ask(connection, &confined, only_read)?;
         if wrote {
@@ -187,13 +188,29 @@ impl State {
         Ok(self.with_storage(place, instance))
     }
 
-    /// What the parameter group of an instance sets.
-    fn parameters_of(&self, host: &str, instance: &Instance) -> BTreeMap<String, String> {
-        let place = self.at_host(host).and_then(|(key, _)| self.places.get(key));
-        let groups = place.and_then(|place| place.spec.as_ref()).map(|spec| &spec.parameter_groups);
-        let named = |name: &str| name == instance.settings.parameter_group;
-        let group = groups.and_then(|groups| groups.iter().find(|group| named(&group.name)));
-        group.map(|group| group.parameters.clone()).unwrap_or_default()
+    /// What the parameter group of an instance sets, before that of its cluster.
+    /// <https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_WorkingWithParamGroups.html>
+    fn parameters_of(
+        &self,
+        host: &str,
+        instance: &Instance,
+        now: DateTime<Utc>,
+    ) -> BTreeMap<String, String> {
+        let found = self.at_host(host).or_else(|| self.behind_endpoint(host, now));
+        let Some(place) = found.and_then(|(key, _)| self.places.get(key)) else {
+            return BTreeMap::new();
+        };
+        let Some(spec) = &place.spec else { return BTreeMap::new() };
+        let set_by = |groups: &[ParameterGroupEstate], name: &str| {
+            let group = groups.iter().find(|group| group.name == name);
+            group.map(|group| group.parameters.clone()).unwrap_or_default()
+        };
+        let cluster = instance.member.as_ref().and_then(|m| place.clusters.get(&m.cluster));
+        let mut set = cluster.map_or_else(BTreeMap::new, |cluster| {
+            set_by(&spec.cluster_parameter_groups, &cluster.settings.parameter_group)
+        });
+        set.extend(set_by(&spec.parameter_groups, &instance.settings.parameter_group));
+        set
     }
 
     fn at_host(&self, host: &str) -> Option<(&PlaceKey, &Instance)> {

@@ -157,6 +157,26 @@ async fn the_endpoints_answer_with_the_data_of_the_snapshot_once_a_member_is_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cluster_whose_group_is_read_only_takes_no_writes_at_its_endpoint() {
+    let set = "{ default_transaction_read_only: \"1\" }";
+    let group = "{ name: payments, family: aurora-postgresql16";
+    assert!(ESTATE.contains(&format!("{group} }}")));
+    let estate = ESTATE.replace(group, &format!("{group}, parameters: {set}"));
+    let rig = Rig::of(&estate, &[]);
+    let rds = rig.rds(DR);
+    let restore = rds.restore_db_cluster_from_snapshot().db_cluster_identifier("drill");
+    let restore = restore.snapshot_identifier(COPY).engine("aurora-postgresql");
+    restore.db_cluster_parameter_group_name("payments").send().await.unwrap();
+    rig.wait("11m").await;
+    add_member(&rds, "drill-1").await;
+    rig.wait("9m").await;
+    let made = cluster(&rds, "drill").await;
+    let write = rig.world.query(&login(made.endpoint().unwrap()), "insert into ledger values (9)");
+    let refused = write.unwrap_err().to_string();
+    assert!(refused.starts_with("SQLSTATE 25006"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn copies_carry_their_own_time_name_their_source_and_have_the_tag_of_the_copying_job() {
     let rig = rig(&[]);
     let all = async |place| {
