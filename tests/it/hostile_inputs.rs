@@ -2,12 +2,13 @@
 //! changed at random places (from a fixed seed, so that every run is the same), and everything that a fuzzer once found.
 
 use crate::hostile_targets::{
-    TARGETS, Target, sandbox_answers, with_fitting_checksums, with_fitting_signature,
+    TARGETS, Target, sandbox_answers, snapshot_of_records, with_fitting_checksums,
+    with_fitting_signature,
 };
 use crate::program::repository;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use redrill::formats::etcd_snapshot::{MetaState, Trailer, inspect};
+use redrill::formats::etcd_snapshot::{MetaState, Trailer, hash_kv, inspect, kubernetes};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -203,6 +204,32 @@ fn checksums_that_fit_let_changed_bytes_of_a_snapshot_through() {
     assert!(fitting.metas.iter().all(valid), "{:?}", fitting.metas);
     assert!(matches!(fitting.trailer, Trailer::Matches { .. }));
     assert!(fitting.live_keys.is_some_and(|keys| keys > 0));
+}
+
+#[test]
+fn seeds_of_records_stand_in_snapshots_that_are_read_to_their_end() {
+    let mut seeds = seeds("etcd_records");
+    let mut snapshot = |name: &str| {
+        let seed = repository(&format!("tests/it/seeds/etcd_records/{name}")).display().to_string();
+        snapshot_of_records(&seeds.remove(&seed).unwrap()).unwrap()
+    };
+    let objects = snapshot("objects");
+    let found = kubernetes::take_inventory(&objects[..], objects.len() as u64, &[]);
+    let seen = inspect(&objects[..], objects.len() as u64).unwrap();
+    let found = found.unwrap().unwrap_or_else(|why| panic!("{why}: {:?}", seen.damage));
+    assert_eq!((found.objects, found.bootstrap_keys, found.secrets.plain), (8, 1, 0));
+    let revisions = snapshot("revisions");
+    let length = revisions.len() as u64;
+    let seen = inspect(&revisions[..], length).unwrap();
+    assert_eq!((seen.revision, seen.live_keys), (Some(9), Some(3)), "{:?}", seen.damage);
+    assert!(hash_kv(&revisions[..], length, None, None).unwrap().is_ok());
+    for (name, users) in [("users", 2), ("roles", 0)] {
+        let bytes = snapshot(name);
+        let seen = inspect(&bytes[..], bytes.len() as u64).unwrap();
+        assert_eq!(seen.metas.map(|meta| matches!(meta, MetaState::Valid { .. })), [true; 2]);
+        assert_eq!(seen.entries.is_some(), false, "without the bucket `key` nothing is counted");
+        assert_eq!(seen.cluster.map(|facts| facts.auth.users), None, "{users}");
+    }
 }
 
 #[test]

@@ -236,7 +236,14 @@ const BUCKETS: [&str; 9] =
 /// Kubernetes, each with its key; anything else, records of one of the buckets. Each record has a byte with the length of
 /// its key, two with that of its value, its key, and its value.
 pub(crate) fn records(bytes: &[u8]) {
-    let Some((kind, mut rest)) = bytes.split_first() else { return };
+    if let Some(snapshot) = snapshot_of_records(bytes) {
+        examine(&snapshot);
+    }
+}
+
+/// The snapshot in which these records stand.
+pub(crate) fn snapshot_of_records(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (kind, mut rest) = bytes.split_first()?;
     let mut records = BTreeMap::new();
     while let Some(((key, value), after)) = next_record(rest) {
         rest = after;
@@ -249,7 +256,7 @@ pub(crate) fn records(bytes: &[u8]) {
         }
     }
     let bucket = BUCKETS[usize::from(kind.saturating_sub(1)) % BUCKETS.len()];
-    examine(&with_fitting_checksums(&sound_pages(bucket, &records)));
+    Some(with_fitting_checksums(&sound_pages(bucket, &records)))
 }
 
 /// Key and value of the first record, and what follows it.
@@ -298,21 +305,20 @@ fn sound_pages(bucket: &str, records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<u8> {
         pages.extend(body);
         pages.resize((number + spanned) * PAGE, 0);
     };
-    let mut leaves = Vec::new();
-    let list = [(bucket.as_bytes(), [3_u64.to_le_bytes(), [0; 8]].concat())];
-    add(&mut leaves, 2, 1, &leaf(1, list.iter().map(|(name, root)| (*name, &root[..]))));
-    let mut metas = Vec::new();
     let records = records.iter().take(usize::from(u16::MAX) - 1);
     let body = leaf(0, records.clone().map(|(key, value)| (&key[..], &value[..])));
     let high_water_mark = 3 + (PAGE_HEADER + body.len()).div_ceil(PAGE) as u64;
-    for transaction in [8, 9_u64] {
+    let mut pages = Vec::new();
+    // A copy that etcd writes has the newer one first.
+    for transaction in [9, 8_u64] {
         let mut meta = [0xED0C_DAED_u32, 2, PAGE as u32, 0].map(u32::to_le_bytes).concat();
         meta.extend([2, 0, u64::MAX, high_water_mark, transaction].map(u64::to_le_bytes).concat());
-        add(&mut metas, 4, 0, &meta);
+        add(&mut pages, 4, 0, &meta);
     }
-    metas.extend(leaves);
-    add(&mut metas, 2, records.count(), &body);
-    metas
+    let list = [(bucket.as_bytes(), [3_u64.to_le_bytes(), [0; 8]].concat())];
+    add(&mut pages, 2, 1, &leaf(1, list.iter().map(|(name, root)| (*name, &root[..]))));
+    add(&mut pages, 2, records.count(), &body);
+    pages
 }
 
 /// The body of a leaf: 16 bytes for each element (1: a bucket), then keys and values.
