@@ -87,11 +87,13 @@ impl Way {
     /// What is red when the restore ended like this and nothing else was wrong.
     fn red(self, outcome: &str) -> Vec<String> {
         let waiting: &[&str] = match self {
-            Self::Snapshot => &["data", "fidelity", "reader"],
+            Self::Snapshot => &["content", "data", "fidelity", "hydrated", "reader", "write"],
             Self::PointInTime => &["data"],
         };
         let not_run = waiting.iter().map(|step| format!("step {step} not_run"));
-        not_run.chain([format!("step restore {outcome}")]).collect()
+        let mut red: Vec<String> = not_run.chain([format!("step restore {outcome}")]).collect();
+        red.sort();
+        red
     }
 
     fn rehearse(self, faults: &[&str]) -> Rehearsed {
@@ -122,11 +124,14 @@ struct Rehearsed {
 }
 
 impl Rehearsed {
-    /// Everything is green, and the cluster and its two members are gone again.
+    /// Everything is green, and the cluster and its two members are gone again, and the schema that was written to.
     #[track_caller]
     fn passes(&self) {
         assert_eq!((self.code, red(&self.report)), (0, Vec::new()), "{:?}", self.way);
-        self.leaves_nothing_of(3);
+        self.leaves_nothing_of(match self.way {
+            Way::Snapshot => 4,
+            Way::PointInTime => 3,
+        });
     }
 
     /// The restore ends like this and says these words, nothing else is wrong, and so many things that it asked for are gone.
