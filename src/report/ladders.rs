@@ -282,7 +282,10 @@ const ETCD: &[Rung] = &[
         "E5",
         "it holds the objects of Kubernetes, with every secret encrypted by a key that is kept elsewhere",
         &[
-            part("objects of Kubernetes", &[by("etcd.inventory", "objects of Kubernetes")]),
+            part(
+                "objects of Kubernetes that can be read",
+                &[by("etcd.inventory", "objects of Kubernetes").besides(&["objects readable"])],
+            ),
             part("encrypted secrets", &[by("etcd.inventory", "secrets encrypted")]),
             part(
                 "their keys in the recovery kit",

@@ -11,7 +11,7 @@ use std::rc::Rc;
 /// The first page that is not a meta page.
 const FIRST_PAGE: u64 = 2;
 /// Up to here a page with its overflow pages is loaded without asking for room.
-const SMALL_BYTES: usize = 1 << 20;
+const SMALL_BYTES: usize = 256 << 10;
 /// How much of a list of free pages is loaded at once. Little in unit tests, so that the lists there have several blocks.
 const BLOCK_BYTES: u64 = if cfg!(test) { 64 } else { 1 << 20 };
 /// Bytes of a bucket's header: root page, sequence.

@@ -130,9 +130,9 @@ impl Lives {
         let (expected_created, expected_version) = match before {
             Some(before) => (before.created, before.version.saturating_add(1)),
             None => {
-                if self.has_too_many() {
-                    // The change that takes too much room is judged after this, and is told by whoever follows it now.
-                    self.halve(self.seen + 1);
+                // The change that takes too much room is judged after this, and is told by whoever follows it now.
+                if self.followed() > self.at_a_time && self.put_off_half(self.seen + 1) {
+                    self.forget_what_is_put_off();
                 }
                 // What came before may have been thrown away.
                 if mod_revision <= self.compacted {
@@ -160,22 +160,35 @@ impl Lives {
     pub(in super::super) fn make_room(&mut self, bytes: usize) {
         let fewer = AT_A_TIME.saturating_sub(bytes / EACH_BYTES).max(AT_A_TIME / 4);
         self.at_a_time = self.at_a_time.min(fewer);
-        while self.has_too_many() && self.halve(self.seen) {}
+        while self.followed() > self.at_a_time {
+            // Memory that is given back in several steps does not all go back to the system.
+            let mut expected = self.followed();
+            while expected > self.at_a_time {
+                if !self.put_off_half(self.seen) {
+                    return self.forget_what_is_put_off();
+                }
+                expected /= 2;
+            }
+            self.forget_what_is_put_off();
+        }
     }
 
-    fn has_too_many(&self) -> bool {
-        self.living.len() + self.leases.len() > self.at_a_time
+    fn followed(&self) -> usize {
+        self.living.len() + self.leases.len()
     }
 
     /// Puts off one half of what is followed, of which the first `told` changes have been told. `false` when there are no halves.
-    fn halve(&mut self, told: u64) -> bool {
+    fn put_off_half(&mut self, told: u64) -> bool {
         let Some([kept, other]) = self.part.halves() else { return false };
         self.part = kept;
         let told = self.told.max(told);
         self.put_off.push(Unfollowed { part: other, told });
-        self.living.keep_part(kept);
-        self.leases.keep_part(kept);
         true
+    }
+
+    fn forget_what_is_put_off(&mut self) {
+        self.living.keep_part(self.part);
+        self.leases.keep_part(self.part);
     }
 }
 
