@@ -26,6 +26,7 @@ mod reap;
 #[cfg(test)]
 mod reap_tests;
 mod reaped;
+mod refusal;
 mod report;
 mod resume;
 mod run;
@@ -33,6 +34,7 @@ mod run_one;
 mod runbook;
 mod runs;
 mod sandbox;
+mod second_person;
 mod show;
 mod sql;
 mod steer;

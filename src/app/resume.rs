@@ -6,6 +6,7 @@ use super::output::Output;
 use super::progress::Progress;
 use super::run_one::{self, Ended, GoingOn};
 use super::runs::{RunFolder, Store};
+use super::second_person;
 use super::world::{self, Target};
 use crate::cli::{Format, ResumeArgs};
 use crate::engine::Order;
@@ -67,6 +68,10 @@ pub(super) fn go_on_with(
     let orders = interrupts.subscribe(folder, order);
     if state.finished.is_none() && folder.has_store() {
         take_over(args, &target, folder, &head, output)?;
+    }
+    if state.finished.is_none() && !gives_back {
+        // The journal of the store may tell of answers that this folder did not know of.
+        second_person::hold(folder, &plan, &super::run::operator())?;
     }
     if let (Some(by), None, false) = (&state.paused, &state.finished, gives_back) {
         output.note(&format!(

@@ -1,11 +1,13 @@
 //! The folder of runs: `<id>/journal.jsonl`, the plan, the scenario as it was, and the reports.
 
+use super::refusal::{cannot_be, no_such_run};
 use super::run_one::TOOL;
 use crate::action::HandInput;
 use crate::error::{Error, Result};
 use crate::ids::{Digest, RunId};
 use crate::journal::{self, Contents, Event, Record, RunState};
 use crate::limits;
+use crate::outside::real::barred;
 use crate::plan::Plan;
 use std::fs;
 use std::io::Write;
@@ -117,10 +119,11 @@ impl Store {
                     .ok()
                     .map(|t| (t, folder.name()))
             };
-            let newest =
-                self.all()?.into_iter().filter(|f| written(f).is_some()).max_by_key(written);
+            let all = self.all()?;
+            let journals: Vec<PathBuf> = all.iter().map(RunFolder::journal).collect();
+            let newest = all.into_iter().filter(|f| written(f).is_some()).max_by_key(written);
             return newest.ok_or_else(|| {
-                Error::bad_input(format!("there is no run under {}", self.root.display()))
+                no_such_run(format!("there is no run under {}", self.root.display()), &journals)
             });
         }
         let there =
@@ -141,16 +144,18 @@ impl Store {
             };
         }
         there(PathBuf::from(name)).ok_or_else(|| {
-            Error::bad_input(format!("there is no run {name:?} under {}", self.root.display()))
-                .help(
-                    "redrill runs lists them; a run can also be named by its folder, or as `last`",
-                )
+            let text = format!("there is no run {name:?} under {}", self.root.display());
+            let short = name.rsplit_once('-').map_or(name, |(folder, _)| folder);
+            let looked_at = [self.root.join(name), self.root.join(short), PathBuf::from(name)];
+            no_such_run(text, &looked_at.map(|path| RunFolder { path }.journal()))
         })
     }
 
     fn cannot(&self, what: &str, error: &std::io::Error) -> Error {
+        let help = barred(&self.root, error)
+            .unwrap_or_else(|| "choose another one with --runs-dir, or free some space".to_owned());
         Error::broken(format!("the folder {} cannot {what}: {error}", self.root.display()))
-            .help("choose another one with --runs-dir, or free some space")
+            .help(help)
     }
 }
 
@@ -224,10 +229,9 @@ impl RunFolder {
     /// Writes a file beside the journal, whole or not at all.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.path.join(name);
-        let cannot = |e: &std::io::Error| {
-            Error::broken(format!("{} cannot be written: {e}", path.display()))
-        };
+        let cannot = |e: &std::io::Error| cannot_be("written", &path, &self.path, e);
         let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(|e| cannot(&e))?;
+        journal::share_as_its_folder(file.as_file(), &self.path).map_err(|e| cannot(&e))?;
         file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| cannot(&e))?;
         file.persist(&path).map_err(|e| cannot(&e.error))?;
         Ok(path)
@@ -236,8 +240,7 @@ impl RunFolder {
     /// Reads a file beside the journal, or the journal itself.
     pub(super) fn read(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.path.join(name);
-        fs::read(&path)
-            .map_err(|e| Error::broken(format!("{} cannot be read: {e}", path.display())))
+        fs::read(&path).map_err(|e| cannot_be("read", &path, &path, &e))
     }
 
     /// The plan beside the journal, which must be the one that the journal names: as it was written, whatever this version
@@ -245,7 +248,7 @@ impl RunFolder {
     pub(super) fn plan(&self, state: &RunState) -> Result<Plan> {
         let path = self.path.join("plan.json");
         let text = limits::read_file(&path, limits::PLAN_BYTES)
-            .map_err(|e| Error::broken(format!("{} cannot be read: {e}", path.display())))?;
+            .map_err(|e| cannot_be("read", &path, &path, &e))?;
         plan_of(&text, state, &self.path.display().to_string())
     }
 
@@ -277,10 +280,6 @@ impl RunFolder {
 
     pub(super) fn fold(&self, records: &[Record]) -> Result<RunState> {
         RunState::of(records).map_err(|e| self.refused(&e))
-    }
-
-    pub(super) fn refused(&self, why: &dyn std::fmt::Display) -> Error {
-        Error::broken(format!("{}: {why}", self.journal().display()))
     }
 }
 

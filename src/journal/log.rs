@@ -1,3 +1,4 @@
+use super::mode::{PRIVATE, share_as_its_folder};
 use super::read::whole_file;
 use super::{Contents, Event, ReadError, Record, read_bytes};
 use crate::ids::Digest;
@@ -70,15 +71,20 @@ impl Journal {
         Self { sink, store, next: 0, first_staged: 0, length: 0, head, staged, broken: false }
     }
 
-    /// A new journal file, locked. The folder's entry is synced, too.
+    /// A new journal file, locked. The folder's entry is synced, too. It is readable for its user only, and for the group of a
+    /// folder that was set up for one ([`super::share_as_its_folder`]).
     ///
     /// # Errors
     /// When the file exists, cannot be made or cannot be locked.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        let file = OpenOptions::new().append(true).create_new(true).mode(PRIVATE).open(path)?;
         lock(&file)?;
+        let folder = path.parent();
+        if let Some(folder) = folder {
+            share_as_its_folder(&file, folder)?;
+        }
         file.sync_all()?;
-        if let Some(folder) = path.parent() {
+        if let Some(folder) = folder {
             File::open(folder)?.sync_all()?;
         }
         Ok(Self::new(LockedFile(file)))

@@ -7,6 +7,7 @@ mod event;
 mod facts;
 mod ledger;
 mod log;
+mod mode;
 mod read;
 mod state;
 mod waits;
@@ -19,6 +20,7 @@ pub use facts::{
 };
 pub use ledger::{Holding, Ledger};
 pub use log::{Hold, Journal, SegmentStore, Sink, digest_of};
+pub use mode::share_as_its_folder;
 pub use read::{Contents, ReadError, read, read_bytes};
 pub use state::{Impossible, RunHead, RunState, StepState};
 pub use waits::{StepWait, waits};

@@ -155,8 +155,14 @@ fn is_same_name(one: &str, other: &str) -> bool {
     bare(one) == bare(other)
 }
 
-/// Whether somebody who approves, by a name such as `anna`, `anna@example.com` or an ARN, is the user `anna` of the system.
+/// Whether somebody who approves, by a name such as `anna`, `anna@example.com` or an ARN, is the user `anna` of the system. A key with
+/// several names (`anna, oncall`) is each of them.
 pub fn is_same_person(user: &str, principal: &str) -> bool {
+    let any_of = |one: &str| is_the_user(user, one);
+    user.eq_ignore_ascii_case(principal) || principal.split(", ").any(any_of)
+}
+
+fn is_the_user(user: &str, principal: &str) -> bool {
     let name = Named::read(principal).map_or(principal, |named| named.name);
     is_same_name(user, name) || user.eq_ignore_ascii_case(principal)
 }
@@ -258,5 +264,7 @@ mod tests {
         assert!(is_same_person("anna", ROLE));
         assert!(is_same_person("Anna", "arn:aws:iam::111111111111:user/team/anna"));
         assert!(!is_same_person("commander", ROLE));
+        assert!(is_same_person("bert", "oncall, bert@example.com"));
+        assert!(!is_same_person("bert", "oncall, anna@bert, example.com"));
     }
 }

@@ -92,6 +92,7 @@ pub const CODES: &[CodeFacts] = &[
     code("RD609", Error, "effect that is not written out", "`effect` decides what is checked before the run, so it is written as `none`, `own` or `external`, not as an expression."),
     code("RD610", Error, "loss of a region without a site", "`kind: region_loss` says that a region cannot be reached, and `lost` names no site in it: a drill could use anything of the region that it pretends to have lost."),
     code("RD611", Error, "expiry before the end of the run", "What a run makes may be removed by anyone after `guard.ttl`: `redrill reap` on another machine knows nothing but that tag, and would take it away from under a run that may last until `guard.max_duration`."),
+    code("RD612", Warning, "second person by name alone", "The effect cannot be undone, and of all approvals before it that ask for a second person none asks for a proof: the name is the one of the operating system, so whoever has a second user of the machine approves for both. Add `signed_by` (SSH signatures) or `identified_by` (AWS) to one of them."),
     code("RD701", Error, "input that was not given", "The input has no default: give it with `--set name=value`."),
     code("RD702", Error, "input of the wrong type", "The value does not fit the declared type of the input."),
     code("RD703", Error, "input that the scenario does not declare", "A value for an unknown input would be ignored, and whoever gave it would think that it counts."),

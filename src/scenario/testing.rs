@@ -266,6 +266,9 @@ struct ApproveInput {
     /// It must be another person than the operator.
     #[serde(default)]
     second_person: bool,
+    /// Who may sign.
+    #[serde(default)]
+    signed_by: Option<String>,
 }
 
 /// A person or a team.

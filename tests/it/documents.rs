@@ -94,7 +94,6 @@ fn shell(command: &str, folder: &Path) -> String {
     let output = Command::new("bash")
         .args(["-c", &format!("exec 2>&1\nPATH='{programs}':\"$PATH\"\n{command}")])
         .current_dir(folder)
-        .env("USER", "hanako")
         .env("NO_COLOR", "1")
         .env_remove("REDRILL_RUNS")
         .output()

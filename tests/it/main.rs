@@ -76,6 +76,8 @@ mod resuming;
 #[cfg(test)]
 mod runbooks;
 #[cfg(test)]
+mod second_person;
+#[cfg(test)]
 mod server_alarms;
 #[cfg(test)]
 mod server_approvals;

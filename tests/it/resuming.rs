@@ -1,6 +1,6 @@
 //! A run whose process has died, and who may go on with it, and where.
 
-use crate::program::{Program, Ran};
+use crate::program::{Program, Ran, this_user};
 use crate::server_support::poll;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -32,6 +32,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A process that ends with the test.
 pub(crate) struct Started(Child);
+
+impl Started {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+}
 
 impl Drop for Started {
     fn drop(&mut self) {
@@ -132,7 +138,8 @@ fn regression_a_run_is_not_gone_on_with_in_another_account() {
     end(&["abort"], "222222222222").says(130, &[]);
     let journal = program.read("runs/asked-0001/journal.jsonl");
     let resumed = journal.lines().find(|line| line.contains("run_resumed")).unwrap();
-    assert!(resumed.contains("\"operator\":\"tester\",\"tool\":\"redrill "), "{resumed}");
+    let operator = format!("\"operator\":\"{}\",\"tool\":\"redrill ", this_user());
+    assert!(resumed.contains(&operator), "{resumed}");
 }
 
 #[test]

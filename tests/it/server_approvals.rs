@@ -35,6 +35,13 @@ impl Keys {
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
+
+    /// The file of allowed signers, in which `KEY` stands for the public key of a name.
+    fn allow(&self, lines: &str, name: &str) {
+        let public = fs::read_to_string(self.path(name).with_extension("pub")).unwrap();
+        let key: Vec<&str> = public.split(' ').take(2).collect();
+        fs::write(self.path("signers"), lines.replace("KEY", &key.join(" "))).unwrap();
+    }
 }
 
 fn question(keys: &Keys, not: Option<&str>) -> ApprovalRequest {
@@ -56,6 +63,15 @@ async fn answered(
     not: Option<&str>,
     who: &[Option<&str>],
 ) -> (std::result::Result<Approval, OutsideError>, Vec<Result<()>>) {
+    decided(keys, not, who, true).await
+}
+
+async fn decided(
+    keys: &Keys,
+    not: Option<&str>,
+    who: &[Option<&str>],
+    approved: bool,
+) -> (std::result::Result<Approval, OutsideError>, Vec<Result<()>>) {
     let folder = tempfile::tempdir().unwrap();
     let outside = RealOutside::new(folder.path());
     let request = question(keys, not);
@@ -67,7 +83,7 @@ async fn answered(
         for who in who {
             let key = who.map(|who| keys.path(who));
             let shown_by = key.as_deref().map_or(ShownBy::Name, ShownBy::Key);
-            let given = GivenAnswer { approved: true, comment: None, by: "x", shown_by };
+            let given = GivenAnswer { approved, comment: None, by: "x", shown_by };
             told.push(answer_approval(folder.path(), &request.step, given).await.map(|_| ()));
         }
         told
@@ -127,4 +143,65 @@ async fn server_openssh_without_the_file_of_allowed_signers_nobody_can_tell() {
     let (approval, told) = answered(&keys, None, &[Some("anna")]).await;
     assert!(told[0].is_err(), "{told:?}");
     assert_eq!(approval, Err(OutsideError::NoAnswer));
+}
+
+#[tokio::test]
+async fn server_openssh_regression_the_operators_key_is_his_under_whichever_name_the_file_has_first()
+ {
+    let keys = Keys::made(&["bert"], &[]);
+    for lines in [
+        "oncall,bert KEY\n",
+        "oncall KEY\nbert@example.com KEY\n",
+        "oncall KEY\n# the night shift\n\nbert namespaces=\"git\" KEY\n",
+        "oncall KEY\nbert valid-before=\"20200101\" KEY\n",
+    ] {
+        keys.allow(lines, "bert");
+        let (approval, told) = answered(&keys, Some("bert"), &[Some("bert")]).await;
+        let told = told[0].as_ref().unwrap_err().to_string();
+        assert!(
+            told.contains("oncall is bert") || told.contains("oncall, bert"),
+            "{lines}: {told}"
+        );
+        assert!(told.contains("is an operator of the run"), "{lines}: {told}");
+        assert_eq!(approval, Err(OutsideError::NoAnswer), "{lines}");
+    }
+}
+
+#[tokio::test]
+async fn server_openssh_regression_a_pattern_names_no_second_person() {
+    let keys = Keys::made(&["anna"], &[]);
+    for lines in ["*@example.com KEY\n", "anna KEY\n*@example.com KEY\n"] {
+        keys.allow(lines, "anna");
+        let (approval, told) = answered(&keys, Some("bert"), &[Some("anna")]).await;
+        let told = told[0].as_ref().unwrap_err().to_string();
+        for words in ["\"*@example.com\"", "a pattern and no name", "write the person's name"] {
+            assert!(told.contains(words), "{lines}: {told}");
+        }
+        assert_eq!(approval, Err(OutsideError::NoAnswer), "{lines}");
+    }
+    // Where anybody of them may answer, it is enough; the name is written down where there is one.
+    let (approval, _) = answered(&keys, None, &[Some("anna")]).await;
+    assert_eq!(approval.unwrap().by, "anna");
+}
+
+#[tokio::test]
+async fn server_openssh_every_name_of_the_key_is_written_down() {
+    let keys = Keys::made(&["anna"], &[]);
+    keys.allow("anna,oncall KEY\nanna@example.com KEY\nanna namespaces=\"git\" KEY\n", "anna");
+    let (approval, told) = answered(&keys, Some("bert"), &[Some("anna")]).await;
+    assert!(told[0].is_ok(), "{told:?}");
+    assert_eq!(approval.unwrap().by, "anna, oncall, anna@example.com");
+}
+
+#[tokio::test]
+async fn server_openssh_regression_a_signed_no_of_the_operator_counts() {
+    let keys = Keys::made(&["bert", "eve"], &["bert"]);
+    let (approval, told) = decided(&keys, Some("bert"), &[Some("eve"), Some("bert")], false).await;
+    assert!(told[0].is_err(), "whom nobody has listed stops nothing: {told:?}");
+    assert!(told[1].is_ok(), "{told:?}");
+    let approval = approval.unwrap();
+    assert_eq!((approval.approved, approval.by.as_str()), (false, "bert@example.com"));
+    keys.allow("*@example.com KEY\n", "bert");
+    let (approval, _) = decided(&keys, Some("bert"), &[Some("bert")], false).await;
+    assert!(!approval.unwrap().approved);
 }

@@ -4,7 +4,7 @@
 //! is what `tests/servers` adds: moto forgets it.
 
 use crate::moto_operations::{calls_of, expect_calls};
-use crate::server_support::{Aws, Drill, Drills, Ended, end, poll};
+use crate::server_support::{Aws, Drill, Drills, Ended, end, poll, succeed};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
@@ -50,13 +50,18 @@ impl Replicated {
 
     fn run(&self, drills: &Drills, mode: &str) -> Command {
         let mut command = drills.run("replica-promoted", &[("replica", &self.replica)]);
-        command.args(["--mode", mode]).env("USER", "taro");
+        command.args(["--mode", mode]);
         command
     }
 }
 
-/// Runs to the end while somebody answers the question.
+/// Runs to the end while somebody answers the question with a key of their own.
 fn answered(drills: &Drills, mut command: Command, verb: &str) -> Ended {
+    let key = drills.path("hanako");
+    let mut make = Command::new("ssh-keygen");
+    succeed(make.args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]).arg(&key));
+    let public = std::fs::read_to_string(drills.path("hanako.pub")).unwrap();
+    std::fs::write(drills.path("approvers"), format!("hanako {public}")).unwrap();
     std::thread::scope(|scope| {
         let running = scope.spawn(|| end(&mut command));
         poll("the question is open", Duration::from_secs(60), || {
@@ -65,7 +70,7 @@ fn answered(drills: &Drills, mut command: Command, verb: &str) -> Ended {
             runs.any(|run| run.join("approvals/decide.request.json").exists()).then_some(())
         });
         let mut answer = drills.program();
-        let answer = end(answer.args([verb, "last", "decide"]).env("USER", "hanako"));
+        let answer = end(answer.args([verb, "last", "decide", "--sign-with"]).arg(&key));
         assert_eq!(answer.code, Some(0), "{}", answer.stderr);
         running.join().unwrap()
     })

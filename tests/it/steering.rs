@@ -1,7 +1,7 @@
 //! A run that is under way, steered from another terminal: halted, gone on with, ended. It asks a person and runs a
 //! program, so it needs no AWS.
 
-use crate::program::Program;
+use crate::program::{Program, this_user};
 use crate::server_support::poll;
 use serde_json::Value;
 use std::process::{Child, Command, Stdio};
@@ -104,7 +104,7 @@ fn a_halted_run_starts_nothing_more_until_it_goes_on() {
     assert!(places.is_sorted(), "{:#?}", waiting.records());
     let report = waiting.program.read("runs/steered-0001/report.json");
     let report: Value = serde_json::from_str(&report).unwrap();
-    assert_eq!(report["run"]["standstills"][0]["why"], "halted by tester");
+    assert_eq!(report["run"]["standstills"][0]["why"], format!("halted by {}", this_user()));
     let over = waiting.program.run(&["pause", "last"]);
     over.says(3, &["no process is at work"]);
 }
@@ -131,7 +131,8 @@ fn regression_a_question_that_was_answered_is_said_to_be_answered() {
         waiting.records().contains(&"step_finished ask".to_owned()).then_some(())
     });
     let again = waiting.program.run(&["approve", "last", "ask"]);
-    again.says(3, &["the step ask was answered already: rejected by tester"]);
+    let answered = format!("the step ask was answered already: rejected by {}", this_user());
+    again.says(3, &[&answered]);
     waiting.program.run(&["abort", "last"]).says(130, &[]);
     waiting.code();
 }

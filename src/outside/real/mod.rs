@@ -3,6 +3,7 @@
 //! Main type: [`RealOutside`]. Only real runs use it: what happens outside the process cannot be waited for while time
 //! is simulated. Judging answers does not belong here; that is for the actions.
 
+mod access;
 mod approval;
 mod command;
 mod database;
@@ -19,6 +20,7 @@ mod trial;
 mod user;
 mod values;
 
+pub use access::{barred, how_to_be_let_in};
 pub use approval::{GivenAnswer, RunIdentity, ShownBy, answer_approval};
 pub use mysql::reads;
 pub use user::this_user;

@@ -2,22 +2,41 @@ use crate::limits;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 
-/// The user of this process: by the environment, else by the name that the system has for its user id, as `id -un` says it
-/// (cron and containers set no `USER`), else by the id alone.
+/// The user of this process, as the system knows its user id: by its list of users, or what stands in its place (LDAP, a directory),
+/// as `id -un` says it. Only a user id without a name is called as the environment says, else by the id alone (cron and
+/// containers set no `USER`).
+pub fn this_user() -> Option<String> {
+    let id = user_id()?;
+    let called = listed(id).or_else(named_by_the_directory).or_else(called_by_the_environment);
+    Some(called.unwrap_or_else(|| format!("uid {id}")))
+}
+
+/// The name of another user of this machine, for people.
+pub(super) fn user_named(id: u32) -> String {
+    listed(id).unwrap_or_else(|| format!("uid {id}"))
+}
+
+fn listed(id: u32) -> Option<String> {
+    let users = limits::read_file(Path::new("/etc/passwd"), limits::FILE_BYTES).unwrap_or_default();
+    name_in(&String::from_utf8_lossy(&users), id)
+}
+
+/// At its usual place: a program of another place could say any name.
+fn named_by_the_directory() -> Option<String> {
+    let said = Command::new("/usr/bin/id").arg("-un").output().ok()?;
+    let name = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+    (said.status.success() && !name.is_empty()).then_some(name)
+}
+
 #[expect(
     clippy::disallowed_methods,
-    reason = "who sits at the terminal is known to the system only"
+    reason = "the name of somebody whom the system has no name for"
 )]
-pub fn this_user() -> Option<String> {
+fn called_by_the_environment() -> Option<String> {
     let named = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
-    let named = named.into_iter().find(|name| !name.trim().is_empty());
-    named.or_else(|| {
-        let id = user_id()?;
-        let users =
-            limits::read_file(Path::new("/etc/passwd"), limits::FILE_BYTES).unwrap_or_default();
-        Some(name_in(&String::from_utf8_lossy(&users), id).unwrap_or_else(|| format!("uid {id}")))
-    })
+    named.into_iter().find(|name| !name.trim().is_empty())
 }
 
 /// A file that a process makes is its user's; of Linux the process itself tells.
@@ -46,5 +65,6 @@ mod tests {
         assert_eq!(name_in(users, 0).as_deref(), Some("root"));
         assert_eq!((name_in(users, 5), name_in(users, 7)), (None, None));
         assert!(user_id().is_some());
+        assert_eq!(user_named(u32::MAX - 7), format!("uid {}", u32::MAX - 7));
     }
 }

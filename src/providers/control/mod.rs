@@ -68,9 +68,10 @@ Asks a question and waits for a person: at the terminal of the run, or from anot
 reject`. Rejected, the step fails. When nobody answers in time it is inconclusive. Who answered, how they are known and what \
 they wrote is in the journal. Without `signed_by` and `identified_by` the name is the one of the operating system: it keeps honest people from \
 approving their own doing, and is no proof against others. With `signed_by` the answer carries an SSH signature over run, plan, question and \
-decision, which stays in the journal and can be verified again by anyone. With `identified_by` it carries a request to AWS STS that is \
+decision, which stays in the journal and can be verified again by anyone; with `second_person` every name that the file gives the key is held against \
+those who run the drill, and a pattern counts for nobody. With `identified_by` it carries a request to AWS STS that is \
 signed for the same; the run sends it, and STS says whose it is. With `second_person`, a yes of a person who started the \
-run or took it over does not count, and leaves the question open for another one.";
+run or took it over does not count, and leaves the question open for another one; a no counts whoever of those who may answer says it.";
 
 /// Fails when the approval is the operator's own, and when that cannot be known.
 fn another_person(approval: &Approval, operator: &str) -> Result<(), StepError> {
@@ -81,7 +82,7 @@ fn another_person(approval: &Approval, operator: &str) -> Result<(), StepError> 
         UNKNOWN_USER => Err(StepError::broken(
             "second_person: who runs this drill is not known, so nobody can be another person",
         )
-        .help("set USER for the process")),
+        .help("run it as a user whom the system knows (id -un), or ask with identified_by")),
         operator if is_same_person(operator, by) => Err(StepError::rejected(format!(
             "second_person: {by} runs this drill and cannot approve it"
         ))

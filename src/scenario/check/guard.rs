@@ -107,12 +107,7 @@ fn check_external(context: &Context<'_>, guard: Option<&Node>, found: &mut Vec<D
             found
                 .push(diagnostic.help(format!("if it may, add {} to guard.external", step.name())));
         }
-        if !is_approved(context, index) {
-            let message = format!("{} needs no approval of a second person", step.name());
-            found.push(context.at("RD607", effect.span.clone(), message).help(
-                "add a control.approve step with second_person: true before it, and name it in needs:",
-            ));
-        }
+        check_approval(context, index, effect, found);
     }
     for word in named.iter().filter(|word| !external.contains(word.text)) {
         let message = format!("{} is no step with effect: external", word.text);
@@ -124,9 +119,28 @@ fn check_external(context: &Context<'_>, guard: Option<&Node>, found: &mut Vec<D
     }
 }
 
-/// True when a second person's approval is among everything that the step waits for.
-fn is_approved(context: &Context<'_>, step: usize) -> bool {
-    context.upstream([step]).iter().any(|index| asks_a_second_person(&context.steps[*index]))
+/// A second person's approval is among everything that the step waits for, and one of them is more than a name.
+fn check_approval(context: &Context<'_>, step: usize, effect: &Node, found: &mut Vec<Diagnostic>) {
+    let name = context.steps[step].name();
+    let upstream = context.upstream([step]);
+    let upstream = upstream.iter().map(|index| &context.steps[*index]);
+    let asked: Vec<&StepView<'_>> = upstream.filter(|step| asks_a_second_person(step)).collect();
+    let Some(first) = asked.first() else {
+        let message = format!("{name} needs no approval of a second person");
+        found.push(context.at("RD607", effect.span.clone(), message).help(
+            "add a control.approve step with second_person: true before it, and name it in needs:",
+        ));
+        return;
+    };
+    let is_proven = |step: &&StepView<'_>| {
+        let given = |key: &str| step.with.is_some_and(|with| with.get(key).is_some());
+        given("signed_by") || given("identified_by")
+    };
+    if !asked.iter().any(is_proven) {
+        let message = format!("that a second person approves {name} is a typed name, and no proof");
+        let help = format!("add signed_by or identified_by to {}", first.name());
+        found.push(context.at("RD612", effect.span.clone(), message).help(help));
+    }
 }
 
 fn asks_a_second_person(step: &StepView<'_>) -> bool {

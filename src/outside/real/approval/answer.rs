@@ -7,6 +7,7 @@ use super::sts::SignedRequest;
 use crate::error::Error;
 use crate::ids::StepId;
 use crate::journal::Approval;
+use crate::outside::real::barred;
 use crate::time::Clock;
 use aws_credential_types::Credentials;
 use chrono::{DateTime, Utc};
@@ -110,10 +111,18 @@ fn unproven(request: &Request) -> Error {
 }
 
 fn open_request(run_dir: &Path, step: &StepId) -> crate::error::Result<Request> {
-    let failed = |e: io::Error| Error::broken(format!("the approval's files: {e}"));
     let nothing = || Error::bad_input(format!("the step {step} of this run asks for no approval"));
     let files = Files::of(run_dir, step).ok_or_else(nothing)?;
-    files.open_request().map_err(failed)?.ok_or_else(nothing)
+    files.open_request().map_err(|e| failed(&files, &e))?.ok_or_else(nothing)
+}
+
+/// Questions and answers are files: who may not read or write them is told how people share them.
+fn failed(files: &Files, error: &io::Error) -> Error {
+    let text = format!("the answer cannot be given in {}: {error}", files.folder().display());
+    match barred(files.folder(), error) {
+        Some(help) => Error::broken(text).help(help),
+        None => Error::broken(text),
+    }
 }
 
 pub(super) fn answer_at(
@@ -122,10 +131,10 @@ pub(super) fn answer_at(
     answered: Answered,
     now: DateTime<Utc>,
 ) -> crate::error::Result<()> {
-    let failed = |e: io::Error| Error::broken(format!("the approval's files: {e}"));
     let nothing = || Error::bad_input(format!("the step {step} of this run asks for no approval"));
     let request = open_request(run_dir, step)?;
     let files = Files::of(run_dir, step).ok_or_else(nothing)?;
+    let failed = |e: io::Error| failed(&files, &e);
     if let Some(given) = files.response_to(&request).map_err(failed)? {
         return Err(Error::bad_input(already(step, &given)));
     }

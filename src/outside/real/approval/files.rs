@@ -3,7 +3,7 @@
 use super::request::Request;
 use super::sts::SignedRequest;
 use crate::ids::{Digest, StepId};
-use crate::journal::Approval;
+use crate::journal::{Approval, share_as_its_folder};
 use crate::limits;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// Questions, and answers that hold no secret: for all, as far as the umask allows.
+const FOR_ALL: u32 = 0o666;
 
 /// The answer to one question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +47,11 @@ impl Files {
         Some(Self { request: file("request"), response: file("answer") })
     }
 
+    /// Where both of them are.
+    pub(super) fn folder(&self) -> &Path {
+        self.request.parent().unwrap_or(&self.request)
+    }
+
     pub(super) fn open_request(&self) -> io::Result<Option<Request>> {
         read(&self.request)
     }
@@ -63,12 +71,10 @@ impl Files {
         {
             return Ok(open);
         }
-        if let Some(folder) = self.request.parent() {
-            fs::create_dir_all(folder)?;
-        }
+        fs::create_dir_all(self.folder())?;
         self.discard_response()?;
         let unique = request.digest().short(12);
-        let temporary = write_beside(&self.request, &unique, &request, 0o666)?;
+        let temporary = write_beside(&self.request, &unique, &request, FOR_ALL)?;
         fs::rename(&temporary, &self.request)?;
         Ok(request)
     }
@@ -100,7 +106,7 @@ impl Files {
             return Ok(());
         }
         let bare = Response { signed: None, ..response.clone() };
-        let temporary = write_beside(&self.response, "answered", &bare, 0o666)?;
+        let temporary = write_beside(&self.response, "answered", &bare, FOR_ALL)?;
         fs::rename(temporary, &self.response)
     }
 
@@ -128,7 +134,7 @@ impl Files {
     fn respond(&self, response: &Response) -> io::Result<bool> {
         let mark = Digest::of(format!("{}{:?}", std::process::id(), response).as_bytes());
         let temporary = match &response.signed {
-            None => write_beside(&self.response, &mark.short(12), response, 0o666)?,
+            None => write_beside(&self.response, &mark.short(12), response, FOR_ALL)?,
             Some(_) => self.write_for_the_run_only(&mark.short(12), response)?,
         };
         // A hard link appears with its whole content or not at all, and never replaces a file.
@@ -163,6 +169,10 @@ fn write_beside(
     }
     let mut open = fs::OpenOptions::new();
     let mut file = open.write(true).create_new(true).mode(mode).open(&temporary)?;
+    if let Some(folder) = path.parent().filter(|_| mode == FOR_ALL) {
+        // Whatever the umask of the one who answers: the run must be able to read it.
+        share_as_its_folder(&file, folder)?;
+    }
     file.write_all(&serde_json::to_vec_pretty(content)?)?;
     file.write_all(b"\n")?;
     file.sync_all()?;

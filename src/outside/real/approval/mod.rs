@@ -8,6 +8,7 @@ mod answer;
 mod files;
 mod request;
 mod signature;
+mod signers;
 mod sts;
 
 pub use answer::{GivenAnswer, ShownBy, answer_approval};

@@ -90,10 +90,7 @@ impl Request {
             return self.identified(approval, signed, endpoint).await;
         }
         if !self.wants_proof() {
-            // Anybody may stop a drill, its operator too.
-            if approval.approved {
-                self.is_by_another(&approval.by)?;
-            }
+            self.is_by_another(&approval, &approval.by)?;
             return Ok(approval);
         }
         let proof = self.proof_of(&approval).map_err(Unverified::Invalid)?;
@@ -102,9 +99,12 @@ impl Request {
             return Err(Unverified::Invalid(text));
         };
         let signer = signature::verify(self, allowed, proof).await?;
-        self.is_by_another(&signer.principal)?;
+        let why_not = signer.why_not(&self.not, allowed).filter(|_| approval.approved);
+        if let Some(why) = why_not {
+            return Err(Unverified::Invalid(why));
+        }
         let identified_by = format!("SSH key {} of the allowed signers in {allowed}", signer.key);
-        Ok(Approval { by: signer.principal, identified_by, ..approval })
+        Ok(Approval { by: signer.by(), identified_by, ..approval })
     }
 
     /// An answer of somebody whom STS knows, who is allowed to give it.
@@ -121,9 +121,9 @@ impl Request {
             let text = format!("{} is none of the principals who may answer", principal.arn);
             return Err(Unverified::Invalid(text));
         }
-        self.is_by_another(&principal.arn)?;
+        self.is_by_another(&approval, &principal.arn)?;
         let same = self.run_by.as_ref().and_then(|run| why_the_same_person(run, &principal));
-        if let Some(why) = same {
+        if let Some(why) = same.filter(|_| approval.approved) {
             return Err(Unverified::Invalid(format!("{why}, who may not answer")));
         }
         let signed_at = signed.signed_at().unwrap_or_default();
@@ -141,8 +141,9 @@ impl Request {
         Ok(Approval { by: principal.arn, identified_by, identity: Some(identity), ..approval })
     }
 
-    fn is_by_another(&self, principal: &str) -> Result<(), Unverified> {
-        if self.not.iter().any(|not| is_same_person(not, principal)) {
+    /// Only a yes must be somebody else's: anybody may stop a drill, its operator too.
+    fn is_by_another(&self, approval: &Approval, principal: &str) -> Result<(), Unverified> {
+        if approval.approved && self.not.iter().any(|not| is_same_person(not, principal)) {
             let text = format!("{principal} is an operator of the run, who may not answer");
             return Err(Unverified::Invalid(text));
         }

@@ -21,7 +21,9 @@ fn with_effect(effect: &str, needs: &str, guard: &str, second_person: bool) -> S
         "  - id: switch\n    uses: exec.run\n    required: false\n    with: {{ effect: {effect} }}\n    needs: [{needs}]\n{DATA}"
     );
     let guard = format!("max_resources: 2{guard} }}");
-    let ask = format!("{{{{sites.dr.region}}}}?\", second_person: {second_person} }}");
+    let ask = format!(
+        "{{{{sites.dr.region}}}}?\", second_person: {second_person}, signed_by: approvers }}"
+    );
     assert!([DATA, GUARD, ASK].iter().all(|part| GOOD.contains(part)));
     GOOD.replacen(DATA, &step, 1).replacen(GUARD, &guard, 1).replacen(ASK, &ask, 1)
 }
@@ -68,6 +70,19 @@ fn an_external_effect_is_named_by_the_guard_and_approved_by_a_second_person() {
         assert_eq!(found[0].0, code, "{found:?}");
         assert!(found[0].1.contains(words), "{found:?}");
     }
+}
+
+#[test]
+fn regression_an_external_effect_behind_a_typed_name_is_warned_of() {
+    let text = with_effect("external", "ask", ", external: [switch]", true);
+    let by_name = text.replacen(", signed_by: approvers", "", 1);
+    assert!(by_name != text);
+    let found = check(&by_name);
+    assert!(!found.iter().any(Diagnostic::is_error), "{found:?}");
+    let found = codes_and_help(&by_name);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let said = "that a second person approves switch is a typed name, and no proof | add signed_by or identified_by to ask";
+    assert_eq!(found[0], ("RD612", said.to_owned()));
 }
 
 /// The good scenario with a watch before the last step, and something changed in it.
