@@ -92,6 +92,8 @@ pub const CODES: &[CodeFacts] = &[
     code("RD609", Error, "effect that is not written out", "`effect` decides what is checked before the run, so it is written as `none`, `own` or `external`, not as an expression."),
     code("RD610", Error, "loss of a region without a site", "`kind: region_loss` says that a region cannot be reached, and `lost` names no site in it: a drill could use anything of the region that it pretends to have lost."),
     code("RD611", Error, "expiry before the end of the run", "What a run makes may be removed by anyone after `guard.ttl`: `redrill reap` on another machine knows nothing but that tag, and would take it away from under a run that may last until `guard.max_duration`."),
+    code("RD612", Error, "write into a database that is not the run's", "A step writes into a database over a connection, which the guard of AWS calls does not see. So the database is one that a step of the scenario makes (`endpoint: \"{{steps.restore.endpoint}}\"`, the output as it is), or the guard names its host: `guard: { databases: [host] }`. That holds for `connect` as well, and for `localhost`: a tunnel to production listens there, too."),
+    code("RD613", Error, "database in the guard that nothing writes into", "`guard.databases` names hosts into which steps of this scenario write. An entry that means nothing would be taken for a permission."),
     code("RD701", Error, "input that was not given", "The input has no default: give it with `--set name=value`."),
     code("RD702", Error, "input of the wrong type", "The value does not fit the declared type of the input."),
     code("RD703", Error, "input that the scenario does not declare", "A value for an unknown input would be ignored, and whoever gave it would think that it counts."),
