@@ -84,7 +84,7 @@ impl Place {
 impl EffectName {
     /// As an earlier attempt of the step has put it into the ledger, if one has, in whichever folder and on whichever machine: what
     /// it made is there, and nowhere else. And as it stands in the ledger.
-    pub(super) fn as_held(self, context: &ResourceContext) -> Result<(Self, String), StepError> {
+    pub(super) fn or_held(self, context: &ResourceContext) -> Result<(Self, String), StepError> {
         for key in context.recorder.held_for(&self.step, ExecEffect.kind()) {
             let held = Self::read(&key)?;
             if (Self { place: self.place.clone(), ..held.clone() }) == self {

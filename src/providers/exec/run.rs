@@ -169,7 +169,7 @@ async fn run_owned(
         env: input.env.clone(),
         place: Some(here),
     };
-    let (effect, name) = wanted.as_held(context)?;
+    let (effect, name) = wanted.or_held(context)?;
     let key = ResourceKey {
         kind: ExecEffect.kind().to_owned(),
         name: name.clone(),
