@@ -23,6 +23,11 @@ pub trait Recorder: Send + Sync {
     /// True when the ledger already holds this resource, intended or owned, and not gone: an earlier attempt or process may
     /// have made it.
     fn holds(&self, key: &ResourceKey) -> bool;
+    /// What of this kind the ledger holds for a step and is not gone: an earlier attempt, perhaps on another machine, may have
+    /// made it. Nothing where there is no run.
+    fn held_for(&self, _step: &StepId, _kind: &str) -> Vec<ResourceKey> {
+        Vec::new()
+    }
     /// What a step has made is late when it is not ready at this time (UTC): the step's limit after it was made. A process
     /// that died meanwhile does not give a slow recovery more time than it would have had. `None` while nothing is made.
     fn late_from(&self, _step: &StepId) -> Option<DateTime<Utc>> {

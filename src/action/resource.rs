@@ -28,6 +28,11 @@ pub enum Found {
         /// What makes it foreign: the tags that it has.
         why: String,
     },
+    /// Whether it is there cannot be known here, now or later: it was made on another machine. It is left, and said so.
+    Unknown {
+        /// Why, and where it can be known.
+        why: String,
+    },
 }
 
 impl Found {
@@ -67,6 +72,7 @@ impl Found {
             Self::Foreign { why } => {
                 Err(StepError::broken(format!("it is not of this run: {why}")))
             }
+            Self::Unknown { why } => Err(StepError::broken(why.clone())),
         }
     }
 }
@@ -349,6 +355,11 @@ async fn adopt(
         Found::Foreign { why } => {
             Err(StepError::broken(format!("{key} exists already and is not of this run: {why}")))
         }
+        Found::Unknown { why } => Err(StepError::broken(format!(
+            "an earlier attempt may have made {} already, and nothing is made twice: {why}",
+            key.kind
+        ))
+        .help("go on with the run there, or end it and remove by hand what it leaves behind")),
     }
 }
 

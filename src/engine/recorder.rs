@@ -49,6 +49,20 @@ impl Recorder for ToLoop {
         look(&self.state, |state| state.ledger.get(key).is_some_and(held))
     }
 
+    fn held_for(&self, step: &StepId, kind: &str) -> Vec<ResourceKey> {
+        let is_of_it = |holding: &Holding| match holding {
+            Holding::Intended { step: of }
+            | Holding::Owned { step: of, .. }
+            | Holding::Left { step: of, .. } => of == step,
+            Holding::Released { .. } => false,
+        };
+        look(&self.state, |state| {
+            let all = state.ledger.all().into_iter();
+            let held = all.filter(|(key, holding)| key.kind == kind && is_of_it(holding));
+            held.map(|(key, _)| key.clone()).collect()
+        })
+    }
+
     fn late_from(&self, step: &StepId) -> Option<DateTime<Utc>> {
         let made = look(&self.state, |state| {
             // Removing what it made afterwards has limits of its own.

@@ -78,8 +78,13 @@ pub async fn release(
             }
         };
         let error = match released {
-            Ok(Ok(how)) => return Released::Gone(how),
-            Ok(Err(why)) => return Released::Left { why, kept: true, refused: false, command },
+            Ok(Ended::Gone(how)) => return Released::Gone(how),
+            Ok(Ended::Kept(why)) => {
+                return Released::Left { why, kept: true, refused: false, command };
+            }
+            Ok(Ended::Unknown(why)) => {
+                return Released::Left { why, kept: false, refused: false, command };
+            }
             Err(error) => error,
         };
         context.progress(&format!("removing {key}: {error}"));
@@ -121,14 +126,23 @@ fn may_pass_in_time(error: &StepError) -> bool {
     !refused.contains(&error.class()) && error.class() != FailureClass::TimedOut
 }
 
-/// `Ok(Ok(how))`: gone. `Ok(Err(why))`: kept on purpose.
+/// How one attempt at a removal ended that need not be made again.
+enum Ended {
+    /// It is gone; how, in words.
+    Gone(&'static str),
+    /// It stays on purpose.
+    Kept(String),
+    /// Nobody can say here whether it is there, however often it is looked for.
+    Unknown(String),
+}
+
 async fn release_once(
     context: &StepContext,
     kind: &dyn ResourceKind,
     key: &ResourceKey,
     id: Option<&str>,
     keep: Keep,
-) -> Result<Result<&'static str, String>, StepError> {
+) -> Result<Ended, StepError> {
     let mut found = kind.find(context, key, id).await?;
     for pause in LOOKED_AGAIN_AFTER {
         if found != Found::Gone {
@@ -139,13 +153,14 @@ async fn release_once(
         found = kind.find(context, key, id).await?;
     }
     let found = match found {
-        Found::Gone if id.is_some() => return Ok(Ok("already gone")),
-        Found::Gone => return Ok(Ok("never made")),
+        Found::Gone if id.is_some() => return Ok(Ended::Gone("already gone")),
+        Found::Gone => return Ok(Ended::Gone("never made")),
+        Found::Unknown { why } => return Ok(Ended::Unknown(why)),
         Found::Foreign { why } if id.is_some() => {
             return Err(StepError::broken(format!("it is not ours any more: {why}")));
         }
         // The name was taken by somebody else before we came; nothing of ours was made.
-        Found::Foreign { .. } => return Ok(Ok("never made")),
+        Found::Foreign { .. } => return Ok(Ended::Gone("never made")),
         Found::Ours { id, .. } => id,
     };
     if id.is_none() {
@@ -157,27 +172,25 @@ async fn release_once(
         // A copy of a backup is not what was brought back.
         _ if kind.is_temporary() => {}
         Keep::For(duration) => {
-            return Ok(Err(kept(context, kind, key, &found, duration).await));
+            return Ok(Ended::Kept(kept(context, kind, key, &found, duration).await));
         }
         Keep::Recovered if !kind.is_canary() => {
-            return Ok(Err(
-                "kept: mode recovery removes nothing of what it brought back".to_owned()
-            ));
+            let why = "kept: mode recovery removes nothing of what it brought back";
+            return Ok(Ended::Kept(why.to_owned()));
         }
         Keep::Recovered | Keep::Nothing => {}
     }
     kind.remove(context, key, &found).await?;
-    until_gone(context, kind, key, &found).await?;
-    Ok(Ok("deleted"))
+    until_gone(context, kind, key, &found).await
 }
 
-/// Waits until a look-up says that it is gone.
+/// Waits until a look-up says that it is gone, or that this cannot be known.
 async fn until_gone(
     context: &StepContext,
     kind: &dyn ResourceKind,
     key: &ResourceKey,
     id: &str,
-) -> Result<(), StepError> {
+) -> Result<Ended, StepError> {
     let plan = WaitPlan::new(format!("{key} gone"), Duration::from_secs(300), VANISHES_WITHIN);
     let began = context.clock.elapsed();
     let is_late = || context.clock.elapsed().saturating_sub(began) >= ASKED_AGAIN_AFTER;
@@ -186,7 +199,10 @@ async fn until_gone(
         let found = kind.find(context, key, Some(id)).await?;
         let is_going = found.is_going();
         Ok(match found {
-            Found::Gone => Look::Ready(()),
+            Found::Gone => Look::Ready(Ended::Gone("deleted")),
+            Found::Unknown { why } => {
+                Look::Ready(Ended::Unknown(format!("its removal was asked for; {why}")))
+            }
             Found::Ours { state, .. } => {
                 if is_late() && !is_going && !asked_again.swap(true, Ordering::Relaxed) {
                     kind.remove(context, key, id).await?;

@@ -156,6 +156,10 @@ impl Recorder for HeldBack {
         self.journal.holds(key)
     }
 
+    fn held_for(&self, step: &StepId, kind: &str) -> Vec<ResourceKey> {
+        self.journal.held_for(step, kind)
+    }
+
     fn late_from(&self, step: &StepId) -> Option<DateTime<Utc>> {
         self.journal.late_from(step)
     }

@@ -91,6 +91,14 @@ impl Outside for Concealing {
         self.inner.machine()
     }
 
+    fn working_folder(&self) -> Result<String, OutsideError> {
+        self.inner.working_folder().map_err(|error| clean(&self.secrets, error))
+    }
+
+    fn has_folder(&self, path: &str) -> bool {
+        self.inner.has_folder(path)
+    }
+
     fn temporary_folder(&self) -> String {
         self.inner.temporary_folder()
     }

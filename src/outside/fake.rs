@@ -37,6 +37,12 @@ pub(crate) struct FakeOutside {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) is_rehearsal: bool,
+    /// Its name, where it is not `this machine`.
+    pub(crate) machine: Option<String>,
+    /// Where it works, where that is not `/`.
+    pub(crate) folder: Option<String>,
+    /// A folder that is not there.
+    pub(crate) no_folder: Option<String>,
 }
 
 fn next<T>(script: &Script<T>, what: &str) -> Result<T, OutsideError> {
@@ -142,6 +148,18 @@ impl Outside for FakeOutside {
     fn is_rehearsal(&self) -> bool {
         self.is_rehearsal
     }
+
+    fn machine(&self) -> String {
+        self.machine.clone().unwrap_or_else(|| "this machine".to_owned())
+    }
+
+    fn working_folder(&self) -> Result<String, OutsideError> {
+        Ok(self.folder.clone().unwrap_or_else(|| "/".to_owned()))
+    }
+
+    fn has_folder(&self, path: &str) -> bool {
+        self.no_folder.as_deref() != Some(path)
+    }
 }
 
 /// Keeps events.
@@ -189,6 +207,16 @@ impl Recorder for FakeRecorder {
             _ => false,
         };
         self.events().iter().any(is_held)
+    }
+
+    fn held_for(&self, step: &StepId, kind: &str) -> Vec<ResourceKey> {
+        let of_it = |event| match event {
+            Event::ResourceIntended { step: of, key } if of == *step && key.kind == kind => {
+                Some(key)
+            }
+            _ => None,
+        };
+        self.events().into_iter().filter_map(of_it).collect()
     }
 
     /// When the context's time began, once it was written down.

@@ -59,6 +59,17 @@ pub trait Outside: Send + Sync {
     fn machine(&self) -> String {
         "this machine".to_owned()
     }
+    /// The folder in which this process, and so every program that it starts without another one, works: an absolute path.
+    ///
+    /// # Errors
+    /// When it is not there any more, or cannot be written down.
+    fn working_folder(&self) -> Result<String, OutsideError> {
+        Ok("/".to_owned())
+    }
+    /// Whether there is a folder of this path on this machine.
+    fn has_folder(&self, _path: &str) -> bool {
+        true
+    }
     /// The folder in which temporary files of this machine lie.
     fn temporary_folder(&self) -> String {
         "/tmp".to_owned()

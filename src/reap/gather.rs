@@ -383,6 +383,13 @@ async fn by_journal(
             let seen = (id, "unknown".to_owned(), Some(doubt));
             told_by_journal(lookout, (past, thing), site, (key, command), seen)
         })),
+        // On this machine nobody can say; it may be there all the same.
+        Ok(Found::Unknown { why }) => {
+            let id = thing.id.clone().unwrap_or_else(|| "unknown".to_owned());
+            let seen = (id, "unknown".to_owned(), Some(why));
+            let told = told_by_journal(lookout, (past, thing), site, (key, command), seen);
+            gathered.leftovers.push(told);
+        }
         Err(error) => gathered.not_asked.push(NotAsked {
             place: site.name.to_string(),
             what: format!("{kind_name} {name} of {}", past.run),

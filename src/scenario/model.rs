@@ -268,6 +268,9 @@ pub struct Guard {
     /// Buckets, with an optional prefix, in which canary objects may be written: `uploads-prod/redrill-canary/`.
     #[serde(default)]
     pub canaries: Vec<String>,
+    /// Hosts (or `host:port`) of databases that the run does not make and may write into all the same (`sql.try_write`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<String>,
     /// Steps that may change what the run cannot undo (`effect: external`). Each must need a `control.approve` step with
     /// `second_person: true`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -294,6 +297,7 @@ impl Default for Guard {
             max_duration: six_hours(),
             max_resources: ten(),
             canaries: Vec::new(),
+            databases: Vec::new(),
             external: Vec::new(),
         }
     }

@@ -91,6 +91,14 @@ fn a_step_that_writes_outside_the_guard_is_refused() {
 }
 
 #[test]
+fn a_step_that_writes_into_a_database_that_is_not_the_runs_is_refused() {
+    let endpoint = "uses: sql.try_write\n    with:\n      endpoint: \"{{steps.restore.endpoint}}\"";
+    let production = endpoint.replace("{{steps.restore.endpoint}}", "orders.example.com");
+    let words = ["RD613", "orders.example.com", "guard.databases"];
+    assert_scenario_refused(endpoint, &production, &words);
+}
+
+#[test]
 fn every_error_of_every_file_is_found_before_any_run_begins() {
     let program = Program::new();
     scenario_with(&program, "target: 26h", "target: 26 parsecs");

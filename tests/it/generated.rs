@@ -144,7 +144,8 @@ What the guard cannot see: what AWS does on its own behalf (a replication rule c
 databases and web servers do that `exec.run`, `sql.check` and `http.check` talk to. Those declare their effect, and are held to it
 where that is possible: `http.check` sends GET and HEAD only, `sql.check` opens a session that the server confirms to be
 read-only, `exec.run` with `effect: none` cannot write files where Linux offers Landlock, with `effect: own` it must bring `undo` and `find`, and with `effect: external` an entry in `guard.external` and
-the approval of a second person.
+the approval of a second person. `sql.try_write` writes only into a database that a step of the run makes, or whose host
+`guard.databases` names; `redrill check` refuses others (RD613).
 
 ## Operations
 ";

@@ -16,6 +16,8 @@ mod depth;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod effects;
+#[cfg(test)]
 mod etcd_command;
 #[cfg(test)]
 mod etcd_decrypt;

@@ -31,7 +31,7 @@ steps:
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A process that ends with the test.
-pub(crate) struct Started(Child);
+pub(crate) struct Started(pub(crate) Child);
 
 impl Started {
     pub(crate) fn of(command: &mut Command) -> Self {

@@ -27,12 +27,27 @@ async fn regression_what_the_journal_owns_and_has_lost_its_tags_is_told_and_not_
     let mut trial = Trial::new("orders-db", &[]).await;
     trial.run(End::Killed(owned), None).await;
     let tagged = trial.registry.resource_kind("rds.db_instance").unwrap().clone();
-    trial.registry.resource(Untagged(tagged));
+    let why = "it has no tag redrill:run".to_owned();
+    trial.registry.resource(Seen(tagged, Found::Foreign { why }));
     trial.wait(13 * HOUR).await;
     let (found, removals) = trial.reap(&trial.past(false)).await;
     assert_eq!((found.leftovers.len(), removals.len()), (1, 0), "{found:?}");
     let Decision::Unclear(why) = &found.leftovers[0].decision else { panic!("{found:?}") };
     assert!(why.contains("no tag redrill:run") && why.contains("the journal says"), "{why}");
+    assert!(found.leftovers[0].command.contains("delete-db-instance"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_nobody_can_look_for_here_is_told_with_its_command_and_not_called_gone() {
+    let mut trial = Trial::new("orders-db", &[]).await;
+    trial.run(End::Killed(owned), None).await;
+    let listed = trial.registry.resource_kind("rds.db_instance").unwrap().clone();
+    let why = "the program ran on the machine host-a".to_owned();
+    trial.registry.resource(Unlisted(Arc::new(Seen(listed, Found::Unknown { why: why.clone() }))));
+    trial.wait(13 * HOUR).await;
+    let (found, removals) = trial.reap(&trial.past(false)).await;
+    assert_eq!((found.leftovers.len(), removals.len()), (1, 0), "{found:?}");
+    assert_eq!(found.leftovers[0].decision, Decision::Unclear(why));
     assert!(found.leftovers[0].command.contains("delete-db-instance"));
 }
 
@@ -218,6 +233,7 @@ async fn effects_of_programs_are_found_and_undone_by_the_journal_alone() {
     let run = trial.run_id();
     let name = serde_json::json!({
         "run": run, "step": "load", "find": ["find-it"], "undo": ["undo-it"],
+        "place": { "machine": "this machine", "folder": "/srv/drill" },
     });
     let thing = reap::PastThing {
         kind: "exec.effect".into(),

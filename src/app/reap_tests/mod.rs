@@ -353,10 +353,10 @@ const EXPIRED: &str = "\"redrill:expires\": \"2026-11-19T02:00:00Z\"";
 /// A kind that cannot be listed: only journals know of its things.
 struct Unlisted(Arc<dyn ResourceKind>);
 
-/// A kind whose things have lost their tags.
-struct Untagged(Arc<dyn ResourceKind>);
+/// A kind whose things are seen in this way.
+struct Seen(Arc<dyn ResourceKind>, Found);
 
-impl ResourceKind for Untagged {
+impl ResourceKind for Seen {
     fn kind(&self) -> &'static str {
         self.0.kind()
     }
@@ -366,8 +366,7 @@ impl ResourceKind for Untagged {
         _: &'a ResourceKey,
         _: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Found, StepError>> {
-        let why = "it has no tag redrill:run".to_owned();
-        Box::pin(std::future::ready(Ok(Found::Foreign { why })))
+        Box::pin(std::future::ready(Ok(self.1.clone())))
     }
     fn remove<'a>(
         &'a self,

@@ -1,6 +1,7 @@
 //! The engine, driven with small actions of its own under paused time.
 
 mod backup_points;
+mod elsewhere;
 mod guard;
 mod hooks;
 mod orders;

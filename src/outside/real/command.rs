@@ -29,7 +29,8 @@ pub(super) async fn run(request: &CommandRequest) -> Result<CommandReply, Outsid
 pub(super) async fn run_with_us(request: &CommandRequest) -> Result<CommandReply, OutsideError> {
     let name = request.argv.first().map_or("", String::as_str).to_owned();
     // The shell would only say that it ended with 127.
-    program::find(&name, request.environment.get("PATH").map(Secret::reveal))?;
+    let path = request.environment.get("PATH").map(Secret::reveal);
+    program::find(&name, path, request.folder.as_deref())?;
     let beside = ["sh", "-c", WITH_US, "redrill"].map(str::to_owned);
     let argv = beside.into_iter().chain(request.argv.iter().cloned()).collect();
     // Nothing is written to it, but it is a pipe that stays open.
@@ -81,6 +82,12 @@ fn spawn(request: &CommandRequest, name: &str) -> Result<Started, OutsideError> 
         }
     }
     if let Some(folder) = &request.folder {
+        if !folder.is_dir() {
+            // The system would say of the program that it is not there.
+            let text =
+                format!("{name} cannot be run in {}: there is no such folder", folder.display());
+            return Err(OutsideError::Failed(text));
+        }
         command.current_dir(folder);
     }
     for (name, value) in &request.environment {
@@ -246,6 +253,27 @@ mod tests {
             CommandRequest { folder: Some(folder.path().into()), ..request(&["pwd", "-P"]) };
         let said = run(&request).await.unwrap().stdout;
         assert_eq!(std::path::Path::new(said.trim()), folder.path().canonicalize().unwrap());
+        let said = run_with_us(&request).await.unwrap().stdout;
+        assert_eq!(std::path::Path::new(said.trim()), folder.path().canonicalize().unwrap());
+        // Without it, nothing is said of the program.
+        drop(folder);
+        let error = run(&request).await.unwrap_err().to_string();
+        assert!(error.contains("there is no such folder"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn regression_a_program_beside_a_folder_is_looked_for_in_that_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("make-it");
+        std::fs::write(&script, "#!/bin/sh\necho made\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&script, mode).unwrap();
+        let request =
+            CommandRequest { folder: Some(folder.path().into()), ..request(&["./make-it"]) };
+        assert_eq!(run_with_us(&request).await.unwrap().stdout, "made\n");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let request = CommandRequest { folder: Some(elsewhere.path().into()), ..request };
+        assert!(run_with_us(&request).await.is_err());
     }
 
     #[tokio::test]

@@ -27,6 +27,13 @@ pub(super) fn machine() -> String {
     MACHINE.iter().find_map(read).unwrap_or_else(|| "a machine without a name".to_owned())
 }
 
+/// The folder in which this process works.
+pub(super) fn working() -> Result<String, OutsideError> {
+    let failed = |why: &str| OutsideError::Failed(format!("the folder of this process {why}"));
+    let folder = std::env::current_dir().map_err(|e| failed(&format!("cannot be told: {e}")))?;
+    folder.into_os_string().into_string().map_err(|_| failed("has a name that is not UTF-8"))
+}
+
 /// Works on a thread of its own: there may be gigabytes to remove.
 pub(super) async fn work(
     folder: &OwnFolder,

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::journal::Approval;
 use crate::time::Clock;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use terminal::Terminal;
 
 /// The world outside in a real run.
@@ -104,6 +104,14 @@ impl Outside for RealOutside {
         folder::machine()
     }
 
+    fn working_folder(&self) -> Result<String, OutsideError> {
+        folder::working()
+    }
+
+    fn has_folder(&self, path: &str) -> bool {
+        Path::new(path).is_dir()
+    }
+
     fn temporary_folder(&self) -> String {
         std::env::temp_dir().to_string_lossy().into_owned()
     }
@@ -155,7 +163,7 @@ impl Outside for RealOutside {
     }
 
     fn program(&self, name: &str, path: Option<&str>) -> Result<PathBuf, OutsideError> {
-        program::find(name, path)
+        program::find(name, path, None)
     }
 
     fn secrets(&self) -> Secrets {

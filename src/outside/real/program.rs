@@ -13,11 +13,16 @@ const WITHOUT_PATH: &str = "/bin:/usr/bin";
 /// As much of a file as the line with the interpreter of a script takes (<https://man7.org/linux/man-pages/man2/execve.2.html>).
 const FIRST_LINE: u64 = 256;
 
-/// Finds a program as it would be found when it is started.
+/// Finds a program as it would be found when it is started in a folder; without one, in that of this process.
 #[expect(clippy::disallowed_methods, reason = "programs are found by the PATH of this process")]
-pub(super) fn find(name: &str, path: Option<&str>) -> Result<PathBuf, OutsideError> {
+pub(super) fn find(
+    name: &str,
+    path: Option<&str>,
+    folder: Option<&Path>,
+) -> Result<PathBuf, OutsideError> {
     let own = std::env::var("PATH").unwrap_or_else(|_| WITHOUT_PATH.to_owned());
-    let found = search(name, path.unwrap_or(&own)).map_err(|error| not_started(name, &error))?;
+    let found = search(name, path.unwrap_or(&own), folder.unwrap_or(Path::new("")));
+    let found = found.map_err(|error| not_started(name, &error))?;
     match interpreter(&found) {
         Some(interpreter) if !interpreter.exists() => Err(OutsideError::Failed(format!(
             "{} is a script for {}, which is not there",
@@ -29,13 +34,14 @@ pub(super) fn find(name: &str, path: Option<&str>) -> Result<PathBuf, OutsideErr
 }
 
 /// A name with a slash is the file itself. A file that may not be run is passed over while there are more places.
-fn search(name: &str, path: &str) -> io::Result<PathBuf> {
+fn search(name: &str, path: &str, folder: &Path) -> io::Result<PathBuf> {
     if name.contains('/') {
-        return runnable(Path::new(name)).map(|()| PathBuf::from(name));
+        let file = folder.join(name);
+        return runnable(&file).map(|()| file);
     }
     let mut why = io::Error::from(ErrorKind::NotFound);
     for place in std::env::split_paths(path) {
-        let file = place.join(name);
+        let file = folder.join(place).join(name);
         match runnable(&file) {
             Ok(()) => return Ok(file),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => why = error,
@@ -80,9 +86,9 @@ mod tests {
         file(first.path(), "tool", "", 0o644);
         let tool = file(second.path(), "tool", "#!/bin/sh\n", 0o755);
         let path = format!("{}:{}", first.path().display(), second.path().display());
-        assert_eq!(find("tool", Some(&path)).unwrap(), PathBuf::from(&tool));
-        assert_eq!(find(&tool, Some("")).unwrap(), PathBuf::from(&tool));
-        assert!(find("sh", None).is_ok());
+        assert_eq!(find("tool", Some(&path), None).unwrap(), PathBuf::from(&tool));
+        assert_eq!(find(&tool, Some(""), None).unwrap(), PathBuf::from(&tool));
+        assert!(find("sh", None, None).is_ok());
     }
 
     #[test]
@@ -91,11 +97,11 @@ mod tests {
         let path = folder.path().to_str().unwrap();
         let plain = file(folder.path(), "plain", "", 0o644);
         let script = file(folder.path(), "script", "#!/nowhere/python -u\n", 0o755);
-        assert!(matches!(find("tool", Some(path)), Err(OutsideError::Failed(_))));
+        assert!(matches!(find("tool", Some(path), None), Err(OutsideError::Failed(_))));
         for name in ["plain", plain.as_str(), path] {
-            assert!(matches!(find(name, Some(path)), Err(OutsideError::Denied(_))), "{name}");
+            assert!(matches!(find(name, Some(path), None), Err(OutsideError::Denied(_))), "{name}");
         }
-        let error = find(&script, None).unwrap_err().to_string();
+        let error = find(&script, None, None).unwrap_err().to_string();
         assert!(error.contains("/nowhere/python, which is not there"), "{error}");
     }
 }

@@ -8,16 +8,22 @@ use crate::outside::{CommandReply, CommandRequest, Given, conceal};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const FIND_LIMIT: Duration = Duration::from_secs(60);
 const UNDO_LIMIT: Duration = Duration::from_secs(15 * 60);
 
+/// Why a `find` that sees nothing is not believed where the place is not known.
+const PLACE_UNKNOWN: &str = "the run's journal is of an earlier version, which did not write down in which folder and on which machine \
+    the program ran; that find sees nothing here does not say that what it made is gone";
+
 /// What a program of `exec.run` made. There is no service to ask: the scenario says by which programs it is found and
 /// removed, and the ledger keeps them in the name.
 pub struct ExecEffect;
 
-/// What stands in the ledger, as JSON: enough to look for the effect, and to undo it, after a crash.
+/// What stands in the ledger, as JSON: enough to look for the effect, and to undo it, after a crash. Both are done where it was
+/// made: a relative path means something else in another folder, and nothing at all on another machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct EffectName {
     pub(super) run: RunId,
@@ -26,15 +32,81 @@ pub(super) struct EffectName {
     pub(super) undo: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) env: BTreeMap<String, Given>,
+    /// Where it was made. Journals of earlier versions do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) place: Option<Place>,
+}
+
+/// Where a program was run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// The name of the machine.
+    machine: String,
+    /// The folder, an absolute path.
+    folder: String,
+}
+
+/// What looking for an effect has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// `find` sees it.
+    There,
+    /// `find` sees that it is gone, in the place where it was made.
+    Gone,
+    /// That cannot be known here; why.
+    Unknown(String),
+}
+
+impl Place {
+    /// Where this process works.
+    pub(super) fn here(context: &ResourceContext) -> Result<Self, StepError> {
+        let folder = context.outside.working_folder()?;
+        Ok(Self { machine: context.outside.machine(), folder })
+    }
+
+    /// Why nothing can be done there from here, if so.
+    fn out_of_reach(&self, context: &ResourceContext) -> Option<String> {
+        let (Self { machine, folder }, here) = (self, context.outside.machine());
+        if here != *machine {
+            return Some(format!(
+                "the program ran on the machine {machine}, in {folder}; this is {here}, where it cannot be known whether what it \
+                 made is there"
+            ));
+        }
+        (!context.outside.has_folder(folder)).then(|| {
+            format!(
+                "the program ran in the folder {folder}, which is not there any more; without it, it cannot be known whether what it made exists"
+            )
+        })
+    }
 }
 
 impl EffectName {
+    /// As an earlier attempt of the step has put it into the ledger, if one has, in whichever folder and on whichever machine: what
+    /// it made is there, and nowhere else. And as it stands in the ledger.
+    pub(super) fn or_held(self, context: &ResourceContext) -> Result<(Self, String), StepError> {
+        for key in context.recorder.held_for(&self.step, ExecEffect.kind()) {
+            let held = Self::read(&key)?;
+            if (Self { place: self.place.clone(), ..held.clone() }) == self {
+                return Ok((held, key.name));
+            }
+        }
+        let name = self.written()?;
+        Ok((self, name))
+    }
+
+    /// The folder in which its programs run; that of this process where nobody knows.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        self.place.as_ref().map(|place| PathBuf::from(&place.folder))
+    }
+
     /// As in the ledger.
     pub(super) fn written(&self) -> Result<String, StepError> {
         let text = serde_json::to_string(self).map_err(|e| StepError::broken(e.to_string()))?;
         if text.len() > EFFECT_NAME_BYTES {
             return Err(StepError::broken(format!(
-                "undo:, find: and env: are longer than {EFFECT_NAME_BYTES} bytes together: the ledger must hold them"
+                "undo:, find:, env: and the folder's path are longer than {EFFECT_NAME_BYTES} bytes together: the ledger must \
+                 hold them"
             ))
             .help("put the commands into a script"));
         }
@@ -63,7 +135,7 @@ impl EffectName {
             stdin: None,
             timeout,
             output_limit: limits::PROGRAM_OUTPUT_BYTES,
-            folder: None,
+            folder: self.folder(),
             hold: None,
             ends_with_us: false,
         };
@@ -74,12 +146,17 @@ impl EffectName {
         Ok(CommandReply { stderr, ..reply })
     }
 
-    /// Looks for the effect: 0 there, 1 gone, anything else unknown.
-    pub(super) async fn is_there(&self, context: &ResourceContext) -> Result<bool, StepError> {
+    /// Looks for the effect where it was made: 0 there, 1 gone, anything else unknown.
+    pub(super) async fn look(&self, context: &ResourceContext) -> Result<Sight, StepError> {
+        let out_of_reach = self.place.as_ref().and_then(|place| place.out_of_reach(context));
+        if let Some(why) = out_of_reach {
+            return Ok(Sight::Unknown(why));
+        }
         let reply = self.command(context, &self.find, FIND_LIMIT).await?;
         match reply.status {
-            Some(0) => Ok(true),
-            Some(1) => Ok(false),
+            Some(0) => Ok(Sight::There),
+            Some(1) if self.place.is_none() => Ok(Sight::Unknown(PLACE_UNKNOWN.to_owned())),
+            Some(1) => Ok(Sight::Gone),
             _ => Err(StepError::broken(format!(
                 "find ({}) ended with {}: 0 means that it is there, 1 that it is gone{}",
                 program(&self.find),
@@ -103,11 +180,12 @@ impl ResourceKind for ExecEffect {
     ) -> BoxFuture<'a, Result<Found, StepError>> {
         Box::pin(async move {
             let name = EffectName::read(key)?;
-            if !name.is_there(context).await? {
-                return Ok(Found::Gone);
-            }
             let id = name.step.to_string();
-            Ok(Found::Ours { id, state: "found".to_owned() })
+            Ok(match name.look(context).await? {
+                Sight::There => Found::Ours { id, state: "found".to_owned() },
+                Sight::Gone => Found::Gone,
+                Sight::Unknown(why) => Found::Unknown { why },
+            })
         })
     }
 
@@ -119,6 +197,9 @@ impl ResourceKind for ExecEffect {
     ) -> BoxFuture<'a, Result<(), StepError>> {
         Box::pin(async move {
             let name = EffectName::read(key)?;
+            if let Some(why) = name.place.as_ref().and_then(|place| place.out_of_reach(context)) {
+                return Err(StepError::broken(why));
+            }
             let reply = name.command(context, &name.undo, UNDO_LIMIT).await?;
             if reply.status == Some(0) {
                 return Ok(());
@@ -155,7 +236,13 @@ impl ResourceKind for ExecEffect {
             });
         }
         words.extend(name.undo.iter().map(|word| HandInput::quote(word)));
-        words.join(" ")
+        let undo = words.join(" ");
+        match &name.place {
+            Some(Place { machine, folder }) => {
+                format!("cd {} && {undo}    # on the machine {machine}", HandInput::quote(folder))
+            }
+            None => format!("{undo}    # in the folder and on the machine in which the run began"),
+        }
     }
 
     fn permissions(&self) -> &'static [Permission] {

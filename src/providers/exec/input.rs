@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
     "then": { "required": ["undo", "find"] }
 }]))]
 pub struct Input {
-    /// Program and arguments. There is no shell: nothing is expanded. Arguments are written down: no passwords in them.
+    /// Program and arguments. There is no shell: nothing is expanded. It runs in the folder in which redrill was started. Arguments
+    /// are written down: no passwords in them.
     #[schemars(length(min = 1))]
     pub argv: Vec<String>,
     /// Environment variables: text, or `{from_env: NAME}` for credentials. The program gets these and PATH, HOME, LANG
@@ -28,7 +29,8 @@ pub struct Input {
     /// What the program changes: `none`, `own` (something that `undo` removes and `find` finds) or `external` (what cannot
     /// be undone: `guard.external` must name the step, and a second person must have approved).
     pub effect: Effect,
-    /// With `effect: own`: program and arguments that remove what was made. It may be run more than once.
+    /// With `effect: own`: program and arguments that remove what was made. It may be run more than once, and runs, as `find`
+    /// does, in the folder in which the program ran.
     #[serde(default)]
     pub undo: Option<Vec<String>>,
     /// With `effect: own`: program and arguments that look for what was made: exit status 0 when it is there, 1 when it

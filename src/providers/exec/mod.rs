@@ -6,6 +6,8 @@
 mod before;
 mod effect;
 mod input;
+#[cfg(test)]
+mod place_tests;
 mod run;
 #[cfg(test)]
 mod tests;

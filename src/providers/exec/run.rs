@@ -1,5 +1,5 @@
 use super::before;
-use super::effect::{EffectName, ExecEffect, ending, said};
+use super::effect::{EffectName, ExecEffect, Place, Sight, ending, said};
 use super::input::{Input, Parse, by_hand, problems};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, HandInput, InputProblem, Phase, Probe,
@@ -13,10 +13,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The step's own limit ends the program, which is killed when the step is given up. This is only a number that is longer.
 const LONGER_THAN_ANY_STEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Why a program is not run whose effect is there.
+const THERE_BEFORE: &str = "find sees the effect before the program has run: undoing it would remove what is not of this run";
 
 /// `exec.run`: runs a program.
 pub struct ExecRun;
@@ -41,7 +45,10 @@ from `from_env` are replaced where the program repeats them.
 
 The scenario says what the program changes. With `effect: own`, `find` and `undo` go into the ledger before the program runs: \
 `find` must not see the effect before (it would not be ours to undo) and must see it afterwards, and the run ends with \
-`undo` until `find` says that it is gone. Such a step needs `at:`; without `stdin` its program ends with redrill, however that ends, so that it is never \
+`undo` until `find` says that it is gone. The folder in which redrill was started, in which programs run, and the name of the machine \
+go into the ledger, too: whoever resumes, aborts or reaps the run runs `find` and `undo` there. On another machine, or when the folder is \
+not there any more, nobody can say whether the effect is: nothing is run a second time, and it is reported as left behind, with the \
+command that undoes it. Such a step needs `at:`; without `stdin` its program ends with redrill, however that ends, so that it is never \
 started beside itself. With `effect: none` the program \
 is kept from writing files where the system can do that (Linux 6.2 and later, by Landlock, without privileges): nothing but a temporary folder of its \
 own (`TMPDIR`) and what `may_write` names; programs that gain rights when they start (`sudo`, `ping`) do not work then, unless with `hold: no`. What it \
@@ -80,7 +87,7 @@ impl Action for ExecRun {
         let pattern = input.pattern()?;
         let reply = match input.effect {
             Effect::Own => run_owned(context, &input).await?,
-            Effect::None | Effect::External => Some(run_program(context, &input).await?),
+            Effect::None | Effect::External => Some(run_program(context, &input, None).await?),
         };
         let Some(reply) = reply else {
             let why = "an earlier attempt ran the program: its effect is there, its answer is lost";
@@ -121,7 +128,11 @@ impl Action for ExecRun {
     }
 }
 
-async fn run_program(context: &StepContext, input: &Input) -> Result<CommandReply, StepError> {
+async fn run_program(
+    context: &StepContext,
+    input: &Input,
+    folder: Option<PathBuf>,
+) -> Result<CommandReply, StepError> {
     let mut environment = BTreeMap::new();
     for (name, given) in &input.env {
         environment.insert(name.clone(), given.resolve(&*context.outside)?);
@@ -133,7 +144,7 @@ async fn run_program(context: &StepContext, input: &Input) -> Result<CommandRepl
         stdin: input.stdin.clone(),
         timeout: LONGER_THAN_ANY_STEP,
         output_limit: PROGRAM_OUTPUT_BYTES,
-        folder: None,
+        folder,
         hold: input.holding(),
         ends_with_us: input.effect == Effect::Own,
     };
@@ -149,28 +160,32 @@ async fn run_owned(
     context: &StepContext,
     input: &Input,
 ) -> Result<Option<CommandReply>, StepError> {
-    let effect = EffectName {
+    let here = Place::here(context)?;
+    let wanted = EffectName {
         run: context.facts.run.clone(),
         step: context.step.clone(),
         find: input.find.clone().unwrap_or_default(),
         undo: input.undo.clone().unwrap_or_default(),
         env: input.env.clone(),
+        place: Some(here),
     };
-    let name = effect.written()?;
+    let (effect, name) = wanted.or_held(context)?;
     let key = ResourceKey {
         kind: ExecEffect.kind().to_owned(),
         name: name.clone(),
         site: context.site()?.place().site.clone(),
     };
-    if !context.recorder.holds(&key) && effect.is_there(context).await? {
-        return Err(StepError::broken(
-            "find sees the effect before the program has run: undoing it would remove what is not of this run",
-        ));
+    if !context.recorder.holds(&key) {
+        match effect.look(context).await? {
+            Sight::Gone => {}
+            Sight::There => return Err(StepError::broken(THERE_BEFORE)),
+            Sight::Unknown(why) => return Err(StepError::broken(why)),
+        }
     }
     let mut reply = None;
-    let answer = &mut reply;
+    let (answer, folder) = (&mut reply, effect.folder());
     own(context, &ExecEffect, name, || async move {
-        *answer = Some(run_program(context, input).await?);
+        *answer = Some(run_program(context, input, folder).await?);
         Ok(context.step.to_string())
     })
     .await?;
@@ -178,9 +193,13 @@ async fn run_owned(
     if let Some(reply) = &reply
         && reply.status == Some(input.expect_exit)
     {
-        let is_there = effect.is_there(context).await?;
-        let observed = if is_there { "found" } else { "not found" };
-        context.check(Check::made("effect", "found", observed, is_there)).await?;
+        context
+            .check(match effect.look(context).await? {
+                Sight::There => Check::made("effect", "found", "found", true),
+                Sight::Gone => Check::made("effect", "found", "not found", false),
+                Sight::Unknown(why) => Check::not_made("effect", "found", why),
+            })
+            .await?;
     }
     Ok(reply)
 }

@@ -125,7 +125,8 @@ async fn release_needs_nothing_but_the_key() {
         .with_command(1, "")
         .with_command(7, "");
     let (context, outside, _) = context(outside);
-    let name = r#"{"run":"r","step":"s","find":["find-it","a b"],"undo":["undo-it","$x"],"env":{"K":"v w"}}"#;
+    let name = r#"{"run":"r","step":"s","find":["find-it","a b"],"undo":["undo-it","$x"],"env":{"K":"v w"},
+        "place":{"machine":"this machine","folder":"/srv/a b"}}"#;
     let key =
         ResourceKey { kind: "exec.effect".into(), name: name.into(), site: SiteName::new("dr") };
     let find = || ExecEffect.find(&context, &key, None);
@@ -133,8 +134,11 @@ async fn release_needs_nothing_but_the_key() {
     ExecEffect.remove(&context, &key, "s").await.unwrap();
     assert_eq!(find().await.unwrap(), Found::Gone);
     assert!(find().await.is_err(), "any other status means that it cannot be known");
-    assert_eq!(outside.commands_seen.lock().unwrap()[1].argv, ["undo-it", "$x"]);
-    assert_eq!(ExecEffect.command(&key, None, "r"), "K='v w' undo-it '$x'");
+    let seen = outside.commands_seen.lock().unwrap();
+    assert_eq!(seen[1].argv, ["undo-it", "$x"]);
+    assert!(seen.iter().all(|ran| ran.folder.as_deref() == Some("/srv/a b".as_ref())));
+    let command = "cd '/srv/a b' && K='v w' undo-it '$x'    # on the machine this machine";
+    assert_eq!(ExecEffect.command(&key, None, "r"), command);
 }
 
 #[tokio::test(start_paused = true)]

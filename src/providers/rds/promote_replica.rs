@@ -225,6 +225,7 @@ async fn promoted_all_the_same(cx: &StepContext, name: &str) -> Result<Option<St
     match super::promoted_replica::find(cx, name).await? {
         Found::Ours { id, .. } => Ok(Some(id)),
         Found::Gone | Found::Foreign { .. } => Ok(None),
+        Found::Unknown { why } => Err(StepError::broken(why)),
     }
 }
 

@@ -42,6 +42,9 @@ The schema has a name of the run and step, and says so in its comment; nothing e
 this name that says something else is left alone. It stands in the ledger before it is made: after a crash it is looked for and \
 removed with the credentials that the step names. The user needs the right to create schemas.
 
+`endpoint` (and `connect`) is an output of the step that makes the database, or a host that `guard.databases` names: without either, \
+`redrill check` refuses the scenario (RD613).
+
 Steps that compare the structure of the database leave such schemas out.";
 
 impl Action for TryWrite {

@@ -5,6 +5,7 @@
 //! positions and is content with less than a whole scenario, so that one mistake does not hide another.
 
 mod context;
+mod databases;
 mod expectations;
 mod guard;
 mod inputs;
@@ -102,6 +103,7 @@ pub fn load_text(source: Source, registry: &Registry) -> Loaded {
     expectations::check(&context, &mut diagnostics);
     objectives::check(&context, &mut diagnostics);
     guard::check(&context, &mut diagnostics);
+    databases::check(&context, &mut diagnostics);
     watches::check(&context, &mut diagnostics);
     let mut scenario = None;
     if !diagnostics.iter().any(Diagnostic::is_error) {

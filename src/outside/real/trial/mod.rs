@@ -68,7 +68,7 @@ pub(super) async fn open(
 
 /// Where a program is, seen from anywhere: it is run in the etcd's folder.
 fn find(name: &str, path: Option<&str>) -> Result<PathBuf, OutsideError> {
-    let found = program::find(name, path)?;
+    let found = program::find(name, path, None)?;
     std::path::absolute(&found)
         .map_err(|e| OutsideError::Failed(format!("{}: {e}", found.display())))
 }

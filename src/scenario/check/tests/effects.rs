@@ -213,3 +213,67 @@ fn a_recovery_can_do_without_what_is_prepared_at_a_lost_site() {
     assert_eq!(named, ["restore", "data"], "the step itself, and the gate that waits for it");
     assert!(needing.iter().all(|(_, text)| text.contains("{{default steps.config.… inputs.…}}")));
 }
+
+/// What is found of databases when the shipped drill writes to an endpoint, with entries in its guard.
+fn writing_to(endpoint: &str, guard: &str) -> Vec<(&'static str, String)> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/orders-db.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (before, write) = text.split_once("uses: sql.try_write").unwrap();
+    let of_the_run = "endpoint: \"{{steps.restore.endpoint}}\"";
+    assert!(write.contains(of_the_run) && before.contains("max_resources: 3 }"));
+    let before = before.replacen("max_resources: 3 }", &format!("max_resources: 3{guard} }}"), 1);
+    let write = write.replacen(of_the_run, endpoint, 1);
+    let source = Source::new("x.yaml", format!("{before}uses: sql.try_write{write}"));
+    let found = load_text(source, &crate::providers::registry()).diagnostics;
+    let of_databases = found.into_iter().filter(|d| ["RD613", "RD614"].contains(&d.code));
+    of_databases.map(|d| (d.code, [d.message, d.help.unwrap_or_default()].join(" | "))).collect()
+}
+
+#[test]
+fn regression_a_drill_writes_into_databases_that_it_makes_or_that_its_guard_names() {
+    let of_the_run = "endpoint: \"{{steps.restore.endpoint}}\"";
+    let production = "endpoint: Orders.example.com";
+    let tunnel = "endpoint: \"{{steps.restore.endpoint}}\"\n      connect: \"localhost:15432\"";
+    for (endpoint, guard) in [
+        (of_the_run, ""),
+        (production, ", databases: [orders.example.com]"),
+        (tunnel, ", databases: [localhost]"),
+        (tunnel, ", databases: [\"LOCALHOST:15432\"]"),
+        ("endpoint: \"[::1]:5432\"", ", databases: [\"::1\"]"),
+    ] {
+        assert_eq!(writing_to(endpoint, guard), [], "{endpoint}{guard}");
+    }
+    for (endpoint, guard, codes, words) in [
+        (production, "", &["RD613"][..], "add orders.example.com to guard.databases"),
+        (
+            tunnel,
+            "",
+            &["RD613"],
+            "write writes into localhost, which guard.databases does not name",
+        ),
+        (
+            tunnel,
+            ", databases: [\"localhost:5432\"]",
+            &["RD613", "RD614"],
+            "did you mean localhost",
+        ),
+        (
+            production,
+            ", databases: [orders.example.org]",
+            &["RD613", "RD614"],
+            "did you mean orders",
+        ),
+        (of_the_run, ", databases: [orders-prod]", &["RD614"], "no step writes"),
+        ("endpoint: 127.0.0.1", "", &["RD613"], "127.0.0.1"),
+        ("endpoint: \"{{inputs.last_drill}}\"", "", &["RD613"], "no output of a step alone"),
+        ("endpoint: \"{{steps.restore.endpoint}}.evil.example\"", "", &["RD613"], "alone"),
+        ("endpoint: \"{{default steps.restore.endpoint \\\"prod\\\"}}\"", "", &["RD613"], "alone"),
+        ("endpoint: \"{{steps.config.instance}}\"", "", &["RD613"], "config makes nothing"),
+    ] {
+        let mut found = writing_to(endpoint, guard);
+        found.sort();
+        let said: Vec<_> = found.iter().map(|(code, _)| *code).collect();
+        assert_eq!(said, codes, "{endpoint}{guard}: {found:?}");
+        assert!(found.iter().any(|(_, said)| said.contains(words)), "{words}: {found:?}");
+    }
+}
