@@ -30,12 +30,15 @@ mod report;
 mod resume;
 mod run;
 mod run_one;
+mod run_words;
 mod runbook;
 mod runs;
 mod sandbox;
 mod show;
 mod sql;
 mod steer;
+mod stopped;
+mod the_end;
 mod world;
 
 use crate::cli::{Cli, Command};

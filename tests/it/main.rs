@@ -34,6 +34,8 @@ mod faults;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
+mod giving_back;
+#[cfg(test)]
 mod guard;
 #[cfg(test)]
 mod hostile_inputs;

@@ -24,6 +24,8 @@ pub(in crate::app) struct Objects {
     run: RunId,
     clock: Clock,
     tell: Tell,
+    /// How long expired credentials are waited for.
+    patience: Duration,
 }
 
 /// Tells whoever watches that the store keeps the run waiting.
@@ -51,7 +53,13 @@ impl Objects {
         tell: Tell,
     ) -> Self {
         let client = client!(session, aws_sdk_s3);
-        Self { session, client, url, run, clock, tell }
+        Self { session, client, url, run, clock, tell, patience: CREDENTIALS_WAITED_FOR }
+    }
+
+    /// Waits for no credentials: somebody needs what the run has made now.
+    #[must_use]
+    pub(in crate::app) fn in_a_hurry(self) -> Self {
+        Self { patience: Duration::ZERO, ..self }
     }
 
     /// The objects of another run in the same store.
@@ -239,7 +247,7 @@ impl Objects {
             // Two conditional writes at the same time: "you should retry the upload" (API reference of PutObject).
             let conflict = failure.code.as_deref() == Some("ConditionalRequestConflict");
             let pause = match failure.class {
-                FailureClass::CredentialsExpired if waited < CREDENTIALS_WAITED_FOR => {
+                FailureClass::CredentialsExpired if waited < self.patience => {
                     self.session.renew_credentials();
                     (self.tell)(&format!(
                         "the credentials for the store {} are expired, for {} now: renew them (aws sso login, or however \
