@@ -88,6 +88,7 @@ pub(super) fn go_on_with(
     })?;
     let interrupts = Interrupts::default();
     let orders = interrupts.subscribe(folder, order);
+    let hurry = interrupts.hurry(folder);
     let without_store = match folder.has_store() {
         true => in_its_store(way, &target, folder, (&head, &state, gives_back), output)?,
         false => None,
@@ -104,7 +105,7 @@ pub(super) fn go_on_with(
     std::thread::scope(|scope| {
         scope.spawn(|| super::run::listen_until(&interrupts, watching, output));
         let registry = providers::registry();
-        let how = GoingOn { hold, orders, limits: &limits, gives_back, without_store };
+        let how = GoingOn { hold, orders, hurry, limits: &limits, gives_back, without_store };
         let ended = run_one::resume(folder, &registry, target, &mut progress, how, &history);
         done.send_replace(true);
         ended

@@ -2,6 +2,7 @@
 
 use super::history::History;
 use super::identify::Asked;
+use super::interrupt::Hurry;
 use super::journal_store::{self, JournalStore, Objects, Owner, StoreUrl, Stored, Tell};
 use super::organisation::InForce;
 use super::output::Output;
@@ -39,6 +40,7 @@ pub(super) struct NewRun<'a> {
     pub(super) operator: String,
     pub(super) keep: Option<HumanDuration>,
     pub(super) orders: Orders,
+    pub(super) hurry: Hurry,
     /// Where the journal is kept besides the disk, and the region there.
     pub(super) store: Option<(StoreUrl, Option<String>)>,
     /// The limits of the organisation that it is held to.
@@ -50,6 +52,7 @@ pub(super) struct GoingOn<'a> {
     /// The lock of its journal.
     pub(super) hold: Hold,
     pub(super) orders: Orders,
+    pub(super) hurry: Hurry,
     pub(super) limits: &'a InForce,
     /// It only removes what it made: whatever does not answer must not stand in the way of that.
     pub(super) gives_back: bool,
@@ -162,7 +165,8 @@ async fn begin_store(
     let session = world::store_session(&new.target, sites, url, region.as_deref()).await?;
     let region = Some(session.place().region.clone());
     let clock = world.clock.clone();
-    let objects = Objects::new(session, url.clone(), new.run.clone(), clock, progress.notes());
+    let objects = Objects::new(session, url.clone(), new.run.clone(), clock, progress.notes())
+        .until(new.hurry.clone());
     let owner = Owner::this_process(&new.run, 0, world.clock.now());
     let (number, token) = (Some(owner.number), owner.token.clone());
     journal_store::begin(&objects, new.plan, &new.folder, owner).await?;
@@ -244,7 +248,7 @@ pub(super) fn resume(
     registry: &Registry,
     target: Target,
     progress: &mut Progress,
-    GoingOn { hold, orders, limits, gives_back, without_store }: GoingOn<'_>,
+    GoingOn { hold, orders, hurry, limits, gives_back, without_store }: GoingOn<'_>,
     history: &History,
 ) -> Result<Ended, Stopped> {
     let (journal, contents) = hold.reopen().map_err(|e| folder.unreadable(&e))?;
@@ -276,6 +280,7 @@ pub(super) fn resume(
             Some(_) => None,
             None => open_store(folder, &target, (&head.run, &world), observer.notes())
                 .await
+                .map(|store| store.map(|store| store.until(hurry)))
                 .map_err(|e| Stopped::in_store(e, folder))?,
         };
         let journal = stored_in(journal, store.as_ref());

@@ -21,6 +21,7 @@ steps:
   - id: make
     at: dr
     uses: exec.run
+    phase: recover
     with: { argv: [touch, made], effect: own, find: [test, -e, made], undo: [rm, -f, made] }
 ";
     let asks =
@@ -146,22 +147,32 @@ fn regression_a_store_that_does_not_answer_keeps_nobody_from_giving_back() {
 
 #[test]
 fn regression_an_incident_waits_for_no_store_and_the_process_whose_store_is_gone_says_what_to_do() {
+    the_store_fails_while_the_run_lives(BROKEN, "AccessDenied");
+}
+
+#[test]
+fn regression_an_incident_does_not_wait_for_the_credentials_of_the_store() {
+    let expired = ["--fault", "s3:*=error:ExpiredToken:400"];
+    the_store_fails_while_the_run_lives(&expired, "ExpiredToken");
+}
+
+fn the_store_fails_while_the_run_lives(fault: &[&str], why: &str) {
     let mut drill = Drill::new("");
     let mut run = drill.begin();
     let quiet = run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let run = quiet.spawn().unwrap();
     let question = drill.program.path("runs/asked-0001/approvals/ask.request.json");
     poll("the question", LIMIT, || question.exists().then_some(()));
-    drill.served_anew(BROKEN);
+    drill.served_anew(fault);
     let ended = drill.ran(&["abort", "last", "--incident"]);
-    ended.says(130, &["the store is left out (", "AccessDenied"]);
+    ended.says(130, &["the store is left out (", why]);
     assert!(!drill.made());
     let stopped = Ran::of(run.wait_with_output().unwrap());
     let command = "redrill abort asked-0001 --without-store";
     stopped.says(2, &["the run stopped: the journal cannot be written: the store:", command]);
     let journal = drill.program.read("runs/asked-0001/journal.jsonl");
     let resumed = journal.lines().find(|line| line.contains("run_resumed")).unwrap();
-    assert!(resumed.contains("\"without_store\":\"") && resumed.contains("AccessDenied"));
+    assert!(resumed.contains("\"without_store\":\"") && resumed.contains(why), "{resumed}");
 }
 
 #[test]

@@ -61,3 +61,17 @@ async fn only_what_the_store_does_not_do_is_its_failure() {
     let denied = first.put(1, b"two\n").await.unwrap_err();
     assert!(is_of_the_store(&denied), "{denied}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn expired_credentials_of_the_store_are_not_waited_for_when_an_incident_needs_the_capacity() {
+    let scene = Scene::open(&["s3:*=expired_credentials:1m..20h"]).await;
+    let objects = scene.begin().await;
+    scene.world.clock.sleep(std::time::Duration::from_secs(120)).await;
+    let began = scene.world.clock.now();
+    let waited = || (scene.world.clock.now() - began).num_minutes();
+    JournalStore::of(objects.clone()).put(0, b"one\n").await.unwrap_err();
+    assert_eq!(waited(), 30);
+    let hurried = JournalStore::of(objects.in_a_hurry()).put(0, b"one\n").await.unwrap_err();
+    assert!(is_of_the_store(&hurried), "{hurried}");
+    assert_eq!(waited(), 30);
+}
