@@ -198,8 +198,8 @@ impl Journals {
             known.life = Life::MayBeAtWork;
             let (owner, until) = (&stored.owner, until.to_rfc3339_opts(SecondsFormat::Secs, true));
             self.notes.push(format!(
-                "{run}: {owner} may be working on it, so what it made stays until {until}; when that is dead, go on with it: \
-                 redrill resume {place}/{run} --take-over"
+                "{run}: {owner} may be working on it, so what it made stays until {until}; when that is dead, redrill abort \
+                 {place}/{run} --take-over gives it back now, redrill resume {place}/{run} --take-over goes on with it"
             ));
         }
     }
