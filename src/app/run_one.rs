@@ -242,6 +242,19 @@ fn first_event(new: &NewRun<'_>, facts: &RunFacts) -> Event {
     }
 }
 
+/// What is left to do of a run that was over before.
+async fn end_again(over: &AtItsEnd<'_>, target: &Target, tell: Tell) -> Result<Ended> {
+    let (folder, run) = (over.folder, &over.facts.run);
+    let open = move || -> LocalBoxFuture<'_, Result<(World, Option<Objects>)>> {
+        Box::pin(async move {
+            let world = world::open(target.clone(), over.plan, run, folder).await?;
+            let store = open_store(folder, target, (run, &world), tell).await;
+            Ok((world, store.ok().flatten()))
+        })
+    };
+    over.end_again(open).await
+}
+
 /// Goes on with a run from its journal.
 pub(super) fn resume(
     folder: &RunFolder,
@@ -263,15 +276,7 @@ pub(super) fn resume(
         let operators = state.operators.iter().cloned().collect();
         let facts = facts(&plan, &head.run, head.seed, head.started, operators);
         let over = AtItsEnd { plan: &plan, facts: &facts, folder, registry, earlier };
-        let (plan, head, target, tell) = (&plan, &head, &target, progress.notes());
-        let open = move || -> LocalBoxFuture<'_, Result<(World, Option<Objects>)>> {
-            Box::pin(async move {
-                let world = world::open(target.clone(), plan, &head.run, folder).await?;
-                let store = open_store(folder, target, (&head.run, &world), tell).await;
-                Ok((world, store.ok().flatten()))
-            })
-        };
-        return Ok(runtime.block_on(over.end_again(open))?);
+        return Ok(runtime.block_on(end_again(&over, &target, progress.notes()))?);
     }
     let observer = &mut *progress;
     let ended = runtime.block_on(async {
