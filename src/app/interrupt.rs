@@ -2,7 +2,8 @@ use super::orders;
 use super::runs::RunFolder;
 use crate::engine::{Order, Orders};
 use crate::time::Clock;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -22,14 +23,32 @@ struct Runs {
     ended_by: Option<&'static str>,
 }
 
+/// Told when an incident needs what a run has made: then nothing is waited for that a person would have to mend.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hurry(Arc<AtomicBool>);
+
+impl Hurry {
+    pub(super) fn is_told(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn tell(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// A run of this process.
 struct Run {
     folder: RunFolder,
     sender: mpsc::UnboundedSender<Order>,
+    hurry: Hurry,
 }
 
 impl Run {
     fn tell(&self, order: Order) {
+        if let Order::Cancel { incident: true, .. } = &order {
+            self.hurry.tell();
+        }
         // A run that is over takes no orders.
         let _ = self.sender.send(order);
     }
@@ -44,11 +63,18 @@ impl Interrupts {
     pub(super) fn subscribe(&self, folder: &RunFolder, first: Option<Order>) -> Orders {
         orders::take(&folder.path);
         let (sender, receiver) = mpsc::unbounded_channel();
-        let run = Run { folder: folder.clone(), sender };
+        let run = Run { folder: folder.clone(), sender, hurry: Hurry::default() };
         let mut runs = self.runs();
         first.into_iter().chain(runs.ended_by.map(cancel)).for_each(|order| run.tell(order));
         runs.all.push(run);
         receiver
+    }
+
+    /// What tells a run that has subscribed that an incident needs what it has made.
+    pub(super) fn hurry(&self, folder: &RunFolder) -> Hurry {
+        let runs = self.runs();
+        let run = runs.all.iter().find(|run| run.folder.path == folder.path);
+        run.map(|run| run.hurry.clone()).unwrap_or_default()
     }
 
     /// The signal by which all runs of this process were ended: none is begun after that.
@@ -167,6 +193,21 @@ mod tests {
         assert_eq!(orders.try_recv(), Ok(first));
         assert_eq!(orders.try_recv(), Ok(cancel("^C")));
         assert_eq!(interrupts.ended_by(), Some("^C"));
+    }
+
+    #[test]
+    fn only_an_incident_is_in_a_hurry() {
+        let (interrupts, folder) = (Interrupts::default(), tempfile::tempdir().unwrap());
+        let run = RunFolder { path: folder.path().to_owned() };
+        let _orders = interrupts.subscribe(&run, Some(cancel("anna")));
+        let hurry = interrupts.hurry(&run);
+        assert!(!hurry.is_told());
+        let order = r#"{"order":"cancel","by":"anna","incident":true}"#;
+        std::fs::write(folder.path().join("order-1-1.json"), order).unwrap();
+        interrupts.look_for_orders();
+        assert!(hurry.is_told());
+        let other = RunFolder { path: folder.path().join("other") };
+        assert!(!interrupts.hurry(&other).is_told());
     }
 
     #[test]

@@ -15,6 +15,10 @@ use crate::time::Clock;
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often is looked, during a removal, whether somebody has taken the run over in its store.
+const LOOKS_EVERY: Duration = Duration::from_secs(60);
 
 /// The journals that belong to the world that is looked at.
 #[derive(Default)]
@@ -194,8 +198,8 @@ impl Journals {
             known.life = Life::MayBeAtWork;
             let (owner, until) = (&stored.owner, until.to_rfc3339_opts(SecondsFormat::Secs, true));
             self.notes.push(format!(
-                "{run}: {owner} may be working on it, so what it made stays until {until}; when that is dead, go on with it: \
-                 redrill resume {place}/{run} --take-over"
+                "{run}: {owner} may be working on it, so what it made stays until {until}; when that is dead, redrill abort \
+                 {place}/{run} --take-over gives it back now, redrill resume {place}/{run} --take-over goes on with it"
             ));
         }
     }
@@ -209,6 +213,19 @@ impl Journals {
         let Some(seen) = owners.get(run) else { return Ok(false) };
         let now = Owner::last(&objects.of_run(run.clone())).await?;
         Ok(now.as_ref() != Some(seen))
+    }
+
+    /// Returns when another process has claimed the run in its store. What the store does not say now, it may say the next time.
+    pub(super) async fn taken_over(&self, run: &RunId, clock: &Clock) {
+        if self.store.is_none() {
+            return std::future::pending().await;
+        }
+        loop {
+            clock.sleep(LOOKS_EVERY).await;
+            if matches!(self.was_taken_over(run).await, Ok(true)) {
+                return;
+            }
+        }
     }
 
     /// The run that a person means: by its folder, `last`, or an id of which there is no journal here.

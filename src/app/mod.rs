@@ -31,6 +31,7 @@ mod report;
 mod resume;
 mod run;
 mod run_one;
+mod run_words;
 mod runbook;
 mod runs;
 mod sandbox;
@@ -38,6 +39,8 @@ mod second_person;
 mod show;
 mod sql;
 mod steer;
+mod stopped;
+mod the_end;
 mod world;
 
 use crate::cli::{Cli, Command};

@@ -93,7 +93,8 @@ pub(super) fn give(folder: &RunFolder, order: Order) -> Result<()> {
         let help = match folder.is_rehearsal() {
             true => folder.stopped(),
             false => {
-                format!("{}; redrill abort ends it and removes what it made", folder.stopped())
+                let abort = folder.command("abort");
+                format!("{}; {abort} ends it and removes what it made", folder.stopped())
             }
         };
         return Err(

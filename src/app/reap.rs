@@ -122,7 +122,8 @@ async fn look_and_remove(
     Summary { now, sites, dry_run: args.dry_run, rows, not_asked, notes }
 }
 
-async fn remove(
+/// Removes a leftover, unless a process has taken its run over, before or meanwhile.
+pub(super) async fn remove(
     lookout: &Lookout,
     journals: &Journals,
     leftover: &Leftover,
@@ -139,7 +140,13 @@ async fn remove(
     }
     output.note(&format!("removing {}", leftover.key));
     let lock = |run: &RunId| journals.lock(run);
-    match reap::remove(lookout, &journals.past, leftover, &lock).await {
+    // A removal may take hours. Whoever takes the run over meanwhile ends it alone.
+    let removed = tokio::select! {
+        biased;
+        removed = reap::remove(lookout, &journals.past, leftover, &lock) => removed,
+        () = journals.taken_over(&leftover.run, &lookout.clock) => reap::Removal::RunAtWork,
+    };
+    match removed {
         reap::Removal::Gone(how) => Outcome::Gone(how),
         reap::Removal::Left { why, refused } => Outcome::Left { why, refused },
         reap::Removal::RunAtWork => at_work(),

@@ -5,10 +5,12 @@ use super::organisation::InForce;
 use super::output::Output;
 use super::progress::Progress;
 use super::run_one::{self, Ended, GoingOn};
+use super::run_words::found_by_tags;
 use super::runs::{RunFolder, Store};
 use super::second_person;
+use super::stopped::Stopped;
 use super::world::{self, Target};
-use crate::cli::{Format, ResumeArgs};
+use crate::cli::{Format, InStoreArgs, ResumeArgs};
 use crate::engine::Order;
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::RunId;
@@ -19,14 +21,36 @@ use crate::time::Clock;
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// Where and how a run is gone on with.
+#[derive(Clone)]
+pub(super) struct Way<'a> {
+    /// The address of a test server, if one is named.
+    pub(super) endpoint_url: Option<&'a str>,
+    pub(super) in_store: &'a InStoreArgs,
+    /// Why its store is left out, if it is.
+    pub(super) without_store: Option<String>,
+    /// Somebody needs what it has made: credentials of the store are not waited for.
+    pub(super) in_a_hurry: bool,
+}
+
+impl<'a> Way<'a> {
+    /// As the command line has it.
+    pub(super) fn of(
+        endpoint_url: Option<&'a str>,
+        in_store: &'a InStoreArgs,
+        in_a_hurry: bool,
+    ) -> Self {
+        let without_store = in_store.without_store.then(|| "--without-store was given".to_owned());
+        Self { endpoint_url, in_store, without_store, in_a_hurry }
+    }
+}
+
 /// `redrill resume`
 pub(super) fn resume(args: &ResumeArgs, store: &Store, output: &Output) -> Result<ExitCode> {
     let limits = InForce::of(&args.limits, output)?;
-    let folder = match journal_store::run_at(&args.run) {
-        Some(there) => fetched(args, there?, store, output)?,
-        None => store.find(&args.run)?,
-    };
-    let ended = go_on_with(args, &folder, (None, &limits), store, output)?;
+    let way = Way::of(args.endpoint_url.as_deref(), &args.in_store, false);
+    let folder = folder_of(&args.run, &way, store, output)?;
+    let ended = go_on_with(&way, &folder, (None, &limits), store, output)?;
     show(&ended, args.format, output)
 }
 
@@ -43,40 +67,41 @@ pub(super) fn show(ended: &Ended, format: Format, output: &Output) -> Result<Exi
 /// Goes on with a run whose process ended early; with an order, that comes before everything else. A run that only gives back is
 /// held to no limit of the organisation: what it made goes away, wherever it is.
 pub(super) fn go_on_with(
-    args: &ResumeArgs,
+    way: &Way<'_>,
     folder: &RunFolder,
     (order, limits): (Option<Order>, &InForce),
     store: &Store,
     output: &Output,
-) -> Result<Ended> {
+) -> Result<Ended, Stopped> {
     // Held from here to the end: whoever gives an order meanwhile sees that a process is at work, and gives it to this one.
     let hold = Hold::take(&folder.journal()).map_err(|e| folder.refused(&e))?;
     let hold = hold.ok_or_else(|| folder.refused(&"another process is working on this run"))?;
-    let contents = journal::read(&folder.journal()).map_err(|e| folder.refused(&e))?;
+    let contents = journal::read(&folder.journal()).map_err(|e| folder.unreadable(&e))?;
     let state = folder.fold(&contents.records)?;
     let head =
         state.head.clone().ok_or_else(|| folder.refused(&"it does not start with a start"))?;
-    let target = target(args.endpoint_url.as_deref(), &head, state.finished.is_some())?;
+    let target = target(way.endpoint_url, &head, state.finished.is_some())?;
     let plan = folder.plan(&state)?;
     let gives_back = only_gives_back(&state, order.as_ref());
     let limits = if gives_back { InForce::default() } else { limits.clone() };
     limits.hold(head.run.as_str(), Asked::by(&plan)).map_err(|refusal| {
-        let gives_back = format!("redrill abort {} removes what it made", folder.name());
-        refusal.help(gives_back)
+        refusal.help(format!("{} removes what it made", folder.command("abort")))
     })?;
     let interrupts = Interrupts::default();
     let orders = interrupts.subscribe(folder, order);
-    if state.finished.is_none() && folder.has_store() {
-        take_over(args, &target, folder, &head, output)?;
-    }
+    let hurry = interrupts.hurry(folder);
+    let without_store = match folder.has_store() {
+        true => in_its_store(way, &target, folder, (&head, &state, gives_back), output)?,
+        false => None,
+    };
     if state.finished.is_none() && !gives_back {
         // The journal of the store may tell of answers that this folder did not know of.
         second_person::hold(folder, &plan, &super::run::operator())?;
     }
     if let (Some(by), None, false) = (&state.paused, &state.finished, gives_back) {
         output.note(&format!(
-            "{by} has halted this run: it starts nothing before redrill continue {}",
-            folder.name()
+            "{by} has halted this run: it starts nothing before {}",
+            folder.command("continue")
         ));
     }
     let mut progress = Progress::new(&plan, *output, false, false);
@@ -85,7 +110,7 @@ pub(super) fn go_on_with(
     std::thread::scope(|scope| {
         scope.spawn(|| super::run::listen_until(&interrupts, watching, output));
         let registry = providers::registry();
-        let how = GoingOn { hold, orders, limits: &limits, gives_back };
+        let how = GoingOn { hold, orders, hurry, limits: &limits, gives_back, without_store };
         let ended = run_one::resume(folder, &registry, target, &mut progress, how, &history);
         done.send_replace(true);
         ended
@@ -98,29 +123,92 @@ fn only_gives_back(state: &RunState, order: Option<&Order>) -> bool {
     is_ended || state.cancelled.is_some() || state.releasing || state.finished.is_some()
 }
 
+/// Takes the run over in its store, or leaves the store out: why, is given then. A run that is over needs its store for nothing,
+/// which is brought up to the end if it can be.
+fn in_its_store(
+    way: &Way<'_>,
+    target: &Target,
+    folder: &RunFolder,
+    (head, state, gives_back): (&RunHead, &RunState, bool),
+    output: &Output,
+) -> Result<Option<String>, Stopped> {
+    if state.finished.is_some() {
+        if way.without_store.is_none() && folder.store().is_ok_and(|stored| stored.behind) {
+            let at_once = Way { in_a_hurry: true, ..way.clone() };
+            output.note(&match take_over(&at_once, target, folder, head, output) {
+                Ok(()) => "the journal in the store now goes to the end of the run".to_owned(),
+                Err(error) => format!("the journal in the store still ends earlier: {error}"),
+            });
+        }
+        return Ok(None);
+    }
+    let Some(why) = &way.without_store else {
+        let taken = take_over(way, target, folder, head, output);
+        return taken.map(|()| None).map_err(|error| Stopped::in_store(error, folder));
+    };
+    if !gives_back {
+        let refused = format!(
+            "{} would go on with its drill, and does so in its store only: another machine could do the same; nothing was done",
+            folder.name()
+        );
+        return Err(Error::refused(refused).help(folder.without_store()).into());
+    }
+    journal_store::leave_out(folder)?;
+    output.note(&format!(
+        "the store is left out ({why}): what the journal in {} tells is removed",
+        folder.path.display()
+    ));
+    Ok(Some(why.clone()))
+}
+
+/// The folder of a run that is named by its address in a store, or as [`Store::find`] finds it.
+pub(super) fn folder_of(
+    name: &str,
+    way: &Way<'_>,
+    store: &Store,
+    output: &Output,
+) -> Result<RunFolder> {
+    match journal_store::run_at(name) {
+        Some(there) => fetched(way, there?, store, output),
+        None => store.find(name),
+    }
+}
+
 /// Fetches a run from its store into a folder of its own, unless it is there already.
 fn fetched(
-    args: &ResumeArgs,
+    way: &Way<'_>,
     (url, run): (StoreUrl, RunId),
     store: &Store,
     output: &Output,
 ) -> Result<RunFolder> {
-    let target = match &args.endpoint_url {
-        Some(url) => Target::Endpoint(url.clone()),
+    let target = match way.endpoint_url {
+        Some(url) => Target::Endpoint(url.to_owned()),
         None => Target::Real,
     };
     if let Some(folder) = here_already(store, &run) {
         return Ok(folder);
     }
+    if way.without_store.is_some() {
+        let nowhere = format!("no journal of {run} is here, and without its store there is none");
+        return Err(Error::bad_input(nowhere).help(found_by_tags(Some(&run))));
+    }
     let stored = Stored {
         url: url.to_string(),
-        region: args.store_region.clone(),
+        region: way.in_store.store_region.clone(),
         owner: None,
         token: String::new(),
+        behind: false,
     };
     let fetched = target.runtime()?.block_on(async {
-        let objects = objects(&target, &stored, &run, output).await?;
+        let objects = objects(&target, &stored, &run, (way, output)).await?;
         journal_store::fetch(&objects).await
+    });
+    let fetched = fetched.map_err(|error| match error.exit_code() {
+        ExitCode::Inconclusive => {
+            let help = error.help_text().map(|help| format!("{help}; ")).unwrap_or_default();
+            error.help(format!("{help}{}", found_by_tags(Some(&run))))
+        }
+        _ => error,
     })?;
     let folder = store.adopt(&run)?;
     folder.write("plan.json", &fetched.plan)?;
@@ -141,20 +229,20 @@ fn here_already(store: &Store, run: &RunId) -> Option<RunFolder> {
 
 /// Claims the run in its store, and brings the two journals to one. The journal of the folder must be held.
 fn take_over(
-    args: &ResumeArgs,
+    way: &Way<'_>,
     target: &Target,
     folder: &RunFolder,
     head: &RunHead,
     output: &Output,
 ) -> Result<()> {
     let mut stored = folder.store()?;
-    if let Some(region) = &args.store_region {
+    if let Some(region) = &way.in_store.store_region {
         stored.region = Some(region.clone());
         folder.write_store(&stored)?;
     }
     target.runtime()?.block_on(async {
-        let objects = objects(target, &stored, &head.run, output).await?;
-        let how = (args.take_over, Clock::system().now());
+        let objects = objects(target, &stored, &head.run, (way, output)).await?;
+        let how = (way.in_store.take_over, Clock::system().now());
         journal_store::take_over(&objects, folder, &head.run, how).await
     })
 }
@@ -163,13 +251,14 @@ async fn objects(
     target: &Target,
     stored: &Stored,
     run: &RunId,
-    output: &Output,
+    (way, output): (&Way<'_>, &Output),
 ) -> Result<Objects> {
     let url: StoreUrl = stored.url.parse()?;
     let session = world::store_session(target, None, &url, stored.region.as_deref()).await?;
     let output = *output;
     let tell = Arc::new(move |text: &str| output.note(text));
-    Ok(Objects::new(session, url, run.clone(), Clock::system(), tell))
+    let objects = Objects::new(session, url, run.clone(), Clock::system(), tell);
+    Ok(if way.in_a_hurry { objects.in_a_hurry() } else { objects })
 }
 
 /// The world that the run was in. An estate ended with its process: a rehearsal cannot be gone on with.

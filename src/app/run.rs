@@ -170,6 +170,7 @@ fn run_ready(
         operator: operator(),
         keep: args.keep,
         orders: interrupts.subscribe(&folder, None),
+        hurry: interrupts.hurry(&folder),
         store: kept_at,
         // A rehearsal touches nothing: it is told what would be refused, and held to nothing.
         limits: if is_rehearsal { InForce::default() } else { limits.clone() },

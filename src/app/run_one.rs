@@ -2,23 +2,27 @@
 
 use super::history::History;
 use super::identify::Asked;
-use super::journal_store::{self, JournalStore, Objects, Owner, StoreUrl, Stored};
+use super::interrupt::Hurry;
+use super::journal_store::{self, JournalStore, Objects, Owner, StoreUrl, Stored, Tell};
 use super::organisation::InForce;
 use super::output::Output;
 use super::progress::Progress;
 use super::run::operator;
 use super::runs::RunFolder;
+use super::stopped::Stopped;
+use super::the_end::AtItsEnd;
 use super::world::{self, Target};
 use crate::action::{Registry, RunFacts};
-use crate::engine::{self, Drive, DriveError, Due, Keep, Message, Opening, Orders, World};
+use crate::engine::{self, Drive, Keep, Opening, Orders, World};
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::RunId;
-use crate::journal::{Event, FORMAT, Hold, Journal, Moment, RunState};
+use crate::journal::{Event, FORMAT, Hold, Journal, RunState};
 use crate::plan::Plan;
 use crate::render;
 use crate::report::{self, EarlierRun, Report};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::LocalBoxFuture;
 use std::path::PathBuf;
 
 /// Program and version, as they stand in journals.
@@ -36,6 +40,7 @@ pub(super) struct NewRun<'a> {
     pub(super) operator: String,
     pub(super) keep: Option<HumanDuration>,
     pub(super) orders: Orders,
+    pub(super) hurry: Hurry,
     /// Where the journal is kept besides the disk, and the region there.
     pub(super) store: Option<(StoreUrl, Option<String>)>,
     /// The limits of the organisation that it is held to.
@@ -47,9 +52,12 @@ pub(super) struct GoingOn<'a> {
     /// The lock of its journal.
     pub(super) hold: Hold,
     pub(super) orders: Orders,
+    pub(super) hurry: Hurry,
     pub(super) limits: &'a InForce,
     /// It only removes what it made: whatever does not answer must not stand in the way of that.
     pub(super) gives_back: bool,
+    /// Why its store is left out, if it is.
+    pub(super) without_store: Option<String>,
 }
 
 /// How a run ended.
@@ -113,10 +121,7 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
         let store = begin_store(&new, &world, observer).await?;
         let journal =
             Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
-        let journal = match store {
-            Some(store) => journal.with_store(store),
-            None => journal,
-        };
+        let journal = stored_in(journal, store.as_ref());
         let told = facts.clone();
         observer.begin(&world.clock, &RunState::default());
         let drive = Drive {
@@ -132,68 +137,13 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
             orders: new.orders,
             observer,
         };
-        engine::drive(drive).await.map_err(|e| drive_error(&new.folder, &e))?;
-        end(&world, plan, &told, (&folder, registry, &history.earlier)).await
+        engine::drive(drive).await.map_err(|e| Stopped::in_the_middle(&new.folder, &e))?;
+        let (folder, earlier) = (&folder, &*history.earlier);
+        let over = AtItsEnd { plan, facts: &told, folder, registry, earlier };
+        over.end(&world, store.as_ref()).await
     });
     progress.end();
     ended
-}
-
-/// Writes the reports, and tells whoever wants to hear of the end. The journal is closed by then, so what could not be told
-/// stands on the terminal only.
-async fn end(
-    world: &World,
-    plan: &Plan,
-    facts: &RunFacts,
-    (folder, registry, earlier): (&RunFolder, &Registry, &[EarlierRun]),
-) -> Result<Ended> {
-    let mut ended = write_reports(folder, registry, earlier)?;
-    tell_the_end(world, plan, facts, (folder, &mut ended)).await;
-    Ok(ended)
-}
-
-/// A file in the folder of a run: everybody was told of its end.
-const END_TOLD: &str = "end-told";
-
-fn wants_the_end(plan: &Plan) -> bool {
-    plan.hooks.iter().any(|hook| hook.on.contains(&Moment::Finished))
-}
-
-async fn tell_the_end(
-    world: &World,
-    plan: &Plan,
-    facts: &RunFacts,
-    (folder, ended): (&RunFolder, &mut Ended),
-) {
-    let report = &ended.report;
-    let text = format!("{}: {}", report.run.id, report.verdict.text);
-    let message = Message { moment: Moment::Finished, step: None, text };
-    for hook in plan.hooks.iter().filter(|hook| hook.on.contains(&Moment::Finished)) {
-        let due = Due { hook: hook.clone(), message: message.clone() };
-        if let Err(why) = engine::tell(&*world.outside, &world.clock, &due, facts).await {
-            let how = hook.describe();
-            ended.untold.push(format!("nobody was told of the end by {how}: {why}"));
-        }
-    }
-    if wants_the_end(plan) && ended.untold.is_empty() {
-        // Without the file, whoever resumes the run tells it to all of them again: better than not at all.
-        let _ = folder.write(END_TOLD, b"");
-    }
-}
-
-/// What is left to do of a run that is over: its reports, and telling its end when the process died before it had.
-async fn end_again(
-    plan: &Plan,
-    (target, facts): (&Target, &RunFacts),
-    (folder, registry, earlier): (&RunFolder, &Registry, &[EarlierRun]),
-) -> Result<Ended> {
-    let mut ended = write_reports(folder, registry, earlier)?;
-    let told = folder.path.join(END_TOLD).exists() || folder.is_rehearsal();
-    if wants_the_end(plan) && !told {
-        let world = world::open(target.clone(), plan, &facts.run, folder).await?;
-        tell_the_end(&world, plan, facts, (folder, &mut ended)).await;
-    }
-    Ok(ended)
 }
 
 /// In a recovery the disaster has happened before the command: its clock begins with the run, not when the sites have answered.
@@ -209,19 +159,27 @@ async fn begin_store(
     new: &NewRun<'_>,
     world: &World,
     progress: &Progress,
-) -> Result<Option<JournalStore>> {
+) -> Result<Option<Objects>> {
     let Some((url, region)) = &new.store else { return Ok(None) };
     let sites = Some(&world.sessions);
     let session = world::store_session(&new.target, sites, url, region.as_deref()).await?;
     let region = Some(session.place().region.clone());
     let clock = world.clock.clone();
-    let objects = Objects::new(session, url.clone(), new.run.clone(), clock, progress.notes());
+    let objects = Objects::new(session, url.clone(), new.run.clone(), clock, progress.notes())
+        .until(new.hurry.clone());
     let owner = Owner::this_process(&new.run, 0, world.clock.now());
     let (number, token) = (Some(owner.number), owner.token.clone());
     journal_store::begin(&objects, new.plan, &new.folder, owner).await?;
-    let stored = Stored { url: url.to_string(), region, owner: number, token };
+    let stored = Stored { url: url.to_string(), region, owner: number, token, behind: false };
     new.folder.write_store(&stored)?;
-    Ok(Some(JournalStore::of(objects)))
+    Ok(Some(objects))
+}
+
+fn stored_in(journal: Journal, store: Option<&Objects>) -> Journal {
+    match store {
+        Some(objects) => journal.with_store(JournalStore::of(objects.clone())),
+        None => journal,
+    }
 }
 
 /// The store of a run that is gone on with, which this process has taken over.
@@ -229,8 +187,8 @@ async fn open_store(
     folder: &RunFolder,
     target: &Target,
     (run, world): (&RunId, &World),
-    progress: &Progress,
-) -> Result<Option<JournalStore>> {
+    tell: Tell,
+) -> Result<Option<Objects>> {
     if !folder.has_store() {
         return Ok(None);
     }
@@ -239,8 +197,7 @@ async fn open_store(
     let sites = Some(&world.sessions);
     let session = world::store_session(target, sites, &url, stored.region.as_deref()).await?;
     let clock = world.clock.clone();
-    let objects = Objects::new(session, url, run.clone(), clock, progress.notes());
-    Ok(Some(JournalStore::of(objects)))
+    Ok(Some(Objects::new(session, url, run.clone(), clock, tell)))
 }
 
 pub(super) fn facts(
@@ -285,34 +242,53 @@ fn first_event(new: &NewRun<'_>, facts: &RunFacts) -> Event {
     }
 }
 
+/// What is left to do of a run that was over before.
+async fn end_again(over: &AtItsEnd<'_>, target: &Target, tell: Tell) -> Result<Ended> {
+    let (folder, run) = (over.folder, &over.facts.run);
+    let open = move || -> LocalBoxFuture<'_, Result<(World, Option<Objects>)>> {
+        Box::pin(async move {
+            let world = world::open(target.clone(), over.plan, run, folder).await?;
+            let store = open_store(folder, target, (run, &world), tell).await;
+            Ok((world, store.ok().flatten()))
+        })
+    };
+    over.end_again(open).await
+}
+
 /// Goes on with a run from its journal.
 pub(super) fn resume(
     folder: &RunFolder,
     registry: &Registry,
     target: Target,
     progress: &mut Progress,
-    GoingOn { hold, orders, limits, gives_back }: GoingOn<'_>,
+    GoingOn { hold, orders, hurry, limits, gives_back, without_store }: GoingOn<'_>,
     history: &History,
-) -> Result<Ended> {
-    let (journal, contents) = hold.reopen().map_err(|e| folder.refused(&e))?;
+) -> Result<Ended, Stopped> {
+    let (journal, contents) = hold.reopen().map_err(|e| folder.unreadable(&e))?;
     let state = folder.fold(&contents.records)?;
     let plan = folder.plan(&state)?;
-    let Some(head) = state.head.clone() else { return Err(folder.refused(&"it does not start")) };
+    let no_start = || folder.refused(&"it does not start");
+    let head = state.head.clone().ok_or_else(no_start)?;
     let runtime = target.runtime()?;
+    let earlier = &*history.earlier;
     if state.finished.is_some() {
         drop(journal);
         let operators = state.operators.iter().cloned().collect();
         let facts = facts(&plan, &head.run, head.seed, head.started, operators);
-        let there = (folder, registry, &*history.earlier);
-        return runtime.block_on(end_again(&plan, (&target, &facts), there));
+        let over = AtItsEnd { plan: &plan, facts: &facts, folder, registry, earlier };
+        return Ok(runtime.block_on(end_again(&over, &target, progress.notes()))?);
     }
     let observer = &mut *progress;
     let ended = runtime.block_on(async {
         let world = world::open(target.clone(), &plan, &head.run, folder).await?;
-        let journal = match open_store(folder, &target, (&head.run, &world), observer).await? {
-            Some(store) => journal.with_store(store),
-            None => journal,
+        let store = match &without_store {
+            Some(_) => None,
+            None => open_store(folder, &target, (&head.run, &world), observer.notes())
+                .await
+                .map(|store| store.map(|store| store.until(hurry)))
+                .map_err(|e| Stopped::in_store(e, folder))?,
         };
+        let journal = stored_in(journal, store.as_ref());
         let gap = state.last_at.map_or(TimeDelta::zero(), |last| world.clock.now() - last);
         let gap_ms = u64::try_from(gap.num_milliseconds()).unwrap_or(0);
         let resumed = Event::RunResumed {
@@ -321,6 +297,7 @@ pub(super) fn resume(
             operator: Some(operator()),
             tool: Some(TOOL.to_owned()),
             limits: limits.as_recorded(),
+            without_store,
         };
         let mut opening = vec![Opening::now(&world.clock, resumed)];
         let asked = Asked { world: &world, plan: &plan, before: Some(&state), limits, gives_back };
@@ -346,8 +323,9 @@ pub(super) fn resume(
             orders,
             observer,
         };
-        engine::drive(drive).await.map_err(|e| drive_error(folder, &e))?;
-        end(&world, &plan, &told, (folder, registry, &history.earlier)).await
+        engine::drive(drive).await.map_err(|e| Stopped::in_the_middle(folder, &e))?;
+        let over = AtItsEnd { plan: &plan, facts: &told, folder, registry, earlier };
+        Ok(over.end(&world, store.as_ref()).await?)
     });
     progress.end();
     ended
@@ -359,10 +337,6 @@ fn journal_error(folder: &RunFolder, error: &std::io::Error) -> Error {
         folder.journal().display()
     ))
     .help("choose another place with --runs-dir, or free some space")
-}
-
-fn drive_error(folder: &RunFolder, error: &DriveError) -> Error {
-    Error::broken(format!("the run stopped: {error}")).help(folder.stopped())
 }
 
 /// Writes the reports of a run from its journal alone.

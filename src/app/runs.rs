@@ -2,7 +2,7 @@
 
 use super::refusal::{cannot_be, no_such_run};
 use super::run_one::TOOL;
-use crate::action::HandInput;
+use super::run_words::found_by_tags;
 use crate::error::{Error, Result};
 use crate::ids::{Digest, RunId};
 use crate::journal::{self, Contents, Event, Record, RunState};
@@ -14,7 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Where runs are when nobody says otherwise, as the command line has it.
-const DEFAULT_RUNS_DIR: &str = "runs";
+pub(super) const DEFAULT_RUNS_DIR: &str = "runs";
 
 /// All runs.
 #[derive(Clone, Debug)]
@@ -113,18 +113,14 @@ impl Store {
     /// Finds a run by its id, its folder, or `last` (the one whose journal was written last).
     pub(super) fn find(&self, name: &str) -> Result<RunFolder> {
         if name == "last" {
-            let written = |folder: &RunFolder| {
-                fs::metadata(folder.journal())
-                    .and_then(|m| m.modified())
-                    .ok()
-                    .map(|t| (t, folder.name()))
-            };
-            let all = self.all()?;
-            let journals: Vec<PathBuf> = all.iter().map(RunFolder::journal).collect();
-            let newest = all.into_iter().filter(|f| written(f).is_some()).max_by_key(written);
-            return newest.ok_or_else(|| {
-                no_such_run(format!("there is no run under {}", self.root.display()), &journals)
-            });
+            return self.newest();
+        }
+        if name.starts_with("s3://") {
+            let address =
+                "this command takes no address in a store: it is about a run whose folder is here";
+            return Err(Error::bad_input(address).help(
+                "redrill resume and redrill abort take s3://BUCKET/PREFIX/RUN; what they fetch is in the runs folder then",
+            ));
         }
         let there =
             |path: PathBuf| Some(RunFolder { path }).filter(|folder| folder.journal().is_file());
@@ -143,11 +139,42 @@ impl Store {
                 _ => Ok(folder),
             };
         }
-        there(PathBuf::from(name)).ok_or_else(|| {
-            let text = format!("there is no run {name:?} under {}", self.root.display());
-            let short = name.rsplit_once('-').map_or(name, |(folder, _)| folder);
-            let looked_at = [self.root.join(name), self.root.join(short), PathBuf::from(name)];
-            no_such_run(text, &looked_at.map(|path| RunFolder { path }.journal()))
+        let begun = self.begun(name).or_else(|| self.begun(name.rsplit_once('-')?.0));
+        there(PathBuf::from(name)).ok_or_else(|| match begun {
+            Some(folder) => folder.not_begun(),
+            None => {
+                let text = format!("there is no run {name:?} under {}", self.root.display());
+                let short = name.rsplit_once('-').map_or(name, |(folder, _)| folder);
+                let looked_at = [self.root.join(name), self.root.join(short), PathBuf::from(name)];
+                no_such_run(text, &looked_at.map(|path| RunFolder { path }.journal()))
+            }
+        })
+    }
+
+    /// The folder of a run without a journal: its name has a number. What this user may not look into may well have one.
+    fn begun(&self, name: &str) -> Option<RunFolder> {
+        let (scenario, number) = name.rsplit_once('-')?;
+        let is_one = number.parse::<u32>().is_ok() && !scenario.contains('/');
+        let folder = RunFolder { path: self.root.join(name) };
+        let is_there = folder.journal().try_exists().is_ok() && folder.path.is_dir();
+        Some(folder).filter(|_| is_one && is_there)
+    }
+
+    /// The run whose journal was written last.
+    fn newest(&self) -> Result<RunFolder> {
+        let written = |folder: &RunFolder| {
+            let journal = fs::metadata(folder.journal()).and_then(|found| found.modified());
+            journal.ok().map(|time| (time, folder.name()))
+        };
+        let all = self.all()?;
+        let newest =
+            all.iter().filter(|folder| written(folder).is_some()).max_by_key(|f| written(f));
+        newest.cloned().ok_or_else(|| match all.iter().rev().find_map(|f| self.begun(&f.name())) {
+            Some(begun) => begun.not_begun(),
+            None => {
+                let journals: Vec<PathBuf> = all.iter().map(RunFolder::journal).collect();
+                no_such_run(format!("there is no run under {}", self.root.display()), &journals)
+            }
         })
     }
 
@@ -196,32 +223,6 @@ impl RunFolder {
         matches!(self.started(), Some(Event::RunStarted { world, .. }) if world.is_rehearsal())
     }
 
-    /// How a run that has not ended is gone on with: by a command that finds its folder, too, or not at all.
-    pub(super) fn go_on(&self) -> String {
-        if self.is_rehearsal() {
-            return "it was a rehearsal, which ended with its process: run it again".to_owned();
-        }
-        format!("go on with: {}", self.resume_command())
-    }
-
-    /// What is said of a run that has stopped in the middle.
-    pub(super) fn stopped(&self) -> String {
-        if self.is_rehearsal() {
-            return format!("nothing is left of it: {}", self.go_on());
-        }
-        format!("what was made until then may still be there; {}", self.go_on())
-    }
-
-    fn resume_command(&self) -> String {
-        let command = format!("redrill resume {}", HandInput::quote(&self.name()));
-        let folder = match self.path.parent() {
-            Some(root) if root == Path::new(DEFAULT_RUNS_DIR) => return command,
-            Some(root) if !root.as_os_str().is_empty() => root,
-            _ => Path::new("."),
-        };
-        format!("{command} --runs-dir {}", HandInput::quote(&folder.to_string_lossy()))
-    }
-
     pub(super) fn journal(&self) -> PathBuf {
         self.path.join("journal.jsonl")
     }
@@ -254,7 +255,7 @@ impl RunFolder {
 
     /// Reads and verifies the journal, and the plan that it names.
     pub(super) fn load(&self) -> Result<Stored> {
-        let contents = journal::read(&self.journal()).map_err(|e| self.refused(&e))?;
+        let contents = journal::read(&self.journal()).map_err(|e| self.unreadable(&e))?;
         let state = self.fold(&contents.records)?;
         let plan = self.plan(&state)?;
         Ok(Stored { folder: self.clone(), plan, contents, state })
@@ -279,7 +280,7 @@ impl RunFolder {
     }
 
     pub(super) fn fold(&self, records: &[Record]) -> Result<RunState> {
-        RunState::of(records).map_err(|e| self.refused(&e))
+        RunState::of(records).map_err(|e| self.refused(&e).help(found_by_tags(None)))
     }
 }
 
@@ -290,7 +291,8 @@ pub(super) fn plan_of(text: &[u8], state: &RunState, place: &str) -> Result<Plan
     if head.plan != Digest::of(&compact(text)) {
         return Err(Error::broken(format!(
             "{place}: plan.json is not the plan that the journal names: one of them was changed"
-        )));
+        ))
+        .help(found_by_tags(None)));
     }
     serde_json::from_slice(text).map_err(|e| {
         let tool = &head.tool;
@@ -321,7 +323,7 @@ pub(super) fn read_text(path: &Path) -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::journal::WorldKind;
 
@@ -372,7 +374,7 @@ mod tests {
     }
 
     /// The first run of a scenario, whose journal says only that it began.
-    fn started(store: &Store, world: WorldKind) -> (RunId, RunFolder) {
+    pub(in crate::app) fn started(store: &Store, world: WorldKind) -> (RunId, RunFolder) {
         let (run, number, folder) = store.begin("orders-db", 7).unwrap();
         let mut journal = journal::Journal::create(&folder.journal()).unwrap();
         let started = Event::RunStarted {
@@ -395,34 +397,5 @@ mod tests {
         journal.stage(chrono::DateTime::UNIX_EPOCH, std::time::Duration::ZERO, started).unwrap();
         journal.commit().unwrap();
         (run, folder)
-    }
-
-    #[test]
-    fn regression_the_command_that_resumes_finds_the_folder_of_the_runs() {
-        let root = tempfile::tempdir().unwrap();
-        let store = Store::new(root.path().join("of the team"));
-        let (_, folder) = started(&store, WorldKind::Real);
-        let command =
-            format!("redrill resume orders-db-0001 --runs-dir '{}'", store.root().display());
-        assert!(folder.go_on().ends_with(&command), "{}", folder.go_on());
-        assert!(folder.stopped().ends_with(&command), "{}", folder.stopped());
-        assert!(folder.stopped().contains("may still be there"), "{}", folder.stopped());
-        // The folder that is looked into by itself need not be named.
-        let usual = RunFolder { path: Path::new(DEFAULT_RUNS_DIR).join("orders-db-0001") };
-        assert_eq!(usual.resume_command(), "redrill resume orders-db-0001");
-        let beside = RunFolder { path: PathBuf::from("orders-db-0001") };
-        assert_eq!(beside.resume_command(), "redrill resume orders-db-0001 --runs-dir .");
-    }
-
-    #[test]
-    fn regression_nobody_is_told_to_resume_a_rehearsal() {
-        let root = tempfile::tempdir().unwrap();
-        let estate = "estate".to_owned();
-        let (_, folder) =
-            started(&Store::new(root.path().to_owned()), WorldKind::Rehearsal { estate });
-        for said in [folder.go_on(), folder.stopped()] {
-            assert!(said.contains("run it again"), "{said}");
-            assert!(!said.contains("resume") && !said.contains("may still be there"), "{said}");
-        }
     }
 }

@@ -1,11 +1,11 @@
 use super::orders;
 use super::organisation::InForce;
 use super::output::Output;
-use super::resume;
+use super::resume::{self, Way};
 use super::run::operator;
 use super::run_one::report_of;
 use super::runs::{RunFolder, Store};
-use crate::cli::{AbortArgs, Format, LimitsArgs, ResumeArgs, SteerArgs};
+use crate::cli::{AbortArgs, Format, SteerArgs};
 use crate::engine::{LONGEST_REMOVAL, Order};
 use crate::error::{Error, ExitCode, Result};
 use crate::journal::RunState;
@@ -27,8 +27,10 @@ pub(super) fn pause(args: &SteerArgs, store: &Store, output: &Output) -> Result<
     }
     output.print(&format!(
         "{} starts and removes nothing more; what runs goes on, and so does the clock of the RTO.\n\
-         redrill continue {0} lets it go on, redrill abort {0} ends it",
-        folder.name()
+         {} lets it go on, {} ends it",
+        folder.name(),
+        folder.command("continue"),
+        folder.command("abort")
     ))?;
     Ok(ExitCode::Passed)
 }
@@ -85,7 +87,8 @@ fn why_not(state: &RunState) -> &'static str {
 
 /// `redrill abort`: through the process of the run, or in its place when it is gone. Returns when the run is over.
 pub(super) fn abort(args: &AbortArgs, store: &Store, output: &Output) -> Result<ExitCode> {
-    let folder = store.find(&args.run)?;
+    let way = Way::of(args.endpoint_url.as_deref(), &args.in_store, args.incident);
+    let folder = resume::folder_of(&args.run, &way, store, output)?;
     let order = Order::Cancel { by: operator(), incident: args.incident };
     let limit = HumanDuration(LONGEST_REMOVAL);
     output.note(&format!(
@@ -96,17 +99,24 @@ pub(super) fn abort(args: &AbortArgs, store: &Store, output: &Output) -> Result<
     if !orders::is_at_work(&folder)? {
         if folder.load()?.state.finished.is_some() {
             return Err(Error::bad_input(format!("{} is over", folder.name())).help(format!(
-                "redrill show {0} tells what it left behind; redrill reap --run {0} --all --yes removes what was kept",
-                folder.name()
+                "{} tells what it left behind; {} --all --yes removes what was kept",
+                folder.command("show"),
+                folder.command("reap --run")
             )));
         }
-        return abort_in_its_place(args, &folder, order, store, output);
+        return abort_in_its_place(args, (&folder, &way), order, store, output);
     }
     let taken = steered(&folder, order.clone(), |state| {
         state.cancelled.is_some() || state.releasing && state.paused.is_none()
     })?;
     if taken.cancelled.is_none() && !taken.releasing && taken.finished.is_none() {
-        output.note(&format!("{}; waiting for its end", why_not(&taken)));
+        let store = match folder.has_store() {
+            true => {
+                "; where its store does not answer, end that process, and then abort the run with --without-store"
+            }
+            false => "",
+        };
+        output.note(&format!("{}; waiting for its end{store}", why_not(&taken)));
     }
     wait_for_its_end(&folder)?;
     if folder.load()?.state.finished.is_none() {
@@ -114,7 +124,7 @@ pub(super) fn abort(args: &AbortArgs, store: &Store, output: &Output) -> Result<
             "the process of {} has died meanwhile: going on in its place",
             folder.name()
         ));
-        return abort_in_its_place(args, &folder, order, store, output);
+        return abort_in_its_place(args, (&folder, &way), order, store, output);
     }
     let report = report_of(&folder, &providers::registry(), &[])?;
     match args.format {
@@ -135,25 +145,25 @@ pub(super) fn abort(args: &AbortArgs, store: &Store, output: &Output) -> Result<
     Ok(report.exit_code())
 }
 
-/// Ends a run whose process is gone.
+/// Ends a run whose process is gone. An incident waits for no store: what the run made is removed without it, and that is said.
 fn abort_in_its_place(
     args: &AbortArgs,
-    folder: &RunFolder,
+    (folder, way): (&RunFolder, &Way<'_>),
     order: Order,
     store: &Store,
     output: &Output,
 ) -> Result<ExitCode> {
-    let resume = ResumeArgs {
-        run: args.run.clone(),
-        endpoint_url: args.endpoint_url.clone(),
-        store_region: None,
-        take_over: false,
-        limits: LimitsArgs::default(),
-        format: args.format,
-    };
     // Giving back is held to no limit of the organisation.
-    let order = (Some(order), &InForce::default());
-    let ended = resume::go_on_with(&resume, folder, order, store, output)?;
+    let limits = InForce::default();
+    let go_on = |way: &Way<'_>| {
+        resume::go_on_with(way, folder, (Some(order.clone()), &limits), store, output)
+    };
+    let ended = match go_on(way) {
+        Err(stopped) if args.incident && stopped.by_store && way.without_store.is_none() => {
+            go_on(&Way { without_store: Some(stopped.error.to_string()), ..way.clone() })
+        }
+        ended => ended,
+    }?;
     resume::show(&ended, args.format, output)
 }
 

@@ -5,7 +5,7 @@ mod args;
 pub use args::{
     AbortArgs, ActionsArgs, AnswerArgs, CheckArgs, Cli, ColorChoice, Command, CompletionsArgs,
     EtcdCommand, EtcdDiffArgs, EtcdInventoryArgs, EtcdVerifyArgs, FingerprintArgs, Format, IamArgs,
-    IamDocument, LimitsArgs, OperationsArgs, PlanArgs, PreflightArgs, ReapArgs, ReportArgs,
-    ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand, ScenarioArgs,
-    SchemaArgs, ServeArgs, ShowArgs, SqlCommand, SteerArgs, TargetArgs, TrustKind,
+    IamDocument, InStoreArgs, LimitsArgs, OperationsArgs, PlanArgs, PreflightArgs, ReapArgs,
+    ReportArgs, ReportFormat, ResumeArgs, RunArgs, RunbookArgs, RunsArgs, SandboxCommand,
+    ScenarioArgs, SchemaArgs, ServeArgs, ShowArgs, SqlCommand, SteerArgs, TargetArgs, TrustKind,
 };

@@ -288,6 +288,9 @@ pub enum Event {
         /// The files with limits of the organisation that it went on under; none when it only gives back.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         limits: Vec<LimitsFile>,
+        /// Why it went on without its store, if it did: it only gives back then, and the store's journal ends earlier.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        without_store: Option<String>,
     },
     /// The last record.
     RunFinished {

@@ -399,7 +399,14 @@ mod tests {
 
     fn resumed() -> Event {
         let (torn_bytes, gap_ms) = (0, 0);
-        Event::RunResumed { torn_bytes, gap_ms, operator: None, tool: None, limits: Vec::new() }
+        Event::RunResumed {
+            torn_bytes,
+            gap_ms,
+            operator: None,
+            tool: None,
+            limits: Vec::new(),
+            without_store: None,
+        }
     }
 
     fn records(events: Vec<(i64, Event)>) -> Vec<Record> {

@@ -113,6 +113,7 @@ mod tests {
             operator: None,
             tool: None,
             limits: Vec::new(),
+            without_store: None,
         };
         let crashed = [started(0), record(600, resumed), waited(Some(700), 710)];
         assert_eq!(seconds(&crashed), [0; 0], "nobody knows how long nobody looked");

@@ -120,7 +120,7 @@ pub fn report(
     };
     report.exit.code = report.exit_code().number();
     report.omissions = omissions::omissions(plan, &report, registry);
-    report.omissions.extend(omissions::unheard(&fold));
+    report.omissions.extend(omissions::of_the_journal(&fold));
     selfcheck::check(plan, records, &report)?;
     Ok(report)
 }

@@ -111,6 +111,8 @@ pub(super) struct Fold<'a> {
     pub(super) pauses: Vec<(Mark, &'a str, Option<Mark>)>,
     /// Messages that reached nobody: which moment, by which way, why.
     pub(super) untold: Vec<(Mark, &'static str, &'a str, &'a str)>,
+    /// Why a process went on without the store of the journal.
+    pub(super) stores_left_out: Vec<&'a str>,
     /// The limits of the organisation that any of its processes was held to, each file once.
     pub(super) limits: Vec<&'a LimitsFile>,
     pub(super) finished: Option<(Mark, Outcome)>,
@@ -173,6 +175,7 @@ impl<'a> Fold<'a> {
             absences: Vec::new(),
             pauses: Vec::new(),
             untold: Vec::new(),
+            stores_left_out: Vec::new(),
             limits: Vec::new(),
             finished: None,
         }
@@ -206,8 +209,9 @@ impl<'a> Fold<'a> {
             Event::InventoryTaken { when, seen } => {
                 self.inventories.insert(*when, (mark, seen));
             }
-            Event::RunResumed { limits, .. } => {
+            Event::RunResumed { limits, without_store, .. } => {
                 self.absences.push((before, mark));
+                self.stores_left_out.extend(without_store.as_deref());
                 self.hold(limits);
             }
             Event::RunFinished { outcome } => self.finished = Some((mark, *outcome)),

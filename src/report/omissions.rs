@@ -23,14 +23,19 @@ pub(super) fn omissions(plan: &Plan, report: &Report, registry: &Registry) -> Ve
     found
 }
 
-/// What the journal says of messages that reached nobody.
-pub(super) fn unheard(fold: &Fold<'_>) -> Vec<Omission> {
+/// What the journal says of messages that reached nobody, and of a store that it went on without.
+pub(super) fn of_the_journal(fold: &Fold<'_>) -> Vec<Omission> {
     let untold = fold.untold.iter().map(|(_, moment, how, why)| Omission {
         kind: OmissionKind::Run,
         what: format!("telling people ({moment}) by {how}"),
         why: (*why).to_owned(),
     });
-    untold.collect()
+    let left_out = fold.stores_left_out.iter().map(|why| Omission {
+        kind: OmissionKind::Run,
+        what: "keeping the journal in its store until the end".to_owned(),
+        why: format!("the run gave back what it had made by the journal on its disk alone: {why}"),
+    });
+    untold.chain(left_out).collect()
 }
 
 fn add(

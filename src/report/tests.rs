@@ -239,8 +239,14 @@ fn taken_over_after(gap_ms: u64) -> Sample {
         .position(|record| matches!(&record.event, Event::ResourceOwned { .. }));
     let at = at.unwrap() + 1;
     let mut resumed = sample.tape.records[at].clone();
-    resumed.event =
-        Event::RunResumed { torn_bytes: 0, gap_ms, operator: None, tool: None, limits: Vec::new() };
+    resumed.event = Event::RunResumed {
+        torn_bytes: 0,
+        gap_ms,
+        operator: None,
+        tool: None,
+        limits: Vec::new(),
+        without_store: None,
+    };
     resumed.elapsed_ms = 5;
     sample.tape.records.insert(at, resumed);
     let shift = sample.tape.records[at + 1].elapsed_ms;

@@ -245,8 +245,7 @@ pub(crate) fn records(bytes: &[u8]) {
 pub(crate) fn snapshot_of_records(bytes: &[u8]) -> Option<Vec<u8>> {
     let (kind, mut rest) = bytes.split_first()?;
     let mut records = BTreeMap::new();
-    while let Some(((key, value), after)) = next_record(rest) {
-        rest = after;
+    while let Some((key, value)) = next_record(&mut rest) {
         let number = records.len() as u64 + 1;
         if *kind == 0 {
             let revision = [&number.to_be_bytes()[..], b"_", &[0; 8]].concat();
@@ -259,13 +258,14 @@ pub(crate) fn snapshot_of_records(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(with_fitting_checksums(&sound_pages(bucket, &records)))
 }
 
-/// Key and value of the first record, and what follows it.
-fn next_record(bytes: &[u8]) -> Option<((&[u8], &[u8]), &[u8])> {
+/// Takes the key and the value of the first record.
+fn next_record<'bytes>(bytes: &mut &'bytes [u8]) -> Option<(&'bytes [u8], &'bytes [u8])> {
     let (lengths, rest) = bytes.split_at_checked(3)?;
     let value = usize::from(u16::from_le_bytes([lengths[1], lengths[2]]));
     let (key, rest) = rest.split_at(usize::from(lengths[0]).min(rest.len()));
     let (value, rest) = rest.split_at(value.min(rest.len()));
-    Some(((key, value), rest))
+    *bytes = rest;
+    Some((key, value))
 }
 
 /// The record of a key's first change, as etcd writes it

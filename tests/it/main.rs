@@ -38,6 +38,8 @@ mod faults_aurora;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
+mod giving_back;
+#[cfg(test)]
 mod guard;
 #[cfg(test)]
 mod hostile_inputs;

@@ -118,6 +118,7 @@ impl Scene {
             operator: None,
             tool: None,
             limits: Vec::new(),
+            without_store: None,
         };
         let (_ending, orders) = tokio::sync::mpsc::unbounded_channel();
         let registry = providers::registry();

@@ -11,7 +11,7 @@ estate: 1
 now: 2026-11-20T02:00:00Z
 accounts: { \"111111111111\": {}, \"222222222222\": {} }
 places:
-  - { account: \"222222222222\", region: ap-northeast-3 }
+  - { account: \"222222222222\", region: ap-northeast-3, buckets: [{ name: drill-evidence }] }
 ";
 
 /// A drill at a site of which it says the region only.
@@ -36,6 +36,12 @@ pub(crate) struct Started(pub(crate) Child);
 impl Started {
     pub(crate) fn of(command: &mut Command) -> Self {
         Self(command.spawn().unwrap())
+    }
+}
+
+impl Started {
+    pub(crate) fn new(process: Child) -> Self {
+        Self(process)
     }
 }
 
@@ -76,7 +82,7 @@ pub(crate) fn served(program: &Program) -> (Started, String) {
     served_at(program, "127.0.0.1:0", &[])
 }
 
-fn served_at(program: &Program, address: &str, faults: &[&str]) -> (Started, String) {
+pub(crate) fn served_at(program: &Program, address: &str, faults: &[&str]) -> (Started, String) {
     program.write("estate.yaml", ESTATE);
     let serve = ["sandbox", "serve", "--estate", "estate.yaml", "--listen", address];
     let serve = [&serve, faults].concat();

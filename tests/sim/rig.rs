@@ -310,6 +310,7 @@ impl<'a> Rig<'a> {
             operator: None,
             tool: None,
             limits: Vec::new(),
+            without_store: None,
         };
         let (plan, journal) = (&self.subject.plan, Journal::after(self.disk.clone(), &contents));
         let unheard = unheard(&contents.records, &plan.hooks, &facts(plan, self.clock.now()));

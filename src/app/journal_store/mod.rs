@@ -6,7 +6,8 @@
 //! mean is not known in here.
 //!
 //! Below the store's prefix, for each run: `plan.json`, `scenario.yaml`, `owner/<n>.json` (who works on it, the last one
-//! counts), `self-test/<n>`, and `journal/<number of the first record>.jsonl`, one object for each write of the journal.
+//! counts), `self-test/<n>`, `journal/<number of the first record>.jsonl`, one object for each write of the journal, and `end-told`
+//! once everybody was told of the end.
 
 mod objects;
 mod owner;
@@ -17,11 +18,11 @@ mod resume;
 mod tests;
 mod trial;
 
-pub(super) use objects::{Created, Objects};
+pub(super) use objects::{Created, Objects, Tell};
 pub(super) use owner::Owner;
 pub(super) use past::{InStore, past, runs};
 pub(super) use place::{StoreUrl, Stored, run_at};
-pub(super) use resume::{fetch, take_over};
+pub(super) use resume::{fetch, leave_out, take_over};
 pub(super) use trial::try_out;
 
 use super::runs::RunFolder;
@@ -31,6 +32,9 @@ use crate::journal::SegmentStore;
 use crate::plan::Plan;
 use futures_util::future::BoxFuture;
 use std::io;
+
+/// A file in the folder of a run, and an object in its store: everybody was told of its end.
+pub(super) const END_TOLD: &str = "end-told";
 
 /// The segments of one run.
 pub(super) struct JournalStore {
@@ -48,7 +52,7 @@ impl SegmentStore for JournalStore {
     fn put<'a>(&'a mut self, first: u64, lines: &'a [u8]) -> BoxFuture<'a, io::Result<()>> {
         Box::pin(async move {
             let key = segment(first);
-            let failed = |error: Error| io::Error::other(format!("the store: {error}"));
+            let failed = |error: Error| io::Error::other(StoreFailed(error.to_string()));
             match self.objects.create(&key, lines).await.map_err(failed)? {
                 Created::New => Ok(()),
                 // An earlier attempt of our own whose answer was lost, or somebody else's.
@@ -62,6 +66,16 @@ impl SegmentStore for JournalStore {
             }
         })
     }
+}
+
+/// The store did not do what was asked of it. Another process that has taken the run over is no such failure.
+#[derive(Debug, thiserror::Error)]
+#[error("the store: {0}")]
+struct StoreFailed(String);
+
+/// True when a journal cannot be written because its store does not do its part.
+pub(super) fn is_of_the_store(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<StoreFailed>())
 }
 
 /// The name of the segment that begins with this record. Names sort as numbers do.

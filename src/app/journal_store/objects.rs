@@ -1,4 +1,5 @@
 use super::place::StoreUrl;
+use crate::app::interrupt::Hurry;
 use crate::aws::{SiteSession, failure_of};
 use crate::client;
 use crate::error::{Error, Result};
@@ -24,6 +25,8 @@ pub(in crate::app) struct Objects {
     run: RunId,
     clock: Clock,
     tell: Tell,
+    /// Ends the waiting for expired credentials.
+    hurry: Hurry,
 }
 
 /// Tells whoever watches that the store keeps the run waiting.
@@ -51,7 +54,21 @@ impl Objects {
         tell: Tell,
     ) -> Self {
         let client = client!(session, aws_sdk_s3);
-        Self { session, client, url, run, clock, tell }
+        Self { session, client, url, run, clock, tell, hurry: Hurry::default() }
+    }
+
+    /// Waits for no credentials.
+    #[must_use]
+    pub(in crate::app) fn in_a_hurry(self) -> Self {
+        let hurry = Hurry::default();
+        hurry.tell();
+        self.until(hurry)
+    }
+
+    /// Waits for no credentials from when that is told.
+    #[must_use]
+    pub(in crate::app) fn until(self, hurry: Hurry) -> Self {
+        Self { hurry, ..self }
     }
 
     /// The objects of another run in the same store.
@@ -239,7 +256,9 @@ impl Objects {
             // Two conditional writes at the same time: "you should retry the upload" (API reference of PutObject).
             let conflict = failure.code.as_deref() == Some("ConditionalRequestConflict");
             let pause = match failure.class {
-                FailureClass::CredentialsExpired if waited < CREDENTIALS_WAITED_FOR => {
+                FailureClass::CredentialsExpired
+                    if waited < CREDENTIALS_WAITED_FOR && !self.hurry.is_told() =>
+                {
                     self.session.renew_credentials();
                     (self.tell)(&format!(
                         "the credentials for the store {} are expired, for {} now: renew them (aws sso login, or however \

@@ -80,6 +80,9 @@ pub(in crate::app) struct Stored {
     pub(in crate::app) owner: Option<u32>,
     /// What tells our claim from others.
     pub(in crate::app) token: String,
+    /// True when the run went on without the store, whose journal ends earlier since then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::app) behind: bool,
 }
 
 #[cfg(test)]

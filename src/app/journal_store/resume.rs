@@ -102,7 +102,23 @@ pub(in crate::app) async fn take_over(
     stored.token = claim.token;
     folder.write_store(&stored)?;
     // After the claim: what the former holder wrote until now counts. What it writes from now on collides with ours.
-    same_journal(objects, folder).await
+    same_journal(objects, folder).await?;
+    if stored.behind {
+        stored.behind = false;
+        folder.write_store(&stored)?;
+    }
+    Ok(())
+}
+
+/// Remembers that the run goes on without its store. What the folder says of the store may be the very thing that is broken.
+///
+/// # Errors
+/// When that cannot be written.
+pub(in crate::app) fn leave_out(folder: &RunFolder) -> Result<()> {
+    match folder.store() {
+        Ok(stored) => folder.write_store(&Stored { behind: true, ..stored }),
+        Err(_) => Ok(()),
+    }
 }
 
 /// One of the two journals may be ahead of the other: the disk by a write that did not reach the store, the store by what
@@ -134,7 +150,10 @@ async fn same_journal(objects: &Objects, folder: &RunFolder) -> Result<()> {
         folder.journal().display(),
         objects.shown("journal")
     ))
-    .help("the store decides: move the folder away and resume from the store's address"))
+    .help(
+        "the store decides: move the folder away and resume from the store's address; what only this folder's journal tells is \
+         removed first by redrill abort with --without-store",
+    ))
 }
 
 /// Replaces a torn end of the folder's journal by what the store has. In place: the file is locked by this process.

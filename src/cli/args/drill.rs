@@ -45,6 +45,21 @@ pub struct RunArgs {
     pub quiet: bool,
 }
 
+/// How a run is gone on with whose journal is in a store, too.
+#[derive(Clone, Debug, Default, Args)]
+pub struct InStoreArgs {
+    /// The region of the store's bucket; without it, that of the environment or the profile.
+    #[arg(long, value_name = "REGION")]
+    pub store_region: Option<String>,
+    /// Takes over a run that another process holds in the store. Make sure first that this process is dead.
+    #[arg(long)]
+    pub take_over: bool,
+    /// Leaves out a store that does not answer, for a run that only gives back what it made: by the journal on this disk. Make sure
+    /// first that no other machine works on it.
+    #[arg(long, conflicts_with = "take_over")]
+    pub without_store: bool,
+}
+
 /// `redrill resume`
 #[derive(Debug, Args)]
 #[command(
@@ -54,12 +69,9 @@ pub struct RunArgs {
 pub struct ResumeArgs {
     /// The run: its id, its folder, `last`, or its address in a store: s3://BUCKET/PREFIX/RUN.
     pub run: String,
-    /// The region of the store's bucket; without it, that of the environment or the profile.
-    #[arg(long, value_name = "REGION")]
-    pub store_region: Option<String>,
-    /// Takes over a run that another process holds in the store. Make sure first that this process is dead.
-    #[arg(long)]
-    pub take_over: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub in_store: InStoreArgs,
     /// Sends every AWS call to this address: a test server on this machine.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub endpoint_url: Option<String>,
@@ -87,14 +99,19 @@ pub struct SteerArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "When the process of the run is gone, this one takes over and removes what was made.\n\n\
-                        Examples:\n  redrill abort orders-db-0003\n  redrill abort last --incident"
+                        Examples:\n  redrill abort orders-db-0003\n  redrill abort last --incident\n  \
+                        redrill abort s3://drills/journals/orders-db-0003-1f2e3d --take-over\n  \
+                        redrill abort orders-db-0003 --without-store"
 )]
 pub struct AbortArgs {
-    /// The run: its id, its folder, or `last`.
+    /// The run: its id, its folder, `last`, or its address in a store: s3://BUCKET/PREFIX/RUN.
     pub run: String,
     /// A real incident needs the capacity: keep nothing of a drill, whatever --keep said, and remove everything at once.
     #[arg(long)]
     pub incident: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "see the type")]
+    pub in_store: InStoreArgs,
     /// Sends every AWS call to this address when this process takes over: a test server on this machine.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub endpoint_url: Option<String>,

@@ -10,7 +10,7 @@ pub use before::{
     ActionsArgs, CheckArgs, IamArgs, IamDocument, PlanArgs, PreflightArgs, RunbookArgs, SchemaArgs,
     TrustKind,
 };
-pub use drill::{AbortArgs, AnswerArgs, ResumeArgs, RunArgs, SteerArgs};
+pub use drill::{AbortArgs, AnswerArgs, InStoreArgs, ResumeArgs, RunArgs, SteerArgs};
 pub use tools::{
     CompletionsArgs, EtcdCommand, EtcdDiffArgs, EtcdInventoryArgs, EtcdVerifyArgs, FingerprintArgs,
     OperationsArgs, SandboxCommand, ServeArgs, SqlCommand,

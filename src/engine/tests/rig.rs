@@ -489,7 +489,14 @@ fn registry(estate: &Estate) -> Registry {
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn resumed(gap_ms: u64) -> Event {
-    Event::RunResumed { torn_bytes: 0, gap_ms, operator: None, tool: None, limits: Vec::new() }
+    Event::RunResumed {
+        torn_bytes: 0,
+        gap_ms,
+        operator: None,
+        tool: None,
+        limits: Vec::new(),
+        without_store: None,
+    }
 }
 
 /// When the tests' runs begin.

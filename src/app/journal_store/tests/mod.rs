@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod reaping;
+mod without;
 
 const STORE: &str = "s3://drill-evidence/redrill";
 
@@ -87,7 +88,8 @@ impl Scene {
         let objects = self.objects("ap-northeast-3").await;
         let owner = Owner::this_process(&self.run, 0, self.world.clock.now());
         let (url, region) = (STORE.to_owned(), Some("ap-northeast-3".to_owned()));
-        let stored = Stored { url, region, owner: Some(0), token: owner.token.clone() };
+        let stored =
+            Stored { url, region, owner: Some(0), token: owner.token.clone(), behind: false };
         begin(&objects, &self.plan, &self.folder("first"), owner).await.unwrap();
         self.folder("first").write_store(&stored).unwrap();
         objects
@@ -103,7 +105,13 @@ impl Scene {
         folder.write("scenario.yaml", &fetched.scenario)?;
         folder.write("journal.jsonl", &fetched.lines)?;
         let (url, region) = (STORE.to_owned(), Some("ap-northeast-3".to_owned()));
-        folder.write_store(&Stored { url, region, owner: None, token: String::new() })?;
+        folder.write_store(&Stored {
+            url,
+            region,
+            owner: None,
+            token: String::new(),
+            behind: false,
+        })?;
         take_over(&objects, &folder, &self.run, (deliberately, self.world.clock.now())).await?;
         Ok(folder)
     }
@@ -140,6 +148,7 @@ impl Scene {
                     operator: None,
                     tool: None,
                     limits: Vec::new(),
+                    without_store: None,
                 },
             )
         } else {

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::app::journals::Journals;
+use crate::app::output::Output;
+use crate::app::reaped::Outcome;
 use crate::aws::GuardPolicy;
 use crate::reap::{self, Decision, Gathered, Life, Lookout, PastRun, Removal, RunLock};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -121,6 +123,28 @@ async fn a_run_that_was_taken_over_since_its_journal_was_read_is_left_alone() {
     let next = Owner::this_process(&scene.run, 1, now);
     assert_eq!(next.claim(&objects).await.unwrap(), Created::New);
     assert!(journals.was_taken_over(&scene.run).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_removal_stops_when_somebody_takes_the_run_over_while_it_lasts() {
+    let scene = Scene::died_in_the_middle().await;
+    scene.world.clock.sleep(std::time::Duration::from_secs(20 * 3600)).await;
+    let journals = scene.journals_at(scene.world.clock.now()).await;
+    let lookout = scene.lookout();
+    let gathered = reap::gather(&lookout, &journals.past).await;
+    let doomed = &gathered.leftovers[0];
+    assert_eq!(doomed.decision, Decision::Remove);
+    let objects = scene.objects("ap-northeast-3").await;
+    let claim = async {
+        // The removal is under way by then, which takes minutes.
+        scene.world.clock.sleep(std::time::Duration::from_secs(1)).await;
+        let next = Owner::this_process(&scene.run, 1, scene.world.clock.now());
+        assert_eq!(next.claim(&objects).await.unwrap(), Created::New);
+    };
+    let output = Output::new(crate::cli::ColorChoice::Never);
+    let (outcome, ()) =
+        tokio::join!(crate::app::reap::remove(&lookout, &journals, doomed, &output), claim);
+    assert!(matches!(&outcome, Outcome::Stays(why) if why.contains("taken its run over")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,77 @@
+//! Runs that went on without their store: they only gave back what they had made.
+
+use super::*;
+use crate::app::journal_store::{is_of_the_store, leave_out};
+
+/// There is none.
+struct Nowhere;
+
+impl SegmentStore for Nowhere {
+    fn put<'a>(&'a mut self, _: u64, _: &'a [u8]) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_run_did_without_its_store_is_in_the_store_once_that_is_taken_over_again() {
+    let scene = Scene::open(&[]).await;
+    let store = JournalStore::of(scene.begin().await);
+    let dying = Dying { store, writes: Arc::default(), at: 9, written: false };
+    let (folder, objects) = (scene.folder("first"), scene.objects("ap-northeast-3").await);
+    scene.drive(&folder, dying).await.unwrap_err();
+    leave_out(&folder).unwrap();
+    assert!(folder.store().unwrap().behind);
+    let state = scene.drive(&folder, Nowhere).await.unwrap();
+    assert_clean(&state, "without the store");
+    let on_disk = folder.read("journal.jsonl").unwrap();
+    assert_ne!(fetch(&objects).await.unwrap().lines, on_disk);
+    take_over(&objects, &folder, &scene.run, (false, scene.world.clock.now())).await.unwrap();
+    assert_eq!(fetch(&objects).await.unwrap().lines, on_disk);
+    assert!(!folder.store().unwrap().behind);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_two_machines_went_on_with_is_not_taken_for_one_journal() {
+    let scene = Scene::open(&[]).await;
+    let store = JournalStore::of(scene.begin().await);
+    let dying = Dying { store, writes: Arc::default(), at: 9, written: false };
+    let (first, objects) = (scene.folder("first"), scene.objects("ap-northeast-3").await);
+    scene.drive(&first, dying).await.unwrap_err();
+    let second = scene.on_another_machine(true).await.unwrap();
+    scene.drive(&second, JournalStore::of(objects.clone())).await.unwrap();
+    leave_out(&first).unwrap();
+    scene.drive(&first, Nowhere).await.unwrap();
+    for (deliberately, words) in [(false, "is held by"), (true, "are not one journal")] {
+        let how = (deliberately, scene.world.clock.now());
+        let refused = take_over(&objects, &first, &scene.run, how).await.unwrap_err();
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
+    assert!(first.store().unwrap().behind);
+    assert_eq!(fetch(&objects).await.unwrap().lines, second.read("journal.jsonl").unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_the_store_does_not_do_is_its_failure() {
+    let scene = Scene::open(&["s3:PutObject#8=error:AccessDenied:403"]).await;
+    let mut first = JournalStore::of(scene.begin().await);
+    let mut second = JournalStore::of(scene.objects("ap-northeast-3").await);
+    first.put(0, b"one\n").await.unwrap();
+    let of_another = second.put(0, b"two\n").await.unwrap_err();
+    assert!(!is_of_the_store(&of_another), "{of_another}");
+    let denied = first.put(1, b"two\n").await.unwrap_err();
+    assert!(is_of_the_store(&denied), "{denied}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn expired_credentials_of_the_store_are_not_waited_for_when_an_incident_needs_the_capacity() {
+    let scene = Scene::open(&["s3:*=expired_credentials:1m..20h"]).await;
+    let objects = scene.begin().await;
+    scene.world.clock.sleep(std::time::Duration::from_secs(120)).await;
+    let began = scene.world.clock.now();
+    let waited = || (scene.world.clock.now() - began).num_minutes();
+    JournalStore::of(objects.clone()).put(0, b"one\n").await.unwrap_err();
+    assert_eq!(waited(), 30);
+    let hurried = JournalStore::of(objects.in_a_hurry()).put(0, b"one\n").await.unwrap_err();
+    assert!(is_of_the_store(&hurried), "{hurried}");
+    assert_eq!(waited(), 30);
+}

@@ -1,0 +1,154 @@
+//! What is said of a run: how it is gone on with, and what finds what it made.
+
+use super::runs::{DEFAULT_RUNS_DIR, RunFolder};
+use crate::action::HandInput;
+use crate::error::Error;
+use crate::ids::RunId;
+use crate::journal::ReadError;
+use std::path::Path;
+
+impl RunFolder {
+    /// How a run that has not ended is gone on with: by a command that finds its folder, too, or not at all.
+    pub(super) fn go_on(&self) -> String {
+        if self.is_rehearsal() {
+            return "it was a rehearsal, which ended with its process: run it again".to_owned();
+        }
+        format!("go on with: {}", self.command("resume"))
+    }
+
+    /// What is said of a run that has stopped in the middle, or before its first record.
+    pub(super) fn stopped(&self) -> String {
+        if !self.journal().exists() {
+            return format!("{} had not begun, and has done nothing: run it again", self.name());
+        }
+        if self.is_rehearsal() {
+            return format!("nothing is left of it: {}", self.go_on());
+        }
+        format!("what was made until then may still be there; {}", self.go_on())
+    }
+
+    /// What is said where its store does not do its part.
+    pub(super) fn without_store(&self) -> String {
+        format!(
+            "when the store does not come back: {} --without-store ends the run and removes what it made, by the journal on this \
+             disk alone",
+            self.command("abort")
+        )
+    }
+
+    /// A command of redrill about this run, which finds its folder.
+    pub(super) fn command(&self, what: &str) -> String {
+        let command = format!("redrill {what} {}", HandInput::quote(&self.name()));
+        let folder = match self.path.parent() {
+            Some(root) if root == Path::new(DEFAULT_RUNS_DIR) => return command,
+            Some(root) if !root.as_os_str().is_empty() => root,
+            _ => Path::new("."),
+        };
+        format!("{command} --runs-dir {}", HandInput::quote(&folder.to_string_lossy()))
+    }
+
+    /// The journal cannot be read.
+    pub(super) fn unreadable(&self, why: &ReadError) -> Error {
+        let error = self.refused(why);
+        match why {
+            ReadError::OtherFormat { .. } => error.help("use the version that began the run"),
+            ReadError::NotARecord { .. } | ReadError::Broken { .. } | ReadError::TooLarge => {
+                error.help(found_by_tags(None))
+            }
+            ReadError::Io(_) | ReadError::Empty => error,
+        }
+    }
+
+    /// There is a folder, and no journal in it.
+    pub(super) fn not_begun(&self) -> Error {
+        Error::bad_input(format!(
+            "a run is being begun in {}: its journal is not there yet",
+            self.path.display()
+        ))
+        .help(
+            "nothing was made yet: wait until its sites have answered, or end its process; when there is none any more, nothing \
+             was done, and the folder can be removed",
+        )
+    }
+}
+
+/// How what a run made is found where no journal tells it.
+pub(super) fn found_by_tags(run: Option<&RunId>) -> String {
+    let run = run.map(|run| format!(" --run {run}")).unwrap_or_default();
+    format!(
+        "what runs have made carries their tags: redrill reap --site REGION=ACCOUNT/ROLE{run} --all --dry-run finds it"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::runs::{Store, tests::started};
+    use crate::journal::{self, WorldKind};
+    use std::path::PathBuf;
+
+    #[test]
+    fn regression_the_command_that_resumes_finds_the_folder_of_the_runs() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().join("of the team"));
+        let (_, folder) = started(&store, WorldKind::Real);
+        let command =
+            format!("redrill resume orders-db-0001 --runs-dir '{}'", store.root().display());
+        assert!(folder.go_on().ends_with(&command), "{}", folder.go_on());
+        assert!(folder.stopped().ends_with(&command), "{}", folder.stopped());
+        assert!(folder.stopped().contains("may still be there"), "{}", folder.stopped());
+        // The folder that is looked into by itself need not be named.
+        let usual = RunFolder { path: Path::new(DEFAULT_RUNS_DIR).join("orders-db-0001") };
+        assert_eq!(usual.command("resume"), "redrill resume orders-db-0001");
+        let beside = RunFolder { path: PathBuf::from("orders-db-0001") };
+        assert_eq!(beside.command("resume"), "redrill resume orders-db-0001 --runs-dir .");
+    }
+
+    #[test]
+    fn regression_nobody_is_told_to_resume_a_rehearsal() {
+        let root = tempfile::tempdir().unwrap();
+        let estate = "estate".to_owned();
+        let (_, folder) =
+            started(&Store::new(root.path().to_owned()), WorldKind::Rehearsal { estate });
+        for said in [folder.go_on(), folder.stopped()] {
+            assert!(said.contains("run it again"), "{said}");
+            assert!(!said.contains("resume") && !said.contains("may still be there"), "{said}");
+        }
+    }
+
+    #[test]
+    fn regression_a_run_that_is_being_begun_is_not_said_to_be_nowhere_and_need_not_be_resumed() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        let (_, _, folder) = store.begin("orders-db", 7).unwrap();
+        for name in ["last", "orders-db-0001", "orders-db-0001-ab12cd"] {
+            let error = store.find(name).map(|folder| folder.path).unwrap_err();
+            assert!(error.to_string().contains("a run is being begun in"), "{name}: {error}");
+        }
+        assert!(folder.stopped().contains("has done nothing"), "{}", folder.stopped());
+        assert!(!folder.stopped().contains("resume"), "{}", folder.stopped());
+        let nowhere = store.find("orders-db-0002").map(|folder| folder.path).unwrap_err();
+        assert!(nowhere.to_string().contains("there is no run"), "{nowhere}");
+    }
+
+    #[test]
+    fn regression_a_journal_that_does_not_verify_tells_how_to_find_what_was_made() {
+        let root = tempfile::tempdir().unwrap();
+        let (_, folder) = started(&Store::new(root.path().to_owned()), WorldKind::Real);
+        let text = std::fs::read_to_string(folder.journal()).unwrap();
+        std::fs::write(folder.journal(), text.replace("operator", "operat0r")).unwrap();
+        let error = folder.load().map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("record 0"), "{error}");
+        assert!(error.help_text().unwrap().contains("redrill reap --site"), "{error:?}");
+        assert!(journal::read(&folder.journal()).is_err());
+    }
+
+    #[test]
+    fn an_address_of_a_store_is_no_name_of_a_run_here() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        let error = store.find("s3://drills/x/orders-db-0001-ab12cd").map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("address in a store"), "{error}");
+        assert!(error.help_text().unwrap().contains("redrill abort"), "{error:?}");
+    }
+}

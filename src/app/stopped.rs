@@ -1,0 +1,49 @@
+//! A run that could not be gone on with.
+
+use super::journal_store;
+use super::runs::RunFolder;
+use crate::engine::DriveError;
+use crate::error::{Error, ExitCode};
+
+/// Why a run could not be gone on with.
+pub(super) struct Stopped {
+    pub(super) error: Error,
+    /// Its store did not do its part: what it made can be given back without it.
+    pub(super) by_store: bool,
+}
+
+impl Stopped {
+    /// By what the store did not do. What it refuses, because another process holds the run, is no failure of the store.
+    pub(super) fn in_store(error: Error, folder: &RunFolder) -> Self {
+        if error.exit_code() == ExitCode::Refused {
+            return Self { error, by_store: false };
+        }
+        let help = [error.help_text().unwrap_or_default(), &folder.without_store()];
+        let help: Vec<&str> = help.into_iter().filter(|part| !part.is_empty()).collect();
+        let help = help.join("; ");
+        Self { error: error.help(help), by_store: true }
+    }
+
+    /// In the middle, by what the engine says.
+    pub(super) fn in_the_middle(folder: &RunFolder, error: &DriveError) -> Self {
+        let of_store = matches!(error, DriveError::Journal(e) if journal_store::is_of_the_store(e));
+        let by_store = of_store && !folder.is_rehearsal();
+        let help = match by_store {
+            true => format!("{}; {}", folder.stopped(), folder.without_store()),
+            false => folder.stopped(),
+        };
+        Self { error: Error::broken(format!("the run stopped: {error}")).help(help), by_store }
+    }
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self { error, by_store: false }
+    }
+}
+
+impl From<Stopped> for Error {
+    fn from(stopped: Stopped) -> Self {
+        stopped.error
+    }
+}
