@@ -199,7 +199,12 @@ fn a_run_releases_and_reports_when_it_is_interrupted_terminated_or_hung_up() {
         ("-TERM", "the signal to terminate"),
         ("-HUP", "the terminal, which was closed"),
     ] {
-        let mut waiting = Waiting::started();
+        // Whoever tests under nohup has it ignored.
+        let plain = |program: &Program, arguments: &[&str]| {
+            let whole = ["--default-signal=HUP", env!("CARGO_BIN_EXE_redrill")];
+            program.wrapped("env", &[&whole, arguments].concat())
+        };
+        let mut waiting = Waiting::started_by(plain);
         waiting.signal(signal);
         assert_eq!(waiting.code(), 130, "{signal}");
         waiting.position("run_finished");
