@@ -23,11 +23,13 @@ pub(in super::super) struct Unfollowed {
     part: Part,
     /// What is wrong with so many changes of it has been told.
     told: u64,
+    /// How many of it there is room for.
+    at_a_time: usize,
 }
 
 impl Unfollowed {
     /// All keys, of which nothing has been told.
-    pub(in super::super) const ALL: Self = Self { part: Part::ALL, told: 0 };
+    pub(in super::super) const ALL: Self = Self { part: Part::ALL, told: 0, at_a_time: AT_A_TIME };
 }
 
 /// Follows what changes say of each key of a part, in their order. When there are too many keys, it follows half of the part from
@@ -47,10 +49,10 @@ pub(in super::super) struct Lives {
 
 impl Lives {
     /// `compacted` as in [`super::Compaction::revision`].
-    pub(in super::super) fn new(compacted: i64, Unfollowed { part, told }: Unfollowed) -> Self {
+    pub(in super::super) fn new(compacted: i64, part: Unfollowed) -> Self {
+        let Unfollowed { part, told, at_a_time } = part;
         let (living, leases) = (ByKey::default(), ByKey::default());
-        let (seen, put_off, at_a_time) = (0, Vec::new(), AT_A_TIME);
-        Self { compacted, part, seen, told, put_off, at_a_time, living, leases }
+        Self { compacted, part, seen: 0, told, put_off: Vec::new(), at_a_time, living, leases }
     }
 
     /// How many keys of the part are alive.
@@ -67,9 +69,11 @@ impl Lives {
         leases
     }
 
-    /// The parts that were not followed.
+    /// The parts that were not followed. There will be no more room for them than there was for this one.
     pub(in super::super) fn put_off(&mut self) -> Vec<Unfollowed> {
-        std::mem::take(&mut self.put_off)
+        let at_a_time = self.at_a_time;
+        let parts = std::mem::take(&mut self.put_off).into_iter();
+        parts.map(|part| Unfollowed { at_a_time, ..part }).collect()
     }
 
     /// A key was deleted.
@@ -182,7 +186,7 @@ impl Lives {
         let Some([kept, other]) = self.part.halves() else { return false };
         self.part = kept;
         let told = self.told.max(told);
-        self.put_off.push(Unfollowed { part: other, told });
+        self.put_off.push(Unfollowed { part: other, told, at_a_time: self.at_a_time });
         true
     }
 
