@@ -44,7 +44,7 @@ pub enum NoHashKv {
 impl fmt::Display for NoHashKv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Damaged => f.write_str("not all revisions can be read: the snapshot is damaged"),
+            Self::Damaged => f.write_str("not all revisions can be read"),
             Self::Future { last } => write!(f, "the snapshot ends at revision {last}, before that"),
             Self::Compacted { compact_revision } => {
                 write!(f, "history is compacted up to revision {compact_revision}, behind that")

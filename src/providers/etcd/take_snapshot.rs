@@ -236,10 +236,18 @@ async fn verify(
     for finding in judge::findings(inspection, &shown).into_iter().chain(judge::notes(inspection)) {
         context.finding(finding).await?;
     }
-    if inspection.soundness() != Soundness::Sound {
-        return Err(StepError::recovery(
-            "what has arrived is no sound snapshot: it was not stored",
-        ));
+    match inspection.soundness() {
+        Soundness::Sound => {}
+        Soundness::Unproven(reasons) => {
+            let why = reasons.join("; ");
+            let text =
+                format!("what has arrived is not proven to be sound, and was not stored: {why}");
+            return Err(StepError::broken(text));
+        }
+        Soundness::Damaged | Soundness::Foreign(_) => {
+            let text = "what has arrived is no sound snapshot: it was not stored";
+            return Err(StepError::recovery(text));
+        }
     }
     let revision = inspection.current_revision().unwrap_or_default().max(1);
     let there = super::live::hashed(member, status, revision).await;
