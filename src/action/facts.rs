@@ -117,6 +117,8 @@ pub enum Proof {
     RecoveryPointOfBackup {
         /// The input that names the site: `replica_at`.
         kept_at: &'static str,
+        /// The input, and what it says, where what the step works on is no backup: `restore_type: copy-on-write`.
+        unless: Option<(&'static str, &'static str)>,
     },
     /// RPO from the recovered data itself. Which input must be there for it: `watermark`.
     RecoveryPointOfData {

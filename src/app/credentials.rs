@@ -81,7 +81,7 @@ places:
         let clock = Clock::simulated(estate.now);
         let faults = fault.iter().map(|fault| fault.parse().unwrap()).collect();
         let world = sandbox::World::open(estate, clock.clone(), faults);
-        let time = SharedTimeSource::new(super::super::world::VirtualTime(clock.clone()));
+        let time = SharedTimeSource::new(super::super::simulated::VirtualTime(clock.clone()));
         let base = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("ap-northeast-3"))

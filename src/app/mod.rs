@@ -37,6 +37,7 @@ mod runs;
 mod sandbox;
 mod second_person;
 mod show;
+mod simulated;
 mod sql;
 mod steer;
 mod stopped;
@@ -48,7 +49,7 @@ use crate::error::{ExitCode, Result};
 use output::Output;
 use serde_json::json;
 
-pub use world::sandboxed;
+pub use simulated::sandboxed;
 
 /// Carries out a command.
 ///

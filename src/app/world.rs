@@ -3,6 +3,7 @@
 use super::credentials::{self, Role};
 use super::journal_store::{self, StoreUrl};
 use super::runs::RunFolder;
+use super::simulated::{sandboxed, sandboxed_store};
 use crate::action::Sessions;
 use crate::aws::{self, AccountOf, GuardPolicy, Place, SiteSession};
 use crate::client;
@@ -14,7 +15,7 @@ use crate::outside::real::{RealOutside, RunIdentity};
 use crate::outside::{Outside, Secret, Secrets};
 use crate::partition::Partition;
 use crate::plan::Plan;
-use crate::sandbox::{self, Estate, EstateOutside, Fault};
+use crate::sandbox::{self, Estate, Fault};
 use crate::scenario::Site;
 use crate::time::Clock;
 use aws_config::identity::IdentityCache;
@@ -22,8 +23,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource, TimeSource};
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::error::display::DisplayErrorContext;
@@ -33,7 +33,7 @@ use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Which world a run takes place in, before it is opened.
 #[derive(Clone, Debug)]
@@ -95,85 +95,15 @@ pub(super) async fn open_sites(
         Target::Sandbox { estate, faults } => {
             let clock = Clock::simulated(estate.now);
             let simulated = sandbox::World::open(*estate, clock.clone(), faults);
-            Ok(sandboxed(&simulated, simulated.connector(), sites, clock, policy))
+            sandboxed(&simulated, simulated.connector(), (sites, session_name), clock, policy)
         }
         Target::Real => real(None, sites, session_name, folder, policy).await,
         Target::Endpoint(url) => real(Some(url), sites, session_name, folder, policy).await,
     }
 }
 
-fn place(name: &SiteName, site: &Site) -> Place {
+pub(super) fn place(name: &SiteName, site: &Site) -> Place {
     Place { site: name.clone(), account: site.account.clone(), region: site.region.clone() }
-}
-
-/// What assuming a site's role gives in a simulated estate.
-#[derive(Debug)]
-struct SandboxCredentials {
-    world: sandbox::World,
-    account: String,
-    role: Option<String>,
-}
-
-impl ProvideCredentials for SandboxCredentials {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        let credentials = self.world.credentials_as(&self.account, self.role.as_deref());
-        future::ProvideCredentials::ready(credentials)
-    }
-}
-
-/// Sites in a simulated estate, reached through `transport`: the estate's own connector, or one that watches it. The estate
-/// may have been in use before, as when a run is gone on with; `clock` is that of this process.
-pub fn sandboxed(
-    estate_world: &sandbox::World,
-    transport: SharedHttpClient,
-    sites: &BTreeMap<SiteName, Site>,
-    clock: Clock,
-    policy: Arc<GuardPolicy>,
-) -> World {
-    let sessions = sites.iter().map(|(name, site)| {
-        let account =
-            site.account.clone().unwrap_or_else(|| estate_world.some_account(&site.region));
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(site.region.clone()))
-            .credentials_provider(SharedCredentialsProvider::new(SandboxCredentials {
-                world: estate_world.clone(),
-                account,
-                role: site.role.clone(),
-            }))
-            // One host for all services: the world knows them by their signatures, and S3 puts buckets before it.
-            .endpoint_url(sandbox::endpoint("s3", &site.region))
-            .http_client(transport.clone())
-            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-            .time_source(SharedTimeSource::new(VirtualTime(clock.clone())))
-            .retry_config(RetryConfig::disabled())
-            .build();
-        (name.clone(), SiteSession::new(place(name, site), &config, policy.clone()))
-    });
-    let sessions: BTreeMap<_, _> = sessions.collect();
-    let places: BTreeMap<SiteName, (String, String)> = sites
-        .iter()
-        .map(|(name, site)| {
-            let account =
-                site.account.clone().unwrap_or_else(|| estate_world.some_account(&site.region));
-            (name.clone(), (account, site.region.clone()))
-        })
-        .collect();
-    let outside = Arc::new(EstateOutside::new(estate_world.clone()));
-    let estate_world = estate_world.clone();
-    let on_loss = move |sites: &[SiteName], lost: bool| {
-        for (account, region) in sites.iter().filter_map(|site| places.get(site)) {
-            if lost {
-                estate_world.lose(account, region);
-            } else {
-                estate_world.regain(account, region);
-            }
-        }
-    };
-    World { clock, outside, sessions: Arc::new(sessions), policy, on_loss: Arc::new(on_loss) }
 }
 
 /// The session for the journal's store: the default credentials, and nothing may be changed with it but objects below the
@@ -187,7 +117,7 @@ pub(super) async fn store_session(
     let policy = Arc::new(GuardPolicy::storing(&url.place()));
     let site = journal_store::site_name();
     let endpoint = match target {
-        Target::Sandbox { .. } => return sandboxed_store(sites, site, region, policy),
+        Target::Sandbox { .. } => return sandboxed_store(sites, region, policy),
         Target::Real => None,
         Target::Endpoint(url) => Some(url.clone()),
     };
@@ -208,34 +138,6 @@ async fn default_region() -> Result<String> {
     })
 }
 
-/// In a rehearsal the store is a bucket of the estate, reached as a site of its region would.
-fn sandboxed_store(
-    sites: Option<&Sessions>,
-    site: SiteName,
-    region: Option<&str>,
-    policy: Arc<GuardPolicy>,
-) -> Result<SiteSession> {
-    let in_region =
-        |session: &&SiteSession| region.is_none_or(|region| session.place().region == region);
-    let like = sites.and_then(|sites| sites.values().find(in_region));
-    let like = like.ok_or_else(|| {
-        Error::bad_input("in a rehearsal, the store must be in the region of one of the sites")
-            .help("add --store-region with the region of a site")
-    })?;
-    let place = Place { site, account: None, region: like.place().region.clone() };
-    Ok(SiteSession::new(place, like.config(), policy))
-}
-
-/// The virtual clock for the SDK, which signs with it.
-#[derive(Debug)]
-pub(super) struct VirtualTime(pub(super) Clock);
-
-impl TimeSource for VirtualTime {
-    fn now(&self) -> SystemTime {
-        self.0.now().into()
-    }
-}
-
 async fn real(
     endpoint: Option<String>,
     sites: &BTreeMap<SiteName, Site>,
@@ -248,14 +150,7 @@ async fn real(
     let outside = Arc::new(RealOutside::with_clock(folder, clock.clone()).identified(identity));
     let mut sessions = BTreeMap::new();
     for (name, site) in sites {
-        let role = match &site.role {
-            None => None,
-            Some(role) => Some(Role {
-                arn: role_arn(role, site)?,
-                session_name: session_name.to_owned(),
-                length: None,
-            }),
-        };
+        let role = role_of(site, session_name)?;
         let (endpoint, place) = (endpoint.clone(), place(name, site));
         let session = real_session(endpoint, place, role, &policy, &outside.secrets()).await?;
         sessions.insert(name.clone(), session);
@@ -328,7 +223,7 @@ pub(super) async fn real_session(
 }
 
 /// Asks STS whose credentials are.
-fn account_of(place: Place, config: SdkConfig, policy: Arc<GuardPolicy>) -> AccountOf {
+pub(super) fn account_of(place: Place, config: SdkConfig, policy: Arc<GuardPolicy>) -> AccountOf {
     Arc::new(move |credentials| {
         let provider = SharedCredentialsProvider::new(credentials);
         let config = config.clone().into_builder().credentials_provider(provider).build();
@@ -414,6 +309,13 @@ fn https() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https()
+}
+
+/// The role that is assumed for a site, in a session of this name.
+pub(super) fn role_of(site: &Site, session_name: &str) -> Result<Option<Role>> {
+    let Some(role) = &site.role else { return Ok(None) };
+    let (arn, session_name) = (role_arn(role, site)?, session_name.to_owned());
+    Ok(Some(Role { arn, session_name, length: None }))
 }
 
 fn role_arn(role: &str, site: &Site) -> Result<String> {

@@ -52,6 +52,10 @@ const DENIED: [&str; 12] = [
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBClusterFromSnapshot.html>).
 const NO_ROOM: [&str; 2] = ["DBClusterQuotaExceededFault", "InsufficientDBClusterCapacityFault"];
 
+/// The code by which S3 says, with status 403, that an object is archived and cannot be read before it is restored: no permission is
+/// missing, the backup is not where it is needed (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects.html>).
+const ARCHIVED: &str = "InvalidObjectState";
+
 /// Codes of credentials that were good until a moment ago: `RequestExpired` is EC2's
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>), `ExpiredTokenException` that of the
 /// JSON services.
@@ -226,6 +230,10 @@ fn failure(class: FailureClass, code: Option<&str>, message: String) -> Failure 
         FailureClass::Refused => {
             Some("nothing was sent; docs/guard.md says what the guard lets pass")
         }
+        FailureClass::Recovery if code == Some(ARCHIVED) => Some(
+            "the object is archived: aws s3api restore-object makes it readable, which takes minutes to days; keep what an RTO counts on in \
+             a storage class that is read at once",
+        ),
         FailureClass::Recovery => code.and_then(help_for_room),
         _ => None,
     };
@@ -256,7 +264,7 @@ fn class_of(code: Option<&str>, status: u16) -> FailureClass {
         Some(code) if TRANSIENT.contains(&code) => FailureClass::Transient,
         Some(code) if EXPIRED.contains(&code) => FailureClass::CredentialsExpired,
         Some(code) if DENIED.contains(&code) => FailureClass::Denied,
-        Some(code) if NO_ROOM.contains(&code) => FailureClass::Recovery,
+        Some(code) if code == ARCHIVED || NO_ROOM.contains(&code) => FailureClass::Recovery,
         Some(code) if code.contains("AlreadyExists") || code.contains("AlreadyOwned") => {
             FailureClass::AlreadyExists
         }
@@ -317,12 +325,14 @@ mod tests {
     }
 
     #[test]
-    fn regression_no_room_for_a_cluster_is_no_missing_permission_and_comes_with_what_to_do() {
+    fn regression_no_room_and_an_archived_backup_are_no_missing_permission_and_come_with_what_to_do()
+     {
         for (code, status, words) in [
             ("InsufficientDBClusterCapacityFault", 403, "another class"),
             ("DBClusterQuotaExceededFault", 403, "quota"),
             ("InsufficientDBInstanceCapacity", 400, "another class"),
             ("InstanceQuotaExceeded", 400, "quota"),
+            ("InvalidObjectState", 403, "restore-object"),
         ] {
             let class = class_of(Some(code), status);
             assert_eq!(class, FailureClass::Recovery, "{code}");

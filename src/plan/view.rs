@@ -2,7 +2,7 @@ use super::{Plan, PlannedStep, StepGrant, given, grants};
 use crate::action::{Effect, Phase, Registry};
 use crate::ids::{Digest, SiteName, StepId};
 use crate::limits;
-use crate::scenario::{Gate, input_field};
+use crate::scenario::{Gate, input_field, names_a_site_to_write};
 use crate::time::HumanDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -145,7 +145,7 @@ struct Made {
     count: usize,
 }
 
-/// What a step makes: at its own site, and at each other that its input names.
+/// What a step makes: at its own site, and at each other that its input names for that.
 fn makes(plan: &Plan, step: &PlannedStep, registry: &Registry) -> Vec<Made> {
     let Some(action) = registry.get(&step.uses) else { return Vec::new() };
     let mut others = Vec::new();
@@ -235,10 +235,10 @@ fn permissions(plan: &Plan, registry: &Registry) -> BTreeMap<SiteName, BTreeSet<
     found
 }
 
-/// The sites that an input names: an action that makes things makes them there, too.
+/// The sites at which the action makes things because its input names them.
 fn sites_in(value: &Value, schema: &Value, sites: &mut Vec<SiteName>) {
     match value {
-        Value::String(name) if schema["format"] == "redrill-site" => {
+        Value::String(name) if names_a_site_to_write(schema) => {
             sites.push(SiteName::new(name));
         }
         Value::Object(fields) => {

@@ -52,13 +52,15 @@ fn assume_role(call: Call<'_>) -> Result<Xml, AwsError> {
             "1 validation error detected: Value at 'durationSeconds' failed to satisfy constraint";
         return Err(AwsError::new(400, "ValidationError", what));
     }
-    let refused = || {
+    let refused = |why: &str| {
         let what = format!("User is not authorized to perform: sts:AssumeRole on resource: {arn}");
-        denied(Service::Sts, &what)
+        denied(Service::Sts, &format!("{what}{why}"))
     };
-    let (account, role) = read_role(arn).ok_or_else(refused)?;
+    let (account, role) = read_role(arn).ok_or_else(|| refused(""))?;
     if !call.state.estate.knows_role(account, role) {
-        return Err(refused());
+        return Err(refused(&format!(
+            " (in the estate, the account {account} has no role {role}; accounts: … roles: lists them)"
+        )));
     }
     let end = later(call.now, Duration::from_secs(seconds));
     let mut x = Xml::new();

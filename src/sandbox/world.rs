@@ -18,7 +18,6 @@ use super::wire::{
 use crate::error::Error;
 use crate::time::Clock;
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::shared::IntoShared;
@@ -74,31 +73,6 @@ impl World {
     /// The credentials of an account. Those of account `000000000000` belong to the caller who assumes roles.
     pub fn credentials(&self, account: &str) -> Credentials {
         Credentials::new(format!("SANDBOX{account}"), "sandbox", None, None, "redrill sandbox")
-    }
-
-    /// The credentials of a role in an account, or without a role those of the account.
-    ///
-    /// # Errors
-    /// As STS refuses: the estate's account does not list the role.
-    pub fn credentials_as(
-        &self,
-        account: &str,
-        role: Option<&str>,
-    ) -> Result<Credentials, CredentialsError> {
-        if let Some(role) = role {
-            let (account, name) = sts::read_role(role).unwrap_or((account, role));
-            let state = self.state();
-            // That there is no such account is for the services to say.
-            let listed =
-                AccountId::new(account).is_ok_and(|id| state.estate.accounts.contains_key(&id));
-            if listed && !state.estate.knows_role(account, name) {
-                return Err(CredentialsError::not_loaded(format!(
-                    "not authorized to perform sts:AssumeRole: in the estate, the account {account} has no role {name} \
-                     (accounts: … roles:)"
-                )));
-            }
-        }
-        Ok(self.credentials(account))
     }
 
     /// The world's clock.

@@ -109,7 +109,7 @@ test_action!(
     FindInput,
     FindOutput,
     ActionFacts {
-        proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
+        proves: &[Proof::RecoveryPointOfBackup { kept_at: "", unless: None }],
         populations: &[("worst_gap", "usable"), ("average", "nothing")],
         ..facts("db.find", "Find the snapshot", Phase::Recover)
     }

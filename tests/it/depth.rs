@@ -27,6 +27,7 @@ const CASES: &[Case] = &[
     ("payments-aurora", "no-amcheck", &[("rds", "R4", "R6")]),
     ("payments-aurora", "rotated", &[("rds", "R5", "")]),
     ("payments-aurora", "sequence-behind", &[("rds", "R5", "")]),
+    ("payments-aurora", "settings-differ", &[("rds", "R2", "R4 R5 R6")]),
     ("payments-aurora", "untagged", &[("rds", "", "R1 R2 R3 R4 R5 R6")]),
     ("cluster-state", "", &[("etcd", "E3", "E5 E6 E7")]),
     ("cluster-state", "flipped", &[("etcd", "E0", "E2 E6")]),

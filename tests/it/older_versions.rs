@@ -98,7 +98,8 @@ impl Scene {
         let policy = Arc::new(GuardPolicy::read_only());
         let (plan, clock) = (&self.plan, &self.clock);
         let wire = self.world.connector();
-        let session = sandboxed(&self.world, wire, &plan.sites, clock.clone(), policy);
+        let sites = (&plan.sites, "redrill-older");
+        let session = sandboxed(&self.world, wire, sites, clock.clone(), policy).unwrap();
         let facts = RunFacts {
             operators: state.operators.iter().cloned().collect(),
             run: head.run.clone(),

@@ -253,7 +253,7 @@ fn quotas_are_told_once_for_all_that_the_run_makes() {
     let twice =
         scenario[from..to].replacen("- id: restore", "- id: restore_again\n    required: false", 1);
     let edited = format!("{}{twice}{}", &scenario[..to], &scenario[to..]);
-    let edited = edited.replace("max_resources: 3", "max_resources: 4");
+    let edited = edited.replace("max_resources: 2", "max_resources: 3");
     program.write("twice.yaml", edited);
     let ran = program.run(&[
         "preflight",

@@ -149,7 +149,7 @@ fn judge_subject(
     }
     let late = Disturbance::seen_late(subject, &calm.bytes).filter(|_| random.chance(50));
     let disturbance = late.unwrap_or_else(|| Disturbance::random(random, &calm.extent));
-    let disturbance = disturbance.with_orders(orders, &calm.extent);
+    let disturbance = disturbance.with_orders(orders, &calm.extent).with_roles(orders);
     let ran = run(subject, &disturbance, registry);
     coverage.note(&disturbance, &ran);
     wrong.extend(judge(subject, &ran));

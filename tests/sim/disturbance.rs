@@ -127,6 +127,15 @@ pub(crate) fn fault(text: &str) -> Fault {
     }
 }
 
+/// The same where the credentials come from: a role that nobody may assume any more once its first session ends, a service that
+/// fails for long, a login that has run out and is renewed.
+const LASTING_AT_ROLES: [&str; 4] = [
+    "sts:AssumeRole#3=error:AccessDenied:403",
+    "sts:AssumeRole<12=server_error",
+    "sts:AssumeRole=expired_credentials:40m..3h",
+    "sts:*=slow:40s",
+];
+
 impl Disturbance {
     /// One that retries and resuming must bear, or (one in five) one that they need not.
     pub(crate) fn random(random: &mut Random, extent: &Extent) -> Self {
@@ -169,6 +178,19 @@ impl Disturbance {
         self.keep = random.chance(8).then(|| Duration::from_secs(random.between(1, 48) * 3600));
         if let Some(pause) = self.pause.as_mut().filter(|_| !self.mild) {
             pause.ends_the_run = random.chance(40).then(|| random.chance(50));
+        }
+        self
+    }
+
+    /// Adds what goes wrong where roles are assumed, and where it is asked whose credentials those are.
+    pub(crate) fn with_roles(mut self, random: &mut Random) -> Self {
+        if random.chance(15) && !self.seen_late {
+            let nth = random.between(1, 8);
+            let effect = random.pick(&PASSING);
+            self.faults.push(fault(&format!("sts:*#{nth}={effect}")));
+        }
+        if !self.mild && random.chance(20) {
+            self.faults.push(fault(random.pick::<&str>(&LASTING_AT_ROLES)));
         }
         self
     }

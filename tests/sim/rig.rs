@@ -322,8 +322,13 @@ impl<'a> Rig<'a> {
         let plan = &self.subject.plan;
         let policy = Arc::new(GuardPolicy::default());
         let clock = Clock::simulated(self.clock.now());
-        let mut world = sandboxed(&self.world, self.watch.client(), &plan.sites, clock, policy);
+        let sites = (&plan.sites, RUN);
+        let world = sandboxed(&self.world, self.watch.client(), sites, clock, policy);
+        let mut world = world.unwrap_or_else(|why| panic!("no world: {why}"));
         let places = places(plan, &self.twin);
+        for (site, (account, _)) in &places {
+            world.sessions.get(site).into_iter().for_each(|session| session.pin_account(account));
+        }
         // A region is not really down: a process that goes on with a run, and does not know of the loss, can call it.
         for (account, region) in places.values().filter(|_| !self.deaths.is_empty()) {
             self.world.regain(account, region);

@@ -238,7 +238,7 @@ impl Asked {
         let scope = authorization.split_once("Credential=").map_or("", |(_, rest)| rest);
         let parts: Vec<&str> = scope.split(['/', ',']).take(4).collect();
         let part = |n: usize| parts.get(n).copied().unwrap_or_default();
-        let account = part(0).strip_prefix("SANDBOX").unwrap_or_default().to_owned();
+        let mut account = part(0).strip_prefix("SANDBOX").unwrap_or_default().to_owned();
         let (region, service) = (part(2).to_owned(), part(3));
         let body = request.body().bytes().unwrap_or_default();
         let mut joins = None;
@@ -263,6 +263,10 @@ impl Asked {
                 let form = form(body);
                 let get = |name: &str| form.get(name).cloned().unwrap_or_default();
                 let action = get("Action");
+                // With a place goes the way to assume a role in it: arn:aws:iam::ACCOUNT:role/NAME.
+                if let Some(of_role) = get("RoleArn").split(':').nth(4) {
+                    account = of_role.to_owned();
+                }
                 let named = [
                     "DBInstanceIdentifier",
                     "TargetDBInstanceIdentifier",

@@ -54,7 +54,7 @@ impl Action for FindSnapshot {
                 ("copy_lag", "usable_snapshots"),
                 ("worst_case", "usable_snapshots"),
             ],
-            proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
+            proves: &[Proof::RecoveryPointOfBackup { kept_at: "", unless: None }],
             exercised: Exercised {
                 sandbox: true,
                 servers: &["moto 5.2.5, without databases"],

@@ -1,5 +1,6 @@
 //! The actions that ask running members, against the sandbox.
 
+use crate::formats::etcd_snapshot::tiny_writer::{self as tiny, Snapshot};
 use crate::formats::etcd_snapshot::{hash_kv, inspect};
 use crate::journal::{FailureClass, Outcome::*};
 use crate::providers::trial::Trial;
@@ -295,6 +296,28 @@ async fn a_snapshot_that_breaks_off_or_is_changed_on_the_way_is_stored_nowhere()
     for trial in [torn, garbled, learner] {
         assert_eq!(trial.intended(), []);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_snapshot_that_is_not_proven_is_inconclusive_and_stored_nowhere() {
+    // A key's lease is stored nowhere: nothing is damaged, and whether something is lost is not known.
+    let orphaned = Snapshot::with_entries(&[tiny::put(2), tiny::leased(b'b', 3, 7)]).sealed();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orphaned.db");
+    std::fs::write(&path, orphaned).unwrap();
+    let member = format!("file: {}", path.display());
+    let answers = format!("answers:\n  etcd:\n    \"{}\": {{ name: n1, {member} }}\n", url(1));
+    let trial = Trial::with_answers("[{ name: uploads-dr, versioning: enabled }]", &answers);
+    let error = take(&trial, 1).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Broken, "{error}");
+    assert!(error.to_string().contains("not proven to be sound, and was not stored"), "{error}");
+    assert!(
+        trial.findings().contains(&"etcd.snapshot_unproven".to_owned()),
+        "{:?}",
+        trial.findings()
+    );
+    assert!(trial.checks().values().all(|check| check.outcome != Failed), "{:?}", trial.checks());
+    assert_eq!(trial.intended(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -112,7 +112,7 @@ impl Action for VerifySnapshot {
             permissions: PERMISSIONS,
             checks: CHECKS,
             populations: &[],
-            proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
+            proves: &[Proof::RecoveryPointOfBackup { kept_at: "", unless: None }],
             exercised: Exercised {
                 sandbox: true,
                 servers: &["snapshots made by etcd 3.4 and 3.5"],

@@ -119,7 +119,7 @@ impl Action for FindAutomatedBackup {
                 ("age", "the data is not older than max_age"),
             ],
             populations: &[("retention", "usable_backups"), ("worst_case", "usable_backups")],
-            proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
+            proves: &[Proof::RecoveryPointOfBackup { kept_at: "", unless: None }],
             exercised: Exercised {
                 sandbox: true,
                 servers: &["moto 5.2.5 with PostgreSQL 15"],

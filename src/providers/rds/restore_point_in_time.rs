@@ -126,7 +126,7 @@ impl Action for RestorePointInTime {
                 ("in the restore window", "the time can be restored from these backups")
             ),
             populations: &[],
-            proves: &[Proof::RecoveryPointOfBackup { kept_at: "" }],
+            proves: &[Proof::RecoveryPointOfBackup { kept_at: "", unless: None }],
             exercised: Exercised {
                 sandbox: true,
                 servers: &["moto 5.2.5 with PostgreSQL 15"],

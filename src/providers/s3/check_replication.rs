@@ -125,7 +125,7 @@ impl Action for CheckReplication {
                 ("inconclusive", "versions_compared"),
                 ("behind", "versions_compared"),
             ],
-            proves: &[Proof::RecoveryPointOfBackup { kept_at: "replica_at" }],
+            proves: &[Proof::RecoveryPointOfBackup { kept_at: "replica_at", unless: None }],
             exercised: Exercised {
                 sandbox: true,
                 servers: &["moto 5.2.5, replication played by the test"],

@@ -29,7 +29,7 @@ pub(super) struct ReplicateCanaryInput {
     /// The bucket in which the canary must appear.
     replica: String,
     /// The site of the replica bucket.
-    #[schemars(extend("format" = "redrill-site"))]
+    #[schemars(extend("format" = "redrill-site", "x-redrill-makes" = true))]
     replica_at: SiteName,
     /// What the canary's key begins with: one of the places that `guard.canaries` allows.
     #[serde(default = "canary_prefix")]

@@ -291,6 +291,17 @@ pub(crate) fn field<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
     })
 }
 
+/// Whether a value names a site, by its schema.
+pub(crate) fn names_a_site(schema: &Value) -> bool {
+    schema["format"] == "redrill-site"
+}
+
+/// Whether it names a site at which the action makes something, besides that of the step: the copy of a canary. At others something
+/// is read, such as a secret.
+pub(crate) fn names_a_site_to_write(schema: &Value) -> bool {
+    names_a_site(schema) && schema["x-redrill-makes"] == true
+}
+
 /// What the schema itself, or the first of its alternatives that can, answers.
 fn branch<'s>(
     schema: &'s Value,

@@ -1,4 +1,4 @@
-use super::context::{Context, StepView, words};
+use super::context::{Context, StepView, names_a_site_to_write, words};
 use super::steps::{check_named_site, site_inputs};
 use crate::scenario::Guard;
 use crate::scenario::diagnostic::Diagnostic;
@@ -43,8 +43,7 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
         if creates.is_empty() {
             continue;
         }
-        // What makes things and takes the name of another site makes them there, too: a canary and its copy.
-        let others = site_inputs(step);
+        let others = site_inputs(step, names_a_site_to_write);
         let at_a_site: usize = creates.iter().map(|kind| how_many(context, step, kind)).sum();
         makes += (at_a_site * (1 + others.len())) as u64;
         for at in step.at.iter().chain(&others).filter(|at| !Template::is_in(at.text)) {

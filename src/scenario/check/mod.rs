@@ -4,6 +4,7 @@
 //! its shape (the published schema), its meaning (the files beside this one). Every layer works on the tree with
 //! positions and is content with less than a whole scenario, so that one mistake does not hide another.
 
+mod certificates;
 mod context;
 mod databases;
 mod expectations;
@@ -20,7 +21,7 @@ mod watches;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use context::field as input_field;
+pub(crate) use context::{field as input_field, names_a_site_to_write};
 pub(crate) use values::{Validators, is_of_kind};
 
 use super::diagnostic::Diagnostic;
@@ -104,6 +105,7 @@ pub fn load_text(source: Source, registry: &Registry) -> Loaded {
     objectives::check(&context, &mut diagnostics);
     guard::check(&context, &mut diagnostics);
     databases::check(&context, &mut diagnostics);
+    certificates::check(&context, &mut diagnostics);
     watches::check(&context, &mut diagnostics);
     let mut scenario = None;
     if !diagnostics.iter().any(Diagnostic::is_error) {

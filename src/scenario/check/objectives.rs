@@ -124,8 +124,8 @@ fn check_rpo(context: &Context<'_>, objectives: &Node, found: &mut Vec<Diagnosti
     let measures = |step: &StepView<'_>| {
         let proofs = step.action.map(|action| action.facts.proves).unwrap_or_default();
         proofs.iter().any(|proof| match proof {
-            Proof::RecoveryPointOfBackup { kept_at } => {
-                from_backup && !is_lost_afterwards(context, step, kept_at)
+            Proof::RecoveryPointOfBackup { kept_at, unless } => {
+                from_backup && !is_lost_afterwards(context, step, kept_at) && !says(step, *unless)
             }
             // Before the disaster it reads the source.
             Proof::RecoveryPointOfData { when } => {
@@ -155,6 +155,13 @@ fn is_lost_afterwards(context: &Context<'_>, step: &StepView<'_>, kept_at: &str)
     let elsewhere = step.with.and_then(|with| with.get(kept_at)).and_then(Node::text);
     let at = elsewhere.or(step.at.as_ref().map(|at| at.text));
     step.phase == Some(Phase::Prepare) && at.is_some_and(|at| context.is_lost(at))
+}
+
+/// Whether an input says just this.
+fn says(step: &StepView<'_>, what: Option<(&str, &str)>) -> bool {
+    what.is_some_and(|(input, value)| {
+        step.with.and_then(|with| with.get(input)).and_then(Node::text) == Some(value)
+    })
 }
 
 fn gives(step: &StepView<'_>, input: &str) -> bool {

@@ -1,10 +1,11 @@
-use super::context::{Context, StepView, Word, walk};
+use super::context::{Context, StepView, Word, names_a_site, walk};
 use crate::action::{Phase, SiteUse};
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::expression::Template;
 use crate::scenario::source::{Kind, Node};
 use crate::scenario::suggest::nearest;
 use crate::time::HumanDuration;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
@@ -136,7 +137,7 @@ fn longest_run(context: &Context<'_>) -> HumanDuration {
 
 /// Sites among the inputs: `credentials: { secret: …, at: dr }`.
 fn check_site_inputs(context: &Context<'_>, step: &StepView<'_>, found: &mut Vec<Diagnostic>) {
-    for word in site_inputs(step).iter().filter(|word| !Template::is_in(word.text)) {
+    for word in site_inputs(step, names_a_site).iter().filter(|word| !Template::is_in(word.text)) {
         check_site_input(context, step, word.text, &word.span, found);
     }
 }
@@ -158,13 +159,15 @@ pub(super) fn check_site_input(
     }
 }
 
-/// What stands where the inputs of a step name sites, expressions included.
-pub(super) fn site_inputs<'a>(step: &StepView<'a>) -> Vec<Word<'a>> {
+/// What stands where the inputs of a step name sites of which the schema says this, expressions included.
+pub(super) fn site_inputs<'a>(
+    step: &StepView<'a>,
+    is_meant: impl Fn(&Value) -> bool,
+) -> Vec<Word<'a>> {
     let (Some(with), Some(action)) = (step.with, step.action) else { return Vec::new() };
     let mut sites = Vec::new();
     walk(with, Some(&action.input), &mut |node: &'a Node, schema| {
-        let is_site = schema.is_some_and(|schema| schema["format"] == "redrill-site");
-        if let (true, Kind::Text(text)) = (is_site, &node.kind) {
+        if let (true, Kind::Text(text)) = (schema.is_some_and(&is_meant), &node.kind) {
             sites.push(Word { text, span: node.span.clone() });
         }
     });

@@ -1,4 +1,4 @@
-use super::context::{Context, Place, StepView, kind_of_input, schema_of_kind};
+use super::context::{Context, Place, StepView, kind_of_input, names_a_site, schema_of_kind};
 use super::references::kind;
 use super::shape::{validator, words_for};
 use super::steps::check_site_input;
@@ -197,7 +197,7 @@ fn check_expressions(
     }
     let mut sites = Vec::new();
     for place in context.places.iter().filter(|place| lacks_no_variable(context, mode, place)) {
-        let is_site = place.schema.as_ref().is_some_and(|s| s["format"] == "redrill-site");
+        let is_site = place.schema.as_ref().is_some_and(names_a_site);
         match resolve_known(&Value::from(place.text), names) {
             Err(why) => refuse(place.node, &why),
             Ok(Value::String(name)) if is_site && !Template::is_in(&name) => {

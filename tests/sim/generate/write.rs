@@ -100,7 +100,9 @@ impl Workshop {
 /// Whether a step, where it comes after the disaster, says how new the data is.
 fn finds_recovery_point(draft: &Draft) -> bool {
     let finds = ["find_snapshot", "find_automated_backup", "point_in_time"];
-    finds.iter().any(|word| draft.uses.ends_with(word))
+    // A clone is of what is there now.
+    let is_clone = draft.with.contains("restore_type: copy-on-write");
+    finds.iter().any(|word| draft.uses.ends_with(word)) && !is_clone
 }
 
 fn write_step(text: &mut String, draft: &Draft) {

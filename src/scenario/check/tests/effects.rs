@@ -132,6 +132,29 @@ fn regression_a_canary_is_made_at_both_of_its_sites() {
 }
 
 #[test]
+fn regression_where_a_password_is_read_nothing_is_made() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/orders-db.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let errors = |changes: [(&str, &str); 2]| {
+        let text = changes.iter().fold(text.clone(), |text, (from, to)| {
+            assert!(text.contains(from), "{from}");
+            text.replacen(from, to, 1)
+        });
+        let found = load_text(Source::new("x.yaml", text), &crate::providers::registry());
+        let errors = found.diagnostics.iter().filter(|d| d.is_error());
+        errors.map(|d| (d.code, d.message.clone())).collect::<Vec<_>>()
+    };
+    // The instance, and the schema that is written into: the secret of its owner stands at a site, and makes nothing there.
+    let said = "the steps make 2 resources, the guard allows 1".to_owned();
+    let limited = ("max_resources: 2", "max_resources: 1");
+    assert_eq!(errors([limited, ("tier: 1", "tier: 1")]), [("RD602", said)]);
+    let vault =
+        "\n  vault: { account: \"333333333333\", region: ap-northeast-3, role: redrill-drill }\n";
+    let elsewhere = ("{ secret: orders/owner, at: dr }", "{ secret: orders/owner, at: vault }");
+    assert_eq!(errors([("\n\nobjectives:", &format!("{vault}\nobjectives:")), elsewhere]), []);
+}
+
+#[test]
 fn regression_every_reader_of_a_cluster_counts_for_the_limit_of_the_guard() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/payments-aurora.yaml");
     let text = std::fs::read_to_string(path).unwrap();
@@ -220,8 +243,8 @@ fn writing_to(endpoint: &str, guard: &str) -> Vec<(&'static str, String)> {
     let text = std::fs::read_to_string(path).unwrap();
     let (before, write) = text.split_once("uses: sql.try_write").unwrap();
     let of_the_run = "endpoint: \"{{steps.restore.endpoint}}\"";
-    assert!(write.contains(of_the_run) && before.contains("max_resources: 3 }"));
-    let before = before.replacen("max_resources: 3 }", &format!("max_resources: 3{guard} }}"), 1);
+    assert!(write.contains(of_the_run) && before.contains("max_resources: 2 }"));
+    let before = before.replacen("max_resources: 2 }", &format!("max_resources: 2{guard} }}"), 1);
     let write = write.replacen(of_the_run, endpoint, 1);
     let source = Source::new("x.yaml", format!("{before}uses: sql.try_write{write}"));
     let found = load_text(source, &crate::providers::registry()).diagnostics;

@@ -2,6 +2,7 @@ use super::*;
 use crate::scenario::testing::{GOOD, registry};
 use proptest::prelude::*;
 
+mod certificates;
 mod effects;
 mod references;
 mod shape;

@@ -128,6 +128,25 @@ fn regression_a_backup_that_is_found_only_where_it_is_lost_measures_no_rpo() {
 }
 
 #[test]
+fn regression_a_clone_of_what_is_there_now_measures_no_rpo() {
+    let codes = |of: &str| {
+        let text = format!(
+            "redrill: 1\nname: clone\ntitle: A clone\nowner: sre\ndisaster: {{ kind: deletion }}\n\
+             sites:\n  dr: {{ account: \"222222222222\", region: ap-northeast-3 }}\n\
+             objectives:\n  rpo: {{ target: 1h, measure: backup }}\n\
+             guard: {{ write: [dr] }}\nsteps:\n  - id: restore\n    at: dr\n    \
+             uses: aurora.restore_cluster_point_in_time\n    with: {{ {of}, writer: {{ class: db.r6g.large }} }}\n"
+        );
+        let found = load_text(Source::new("x.yaml", text), &crate::providers::registry());
+        found.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes("of: shop"), [""; 0]);
+    assert_eq!(codes("of: shop, restore_type: full-copy"), [""; 0]);
+    // It would be younger than the declaration: no run could measure the objective, and none could pass.
+    assert_eq!(codes("of: shop, restore_type: copy-on-write"), ["RD402"]);
+}
+
+#[test]
 fn an_objective_is_missed_only_as_a_warning() {
     let start = GOOD.find("objectives:\n").unwrap();
     let end = GOOD.find("data: { class").unwrap();
