@@ -59,9 +59,9 @@ fn cancel(by: &str) -> Order {
 }
 
 impl Interrupts {
-    /// For one run, perhaps with its first order. Orders that were left before it was under way do not count.
+    /// For one run, perhaps with its first order. Orders that lie in its folder already were given since it is under way: whoever holds
+    /// the journal has taken away those from before.
     pub(super) fn subscribe(&self, folder: &RunFolder, first: Option<Order>) -> Orders {
-        orders::take(&folder.path);
         let (sender, receiver) = mpsc::unbounded_channel();
         let run = Run { folder: folder.clone(), sender, hurry: Hurry::default() };
         let mut runs = self.runs();
@@ -208,6 +208,17 @@ mod tests {
         assert!(hurry.is_told());
         let other = RunFolder { path: folder.path().join("other") };
         assert!(!interrupts.hurry(&other).is_told());
+    }
+
+    #[test]
+    fn regression_an_order_that_comes_while_the_journal_is_read_is_heard() {
+        let (interrupts, folder) = (Interrupts::default(), tempfile::tempdir().unwrap());
+        let run = RunFolder { path: folder.path().to_owned() };
+        let order = r#"{"order":"cancel","by":"anna","incident":false}"#;
+        std::fs::write(folder.path().join("order-1-1.json"), order).unwrap();
+        let mut orders = interrupts.subscribe(&run, None);
+        interrupts.look_for_orders();
+        assert_eq!(orders.try_recv(), Ok(cancel("anna")));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use super::history::History;
 use super::interrupt::Interrupts;
 use super::journal_store::{self, Objects, StoreUrl, Stored};
+use super::orders;
 use super::organisation::InForce;
 use super::output::Output;
 use super::progress::Progress;
@@ -76,6 +77,8 @@ pub(super) fn go_on_with(
     // Held from here to the end: whoever gives an order meanwhile sees that a process is at work, and gives it to this one.
     let hold = Hold::take(&folder.journal()).map_err(|e| folder.refused(&e))?;
     let hold = hold.ok_or_else(|| folder.refused(&"another process is working on this run"))?;
+    // What was left for an earlier process does not count; what comes from now on is for this one.
+    orders::take(&folder.path);
     let contents = journal::read(&folder.journal()).map_err(|e| folder.unreadable(&e))?;
     let state = folder.fold(&contents.records)?;
     let head =
@@ -96,7 +99,9 @@ pub(super) fn go_on_with(
     };
     if state.finished.is_none() && !gives_back {
         // The journal of the store may tell of answers that this folder did not know of.
-        second_person::hold(folder, &plan, &super::run::operator())?;
+        let identity = target.identity(&plan.sites)?;
+        let goes_on = second_person::GoesOn { user: super::run::operator(), identity };
+        second_person::hold(folder, &plan, &goes_on)?;
     }
     if let (Some(by), None, false) = (&state.paused, &state.finished, gives_back) {
         output.note(&format!(

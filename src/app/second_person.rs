@@ -2,9 +2,10 @@
 
 use super::runs::RunFolder;
 use crate::error::{Error, Result};
-use crate::ids::StepId;
-use crate::journal::{self, Approval, Event, Record, RunState, StepState};
-use crate::outside::{UNKNOWN_USER, is_same_person};
+use crate::ids::{RunId, StepId};
+use crate::journal::{self, Approval, ApproverIdentity, Event, Record, RunState, StepState};
+use crate::outside::real::RunIdentity;
+use crate::outside::{Principal, RunBy, UNKNOWN_USER, is_same_person, why_the_same_person};
 use crate::plan::{Plan, PlannedStep};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,33 +17,84 @@ struct OwnWord {
     by: String,
 }
 
+/// Who would go on with a run.
+pub(super) struct GoesOn {
+    /// As the operating system names them.
+    pub(super) user: String,
+    /// What they show AWS; none in a rehearsal, in which nobody has answered by AWS either.
+    pub(super) identity: Option<RunIdentity>,
+}
+
 /// Refuses to go on with a run whose second person this is.
 ///
 /// # Errors
-/// A refusal, and when the journal cannot be read.
-pub(super) fn hold(folder: &RunFolder, plan: &Plan, goes_on: &str) -> Result<()> {
+/// A refusal, also where AWS does not say who this is and somebody whom it knows has said yes; and when the journal cannot be read.
+pub(super) fn hold(folder: &RunFolder, plan: &Plan, goes_on: &GoesOn) -> Result<()> {
     let contents = journal::read(&folder.journal()).map_err(|e| folder.refused(&e))?;
     let state = folder.fold(&contents.records)?;
-    let Some(OwnWord { step, asked, by }) = own_word(plan, &state, &contents.records, goes_on)
-    else {
-        return Ok(());
-    };
+    let given = given(plan, &contents.records);
+    let own = |is_own: &dyn Fn(&Approval) -> bool| own_word(plan, &state, &given, is_own);
+    let by_name = |yes: &Approval| is_by(yes, &goes_on.user);
+    let mut found = own(&by_name);
+    let known = given.values().find_map(|yes| yes.identity.as_ref());
+    // AWS is asked only where it matters: names of the system say nothing of who is known to AWS by another one.
+    if let (None, Some(known), Some(_)) =
+        (&found, known, own(&|yes| by_name(yes) || yes.identity.is_some()))
+    {
+        let me = who_goes_on(folder, goes_on, &known.region)?;
+        found =
+            own(&|yes| by_name(yes) || yes.identity.as_ref().is_some_and(|one| is_me(&me, one)));
+    }
+    let Some(OwnWord { step, asked, by }) = found else { return Ok(()) };
     let text = format!(
-        "{by} has approved {asked} as the second person, and {goes_on} would now do {step} on that word; nothing was done"
+        "{by} has approved {asked} as the second person, and {} would now do {step} on that word; nothing was done",
+        goes_on.user
     );
-    Err(Error::refused(text).help(format!(
+    Err(Error::refused(text).help(somebody_else(folder)))
+}
+
+fn somebody_else(folder: &RunFolder) -> String {
+    format!(
         "let somebody else go on with it ({}), or give back what it made: redrill abort {}",
         folder.go_on(),
         folder.name()
-    )))
+    )
+}
+
+/// Who this is, as the STS of a region says.
+fn who_goes_on(folder: &RunFolder, goes_on: &GoesOn, region: &str) -> Result<RunBy> {
+    let unknown = |why: String| {
+        let text = format!(
+            "somebody whom AWS knows has approved as the second person, and whether that is who goes on now is not known: {why}; \
+             nothing was done"
+        );
+        Error::refused(text).help(somebody_else(folder))
+    };
+    let Some(identity) = &goes_on.identity else {
+        return Err(unknown("a rehearsal shows AWS nothing".to_owned()));
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Error::broken(format!("no runtime: {e}")))?;
+    let (run, step) = (RunId::new(folder.name()), StepId::new("resume"));
+    let asked = runtime.block_on(identity.at_work(&run, region, &step));
+    asked.map_err(|why| unknown(why.to_string()))
+}
+
+fn is_me(me: &RunBy, one: &ApproverIdentity) -> bool {
+    let ApproverIdentity { arn, account, user_id, .. } = one.clone();
+    why_the_same_person(me, &Principal { arn, account, user_id }).is_some()
 }
 
 /// A step that has not ended, and rests on the yes of whoever goes on: because it follows upon that question at once, or because it
 /// cannot be undone and nobody else has said yes, or will be asked.
-fn own_word(plan: &Plan, state: &RunState, records: &[Record], goes_on: &str) -> Option<OwnWord> {
-    let given = given(plan, records);
+fn own_word(
+    plan: &Plan,
+    state: &RunState,
+    given: &BTreeMap<&StepId, &Approval>,
+    is_own: &dyn Fn(&Approval) -> bool,
+) -> Option<OwnWord> {
     let own: BTreeSet<&StepId> =
-        given.iter().filter(|(_, yes)| is_by(yes, goes_on)).map(|(asked, _)| *asked).collect();
+        given.iter().filter(|(_, yes)| is_own(yes)).map(|(asked, _)| *asked).collect();
     let second: BTreeSet<&StepId> =
         plan.steps.iter().filter(|step| asks_a_second_person(step)).map(|step| &step.id).collect();
     plan.steps.iter().filter(|step| is_to_do(state, &step.id)).find_map(|step| {
@@ -154,7 +206,8 @@ steps:
             },
         });
         let records: Vec<Record> = records.collect();
-        let own = own_word(&plan(), &state, &records, goes_on)?;
+        let plan = plan();
+        let own = own_word(&plan, &state, &given(&plan, &records), &|yes| is_by(yes, goes_on))?;
         Some((own.step.to_string(), own.asked.to_string()))
     }
 

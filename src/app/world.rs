@@ -61,6 +61,18 @@ impl Target {
         }
     }
 
+    /// What a run there shows AWS; nothing in a rehearsal.
+    ///
+    /// # Errors
+    /// A role that cannot be named.
+    pub(super) fn identity(&self, sites: &BTreeMap<SiteName, Site>) -> Result<Option<RunIdentity>> {
+        match self {
+            Self::Sandbox { .. } => Ok(None),
+            Self::Real => run_identity(sites, None).map(Some),
+            Self::Endpoint(url) => run_identity(sites, Some(url.clone())).map(Some),
+        }
+    }
+
     /// A runtime for one run: its time is paused in the sandbox, so that waiting costs nothing.
     pub(super) fn runtime(&self) -> Result<tokio::runtime::Runtime> {
         let paused = matches!(self, Self::Sandbox { .. });

@@ -4,6 +4,9 @@ use super::refused::Refused;
 use crate::ids::SiteName;
 use crate::journal::{Failure, FailureClass};
 use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
+use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
@@ -182,10 +185,23 @@ fn is_without_answer(error: &ConnectorError) -> bool {
 }
 
 /// There were no credentials to sign the call with. The outermost cause is a connection that was never made for want of them; within
-/// is perhaps the one to what gives them.
+/// is perhaps the one to what gives them, or its answer.
 fn without_credentials(operation: &str, error: &(dyn Error + 'static)) -> Failure {
+    if let Some(said) = find::<CredentialsError>(error).and_then(|beneath| of_sts(beneath)) {
+        let (class, why) = match said.class {
+            class if class.may_pass() && said.code.is_none() => {
+                (class, "where the credentials come from does not answer")
+            }
+            class if class.may_pass() => (class, "where the credentials come from gives none now"),
+            class @ (FailureClass::CredentialsExpired | FailureClass::Broken) => {
+                (class, "there are no credentials")
+            }
+            _ => (FailureClass::Denied, "there are no credentials"),
+        };
+        let text = format!("{operation}: {why}: {}", said.message);
+        return failure(class, said.code.as_deref(), text);
+    }
     let code = find::<ErrorMetadata>(error).and_then(ErrorMetadata::code);
-    // STS, when a role is assumed, or what signs on.
     let mut connections = causes(error).filter_map(|cause| cause.downcast_ref::<ConnectorError>());
     let unreached = connections.any(is_without_answer)
         || matches!(find::<CredentialsError>(error), Some(CredentialsError::ProviderTimedOut(_)));
@@ -200,6 +216,10 @@ fn without_credentials(operation: &str, error: &(dyn Error + 'static)) -> Failur
     let class = match code {
         Some(code) if EXPIRED.contains(&code) || code == "UnauthorizedException" => {
             FailureClass::CredentialsExpired
+        }
+        // The status is not told here.
+        Some(code) if code.starts_with("Internal") || code.starts_with("ServiceUnavailable") => {
+            FailureClass::Transient
         }
         Some(code) => match class_of(Some(code), 400) {
             FailureClass::Throttled => FailureClass::Throttled,
@@ -216,6 +236,20 @@ fn without_credentials(operation: &str, error: &(dyn Error + 'static)) -> Failur
         None => FailureClass::Denied,
     };
     failure(class, code, text)
+}
+
+/// What STS has answered, or not, where a role was to be assumed or it was asked whose credentials are: its failures of a moment are
+/// no missing permission. `error` is what lies beneath the call that wanted the credentials.
+fn of_sts(error: &(dyn Error + 'static)) -> Option<Failure> {
+    fn call<E: Error + ProvideErrorMetadata + 'static>(
+        operation: &str,
+        error: &(dyn Error + 'static),
+    ) -> Option<Failure> {
+        find::<SdkError<E, HttpResponse>>(error).map(|error| failure_of(operation, error))
+    }
+    call::<AssumeRoleError>("sts:AssumeRole", error)
+        .or_else(|| call::<AssumeRoleWithWebIdentityError>("sts:AssumeRoleWithWebIdentity", error))
+        .or_else(|| call::<GetCallerIdentityError>("sts:GetCallerIdentity", error))
 }
 
 fn failure(class: FailureClass, code: Option<&str>, message: String) -> Failure {
@@ -421,6 +455,57 @@ mod tests {
             assert_eq!(failure.class, FailureClass::Transient, "{}", failure.message);
             assert!(failure.message.contains("does not answer"), "{}", failure.message);
         }
+    }
+
+    /// STS answers a call for a role in this way.
+    fn assuming(status: u16, code: Option<&str>) -> Failure {
+        let mut metadata = ErrorMetadata::builder();
+        if let Some(code) = code {
+            metadata = metadata.code(code);
+        }
+        let metadata = metadata.build();
+        let raw = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+        let answer: SdkError<AssumeRoleError, HttpResponse> =
+            SdkError::service_error(AssumeRoleError::generic(metadata), raw);
+        without(CredentialsError::provider_error(answer))
+    }
+
+    #[test]
+    fn regression_a_failure_of_sts_for_a_moment_is_no_missing_permission() {
+        for (status, code, class) in [
+            (500, Some("InternalFailure"), FailureClass::Transient),
+            (503, Some("ServiceUnavailable"), FailureClass::Transient),
+            // A page of a proxy.
+            (503, None, FailureClass::Transient),
+            (400, Some("Throttling"), FailureClass::Throttled),
+            (403, Some("AccessDenied"), FailureClass::Denied),
+            (403, None, FailureClass::Denied),
+            (403, Some("ExpiredToken"), FailureClass::CredentialsExpired),
+            (400, Some("ValidationError"), FailureClass::Denied),
+        ] {
+            let failure = assuming(status, code);
+            assert_eq!(failure.class, class, "{status} {code:?}: {}", failure.message);
+            assert_eq!(failure.code.as_deref(), code);
+            assert!(failure.message.contains("sts:AssumeRole"), "{}", failure.message);
+        }
+        let raw = HttpResponse::new(200.try_into().unwrap(), SdkBody::empty());
+        let garbage: SdkError<AssumeRoleError, HttpResponse> =
+            SdkError::response_error("no XML", raw);
+        let failure = without(CredentialsError::provider_error(garbage));
+        assert_eq!(failure.class, FailureClass::Transient, "{}", failure.message);
+    }
+
+    #[test]
+    fn regression_what_gives_credentials_may_lack_its_own() {
+        // The same kind of call within itself: who am I, asked without credentials.
+        let none: Box<dyn Error + Send + Sync> =
+            Box::new(CredentialsError::not_loaded("no providers in chain"));
+        let asked: SdkError<GetCallerIdentityError, HttpResponse> =
+            SdkError::dispatch_failure(ConnectorError::other(none, None));
+        let failure = failure_of("sts:GetCallerIdentity", &asked);
+        assert_eq!(failure.class, FailureClass::Denied, "{}", failure.message);
+        let outer = without(CredentialsError::provider_error(asked));
+        assert_eq!(outer.class, FailureClass::Denied, "{}", outer.message);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::server_iam::Enforced;
 use crate::server_support::{Drills, Ended, end, poll};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ steps:
     gate: acceptance
     needs: [decide]
     uses: exec.run
-    with: { argv: ["true"], effect: none }
+    with: { argv: [sh, -c, "until test -e go; do sleep 0.1; done"], effect: none }
 "#;
 
 /// A run that waits for its answer, in a moto with an operator, an approver, a stranger, and a role.
@@ -87,8 +88,15 @@ impl Waiting {
         end(&mut command)
     }
 
+    fn journal(&self) -> PathBuf {
+        let runs = std::fs::read_dir(self.drills.path("runs")).unwrap();
+        let mut journals = runs.map(|run| run.unwrap().path().join("journal.jsonl"));
+        journals.find(|journal| journal.exists()).unwrap()
+    }
+
     /// The journal as text, and the approval in it, once the run has ended with this code.
     fn ended(mut self, code: i32) -> (String, Value) {
+        std::fs::write(self.drills.path("go"), "").unwrap();
         let output = self.run.take().unwrap().wait_with_output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(
@@ -97,10 +105,9 @@ impl Waiting {
             "{told}{}",
             String::from_utf8_lossy(&output.stdout)
         );
-        let run = std::fs::read_dir(self.drills.path("runs")).unwrap();
-        let mut run = run.map(|run| run.unwrap().path()).filter(|run| run.is_dir());
-        let run = run.find(|run| run.join("journal.jsonl").exists()).unwrap();
-        let journal = std::fs::read_to_string(run.join("journal.jsonl")).unwrap();
+        let journal = self.journal();
+        let run = journal.parent().unwrap();
+        let journal = std::fs::read_to_string(&journal).unwrap();
         let given = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let given: Vec<Value> =
             given.filter(|record| record.to_string().contains("approval_given")).collect();
@@ -156,4 +163,38 @@ fn server_identity_a_session_of_a_role_answers_and_its_token_is_not_written_down
     let text = given.to_string();
     assert!(text.contains("assumed-role/commander/hanako"), "{text}");
     assert!(!written.contains("session_token"), "{written}");
+}
+
+#[test]
+fn server_identity_regression_who_has_approved_does_not_go_on_with_the_run() {
+    let mut waiting = Waiting::start();
+    let approver = waiting.answer("approver", |_| {});
+    assert_eq!(approver.code, Some(0), "{approver:?}");
+    let journal = waiting.journal();
+    poll("the yes is in the journal", Duration::from_secs(60), || {
+        std::fs::read_to_string(&journal).unwrap().contains("approval_given").then_some(())
+    });
+    let mut run = waiting.run.take().unwrap();
+    run.kill().unwrap();
+    run.wait().unwrap();
+    std::fs::write(waiting.drills.path("go"), "").unwrap();
+    // Both are the same user of the system: only AWS knows that they are two.
+    let resumed = |user: &str| {
+        let mut command = waiting.moto.program(&waiting.drills, user);
+        command.args(["resume", "last", "--quiet", "--endpoint-url", &waiting.moto.address]);
+        end(&mut command)
+    };
+    let refused = resumed("approver");
+    assert_eq!(refused.code, Some(4), "{refused:?}");
+    assert!(refused.stderr.contains("has approved decide as the second person"), "{refused:?}");
+    let unknown = {
+        let mut command = waiting.moto.program(&waiting.drills, "operator");
+        command.env("AWS_SECRET_ACCESS_KEY", "forged-forged-forged-forged-forged-forge");
+        command.args(["resume", "last", "--quiet", "--endpoint-url", &waiting.moto.address]);
+        end(&mut command)
+    };
+    assert_eq!(unknown.code, Some(4), "{unknown:?}");
+    assert!(unknown.stderr.contains("whether that is who goes on now is not known"), "{unknown:?}");
+    let operator = resumed("operator");
+    assert_eq!(operator.code, Some(0), "{operator:?}");
 }

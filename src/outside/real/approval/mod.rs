@@ -14,7 +14,7 @@ mod sts;
 pub use answer::{GivenAnswer, ShownBy, answer_approval};
 
 use super::terminal::Terminal;
-use crate::ids::Digest;
+use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
 use crate::outside::{
     AllowedPrincipals, ApprovalRequest, OutsideError, RunBy, Secrets, UNKNOWN_USER,
@@ -51,25 +51,34 @@ pub struct RunIdentity {
 impl RunIdentity {
     /// Who has started the run, as STS says.
     async fn verified(&self, request: &ApprovalRequest) -> Result<Option<RunBy>, OutsideError> {
-        let Some(allowed) = request.identified_by.as_ref().filter(|_| !request.not.is_empty())
-        else {
-            return Ok(None);
-        };
+        let allowed = request.identified_by.as_ref().filter(|_| !request.not.is_empty());
+        let Some(allowed) = allowed else { return Ok(None) };
+        self.at_work(&request.run, &allowed.region, &request.step).await.map(Some)
+    }
+
+    /// Who is at work on a run, as the STS of a region says. `step` is the question that this is asked for.
+    ///
+    /// # Errors
+    /// [`OutsideError::Denied`] when AWS does not know it, [`OutsideError::Unreachable`] when it cannot be asked now.
+    pub async fn at_work(
+        &self,
+        run: &RunId,
+        region: &str,
+        step: &StepId,
+    ) -> Result<RunBy, OutsideError> {
         let unknown = |why: String| {
-            let text = format!("second_person: who started this run is not known to AWS: {why}");
+            let text = format!("second_person: who runs this is not known to AWS: {why}");
             OutsideError::Denied(text)
         };
-        let sts = Sts::at(&allowed.region, self.endpoint.as_deref()).map_err(unknown)?;
+        let sts = Sts::at(region, self.endpoint.as_deref()).map_err(unknown)?;
         let credentials = self.credentials.provide_credentials().await;
         let credentials = credentials.map_err(|e| unknown(e.to_string()))?;
         // Bound to something that is no statement of an answer.
-        let bound_to = Digest::of(format!("who has started {}", request.run).as_bytes());
+        let bound_to = Digest::of(format!("who is at work on {run}").as_bytes());
         let now = Clock::system().now();
         let signed = SignedRequest::new(&sts, &bound_to, &credentials, now).map_err(unknown)?;
-        match sts::who_signed(&sts, &request.step, &bound_to, &signed).await {
-            Ok(verified) => {
-                Ok(Some(RunBy { operator: verified.principal, roles: self.roles.clone() }))
-            }
+        match sts::who_signed(&sts, step, &bound_to, &signed).await {
+            Ok(verified) => Ok(RunBy { operator: verified.principal, roles: self.roles.clone() }),
             Err(Unverified::Invalid(why)) => Err(unknown(why)),
             Err(Unverified::NotNow(why)) => Err(OutsideError::Unreachable(why)),
             Err(Unverified::Unknown(error)) => Err(error),
