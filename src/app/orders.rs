@@ -115,6 +115,12 @@ pub(super) fn give(folder: &RunFolder, order: Order) -> Result<()> {
             "the process of {} did not take the order within {} s; it is withdrawn",
             folder.name(),
             PATIENCE.as_secs()
+        ))
+        .help(format!(
+            "it may be halted (^Z), or wait for its disk: let it go on, or end it (kill -9; fuser {} names it), and then {} removes what \
+             the run has made in its place",
+            folder.journal().display(),
+            folder.command("abort")
         ))),
     }
 }

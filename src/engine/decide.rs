@@ -62,10 +62,12 @@ pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
         };
     }
     let deadline = deadline(plan, state);
-    if state.cancelled.is_none() && deadline.is_some_and(|deadline| now >= deadline) {
-        let why = format!("guard.max_duration of {} is over", plan.guard.max_duration);
-        return vec![Move::Cancel { why }];
+    if let (None, Some((deadline, why))) = (&state.cancelled, &deadline)
+        && now >= *deadline
+    {
+        return vec![Move::Cancel { why: why.clone() }];
     }
+    let deadline = deadline.map(|(deadline, _)| deadline);
     if let (None, Some(name)) = (&state.cancelled, &state.of_another_run) {
         let why = format!(
             "{name} carries the tags of this run, which has made nothing yet: another run has the same id"
@@ -98,9 +100,20 @@ pub fn decide(plan: &Plan, state: &RunState, now: DateTime<Utc>) -> Vec<Move> {
     moves
 }
 
-fn deadline(plan: &Plan, state: &RunState) -> Option<DateTime<Utc>> {
+/// When the run is cancelled, and why then. Time without a process does not count for its length, and what a drill has made expires
+/// all the same: from then on `redrill reap` may remove it anywhere, and nothing may rest on it any more.
+fn deadline(plan: &Plan, state: &RunState) -> Option<(DateTime<Utc>, String)> {
+    let head = state.head.as_ref()?;
     let limit = TimeDelta::from_std(plan.guard.max_duration.0).ok()?.checked_add(&state.idle)?;
-    state.head.as_ref()?.started.checked_add_signed(limit)
+    let longest = head.started.checked_add_signed(limit)?;
+    if plan.is_drill() && head.expires < longest {
+        let why = format!(
+            "what the run makes expires {} after its start (guard.ttl), and the time without a process counts for that",
+            plan.guard.ttl
+        );
+        return Some((head.expires, why));
+    }
+    Some((longest, format!("guard.max_duration of {} is over", plan.guard.max_duration)))
 }
 
 /// Why a watch ends the run, if one does: it fell short, or nobody can tell.

@@ -58,9 +58,12 @@ fn assume_role(call: Call<'_>) -> Result<Xml, AwsError> {
     };
     let (account, role) = read_role(arn).ok_or_else(|| refused(""))?;
     if !call.state.estate.knows_role(account, role) {
-        return Err(refused(&format!(
-            " (in the estate, the account {account} has no role {role}; accounts: … roles: lists them)"
-        )));
+        return Err(refused(&match call.state.estate.has_account(account) {
+            true => format!(
+                " (in the estate, the account {account} has no role {role}; accounts: … roles: lists them)"
+            ),
+            false => format!(" (the estate has no account {account})"),
+        }));
     }
     let end = later(call.now, Duration::from_secs(seconds));
     let mut x = Xml::new();

@@ -317,7 +317,7 @@ fn an_account_that_the_estate_does_not_have_is_said() {
     scenario_with(&program, "222222222222", "333333333333");
     program
         .run(CHANGED)
-        .says(2, &["the site dr", "InvalidClientTokenId", "nothing has happened yet"]);
+        .says(2, &["the site dr", "has no account 333333333333", "nothing has happened yet"]);
     assert_no_run(&program);
 }
 

@@ -121,7 +121,7 @@ fn reads_are_slow_until_the_storage_is_loaded_and_a_write_leaves_nothing() {
         (&json!(35_000), &json!(1_000))
     );
     // Of the two hours, the restore takes 24 minutes, and the last twentieth may be slow: a look every five minutes.
-    assert_eq!(output["rounds"], 19, "{output}");
+    assert_eq!(output["rounds"], 20, "{output}");
     let released: Vec<_> =
         events.iter().filter(|record| record["event"]["type"] == "resource_released").collect();
     assert_eq!(released.len(), 2);

@@ -365,7 +365,7 @@ fn facts(plan: &Plan, started: chrono::DateTime<chrono::Utc>) -> RunFacts {
         scenario: plan.name.clone(),
         plan: plan.digest(),
         seed: SEED,
-        expires: started + Duration::from_secs(12 * 3600),
+        expires: started + plan.guard.ttl.0,
         started,
         withhold_data: plan.data.withholds(),
         is_drill: plan.is_drill(),

@@ -41,6 +41,17 @@ pub(in crate::app) enum Created {
     Exists,
 }
 
+/// What came of reading an object.
+enum Body {
+    /// It, or that there is none.
+    Whole(Option<Vec<u8>>),
+    /// The connection ended in the middle; why.
+    BrokenOff(String),
+}
+
+/// How often an object is read whose connection ends in the middle.
+const READ_AT_MOST: u32 = 4;
+
 /// Expired credentials of the store are waited for this long. Nothing is done meanwhile, since nothing could be written.
 const CREDENTIALS_WAITED_FOR: Duration = Duration::from_secs(30 * 60);
 const CREDENTIALS_TRIED_EVERY: Duration = Duration::from_secs(30);
@@ -150,23 +161,44 @@ impl Objects {
 
     /// An object; `None` when there is none of that name.
     pub(in crate::app) async fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.read_once(name).await? {
+                Body::Whole(bytes) => return Ok(bytes),
+                // The connection is gone; the next one may be good.
+                Body::BrokenOff(_) if tries < READ_AT_MOST => {}
+                Body::BrokenOff(why) => {
+                    let text = format!("{} cannot be read: {why}", self.shown(name));
+                    return Err(Error::broken(text).help("check the way to the store"));
+                }
+            }
+        }
+    }
+
+    async fn read_once(&self, name: &str) -> Result<Body> {
         let request = self.client.get_object().bucket(&self.url.bucket).key(self.key(name));
         let answer = match self.call("s3:GetObject", || request.clone().send()).await {
             Ok(answer) => answer,
-            Err(failure) if failure.class == FailureClass::NotFound => return Ok(None),
+            Err(failure) if failure.class == FailureClass::NotFound => {
+                return Ok(Body::Whole(None));
+            }
             Err(failure) => return Err(self.failed("be read", name, &failure)),
         };
-        let shown = self.shown(name);
         // What the server says of the length may not be true.
         let (mut body, mut bytes) = (answer.body, Vec::new());
         while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|e| Error::broken(format!("{shown} cannot be read: {e}")))?;
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(why) => return Ok(Body::BrokenOff(why.to_string())),
+            };
             bytes.extend_from_slice(&piece);
             if bytes.len() > limits::STORE_OBJECT_BYTES {
+                let shown = self.shown(name);
                 return Err(Error::broken(format!("{shown} is larger than anything of a journal")));
             }
         }
-        Ok(Some(bytes))
+        Ok(Body::Whole(Some(bytes)))
     }
 
     /// The names that begin with `folder`, in order.
@@ -224,9 +256,11 @@ impl Objects {
 
     fn failed(&self, what: &str, name: &str, failure: &Failure) -> Error {
         let shown = if name.is_empty() { self.place() } else { self.shown(name) };
-        let help = failure.help.clone();
-        let help =
-            help.unwrap_or_else(|| "check the store's bucket and the permissions".to_owned());
+        // The store is reached with the credentials of whoever starts the program, and not by the role of a site.
+        let help = failure.help.clone().filter(|_| failure.class != FailureClass::Denied);
+        let help = help.unwrap_or_else(|| {
+            "check the store's bucket, and the permissions of the credentials that the program is started with".to_owned()
+        });
         Error::broken(format!("{shown} cannot {what}: {}", failure.message)).help(help)
     }
 

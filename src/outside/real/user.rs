@@ -5,11 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 /// The user of this process, as the system knows its user id: by its list of users, or what stands in its place (LDAP, a directory),
-/// as `id -un` says it. Only a user id without a name is called as the environment says, else by the id alone (cron and
-/// containers set no `USER`).
+/// as `id -un` says it. A user id without a name (containers) is called by the id alone: what the environment says, anybody can say.
 pub fn this_user() -> Option<String> {
     let id = user_id()?;
-    let called = listed(id).or_else(named_by_the_directory).or_else(called_by_the_environment);
+    let called = listed(id).or_else(named_by_the_directory);
     Some(called.unwrap_or_else(|| format!("uid {id}")))
 }
 
@@ -28,15 +27,6 @@ fn named_by_the_directory() -> Option<String> {
     let said = Command::new("/usr/bin/id").arg("-un").output().ok()?;
     let name = String::from_utf8_lossy(&said.stdout).trim().to_owned();
     (said.status.success() && !name.is_empty()).then_some(name)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the name of somebody whom the system has no name for"
-)]
-fn called_by_the_environment() -> Option<String> {
-    let named = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
-    named.into_iter().find(|name| !name.trim().is_empty())
 }
 
 /// A file that a process makes is its user's; of Linux the process itself tells.

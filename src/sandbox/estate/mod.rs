@@ -76,6 +76,10 @@ pub struct Estate {
 }
 
 impl Estate {
+    pub(crate) fn has_account(&self, account: &str) -> bool {
+        AccountId::new(account).is_ok_and(|id| self.accounts.contains_key(&id))
+    }
+
     /// Whether the account lists the role.
     pub(crate) fn knows_role(&self, account: &str, role: &str) -> bool {
         let listed = AccountId::new(account).ok().and_then(|id| self.accounts.get(&id));

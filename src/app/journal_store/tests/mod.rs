@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod reaping;
+mod wire;
 mod without;
 
 const STORE: &str = "s3://drill-evidence/redrill";
@@ -328,51 +329,4 @@ async fn a_store_in_a_region_that_is_lost_is_refused() {
     let refused = begin(&objects, &scene.plan, &scene.folder("first"), owner).await.unwrap_err();
     assert!(refused.to_string().contains("the region of the site primary"), "{refused}");
     assert!(objects.list("").await.unwrap().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_store_that_ignores_the_condition_is_refused() {
-    use aws_config::{BehaviorVersion, Region, SdkConfig};
-    use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
-    use aws_smithy_runtime_api::client::http::{HttpConnectorFuture, http_client_fn};
-    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-    use aws_smithy_types::body::SdkBody;
-
-    /// Says yes to everything.
-    #[derive(Debug)]
-    struct Yes;
-    impl HttpConnector for Yes {
-        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-            let status = http::StatusCode::OK.into();
-            let body = match request.uri().contains("?location") {
-                true => SdkBody::from("<LocationConstraint>ap-northeast-3</LocationConstraint>"),
-                false => SdkBody::empty(),
-            };
-            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, body)))
-        }
-    }
-    let scene = Scene::open(&[]).await;
-    let credentials = aws_credential_types::Credentials::new("AK", "sk", None, None, "test");
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("ap-northeast-3"))
-        .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(
-            credentials,
-        ))
-        .endpoint_url("http://127.0.0.1:1")
-        .http_client(http_client_fn(|_, _| SharedHttpConnector::new(Yes)))
-        .build();
-    let url: StoreUrl = STORE.parse().unwrap();
-    let policy = Arc::new(crate::aws::GuardPolicy::storing(&url.place()));
-    let place = crate::aws::Place {
-        site: super::site_name(),
-        account: None,
-        region: "ap-northeast-3".into(),
-    };
-    let session = crate::aws::SiteSession::new(place, &config, policy);
-    let clock = scene.world.clock.clone();
-    let objects = Objects::new(session, url, scene.run.clone(), clock, Arc::new(|_| {}));
-    let owner = Owner::this_process(&scene.run, 0, scene.world.clock.now());
-    let refused = begin(&objects, &scene.plan, &scene.folder("first"), owner).await.unwrap_err();
-    assert!(refused.to_string().contains("does not honour conditional writes"), "{refused}");
 }
