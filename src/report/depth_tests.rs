@@ -208,6 +208,16 @@ fn regression_a_member_that_differs_or_is_silent_keeps_the_rung_of_the_members()
 }
 
 #[test]
+fn regression_what_took_a_rung_away_is_named_with_its_record() {
+    let checks =
+        vec![open("every member"), fails("same data"), holds("one cluster"), holds("backup")];
+    let report = climbed(vec![(step("members", "etcd.compare_members"), checks)]);
+    let part = &report.rungs[6].parts[0];
+    assert_eq!(part.how, "failed: backup in step members, because of same data");
+    assert_eq!((part.outcome, part.evidence.len()), (Outcome::Failed, 2));
+}
+
+#[test]
 fn a_snapshot_that_is_what_one_member_stores_says_nothing_of_the_others() {
     let taken = (step("taken", "etcd.take_snapshot"), vec![holds("as the member")]);
     let report = climbed(vec![taken]);
