@@ -111,7 +111,7 @@ struct Said {
     outcome: Outcome,
     /// `schema in step content`.
     which: String,
-    seq: u64,
+    evidence: Vec<u64>,
 }
 
 fn part_report(part: &Part, plan: &Plan, fold: &Fold<'_>) -> PartReport {
@@ -125,7 +125,8 @@ fn part_report(part: &Part, plan: &Plan, fold: &Fold<'_>) -> PartReport {
         Outcome::NotRun | Outcome::Skipped => nobody_looked(part.proofs, plan),
         outcome => format!("{outcome}: {which}"),
     };
-    let mut evidence: Vec<u64> = decisive.iter().map(|said| said.seq).collect();
+    let mut evidence: Vec<u64> =
+        decisive.iter().flat_map(|said| said.evidence.iter().copied()).collect();
     evidence.sort_unstable();
     evidence.dedup();
     PartReport { what: part.what.to_owned(), outcome, how, evidence }
@@ -180,7 +181,8 @@ fn said_in(proof: &Proof, part: &Part, step: &PlannedStep, fold: &Fold<'_>) -> V
         Besides::Also(names) => names.contains(&check.name.as_str()),
         Besides::All => true,
     });
-    let others = Outcome::worst(others.map(|(_, check)| effective(check)));
+    let others: Vec<_> = others.collect();
+    let worst = Outcome::worst(others.iter().map(|(_, check)| effective(check)));
     let meant = fold.last_checks(&step.id).filter(|(_, check)| match proof.check {
         Named::Its(name) if part.where_asked => check.name == name,
         Named::Its(name) => is_its_own(check, step, name),
@@ -189,14 +191,23 @@ fn said_in(proof: &Proof, part: &Part, step: &PlannedStep, fold: &Fold<'_>) -> V
             names(step, input).any(|name| check.name == format!("{word} {name}"))
         }
     });
-    let said = meant.map(|(mark, check)| Said {
-        outcome: Outcome::worst([Some(effective(check)), others].into_iter().flatten())
-            .unwrap_or(Outcome::NotRun),
-        which: match check.population {
+    let said = meant.map(|(mark, check)| {
+        let outcome = Outcome::worst([Some(effective(check)), worst].into_iter().flatten())
+            .unwrap_or(Outcome::NotRun);
+        let mut which = match check.population {
             Some(population) => format!("{} in step {}, over {population}", check.name, step.id),
             None => format!("{} in step {}", check.name, step.id),
-        },
-        seq: mark.seq,
+        };
+        let mut evidence = vec![mark.seq];
+        // Those that are named one by one and took it away; of all of a step, the step tells.
+        if outcome != effective(check) && matches!(proof.besides, Besides::Also(_)) {
+            let took_away = others.iter().filter(|(_, other)| effective(other) == outcome);
+            let (names, seqs): (Vec<&str>, Vec<u64>) =
+                took_away.map(|(mark, other)| (other.name.as_str(), mark.seq)).unzip();
+            which.push_str(&format!(", because of {}", names.join(", ")));
+            evidence.extend(seqs);
+        }
+        Said { outcome, which, evidence }
     });
     said.collect()
 }

@@ -163,6 +163,68 @@ fn what_the_original_answers_before_the_loss_shows_nothing_of_its_recovery() {
     assert_eq!(rungs(&report), (None, vec!["E6"]), "members can be asked only then");
 }
 
+const WHOLE: [&str; 4] = ["complete", "trailing SHA-256", "meta pages", "structure"];
+
+/// What the step that verifies a snapshot has checked, but for one of it.
+fn verified(but: Option<&str>, checks: Vec<Check>) -> DepthReport {
+    let whole = WHOLE.into_iter().filter(|name| but != Some(name)).map(holds);
+    climbed(vec![(step("snapshot", "etcd.verify_snapshot"), whole.chain(checks).collect())])
+}
+
+#[test]
+fn regression_the_time_of_leases_counts_only_where_it_was_looked_at() {
+    let reaches = |report: DepthReport| report.rungs[4].reached;
+    assert!(reaches(verified(None, vec![])), "no lease of a node, or no time that is stated");
+    assert!(reaches(verified(None, vec![holds("time of the data")])));
+    assert!(!reaches(verified(None, vec![fails("time of the data")])));
+    assert!(!reaches(verified(None, vec![open("time of the data")])));
+    // Of a snapshot that is not whole, or not vouched for, nobody has looked at the time of its leases.
+    assert!(!reaches(verified(None, vec![fails("packing")])));
+    for name in WHOLE {
+        assert!(!reaches(verified(Some(name), vec![open(name)])), "{name}");
+        assert!(!reaches(verified(Some(name), vec![fails(name)])), "{name}");
+    }
+    assert!(!reaches(verified(Some("structure"), vec![])), "nothing looked at its leases");
+    assert!(!reaches(verified(Some("structure"), vec![holds("time of the data")])));
+}
+
+#[test]
+fn regression_a_member_that_differs_or_is_silent_keeps_the_rung_of_the_members() {
+    let all = || ["every member", "one cluster", "same data", "sound snapshot", "backup"];
+    let reaches = |changed: Option<Check>, taken: Option<Check>| {
+        let named = |name: &str| changed.iter().find(|check| check.name == name).cloned();
+        let checks = all().map(|name| named(name).unwrap_or_else(|| holds(name)));
+        let mut steps = vec![(step("members", "etcd.compare_members"), checks.to_vec())];
+        steps.extend(taken.map(|check| (step("taken", "etcd.take_snapshot"), vec![check])));
+        climbed(steps).rungs[6].reached
+    };
+    assert!(reaches(None, None) && reaches(None, Some(holds("as the member"))));
+    for name in all() {
+        assert!(!reaches(Some(fails(name)), None), "{name}");
+        assert!(!reaches(Some(open(name)), Some(holds("as the member"))), "{name}");
+    }
+    assert!(!reaches(None, Some(fails("as the member"))));
+    assert!(!reaches(None, Some(open("as the member"))));
+}
+
+#[test]
+fn regression_what_took_a_rung_away_is_named_with_its_record() {
+    let checks =
+        vec![open("every member"), fails("same data"), holds("one cluster"), holds("backup")];
+    let report = climbed(vec![(step("members", "etcd.compare_members"), checks)]);
+    let part = &report.rungs[6].parts[0];
+    assert_eq!(part.how, "failed: backup in step members, because of same data");
+    assert_eq!((part.outcome, part.evidence.len()), (Outcome::Failed, 2));
+}
+
+#[test]
+fn a_snapshot_that_is_what_one_member_stores_says_nothing_of_the_others() {
+    let taken = (step("taken", "etcd.take_snapshot"), vec![holds("as the member")]);
+    let report = climbed(vec![taken]);
+    assert_eq!(rungs(&report), (None, vec![]));
+    assert_eq!(report.rungs[6].parts[0].outcome, Outcome::NotRun);
+}
+
 #[test]
 fn of_several_checks_of_one_thing_the_worst_counts() {
     let inspected = |second: Check| {

@@ -242,6 +242,13 @@ const DATABASES: &[Rung] = &[
     ),
 ];
 
+/// A snapshot that is not whole, or whose content nobody vouches for, is not looked at any further: neither are its leases then.
+const OF_THE_WHOLE: &[&str] = &["packing", "trailing SHA-256", "meta pages", "complete"];
+
+/// Members that differ or are silent have no hash that is that of all of them, whatever most of them say.
+const OF_ALL_MEMBERS: &[&str] =
+    &["every member", "one cluster", "same data", "packing", "sound snapshot"];
+
 /// Snapshots, and what restores one: <https://etcd.io/docs/latest/op-guide/recovery/>
 const ETCD: &[Rung] = &[
     rung(
@@ -264,18 +271,24 @@ const ETCD: &[Rung] = &[
     ),
     rung(
         "E3",
-        "it agrees with what was recorded of the cluster: its revision, and how many objects it holds",
+        "it agrees with an inventory that was kept of the cluster: it does not end before it, and holds as many objects, within the tolerances",
         &[
-            part("the recorded revision", &[by("etcd.inventory", "revision")]),
-            part("the recorded counts", &[by("etcd.inventory", "baseline")]),
+            part("the revision of the inventory", &[by("etcd.inventory", "revision")]),
+            part("the counts of the inventory", &[by("etcd.inventory", "baseline")]),
         ],
     ),
     rung(
         "E4",
-        "its history is one that etcd writes, and its leases agree with the time that is stated for it",
+        "its changes, leases and alarms are such as etcd writes, and nothing in it contradicts the time that is stated for it, if one is",
         &[
-            part("its revisions", &[by("etcd.verify_snapshot", "structure")]),
-            part("its leases", &[by("etcd.verify_snapshot", "time of the data")]),
+            part(
+                "its changes, leases and alarms",
+                &[by("etcd.verify_snapshot", "structure").besides(OF_THE_WHOLE)],
+            ),
+            where_asked(
+                "the time that is stated for it",
+                &[by("etcd.verify_snapshot", "time of the data")],
+            ),
         ],
     ),
     rung(
@@ -295,14 +308,19 @@ const ETCD: &[Rung] = &[
     ),
     rung(
         "E6",
-        "a snapshot of the cluster has the hash that its running members compute",
-        &[part(
-            "the hash of the members",
-            &[
-                by("etcd.compare_members", "backup").also_before_the_loss(),
-                by("etcd.take_snapshot", "as the member").also_before_the_loss(),
-            ],
-        )],
+        "all running members store the same, and have the hash of the snapshot that they are compared with: one that was taken just now, unless the step names the stored backup",
+        &[
+            part(
+                "the hash of all members",
+                &[by("etcd.compare_members", "backup")
+                    .besides(OF_ALL_MEMBERS)
+                    .also_before_the_loss()],
+            ),
+            where_asked(
+                "the hash of the member of which a snapshot was taken",
+                &[by("etcd.take_snapshot", "as the member").also_before_the_loss()],
+            ),
+        ],
     ),
     rung(
         "E7",

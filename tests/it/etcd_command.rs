@@ -197,6 +197,14 @@ fn a_later_snapshot_is_compared_with_an_inventory_that_was_kept() {
     );
     shows(&diff(&["--tolerance", "20"]), 0, &["2 changed, 0 more than tolerated"]);
     shows(&diff(&["--ignore", "pods"]), 0, &["0 changed"]);
+    let mut fewer = kept.json();
+    fewer["resources"].as_array_mut().unwrap().retain(|one| one["resource"] != "pods");
+    program.write("before.json", fewer.to_string());
+    // What is there only now is counted, too: no more counts change than are compared.
+    shows(&diff(&[]), 1, &["19 counts compared, 3 changed, 3 more than tolerated"]);
+    fewer["resources"] = serde_json::json!([]);
+    program.write("before.json", fewer.to_string());
+    shows(&diff(&[]), 2, &["nothing was compared"]);
     program.write("before.json", "{}");
     assert_eq!(diff(&[]).code, 3);
 }

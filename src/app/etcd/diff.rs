@@ -32,7 +32,7 @@ pub(super) fn diff(args: &EtcdDiffArgs, output: &Output) -> Result<ExitCode> {
             output.print(&format!("{}{doubts}", as_text(&difference)))?;
         }
     }
-    Ok(match difference.compared {
+    Ok(match difference.counted_before {
         0 => ExitCode::Inconclusive,
         _ if !difference.within_tolerances() || !went_on => ExitCode::Failed,
         _ if !before.unproven.is_empty() || !after.unproven.is_empty() => ExitCode::Inconclusive,
@@ -73,10 +73,11 @@ fn as_text(difference: &Difference) -> String {
         text.push_str(&format!("! {warning}\n"));
     }
     let beyond = difference.changes.iter().filter(|change| !change.tolerated).count();
-    text.push_str(&match difference.compared {
+    text.push_str(&match difference.counted_before {
         0 => "nothing was compared: the earlier inventory holds no objects\n".to_owned(),
-        compared => format!(
-            "{compared} counts compared, {} changed, {beyond} more than tolerated\n",
+        _ => format!(
+            "{} counts compared, {} changed, {beyond} more than tolerated\n",
+            difference.compared,
             difference.changes.len()
         ),
     });

@@ -167,9 +167,8 @@ fn against(
     judged.checks.push(moved_on(wanted, baseline, inventory));
     let mut check = match inventory.objects {
         0 => Check::not_made("baseline", EXPECTED, "the snapshot holds no objects of Kubernetes"),
-        _ => {
-            Check::made("baseline", EXPECTED, observed, beyond.is_empty()).over(difference.compared)
-        }
+        _ => Check::made("baseline", EXPECTED, observed, beyond.is_empty())
+            .over(if difference.counted_before == 0 { 0 } else { difference.compared }),
     };
     if !baseline.unproven.is_empty() {
         check = check
@@ -306,7 +305,9 @@ mod tests {
     use super::super::counts::wanted_count;
     use super::*;
     use crate::formats::etcd_snapshot::inspect;
-    use crate::formats::etcd_snapshot::kubernetes::{ResourceCount, SecretsAtRest, take_inventory};
+    use crate::formats::etcd_snapshot::kubernetes::{
+        ResourceCount, SecretsAtRest, Tolerance, take_inventory,
+    };
     use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};
     use std::collections::BTreeMap;
 
@@ -350,6 +351,25 @@ mod tests {
     fn outcome(wanted: &Wanted, inventory: &Inventory, name: &str) -> Outcome {
         let judged = judged(wanted, inventory, &str::to_owned);
         judged.checks.iter().find(|check| check.name == name).unwrap().outcome
+    }
+
+    fn baseline_of(wanted: &Wanted, inventory: &Inventory) -> Check {
+        let checks = judged(wanted, inventory, &str::to_owned).checks;
+        checks.into_iter().find(|check| check.name == "baseline").unwrap()
+    }
+
+    /// A backup in which a namespace is new: its counts are compared, too.
+    #[test]
+    fn regression_the_baseline_never_tells_of_more_changes_than_counts() {
+        let now = real();
+        let mut before = real();
+        before.resources.truncate(1);
+        let baseline = Some((KeptInventory::new(before, Vec::new()), Tolerances::default()));
+        let check = baseline_of(&Wanted { baseline, ..Wanted::default() }, &now);
+        let numbers: Vec<u64> =
+            check.observed.split(' ').filter_map(|word| word.parse().ok()).collect();
+        assert!(numbers[0] > numbers[1] && numbers[1] > 0, "{check:?}");
+        assert_eq!((check.outcome, check.population), (Failed, Some(numbers[0])));
     }
 
     fn codes(wanted: &Wanted, inventory: &Inventory) -> Vec<String> {
@@ -413,13 +433,8 @@ mod tests {
         };
         assert_eq!(outcome(&lost, &now, "baseline"), Failed);
         assert!(codes(&lost, &now).contains(&"etcd.differs_from_baseline".to_owned()));
-        let tolerances = Tolerances {
-            default: crate::formats::etcd_snapshot::kubernetes::Tolerance {
-                percent: 0,
-                objects: 5,
-            },
-            ..Tolerances::default()
-        };
+        let tolerances =
+            Tolerances { default: Tolerance { percent: 0, objects: 5 }, ..Tolerances::default() };
         let tolerated = Wanted {
             baseline: Some((KeptInventory::new(before, Vec::new()), tolerances)),
             ..Wanted::default()
@@ -433,6 +448,12 @@ mod tests {
             ..Wanted::default()
         };
         assert_eq!(outcome(&nothing, &now, "baseline"), Failed, "everything in it is new");
+        let any = Tolerance { percent: 0, objects: u64::MAX };
+        let any = Tolerances { default: any, ..Tolerances::default() };
+        let kept = KeptInventory::new(without_objects(), Vec::new());
+        let nothing = Wanted { baseline: Some((kept, any)), ..Wanted::default() };
+        let check = baseline_of(&nothing, &now);
+        assert_eq!(check.population, Some(0), "nothing says what should be there");
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod restore_by_hand;
 mod restore_judge;
 #[cfg(test)]
 mod restore_rehearsals;
+mod restore_version;
 mod snapshot_output;
 mod snapshot_time;
 mod source;

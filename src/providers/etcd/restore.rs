@@ -1,6 +1,7 @@
 use super::fetch::ObjectInput;
 use super::inventory_judge::soundness;
 use super::restore_judge::{self, Part};
+use super::restore_version;
 use super::source::{self, Platform, Seen, Source, look};
 use super::trial_folder::{FolderName, TrialFolder};
 use super::{by_hand, judge, trial_by_hand};
@@ -125,7 +126,8 @@ changed, in one hash that is computed from the snapshot. Whether the program kno
 --help`): they came with 3.6, 3.5.10 and 3.4.27. One that does not know them is a finding; it restores the snapshot as it is, and with \
 `bump_revision` the step is inconclusive. Where etcd asks for a password (authentication was enabled), nothing can be asked: that is \
 inconclusive. So it is where a program is killed, as the system does when memory is short, or finds no room: that says nothing of the \
-snapshot.
+snapshot. Programs of another minor version than the snapshot names, of its cluster or of the layout of its data, are a finding: etcd \
+starts from data of its own version or of the one before, so that a member of theirs that does not start is inconclusive, too.
 
 What is not proven: that an API server starts from it, and that the hosts of the control plane are as fast as this machine. On Amazon EKS \
 there is no snapshot, since AWS runs the control plane: restore the cluster's objects with Velero or GitOps instead, as a step of its own.";
@@ -134,7 +136,11 @@ const CHECKS: &[(&str, &str)] = &[
     ("packing", "what the snapshot is packed in ends where it should, with its checksum"),
     ("sound snapshot", "it is what etcd wrote, all of it could be read, and there is data in it"),
     ("restored", "etcd's own program restores it for every member, with its digest verified"),
-    ("members answer", "every member starts, and answers a read to which a majority agrees"),
+    (
+        "members answer",
+        "every member starts, and answers a read to which a majority agrees; inconclusive where one does not, and the programs are of \
+         another version than the snapshot",
+    ),
     (
         "moved forward",
         "with bump_revision: every member is so many revisions behind the last one of the snapshot",
@@ -331,15 +337,19 @@ impl Trial<'_> {
             if is_missing { error.help(INSTALL) } else { error }
         })?;
         let programs = etcd.programs().clone();
-        if let Some(finding) = restore_judge::about(&programs) {
+        let facts = self.seen.inspection.cluster.as_ref();
+        let versions = restore_version::other_version(&programs, facts);
+        let other = versions.clone().map(restore_version::finding);
+        for finding in other.into_iter().chain(restore_judge::about(&programs)) {
             context.finding(finding).await?;
         }
+        let versions = versions.as_deref();
         let began = context.clock.elapsed();
         context.progress(&format!("restoring {} members", self.input.members));
-        self.went(Part::Restoring, etcd.restore().await).await?;
+        self.went(Part::Restoring, etcd.restore().await, versions).await?;
         let restored = context.clock.elapsed();
         context.progress("waiting until the members answer");
-        self.went(Part::Starting, etcd.start().await).await?;
+        self.went(Part::Starting, etcd.start().await, versions).await?;
         let started = context.clock.elapsed();
         let now = context.clock.now();
         context.reached(ClockPoint::ResourceAvailable, now, "every member answers").await?;
@@ -356,7 +366,12 @@ impl Trial<'_> {
     }
 
     /// Writes down how a part of the work ended.
-    async fn went(&self, part: Part, tried: Result<Tried, OutsideError>) -> Result<(), StepError> {
+    async fn went(
+        &self,
+        part: Part,
+        tried: Result<Tried, OutsideError>,
+        versions: Option<&str>,
+    ) -> Result<(), StepError> {
         let (name, expected) = (part.name(), part.expected());
         let shown = |said: &str| self.context.data(said);
         let tried = match tried {
@@ -367,14 +382,20 @@ impl Trial<'_> {
                 return Err(error.into());
             }
         };
-        let check = restore_judge::went(part, &tried, self.sound, &shown);
+        let check = restore_judge::went(part, &tried, self.sound, versions, &shown);
         self.context.check(check).await?;
         let Tried::Refused(said) = tried else { return Ok(()) };
-        let text = format!("{name}: no: {}", shown(&said));
-        if part.proves_nothing(self.sound) {
-            return Err(StepError::broken(text)
-                .help("look for room in the folder, and at the version of the programs"));
+        if part.proves_nothing(self.sound, versions.is_some()) {
+            let said = restore_judge::refused(&shown(&said), versions);
+            let help = match part {
+                Part::Starting => restore_version::HELP,
+                Part::Restoring => {
+                    "look for room in the folder, and at the version of the programs"
+                }
+            };
+            return Err(StepError::broken(format!("{name}: no: {said}")).help(help));
         }
+        let text = format!("{name}: no: {}", shown(&said));
         self.context.finding(restore_judge::not_restorable(name, &shown(&said))).await?;
         Err(StepError::recovery(text))
     }

@@ -33,9 +33,12 @@ impl Part {
     }
 
     /// Whether a refusal says nothing of the snapshot. A sound one reads well here: that it is not restored says more of the machine
-    /// or of the program.
-    pub(super) fn proves_nothing(self, sound: bool) -> bool {
-        sound && self == Self::Restoring
+    /// or of the program. That a member does not start from it may be for its programs, where they are of another version.
+    pub(super) fn proves_nothing(self, sound: bool, other_version: bool) -> bool {
+        match self {
+            Self::Restoring => sound,
+            Self::Starting => other_version,
+        }
     }
 }
 
@@ -101,16 +104,27 @@ pub(super) struct Judged {
 /// What the programs say may name what is in the snapshot: how much of it may be written down.
 type Shown<'a> = &'a dyn Fn(&str) -> String;
 
-/// How a part went.
-pub(super) fn went(part: Part, tried: &Tried, sound: bool, shown: Shown<'_>) -> Check {
+/// How a part went. `versions` names those of the programs and of the snapshot, where they differ.
+pub(super) fn went(
+    part: Part,
+    tried: &Tried,
+    sound: bool,
+    versions: Option<&str>,
+    shown: Shown<'_>,
+) -> Check {
     let (name, expected) = (part.name(), part.expected());
     match tried {
         Tried::Done => Check::made(name, expected, expected, true),
-        Tried::Refused(said) if part.proves_nothing(sound) => {
-            Check::not_made(name, expected, shown(said))
+        Tried::Refused(said) if part.proves_nothing(sound, versions.is_some()) => {
+            Check::not_made(name, expected, refused(&shown(said), versions))
         }
         Tried::Refused(said) => Check::made(name, expected, shown(said), false),
     }
+}
+
+/// What was said, and both versions where they differ.
+pub(super) fn refused(said: &str, versions: Option<&str>) -> String {
+    versions.map_or_else(|| said.to_owned(), |versions| format!("{said}; {versions}"))
 }
 
 /// A snapshot from which nothing starts.
@@ -340,14 +354,30 @@ mod tests {
     #[test]
     fn a_refused_snapshot_fails_unless_it_reads_well_here() {
         let refused = Tried::Refused("Error: expected sha256".to_owned());
-        let outcome = |part, sound| went(part, &refused, sound, &str::to_owned).outcome;
+        let outcome = |part, sound| went(part, &refused, sound, None, &str::to_owned).outcome;
         assert_eq!(outcome(Part::Restoring, false), Failed);
         assert_eq!(outcome(Part::Restoring, true), Inconclusive);
         assert_eq!(outcome(Part::Starting, false), Failed);
         assert_eq!(outcome(Part::Starting, true), Failed);
         for part in [Part::Restoring, Part::Starting] {
-            assert_eq!(went(part, &Tried::Done, true, &str::to_owned).outcome, Passed);
+            let done = went(part, &Tried::Done, true, Some("others"), &str::to_owned);
+            assert_eq!(done.outcome, Passed);
         }
+    }
+
+    #[test]
+    fn regression_a_member_of_another_version_that_does_not_start_says_nothing_of_the_snapshot() {
+        let versions = "the programs are of etcd 3.6.4, the snapshot of cluster version 3.4.0";
+        let refused = Tried::Refused("m1 ended: missing confstate information".to_owned());
+        for sound in [true, false] {
+            let check = went(Part::Starting, &refused, sound, Some(versions), &str::to_owned);
+            assert_eq!(check.outcome, Inconclusive);
+            let said = format!("{} {:?}", check.observed, check.note);
+            assert!(said.contains(versions) && said.contains("confstate"), "{check:?}");
+        }
+        // A snapshot that is not sound, and that the program does not restore, is no matter of versions.
+        let check = went(Part::Restoring, &refused, false, Some(versions), &str::to_owned);
+        assert_eq!(check.outcome, Failed);
     }
 
     fn programs(knows_bump_revision: bool) -> TrialPrograms {

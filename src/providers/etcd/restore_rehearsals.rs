@@ -105,6 +105,20 @@ async fn members_that_do_not_answer_fail_and_leave_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_a_member_of_another_version_that_does_not_start_is_inconclusive() {
+    for version in ["3.4.23", "3.6.4"] {
+        let trial = trial(&format!("probe: {{ does_not_start: no, version: {version} }}"));
+        let error = restored(&trial, "good.db", json!({})).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::Broken, "{version}");
+        let both = format!("of etcd {version}, the snapshot of cluster version 3.5.0");
+        assert!(error.to_string().contains(&both), "{error}");
+        assert!(error.into_failure().help.is_some_and(|help| help.contains("programs:")));
+        assert_eq!(trial.not_passed(), [("members answer".to_owned(), Inconclusive)]);
+        assert_eq!((trial.findings(), folders(&trial)), (vec!["etcd.other_version".to_owned()], 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn regression_an_etcd_that_cannot_be_asked_says_nothing_of_the_snapshot() {
     let trial = trial("probe: { breaks: the restored etcd asks for a password }");
     let error = restored(&trial, "good.db", json!({})).await.unwrap_err();
@@ -135,7 +149,7 @@ async fn without_programs_or_answers_nothing_is_said_of_the_snapshot() {
 async fn programs_that_cannot_move_the_revision_forward_are_a_finding() {
     let trial = trial("probe: { bump_revision: false, version: 3.4.23 }");
     let found = restored(&trial, "good.db", json!({})).await.unwrap();
-    assert_eq!(trial.findings(), ["etcd.no_bump_revision"]);
+    assert_eq!(trial.findings(), ["etcd.other_version", "etcd.no_bump_revision"]);
     assert_eq!(
         (&found["etcd_version"], &found["knows_bump_revision"]),
         (&json!("3.4.23"), &json!(false))
@@ -144,7 +158,7 @@ async fn programs_that_cannot_move_the_revision_forward_are_a_finding() {
 
 #[tokio::test(start_paused = true)]
 async fn a_restore_that_moves_the_revision_forward_is_compared_with_what_it_leaves() {
-    let trial = trial("probe: { version: 3.6.4 }");
+    let trial = trial("probe: { version: 3.5.21 }");
     let with = json!({
         "members": 3, "bump_revision": 1_000_000_000, "keys": ["/registry/deployments/payments/api"],
     });

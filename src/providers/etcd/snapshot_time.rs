@@ -87,7 +87,7 @@ fn stated(
     // LastModified has whole seconds.
     if times.modified.is_some_and(|m| at.timestamp() > m.timestamp()) {
         let what = format!("{source} is later than the time at which the snapshot was stored");
-        judged.findings.push(uncertain(Severity::Serious, what));
+        contradicted(at, what, judged);
         return None;
     }
     if let Some(newest) = times.newest.as_ref().filter(|newest| newest.at > at + SKEW) {
@@ -96,7 +96,7 @@ fn stated(
             written(at),
             said(newest)
         );
-        judged.findings.push(uncertain(Severity::Serious, what));
+        contradicted(at, what, judged);
         return None;
     }
     let Some(heartbeat) = &times.heartbeat else {
@@ -125,6 +125,13 @@ fn stated(
             .to_owned(),
     });
     None
+}
+
+/// A stated time that cannot be right. Which one is, nobody knows.
+fn contradicted(at: DateTime<Utc>, what: String, judged: &mut Judged) {
+    let expected = format!("nothing contradicts {}", written(at));
+    judged.check = Some(Check::not_made(CHECK, expected, what.as_str()));
+    judged.findings.push(uncertain(Severity::Serious, what));
 }
 
 /// What the content says by itself, where nothing is stated.
@@ -182,7 +189,7 @@ fn uncertain(severity: Severity, what: String) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Outcome::{Failed, Passed};
+    use crate::journal::Outcome::{Failed, Inconclusive, Passed};
 
     fn time(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_760_000_000 + seconds, 0).unwrap()
@@ -232,7 +239,8 @@ mod tests {
     #[test]
     fn a_time_that_cannot_be_right_is_no_recovery_point() {
         let late = Times { stated: Some(time(10)), modified: Some(time(9)), ..Times::default() };
-        assert_eq!(recovery_point(&late, "x").point, None);
+        let judged = recovery_point(&late, "x");
+        assert_eq!((judged.point, judged.check.unwrap().outcome), (None, Inconclusive));
         let file = Times { modified: Some(time(9)), ..Times::default() };
         let judged = recovery_point(&file, "x");
         assert_eq!((judged.point, judged.findings.len()), (None, 1));
@@ -258,7 +266,7 @@ mod tests {
         let border = SKEW.num_seconds();
         assert!(recovery_point(&leased(1000 + border), "x").point.is_some());
         let judged = recovery_point(&leased(1000 + border + 1), "x");
-        assert_eq!((judged.point, judged.check), (None, None));
+        assert_eq!((judged.point, judged.check.unwrap().outcome), (None, Inconclusive));
         assert_eq!(judged.findings[0].severity, Severity::Serious);
         assert!(judged.findings[0].what.contains("written later"), "{:?}", judged.findings);
     }

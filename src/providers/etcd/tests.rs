@@ -81,6 +81,7 @@ async fn regression_last_months_file_under_a_new_time_is_no_recovery_point() {
     // Under an earlier one, the content contradicts it.
     let trial = again("2026-10-01T00:00:00Z");
     verify(&trial, "last.db").await;
+    assert_eq!(trial.not_passed(), [("time of the data".to_owned(), Inconclusive)]);
     assert_eq!(trial.findings(), ["etcd.snapshot_time_uncertain"]);
     assert_eq!(trial.recovery_point(), None);
 }

@@ -185,7 +185,7 @@ otherwise no loss of data can be measured from it. `LastModified` is the time of
 
 That time is held against the content. Nodes and controllers of Kubernetes renew leases every few seconds: where the newest lease is more than ten \
 minutes older than the stated time, an old snapshot was given a new time, and the check fails; where an object says a later one (five minutes are \
-allowed for clocks), there is no recovery point. Where nothing is stated, the newest lease is taken for a lower bound, and called that. In a snapshot \
+allowed for clocks), or it was stored before, the check is inconclusive, and there is no recovery point. Where nothing is stated, the newest lease is taken for a lower bound, and called that. In a snapshot \
 without such leases, what is stated is believed.";
 
 pub(super) const PERMISSIONS: &[Permission] = &[
@@ -206,7 +206,8 @@ const CHECKS: &[(&str, &str)] = &[
     ("structure", "every page and every revision is as etcd writes them"),
     (
         snapshot_time::CHECK,
-        "where there are leases of nodes or controllers, and a time is stated: they were renewed shortly before it",
+        "where there are leases of nodes or controllers, and a time is stated: they were renewed shortly before it; inconclusive where \
+         anything contradicts that time",
     ),
 ];
 

@@ -124,8 +124,10 @@ impl fmt::Display for Warning {
 /// What lies between two inventories.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// How many counts of the earlier inventory were compared. With 0, nothing was.
+    /// How many counts were compared: those of either inventory.
     pub compared: u64,
+    /// How many of them the earlier inventory has. With 0, nothing says what should be there.
+    pub counted_before: u64,
     /// The counts that changed, by resource and namespace.
     pub changes: Vec<Change>,
     /// What else should not be.
@@ -133,7 +135,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Whether everything that was compared is as it was, within the tolerances. Says nothing when [`Difference::compared`] is 0.
+    /// Whether everything that was compared is as it was, within the tolerances. Says nothing when [`Difference::counted_before`] is 0.
     pub fn within_tolerances(&self) -> bool {
         self.changes.iter().all(|change| change.tolerated)
     }
@@ -151,7 +153,8 @@ pub fn compare(before: &Inventory, now: &Inventory, tolerances: &Tolerances) -> 
         }
         let count = |counts: &BTreeMap<Place, u64>| counts.get(place).copied().unwrap_or(0);
         let (expected, observed) = (count(&expected), count(&observed));
-        difference.compared += u64::from(expected > 0);
+        difference.compared += u64::from(expected > 0 || observed > 0);
+        difference.counted_before += u64::from(expected > 0);
         let kind = match (expected, observed) {
             (expected, observed) if expected == observed => continue,
             (_, 0) => ChangeKind::Gone,
@@ -262,7 +265,8 @@ mod tests {
             ("secrets", Some("a"), Gone, false),
         ];
         assert_eq!(kinds(&found), expected);
-        assert_eq!((found.compared, found.within_tolerances()), (5, false));
+        let numbers = (found.compared, found.counted_before);
+        assert_eq!((numbers, found.within_tolerances()), ((6, 5), false));
         let fewer = compare(&now, &before, &Tolerances::default());
         assert!(kinds(&fewer).contains(&("pods", Some("a"), Fewer, false)));
     }
@@ -291,7 +295,19 @@ mod tests {
             Tolerances { ignored: BTreeSet::from(["events".to_owned()]), ..Tolerances::default() };
         let found = compare(&before, &inventory(20, &[]), &tolerances);
         assert_eq!(found, Difference::default());
-        assert_eq!(compare(&inventory(1, &[]), &before, &Tolerances::default()).compared, 0);
+        let new = compare(&inventory(1, &[]), &before, &Tolerances::default());
+        assert_eq!((new.compared, new.counted_before), (2, 0));
+    }
+
+    #[test]
+    fn regression_no_more_counts_change_than_are_compared() {
+        let before = inventory(10, &[("pods", &[("a", 1)])]);
+        let now = inventory(20, &[("pods", &[("b", 1), ("c", 1)]), ("secrets", &[("a", 1)])]);
+        let found = compare(&before, &now, &Tolerances::default());
+        assert_eq!((found.compared, found.counted_before, found.changes.len()), (6, 2, 6));
+        let none = inventory(20, &[("pods", &[("a", 0)])]);
+        let found = compare(&none, &none, &Tolerances::default());
+        assert_eq!((found.compared, found.changes.len()), (0, 0), "of nothing there is no count");
     }
 
     #[test]
