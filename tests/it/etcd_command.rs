@@ -248,7 +248,7 @@ fn regression_a_backup_of_another_kind_is_not_called_damaged() {
 /// What `zstd --long=28` makes of what is not worth packing: a frame with a window of 256 MiB and one block as it is (RFC 8878, 3.1.1).
 fn with_a_wide_window(content: &[u8]) -> Vec<u8> {
     let block = ((content.len() as u32) << 3 | 1).to_le_bytes();
-    [b"\x28\xb5\x2f\xfd\0", &[(28 - 10) << 3], &block[..3], content].concat()
+    [&b"\x28\xb5\x2f\xfd\0"[..], &[(28 - 10) << 3], &block[..3], content].concat()
 }
 
 #[test]

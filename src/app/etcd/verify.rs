@@ -151,7 +151,10 @@ impl Verified {
         let unpacked = self.opened.unpacked.as_ref();
         let packing = unpacked.and_then(|unpacked| Some((unpacked, unpacked.packing?)));
         packing.map_or_else(String::new, |(unpacked, packing)| {
-            let packed = format!("{packing}, {} packed", ByteSize(unpacked.packed_bytes));
+            let packed = match &self.fault {
+                Some(fault) if !self.opened.is_damaged() => fault.clone(),
+                _ => format!("{packing}, {} packed", ByteSize(unpacked.packed_bytes)),
+            };
             row("packed with", &packed)
         })
     }

@@ -189,7 +189,7 @@ impl fmt::Display for PackingFault {
             }
             Self::NoBackup => f.write_str("there is no file in it that could be a backup"),
             Self::SeveralBackups => {
-                f.write_str("there are several files in it that could be the backup; the first one was taken")
+                f.write_str("there are several files in it that could be the backup")
             }
         }
     }
