@@ -221,7 +221,9 @@ fn regression_a_changed_snapshot_is_not_counted_and_one_that_proves_nothing_is_n
     shows(&program.run(&["etcd", "inventory", "member.db"]), 2, &["27 objects", "NOT PROVEN"]);
     shows(&program.run(&["etcd", "diff", "snapshot.db", "member.db"]), 2, &["NOT PROVEN"]);
     let asked = ["etcd", "verify", "snapshot.db", "--revision", "99999"];
-    shows(&program.run(&asked), 2, &["HashKV        none"]);
+    let lacks =
+        ["? sound, without the HashKV that was asked for: snapshot.db", "HashKV        none"];
+    shows(&program.run(&asked), 2, &lacks);
 }
 
 #[test]
@@ -249,6 +251,79 @@ fn regression_a_backup_of_another_kind_is_not_called_damaged() {
     let said = ["? no snapshot of etcd", "SQLite", "pragma integrity_check"];
     shows(&program.run(&["etcd", "verify", "state.db"]), 2, &said);
     shows(&program.run(&["etcd", "inventory", "state.db"]), 2, &["? state.db", "SQLite"]);
+}
+
+/// What `zstd --long=28` makes of what is not worth packing: a frame with a window of 256 MiB and one block as it is (RFC 8878, 3.1.1).
+fn with_a_wide_window(content: &[u8]) -> Vec<u8> {
+    let block = ((content.len() as u32) << 3 | 1).to_le_bytes();
+    [&b"\x28\xb5\x2f\xfd\0"[..], &[(28 - 10) << 3], &block[..3], content].concat()
+}
+
+#[test]
+fn regression_what_cannot_be_unpacked_is_not_called_damaged() {
+    let (program, bytes) = with_snapshot();
+    let zip = std::fs::read(repository("scenarios/estates/files/k3s-server.snapshot.zip")).unwrap();
+    let changed = |at: usize, to: u8| {
+        let mut changed = zip.clone();
+        changed[at] = to;
+        changed
+    };
+    for (file, content, words) in [
+        ("wide.zst", with_a_wide_window(&bytes), "zstd -d --long=31 FILE"),
+        ("lzma.zip", changed(8, 14), "a zip archive of a kind"),
+        ("encrypted.zip", changed(6, zip[6] | 1), "an encrypted zip archive"),
+        ("twice.gz", gzip(&gzip(&bytes)), "this is packed twice"),
+    ] {
+        program.write(file, content);
+        let ran = program.run(&["etcd", "verify", file, "--hash-kv"]);
+        shows(&ran, 2, &[&format!("? not unpacked: {file}"), words, "packed with"]);
+        for lie in ["amage", "the file is empty", "HashKV"] {
+            assert!(!ran.stdout.contains(lie), "{lie}: {}", ran.stdout);
+        }
+        let json = program.run(&["etcd", "verify", file, "--json"]).json();
+        let said = (&json["verdict"], &json["damage"], json["packing_fault"].is_string());
+        assert_eq!(said, (&"not unpacked".into(), &serde_json::json!([]), true));
+        shows(&program.run(&["etcd", "inventory", file]), 2, &[&format!("? {file}"), words]);
+        shows(&program.run(&["etcd", "diff", "snapshot.db", file]), 2, &[words]);
+    }
+    // One that was cut before anything came out of it is damaged, and not empty.
+    program.write("cut.zip", &zip[..60]);
+    let cut = program.run(&["etcd", "verify", "cut.zip"]);
+    shows(&cut, 1, &["✗ damaged", "zip: it ends before its end"]);
+    assert!(!cut.stdout.contains("the file is empty"), "{}", cut.stdout);
+}
+
+#[test]
+fn regression_an_empty_pipe_says_nothing_of_a_backup() {
+    let (program, _) = with_snapshot();
+    for arguments in [
+        &["etcd", "verify", "-"][..],
+        &["etcd", "inventory", "-"],
+        &["etcd", "diff", "snapshot.db", "-"],
+    ] {
+        let ran = Ran::of(program.command(arguments).stdin(Stdio::null()).output().unwrap());
+        ran.says(2, &["standard input was empty", "did the command before it fail?"]);
+        assert!(!ran.stdout.contains("damaged"), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn regression_the_newest_time_is_shown_with_what_is_verified() {
+    let program = Program::new();
+    let read = |file: &str| std::fs::read(repository(&format!("scenarios/estates/files/{file}")));
+    program.write("leases.db", read("cluster-state.last-month.db").unwrap());
+    let words = "newest time   2026-10-19T22:56:51+00:00";
+    shows(&program.run(&["etcd", "verify", "leases.db"]), 0, &["✓ sound", words]);
+    shows(&program.run(&["etcd", "inventory", "leases.db"]), 0, &[words]);
+    let json = program.run(&["etcd", "verify", "leases.db", "--json"]).json();
+    assert_eq!(json["newest"]["at"], "2026-10-19T22:56:51Z");
+    let mut changed = read("cluster-state.last-month.db").unwrap();
+    let end = changed.len() - 1;
+    changed[end] ^= 1;
+    program.write("changed.db", changed);
+    let damaged = program.run(&["etcd", "verify", "changed.db"]);
+    shows(&damaged, 1, &["✗ damaged"]);
+    assert!(!damaged.stdout.contains("newest time"), "{}", damaged.stdout);
 }
 
 #[test]

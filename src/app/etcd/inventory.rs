@@ -5,9 +5,9 @@ use crate::app::output::Output;
 use crate::cli::{EtcdInventoryArgs, Format};
 use crate::error::{ExitCode, Result};
 use crate::formats::etcd_snapshot::kubernetes::{
-    Inventory, KeptInventory, TimeSource, take_inventory,
+    Inventory, KeptInventory, NewestTime, TimeSource, take_inventory,
 };
-use crate::formats::etcd_snapshot::{Foreign, Soundness, inspect};
+use crate::formats::etcd_snapshot::{Foreign, Soundness};
 use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
@@ -89,7 +89,7 @@ impl NotCounted {
     /// It may be sound as what it is.
     fn foreign(path: &Path, foreign: Foreign) -> Self {
         Self {
-            word: "not_a_snapshot",
+            word: if foreign.is_packing() { "not_counted" } else { "not_a_snapshot" },
             why: format!("{}: {}", path.display(), foreign.what()),
             help: foreign.help(),
             code: ExitCode::Inconclusive,
@@ -121,10 +121,10 @@ pub(super) fn take(
 ) -> Result<std::result::Result<KeptInventory, NotCounted>> {
     let failed = |e| unreadable(path, &e);
     let damaged = |why: &str| NotCounted::damaged(path, why);
-    if let Some(fault) = opened.fault() {
+    if let Some(fault) = opened.fault().filter(|_| opened.is_damaged()) {
         return Ok(Err(damaged(&fault)));
     }
-    let inspection = inspect(&opened.file, opened.length).map_err(failed)?;
+    let inspection = opened.inspect().map_err(failed)?;
     let unproven = match inspection.soundness() {
         Soundness::Sound => Vec::new(),
         Soundness::Unproven(reasons) => reasons.into_iter().map(str::to_owned).collect(),
@@ -175,21 +175,7 @@ fn as_text(taken: &Inventory, namespaces: bool) -> String {
         let line = format!("{objects} {resource}: no API server can read what is stored there");
         text.push_str(&row("UNREADABLE", &line));
     }
-    let newest = taken.newest.as_ref().map_or_else(
-        || "no object says a time".to_owned(),
-        |newest| {
-            let what = match newest.source {
-                TimeSource::Created => "made",
-                TimeSource::Changed => "changed",
-                TimeSource::Renewed => "renewed",
-            };
-            format!(
-                "{} ({} {what}): the snapshot is from after that",
-                newest.at.to_rfc3339(),
-                newest.resource
-            )
-        },
-    );
+    let newest = taken.newest.as_ref().map_or_else(|| "no object says a time".to_owned(), said);
     text.push_str(&row("newest time", &newest));
     for (key, revision) in &taken.named {
         let line = revision.map_or_else(
@@ -202,6 +188,17 @@ fn as_text(taken: &Inventory, namespaces: bool) -> String {
         text.push_str(&row("asked for", &line));
     }
     text
+}
+
+/// What the newest time in a snapshot says of it.
+pub(super) fn said(newest: &NewestTime) -> String {
+    let what = match newest.source {
+        TimeSource::Created => "made",
+        TimeSource::Changed => "changed",
+        TimeSource::Renewed => "renewed",
+    };
+    let (at, resource) = (newest.at.to_rfc3339(), &newest.resource);
+    format!("{at} ({resource} {what}): the snapshot is from after that")
 }
 
 /// How secrets are stored, and what a restore needs for that.

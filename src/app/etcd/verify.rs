@@ -1,11 +1,13 @@
+use super::inventory::said;
 use super::open::{Opened, open};
 use super::{row, unreadable};
 use crate::app::output::Output;
 use crate::cli::{EtcdVerifyArgs, Format};
 use crate::error::{ExitCode, Result};
+use crate::formats::etcd_snapshot::kubernetes::{NewestTime, newest_time_of_last_changes};
 use crate::formats::etcd_snapshot::{
     ClusterFacts, Completeness, Damage, HashKv, Inspection, MetaState, NoHashKv, Soundness,
-    Trailer, Truncated, hash_kv, inspect,
+    Trailer, Truncated, hash_kv,
 };
 use crate::time::ByteSize;
 use serde_json::{Value, json};
@@ -14,14 +16,22 @@ use serde_json::{Value, json};
 pub(super) fn verify(args: &EtcdVerifyArgs, output: &Output) -> Result<ExitCode> {
     let opened = open(&args.file)?;
     let failed = |e| unreadable(&args.file, &e);
-    let inspection = inspect(&opened.file, opened.length).map_err(failed)?;
-    // A number that was asked for and is not there is no pass.
+    let inspection = opened.inspect().map_err(failed)?;
+    let (file, length) = (&opened.file, opened.length);
+    let soundness = inspection.soundness();
+    let is_looked_at = !matches!(soundness, Soundness::Foreign(_));
     let asked = args.hash_kv || args.revision.is_some() || args.compacted.is_some();
-    let hash = asked.then(|| hash_kv(&opened.file, opened.length, args.revision, args.compacted));
+    let hash =
+        (asked && is_looked_at).then(|| hash_kv(file, length, args.revision, args.compacted));
+    // What a damaged snapshot says of its time may be damaged too.
+    let is_damaged = soundness == Soundness::Damaged || opened.is_damaged();
+    let last = inspection.revision.filter(|_| !is_damaged);
+    let newest = last.map(|last| newest_time_of_last_changes(file, length, last));
     let verified = Verified {
         name: args.file.display().to_string(),
         fault: opened.fault(),
         hash: hash.transpose().map_err(failed)?,
+        newest: newest.transpose().map_err(failed)?.flatten(),
         opened,
         inspection,
     };
@@ -29,10 +39,7 @@ pub(super) fn verify(args: &EtcdVerifyArgs, output: &Output) -> Result<ExitCode>
         Format::Json => output.json(&verified.as_json())?,
         Format::Text => output.print(&verified.as_text())?,
     }
-    Ok(match verified.verdict().1 {
-        ExitCode::Passed if matches!(verified.hash, Some(Err(_))) => ExitCode::Inconclusive,
-        code => code,
-    })
+    Ok(verified.code())
 }
 
 struct Verified {
@@ -42,19 +49,33 @@ struct Verified {
     inspection: Inspection,
     /// When it was asked for.
     hash: Option<std::result::Result<HashKv, NoHashKv>>,
+    /// What the last changes say of the time of the snapshot, where it is not damaged and they say any.
+    newest: Option<NewestTime>,
 }
 
 impl Verified {
+    /// Whether a number that was asked for is not there: that is no pass.
+    fn lacks_hash(&self) -> bool {
+        matches!(self.hash, Some(Err(_)))
+    }
+
+    fn code(&self) -> ExitCode {
+        match self.verdict().1 {
+            ExitCode::Passed if self.lacks_hash() => ExitCode::Inconclusive,
+            code => code,
+        }
+    }
+
     /// In one word, and why not when it is not sound.
     fn verdict(&self) -> (&'static str, ExitCode, Vec<&'static str>) {
         match self.inspection.soundness() {
             Soundness::Damaged => ("damaged", ExitCode::Failed, Vec::new()),
-            Soundness::Foreign(foreign) => (
-                "no snapshot of etcd",
-                ExitCode::Inconclusive,
-                vec![foreign.what(), foreign.help()],
-            ),
-            _ if self.fault.is_some() => ("damaged", ExitCode::Failed, Vec::new()),
+            _ if self.opened.is_damaged() => ("damaged", ExitCode::Failed, Vec::new()),
+            Soundness::Foreign(foreign) => {
+                let word =
+                    if foreign.is_packing() { "not unpacked" } else { "no snapshot of etcd" };
+                (word, ExitCode::Inconclusive, vec![foreign.what(), foreign.help()])
+            }
             Soundness::Unproven(reasons) => ("unproven", ExitCode::Inconclusive, reasons),
             Soundness::Sound => ("sound", ExitCode::Passed, Vec::new()),
         }
@@ -62,7 +83,7 @@ impl Verified {
 
     fn as_json(&self) -> Value {
         let (verdict, _, reasons) = self.verdict();
-        let damage: Vec<String> = self.inspection.damage.iter().map(ToString::to_string).collect();
+        let damage: Vec<String> = self.named().map(ToString::to_string).collect();
         let notes: Vec<String> = self.inspection.notes.iter().map(ToString::to_string).collect();
         let hash = self.hash.as_ref().map(|hash| match hash {
             Ok(hash) => json!(hash),
@@ -78,6 +99,7 @@ impl Verified {
             "damage": damage,
             "notes": notes,
             "hash_kv": hash,
+            "newest": self.newest,
             "total_key_from_3_6": self.inspection.total_key_from_3_6(),
             "inspection": self.inspection,
         })
@@ -85,16 +107,27 @@ impl Verified {
 
     fn as_text(&self) -> String {
         let (verdict, code, reasons) = self.verdict();
-        let mark = match code {
+        let lacks = match code {
+            ExitCode::Passed if self.lacks_hash() => ", without the HashKV that was asked for",
+            _ => "",
+        };
+        let mark = match self.code() {
             ExitCode::Passed => "✓",
             ExitCode::Failed => "✗",
             _ => "?",
         };
-        let mut text = format!("{mark} {verdict}: {}\n", self.name);
+        let mut text = format!("{mark} {verdict}{lacks}: {}\n", self.name);
         for reason in reasons {
             text.push_str(&row("", reason));
         }
-        text.push_str(&self.numbers());
+        if let Soundness::Foreign(_) = self.inspection.soundness() {
+            text.push_str(&self.packing());
+        } else {
+            text.push_str(&self.numbers());
+        }
+        if let Some(newest) = &self.newest {
+            text.push_str(&row("newest time", &said(newest)));
+        }
         if let Some(cluster) = &self.inspection.cluster {
             text.push_str(&members(cluster));
         }
@@ -114,16 +147,23 @@ impl Verified {
         text
     }
 
+    fn packing(&self) -> String {
+        let unpacked = self.opened.unpacked.as_ref();
+        let packing = unpacked.and_then(|unpacked| Some((unpacked, unpacked.packing?)));
+        packing.map_or_else(String::new, |(unpacked, packing)| {
+            let packed = match &self.fault {
+                Some(fault) if !self.opened.is_damaged() => fault.clone(),
+                _ => format!("{packing}, {} packed", ByteSize(unpacked.packed_bytes)),
+            };
+            row("packed with", &packed)
+        })
+    }
+
     fn numbers(&self) -> String {
         let seen = &self.inspection;
         let unknown = || "not known: not everything could be read".to_owned();
         let mut text = row("size", &size(seen));
-        if let Some(unpacked) = &self.opened.unpacked
-            && let Some(packing) = unpacked.packing
-        {
-            let packed = format!("{packing}, {} packed", ByteSize(unpacked.packed_bytes));
-            text.push_str(&row("packed with", &packed));
-        }
+        text.push_str(&self.packing());
         text.push_str(&row("SHA-256", &trailer(&seen.trailer)));
         text.push_str(&row("meta pages", &metas(&seen.metas)));
         text.push_str(&row("pages", &pages(seen.complete)));
@@ -157,13 +197,22 @@ impl Verified {
         text
     }
 
+    /// Damage of what was looked at: that nothing came out of a damaged packing says no more than the packing does.
+    fn named(&self) -> impl Iterator<Item = &Damage> {
+        let nothing_came_out = self.opened.is_damaged();
+        self.inspection.damage.iter().filter(move |damage| match damage {
+            Damage::NotASnapshot(_) => false,
+            Damage::Empty => !nothing_came_out,
+            _ => true,
+        })
+    }
+
     fn damage(&self) -> Vec<String> {
         let seen = &self.inspection;
-        let packing = self.fault.iter().cloned();
+        let packing = self.fault.iter().filter(|_| self.opened.is_damaged()).cloned();
         let more =
             (seen.damage_not_listed > 0).then(|| format!("{} more places", seen.damage_not_listed));
-        let named = seen.damage.iter().filter(|damage| !matches!(damage, Damage::NotASnapshot(_)));
-        let named = named.map(|damage| match damage.key() {
+        let named = self.named().map(|damage| match damage.key() {
             None => damage.to_string(),
             Some(key) => format!("{damage}; key {}", key.as_str()),
         });
@@ -215,6 +264,9 @@ fn members(cluster: &ClusterFacts) -> String {
     let mut text = String::new();
     if let Some(version) = &cluster.cluster_version {
         text.push_str(&row("etcd", &format!("version {version} of the cluster")));
+    }
+    if let Some(version) = &cluster.storage_version {
+        text.push_str(&row("layout", &format!("version {version} of what it stores")));
     }
     if let Some(id) = cluster.cluster_id_of_first_members() {
         text.push_str(&row(

@@ -1,7 +1,8 @@
+use crate::formats::packed::PackingFault;
 use serde::Serialize;
 use std::fmt;
 
-/// What a file is that is no snapshot of etcd, by its first bytes: often a sound backup, to be read by something else.
+/// What a file is in which no snapshot of etcd could be looked at: often a sound backup, to be read by something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Foreign {
@@ -21,6 +22,20 @@ pub enum Foreign {
     Age,
     /// Encrypted with `openssl enc`.
     OpenSsl,
+    /// Packed with Zstandard, with a window above [`crate::limits::PACKED_WINDOW_BYTES`].
+    WideWindow,
+    /// Packed with Zstandard and a dictionary.
+    WithDictionary,
+    /// A zip archive in a way that this reader does not know.
+    OtherZip,
+    /// An encrypted zip archive.
+    EncryptedZip,
+    /// An archive of several files that could be the backup.
+    SeveralFiles,
+    /// Packed, and inside packed again.
+    PackedTwice,
+    /// Packed, and longer than any snapshot that is looked at.
+    TooLarge,
 }
 
 /// Where an archive of `tar` says what it is: <https://www.gnu.org/software/tar/manual/html_node/Standard.html>
@@ -55,6 +70,40 @@ impl Foreign {
         })
     }
 
+    /// What a packing is that this reader cannot take off; `None` for one that is damaged.
+    pub(super) fn of_packing(fault: PackingFault) -> Option<Self> {
+        Some(match fault {
+            PackingFault::Window { .. } => Self::WideWindow,
+            PackingFault::Dictionary => Self::WithDictionary,
+            PackingFault::Method { .. } => Self::OtherZip,
+            PackingFault::Encrypted => Self::EncryptedZip,
+            PackingFault::SeveralBackups => Self::SeveralFiles,
+            PackingFault::Again { .. } => Self::PackedTwice,
+            PackingFault::TooLarge { .. } => Self::TooLarge,
+            PackingFault::Truncated
+            | PackingFault::Malformed
+            | PackingFault::Checksum
+            | PackingFault::Length
+            | PackingFault::TrailingBytes
+            | PackingFault::Idle { .. }
+            | PackingFault::NoBackup => return None,
+        })
+    }
+
+    /// Whether it is a packing that this reader knows, and could not take off.
+    pub fn is_packing(self) -> bool {
+        matches!(
+            self,
+            Self::WideWindow
+                | Self::WithDictionary
+                | Self::OtherZip
+                | Self::EncryptedZip
+                | Self::SeveralFiles
+                | Self::PackedTwice
+                | Self::TooLarge
+        )
+    }
+
     /// What it is, and that nothing was looked at.
     pub fn what(self) -> &'static str {
         match self {
@@ -68,6 +117,23 @@ impl Foreign {
             Self::OpenPgp => "this is encrypted with OpenPGP; nothing inside was checked",
             Self::Age => "this is encrypted with age; nothing inside was checked",
             Self::OpenSsl => "this is encrypted with openssl enc; nothing inside was checked",
+            Self::WideWindow => {
+                "this is packed with zstd and a window of more than 32 MiB, which takes too much memory; nothing inside was checked"
+            }
+            Self::WithDictionary => {
+                "this is packed with zstd and a dictionary that is not in it; nothing inside was checked"
+            }
+            Self::OtherZip => {
+                "this is a zip archive of a kind that this program does not unpack; nothing inside was checked"
+            }
+            Self::EncryptedZip => "this is an encrypted zip archive; nothing inside was checked",
+            Self::SeveralFiles => {
+                "this is an archive of several files that could be the snapshot; nothing inside was checked"
+            }
+            Self::PackedTwice => "this is packed twice; nothing inside was checked",
+            Self::TooLarge => {
+                "this holds more than 32 GiB, which this program does not unpack; nothing inside was checked"
+            }
         }
     }
 
@@ -91,6 +157,21 @@ impl Foreign {
             Self::OpenSsl => {
                 "decrypt it with openssl enc -d, with the password that the recovery kit must hold, and verify what is inside"
             }
+            Self::WideWindow => {
+                "unpack it with zstd -d --long=31 FILE, and verify what is inside; pack the next ones without --ultra and --long"
+            }
+            Self::WithDictionary => {
+                "unpack it with zstd -d -D DICTIONARY FILE, with the dictionary that the recovery kit must hold, and verify what is inside"
+            }
+            Self::OtherZip => "unpack it with unzip or 7z x, and verify what is inside",
+            Self::EncryptedZip => {
+                "unpack it with unzip or 7z x, with the password that the recovery kit must hold, and verify what is inside"
+            }
+            Self::SeveralFiles => "unpack it with unzip, and verify each of the files",
+            Self::PackedTwice => "unpack it once, and verify what is inside",
+            Self::TooLarge => {
+                "look what it is: etcd warns of databases beyond 8 GiB, so that this is hardly a snapshot"
+            }
         }
     }
 }
@@ -113,6 +194,39 @@ mod tests {
     }
 
     #[test]
+    fn regression_a_packing_that_this_reader_cannot_take_off_is_no_damage() {
+        const MIB: u64 = 1 << 20;
+        let packing = crate::formats::packed::Packing::Gzip;
+        for (fault, word) in [
+            (PackingFault::Window { bytes: 256 * MIB, most: 32 * MIB }, "zstd -d --long=31 FILE"),
+            (PackingFault::Dictionary, "zstd -d -D"),
+            (PackingFault::Method { number: 14 }, "unzip or 7z x"),
+            (PackingFault::Encrypted, "password"),
+            (PackingFault::SeveralBackups, "each of the files"),
+            (PackingFault::Again { packing }, "unpack it once"),
+            (PackingFault::TooLarge { most: 7 }, "look what it is"),
+        ] {
+            let foreign = Foreign::of_packing(fault).unwrap();
+            assert!(foreign.is_packing() && !fault.is_damage(), "{fault:?}");
+            assert!(foreign.what().ends_with("nothing inside was checked"), "{fault:?}");
+            assert!(foreign.help().contains(word), "{fault:?}");
+        }
+        for fault in [
+            PackingFault::Truncated,
+            PackingFault::Malformed,
+            PackingFault::Checksum,
+            PackingFault::Length,
+            PackingFault::TrailingBytes,
+            PackingFault::Idle { most: 7 },
+            PackingFault::NoBackup,
+        ] {
+            assert!(Foreign::of_packing(fault).is_none() && fault.is_damage(), "{fault:?}");
+        }
+        let said = (crate::limits::PACKED_WINDOW_BYTES, crate::limits::ETCD_BYTES);
+        assert_eq!(said, (32 * MIB, 32 << 30), "as the words say");
+    }
+
+    #[test]
     fn backups_of_other_kinds_are_called_what_they_are() {
         for (first, expected) in [
             (&b"SQLite format 3\0\x10\0"[..], Foreign::Sqlite),
@@ -129,6 +243,7 @@ mod tests {
         ] {
             assert_eq!(Foreign::of(first), Some(expected));
             assert!(expected.what().contains("checked") && !expected.help().is_empty());
+            assert!(!expected.is_packing());
         }
         for other in [&b""[..], b"x", b"\xed\xda\x0c\xed", b"BZh9", &[0; 512]] {
             assert_eq!(Foreign::of(other), None, "{other:?}");

@@ -2,13 +2,14 @@ use super::bbolt::{Layout, MetaFault, MetaState, Metas, Walk};
 use super::damage::{Damage, DamageLog, LostRevisions};
 use super::foreign::Foreign;
 use super::keys::walk_keys;
+use super::later::not_understood;
 use super::mvcc::{Compaction, Lives, read_compaction};
 use super::note::Note;
 use super::records::ClusterFacts;
 use super::tally::{OtherPart, Tally};
 use super::trailer::{Trailer, body_bytes};
 use crate::formats::ReadAt;
-use crate::formats::packed::Packing;
+use crate::formats::packed::{Packing, Unpacked};
 use serde::Serialize;
 use std::io;
 use std::thread;
@@ -108,6 +109,11 @@ impl Inspection {
         } else if self.live_keys.is_none_or(|count| count == 0) {
             reasons.push("the snapshot holds no keys: nothing was verified");
         }
+        if self.is_not_understood() {
+            reasons.push(
+                "the snapshot is of an etcd later than 3.6, and entries in it are not as those before write them: they were not judged",
+            );
+        }
         if self.notes.iter().any(|note| matches!(note, Note::LeasesMissing { .. })) {
             reasons.push(
                 "keys hang on leases that are not there, and etcd removes both or none: records of leases are lost or damaged, or \
@@ -121,6 +127,11 @@ impl Inspection {
             );
         }
         if reasons.is_empty() { Soundness::Sound } else { Soundness::Unproven(reasons) }
+    }
+
+    /// Whether a later etcd has written it, and more in it than this reader knows.
+    pub fn is_not_understood(&self) -> bool {
+        self.notes.iter().any(|note| matches!(note, Note::NotUnderstood { .. }))
     }
 
     /// Whether history may have been thrown away up to a revision of which only one of etcd's two notes tells, and no change. Where
@@ -192,10 +203,28 @@ pub fn inspect<R: ReadAt + Sync + ?Sized>(file: &R, length: u64) -> io::Result<I
     }
     let not_checked = log.not_checked;
     inspection.notes.extend(not_checked.map(|(page, bytes)| Note::PageNotChecked { page, bytes }));
+    inspection.notes.extend(not_understood(inspection.cluster.as_ref(), &mut log));
     inspection.damage = log.listed;
     inspection.damage_not_listed = log.not_listed;
     inspection.lost_revisions = log.lost_revisions;
     Ok(inspection)
+}
+
+/// As [`inspect`], of what came out of a packing. Where this reader could not take it off, nothing is looked at, and that is no damage.
+/// One that is damaged stands beside this, in [`Unpacked::fault`].
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_unpacked<R: ReadAt + Sync + ?Sized>(
+    file: &R,
+    unpacked: &Unpacked,
+) -> io::Result<Inspection> {
+    let Some(foreign) = unpacked.fault.and_then(Foreign::of_packing) else {
+        return inspect(file, unpacked.bytes);
+    };
+    let nothing: &[u8] = &[];
+    let seen = unread(unpacked.bytes, &Metas::read(nothing, 0)?, 0);
+    Ok(Inspection { damage: vec![Damage::NotASnapshot(foreign)], ..seen })
 }
 
 /// What is known before anything but the meta pages was read.

@@ -47,6 +47,7 @@ mod hostile_tests;
 mod inspection;
 mod keys;
 pub mod kubernetes;
+mod later;
 #[cfg(test)]
 mod museum;
 mod mvcc;
@@ -66,7 +67,7 @@ pub use damage::{Damage, LostRevisions};
 pub use fault::{BucketFault, OwnBucket, RecordFault, RevisionFault};
 pub use foreign::Foreign;
 pub use hash_kv::{HashKv, NoHashKv, hash_kv, hash_kv_moved_forward};
-pub use inspection::{Completeness, Inspection, Soundness, Truncated, inspect};
+pub use inspection::{Completeness, Inspection, Soundness, Truncated, inspect, inspect_unpacked};
 pub use mvcc::{Compaction, KeyName, RevisionNumber};
 pub use note::Note;
 pub use records::{Alarm, AlarmKind, Auth, ClusterFacts, HexId, Member};

@@ -65,6 +65,11 @@ pub enum Note {
         /// Its bytes.
         bytes: u64,
     },
+    /// There are entries that are not as any etcd up to 3.6 writes them, and the snapshot says that a later one has written it.
+    NotUnderstood {
+        /// How many.
+        count: u64,
+    },
     /// There are tables that this reader does not know: of a later etcd, or of something else. They are part of the hash.
     UnknownBuckets {
         /// How many.
@@ -117,6 +122,10 @@ impl fmt::Display for Note {
             Self::UnknownEntries { count } => write!(
                 f,
                 "{count} entries of `meta` and `cluster` have names that no etcd up to 3.6 gives; their content was not judged"
+            ),
+            Self::NotUnderstood { count } => write!(
+                f,
+                "{count} entries are not as an etcd up to 3.6 writes them, and the snapshot is of a later one: they were not judged"
             ),
             Self::UnknownBuckets { count } => {
                 write!(f, "{count} tables are unknown to this reader; their content was not judged")

@@ -2,8 +2,9 @@
 //!
 //! Main entry: [`unpack`]. It reads a stream once (a file, the body of an answer, standard input), writes what is inside, and
 //! never more than it is allowed to: an archive of a few bytes may hold terabytes. Memory: some hundred kilobytes; for
-//! Zstandard up to the 128 MiB of its window. What is wrong with the packing is a [`PackingFault`] beside what could be
-//! unpacked; [`std::io::Error`] means that the stream could not be read or the rest not written.
+//! Zstandard its window besides, up to [`crate::limits::PACKED_WINDOW_BYTES`]. What is wrong with the packing is a [`PackingFault`]
+//! beside what could be unpacked, and may be no damage: see [`PackingFault::is_damage`]. [`std::io::Error`] means that the stream could
+//! not be read or the rest not written.
 //!
 //! | written by | packing |
 //! |---|---|
@@ -81,7 +82,7 @@ impl fmt::Display for Packing {
     }
 }
 
-/// What can be wrong with a packing.
+/// Why what is packed was not unpacked, or is not what was packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PackingFault {
@@ -109,13 +110,50 @@ pub enum PackingFault {
     Encrypted,
     /// A way of packing that this reader does not know.
     Method {
-        /// Its number in the zip file.
+        /// Its number in the zip file; 0, stored as it is, where the length of it is not told before it.
         number: u16,
+    },
+    /// A window of Zstandard that would take more memory than this reader has for it.
+    Window {
+        /// Its bytes.
+        bytes: u64,
+        /// How many are allowed.
+        most: u64,
+    },
+    /// It is packed with a dictionary that is not in it.
+    Dictionary,
+    /// What it holds is packed once more.
+    Again {
+        /// With what.
+        packing: Packing,
     },
     /// It holds no file that could be a backup.
     NoBackup,
     /// It holds several: nobody knows which one is meant. The first one was unpacked.
     SeveralBackups,
+}
+
+impl PackingFault {
+    /// Whether the file is at fault. Otherwise this reader is, for which it is too much: the backup may be sound, and nothing of it is
+    /// known.
+    pub fn is_damage(self) -> bool {
+        match self {
+            Self::Truncated
+            | Self::Malformed
+            | Self::Checksum
+            | Self::Length
+            | Self::TrailingBytes
+            | Self::Idle { .. }
+            | Self::NoBackup => true,
+            Self::TooLarge { .. }
+            | Self::Encrypted
+            | Self::Method { .. }
+            | Self::Window { .. }
+            | Self::Dictionary
+            | Self::Again { .. }
+            | Self::SeveralBackups => false,
+        }
+    }
 }
 
 impl fmt::Display for PackingFault {
@@ -131,18 +169,27 @@ impl fmt::Display for PackingFault {
             Self::Length => f.write_str("it names another length than its content has"),
             Self::TrailingBytes => f.write_str("other bytes follow its end"),
             Self::TooLarge { most } => {
-                write!(f, "it holds more than {most} bytes, which no backup of this kind has")
+                write!(f, "it holds more than {most} bytes, which this reader does not unpack")
             }
             Self::Idle { most } => {
                 write!(f, "more than {most} bytes follow each other in which nothing is packed: it was not read on")
             }
             Self::Encrypted => f.write_str("it is encrypted: decrypt it first"),
+            Self::Method { number: 0 } => {
+                f.write_str("it holds a file as it is and does not say before it how long it is")
+            }
+            Self::Window { bytes, most } => write!(
+                f,
+                "its window takes {bytes} bytes of memory, and this reader has {most} for it"
+            ),
+            Self::Dictionary => f.write_str("it is packed with a dictionary that is not in it"),
+            Self::Again { packing } => write!(f, "what it holds is packed once more, with {packing}"),
             Self::Method { number } => {
                 write!(f, "it is packed with method {number} of zip, which this reader does not know")
             }
             Self::NoBackup => f.write_str("there is no file in it that could be a backup"),
             Self::SeveralBackups => {
-                f.write_str("there are several files in it that could be the backup; the first one was taken")
+                f.write_str("there are several files in it that could be the backup")
             }
         }
     }
@@ -196,8 +243,9 @@ pub fn unpack<R: Read, W: Write>(packed: R, into: W, most: u64) -> io::Result<Un
         Some(Packing::Zstandard) => zstandard::zstandard(&mut source, &mut sink),
         Some(Packing::Lzw) => lzw::lzw(&mut source, &mut sink),
     };
+    let inside = Packing::of(sink.beginning()).filter(|_| packing.is_some());
     let fault = match ended {
-        Ok(()) => None,
+        Ok(()) => inside.map(|packing| PackingFault::Again { packing }),
         Err(Stop::Fault(fault)) => Some(fault),
         Err(Stop::Io(error)) => return Err(error),
     };

@@ -1,4 +1,4 @@
-use super::{PackingFault, Stop};
+use super::{Packing, PackingFault, Stop};
 use flate2::Crc;
 use std::io::{self, Write};
 
@@ -12,11 +12,13 @@ pub(super) struct Sink<W> {
     taken: u64,
     crc: Crc,
     silent: bool,
+    beginning: Vec<u8>,
 }
 
 impl<W: Write> Sink<W> {
     pub(super) fn new(into: W, most: u64) -> Self {
-        Self { into, most, written: 0, total: 0, taken: 0, crc: Crc::new(), silent: false }
+        let (crc, beginning) = (Crc::new(), Vec::new());
+        Self { into, most, written: 0, total: 0, taken: 0, crc, silent: false, beginning }
     }
 
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), Stop> {
@@ -27,6 +29,8 @@ impl<W: Write> Sink<W> {
         }
         self.crc.update(bytes);
         if !self.silent {
+            let missing = Packing::MARK_BYTES.saturating_sub(self.beginning.len());
+            self.beginning.extend(bytes.iter().take(missing));
             self.into.write_all(bytes)?;
             self.written += bytes.len() as u64;
         }
@@ -44,6 +48,11 @@ impl<W: Write> Sink<W> {
     pub(super) fn next_member(&mut self) -> u64 {
         self.crc = Crc::new();
         self.taken
+    }
+
+    /// How what was written begins, as far as it tells whether that is packed again.
+    pub(super) fn beginning(&self) -> &[u8] {
+        &self.beginning
     }
 
     /// The CRC-32 of this part.

@@ -232,6 +232,48 @@ fn what_cannot_be_unpacked_is_told() {
     assert_eq!(fault(&changed), Some(PackingFault::Length));
 }
 
+#[test]
+fn regression_a_window_that_takes_too_much_memory_is_refused_and_is_no_damage() {
+    let most = crate::limits::PACKED_WINDOW_BYTES;
+    let one_segment =
+        |bytes: u32| [&b"\x28\xb5\x2f\xfd\xa0"[..], &bytes.to_le_bytes(), &[1, 0, 0]].concat();
+    for (packed, bytes) in [
+        (frame_of_raw_blocks(&content(), 64 << 20), 64 << 20),
+        // As `zstd --long=28` and `--long=31` write it; the decoder itself takes 128 MiB.
+        (frame_of_raw_blocks(&content(), 256 << 20), 256 << 20),
+        (frame_of_raw_blocks(&content(), 2 << 30), 2 << 30),
+        (one_segment((32 << 20) + 1), (32 << 20) + 1),
+    ] {
+        let (done, written) = open(&packed);
+        let fault = PackingFault::Window { bytes, most };
+        assert_eq!((done.fault, done.packing), (Some(fault), Some(Packing::Zstandard)));
+        assert!(!fault.is_damage() && written.is_empty());
+    }
+    let (done, bytes) = open(&frame_of_raw_blocks(&content(), most));
+    assert_eq!(done.fault, None);
+    assert!(bytes == content());
+}
+
+#[test]
+fn regression_what_this_reader_cannot_unpack_is_no_damage() {
+    for inner in ALL.iter().chain([&lzw(&database())]) {
+        let expected = PackingFault::Again { packing: Packing::of(inner).unwrap() };
+        for twice in [gzip(inner), zlib(inner), zstandard(inner), zip(&[("a", inner)], true)] {
+            assert_eq!(fault(&twice), Some(expected));
+            assert_eq!(fault(&twice[..twice.len() - 1]), Some(PackingFault::Truncated));
+        }
+        assert!(!expected.is_damage());
+    }
+    let mut stored = snapshot_zip(true);
+    stored[8] = 0;
+    let unknown_length = PackingFault::Method { number: 0 };
+    assert_eq!(fault(&stored), Some(unknown_length));
+    assert!(!unknown_length.is_damage());
+    // The number of a dictionary behind the window, and an empty last block.
+    let with_dictionary = b"\x28\xb5\x2f\xfd\x01\x58\x09\x01\0\0";
+    assert_eq!(fault(with_dictionary), Some(PackingFault::Dictionary));
+}
+
 /// Fails after some bytes.
 struct Breaks<'bytes>(&'bytes [u8]);
 

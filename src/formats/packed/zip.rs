@@ -117,8 +117,8 @@ fn unpack_entry<R: Read, W: Write>(
     if entry.method == DEFLATED {
         inflate(source, sink, Decompress::new(false))?;
     } else if entry.has_descriptor() {
-        // Nothing says where a stored file without a length ends.
-        return Err(PackingFault::Malformed.into());
+        // Only the directory at the end says where it ends.
+        return Err(PackingFault::Method { number: STORED }.into());
     } else {
         stored(source, sink, entry.packed)?;
     }

@@ -3,8 +3,9 @@
 use super::sink::Sink;
 use super::source::Source;
 use super::{PackingFault, Stop};
+use crate::limits::PACKED_WINDOW_BYTES;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, DEFAULT_MAX_WINDOW_SIZE, FrameDecoder};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::io::{Read, Write};
 
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -16,6 +17,7 @@ pub(super) fn zstandard<R: Read, W: Write>(
     sink: &mut Sink<W>,
 ) -> Result<(), Stop> {
     let mut decoder = FrameDecoder::new();
+    decoder.set_max_window_size(PACKED_WINDOW_BYTES);
     let mut block = vec![0; BLOCK_BYTES];
     while !source.at_end()? {
         match source.peek(4)?.first_chunk() {
@@ -39,15 +41,18 @@ fn frame<R: Read, W: Write>(
     block: &mut [u8],
 ) -> Result<(), Stop> {
     // A decoder keeps a whole window to itself, since what follows may refer to it: 2 MiB for what `zstd` writes unless it is told
-    // otherwise, 128 MiB at most. What does not get smaller by packing is as long packed as that.
+    // otherwise. What does not get smaller by packing is as long packed as that.
     let window = window_bytes(source.peek(HEADER_BYTES)?).unwrap_or(0);
-    source.may_hold_back(window.min(DEFAULT_MAX_WINDOW_SIZE));
+    if window > PACKED_WINDOW_BYTES {
+        return Err(PackingFault::Window { bytes: window, most: PACKED_WINDOW_BYTES }.into());
+    }
+    source.may_hold_back(window);
     if let Err(error) = decoder.reset(&mut *source) {
         return Err(match error {
             FrameDecoderError::ReadFrameHeaderError(
                 ReadFrameHeaderError::MagicNumberReadError(_),
-            )
-            | FrameDecoderError::WindowSizeTooBig { .. } => PackingFault::Malformed.into(),
+            ) => PackingFault::Malformed.into(),
+            FrameDecoderError::DictNotProvided { .. } => PackingFault::Dictionary.into(),
             _ => source.why_it_stopped(),
         });
     }

@@ -1,5 +1,5 @@
 use crate::formats::etcd_snapshot::{
-    Completeness, Damage, Inspection, MetaState, Note, Soundness, Trailer, Truncated,
+    Completeness, Damage, Foreign, Inspection, MetaState, Note, Soundness, Trailer, Truncated,
 };
 use crate::formats::packed::Unpacked;
 use crate::journal::{Check, Finding, Severity};
@@ -24,7 +24,7 @@ pub(super) fn checks(inspection: &Inspection) -> Vec<Check> {
     vec![trailer(inspection), metas(inspection), complete(inspection), structure(inspection)]
 }
 
-/// The check of what the snapshot is packed in, if it is.
+/// The check of what the snapshot is packed in, if it is. What this program cannot unpack is not checked.
 pub(super) fn packing(unpacked: &Unpacked) -> Option<Check> {
     const EXPECTED: &str = "ends where it should, with its checksum";
     let packing = unpacked.packing?;
@@ -32,12 +32,15 @@ pub(super) fn packing(unpacked: &Unpacked) -> Option<Check> {
         None => format!("{packing}, {} bytes packed", unpacked.packed_bytes),
         Some(fault) => format!("{packing}: {fault}"),
     };
+    if unpacked.fault.is_some_and(|fault| !fault.is_damage()) {
+        return Some(Check::not_made("packing", EXPECTED, observed));
+    }
     Some(Check::made("packing", EXPECTED, observed, unpacked.fault.is_none()))
 }
 
-/// What is wrong with the packing.
+/// What is wrong with the packing, where it is damaged.
 pub(super) fn broken_packing(unpacked: &Unpacked) -> Option<Finding> {
-    let (packing, fault) = (unpacked.packing?, unpacked.fault?);
+    let (packing, fault) = (unpacked.packing?, unpacked.fault.filter(|fault| fault.is_damage())?);
     Some(Finding {
         severity: Severity::Critical,
         code: "etcd.snapshot_packing_damaged".to_owned(),
@@ -109,6 +112,10 @@ fn structure(inspection: &Inspection) -> Check {
     if faults > 0 {
         let observed = format!("{} faults", faults + unlisted);
         return Check::made(NAME, EXPECTED, observed, false);
+    }
+    if inspection.is_not_understood() {
+        let why = "a later etcd than 3.6 has written it, and more than this program knows";
+        return Check::not_made(NAME, EXPECTED, why);
     }
     if inspection.entries.is_none() {
         return Check::not_made(NAME, EXPECTED, "the pages could not be read");
@@ -193,7 +200,7 @@ fn of_damage(damage: &Damage, shown: Shown<'_>) -> Finding {
         },
         Damage::NotASnapshot(foreign) => Finding {
             severity: Severity::Serious,
-            code: "etcd.not_a_snapshot".to_owned(),
+            code: code_of(*foreign).to_owned(),
             what: foreign.what().to_owned(),
             why: "it may be a sound backup; nothing of it is proven, and no etcd is restored from it as it is"
                 .to_owned(),
@@ -204,6 +211,10 @@ fn of_damage(damage: &Damage, shown: Shown<'_>) -> Finding {
             Some(key) => format!("{damage}; key {}", shown(key.as_str())),
         }),
     }
+}
+
+fn code_of(foreign: Foreign) -> &'static str {
+    if foreign.is_packing() { "etcd.snapshot_not_unpacked" } else { "etcd.not_a_snapshot" }
 }
 
 fn damaged(what: String) -> Finding {
@@ -292,6 +303,12 @@ fn about(note: &Note) -> (Severity, &'static str, &'static str, &'static str) {
             "etcd.unknown_entries",
             "an etcd that does not find what it had noted under the right name goes on without it",
             "look whether a newer release of this program knows the version of the cluster's etcd; if not, compare with a member",
+        ),
+        Note::NotUnderstood { .. } => (
+            Severity::Serious,
+            "etcd.later_version",
+            "whether these entries are right or damaged is not known",
+            "look whether a newer release of this program knows the version of the cluster's etcd; prove this backup by a restore (etcd.restore)",
         ),
         Note::UnknownBuckets { .. } => (
             Severity::Note,
@@ -411,6 +428,7 @@ mod tests {
             (Note::RevisionBumped, Severity::Note),
             (Note::UnknownEntries { count: 1 }, Severity::Warning),
             (Note::UnknownBuckets { count: 1 }, Severity::Note),
+            (Note::NotUnderstood { count: 1 }, Severity::Serious),
         ];
         let inspection = Inspection { notes: all.map(|(note, _)| note).to_vec(), ..look(REAL) };
         let found = notes(&inspection);

@@ -66,9 +66,10 @@ pub(super) struct RestoreInput {
     #[serde(default = "two_minutes")]
     ready_within: HumanDuration,
     /// Restores as a recovery would where anything goes on with what it remembers of the old cluster: with `--bump-revision` of so many
-    /// revisions and `--mark-compacted`. More than the cluster makes between two snapshots: 1000000000 is usual.
+    /// revisions and `--mark-compacted`. More than the cluster makes between two snapshots: 1000000000 is usual. By 1 it would leave a mark
+    /// that cannot be told from a change that has lost its value.
     #[serde(default)]
-    #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
+    #[schemars(range(min = 2, max = 1_000_000_000_000_u64))]
     pub(super) bump_revision: Option<u64>,
 }
 

@@ -2,7 +2,7 @@
 
 use super::fetch::{ObjectInput, Snapshot, download, open_file};
 use crate::action::{Given, InputProblem, StepContext, StepError};
-use crate::formats::etcd_snapshot::{Inspection, inspect};
+use crate::formats::etcd_snapshot::{Inspection, inspect, inspect_unpacked};
 use crate::formats::packed::{Unpacked, packing_of, unpack_into_file};
 use crate::journal::{Finding, Severity};
 use crate::limits;
@@ -112,7 +112,7 @@ pub(super) async fn look(context: &StepContext, snapshot: &Snapshot) -> Result<S
         }
         file.seek(SeekFrom::Start(0))?;
         let (content, unpacked) = unpack_into_file(&file, limits::ETCD_BYTES)?;
-        let (inspection, length) = (inspect(&content, unpacked.bytes)?, unpacked.bytes);
+        let (inspection, length) = (inspect_unpacked(&content, &unpacked)?, unpacked.bytes);
         Ok(Seen { inspection, unpacked: Some(unpacked), content: Arc::new(content), length })
     })
     .await

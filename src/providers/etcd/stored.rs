@@ -2,7 +2,9 @@
 
 use super::fetch::Snapshot;
 use crate::action::{StepContext, StepError};
-use crate::formats::etcd_snapshot::{HashKv, Inspection, NoHashKv, Soundness, hash_kv, inspect};
+use crate::formats::etcd_snapshot::{
+    HashKv, Inspection, NoHashKv, Soundness, hash_kv, inspect, inspect_unpacked,
+};
 use crate::formats::packed::{Unpacked, packing_of, unpack_into_file};
 use crate::limits;
 use std::collections::BTreeMap;
@@ -32,7 +34,7 @@ impl Stored {
             }
             file.seek(SeekFrom::Start(0))?;
             let (content, unpacked) = unpack_into_file(&file, limits::ETCD_BYTES)?;
-            let inspection = inspect(&content, unpacked.bytes)?;
+            let inspection = inspect_unpacked(&content, &unpacked)?;
             let length = unpacked.bytes;
             Ok(Self { file: content, length, inspection, unpacked: Some(unpacked) })
         })

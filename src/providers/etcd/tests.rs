@@ -182,14 +182,47 @@ async fn a_packed_snapshot_is_unpacked_and_one_that_was_cut_is_damaged() {
     assert_ne!(trial.checks()["complete"].outcome, Passed);
 }
 
+#[tokio::test(start_paused = true)]
+async fn regression_what_cannot_be_unpacked_is_inconclusive_and_not_damaged() {
+    const ZIP: &[u8] = include_bytes!("../../../scenarios/estates/files/k3s-server.snapshot.zip");
+    let folder = tempfile::tempdir().unwrap();
+    let mut encrypted = ZIP.to_vec();
+    encrypted[6] |= 1;
+    let mut by_lzma = ZIP.to_vec();
+    by_lzma[8] = 14;
+    // A frame of Zstandard with a window of 256 MiB, as `zstd --long=28` writes it.
+    let wide = [&b"\x28\xb5\x2f\xfd\0\x90"[..], &[9, 0, 0, 7]].concat();
+    for (name, bytes) in [("encrypted.zip", encrypted), ("lzma.zip", by_lzma), ("wide.zst", wide)] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let input = json!({ "file": path });
+        let trial = stored("");
+        trial.run("etcd.verify_snapshot", input.clone()).await.unwrap();
+        let checks = trial.checks();
+        assert!(checks.contains_key("packing") && checks.len() == 5, "{name}: {checks:?}");
+        assert!(checks.values().all(|check| check.outcome == Inconclusive), "{name}: {checks:?}");
+        let said = format!("{checks:?}");
+        assert!(said.contains("nothing inside was checked") && !said.contains("empty"), "{said}");
+        assert_eq!(trial.findings(), ["etcd.snapshot_not_unpacked"], "{name}");
+        assert_eq!(trial.recovery_point(), None);
+        // An error of the tool, and no failed recovery.
+        let error = stored("").run("etcd.inventory", input).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::Broken, "{name}");
+    }
+}
+
 /// What is wrong with a scenario whose only step has this input.
 fn complaints(with: &str) -> Vec<&'static str> {
+    let expected = "{ revision: '>= 37', age: '<= 24h', size: '>= 1 KiB' }";
+    complaints_of("etcd.verify_snapshot", with, expected)
+}
+
+fn complaints_of(action: &str, with: &str, expected: &str) -> Vec<&'static str> {
     let text = format!(
         "redrill: 1\nname: cluster\ntitle: The cluster\nowner: platform\n\
          disaster: {{ kind: corruption }}\nobjectives: {{ rpo: {{ target: 1d, measure: backup }} }}\n\
          sites: {{ dr: {{ region: ap-northeast-3 }} }}\nsteps:\n  - id: snapshot\n    at: dr\n    \
-         uses: etcd.verify_snapshot\n    with: {with}\n    \
-         expect: {{ revision: '>= 37', age: '<= 24h', size: '>= 1 KiB' }}\n"
+         uses: {action}\n    with: {with}\n    expect: {expected}\n"
     );
     let source = crate::scenario::Source::new("cluster.yaml", text);
     let loaded = crate::scenario::load_text(source, &crate::providers::registry());
@@ -204,4 +237,14 @@ fn a_scenario_gives_a_file_or_an_object_before_anything_runs() {
     assert_eq!(complaints("{ platform: eks }"), [] as [&str; 0]);
     assert_eq!(complaints("{ platform: self_managed }").len(), 1);
     assert_eq!(complaints("{ file: a.db, object: { bucket: b, key: k } }").len(), 1);
+}
+
+#[test]
+fn regression_a_restore_leaves_no_mark_that_looks_like_damage() {
+    let asked = |bump: &str| {
+        let with = format!("{{ file: good.db, bump_revision: {bump} }}");
+        complaints_of("etcd.restore", &with, "{ revision: '>= 37' }").len()
+    };
+    assert_eq!(asked("2"), asked("1000000000"));
+    assert_eq!(asked("1"), asked("2") + 1, "the least is 2");
 }

@@ -180,7 +180,8 @@ A snapshot holds every secret of a cluster: an object is copied to a temporary f
 the process, and no key or value is written down.
 
 It does not start an etcd, and does not decrypt Kubernetes secrets. What is packed (gzip, zlib, zip, zstd, recognised by its content) is unpacked into a file \
-of the same kind; an archive that was cut or changed is a damaged snapshot. The snapshot carries no time: give `taken_at`, or upload it with the metadata `snapshot-time`; \
+of the same kind; an archive that was cut or changed is a damaged snapshot. One that cannot be unpacked here (encrypted, packed twice, a window of zstd above \
+32 MiB) is inconclusive. The snapshot carries no time: give `taken_at`, or upload it with the metadata `snapshot-time`; \
 otherwise no loss of data can be measured from it. `LastModified` is the time of this copy, which may be of an old snapshot.
 
 That time is held against the content. Nodes and controllers of Kubernetes renew leases every few seconds: where the newest lease is more than ten \

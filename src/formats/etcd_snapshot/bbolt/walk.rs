@@ -41,6 +41,11 @@ pub(in super::super) trait EntrySink {
 
     /// A page of so many bytes is about to be loaded: whoever holds much memory gives up as much.
     fn make_room(&mut self, _bytes: usize) {}
+
+    /// Whether a page is read whose keys are all below this one; nothing, where no key is above it.
+    fn wants(&self, _below: Option<&[u8]>) -> bool {
+        true
+    }
 }
 
 /// Takes the elements of leaf pages.
@@ -49,6 +54,11 @@ trait Visitor {
 
     /// As [`EntrySink::make_room`].
     fn make_room(&mut self, _bytes: usize) {}
+
+    /// As [`EntrySink::wants`].
+    fn wants(&self, _below: Option<&[u8]>) -> bool {
+        true
+    }
 }
 
 /// Takes the list of buckets.
@@ -97,6 +107,10 @@ impl Visitor for Entries<'_> {
 
     fn make_room(&mut self, bytes: usize) {
         self.sink.make_room(bytes);
+    }
+
+    fn wants(&self, below: Option<&[u8]>) -> bool {
+        self.sink.wants(below)
     }
 }
 
@@ -204,6 +218,9 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
         let mut waiting = vec![Pending::anything(root)];
         while let Some(pending) = waiting.pop() {
             let page = pending.page;
+            if !visitor.wants(pending.below.as_deref()) {
+                continue;
+            }
             if pending.depth > limits::ETCD_DEPTH {
                 log.lost(Damage::Page { page, fault: PageFault::TooDeep });
                 continue;

@@ -15,6 +15,7 @@ mod difference;
 mod inventory;
 mod kept;
 mod key;
+mod newest;
 mod taking;
 mod value;
 
@@ -22,4 +23,5 @@ pub use difference::{Change, ChangeKind, Difference, Tolerance, Tolerances, Warn
 pub use inventory::{Inventory, NewestTime, ResourceCount, SecretsAtRest, Stored, TimeSource};
 pub use kept::KeptInventory;
 pub use key::{is_kept_as, keys_of};
+pub use newest::newest_time_of_last_changes;
 pub use taking::{NoInventory, take_inventory};

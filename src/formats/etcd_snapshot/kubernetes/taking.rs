@@ -149,7 +149,7 @@ impl Taker {
             let named = || NewestTime {
                 at,
                 source,
-                resource: shortened(&full_name(group, resource)),
+                resource: shortened_name(group, resource),
                 revision: self.revision,
             };
             let is_newer = |than: &Option<NewestTime>| than.as_ref().is_none_or(|one| one.at < at);
@@ -233,8 +233,9 @@ fn is_secret(group: &str, resource: &str) -> bool {
     group.is_empty() && resource == "secrets"
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().take(PART_BYTES).collect()
+/// The full name of a resource, as much of it as is written down.
+pub(super) fn shortened_name(group: &str, resource: &str) -> String {
+    full_name(group, resource).chars().take(PART_BYTES).collect()
 }
 
 fn by_resource(groups: BTreeMap<Group, u64>, definitions: &BTreeSet<String>) -> Vec<ResourceCount> {

@@ -154,7 +154,8 @@ impl History {
     }
 }
 
-/// Whether an entry without a value may be the mark of `--bump-revision`, which leaps forward; any other one has lost its value.
+/// Whether an entry without a value may be the mark of `--bump-revision`, which leaps forward; any other one has lost its value. That of
+/// `--bump-revision 1`, which nobody has a use for, is not told from one: it counts as damage until a compaction takes it away.
 fn is_mark(revision: Revision, before: Option<RevisionNumber>) -> bool {
     // An empty etcd is at revision 1.
     let next = before.map_or(1, |before| before.main).saturating_add(1);
