@@ -150,7 +150,7 @@ fn run(plan: &Plan, registry: &Registry, journal: Journal) {
             scenario: plan.name.clone(),
             plan: plan.digest(),
             seed: 1,
-            expires: world.clock.now(),
+            expires: world.clock.now() + chrono::TimeDelta::hours(12),
             started: world.clock.now(),
             operators: vec!["operator".to_owned()],
             withhold_data: false,

@@ -179,7 +179,7 @@ async fn check(server: &Server, name: &str, rungs: Value) -> Vec<Check> {
         scenario: "bench".to_owned(),
         plan: Digest::of(b"plan"),
         seed: 1,
-        expires: now,
+        expires: now + chrono::TimeDelta::hours(12),
         started: now,
         operators: vec!["bench".to_owned()],
         withhold_data: false,

@@ -269,7 +269,7 @@ pub(crate) fn context(folder: &Path, recorder: Arc<Events>) -> StepContext {
         scenario: "orders".to_owned(),
         plan: Digest::of(b"plan"),
         seed: 1,
-        expires: now,
+        expires: now + chrono::TimeDelta::hours(12),
         started: now,
         operators: vec!["operator".to_owned()],
         withhold_data: false,

@@ -146,7 +146,7 @@ async fn ran(input: serde_json::Value) -> (BTreeMap<String, String>, RunState, A
         scenario: "test".to_owned(),
         plan: plan.digest(),
         seed: 1,
-        expires: clock.now(),
+        expires: clock.now() + chrono::TimeDelta::hours(12),
         started: clock.now(),
         operators: vec!["operator".to_owned()],
         withhold_data: false,

@@ -364,6 +364,23 @@ fn time_in_which_no_process_ran_does_not_count_against_limits() {
 }
 
 #[test]
+fn regression_a_drill_does_not_go_on_with_what_anybody_may_have_removed_by_now() {
+    let steps = || vec![step("a", json!({ "make": true })), step("b", lasting(60)).needs("a")];
+    let whole = rig(steps()).run();
+    let owned = |r: &Record| matches!(r.event, Event::ResourceOwned { .. });
+    let made = whole.records.iter().position(owned).unwrap();
+    // What the rig's runs make expires after two days.
+    let three_days = 3 * 24 * 3600;
+    let ran = rig(steps()).after(&whole.records[..=made], three_days).run();
+    let why = ran.state().cancelled.clone().unwrap();
+    assert!(why.contains("guard.ttl") && why.contains("time without a process counts"), "{why}");
+    assert!(ran.estate.0.lock().unwrap().things.is_empty());
+    let mut recovery = rig(steps()).after(&whole.records[..=made], three_days);
+    recovery.plan.mode = "recovery".to_owned();
+    assert_eq!(recovery.run().state().cancelled, None, "nothing of a recovery expires");
+}
+
+#[test]
 fn regression_attempts_that_died_with_their_process_do_not_use_up_the_retries() {
     let steps = || vec![step("a", lasting(1))];
     let begins = |records: &[Record]| {

@@ -440,7 +440,7 @@ impl Rig {
             scenario: "test".to_owned(),
             plan: self.plan.digest(),
             seed: 1,
-            expires: clock.now(),
+            expires: clock.now() + TimeDelta::days(2),
             started: clock.now(),
             operators: vec!["operator".to_owned()],
             withhold_data: false,

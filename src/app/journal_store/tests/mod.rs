@@ -130,7 +130,7 @@ impl Scene {
             scenario: self.plan.name.clone(),
             plan: self.plan.digest(),
             seed: 7,
-            expires: clock.now(),
+            expires: clock.now() + chrono::TimeDelta::hours(12),
             started: clock.now(),
             withhold_data: false,
             is_drill: true,
