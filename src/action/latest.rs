@@ -108,6 +108,7 @@ mod tests {
             worst_case: None,
             not_newer_than: None,
             kept_at: None,
+            goes_on: false,
         }
     }
 

@@ -271,6 +271,10 @@ pub struct RecoveryPoint {
     /// The site that holds it, where that is not the one of the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_at: Option<SiteName>,
+    /// True for a copy that is written on and on until the loss, such as a replica: what is known is how far it was behind when it was
+    /// looked at, and that is counted, not the time that has passed since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goes_on: bool,
 }
 
 impl RecoveryPoint {

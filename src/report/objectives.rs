@@ -428,7 +428,16 @@ fn measure_point(
              which a real disaster would have ended. The loss of the day counts as none"
         ));
     }
-    let of_the_day = HumanDuration::from(declared.at - point.at);
+    // Of a copy that goes on, the way from the look to the loss is not known, and nothing is lost by not looking.
+    let until = if point.goes_on { declared.at.min(seen.at) } else { declared.at };
+    if until < declared.at {
+        let before = HumanDuration::from(declared.at - until);
+        report.notes.push(format!(
+            "the copy goes on being written: it was looked at {before} before the declaration, and how far it was behind then is \
+             the loss of the day"
+        ));
+    }
+    let of_the_day = HumanDuration::from(until - point.at);
     let schedule = worst.filter(|(worst, _)| *worst > of_the_day);
     if worst.is_none() {
         report.notes.push(

@@ -470,6 +470,30 @@ fn regression_a_point_that_an_earlier_attempt_saw_does_not_count() {
 }
 
 #[test]
+fn regression_the_time_in_which_nobody_looks_at_a_replica_is_no_loss() {
+    let nine_hours = chrono::TimeDelta::hours(9);
+    let loss = |goes_on_then: bool| {
+        let mut sample = samples::passed();
+        sample.plan.objectives.rpo.as_mut().unwrap().measure = crate::journal::Measure::Backup;
+        for record in &mut sample.tape.records {
+            match &mut record.event {
+                // Somebody halted the drill between the look and the declaration.
+                Event::DisasterDeclared { .. } => record.at += nine_hours,
+                Event::RecoveryPointSeen { point, .. } => point.goes_on = goes_on_then,
+                _ => {}
+            }
+        }
+        let rpo = replanned(sample).objectives.rpo.unwrap();
+        (rpo.of_the_day.unwrap().0, rpo.notes.join(" "))
+    };
+    let ((replica, said), (backup, _)) = (loss(true), loss(false));
+    let by = backup.saturating_sub(replica);
+    let about_nine_hours = human("8h 59m").0..nine_hours.to_std().unwrap();
+    assert!(about_nine_hours.contains(&by), "{replica:?} {backup:?}");
+    assert!(said.contains("the copy goes on being written: it was looked at 8h 59m"), "{said}");
+}
+
+#[test]
 fn regression_a_refusal_cites_the_record_that_says_so() {
     let sample = tried_twice("deep");
     let report = sample.report();

@@ -21,6 +21,7 @@ fn point(hour: i64) -> RecoveryPoint {
         worst_case: None,
         not_newer_than: None,
         kept_at: None,
+        goes_on: false,
     }
 }
 

@@ -278,6 +278,7 @@ impl Window {
             worst_case: None,
             not_newer_than: None,
             kept_at: None,
+            goes_on: false,
         })
     }
 }

@@ -73,6 +73,7 @@ pub(super) fn recovery_point(times: &Times, identity: &str) -> Judged {
         worst_case: None,
         not_newer_than: None,
         kept_at: None,
+        goes_on: false,
     });
     judged
 }

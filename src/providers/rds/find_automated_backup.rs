@@ -205,6 +205,7 @@ pub(super) fn recovery_point(
             .map(|latest| loss((loss_at - latest).max(TimeDelta::zero()) + LOG_INTERVAL)),
         not_newer_than: None,
         kept_at: None,
+        goes_on: false,
     }
 }
 

@@ -387,6 +387,7 @@ impl Pair<'_> {
                 worst_case: None,
                 not_newer_than: None,
                 kept_at: Some(self.replica.site.clone()),
+                goes_on: true,
             };
             self.context.recovery_point(point).await?;
         }

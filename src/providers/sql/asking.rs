@@ -148,6 +148,7 @@ impl<'c> Asking<'c> {
                     worst_case: None,
                     not_newer_than: None,
                     kept_at: None,
+                    goes_on: false,
                 };
                 self.context.recovery_point(point).await?;
                 Ok(Some(at))

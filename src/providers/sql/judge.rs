@@ -285,6 +285,7 @@ mod tests {
             worst_case: None,
             not_newer_than: None,
             kept_at: None,
+            goes_on: false,
         };
         for seconds in [-86_400, -1, 0, 60] {
             let (check, finding) = from_the_backup(at + TimeDelta::seconds(seconds), &backup);
@@ -308,6 +309,7 @@ mod tests {
             worst_case: None,
             not_newer_than: Some(NewestPossible { at: at + TimeDelta::minutes(minutes), certain }),
             kept_at: None,
+            goes_on: false,
         };
         let judged = |minutes: i64, backup: &RecoveryPoint| {
             let (check, finding) = from_the_backup(at + TimeDelta::minutes(minutes), backup);

@@ -161,6 +161,7 @@ async fn data_that_is_newer_than_the_backup_proves_no_recovery_point() {
             worst_case: None,
             not_newer_than: None,
             kept_at: None,
+            goes_on: false,
         });
         let output = SqlCheck.run(&context, input(json!({"watermark": NEWEST}))).await.unwrap();
         assert_eq!(recorder.outcome("newest data is from the backup"), outcome);

@@ -186,6 +186,7 @@ fn recover(plan: &Plan, world: WorldKind, deviations: &[&str]) -> Tape {
             worst_case: Some(human("25h 40m")),
             not_newer_than: None,
             kept_at: None,
+            goes_on: false,
         },
     });
     tape.finish("point", Outcome::Passed, &[("rds:DescribeDBSnapshots", 3, 1)]);
@@ -260,6 +261,7 @@ fn query(tape: &mut Tape) {
             worst_case: None,
             not_newer_than: None,
             kept_at: None,
+            goes_on: false,
         },
     });
     tape.check("data", Check::made("ledger balances", "= 0", "0", true).over(18_204_311));

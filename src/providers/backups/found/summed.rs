@@ -61,6 +61,7 @@ impl Summary {
             at,
             not_newer_than: (source != DATABASE_TIME).then_some(about),
             kept_at: None,
+            goes_on: false,
             source,
             measure: Measure::Backup,
             identity: identity.to_owned(),
