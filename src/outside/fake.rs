@@ -8,7 +8,7 @@ use crate::action::{Recorder, RunFacts, StepContext, StepError};
 use crate::aws::{CallLog, GuardPolicy, Place, SiteSession};
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{Approval, Check, Event, Outcome, RecoveryPoint, ResourceKey};
-use crate::outside::ladder::{OwnSchema, SchemaState, SchemaWork};
+use crate::outside::ladder::{OwnSchema, SchemaState, SchemaWork, Structure, Table, TableName};
 use crate::time::Clock;
 use aws_types::SdkConfig;
 use futures_util::future::BoxFuture;
@@ -30,6 +30,8 @@ pub(crate) struct FakeOutside {
     pub(crate) requests_seen: Mutex<Vec<HttpRequest>>,
     /// For each attempt to connect: the answers by query.
     pub(crate) databases: Script<Answers>,
+    /// The tables of every database; without any, how a database is built is not known.
+    pub(crate) tables: Vec<&'static str>,
     pub(crate) logins_seen: Mutex<Vec<DatabaseLogin>>,
     /// For each work on a schema of a run's own: how it went.
     pub(crate) schemas: Script<SchemaState>,
@@ -91,12 +93,30 @@ impl FakeOutside {
     }
 }
 
-struct FakeSession(Answers);
+struct FakeSession {
+    answers: Answers,
+    tables: Vec<&'static str>,
+}
 
 impl DatabaseSession for FakeSession {
     fn query<'a>(&'a mut self, sql: &'a str) -> Answer<'a, Rows> {
         let missing = || Err(OutsideError::NotRehearsed(sql.to_owned()));
-        let answer = self.0.get(sql).cloned().unwrap_or_else(missing);
+        let answer = self.answers.get(sql).cloned().unwrap_or_else(missing);
+        Box::pin(async { answer })
+    }
+
+    fn structure(&mut self) -> Answer<'_, Structure> {
+        let tables = self.tables.iter().map(|name| Table {
+            name: TableName::in_schema("public", *name),
+            columns: Vec::new(),
+            key: Vec::new(),
+            whole_number_key: false,
+            inexact: Vec::new(),
+            hashes_alike: true,
+        });
+        let structure = Structure { tables: tables.collect(), ..Structure::default() };
+        let missing = || OutsideError::NotRehearsed("the structure of the database".to_owned());
+        let answer = if self.tables.is_empty() { Err(missing()) } else { Ok(structure) };
         Box::pin(async { answer })
     }
 }
@@ -117,7 +137,11 @@ impl Outside for FakeOutside {
     fn database<'a>(&'a self, login: &'a DatabaseLogin) -> Answer<'a, Box<dyn DatabaseSession>> {
         self.logins_seen.lock().unwrap().push(login.clone());
         let answer = next(&self.databases, &login.host);
-        Box::pin(async { Ok(Box::new(FakeSession(answer?)) as Box<dyn DatabaseSession>) })
+        let tables = self.tables.clone();
+        Box::pin(async {
+            let session = FakeSession { answers: answer?, tables };
+            Ok(Box::new(session) as Box<dyn DatabaseSession>)
+        })
     }
 
     fn own_schema<'a>(

@@ -119,6 +119,10 @@ const fn where_asked(what: &'static str, proofs: &'static [Proof]) -> Part {
 const OF_THE_REFERENCE: &[&str] =
     &["source of the reference", "age of the reference", "evidence of the earlier run"];
 
+/// Data of another database, or of another time than the point that was asked for, may be new, and is not what was to come back.
+const OF_THE_POINT: &[&str] =
+    &["newest data is from the backup", "row from before the point", "no row from after the point"];
+
 /// All ladders.
 pub(super) const LADDERS: &[Ladder] = &[
     Ladder { id: "rds", service: "databases of RDS and Aurora", rungs: DATABASES },
@@ -216,10 +220,7 @@ const DATABASES: &[Rung] = &[
                     by("sql.check", "checksums").besides(OF_THE_REFERENCE),
                 ],
             ),
-            part(
-                "the newest data",
-                &[by("sql.check", "newest data").besides(&["newest data is from the backup"])],
-            ),
+            part("the newest data", &[by("sql.check", "newest data").besides(OF_THE_POINT)]),
         ],
     ),
     rung(

@@ -22,6 +22,7 @@ const CASES: &[Case] = &[
     ("orders-db-point-in-time", "index-damaged", &[("rds", "R4", "R6")]),
     ("orders-db-point-in-time", "read-only", &[("rds", "R2", "R4 R5")]),
     ("orders-db-point-in-time", "secret-behind", &[("rds", "R5", "")]),
+    ("orders-db-point-in-time", "too-early", &[("rds", "R3", "R5 R6")]),
     ("payments-aurora", "", &[("rds", "R6", "")]),
     ("payments-aurora", "migrated", &[("rds", "R3", "R5 R6")]),
     ("payments-aurora", "no-amcheck", &[("rds", "R4", "R6")]),

@@ -98,7 +98,16 @@ fn regression_wrong_inputs_of_sql_check_are_found() {
     one(&sql(&format!("{user}, connect: nohostport")), "RD223", "nohostport", "127.0.0.1:5433");
     one(&sql("credentials: { secret: s }"), "RD223", "s }", "add at:");
     one(&sql("credentials: { password_from_env: X }"), "RD223", "credentials", "no user");
-    sound(&queries("{name: a, sql: select ';' from b, expect: '>= 1', population: select 1}"));
+    let counts = "{name: a, sql: select ';' from b, expect: '>= 1', population: select 1}";
+    one(&queries(counts), "RD223", "select 1", "an outer join");
+    sound(&queries(&counts.replace("select 1}", "select count(*) from b}")));
+    let newest = format!("{user}, watermark: 'select coalesce(max(a), now()) from b'");
+    one(&sql(&newest), "RD223", "'select coalesce", "select max(committed_at)");
+    let sides =
+        format!("{user}, point_in_time: {{ before: select count(*) from b, after: 'select 0' }}");
+    one(&sql(&sides), "RD223", "'select 0'", "count rows of a table");
+    one(&sql(&format!("{user}, version: '~ .*'")), "RD223", "'~ .*'", "empty text");
+    one(&sql(&format!("{user}, settings: {{ a.b: '~ .*' }}")), "RD223", "'~ .*'", "empty text");
     sound(&sql("credentials: { secret: s, at: dr }"));
     sound(
         "uses: sql.check, at: dr, with: { endpoint: h, database: d, credentials: { secret: s } }",

@@ -172,7 +172,11 @@ fn server_a_copied_cluster_snapshot_is_restored_elsewhere_compared_and_removed()
     source.snapshot("payments-copied-1");
     let drills = Drills::new();
     let drill = source.drill(&drills, &[]);
-    drill.expect(0, "passed");
+    // Nothing is red but the VPC, which moto does not tell.
+    drill.expect(2, "inconclusive");
+    let mut red = crate::rehearsals::red(&drill.report);
+    red.retain(|what| !what.starts_with("finding "));
+    assert_eq!(red, ["check fidelity: vpc inconclusive", "step fidelity inconclusive"]);
     assert_eq!(drill.check("copy", "complete").0, "passed");
     assert_eq!(drill.check("copy", "encryption key"), ("passed".into(), source.key.clone()));
     assert_eq!(drill.check("copy", "time of the data").0, "passed");

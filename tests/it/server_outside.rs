@@ -295,8 +295,8 @@ async fn server_postgres_sql_check_judges_real_data() {
             query("balances", "select sum(debit - credit) from ledger", "select count(*) from ledger"),
             query("rows", "select count(*) from ledger", "select count(*) from ledger"),
             query("orphans", "select count(*) from empty", "select count(*) from empty"),
-            query("missing", "select count(*) from missing", "select 1"),
-            query("no row", "select 0 where false", "select 1"),
+            query("missing", "select count(*) from missing", "select count(*) from ledger"),
+            query("no row", "select 0 where false", "select count(*) from ledger"),
         ]
     }))
     .await;
@@ -348,7 +348,9 @@ async fn server_postgres_a_database_that_is_down_is_waited_for() {
     let server = Postgres::start("", |_| {});
     server.stop();
     let clock = Clock::system();
-    let queries = serde_json::json!({"ready_within": "1m", "watermark": "select now()"});
+    let who =
+        serde_json::json!({"name": "who", "sql": "select current_user::text", "expect": "~ ."});
+    let queries = serde_json::json!({"ready_within": "1m", "queries": [who]});
     let ((output, events), ()) = tokio::join!(check(&server, queries), async {
         clock.sleep(Duration::from_secs(1)).await;
         server.boot("");

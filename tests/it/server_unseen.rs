@@ -189,6 +189,63 @@ async fn server_postgres_regression_an_empty_table_passes_neither_by_a_function_
     assert_eq!(judged("select pg_is_in_recovery()::int", json!({})).await.red(), []);
 }
 
+#[tokio::test]
+async fn server_postgres_regression_an_empty_table_passes_by_no_watermark_join_or_constant() {
+    let server = with_reader(
+        "create table heartbeat (committed_at timestamptz not null); create table e (id int primary key, amount int); \
+         create table one (id int primary key); insert into one values (1); create view v as select count(*) c from e; \
+         create view newest as select coalesce(max(committed_at), date_trunc('hour', now())) as at from heartbeat",
+    )
+    .await;
+    let is_refused = async |with: Value, words: &str| {
+        let refused = climb(&server, COPY, with.clone()).await.output.unwrap_err();
+        assert!(refused.to_string().contains(words), "{with}: {refused}");
+    };
+    for sql in [
+        "select coalesce(max(committed_at), date_trunc('hour', now())) from heartbeat",
+        "select now() - interval '10 minutes'",
+    ] {
+        is_refused(json!({ "watermark": sql }), "stands in no row").await;
+    }
+    let sides = json!({ "point_in_time": { "before": "select 1", "after": "select 0" } });
+    is_refused(sides, "counts no rows").await;
+    for (sql, expect) in [
+        ("select coalesce(e.amount, 0) from one left join e on true", "= 0"),
+        ("select e.amount is null from e right join one on true", "= true"),
+        ("select coalesce(e.amount, 0) from e full join one on true", "= 0"),
+        ("select 0 from one natural left join e", "= 0"),
+        ("select 'ok' from one where not exists (select 1 from e where amount < 0)", "= ok"),
+        ("select 1 from one where id not in (select id from e)", "= 1"),
+    ] {
+        let query = json!({ "name": "rule", "sql": sql, "expect": expect });
+        is_refused(json!({ "queries": [query] }), "the check could never pass").await;
+    }
+    // Whether it is a view, only the database can tell.
+    let of_views = json!({
+        "watermark": "select at from newest",
+        "point_in_time": { "before": "select count(*) from v", "after": "select c from v" },
+        "queries": [
+            { "name": "of a view", "sql": "table v", "expect": "= 0" },
+            { "name": "over a view", "sql": "select 0 from one", "expect": "= 0", "population": "select count(*) from v" },
+        ],
+    });
+    let open = climb(&server, COPY, of_views).await;
+    let names = [
+        "newest data",
+        "no row from after the point",
+        "of a view",
+        "over a view",
+        "row from before the point",
+    ];
+    assert_eq!(open.red(), names.map(|name| (name.to_owned(), INCONCLUSIVE)));
+    server.change_in(COPY, "insert into heartbeat values ('2026-01-02 03:04:05+00')").await;
+    let healthy = json!({
+        "watermark": "select max(committed_at) from heartbeat",
+        "queries": [{ "name": "of a table", "sql": "table one", "expect": "= 1" }],
+    });
+    assert_eq!(climb(&server, COPY, healthy).await.red(), []);
+}
+
 /// Whatever it is called: the server's own tables have such names, and others may.
 #[tokio::test]
 async fn server_postgres_regression_a_foreign_table_that_is_called_like_a_catalog_needs_a_population()

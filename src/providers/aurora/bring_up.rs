@@ -11,7 +11,8 @@ use crate::action::{Latest, Look, StepContext, StepError, WaitPlan, own, own_lat
 use crate::client;
 use crate::journal::{ClockPoint, FailureClass};
 use crate::providers::rds::{
-    Bracket, Monitoring, NetworkOf, in_the_vpc, moment_of, vpc_before, warn_of_network,
+    Bracket, Monitoring, NetworkOf, closed_in_a_drill, in_the_vpc, moment_of, vpc_before,
+    warn_of_network,
 };
 use aws_sdk_rds::types::{DbCluster, DbInstance, SourceType, Tag};
 use chrono::{DateTime, Utc};
@@ -77,7 +78,8 @@ where
     let (at, source) = available_at(cx, &ready).await;
     cx.reached(ClockPoint::ResourceAvailable, at, &source).await?;
     let instances: Vec<DbInstance> = ready.into_iter().map(|ready| ready.instance).collect();
-    for check in compare(settings, expected, &names, &cluster, &instances) {
+    let checks = compare(settings, expected, &names, &cluster, &instances);
+    for check in closed_in_a_drill(cx, settings.publicly_accessible, checks) {
         cx.check(check).await?;
     }
     if let Some(check) = in_the_vpc(settings.vpc.as_deref(), &instances) {

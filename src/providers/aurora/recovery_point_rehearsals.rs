@@ -24,6 +24,7 @@ async fn regression_a_public_cluster_in_the_default_network_is_pointed_out() {
     ] {
         assert!(found.contains(&code.to_owned()), "{code} in {found:?}");
     }
+    assert_eq!(drill.checks()["publicly_accessible"], Outcome::Failed);
 }
 
 #[tokio::test(start_paused = true)]

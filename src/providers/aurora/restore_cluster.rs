@@ -132,7 +132,10 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
     ("reader classes", "the instances that read are of the classes asked for"),
     ("promotion tiers", "the order in which instances take over is the one asked for"),
     ("zones", "the instances are in the zones asked for"),
-    ("publicly_accessible", "instances can be reached from outside exactly when asked for"),
+    (
+        "publicly_accessible",
+        "instances can be reached from outside exactly when asked for, and never in a drill",
+    ),
     ("deletion_protection", "deletion protection is as asked for"),
     ("vpc", "the subnet group, and then every instance, is in the VPC asked for"),
     ("subnet_group", "the subnet group is the one asked for"),

@@ -142,6 +142,23 @@ mod tests {
     }
 
     #[test]
+    fn regression_what_keeps_data_of_production_in_is_not_left_out_of_a_drill() {
+        let with = |vary: Value| json!({ "instance": "a", "intended": {}, "vary": vary });
+        let found = |vary: Value| {
+            let given = Given::new("s", crate::ids::StepId::new("x"), None, with(vary));
+            CompareConfig.check_input(&given)
+        };
+        for item in ["engine", "encrypted", "vpc", "publicly_accessible"] {
+            let problems = found(json!(["class", item]));
+            let [problem] = &problems[..] else { panic!("{item}: {problems:?}") };
+            assert!(problem.pointer == "/vary" && problem.message.contains(item), "{problem:?}");
+            assert!(problem.help.as_ref().unwrap().contains(&format!("instead: {{ {item}:")));
+        }
+        assert!(found(json!(["class", "multi_az", "subnet_group", "tags"])).is_empty());
+        assert!(found(Given::later_mark()).is_empty());
+    }
+
+    #[test]
     fn regression_parameters_that_the_server_does_not_run_with_are_told() {
         assert_eq!(not_in_force("rds", "prod", Some("in-sync")), None);
         assert_eq!(options_not_in_force("prod", Some("in-sync")), None);

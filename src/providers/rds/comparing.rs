@@ -35,7 +35,8 @@ pub(in crate::providers) struct Wanted<C: Config> {
     /// What is intended here instead: another region has other keys, subnets and security groups. A key may be an alias.
     #[serde(default)]
     pub(in crate::providers) instead: Option<C>,
-    /// Items that are not compared, because a drill changes them on purpose. They are listed in the result, with both values.
+    /// Items that are not compared, because a drill changes them on purpose. They are listed in the result, with both values. Not
+    /// `engine`, `encrypted`, `vpc` and `publicly_accessible`: what is right here stands in `instead`.
     #[serde(default)]
     pub(in crate::providers) vary: Vec<C::Item>,
     /// Items of which more is as good: sizes, rates, numbers and times, such as `backup_retention`.
@@ -168,7 +169,11 @@ fn told(compared: &[Compared], count: u64) -> CompareConfigOutput {
 /// What is wrong with the terms of a comparison, as far as it is known before the run.
 pub(in crate::providers) fn problems<I: Item>(given: &Given) -> Vec<InputProblem> {
     let items = |path| given.texts(path).into_iter().filter_map(item_named::<I>).collect();
-    let wrong = [at_least_problem(&items("at_least")), tolerate_problem(&items("tolerate"))];
+    let wrong = [
+        at_least_problem(&items("at_least")),
+        safety_problem("tolerate", &items("tolerate")),
+        safety_problem("vary", &items("vary")),
+    ];
     let is_nothing = !given.has("intended") && !given.has("earlier");
     let all = wrong.into_iter().flatten().chain(is_nothing.then(no_intention));
     all.chain(problems_of_origin(given)).collect()
@@ -187,7 +192,10 @@ fn terms<C: Config>(wanted: &Wanted<C>) -> Result<Terms<C::Item>, StepError> {
         tolerate: wanted.tolerate.iter().copied().collect(),
         newer_minor: wanted.newer_minor,
     };
-    match at_least_problem(&terms.at_least).or_else(|| tolerate_problem(&terms.tolerate)) {
+    let wrong = at_least_problem(&terms.at_least)
+        .or_else(|| safety_problem("tolerate", &terms.tolerate))
+        .or_else(|| safety_problem("vary", &terms.vary));
+    match wrong {
         None => Ok(terms),
         Some(problem) => Err(problem.into()),
     }
@@ -207,13 +215,15 @@ fn at_least_problem<I: Item>(items: &BTreeSet<I>) -> Option<InputProblem> {
     )
 }
 
-fn tolerate_problem<I: Item>(items: &BTreeSet<I>) -> Option<InputProblem> {
+/// What lays data of production open, or is another database, is compared whatever the scenario says.
+fn safety_problem<I: Item>(path: &str, items: &BTreeSet<I>) -> Option<InputProblem> {
     let name = not_tolerable(items)?;
-    let what = format!("tolerate: a difference in {name} is never only a finding");
-    Some(
-        InputProblem::at("tolerate", what)
-            .help("intend what is right here with instead:, or leave it out openly with vary:"),
-    )
+    let what = match path {
+        "vary" => format!("vary: {name} is always compared: it is no item that a drill leaves out"),
+        _ => format!("{path}: a difference in {name} is never only a finding"),
+    };
+    let help = format!("say what is right here with instead: {{ {name}: … }}");
+    Some(InputProblem::at(path, what).help(help))
 }
 
 fn items_compared(count: u64, left_out: &[String]) -> Check {

@@ -2,9 +2,12 @@
 
 use crate::action::{StepContext, StepError};
 use crate::client;
-use crate::journal::{Check, Finding, Severity};
+use crate::journal::{Check, Finding, Outcome, Severity};
 use aws_sdk_rds::types::DbInstance;
 use std::collections::BTreeSet;
+
+/// The check of a restore that its instances cannot be reached from outside, or can.
+const PUBLIC: &str = "publicly_accessible";
 
 /// Looks, before anything is made, where the subnet group of the step is: data of production must not be in another VPC
 /// for the minutes until somebody compares it.
@@ -52,6 +55,22 @@ pub(in crate::providers) fn in_the_vpc(
         }
         None => Check::not_made("vpc", wanted, "RDS does not say it of the instance"),
     })
+}
+
+/// In a drill nothing is reached from outside, also where the step asks for it: that a wish was granted does not pass.
+pub(in crate::providers) fn closed_in_a_drill(
+    cx: &StepContext,
+    asked: bool,
+    checks: Vec<Check>,
+) -> Vec<Check> {
+    let close = |check: Check| match cx.facts.is_drill && asked {
+        true if check.name == PUBLIC && check.outcome != Outcome::Inconclusive => {
+            let is_private = check.observed == "false";
+            Check::made(PUBLIC, "false, in a drill", check.observed, is_private)
+        }
+        _ => check,
+    };
+    checks.into_iter().map(close).collect()
 }
 
 /// What a restore says about its network.
@@ -121,7 +140,7 @@ fn doubts(network: NetworkOf) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Outcome;
+    use crate::outside::fake::{FakeOutside, context};
     use aws_sdk_rds::types::DbSubnetGroup;
 
     #[test]
@@ -139,6 +158,28 @@ mod tests {
         assert_eq!(in_vpc(&[Some("vpc-1"), None]), Outcome::Inconclusive);
         assert_eq!(in_vpc(&[]), Outcome::Inconclusive);
         assert!(in_the_vpc(None, &[]).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_public_address_never_passes_in_a_drill() {
+        let (mut cx, ..) = context(FakeOutside::default());
+        let asked = || {
+            let said = |name| Check::made(name, "true", "true", true);
+            vec![said("multi_az"), said(PUBLIC)]
+        };
+        let outcomes = |cx: &StepContext, public, checks| {
+            let checks = closed_in_a_drill(cx, public, checks);
+            checks.into_iter().map(|check| check.outcome).collect::<Vec<_>>()
+        };
+        assert!(cx.facts.is_drill);
+        assert_eq!(outcomes(&cx, true, asked()), [Outcome::Passed, Outcome::Failed]);
+        let unsaid = vec![Check::not_made(PUBLIC, "true", "RDS does not say it of the instance")];
+        assert_eq!(outcomes(&cx, true, unsaid), [Outcome::Inconclusive]);
+        let private = vec![Check::made(PUBLIC, "false", "false", true)];
+        assert_eq!(outcomes(&cx, false, private), [Outcome::Passed]);
+        cx.facts =
+            std::sync::Arc::new(crate::action::RunFacts { is_drill: false, ..(*cx.facts).clone() });
+        assert_eq!(outcomes(&cx, true, asked()), [Outcome::Passed, Outcome::Passed]);
     }
 
     #[test]

@@ -260,6 +260,7 @@ async fn a_subnet_group_in_another_vpc_makes_nothing_and_a_public_address_is_a_f
     let public = with(input(&found), &json!({ "publicly_accessible": true }));
     drill.run("rds.restore_point_in_time", public).await.unwrap();
     assert!(drill.findings().contains(&"rds.publicly_accessible".to_owned()));
+    assert_eq!(drill.checks()["publicly_accessible"], Outcome::Failed);
 }
 
 #[tokio::test(start_paused = true)]

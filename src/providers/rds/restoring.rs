@@ -3,7 +3,7 @@
 use super::db_instance::{DbInstanceKind, INSTANCES};
 use super::events::{Bracket, moment_of};
 use super::fidelity::{Progress, compare, progress_of};
-use super::network::{NetworkOf, in_the_vpc, vpc_before, warn_of_network};
+use super::network::{NetworkOf, closed_in_a_drill, in_the_vpc, vpc_before, warn_of_network};
 use super::wishes::Wishes;
 use crate::action::{Latest, Look, StepContext, StepError, WaitPlan, own, own_latest};
 use crate::journal::ClockPoint;
@@ -106,7 +106,8 @@ where
     };
     cx.reached(ClockPoint::ResourceAvailable, at, &source).await?;
     let instance = super::monitoring::turn_on(cx, &name, wishes, ready.instance).await?;
-    for check in compare(wishes, origin, &instance) {
+    let checks = compare(wishes, origin, &instance);
+    for check in closed_in_a_drill(cx, wishes.publicly_accessible, checks) {
         cx.check(check).await?;
     }
     if let Some(check) = in_the_vpc(wishes.vpc.as_deref(), std::slice::from_ref(&instance)) {
@@ -124,7 +125,7 @@ macro_rules! checks_of_a_restore {
             ("class", "the instance class is the one asked for"),
             ("vpc", "the subnet group, and then the instance, is in the VPC asked for"),
             ("multi_az", "a standby exists exactly when asked for"),
-            ("publicly_accessible", "it can be reached from outside exactly when asked for"),
+            ("publicly_accessible", "it can be reached from outside exactly when asked for, and never in a drill"),
             ("deletion_protection", "deletion protection is as asked for"),
             ("subnet_group", "the subnet group is the one asked for"),
             ("security_groups", "the security groups are exactly those asked for"),

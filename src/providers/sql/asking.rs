@@ -4,19 +4,14 @@ use super::input::{PointInput, QueryInput};
 use super::judge::{
     NoValue, from_the_backup, json, no_value, one_value, population, shown, watermark,
 };
-use super::selecting::is_table;
 use super::soundness::{InspectInput, judge_inspection, judge_sequences};
-use super::vacuous::{is_vacuous, tables_of};
 use crate::action::{StepContext, StepError};
 use crate::expectation::Expectation;
-use crate::journal::{Check, ClockPoint, FailureClass, Measure, Outcome, RecoveryPoint};
+use crate::journal::{Check, ClockPoint, Measure, Outcome, RecoveryPoint};
 use crate::outside::ladder::{Structure, Table};
 use crate::outside::{DatabaseEngine, DatabaseSession, OutsideError, SqlValue};
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::time::Duration;
-
-/// Why what an aggregate gives over nothing does not pass by itself.
-const NEEDS_POPULATION: &str = "an empty table gives this value, too: add population:, a query that counts what it is taken over";
 
 /// A session, and what is noted while it is asked.
 pub(super) struct Asking<'c> {
@@ -134,6 +129,10 @@ impl<'c> Asking<'c> {
         let value = self.value(sql).await?;
         match value.and_then(|value| watermark(&value, self.context.clock.now())) {
             Ok(at) => {
+                if let Some(why) = self.is_no_time_of_rows(sql).await? {
+                    self.context.check(Check::not_made(NAME, EXPECTED, why)).await?;
+                    return Ok(None);
+                }
                 let observed = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
                 self.context.check(Check::made(NAME, EXPECTED, observed, true)).await?;
                 if !self.comes_from_the_backup(at).await? {
@@ -182,14 +181,19 @@ impl<'c> Asking<'c> {
         const AFTER: (&str, &str) = ("no row from after the point", "none");
         let before = self.value(&point.before).await?.and_then(|value| population(&value));
         let after = self.value(&point.after).await?.and_then(|value| population(&value));
-        let there = before.as_ref().map_or(0, |count| *count);
-        let before = match before {
-            Ok(count) => Check::made(BEFORE.0, BEFORE.1, count.to_string(), count > 0),
-            Err(why) => why.check(BEFORE.0, BEFORE.1),
+        let [no_before, no_after] = self.sides_prove_nothing(point).await?;
+        let there = before.as_ref().ok().filter(|_| no_before.is_none()).copied().unwrap_or(0);
+        let before = match (before, no_before) {
+            (Ok(1..), Some(why)) => Check::not_made(BEFORE.0, BEFORE.1, why),
+            (Ok(count), _) => Check::made(BEFORE.0, BEFORE.1, count.to_string(), count > 0),
+            (Err(why), _) => why.check(BEFORE.0, BEFORE.1),
         };
-        let after = match after {
-            Ok(count) => Check::made(AFTER.0, AFTER.1, count.to_string(), count == 0).over(there),
-            Err(why) => why.check(AFTER.0, AFTER.1),
+        let after = match (after, no_after) {
+            (Ok(0), Some(why)) => Check::not_made(AFTER.0, AFTER.1, why),
+            (Ok(count), _) => {
+                Check::made(AFTER.0, AFTER.1, count.to_string(), count == 0).over(there)
+            }
+            (Err(why), _) => why.check(AFTER.0, AFTER.1),
         };
         Ok([before, after])
     }
@@ -248,6 +252,15 @@ impl<'c> Asking<'c> {
             });
         };
         match self.value(sql).await?.and_then(|value| population(&value)) {
+            Ok(count) if check.outcome == Outcome::Passed && count > 0 => {
+                Ok(match self.counts_nothing(sql).await? {
+                    Some(why) => {
+                        let why = format!("population: {why}");
+                        Check::not_made(&query.name, &check.expected, why)
+                    }
+                    None => check.over(count),
+                })
+            }
             Ok(count) => Ok(check.over(count)),
             // What was seen to be wrong stays wrong; what seemed right is not known to be.
             Err(_) if check.outcome == Outcome::Failed => Ok(check),
@@ -257,38 +270,4 @@ impl<'c> Asking<'c> {
             }
         }
     }
-
-    /// Why a value that was expected proves nothing without a population, if so: nothing at all gives it, too, or what it was
-    /// selected from is no table, or that cannot be known.
-    async fn proves_nothing(
-        &mut self,
-        sql: &str,
-        value: &SqlValue,
-    ) -> Result<Option<String>, StepError> {
-        if is_vacuous(sql, value) {
-            return Ok(Some(NEEDS_POPULATION.to_owned()));
-        }
-        let Some(tables) = tables_of(sql) else { return Ok(None) };
-        let structure = match self.structure().await {
-            Ok(Ok(structure)) => structure,
-            Ok(Err(NoValue { why, .. })) => return Ok(Some(unknown_source(&why))),
-            Err(error) if error.class() == FailureClass::NotRehearsed => {
-                return Ok(Some(unknown_source(&error.to_string())));
-            }
-            Err(error) => return Err(error),
-        };
-        let other = tables.into_iter().find(|name| !is_table(&structure, name));
-        Ok(other.map(|name| {
-            format!(
-                "{name} is no table of this database: a view, for one, may give this value over nothing, too; add \
-                 population:, a query that counts what it is taken over"
-            )
-        }))
-    }
-}
-
-fn unknown_source(why: &str) -> String {
-    format!(
-        "whether it was selected from a table is not known ({why}): add population:, a query that counts what it is taken over"
-    )
 }

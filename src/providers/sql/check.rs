@@ -101,7 +101,7 @@ impl Action for SqlCheck {
                 ("each login, by its name", "further credentials are let in, or refused, as said"),
                 ("server version", "the server says a version as in version"),
                 ("each setting, by its name", "the server's setting is as in settings"),
-                ("newest data", "the watermark gives a time, and not one ahead of now"),
+                ("newest data", "the watermark gives a time of rows, and not one ahead of now"),
                 (
                     "newest data is from the backup",
                     "the watermark is no more than 60 seconds later than the recovery point that an earlier step found",

@@ -66,7 +66,8 @@ input_with_connection! {
         #[serde(default)]
         pub point_in_time: Option<PointInput>,
         /// SQL that gives the newest committed time in the data, such as `select max(committed_at) from heartbeat`: one row
-        /// with one column. Times without an offset are taken as UTC.
+        /// with one column. Times without an offset are taken as UTC. It gives a time of rows in tables, and none where there is no
+        /// row: not the server's clock, and no `coalesce(max(committed_at), now())`.
         #[serde(default)]
         pub watermark: Option<String>,
         /// Queries whose one value is checked.
@@ -101,9 +102,9 @@ pub struct LoginInput {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PointInput {
-    /// SQL that counts rows written just before the point: at least one must be there.
+    /// SQL that counts rows written just before the point: at least one must be there. It counts rows of tables.
     pub before: String,
-    /// SQL that counts rows written after the point: none may be there.
+    /// SQL that counts rows written after the point: none may be there. It counts rows of tables of `before`.
     pub after: String,
 }
 
@@ -119,8 +120,8 @@ pub struct QueryInput {
     pub expect: Value,
     /// SQL that counts what the value was taken over. Give it with every aggregate: an empty table has zero orphans. Zero
     /// makes the check inconclusive, and so does, without a population, an aggregate that gives zero, and whatever else is made
-    /// of an aggregate, of `exists` or of a query within, or selected from no table (a function, a view): an empty table gives a value
-    /// there, too.
+    /// of an aggregate, of `exists` or of a query within, or selected from no table (a function, a view), behind an outer join or because of
+    /// `not exists` or `not in`: an empty table gives a value there, too. It counts rows of tables: `select count(*) from orders`.
     #[serde(default)]
     pub population: Option<String>,
 }

@@ -12,20 +12,25 @@ mod check;
 mod checksums;
 mod comparing;
 mod connection;
+mod counted;
 mod credentials;
 mod hydrate;
 mod hydrating;
 mod input;
 mod judge;
+mod newest;
 mod origin;
 mod own_schema;
 mod parentheses;
 mod percent;
 mod problems;
+mod proving;
 mod recent;
 mod reference;
 #[cfg(test)]
 mod regressions;
+#[cfg(test)]
+mod regressions_of_nothing;
 mod rows;
 mod schema;
 mod selecting;

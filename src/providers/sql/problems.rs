@@ -1,8 +1,11 @@
 //! What is wrong with an input, before anybody is asked. Pure.
 
 use super::connection::{TOKEN_HELP, connect_address, unfit_for_token};
+use super::counted::counted;
 use super::judge::json;
+use super::newest::{NEWEST_HELP, NO_TIME_OF_ROWS, tables_of_times};
 use super::percent::Percent;
+use super::proving::{COUNT_HELP, COUNTS_NOTHING, NOTHING_AFTER, are_other_tables};
 use super::rows::TOLERATES_ALL;
 use super::statement::refused;
 use super::vacuous::needs_population;
@@ -35,7 +38,10 @@ pub(super) fn problems(given: &Given) -> Vec<InputProblem> {
         None if given.has("engine") => None,
         _ => Some(DatabaseEngine::Postgres),
     };
-    found.extend(statement(given, "watermark", engine));
+    found.extend(unreadable(given.known("version"), "version", "version"));
+    found.extend(settings(given));
+    found.extend(newest(given, engine));
+    found.extend(both_sides(given, engine));
     let mut names = BTreeSet::new();
     for index in 0..given.count("queries") {
         let path = |field: &str| format!("queries.{index}.{field}");
@@ -48,15 +54,69 @@ pub(super) fn problems(given: &Given) -> Vec<InputProblem> {
             found.push(problem.help("give each query a name of its own: its check is called so"));
         }
         found.extend(statement(given, &path("sql"), engine));
-        found.extend(statement(given, &path("population"), engine));
-        if let Some(written) = given.known(&path("expect"))
-            && let Err(why) = Expectation::parse(written, ValueKind::Any)
-        {
-            found.push(InputProblem::at(&path("expect"), format!("queries: expect: {why}")));
-        }
+        found.extend(count_of_rows(given, &path("population"), "queries: population", engine));
+        found.extend(unreadable(given.known(&path("expect")), &path("expect"), "queries: expect"));
         found.extend(without_population(given, &path));
     }
     found
+}
+
+/// An expectation that cannot be read, or that everything meets.
+fn unreadable(written: Option<&Value>, path: &str, what: &str) -> Option<InputProblem> {
+    let why = Expectation::parse(written?, ValueKind::Any).err()?;
+    Some(InputProblem::at(path, format!("{what}: {why}")))
+}
+
+/// Settings by their names, which may have dots in them.
+fn settings(given: &Given) -> Vec<InputProblem> {
+    let all = given.known("settings").and_then(Value::as_object).into_iter().flatten();
+    let known = all.filter(|(_, written)| **written != Given::later_mark());
+    let problem = |(name, written): (&String, &Value)| {
+        let problem = unreadable(Some(written), "settings", &format!("settings: {name}"))?;
+        let pointer = format!("/settings/{}", name.replace('~', "~0").replace('/', "~1"));
+        Some(InputProblem { pointer, ..problem })
+    };
+    known.filter_map(problem).collect()
+}
+
+/// A watermark that gives a time over nothing, too: no run could believe it.
+fn newest(given: &Given, engine: Option<DatabaseEngine>) -> Option<InputProblem> {
+    if let Some(problem) = statement(given, "watermark", engine) {
+        return Some(problem);
+    }
+    let is_none = tables_of_times(given.text("watermark")?).is_none();
+    let problem =
+        || InputProblem::at("watermark", format!("watermark: {NO_TIME_OF_ROWS}")).help(NEWEST_HELP);
+    is_none.then(problem)
+}
+
+/// A count that does not depend on rows.
+fn count_of_rows(
+    given: &Given,
+    path: &str,
+    what: &str,
+    engine: Option<DatabaseEngine>,
+) -> Option<InputProblem> {
+    if let Some(problem) = statement(given, path, engine) {
+        return Some(problem);
+    }
+    let is_none = counted(given.text(path)?).is_none();
+    is_none.then(|| InputProblem::at(path, format!("{what}: {COUNTS_NOTHING}")).help(COUNT_HELP))
+}
+
+/// Sides of a point in time that would hold whatever was restored.
+fn both_sides(given: &Given, engine: Option<DatabaseEngine>) -> Vec<InputProblem> {
+    const SIDES: [&str; 2] = ["point_in_time.before", "point_in_time.after"];
+    let sides = SIDES.iter().filter_map(|path| count_of_rows(given, path, path, engine));
+    let found: Vec<InputProblem> = sides.collect();
+    let [before, after] = SIDES.map(|path| given.text(path));
+    match before.zip(after) {
+        Some((before, after)) if found.is_empty() && are_other_tables(before, after) => {
+            let text = format!("point_in_time.after: {NOTHING_AFTER}");
+            vec![InputProblem::at(SIDES[1], text).help("count both in the same table")]
+        }
+        _ => found,
+    }
 }
 
 /// What would be inconclusive whenever it seems to pass.

@@ -1,7 +1,7 @@
 //! What a statement selects its rows from, as far as its text tells. Pure.
 
 use super::parentheses::{outside, split};
-use super::vacuous::{may_aggregate, parts};
+use super::vacuous::{is_query_within, may_aggregate, parts};
 use crate::outside::ladder::Structure;
 
 /// Words at which the tables of a statement end.
@@ -17,19 +17,95 @@ const SETS: [&str; 4] = ["union", "intersect", "except", "minus"];
 const CATALOGS: [&str; 6] =
     ["pg_catalog.", "information_schema.", "performance_schema.", "mysql.", "sys.", "pg_"];
 
+/// What may stand behind a condition that asks for a row of a query within.
+const BEHIND: [&str; 7] = ["and", "join", "inner", "cross", "straight_join", ",", ")"];
+
+/// Words that make of a condition one of several, or a value.
+const LOOSENING: [&str; 4] = ["or", "xor", "between", "|"];
+
 /// The names that stand where tables do, in lower case and without quotes: `rest` begins with `from`. `None` when something else is
-/// among them that may give a row over nothing: a function, values, `dual`, a second select, a query within that may aggregate.
+/// among them that may give a row over nothing: a function, values, `dual`, a second select, an outer join, a query within that may
+/// aggregate.
 pub(super) fn sources(rest: &[&str]) -> Option<Vec<String>> {
+    let from = from_part(rest)?;
+    if has_outer_join(from) { None } else { joined(from, &of_parentheses) }
+}
+
+/// What stands between `from` and the next clause. `None` where there is no `from`, or another select is added or taken away.
+pub(super) fn from_part<'a, 'w>(rest: &'a [&'w str]) -> Option<&'a [&'w str]> {
     let from = rest.strip_prefix(&["from"])?;
     if outside(from).any(|(_, word)| SETS.contains(&word)) {
         return None;
     }
     let end = outside(from).find(|(_, word)| ENDS.contains(word)).map_or(from.len(), |(at, _)| at);
-    joined(&from[..end])
+    Some(&from[..end])
 }
 
-/// The tables of a list: by commas and joins.
-fn joined(words: &[&str]) -> Option<Vec<String>> {
+/// Whether a row of one table is given where the other one has none.
+pub(super) fn has_outer_join(words: &[&str]) -> bool {
+    words.windows(2).any(|pair| matches!(pair, ["left" | "right" | "full", "join" | "outer"]))
+}
+
+/// Whether a condition may hold because a table is empty: each that asks a query within, but for `… in (select` and `exists (select`
+/// that have to hold.
+pub(super) fn may_hold_over_nothing(rest: &[&str]) -> bool {
+    let is_open = |at: usize| {
+        let is_query = rest.get(at) == Some(&"(") && is_query_within(rest, at);
+        is_query && !is_source(rest, at) && !demands_a_row(rest, at)
+    };
+    (0..rest.len()).any(is_open)
+}
+
+/// Whether rows are taken from the query within that begins here.
+fn is_source(rest: &[&str], at: usize) -> bool {
+    let in_list = || {
+        let from = from_part(rest).map_or(0, <[_]>::len);
+        at <= from && is_outside(rest, at)
+    };
+    match before(rest, at, 1) {
+        Some("from" | "join" | "straight_join" | "lateral") => true,
+        Some(",") => in_list(),
+        _ => false,
+    }
+}
+
+/// Whether no row is selected unless the query within that begins here gives one.
+fn demands_a_row(rest: &[&str], at: usize) -> bool {
+    let begins = |word: Option<&str>| matches!(word, Some("where" | "and" | "on"));
+    let has_to_hold = match before(rest, at, 1) {
+        Some("exists") => begins(before(rest, at, 2)),
+        Some("in") => {
+            // Behind the name of a column, with that of its table.
+            let mut name = 2;
+            while before(rest, at, name + 1) == Some(".") {
+                name += 2;
+            }
+            begins(before(rest, at, name + 1))
+        }
+        _ => false,
+    };
+    let behind = split(&rest[at..]).and_then(|(_, behind)| behind.first().copied());
+    has_to_hold
+        && is_outside(rest, at)
+        && behind.is_none_or(|word| BEHIND.contains(&word) || ENDS.contains(&word))
+        && !rest.iter().any(|word| LOOSENING.contains(word))
+}
+
+fn before<'w>(words: &[&'w str], at: usize, by: usize) -> Option<&'w str> {
+    words.get(at.checked_sub(by)?).copied()
+}
+
+/// Whether this place is in no parentheses.
+fn is_outside(words: &[&str], at: usize) -> bool {
+    let count = |sign: &str| words[..at].iter().filter(|word| **word == sign).count();
+    count("(") == count(")")
+}
+
+/// The tables of a list: by commas and joins. `within` tells those of a query in parentheses.
+pub(super) fn joined(
+    words: &[&str],
+    within: &dyn Fn(&[&str]) -> Option<Vec<String>>,
+) -> Option<Vec<String>> {
     let (mut found, mut at, mut begins) = (Vec::new(), 0, true);
     while let Some(word) = words.get(at) {
         let length = match *word {
@@ -37,11 +113,13 @@ fn joined(words: &[&str]) -> Option<Vec<String>> {
             "(" => {
                 let (inner, _) = split(&words[at..])?;
                 if std::mem::take(&mut begins) {
-                    found.extend(of_parentheses(inner)?);
+                    let is_query = inner.first() == Some(&"select");
+                    found.extend(if is_query { within(inner)? } else { joined(inner, within)? });
                 }
                 inner.len() + 2
             }
             "dual" if begins => return None,
+            word if SETS.contains(&word) => return None,
             _ if begins => {
                 let (name, length) = name(&words[at..])?;
                 found.push(name);
@@ -58,11 +136,8 @@ fn joined(words: &[&str]) -> Option<Vec<String>> {
     (!begins).then_some(found)
 }
 
-/// A query within, whose rows are those of its tables, or tables that are joined in parentheses.
+/// A query within, whose rows are those of its tables.
 fn of_parentheses(words: &[&str]) -> Option<Vec<String>> {
-    if words.first() != Some(&"select") {
-        return joined(words);
-    }
     let (list, rest) = parts(words)?;
     if may_aggregate(list, rest) { None } else { sources(rest) }
 }
@@ -134,7 +209,7 @@ mod tests {
                 &["public.orders", "lines"],
             ),
             (
-                "select a.x from a left join b using (id) join c on (c.id = a.id) limit 1",
+                "select a.x from a inner join b using (id) join c on (c.id = a.id) limit 1",
                 &["a", "b", "c"],
             ),
             (
@@ -153,6 +228,9 @@ mod tests {
             "select n from (select 0 as n) x",
             "select n from (select damaged(x) n from orders) x",
             "select id from orders union select 0",
+            "select a.x from a left join b using (id) limit 1",
+            "select a.x from (a natural full join b) limit 1",
+            "select x from ((select x from a) union (select 0)) b",
             "select 1",
         ] {
             assert_eq!(tables_of(sql), None, "{sql}");

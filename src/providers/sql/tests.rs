@@ -36,7 +36,8 @@ fn ledger(expect: &str) -> Value {
 }
 
 pub(super) fn world() -> FakeOutside {
-    let mut outside = FakeOutside::default();
+    let tables = vec!["heartbeat", "ledger", "orders"];
+    let mut outside = FakeOutside { tables, ..FakeOutside::default() };
     outside.environment.insert("PASSWORD".into(), "hunter2".into());
     outside
 }
@@ -423,7 +424,8 @@ async fn credentials_that_should_be_refused_and_are_let_in_fail() {
 #[tokio::test(start_paused = true)]
 async fn a_rung_that_the_estate_does_not_know_is_not_rehearsed_and_never_passed() {
     for rung in [json!({"sequences": true}), json!({"inspect": {}})] {
-        let (context, _, recorder) = context(world().with_database(&[]));
+        let unknown = FakeOutside { tables: Vec::new(), ..world() };
+        let (context, _, recorder) = context(unknown.with_database(&[]));
         let error = SqlCheck.run(&context, input(rung)).await.unwrap_err();
         assert_eq!(error.class(), FailureClass::NotRehearsed);
         assert_eq!(recorder.checks().len(), 1);
@@ -432,13 +434,15 @@ async fn a_rung_that_the_estate_does_not_know_is_not_rehearsed_and_never_passed(
 
 #[tokio::test(start_paused = true)]
 async fn both_sides_of_a_point_in_time_are_needed() {
-    let sides = json!({"point_in_time": {"before": "before", "after": "after"}});
+    const BEFORE: &str = "select count(*) from heartbeat where committed_at > '2026-11-22 01:55'";
+    const AFTER: &str = "select count(*) from heartbeat where committed_at > '2026-11-22 02:00'";
+    let sides = json!({"point_in_time": {"before": BEFORE, "after": AFTER}});
     for (before, after, outcomes) in [
         (2, 0, (Outcome::Passed, Outcome::Passed)),
         (0, 0, (Outcome::Failed, Outcome::Inconclusive)),
         (2, 1, (Outcome::Passed, Outcome::Failed)),
     ] {
-        let answers = [("before", count(before)), ("after", count(after))];
+        let answers = [(BEFORE, count(before)), (AFTER, count(after))];
         let (context, _, recorder) = context(world().with_database(&answers));
         SqlCheck.run(&context, input(sides.clone())).await.unwrap();
         let found = (

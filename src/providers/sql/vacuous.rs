@@ -1,7 +1,7 @@
 //! Whether a value may have been taken over nothing: an empty table gives it, too. Pure.
 
 use super::parentheses::{outside, split};
-use super::selecting::sources;
+use super::selecting::{may_hold_over_nothing, sources};
 use crate::outside::SqlValue;
 
 /// Aggregates that give a value over nothing.
@@ -257,7 +257,8 @@ const OF_THE_SERVER: [&str; 22] = [
 /// sum, and whatever is made of an aggregate, an `exists` or a query within (`count(*) = 0`, `case when count(*) = 0 …`,
 /// `max(amount) is null`). A null never comes here: it is no value, and leaves its check inconclusive. A function that is not
 /// known may be an aggregate of somebody's own, or read a table without saying so. What is selected from no table is the same
-/// whatever the tables hold, unless the server is asked of itself.
+/// whatever the tables hold, unless the server is asked of itself. An outer join gives a row where one of its tables is empty, and
+/// a `not exists` or `not in` holds because one is.
 ///
 /// Rather too often than not often enough: a population that is asked for needlessly costs a line.
 pub(super) fn is_vacuous(sql: &str, value: &SqlValue) -> bool {
@@ -266,13 +267,13 @@ pub(super) fn is_vacuous(sql: &str, value: &SqlValue) -> bool {
     let looks_at_rows =
         (0..words.len()).any(|at| is_aggregate(&words, at) || is_query_within(&words, at));
     let Some((list, rest)) = parts(&words) else {
-        return looks_at_rows || words.first() == Some(&"values");
+        return looks_at_rows || words.first() != Some(&"show");
     };
     let reads_tables = match rest.first() {
         Some(&"from") => sources(rest).is_some(),
         _ => asks_the_server(&words),
     };
-    if !reads_tables || may_aggregate(list, rest) {
+    if !reads_tables || may_aggregate(list, rest) || may_hold_over_nothing(rest) {
         return true;
     }
     if !looks_at_rows {
@@ -353,15 +354,21 @@ pub(super) fn needs_population(sql: &str, accepts: impl Fn(&SqlValue) -> bool) -
     always || (accepted.peek().is_some() && accepted.all(|value| is_vacuous(sql, value)))
 }
 
-fn is_aggregate(words: &[&str], at: usize) -> bool {
+/// A function that makes one value of all rows.
+pub(super) fn is_aggregate(words: &[&str], at: usize) -> bool {
     let Some(word) = words.get(at).filter(|_| words.get(at + 1) == Some(&"(")) else {
         return false;
     };
     OVER_NOTHING.contains(word) || NULL_OVER_NOTHING.contains(word) || *word == "bit_and"
 }
 
+/// Whether this is an aggregate that gives null over nothing.
+pub(super) fn is_null_over_nothing(word: &str) -> bool {
+    NULL_OVER_NOTHING.contains(&word)
+}
+
 /// `exists (` and `(select`.
-fn is_query_within(words: &[&str], at: usize) -> bool {
+pub(super) fn is_query_within(words: &[&str], at: usize) -> bool {
     let next = words.get(at + 1).copied();
     match words.get(at).copied() {
         Some("exists") => next == Some("("),
@@ -394,7 +401,7 @@ pub(super) fn parts<'w>(words: &'w [&'w str]) -> Option<(&'w [&'w str], &'w [&'w
 }
 
 /// The one aggregate that is selected with nothing around it but a filter, a cast and a name.
-fn single_aggregate<'w>(list: &[&'w str]) -> Option<&'w str> {
+pub(super) fn single_aggregate<'w>(list: &[&'w str]) -> Option<&'w str> {
     if !is_aggregate(list, 0) {
         return None;
     }
@@ -425,8 +432,16 @@ fn single_aggregate<'w>(list: &[&'w str]) -> Option<&'w str> {
     }
 }
 
-/// Words in lower case, quoted names and texts as they are, and single other characters; no comments.
-fn tokens(sql: &str) -> Vec<String> {
+/// Words in lower case, and single other characters; no comments. `table orders` is `select * from orders`.
+pub(super) fn tokens(sql: &str) -> Vec<String> {
+    let mut found = plain_tokens(sql);
+    if found.first().is_some_and(|word| word == "table") {
+        found.splice(..1, ["select", "*", "from"].map(str::to_owned));
+    }
+    found
+}
+
+fn plain_tokens(sql: &str) -> Vec<String> {
     let (mut found, mut rest) = (Vec::new(), sql);
     while let Some(first) = rest.chars().next() {
         let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
@@ -524,11 +539,47 @@ mod tests {
             ("select 'count(*)' from orders where id = 1", text("count(*)")),
             ("select bool_and(total > 0) from orders", SqlValue::Bool(true)),
             ("select version()", text("PostgreSQL 15.4")),
-            ("select count(*) from a where not exists (select 1 from b)", SqlValue::Integer(2)),
+            ("select count(*) from a where exists (select 1 from b)", SqlValue::Integer(2)),
             ("select total from a where id in (select id from b) limit 1", SqlValue::Integer(0)),
         ] {
             assert!(!is_vacuous(sql, &value), "{sql}");
         }
+    }
+
+    #[test]
+    fn regression_what_stands_there_because_another_table_is_empty_asks_for_a_population() {
+        for sql in [
+            "select coalesce(e.amount, 0) from one left join e on true",
+            "select e.amount is null from one natural left outer join e",
+            "select e.amount is null from e right join one on true",
+            "select coalesce(e.amount, 0) from e full join one on true",
+            "select 'ok' from one where not exists (select 1 from e where amount < 0)",
+            "select 1 from one where id not in (select id from e)",
+            "select 1 from one where not id in (select id from e)",
+            "select count(*) from one where id not in (select id from e)",
+            "select 0 from one join one two on not exists (select 1 from e)",
+            "select 1 from one where id <> all (select id from e)",
+            "select 1 from one where id in (select id from e) is false",
+            "select 1 from one where not (id = 1 and exists (select 1 from e))",
+            "select 1 from one where id = 1 or exists (select 1 from e)",
+            "select 1 from one where id between 0 and exists (select 1 from e)",
+            "select x from (select 1 as x from one where not exists (select 1 from e)) y",
+            "explain select 1 from one",
+            "(table orders)",
+        ] {
+            assert!(is_vacuous(sql, &SqlValue::Integer(7)), "{sql}");
+        }
+        for sql in [
+            "select left(name, 2) from one join two on left(name, 1) = letter where one.id = 1",
+            "select 1 from one where a is not null and one.id in (select id from e) and b = 1 limit 1",
+            "select 1 from one where exists (select 1 from e) order by id limit 1",
+            "table orders",
+            "table orders order by id limit 1",
+        ] {
+            assert!(!is_vacuous(sql, &SqlValue::Integer(7)), "{sql}");
+        }
+        // Whether it is a table, only the database can tell.
+        assert_eq!(tables_of("table v").unwrap_or_default(), ["v"]);
     }
 
     #[test]

@@ -142,9 +142,10 @@ impl Workshop {
 
     fn compare_cluster(&mut self, restore: &str, config: &str) {
         let wrong = self.goes_wrong();
-        let vary = if wrong { VARY.to_owned() } else { format!("vpc, {VARY}") };
+        let vpc = if wrong { "vpc-prod" } else { "vpc-drill" };
         let with = format!(
-            "{{ cluster: {}, intended: {}, source: {{ id: shop, at: primary }}, vary: [{vary}], max_age: 15d }}",
+            "{{ cluster: {}, intended: {}, source: {{ id: shop, at: primary }}, instead: {{ vpc: {vpc} }}, vary: [{VARY}], \
+             max_age: 15d }}",
             output(restore, "id"),
             output(config, "config")
         );

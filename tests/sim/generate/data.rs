@@ -15,7 +15,7 @@ pub(super) struct Rungs {
 
 /// The items that differ between the estate's databases and what the steps ask for.
 const VARY: &str =
-    "multi_az, kms_key, vpc, subnet_group, security_groups, deletion_protection, backup_retention";
+    "multi_az, kms_key, subnet_group, security_groups, deletion_protection, backup_retention";
 
 impl Workshop {
     pub(super) fn rungs(&mut self, way: Way) -> Rungs {
@@ -135,7 +135,7 @@ impl Workshop {
         let wrong = self.goes_wrong();
         let vary = if wrong { VARY.to_owned() } else { format!("class, {VARY}") };
         let with = format!(
-            "{{ instance: {}, intended: {}, vary: [{vary}], max_age: 15d }}",
+            "{{ instance: {}, intended: {}, instead: {{ vpc: vpc-drill }}, vary: [{vary}], max_age: 15d }}",
             output(restore, "id"),
             output(config, "config")
         );
