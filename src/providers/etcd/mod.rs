@@ -32,6 +32,7 @@ mod live_judge_tests;
 mod live_snapshot;
 #[cfg(test)]
 mod live_tests;
+mod notes;
 mod own_object;
 mod restore;
 mod restore_answers;

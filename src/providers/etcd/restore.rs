@@ -4,7 +4,7 @@ use super::restore_judge::{self, Part};
 use super::restore_version;
 use super::source::{self, Platform, Seen, Source, look};
 use super::trial_folder::{FolderName, TrialFolder};
-use super::{by_hand, judge, trial_by_hand};
+use super::{by_hand, judge, notes, trial_by_hand};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Found, Given, Grant, HandInput, InputProblem,
     Phase, Probe, ProbeVerdict, ResourceKind, SiteUse, StepContext, StepError, own,
@@ -269,7 +269,7 @@ async fn verified(context: &StepContext, seen: &Seen) -> Result<bool, StepError>
     let is_whole = broken.is_none();
     let shown = |key: &str| context.data(key);
     let (found, notes) =
-        (judge::findings(&seen.inspection, &shown), judge::notes(&seen.inspection));
+        (judge::findings(&seen.inspection, &shown), notes::notes(&seen.inspection));
     for finding in broken.into_iter().chain(found).chain(notes) {
         context.finding(finding).await?;
     }

@@ -4,6 +4,7 @@ use super::live::{TlsInput, is_exposed, login, problems, ten_seconds};
 use super::live_findings::exposed;
 use super::live_judge::same_as_member;
 use super::live_snapshot::{self as arriving, Taken};
+use super::notes;
 use super::own_object::{self, SnapshotPlace};
 use super::take_by_hand;
 use crate::action::{
@@ -233,7 +234,7 @@ async fn verify(
         context.check(check).await?;
     }
     let shown = |key: &str| context.data(key);
-    for finding in judge::findings(inspection, &shown).into_iter().chain(judge::notes(inspection)) {
+    for finding in judge::findings(inspection, &shown).into_iter().chain(notes::notes(inspection)) {
         context.finding(finding).await?;
     }
     match inspection.soundness() {

@@ -1,6 +1,7 @@
 use super::by_hand;
 use super::fetch::{ObjectInput, Snapshot};
 use super::judge;
+use super::notes;
 use super::snapshot_output::{self, MemberOutput};
 use super::snapshot_time::{self, Times};
 use super::source::{self, Platform, Seen, Source, compute, look};
@@ -142,7 +143,7 @@ impl Action for VerifySnapshot {
         let is_whole = broken.is_none();
         let shown = |key: &str| context.data(key);
         let findings =
-            judge::findings(inspection, &shown).into_iter().chain(judge::notes(inspection));
+            judge::findings(inspection, &shown).into_iter().chain(notes::notes(inspection));
         for finding in broken.into_iter().chain(findings) {
             context.finding(finding).await?;
         }
