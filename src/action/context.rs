@@ -33,6 +33,10 @@ pub trait Recorder: Send + Sync {
     fn late_from(&self, _step: &StepId) -> Option<DateTime<Utc>> {
         None
     }
+    /// When the first attempt at a step began (UTC), in whichever process. `None` where there is no run.
+    fn first_begun(&self, _step: &StepId) -> Option<DateTime<Utc>> {
+        None
+    }
     /// When the disaster was declared (UTC). `None` before, and where there is no run.
     fn declared(&self) -> Option<DateTime<Utc>> {
         None

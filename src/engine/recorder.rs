@@ -72,6 +72,10 @@ impl Recorder for ToLoop {
         made.checked_add_signed(TimeDelta::from_std(self.limit).ok()?)
     }
 
+    fn first_begun(&self, step: &StepId) -> Option<DateTime<Utc>> {
+        look(&self.state, |state| state.first_begun.get(step).copied())
+    }
+
     fn declared(&self) -> Option<DateTime<Utc>> {
         look(&self.state, |state| state.disaster)
     }

@@ -164,6 +164,10 @@ impl Recorder for HeldBack {
         self.journal.late_from(step)
     }
 
+    fn first_begun(&self, step: &StepId) -> Option<DateTime<Utc>> {
+        self.journal.first_begun(step)
+    }
+
     fn declared(&self) -> Option<DateTime<Utc>> {
         self.journal.declared()
     }

@@ -32,6 +32,8 @@ pub struct RunState {
     pub disaster: Option<DateTime<Utc>>,
     /// The resources.
     pub ledger: Ledger,
+    /// When the first attempt at each step began.
+    pub first_begun: BTreeMap<StepId, DateTime<Utc>>,
     /// When each step was first known to have made the newest of its resources.
     pub made: BTreeMap<StepId, DateTime<Utc>>,
     /// The newest recovery point of a backup that each step has established; none when it is not certain: another attempt at
@@ -319,6 +321,7 @@ impl RunState {
                     Some(_) => return Err(format!("the step {step} is over")),
                 };
                 self.orphans.remove(step);
+                self.first_begun.entry(step.clone()).or_insert(record.at);
                 let (attempt, began) = (*attempt, record.at);
                 let running = StepState::Running { attempt, since, began, checks: Vec::new() };
                 self.set(step, running);

@@ -171,8 +171,9 @@ fn server_identity_regression_who_has_approved_does_not_go_on_with_the_run() {
     let approver = waiting.answer("approver", |_| {});
     assert_eq!(approver.code, Some(0), "{approver:?}");
     let journal = waiting.journal();
-    poll("the yes is in the journal", Duration::from_secs(60), || {
-        std::fs::read_to_string(&journal).unwrap().contains("approval_given").then_some(())
+    let is_over = r#""type":"step_finished","step":"decide""#;
+    poll("the question is over", Duration::from_secs(60), || {
+        std::fs::read_to_string(&journal).unwrap().contains(is_over).then_some(())
     });
     let mut run = waiting.run.take().unwrap();
     run.kill().unwrap();
@@ -181,7 +182,7 @@ fn server_identity_regression_who_has_approved_does_not_go_on_with_the_run() {
     // Both are the same user of the system: only AWS knows that they are two.
     let resumed = |user: &str| {
         let mut command = waiting.moto.program(&waiting.drills, user);
-        command.args(["resume", "last", "--quiet", "--endpoint-url", &waiting.moto.address]);
+        command.args(["resume", "last", "--endpoint-url", &waiting.moto.address]);
         end(&mut command)
     };
     let refused = resumed("approver");
@@ -190,7 +191,7 @@ fn server_identity_regression_who_has_approved_does_not_go_on_with_the_run() {
     let unknown = {
         let mut command = waiting.moto.program(&waiting.drills, "operator");
         command.env("AWS_SECRET_ACCESS_KEY", "forged-forged-forged-forged-forged-forge");
-        command.args(["resume", "last", "--quiet", "--endpoint-url", &waiting.moto.address]);
+        command.args(["resume", "last", "--endpoint-url", &waiting.moto.address]);
         end(&mut command)
     };
     assert_eq!(unknown.code, Some(4), "{unknown:?}");

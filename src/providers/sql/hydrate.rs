@@ -152,13 +152,15 @@ impl Action for Hydrate {
         context: &StepContext,
         input: HydrateInput,
     ) -> Result<HydrateOutput, StepError> {
-        let began = context.clock.elapsed();
+        let (began, first_begun) =
+            (context.clock.elapsed(), context.recorder.first_begun(&context.step));
+        let before = first_begun.and_then(|begun| (context.clock.now() - begun).to_std().ok());
         let (mut session, _) = input.connection().open_checked(context).await?;
         let structure = session.structure().await?;
         let meant = structure.tables.into_iter().filter(|table| input.tables.mean(&table.name));
         let tables: Vec<Table> = meant.collect();
         let mut hydrating = Hydrating::of(context, &input, &mut *session, &tables);
-        let mut output = hydrating.rounds(began).await?;
+        let mut output = hydrating.rounds(began, before.unwrap_or_default()).await?;
         let check = hydrating.check(&output);
         if check.outcome == Outcome::Passed {
             let now = context.clock.now();

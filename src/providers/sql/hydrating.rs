@@ -7,7 +7,7 @@ use super::recent::{Recent, Slowest, Standing, slowest, standing};
 use super::rows::shortened;
 use crate::action::{StepContext, StepError};
 use crate::ids::Digest;
-use crate::journal::Check;
+use crate::journal::{Check, Outcome};
 use crate::outside::ladder::{Reading, Table};
 use crate::outside::{DatabaseSession, OutsideError};
 use crate::time::HumanDuration;
@@ -30,6 +30,8 @@ pub(super) struct Hydrating<'a> {
     empty: BTreeSet<String>,
     /// The newest reads of each table.
     recent: Vec<Recent>,
+    /// Reads were fast at the first look, and that was later than they may take: a process had died, and nobody knows since when.
+    since_when_is_unknown: bool,
 }
 
 /// Tables that were not read.
@@ -54,12 +56,33 @@ impl<'a> Hydrating<'a> {
         let missing = input.tables.missing(&names).into_iter().map(str::to_owned).collect();
         let (seed, left_out, empty) = (seed_of(context), Vec::new(), BTreeSet::new());
         let recent = tables.iter().map(|table| Recent::of(table.name.to_string())).collect();
-        Self { context, input, session, tables, seed, missing, left_out, empty, recent }
+        let since_when_is_unknown = false;
+        Self {
+            context,
+            input,
+            session,
+            tables,
+            seed,
+            missing,
+            left_out,
+            empty,
+            recent,
+            since_when_is_unknown,
+        }
     }
 
     /// Whether reads were fast.
     pub(super) fn check(&self, output: &HydrateOutput) -> Check {
-        judge(self.input, output, &self.not_read(), slowest(&self.recent, self.input.p95.0))
+        let slowest = slowest(&self.recent, self.input.p95.0);
+        let check = judge(self.input, output, &self.not_read(), slowest);
+        if check.outcome == Outcome::Passed && self.since_when_is_unknown {
+            let why = format!(
+                "they are fast now, and nobody looked before {} were over: {}",
+                self.input.within, check.observed
+            );
+            return Check::not_made(check.name, check.expected, why);
+        }
+        check
     }
 
     /// A table without pages proves nothing: when it was asked for by name, that leaves the check open.
@@ -73,8 +96,14 @@ impl<'a> Hydrating<'a> {
         NotRead { missing, left_out, empty }
     }
 
-    pub(super) async fn rounds(&mut self, began: Duration) -> Result<HydrateOutput, StepError> {
+    /// `before` is how long ago the step had begun, in a process that has died since.
+    pub(super) async fn rounds(
+        &mut self,
+        began: Duration,
+        before: Duration,
+    ) -> Result<HydrateOutput, StepError> {
         let clock = &self.context.clock;
+        let mut was_slow = false;
         let mut output = HydrateOutput {
             hydrated_after: None,
             reads: 0,
@@ -90,17 +119,20 @@ impl<'a> Hydrating<'a> {
                 output.first = latency;
             }
             output.last = latency;
-            let passed = clock.elapsed().saturating_sub(began);
+            let passed = before + clock.elapsed().saturating_sub(began);
             self.context.progress(&format!("reads take {}", milliseconds(latency.p95_us)));
             let warmed = !self.input.warm_up || output.rounds >= u64::from(PARTS);
             output.rounds += 1;
             match (standing(&self.recent, self.input.p95.0), warmed) {
                 (Standing::Fast, true) => {
+                    let is_late = !before.is_zero() && passed > self.input.within.0;
+                    self.since_when_is_unknown = is_late && !was_slow;
                     output.hydrated_after = Some(HumanDuration(passed));
                     return Ok(output);
                 }
                 // It takes more reads, and there is nothing to wait for.
                 (Standing::TooFew, true) => continue,
+                (Standing::Slow, _) => was_slow = true,
                 _ => {}
             }
             if passed >= self.input.within.0 {
@@ -231,7 +263,6 @@ fn judge(
 mod tests {
     use super::*;
     use crate::ids::StepId;
-    use crate::journal::Outcome;
     use crate::outside::fake::{FakeOutside, context};
     use crate::outside::ladder::TableName;
     use crate::outside::{Answer, Rows};
@@ -288,11 +319,43 @@ mod tests {
     }
 
     async fn looked_at_once(context: &StepContext, tables: &[Table]) -> (HydrateOutput, Check) {
-        let (input, mut session) = (looked_at_within("0s"), OneIsCold);
+        looked_at_again(context, tables, "0s", Duration::ZERO).await
+    }
+
+    /// By a process that goes on with a step that had begun so long ago.
+    async fn looked_at_again(
+        context: &StepContext,
+        tables: &[Table],
+        within: &str,
+        before: Duration,
+    ) -> (HydrateOutput, Check) {
+        let (input, mut session) = (looked_at_within(within), OneIsCold);
         let mut hydrating = Hydrating::of(context, &input, &mut session, tables);
-        let output = hydrating.rounds(context.clock.elapsed()).await.unwrap();
+        let output = hydrating.rounds(context.clock.elapsed(), before).await.unwrap();
         let check = hydrating.check(&output);
         (output, check)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_what_loads_while_no_process_looks_is_not_known_to_have_been_in_time() {
+        let (context, ..) = context(FakeOutside::default());
+        let warm = [table("warm")];
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        let (output, check) = looked_at_again(&context, &warm, "3h", hours(2)).await;
+        assert_eq!(check.outcome, Outcome::Passed);
+        assert_eq!(
+            output.hydrated_after,
+            Some(HumanDuration(hours(2))),
+            "counted from its beginning"
+        );
+        let (_, check) = looked_at_again(&context, &warm, "3h", hours(10)).await;
+        assert_eq!(check.outcome, Outcome::Inconclusive);
+        let said = format!("{} {:?}", check.observed, check.note);
+        assert!(said.contains("nobody looked before 3h were over"), "{said}");
+        // What is still slow after all that time is too slow.
+        let cold = [table("ledger_big")];
+        let (_, check) = looked_at_again(&context, &cold, "3h", hours(10)).await;
+        assert_eq!(check.outcome, Outcome::Failed);
     }
 
     #[tokio::test(start_paused = true)]
