@@ -460,6 +460,15 @@ fn measure_point(
     report.margin = Some(margin);
     report.evidence = vec![declared.seq, seen.seq];
     report.evidence.extend(worst.map(|(_, mark)| mark.seq).filter(|seq| *seq != seen.seq));
+    // What the copy did since it was looked at, nobody knows: where that alone decides, nothing is measured.
+    let at_worst = HumanDuration::from(declared.at - point.at);
+    if !margin.over && Margin::between(report.target, at_worst).over {
+        report.outcome = ObjectiveOutcome::NotMeasured;
+        (report.actual, report.margin, report.decided_by) = (None, None, None);
+        report.why = Some(format!(
+            "the loss lies between {of_the_day} and {at_worst}: nobody has looked at the copy since"
+        ));
+    }
 }
 
 fn recovery_level(plan: &Plan, fold: &Fold<'_>, rlo: &RecoveryLevelObjective) -> LevelReport {

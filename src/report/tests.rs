@@ -472,25 +472,34 @@ fn regression_a_point_that_an_earlier_attempt_saw_does_not_count() {
 #[test]
 fn regression_the_time_in_which_nobody_looks_at_a_replica_is_no_loss() {
     let nine_hours = chrono::TimeDelta::hours(9);
-    let loss = |goes_on_then: bool| {
+    let loss = |goes_on_then: bool, target: &str| {
         let mut sample = samples::passed();
-        sample.plan.objectives.rpo.as_mut().unwrap().measure = crate::journal::Measure::Backup;
+        let rpo = sample.plan.objectives.rpo.as_mut().unwrap();
+        (rpo.measure, rpo.target) = (crate::journal::Measure::Backup, human(target));
         for record in &mut sample.tape.records {
             match &mut record.event {
                 // Somebody halted the drill between the look and the declaration.
                 Event::DisasterDeclared { .. } => record.at += nine_hours,
-                Event::RecoveryPointSeen { point, .. } => point.goes_on = goes_on_then,
+                Event::RecoveryPointSeen { point, .. } => {
+                    (point.goes_on, point.worst_case) = (goes_on_then, None);
+                }
                 _ => {}
             }
         }
         let rpo = replanned(sample).objectives.rpo.unwrap();
-        (rpo.of_the_day.unwrap().0, rpo.notes.join(" "))
+        (rpo.of_the_day.unwrap().0, rpo.notes.join(" "), rpo.outcome)
     };
-    let ((replica, said), (backup, _)) = (loss(true), loss(false));
+    let ((replica, said, outcome), (backup, _, of_backup)) =
+        (loss(true, "26h"), loss(false, "26h"));
+    assert_eq!((outcome, of_backup), (ObjectiveOutcome::Met, ObjectiveOutcome::Met));
     let by = backup.saturating_sub(replica);
     let about_nine_hours = human("8h 59m").0..nine_hours.to_std().unwrap();
     assert!(about_nine_hours.contains(&by), "{replica:?} {backup:?}");
     assert!(said.contains("the copy goes on being written: it was looked at 8h 59m"), "{said}");
+    // The loss of the day is eight hours at the look, and seventeen if the copy stood still since.
+    assert_eq!(loss(true, "12h").2, ObjectiveOutcome::NotMeasured);
+    assert_eq!(loss(false, "12h").2, ObjectiveOutcome::Missed);
+    assert_eq!(loss(true, "7h").2, ObjectiveOutcome::Missed);
 }
 
 #[test]
