@@ -1,6 +1,6 @@
 //! What verifying a stored snapshot of etcd costs, beside what hashes the same file and what etcd's own program does with it, all in
-//! turns in one run: `redrill etcd verify`, `sha256sum`, `openssl dgst -sha256`, `etcdctl snapshot status`; a truncated copy; and
-//! counting the objects in it.
+//! turns in one run: `redrill etcd verify`, `sha256sum`, `openssl dgst -sha256`, `etcdctl snapshot status`; a truncated copy;
+//! counting the objects in it; and the memory that a snapshot of five times as many keys takes.
 //!
 //! `cargo bench --bench etcd`, or `cargo bench --bench etcd -- BYTES KEYS` for another file than one of 1 GiB with a million keys. It is
 //! written by the benchmark itself, into the folder for temporary files, and is in the page cache when it is read. Programs that are not
@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 const BYTES: u64 = 1 << 30;
 const KEYS: u64 = 1_000_000;
+/// Small ones, in a snapshot of their own.
+const MANY_KEYS: u64 = 5_000_000;
 const ROUNDS: u32 = 5;
 
 const PAGE: usize = 4096;
@@ -364,6 +366,12 @@ fn inventory(path: &Path, bytes: u64, keys: u64) {
     println!("redrill etcd inventory: at most {memory} MiB");
 }
 
+fn many_keys(path: &Path) {
+    write_snapshot(path, 0, MANY_KEYS);
+    let memory = peak_memory(ours(&["etcd", "verify"], path));
+    println!("redrill etcd verify of {MANY_KEYS} keys: at most {memory} MiB");
+}
+
 fn main() -> io::Result<()> {
     // cargo adds an argument of its own.
     let numbers: Vec<u64> = std::env::args().filter_map(|word| word.parse().ok()).collect();
@@ -380,5 +388,8 @@ fn main() -> io::Result<()> {
     verifying(&path, bytes);
     truncated(&path, bytes);
     inventory(&path, bytes, keys);
+    if numbers.is_empty() {
+        many_keys(&folder.path().join("many.db"));
+    }
     Ok(())
 }

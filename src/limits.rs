@@ -81,14 +81,14 @@ limits! {
     ENCRYPTION_CONFIG_BYTES: u64 = 1 << 20, "bytes of the encryption configuration of an API server", "refused";
     SERVER_TOKEN_BYTES: u64 = 4 << 10, "bytes of the server token of k3s or RKE2 (some hundred)", "refused";
     ETCD_SPAN_BYTES: u64 = 32 << 20, "bytes of a page of an etcd snapshot with its overflow pages (some requests; etcd warns beyond 10 MiB for one)", "the page is not checked: the snapshot is not proven to be sound";
-    ETCD_BRANCH_BYTES: u64 = 1 << 20, "bytes of a page of an etcd snapshot that lists other pages, with its overflow pages (one page, usually)", "the page is not checked: the snapshot is not proven to be sound";
+    ETCD_BRANCH_BYTES: u64 = 64 << 10, "bytes of a page of an etcd snapshot that lists other pages, with its overflow pages (one page, usually)", "the page is not checked: the snapshot is not proven to be sound";
     ETCD_BUCKETS: usize = 256, "buckets of an etcd snapshot (etcd 3.5 has ten)", "the snapshot is damaged";
     ETCD_BUCKET_NAME_BYTES: usize = 255, "bytes of a bucket's name in an etcd snapshot (the longest of etcd's own has 15)", "the snapshot is damaged";
     ETCD_INLINE_BYTES: usize = 64 << 10, "bytes of a bucket in an etcd snapshot that lies in the list of buckets (bbolt: a quarter of a page)", "the snapshot is damaged";
     ETCD_MEMBER_BYTES: usize = 64 << 10, "bytes of what an etcd snapshot says of a member (some hundred)", "the snapshot is damaged";
     PACKED_IDLE_BYTES: u64 = 1 << 20, "bytes of a packed backup in a row in which nothing is packed, beside the window of Zstandard", "the packing is damaged";
     PACKED_WINDOW_BYTES: u64 = 32 << 20, "bytes of the window of a backup packed with Zstandard, which are kept in memory (`zstd` asks for 8 MiB at most, unless it is told --ultra or --long)", "not unpacked: nothing in it is checked";
-    ETCD_DEPTH: u8 = 48, "levels of a tree in an etcd snapshot", "the snapshot is damaged";
+    ETCD_DEPTH: u8 = 24, "levels of a tree in an etcd snapshot", "the snapshot is damaged";
     ETCD_MESSAGE_BYTES: usize = 4 << 20, "bytes of one message of a running etcd (a piece of a snapshot has 32 KiB)", "the call has failed: the step is inconclusive";
     SERVER_BODY_BYTES: usize = 64 << 20, "bytes of a request's body that `sandbox serve` takes", "answered with 413";
     SERVER_HEAD_BYTES: usize = 64 << 10, "bytes of a request's line and headers that `sandbox serve` takes", "answered with 431, connection closed";

@@ -131,7 +131,7 @@ impl Summary {
         let age = leftover.made.map(|made| length(self.now - made));
         let cells = [
             leftover.key.kind.clone(),
-            leftover.key.name.clone(),
+            leftover.key.short_name().into_owned(),
             leftover.key.site.to_string(),
             age.unwrap_or_else(|| "not known".to_owned()),
             leftover.run.to_string(),

@@ -1,6 +1,6 @@
 use crate::action::{Recorder, StepError};
 use crate::ids::StepId;
-use crate::journal::{Event, Holding, RecoveryPoint, ResourceKey, RunState, StepState};
+use crate::journal::{Approval, Event, Holding, RecoveryPoint, ResourceKey, RunState, StepState};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -86,6 +86,14 @@ impl Recorder for ToLoop {
 
     fn told_point(&self, step: &StepId) -> Option<RecoveryPoint> {
         look(&self.state, |state| state.points.get(step).cloned())
+    }
+
+    fn answered(&self, step: &StepId) -> Option<(Approval, Duration)> {
+        look(&self.state, |state| {
+            let asked = state.asked.get(step)?;
+            let (approval, at) = asked.answer.as_ref()?;
+            Some((approval.clone(), (*at - asked.at).to_std().unwrap_or_default()))
+        })
     }
 
     fn progress(&self, step: &StepId, text: &str) {

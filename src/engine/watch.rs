@@ -3,7 +3,7 @@
 use super::attempt::{Attempt, run_once};
 use crate::action::{ActionEntry, Recorder, StepContext, StepError};
 use crate::ids::StepId;
-use crate::journal::{Check, Event, FailureClass, Outcome, RecoveryPoint, ResourceKey};
+use crate::journal::{Approval, Check, Event, FailureClass, Outcome, RecoveryPoint, ResourceKey};
 use crate::plan::PlannedStep;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -178,6 +178,10 @@ impl Recorder for HeldBack {
 
     fn told_point(&self, step: &StepId) -> Option<RecoveryPoint> {
         self.journal.told_point(step)
+    }
+
+    fn answered(&self, step: &StepId) -> Option<(Approval, Duration)> {
+        self.journal.answered(step)
     }
 
     fn progress(&self, step: &StepId, text: &str) {

@@ -5,6 +5,8 @@ use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::borrow::Cow;
 use std::fmt;
 
 /// How a check, a step or a run ended. Ordered from best to worst for [`Outcome::worst`].
@@ -370,9 +372,27 @@ pub struct ResourceKey {
     pub site: SiteName,
 }
 
+/// What people know a thing by whose name in the ledger is a JSON object with all that its removal needs.
+const KNOWN_BY: [&str; 3] = ["schema", "folder", "step"];
+
+impl ResourceKey {
+    /// The name for people. Most kinds have no other one.
+    pub fn short_name(&self) -> Cow<'_, str> {
+        let Some(object) = serde_json::from_str::<Value>(&self.name).ok().filter(Value::is_object)
+        else {
+            return Cow::Borrowed(&self.name);
+        };
+        let known = KNOWN_BY.iter().find_map(|field| Some((field, object.get(field)?.as_str()?)));
+        known.map_or(Cow::Borrowed(&self.name), |(field, name)| match *field {
+            "step" => Cow::Owned(format!("of the step {name}")),
+            _ => Cow::Owned(name.to_owned()),
+        })
+    }
+}
+
 impl fmt::Display for ResourceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} at {}", self.kind, self.name, self.site)
+        write!(f, "{} {} at {}", self.kind, self.short_name(), self.site)
     }
 }
 
@@ -425,7 +445,7 @@ pub struct StepResult {
     pub outcome: Outcome,
     /// The declared output, when the action came to its end.
     #[serde(default)]
-    pub output: serde_json::Value,
+    pub output: Value,
     /// Why it is not passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -521,6 +541,19 @@ pub struct ApproverIdentity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_ledger_holds_as_an_object_is_called_by_what_people_know_of_it() {
+        let shown = |name: &str| {
+            let (kind, site) = ("kind".to_owned(), SiteName::new("dr"));
+            ResourceKey { kind, name: name.to_owned(), site }.to_string()
+        };
+        assert_eq!(shown("redrill-1"), "kind redrill-1 at dr");
+        assert_eq!(shown(r#"{"run":"r","folder":"/tmp/x"}"#), "kind /tmp/x at dr");
+        assert_eq!(shown(r#"{"schema":"s","connection":{}}"#), "kind s at dr");
+        assert_eq!(shown(r#"{"step":"make","undo":["rm"]}"#), "kind of the step make at dr");
+        assert_eq!(shown(r#"{"undo":["rm"]}"#), r#"kind {"undo":["rm"]} at dr"#);
+    }
 
     #[test]
     fn a_check_over_nothing_never_passes() {

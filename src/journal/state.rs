@@ -1,6 +1,6 @@
 use super::{
-    Check, Event, Holding, InventoryTime, Ledger, Measure, Outcome, Record, RecoveryPoint,
-    StepResult, WorldKind,
+    Approval, Check, Event, Holding, InventoryTime, Ledger, Measure, Outcome, Record,
+    RecoveryPoint, StepResult, WorldKind,
 };
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::time::HumanDuration;
@@ -41,6 +41,8 @@ pub struct RunState {
     pub backup_points: BTreeMap<StepId, Option<RecoveryPoint>>,
     /// The recovery point that each step has told last, in whichever attempt.
     pub points: BTreeMap<StepId, RecoveryPoint>,
+    /// What was asked in the attempt that is under way at each step, or has died with its process.
+    pub asked: BTreeMap<StepId, Asked>,
     /// The inventories that were taken.
     pub inventories: BTreeSet<InventoryTime>,
     /// Something that carried the tags of the run before it had made anything: another run has the same id.
@@ -62,6 +64,15 @@ pub struct RunState {
     pub last_at: Option<DateTime<Utc>>,
     /// How many records were applied.
     pub records: u64,
+}
+
+/// A question to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Since when it stands.
+    pub at: DateTime<Utc>,
+    /// What was said to it, and when. A process that dies before it acts on an answer takes none of it back.
+    pub answer: Option<(Approval, DateTime<Utc>)>,
 }
 
 /// What the first record of a journal says.
@@ -335,6 +346,15 @@ impl RunState {
                     StepState::Retrying { attempts: *attempt, since, retry_at: *retry_at };
                 self.set(step, retrying);
                 *self.failed_attempts.entry(step.clone()).or_default() += 1;
+                self.asked.remove(step);
+            }
+            Event::ApprovalRequested { step, .. } => {
+                self.asked.insert(step.clone(), Asked { at: record.at, answer: None });
+            }
+            Event::ApprovalGiven { step, approval } => {
+                if let Some(asked) = self.asked.get_mut(step) {
+                    asked.answer = Some((approval.clone(), record.at));
+                }
             }
             Event::Checked { step, check } => self.running(step)?.1.push(check.clone()),
             Event::RecoveryPointSeen { step, point } => {
@@ -345,6 +365,7 @@ impl RunState {
             }
             Event::StepFinished { step, result } => {
                 self.running(step)?;
+                self.asked.remove(step);
                 self.set(step, StepState::Done(result.clone()));
             }
             Event::StepLeftOut { step, outcome, why } => {
@@ -472,6 +493,39 @@ mod tests {
         assert!(certain(vec![start(), started(1), seen()]));
         assert!(!certain(vec![start(), started(1), seen(), started(2)]));
         assert!(certain(vec![start(), started(1), seen(), started(2), seen()]));
+    }
+
+    #[test]
+    fn regression_an_answer_is_kept_while_its_attempt_has_not_ended_and_no_longer() {
+        let step = || StepId::new("ask");
+        let began = |attempt| Event::StepStarted { step: step(), attempt, input: Value::Null };
+        let asked = Event::ApprovalRequested {
+            step: step(),
+            text: "Go on?".to_owned(),
+            deadline: DateTime::UNIX_EPOCH + TimeDelta::minutes(30),
+        };
+        let approval = Approval {
+            approved: true,
+            by: "anna".to_owned(),
+            identified_by: "test".to_owned(),
+            comment: None,
+            proof: None,
+            identity: None,
+        };
+        let given = Event::ApprovalGiven { step: step(), approval: approval.clone() };
+        let answer = |more: Vec<(i64, Event)>| {
+            let first = vec![(0, start()), (1, began(1)), (2, asked.clone())];
+            let state = RunState::of(&records([first, more].concat())).unwrap();
+            state.asked.get(&step()).map(|asked| (asked.at, asked.answer.clone()))
+        };
+        let at = |minutes| DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes);
+        assert_eq!(answer(vec![]), Some((at(2), None)));
+        let died = vec![(5, given.clone()), (90, resumed()), (90, began(2))];
+        assert_eq!(answer(died), Some((at(2), Some((approval, at(5))))));
+        let failure = crate::action::StepError::transient("not this time").into_failure();
+        let retry_at = at(6);
+        let failed = Event::AttemptFailed { step: step(), attempt: 1, failure, retry_at };
+        assert_eq!(answer(vec![(5, given), (5, failed), (6, began(2))]), None);
     }
 
     #[test]

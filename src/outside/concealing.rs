@@ -183,6 +183,10 @@ impl DatabaseSession for ConcealingSession {
         cleaned(&self.secrets, self.inner.count(table))
     }
 
+    fn has_rows<'a>(&'a mut self, table: &'a Table) -> Answer<'a, bool> {
+        cleaned(&self.secrets, self.inner.has_rows(table))
+    }
+
     fn boundaries<'a>(&'a mut self, table: &'a Table, parts: u32) -> Answer<'a, Vec<String>> {
         cleaned(&self.secrets, self.inner.boundaries(table, parts))
     }

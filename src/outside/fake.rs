@@ -14,6 +14,7 @@ use aws_types::SdkConfig;
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// When the time of a context begins.
 const START: &str = "2026-11-22T03:00:00Z";
@@ -70,7 +71,7 @@ impl FakeOutside {
             status,
             headers: headers.collect(),
             body: body.to_owned(),
-            took: std::time::Duration::from_millis(20),
+            took: Duration::from_millis(20),
         }));
         self
     }
@@ -251,6 +252,15 @@ impl Recorder for FakeRecorder {
 
     fn backup_point(&self, input: &str) -> Option<RecoveryPoint> {
         self.1.lock().unwrap().clone().filter(|_| input == "endpoint")
+    }
+
+    /// Whatever was answered, as if its process had died then.
+    fn answered(&self, step: &StepId) -> Option<(Approval, Duration)> {
+        let of_it = |event| match event {
+            Event::ApprovalGiven { step: of, approval } if of == *step => Some(approval),
+            _ => None,
+        };
+        self.events().into_iter().rev().find_map(of_it).map(|yes| (yes, Duration::from_secs(90)))
     }
 
     fn progress(&self, _step: &StepId, _text: &str) {}

@@ -350,6 +350,10 @@ pub trait DatabaseSession: Send {
     fn count<'a>(&'a mut self, table: &'a Table) -> Answer<'a, u64> {
         unknown(&format!("the rows of {}", table.name))
     }
+    /// Whether a table holds any row, without counting more of them than need be.
+    fn has_rows<'a>(&'a mut self, table: &'a Table) -> Answer<'a, bool> {
+        Box::pin(async move { Ok(self.count(table).await? > 0) })
+    }
     /// Keys that cut a table into about `parts` parts: fewer where that is not possible.
     fn boundaries<'a>(&'a mut self, table: &'a Table, _parts: u32) -> Answer<'a, Vec<String>> {
         unknown(&format!("the keys of {}", table.name))

@@ -1,5 +1,5 @@
 use super::{Plan, PlannedStep, StepGrant, given, grants};
-use crate::action::{Effect, Phase, Registry};
+use crate::action::{Effect, Phase, Registry, ResourceKind};
 use crate::ids::{Digest, SiteName, StepId};
 use crate::limits;
 use crate::scenario::{Gate, input_field, names_a_site_to_write};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a plan comes to, for reading before it is run. Nothing is called for it.
@@ -28,8 +29,10 @@ pub struct Outline {
     pub lost: Vec<SiteName>,
     /// The phases that have steps, in order. The disaster is declared after `prepare`.
     pub phases: Vec<PhaseOutline>,
-    /// Kinds of resources that are made, each with how many; all are released at the end in a drill, unless kept on purpose.
+    /// Kinds of resources that are made, each with how many; what is not `kept` is released at the end.
     pub creates: BTreeMap<String, usize>,
+    /// Those of them that stay: what a recovery brings back. What serves a check only (canaries, schemas, folders) never does.
+    pub kept: BTreeSet<String>,
     /// Steps at which a person is asked.
     pub asks: Vec<StepId>,
     /// Steps that change something outside which the run cannot undo.
@@ -97,12 +100,19 @@ pub struct StepOutline {
     pub out_of_reach: bool,
 }
 
+/// As the engine releases at the end of a run without `--keep`.
+fn is_kept(plan: &Plan, kind: &str, registry: &Registry) -> bool {
+    let serves_a_check = |kind: &Arc<dyn ResourceKind>| kind.is_canary() || kind.is_temporary();
+    !plan.is_drill() && !registry.resource_kind(kind).is_some_and(serves_a_check)
+}
+
 /// What a plan comes to.
 pub fn outline(plan: &Plan, registry: &Registry) -> Outline {
     let steps: BTreeMap<&StepId, StepOutline> =
         plan.steps.iter().map(|step| (&step.id, step_outline(plan, step, registry))).collect();
     let mut creates = BTreeMap::new();
-    for step in &plan.steps {
+    let is_run = |step: &&PlannedStep| steps.get(&step.id).is_some_and(|step| !step.out_of_reach);
+    for step in plan.steps.iter().filter(is_run) {
         for made in makes(plan, step, registry) {
             *creates.entry(made.kind).or_insert(0) += made.count;
         }
@@ -128,6 +138,7 @@ pub fn outline(plan: &Plan, registry: &Registry) -> Outline {
         lost: plan.disaster.lost.clone(),
         asks: ids(&|step| step.asks),
         external: ids(&|step| step.effect == Effect::External),
+        kept: creates.keys().filter(|kind| is_kept(plan, kind, registry)).cloned().collect(),
         creates,
         permissions: permissions(plan, registry),
         critical_path: before.path_to(prepare).chain(after.path_to(recover)).cloned().collect(),
@@ -338,7 +349,7 @@ impl Outline {
     fn render_sums(&self, text: &mut String) {
         let _ = writeln!(text);
         for (kind, number) in &self.creates {
-            let after = if self.mode == "drill" { "released at the end" } else { "kept" };
+            let after = if self.kept.contains(kind) { "kept" } else { "released at the end" };
             let _ = writeln!(text, "makes {number} × {kind}, {after}");
         }
         if self.creates.is_empty() {

@@ -19,7 +19,7 @@ pub(super) const SITES: [(&str, &str, &str); 2] =
 pub(super) struct Trial {
     pub(super) world: World,
     pub(super) context: StepContext,
-    memory: Arc<Memory>,
+    pub(super) memory: Arc<Memory>,
     policy: Arc<GuardPolicy>,
 }
 

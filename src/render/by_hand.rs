@@ -72,10 +72,17 @@ impl<'a> Hands<'a> {
         needs.collect()
     }
 
-    /// What steps have made, with the commands that remove it.
-    pub(super) fn made(&self) -> Vec<Value> {
+    /// What steps have made, with the commands that remove it: what was recovered, or what has served a check and nothing else.
+    pub(super) fn made(&self, registry: &Registry, served_a_check: bool) -> Vec<Value> {
         let steps = self.plan.steps.iter().zip(&self.hands);
-        let made = steps.filter(|(step, _)| !step.creates.is_empty()).map(|(step, hand)| {
+        let serves_a_check = |kind: &String| {
+            let kind = registry.resource_kind(kind);
+            kind.is_some_and(|kind| kind.is_canary() || kind.is_temporary())
+        };
+        let is_meant = |step: &PlannedStep| {
+            !step.creates.is_empty() && step.creates.iter().all(serves_a_check) == served_a_check
+        };
+        let made = steps.filter(|(step, _)| is_meant(step)).map(|(step, hand)| {
             let kinds: Vec<_> = step.creates.iter().map(|kind| escape(kind)).collect();
             json!({ "kind": kinds.join(" and "), "step": escape(step.id.as_str()), "parts": parts(&hand.remove) })
         });

@@ -129,7 +129,7 @@ fn write(
         "data_class": escape(&plan.data.class),
         "objectives": objectives(plan), "sites": sites(plan, registry), "tools": hands.tools(), "needs": hands.needs(),
         "inputs": values(&plan.inputs), "vars": variables(plan, drill_vars),
-        "parts": phases, "made": hands.made(), "last_drill": drilled(plan, last_drill),
+        "parts": phases, "made": hands.made(registry, false), "served": hands.made(registry, true), "last_drill": drilled(plan, last_drill),
         "log": plan.steps.iter().map(|step| escape(step.id.as_str())).collect::<Vec<_>>(),
     });
     render("runbook", PAGE, &view)

@@ -210,12 +210,12 @@ fn leftovers(report: &Report, paint: &Paint, text: &mut String) {
     for resource in left {
         let why = resource.how.as_deref().unwrap_or_else(|| resource.state.as_str());
         let _ = writeln!(text, "  {}: {}", visible(&resource.key.to_string()), visible(why));
-        let command = resource.command.as_deref();
-        let _ = writeln!(
-            text,
-            "      {}",
-            visible(command.unwrap_or("redrill reap finds it by its tags"))
-        );
+        // What was made in a rehearsal is in its process, and nowhere else.
+        let nowhere = "nothing: it was in the memory of the rehearsal's process";
+        let otherwise =
+            if report.rehearsal { nowhere } else { "redrill reap finds it by its tags" };
+        let command = resource.command.as_deref().unwrap_or(otherwise);
+        let _ = writeln!(text, "      {}", visible(command));
     }
     for line in report.inventory.lines.iter().filter(|line| !line.unexpected.is_empty()) {
         let _ = writeln!(text, "\n{}", paint.class("fail", "Left behind, by inventory"));

@@ -410,7 +410,7 @@ fn inventory(inventory: &InventoryReport) -> Value {
 
 fn resource(resource: &ResourceReport) -> Value {
     let class = if resource.state.is_left_behind() { "fail" } else { "pass" };
-    json!({ "kind": resource.key.kind, "name": resource.key.name, "site": resource.key.site,
+    json!({ "kind": resource.key.kind, "name": resource.key.short_name(), "site": resource.key.site,
         "id": resource.id, "step": resource.step, "state": resource.state.as_str(), "class": class,
         "sign": sign(class), "left": resource.state.is_left_behind(), "how": resource.how,
         "command": resource.command, "evidence": evidence(&resource.evidence) })

@@ -59,7 +59,7 @@ pub struct Scenario {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, InputDeclaration>,
     /// The steps.
-    #[schemars(length(min = 1, max = 1000))]
+    #[schemars(length(min = 1, max = 2000))]
     pub steps: Vec<Step>,
 }
 

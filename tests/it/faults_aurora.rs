@@ -193,6 +193,13 @@ fn regression_a_region_without_room_for_a_cluster_fails_the_restore_although_rds
     }
 }
 
+#[test]
+fn a_cluster_snapshot_that_is_deleted_between_finding_and_restoring_fails_the_restore() {
+    let fault = format!("{RESTORE}=error:DBClusterSnapshotNotFoundFault:404");
+    let words = [Way::Snapshot.call(), "DBClusterSnapshotNotFoundFault"];
+    Way::Snapshot.rehearse(&[&fault]).ends("failed", 1, &words);
+}
+
 /// The scenario with another name of a group: nobody made one of this name.
 fn never_made(scenario: &str, input: &str, name: &str) -> String {
     let written = format!("{input}: {name}\n");

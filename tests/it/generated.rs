@@ -6,7 +6,8 @@
 use crate::program::{Program, repository};
 use redrill::aws::{OPERATIONS, OperationKind, Role};
 use redrill::sandbox::{Operation, operations};
-use std::collections::BTreeMap;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Fails when a file of the repository differs from what the program writes; with `REDRILL_UPDATE=1`, writes it.
@@ -178,4 +179,39 @@ fn the_runbooks_of_the_shipped_scenarios_are_fresh() {
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         assert_fresh(&format!("runbooks/{scenario}.md"), &ran.stdout);
     }
+}
+
+/// The keys of a scenario, but for the inputs of actions, which have a page of their own.
+fn keys_of_scenarios(schema: &Value, keys: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(parts) => {
+            let properties = parts.get("properties").and_then(Value::as_object);
+            for (key, within) in properties.into_iter().flatten().filter(|(key, _)| *key != "with")
+            {
+                keys.insert(key.clone());
+                keys_of_scenarios(within, keys);
+            }
+            let others = parts.iter().filter(|(name, _)| {
+                !["properties", "allOf", "if", "then"].contains(&name.as_str())
+            });
+            others.for_each(|(_, within)| keys_of_scenarios(within, keys));
+        }
+        Value::Array(all) => all.iter().for_each(|within| keys_of_scenarios(within, keys)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_of_a_scenario_stands_on_the_page_of_the_language() {
+    let read = |path: &str| std::fs::read_to_string(repository(path)).unwrap();
+    let schema: Value = serde_json::from_str(&read("docs/schema/scenario.json")).unwrap();
+    let mut keys = BTreeSet::new();
+    keys_of_scenarios(&schema, &mut keys);
+    let page = read("docs/language.md");
+    let code = page.split('`').skip(1).step_by(2);
+    let is_of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words: BTreeSet<&str> = code.flat_map(|code| code.split(|c| !is_of_a_word(c))).collect();
+    keys.retain(|key| !words.contains(key.as_str()));
+    assert!(keys.is_empty(), "not in docs/language.md: {keys:?}");
+    assert!(words.contains("databases") && words.contains("steps"));
 }

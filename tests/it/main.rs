@@ -144,6 +144,8 @@ mod server_tokens;
 #[cfg(test)]
 mod server_unseen;
 #[cfg(test)]
+mod server_unseen_partitions;
+#[cfg(test)]
 mod server_writes;
 #[cfg(test)]
 mod shipped_drills;

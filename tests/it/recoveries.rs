@@ -117,3 +117,25 @@ fn a_drill_captures_by_itself_whatever_an_input_names() {
     let (code, drill) = program.rehearse("orders-db", &["--set", "last_drill=nowhere.jsonl"]);
     assert_eq!((code, evidence(&drill).len()), (0, 0));
 }
+
+/// What serves a check goes at the end of a recovery as well, and what needs a lost site is not made.
+#[test]
+fn regression_a_plan_says_of_a_recovery_what_stays_and_nothing_else() {
+    let program = Program::new();
+    for (scenario, made, kept) in [
+        ("orders-db", &["rds.db_instance", "sql.schema"][..], &["rds.db_instance"][..]),
+        ("uploads-replication", &[], &[]),
+        ("ledger-volume", &["ebs.volume"], &["ebs.volume"]),
+    ] {
+        let file = format!("scenarios/{scenario}.yaml");
+        let outline =
+            program.run(&["plan", &file, "--mode", "recovery", "--format", "json"]).json();
+        let creates: Vec<&String> = outline["creates"].as_object().unwrap().keys().collect();
+        assert_eq!(creates, made, "{scenario}");
+        assert_eq!(outline["kept"], serde_json::json!(kept), "{scenario}");
+        let drill = program.run(&["plan", &file, "--format", "json"]).json();
+        assert_eq!(drill["kept"], serde_json::json!([]), "{scenario}");
+    }
+    let text = program.run(&["plan", "scenarios/orders-db.yaml", "--mode", "recovery"]).stdout;
+    assert!(text.contains("makes 1 × sql.schema, released at the end"), "{text}");
+}

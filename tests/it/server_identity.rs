@@ -171,9 +171,9 @@ fn server_identity_regression_who_has_approved_does_not_go_on_with_the_run() {
     let approver = waiting.answer("approver", |_| {});
     assert_eq!(approver.code, Some(0), "{approver:?}");
     let journal = waiting.journal();
-    let is_over = r#""type":"step_finished","step":"decide""#;
-    poll("the question is over", Duration::from_secs(60), || {
-        std::fs::read_to_string(&journal).unwrap().contains(is_over).then_some(())
+    let is_answered = r#""type":"approval_given","step":"decide""#;
+    poll("the question is answered", Duration::from_secs(60), || {
+        std::fs::read_to_string(&journal).unwrap().contains(is_answered).then_some(())
     });
     let mut run = waiting.run.take().unwrap();
     run.kill().unwrap();

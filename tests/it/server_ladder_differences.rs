@@ -195,7 +195,7 @@ async fn server_postgres_regression_an_old_reference_is_read_and_says_what_it_la
     let (code, written) = fingerprint(&server, &["--rows", "--checksums"]);
     assert_eq!(code, Some(0), "{written}");
     let mut reference: Value = serde_json::from_str(&written).unwrap();
-    assert_eq!(reference["redrill_sql_reference"], 2);
+    assert_eq!(reference["redrill_sql_reference"], 3);
     let objects: BTreeMap<String, String> =
         serde_json::from_value(reference["schema"].clone()).unwrap();
     let is_newer = |name: &String| {

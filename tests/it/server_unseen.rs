@@ -542,3 +542,80 @@ async fn server_mariadb_regression_one_row_that_is_read_again_and_again_is_not_h
     assert!(even.output.unwrap()["reads"].as_u64().unwrap() > 60);
     both.drop_both().await;
 }
+
+/// `sql.check` makes its sessions read-only, in UTC, and does not have its statements compiled: that says nothing of the server.
+#[tokio::test]
+async fn server_postgres_regression_settings_are_those_of_the_server_not_of_the_session_that_asks()
+{
+    let server = Postgres::start("-c autovacuum=off -c jit=on -c statement_timeout=7min", |_| {});
+    server.change(&format!("create database {COPY}")).await;
+    let settings = json!({ "settings": {
+        "default_transaction_read_only": "= off", "statement_timeout": "= 7min", "jit": "= on", "row_security": "= on",
+        "Search_Path": "~ public", "autovacuum": "= off", "server_encoding": "= UTF8",
+    } });
+    assert_eq!(climb(&server, COPY, settings).await.red(), []);
+    let asked_for = json!({ "settings": {
+        "timezone": "= UTC", "datestyle": "= ISO, MDY", "transaction_read_only": "= on", "application_name": "= redrill",
+    } });
+    let climbed = climb(&server, COPY, asked_for).await;
+    let names = ["application_name", "datestyle", "timezone", "transaction_read_only"];
+    assert_eq!(climbed.red(), names.map(|name| (format!("setting {name}"), INCONCLUSIVE)));
+}
+
+#[tokio::test]
+async fn server_mariadb_regression_settings_are_those_of_the_server_not_of_the_session_that_asks() {
+    let both = Mariadb::make("settings").await;
+    let settings = json!({ "settings": {
+        "tx_read_only": "= OFF", "time_zone": "= SYSTEM", "sql_mode": "~ STRICT_TRANS_TABLES", "max_statement_time": "= 0",
+    } });
+    let with = both.connected(&both.copy, settings);
+    let climbed = step(both.folder.path(), "sql.check", with).await;
+    both.drop_both().await;
+    let red: Vec<_> =
+        climbed.red().into_iter().filter(|(name, _)| name.starts_with("setting")).collect();
+    assert_eq!(red, []);
+}
+
+/// MariaDB lists tables that keep their history, and sequences, as another type of table.
+#[tokio::test]
+async fn server_mariadb_regression_versioned_tables_and_sequences_are_looked_at() {
+    let both = Mariadb::make("versioned").await;
+    let copy = &both.copy;
+    for database in [&both.source, copy] {
+        both.change(&format!(
+            "create sequence {database}.numbers; create table {database}.rates (id bigint primary key default \
+             nextval({database}.numbers), rate int not null) with system versioning; \
+             insert into {database}.rates (rate) values (7), (8), (9)"
+        ))
+        .await;
+    }
+    assert_eq!(both.climb().await.red(), []);
+    for (damage, repair, named_by) in [
+        (
+            format!("delete from {copy}.rates where id = 2"),
+            format!("insert into {copy}.rates values (2, 8)"),
+            &["checksums", "row counts"][..],
+        ),
+        (
+            format!("alter sequence {copy}.numbers restart 1"),
+            format!("alter sequence {copy}.numbers restart 1001"),
+            &["sequences"],
+        ),
+        (
+            format!("alter table {copy}.rates drop system versioning"),
+            format!("alter table {copy}.rates add system versioning"),
+            &["schema"],
+        ),
+        (
+            format!("alter table {copy}.rates alter id drop default; drop sequence {copy}.numbers"),
+            "do 0".to_owned(),
+            &["schema"],
+        ),
+    ] {
+        both.change(&damage).await;
+        let red: Vec<_> = both.climb().await.red().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(red, named_by, "{damage}");
+        both.change(&repair).await;
+    }
+    both.drop_both().await;
+}

@@ -37,7 +37,9 @@ OPERATIONS = {
     "cloudwatch": "DescribeAlarms",
     "s3": """HeadBucket GetBucketLocation GetBucketVersioning GetBucketReplication PutObject
         GetObject HeadObject DeleteObject DeleteObjects ListObjectsV2 ListObjectVersions
-        PutBucketVersioning""",
+        PutBucketVersioning CreateBucket DeleteBucket ListBuckets PutBucketReplication
+        DeleteBucketReplication GetObjectTagging CreateMultipartUpload UploadPart
+        CompleteMultipartUpload AbortMultipartUpload""",
 }
 
 HOME, OTHER = "111111111111", "222222222222"
@@ -843,6 +845,58 @@ class Objects(Conformance):
         self.refuses(
             *("PreconditionFailed", 412, self.s3.put_object), **name, Body=b"", IfNoneMatch="*"
         )
+
+    def test_a_bucket_comes_with_its_replication_and_goes_when_it_is_empty(self):
+        bucket = {"Bucket": "made-here"}
+        where = {"LocationConstraint": TOKYO}
+        self.s3.create_bucket(**bucket, CreateBucketConfiguration=where)
+        names = [made["Name"] for made in self.s3.list_buckets()["Buckets"]]
+        self.assertIn("made-here", names)
+        self.s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Enabled"})
+        rule = {
+            "ID": "everything",
+            "Status": "Enabled",
+            "Priority": 1,
+            "Filter": {"Prefix": ""},
+            "DeleteMarkerReplication": {"Status": "Disabled"},
+            "Destination": {"Bucket": "arn:aws:s3:::orders-files-dr"},
+        }
+        role = f"arn:aws:iam::{HOME}:role/replication"
+        rules = {"Role": role, "Rules": [rule]}
+        self.s3.put_bucket_replication(**bucket, ReplicationConfiguration=rules)
+        name = {**bucket, "Key": "made/one"}
+        version = self.s3.put_object(**name, Body=b"1", Tagging="kind=paid")["VersionId"]
+        tags = self.s3.get_object_tagging(**name)["TagSet"]
+        self.assertEqual(tags, [{"Key": "kind", "Value": "paid"}])
+        wait_for(lambda: self.s3.head_object(**name)["ReplicationStatus"] == "COMPLETED")
+        replica = {"Bucket": "orders-files-dr", "Key": "made/one"}
+        self.assertEqual(self.osaka.get_object(**replica)["Body"].read(), b"1")
+        self.s3.delete_bucket_replication(**bucket)
+        none = "ReplicationConfigurationNotFoundError"
+        self.refuses(none, 404, self.s3.get_bucket_replication, **bucket)
+        self.refuses("BucketNotEmpty", 409, self.s3.delete_bucket, **bucket)
+        self.s3.delete_object(**name, VersionId=version)
+        self.s3.delete_bucket(**bucket)
+        self.refuses("NoSuchBucket", 404, self.s3.list_objects_v2, **bucket)
+
+    def test_an_object_in_parts_is_there_when_they_are_put_together_and_not_when_given_up(self):
+        name = {"Bucket": "orders-files", "Key": "parts/whole"}
+        bodies = [b"a" * (5 << 20), b"b" * 1000]
+        upload = self.s3.create_multipart_upload(**name)["UploadId"]
+        parts = []
+        for number, body in enumerate(bodies, start=1):
+            of = {**name, "UploadId": upload, "PartNumber": number}
+            parts.append({"PartNumber": number, "ETag": self.s3.upload_part(**of, Body=body)["ETag"]})
+        self.refuses("404", 404, self.s3.head_object, **name)
+        whole = {"Parts": parts}
+        self.s3.complete_multipart_upload(**name, UploadId=upload, MultipartUpload=whole)
+        read = self.s3.get_object(**name)
+        self.assertEqual(read["Body"].read(), b"".join(bodies))
+        self.assertTrue(read["ETag"].endswith('-2"'), read["ETag"])
+        given_up = {"Bucket": "orders-files", "Key": "parts/never"}
+        given_up["UploadId"] = self.s3.create_multipart_upload(**given_up)["UploadId"]
+        self.s3.abort_multipart_upload(**given_up)
+        self.refuses("NoSuchUpload", 404, self.s3.upload_part, **given_up, PartNumber=1, Body=b"x")
 
     def test_a_deleted_object_leaves_a_marker_and_its_versions(self):
         name = {"Bucket": "orders-files", "Key": "deleted/one"}

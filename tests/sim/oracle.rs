@@ -27,6 +27,7 @@ pub(crate) fn judge(subject: &Subject, ran: &Ran) -> Vec<String> {
     let story = Story::of(&events, &mut wrong);
     order(subject, &events, &mut wrong);
     steps(subject, &story, &mut wrong);
+    asked(&events, &mut wrong);
     resources(&story, ran, subject.plan.is_drill(), &mut wrong);
     if !subject.plan.hooks.is_empty() {
         heard(&events, ran, &mut wrong);
@@ -185,6 +186,22 @@ fn order(subject: &Subject, events: &[Value], wrong: &mut Vec<String>) {
     }
     if let Some(id) = red.filter(|_| !cancelled) {
         wrong.push(format!("the watch {id} turned red, and the run went on"));
+    }
+}
+
+/// Nobody who has answered is asked again, whichever process dies, unless the attempt that asked has failed.
+fn asked(events: &[Value], wrong: &mut Vec<String>) {
+    let mut answered: BTreeSet<&str> = BTreeSet::new();
+    for event in events {
+        let id = event["step"].as_str().unwrap_or_default();
+        match event["type"].as_str().unwrap_or_default() {
+            "approval_given" => drop(answered.insert(id)),
+            "attempt_failed" => drop(answered.remove(id)),
+            "approval_requested" if answered.contains(id) => {
+                wrong.push(format!("step {id} was answered, and asks again"));
+            }
+            _ => {}
+        }
     }
 }
 

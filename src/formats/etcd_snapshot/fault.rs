@@ -71,6 +71,17 @@ pub enum RevisionFault {
     },
     /// A deletion that says more than which key it deletes.
     DeletionWithValue,
+    /// Before it an earlier change of its key stands, of which a compaction leaves the last one only: an old page is back, or one of
+    /// the two names another key than it did.
+    EarlierCompacted {
+        /// Up to which revision a compaction has ended.
+        to: i64,
+    },
+    /// A deletion below a compaction, which leaves none there.
+    DeletionCompacted {
+        /// Up to which revision a compaction has ended.
+        to: i64,
+    },
 }
 
 /// The tables in which etcd keeps what it knows of itself.
@@ -235,6 +246,16 @@ impl fmt::Display for RevisionFault {
             ),
             Self::DeletionWithValue => f.write_str(
                 "it deletes a key and says more than which: it was another change, or is damaged",
+            ),
+            Self::EarlierCompacted { to } => write!(
+                f,
+                "an earlier change of its key stands although the compaction up to revision {to} has \
+                 taken it away; one of the two is damaged, or a page of before is back"
+            ),
+            Self::DeletionCompacted { to } => write!(
+                f,
+                "it is a deletion and stands although the compaction up to revision {to} has taken it \
+                 away; it is damaged, or a page of before is back"
             ),
         }
     }

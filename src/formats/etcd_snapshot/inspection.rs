@@ -3,6 +3,7 @@ use super::damage::{Damage, DamageLog, LostRevisions};
 use super::foreign::Foreign;
 use super::keys::walk_keys;
 use super::later::not_understood;
+use super::leases::StoredLeases;
 use super::mvcc::{Compaction, Lives, read_compaction};
 use super::note::Note;
 use super::records::ClusterFacts;
@@ -119,6 +120,9 @@ impl Inspection {
                 "keys hang on leases that are not there, and etcd removes both or none: records of leases are lost or damaged, or \
                  keys stand that had ended",
             );
+        }
+        if self.notes.iter().any(|note| matches!(note, Note::LeasesNotCompared { .. })) {
+            reasons.push("there are more leases than this program holds against those of keys");
         }
         if self.compaction_is_in_doubt() {
             reasons.push(
@@ -342,7 +346,7 @@ fn follow_other_parts<R: ReadAt + ?Sized>(
 ) -> io::Result<()> {
     let mut waiting = tally.history.put_off();
     while let Some(part) = waiting.pop() {
-        let lives = Lives::new(compaction.revision(), part);
+        let lives = Lives::new(compaction, part);
         let unbroken = log.unbroken();
         let mut following = OtherPart { lives, log: unbroken.then_some(&mut *log) };
         walk_keys(file, layout, &mut following)?;
@@ -362,7 +366,7 @@ fn count<R: ReadAt + ?Sized>(
 ) -> io::Result<()> {
     let mut walk = Walk::new(file, layout);
     let compaction = read_compaction(file, layout)?;
-    let mut tally = Tally::new(compaction);
+    let mut tally = Tally::new(compaction, StoredLeases::read(file, layout)?);
     for bucket in walk.buckets(log)? {
         tally.begin_bucket(&bucket.name);
         walk.entries(&bucket, &mut tally, log)?;

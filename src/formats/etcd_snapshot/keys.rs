@@ -25,12 +25,22 @@ pub(super) fn walk_keys<R: ReadAt + ?Sized>(
     layout: Layout,
     sink: &mut dyn EntrySink,
 ) -> io::Result<bool> {
+    walk_bucket(file, layout, KEY_BUCKET, sink)
+}
+
+/// As [`walk_keys`], of the bucket of this name.
+pub(super) fn walk_bucket<R: ReadAt + ?Sized>(
+    file: &R,
+    layout: Layout,
+    name: &[u8],
+    sink: &mut dyn EntrySink,
+) -> io::Result<bool> {
     let mut walk = Walk::new(file, layout);
     let mut log = DamageLog::default();
     let buckets = walk.buckets(&mut log)?;
-    let Some(key) = buckets.iter().find(|bucket| bucket.name == KEY_BUCKET) else {
+    let Some(bucket) = buckets.iter().find(|bucket| bucket.name == name) else {
         return Ok(false);
     };
-    walk.entries(key, sink, &mut log)?;
+    walk.entries(bucket, sink, &mut log)?;
     Ok(log.unbroken() && log.everything_read())
 }

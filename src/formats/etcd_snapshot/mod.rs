@@ -19,9 +19,13 @@
 //! there before the snapshot was saved:
 //! - a value with other bytes in it, or with another name of its key in all of that key's changes;
 //! - a deletion that names another key which exists;
-//! - a lease, and a key that hangs on one, with another number in both;
-//! - authentication that was switched off; passwords of users and keys of permissions with other bytes in them;
+//! - a lease, and a key that hangs on one, with another number in both; a lease with another time to live;
+//! - authentication that was switched off; passwords and roles of users and keys of permissions with other bytes in them;
+//! - other numbers in `consistent_index` and `term`, other names and addresses of members, another digit in the cluster's version;
+//! - what a change at or below the compaction says of its key's earlier ones; one change of several of the last transaction;
 //! - the only change that a compaction had left of a key, lost without a trace in its page;
+//! - a change at or below the compaction that is back with a page of before, where it is the only one of its key there: of a key that
+//!   was deleted by then, or in the place of a newer one (two changes of one key are told, and a deletion);
 //! - the changes after the last one that is there, lost with their pages, as when a table's root is one of its own first leaves
 //!   (told as [`Note::CompactedBeyond`] where a compaction went further);
 //! - a good snapshot of another time or cluster.
@@ -33,7 +37,7 @@
 //!
 //! The work is linear in the size of the file, whatever its bytes say: in one look no page is read twice, the pieces inside a
 //! page may not overlap, depth is capped. Memory: one page with its overflow pages, the keys of the branch pages on
-//! the way down, one bit per page, and some 25 to 50 bytes per living key, however long it is. [`inspect`] follows 1.2 million keys (and
+//! the way down, one bit per page, eight bytes per lease, and some 25 to 50 bytes per living key, however long it is. [`inspect`] follows 1.05 million keys (and
 //! leases of keys) at a time, and looks again for those beyond, so that it stays below 64 MiB; [`hash_kv`] and
 //! [`kubernetes::take_inventory`] do not. Real keys of an API server number some ten thousands to some hundred thousands.
 
@@ -48,8 +52,9 @@ mod inspection;
 mod keys;
 pub mod kubernetes;
 mod later;
+mod leases;
 #[cfg(test)]
-mod museum;
+pub(crate) mod museum;
 mod mvcc;
 mod note;
 mod records;

@@ -52,6 +52,11 @@ pub enum Note {
         /// How many keys, of all of them.
         keys: u64,
     },
+    /// There are more leases than this reader holds in memory: whether keys hang on some that are not there was not looked at.
+    LeasesNotCompared {
+        /// How many it would hold.
+        most: u64,
+    },
     /// There are entries in etcd's own tables whose names this reader does not know: of a later etcd, or of one whose name was changed.
     UnknownEntries {
         /// How many.
@@ -114,6 +119,10 @@ impl fmt::Display for Note {
             Self::LeasesMissing { leases, first, keys } => write!(
                 f,
                 "{keys} keys hang on {leases} leases that are not there, such as {first}: they never end by themselves"
+            ),
+            Self::LeasesNotCompared { most } => write!(
+                f,
+                "there are more than {most} leases: whether keys hang on others, which are not there, was not looked at"
             ),
             Self::PageNotChecked { page, bytes } => write!(
                 f,

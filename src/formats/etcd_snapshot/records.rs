@@ -135,7 +135,6 @@ struct StoredMember {
 #[derive(Default)]
 pub(super) struct Records {
     pub(super) facts: ClusterFacts,
-    pub(super) leases: BTreeSet<i64>,
     /// Whether there is a user `root` who has the role `root`.
     pub(super) root_has_its_role: bool,
     /// How many entries have a name that no etcd up to 3.6 gives: in tables into which later ones may write more.
@@ -180,7 +179,6 @@ impl Records {
 
     fn lease(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordFault> {
         let id = number(key)?;
-        self.leases.insert(id.cast_signed());
         self.facts.leases += 1;
         let stored = StoredLease::parse(value).ok_or(RecordFault::Format)?;
         if stored.id != id {

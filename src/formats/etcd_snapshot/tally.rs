@@ -1,9 +1,10 @@
 use super::bbolt::{EntrySink, Place};
 use super::damage::{Damage, DamageLog};
 use super::fault::{OwnBucket, RevisionFault};
+use super::leases::StoredLeases;
 use super::mvcc::{Compaction, History, KEY_BUCKET, KeyName, KeyValue, Lives, Revision};
 use super::note::Note;
-use super::records::{AlarmKind, HexId, Records};
+use super::records::{AlarmKind, Records};
 use crate::formats::crc32c::Crc32c;
 
 /// What `etcdctl snapshot status` counts, and what etcd's layer says, gathered entry by entry.
@@ -14,7 +15,7 @@ pub(super) struct Tally {
     pub(super) key_bucket_found: bool,
     own_found: Vec<OwnBucket>,
     unknown_buckets: u64,
-    leases_missing: Option<Note>,
+    of_leases: Option<Note>,
     pub(super) history: History,
     pub(super) records: Records,
 }
@@ -26,7 +27,7 @@ enum Bucket {
 }
 
 impl Tally {
-    pub(super) fn new(compaction: Compaction) -> Self {
+    pub(super) fn new(compaction: Compaction, stored: StoredLeases) -> Self {
         Self {
             hash: Crc32c::new(),
             entries: 0,
@@ -34,8 +35,8 @@ impl Tally {
             key_bucket_found: false,
             own_found: Vec::new(),
             unknown_buckets: 0,
-            leases_missing: None,
-            history: History::new(compaction.revision()),
+            of_leases: None,
+            history: History::new(compaction, stored),
             records: Records::default(),
         }
     }
@@ -62,18 +63,10 @@ impl Tally {
 
     /// What only the whole tells, once all entries were read.
     pub(super) fn finish(&mut self, log: &mut DamageLog) {
-        let leases = self.history.leases();
-        self.records.facts.keys_with_lease = leases.values().sum();
+        let leased = self.history.leased();
+        self.records.facts.keys_with_lease = leased.keys();
         if log.everything_read() {
-            let mut missing =
-                leases.iter().filter(|(lease, _)| !self.records.leases.contains(lease));
-            if let Some((first, keys)) = missing.next() {
-                let all =
-                    missing.fold((1, *keys), |(leases, keys), more| (leases + 1, keys + more.1));
-                let first = HexId(first.cast_unsigned());
-                self.leases_missing =
-                    Some(Note::LeasesMissing { leases: all.0, first, keys: all.1 });
-            }
+            self.of_leases = leased.note();
             self.tables(log);
         }
         // etcd never enables it before both are there (`AuthEnable` in
@@ -99,7 +92,8 @@ impl Tally {
         }
         let facts = &self.records.facts;
         let Compaction { scheduled, finished } = facts.compaction;
-        let was_changed = !self.history.is_empty() || scheduled.is_some();
+        // A compaction to revision 1 comes before any change; etcd 3.4 notes none for it.
+        let was_changed = !self.history.is_empty() || scheduled.is_some_and(|to| to > 1);
         if self.own_found.contains(&OwnBucket::Meta)
             && was_changed
             && facts.consistent_index.is_none()
@@ -132,7 +126,7 @@ impl Tally {
         if self.history.bumped() {
             notes.push(Note::RevisionBumped);
         }
-        notes.extend(self.leases_missing);
+        notes.extend(self.of_leases);
         if self.records.unknown > 0 {
             notes.push(Note::UnknownEntries { count: self.records.unknown });
         }

@@ -188,6 +188,41 @@ fn bytes_behind_the_end_are_told() {
 }
 
 #[test]
+fn regression_zeros_behind_a_gzip_are_no_damage() {
+    let packed = gzip(&content());
+    for zeros in [1, 2, 511, 200 << 10] {
+        let padded = [&packed[..], &vec![0_u8; zeros]].concat();
+        let (done, bytes) = open(&padded);
+        assert_eq!((done.fault, done.packed_bytes), (None, padded.len() as u64), "{zeros}");
+        assert!(bytes == content());
+        // Anything else among them, also another member, is more than padding.
+        for more in [&b"x"[..], &packed] {
+            let longer = [&padded[..], more].concat();
+            assert_eq!(fault(&longer), Some(PackingFault::TrailingBytes), "{zeros}");
+        }
+    }
+    let endless = unpack(Endless(packed, vec![0], 0), io::sink(), MOST).unwrap();
+    let most = crate::limits::PACKED_IDLE_BYTES;
+    assert_eq!(endless.fault, Some(PackingFault::Idle { most }));
+}
+
+#[test]
+fn regression_extra_fields_of_a_zip_that_are_longer_than_all_of_them_are_malformed() {
+    let good = snapshot_zip(false);
+    let name = usize::from(u16::from_le_bytes([good[26], good[27]]));
+    // With its own four bytes the first length is beyond 16 bits, and so is the second.
+    for length in [u16::MAX, u16::MAX - 3] {
+        for all in [4_u16, 8, u16::MAX] {
+            let mut packed = good.clone();
+            packed[28..30].copy_from_slice(&all.to_le_bytes());
+            let field = [[9, 0], length.to_le_bytes()].concat();
+            packed.splice(30 + name..30 + name, field);
+            assert_eq!(fault(&packed), Some(PackingFault::Malformed), "{length} of {all}");
+        }
+    }
+}
+
+#[test]
 fn members_and_frames_one_after_another_are_one_backup() {
     let (one, other) = (b"one".repeat(900), b"other".repeat(900));
     let skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc".to_vec();

@@ -81,7 +81,7 @@ fn extra<R: Read>(source: &mut Source<R>, entry: &mut Entry, bytes: u16) -> Resu
     let mut left = bytes;
     while left >= 4 {
         let [kind, length] = [source.take::<2>()?, source.take()?].map(u16::from_le_bytes);
-        left = left.checked_sub(4 + length).ok_or(PackingFault::Malformed)?;
+        left = (left - 4).checked_sub(length).ok_or(PackingFault::Malformed)?;
         let mut unread = length;
         if kind == 1 {
             entry.zip64 = true;

@@ -1,5 +1,6 @@
 //! Folders of a run's own on this machine.
 
+use crate::ids::Digest;
 use crate::outside::OutsideError;
 use crate::outside::trial::{FOLDER_MARK, FolderState, FolderWork, OwnFolder};
 use crate::time::Clock;
@@ -18,13 +19,23 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Where Linux tells the name of the machine, and where systems keep it.
 const MACHINE: [&str; 2] = ["/proc/sys/kernel/hostname", "/etc/hostname"];
 
-/// The name of this machine.
+/// Where systems keep what tells machines of one name apart.
+/// <https://www.freedesktop.org/software/systemd/man/latest/machine-id.html>
+const MACHINE_ID: &str = "/etc/machine-id";
+
+/// The name of this machine, with what tells it from others of that name where the system has that. The id itself is not to leave
+/// the machine, so it is a digest of it.
 pub(super) fn machine() -> String {
-    let read = |path: &&str| {
-        let name = fs::read_to_string(path).ok()?.trim().to_owned();
-        (!name.is_empty()).then_some(name)
+    let read = |path: &str| {
+        let text = fs::read_to_string(path).ok()?.trim().to_owned();
+        (!text.is_empty()).then_some(text)
     };
-    MACHINE.iter().find_map(read).unwrap_or_else(|| "a machine without a name".to_owned())
+    let name = MACHINE.into_iter().find_map(read);
+    let name = name.unwrap_or_else(|| "a machine without a name".to_owned());
+    let Some(id) = read(MACHINE_ID) else { return name };
+    let digest = Digest::of(format!("redrill {id}").as_bytes()).to_string();
+    let short: String = digest.trim_start_matches("sha256:").chars().take(8).collect();
+    format!("{name} ({short})")
 }
 
 /// The folder in which this process works.

@@ -6,6 +6,7 @@ use crate::action::{
 };
 use crate::providers::rds::{
     CompareConfigOutput, FoundConfig, Wanted, intended, judge, preflight_of_comparison, problems,
+    security_group_to_come,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -78,6 +79,10 @@ impl Action for CompareConfig {
         let intended = intended(cx, &input.wanted).await?;
         let read = read(cx, &input.cluster, None).await?;
         let mut config = read.config;
+        // What does not protect it yet is no part of how it is configured.
+        if security_group_to_come(read.cluster.vpc_security_groups()).is_some() {
+            config.security_groups = None;
+        }
         let [of_cluster, of_members] = read.not_in_force;
         config.cluster_parameters = config.cluster_parameters.filter(|_| of_cluster.is_empty());
         config.instance_parameters = config.instance_parameters.filter(|_| of_members.is_empty());

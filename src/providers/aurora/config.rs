@@ -9,7 +9,7 @@ use crate::journal::Finding;
 use crate::providers::backups::time_of;
 use crate::providers::rds::{
     Config, Origin, Told, changed_parameters, changed_parameters_by, monitoring, not_in_force,
-    sorted,
+    security_groups_of, sorted,
 };
 use crate::time::HumanDuration;
 use aws_sdk_rds::types::{DbCluster, DbInstance};
@@ -110,8 +110,8 @@ impl ClusterConfig {
         captured_at: Option<DateTime<Utc>>,
     ) -> Self {
         let days = cluster.backup_retention_period().and_then(|days| u64::try_from(days).ok());
-        let groups = cluster.vpc_security_groups();
-        let groups = sorted(groups.iter().filter_map(|group| group.vpc_security_group_id()));
+        let groups = security_groups_of(cluster.vpc_security_groups());
+        let groups = sorted(groups.filter_map(|group| group.vpc_security_group_id()));
         let tags = cluster.tag_list().iter().filter_map(|tag| tag.key().zip(tag.value()));
         let logs = cluster.enabled_cloudwatch_logs_exports().iter().map(String::as_str);
         Self {

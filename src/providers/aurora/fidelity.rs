@@ -1,7 +1,8 @@
 //! Whether a restored cluster and its members are what was asked for: pure.
 
 use super::input::Settings;
-use crate::journal::Check;
+use crate::journal::{Check, Outcome};
+use crate::providers::rds::{security_group_to_come, security_groups_of};
 use aws_sdk_rds::types::{DbCluster, DbClusterMember, DbInstance};
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -262,9 +263,15 @@ fn groups(asked: &Settings, cluster: &DbCluster, instances: &[DbInstance]) -> Ve
         checks.push(same_name("subnet_group", group, cluster.db_subnet_group()));
     }
     if !asked.security_groups.is_empty() {
-        let observed = cluster.vpc_security_groups().iter();
-        let observed = observed.filter_map(|g| g.vpc_security_group_id()).collect();
-        checks.push(same_set("security_groups", &asked.security_groups, &observed));
+        let groups = cluster.vpc_security_groups();
+        let observed = security_groups_of(groups).filter_map(|g| g.vpc_security_group_id());
+        let check = same_set("security_groups", &asked.security_groups, &observed.collect());
+        checks.push(match security_group_to_come(groups) {
+            Some(why) if check.outcome == Outcome::Passed => {
+                Check::not_made(&check.name, &check.expected, why)
+            }
+            _ => check,
+        });
     }
     if let Some(group) = &asked.cluster_parameter_group {
         let observed = cluster.db_cluster_parameter_group();

@@ -1,5 +1,5 @@
 use crate::action::{ByHand, HandInput};
-use crate::providers::backups::{Choosing, key_state};
+use crate::providers::backups::{Choosing, key_state, lost_by_it};
 use crate::providers::rds::{VERSION_GONE, version_state};
 use serde_json::Value;
 
@@ -58,12 +58,11 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
             "A list with one snapshot for each interval of the schedule, the newest last; its ARN in ${arn}, the time of its \
              data in ${at}; Enabled for its key, and its version, which is offered here."
         ),
-        verify: vec![
-            format!(
-                "Everything that was committed after ${at} is lost by restoring this snapshot: say so to who decides."
-            ),
-            "Look at the times in the list: a missing interval is a backup or a copy that did not happen.".to_owned(),
-        ],
+        verify: [
+            lost_by_it(input, "at", "committed"),
+            vec!["Look at the times in the list: a missing interval is a backup or a copy that did not happen.".to_owned()],
+        ]
+        .concat(),
         if_it_fails: vec![
             "An empty list: there is no copy in this region. Look in the other regions and in the backup account; automated \
              snapshots stay in the region of their cluster."

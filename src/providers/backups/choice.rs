@@ -47,6 +47,8 @@ pub(in crate::providers) enum Obstacle {
     OfADrill,
     /// It has to be brought back first.
     Archived,
+    /// Another account shares it, and it is encrypted: its service restores it only from a copy.
+    OnlyToBeCopied,
     /// Its service does not offer the version of its engine here any more; the text names engine and version.
     VersionGone(String),
     /// It is not ready.

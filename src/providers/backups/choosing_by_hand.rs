@@ -46,6 +46,22 @@ impl Choosing<'_> {
     }
 }
 
+/// What restoring the chosen one loses, and how old its data may be where the scenario says so. `at` is the output with the time of
+/// its data.
+pub(in crate::providers) fn lost_by_it(input: &HandInput, at: &str, written: &str) -> Vec<String> {
+    let at = input.sets(at);
+    let lost = format!(
+        "Everything that was {written} after ${at} is lost by restoring this: say so to who decides."
+    );
+    let too_old = input.word("max_age").map(|age| {
+        format!(
+            "Older than {age} when the disaster was declared: a drill fails by it. Restore it all the same when there is nothing \
+             newer, and say how old it is."
+        )
+    });
+    [lost].into_iter().chain(too_old).collect()
+}
+
 /// Says whether the key of the chosen one is enabled; what is not encrypted has none.
 pub(in crate::providers) fn key_state(input: &HandInput) -> String {
     let (key, region) = (input.sets("kms_key"), input.region());
@@ -90,6 +106,18 @@ mod tests {
              two) printf '2026-11-20T10:00:00Z\\tarn:1\\tk\\nNone\\tarn:4\\tk\\n';;",
         );
         assert!(code == 0 && said.contains("chosen arn:2\n"), "{said}");
+    }
+
+    #[test]
+    fn how_old_the_data_may_be_is_said_where_the_scenario_says_it() {
+        let lines = |with: serde_json::Value| {
+            let input = HandInput::new("point", Some("eu-west-1"), with, BTreeMap::new());
+            lost_by_it(&input, "at", "written")
+        };
+        assert_eq!(lines(json!({})).len(), 1);
+        let both = lines(json!({ "max_age": "8h" }));
+        assert!(both[0].contains("written after $POINT_AT is lost"), "{both:?}");
+        assert!(both[1].starts_with("Older than 8h "), "{both:?}");
     }
 
     #[test]

@@ -91,6 +91,57 @@ fn another_person(approval: &Approval, operator: &str) -> Result<(), StepError> 
     }
 }
 
+fn not_their_own(
+    context: &StepContext,
+    input: &Input,
+    approval: &Approval,
+) -> Result<(), StepError> {
+    let operators = if input.second_person { context.facts.operators.as_slice() } else { &[] };
+    operators.iter().try_for_each(|operator| another_person(approval, operator))
+}
+
+/// What was answered before the process died. Whose yes has become the operator's own since then is asked again.
+fn answered(context: &StepContext, input: &Input) -> Option<(Approval, Duration)> {
+    let counts =
+        |approval: &Approval| !approval.approved || not_their_own(context, input, approval).is_ok();
+    context.recorder.answered(&context.step).filter(|(approval, _)| counts(approval))
+}
+
+async fn ask(context: &StepContext, input: &Input) -> Result<(Approval, Duration), StepError> {
+    let (began, asked) = (context.clock.elapsed(), context.clock.now());
+    let within = TimeDelta::from_std(input.within.0).unwrap_or(TimeDelta::days(3650));
+    let requested = Event::ApprovalRequested {
+        step: context.step.clone(),
+        text: input.ask.clone(),
+        deadline: asked + within,
+    };
+    context.recorder.record(requested).await?;
+    context.progress(&format!("waiting for approval: {}", input.ask));
+    let request = ApprovalRequest {
+        run: context.facts.run.clone(),
+        plan: context.facts.plan,
+        signed_by: input.signed_by.clone(),
+        identified_by: input.identified_by.clone(),
+        not: if input.second_person { context.facts.operators.clone() } else { Vec::new() },
+        step: context.step.clone(),
+        text: input.ask.clone(),
+        timeout: input.within.0,
+    };
+    let approval = match context.outside.approval(&request).await {
+        Ok(approval) => approval,
+        Err(OutsideError::NoAnswer) => {
+            let text = format!("nobody answered within {}: {}", input.within, input.ask);
+            return Err(StepError::broken(text).help(
+                "answer at the terminal of the run, or with redrill approve or redrill reject",
+            ));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let given = Event::ApprovalGiven { step: context.step.clone(), approval: approval.clone() };
+    context.recorder.record(given).await?;
+    Ok((approval, context.clock.elapsed().saturating_sub(began)))
+}
+
 impl Action for Approve {
     type Input = Input;
     type Output = Output;
@@ -114,48 +165,16 @@ impl Action for Approve {
     }
 
     async fn run(&self, context: &StepContext, input: Input) -> Result<Output, StepError> {
-        let (began, asked) = (context.clock.elapsed(), context.clock.now());
-        let within = TimeDelta::from_std(input.within.0).unwrap_or(TimeDelta::days(3650));
-        let requested = Event::ApprovalRequested {
-            step: context.step.clone(),
-            text: input.ask.clone(),
-            deadline: asked + within,
+        let (approval, waited) = match answered(context, &input) {
+            Some(answered) => answered,
+            None => ask(context, &input).await?,
         };
-        context.recorder.record(requested).await?;
-        context.progress(&format!("waiting for approval: {}", input.ask));
-        let request = ApprovalRequest {
-            run: context.facts.run.clone(),
-            plan: context.facts.plan,
-            signed_by: input.signed_by.clone(),
-            identified_by: input.identified_by.clone(),
-            not: if input.second_person { context.facts.operators.clone() } else { Vec::new() },
-            step: context.step.clone(),
-            text: input.ask.clone(),
-            timeout: input.within.0,
-        };
-        let approval = match context.outside.approval(&request).await {
-            Ok(approval) => approval,
-            Err(OutsideError::NoAnswer) => {
-                let text = format!("nobody answered within {}: {}", input.within, input.ask);
-                return Err(StepError::broken(text).help(
-                    "answer at the terminal of the run, or with redrill approve or redrill reject",
-                ));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let given = Event::ApprovalGiven { step: context.step.clone(), approval: approval.clone() };
-        context.recorder.record(given).await?;
         if !approval.approved {
             let comment = approval.comment.map(|text| format!(": {text}")).unwrap_or_default();
             return Err(StepError::rejected(format!("{} rejected it{comment}", approval.by)));
         }
-        if input.second_person {
-            for operator in &context.facts.operators {
-                another_person(&approval, operator)?;
-            }
-        }
-        let waited = context.clock.elapsed().saturating_sub(began).into();
-        Ok(Output { approved_by: approval.by, waited })
+        not_their_own(context, &input, &approval)?;
+        Ok(Output { approved_by: approval.by, waited: waited.into() })
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {

@@ -1,19 +1,23 @@
 use super::*;
 use crate::journal::{Approval, FailureClass, Outcome};
 use crate::outside::fake::{FakeOutside, context};
+use std::sync::Arc;
 
 fn answered(answer: Result<bool, OutsideError>) -> FakeOutside {
     let outside = FakeOutside::default();
-    let approval = answer.map(|approved| Approval {
+    outside.approvals.lock().unwrap().push_back(answer.map(approval));
+    outside
+}
+
+fn approval(approved: bool) -> Approval {
+    Approval {
         approved,
         by: "anna".into(),
         identified_by: "test".into(),
         comment: Some("looked at it".into()),
         proof: None,
         identity: None,
-    });
-    outside.approvals.lock().unwrap().push_back(approval);
-    outside
+    }
 }
 
 fn input() -> Input {
@@ -62,7 +66,7 @@ async fn a_second_person_is_not_the_one_who_runs_the_drill() {
         let (mut context, ..) = context(answered(Ok(true)));
         let operators = operators.iter().map(|name| (*name).to_owned()).collect();
         let facts = crate::action::RunFacts { operators, ..(*context.facts).clone() };
-        context.facts = std::sync::Arc::new(facts);
+        context.facts = Arc::new(facts);
         Approve.run(&context, Input { second_person: true, ..input() }).await
     };
     assert_eq!(run(&["bert"]).await.unwrap().approved_by, "anna");
@@ -96,7 +100,37 @@ async fn whom_aws_has_told_apart_needs_no_name_of_the_system() {
         operators: vec![UNKNOWN_USER.to_owned()],
         ..(*context.facts).clone()
     };
-    context.facts = std::sync::Arc::new(facts);
+    context.facts = Arc::new(facts);
     let input = Input { second_person: true, ..input() };
     assert!(Approve.run(&context, input).await.is_ok());
+}
+
+/// The process dies between the answer and the end of the step.
+#[tokio::test(start_paused = true)]
+async fn regression_a_person_who_has_answered_is_not_asked_again() {
+    for (said, outcome) in [(true, None), (false, Some(Outcome::Failed))] {
+        let (context, outside, recorder) = context(answered(Ok(said)));
+        let first = Approve.run(&context, input()).await;
+        let resumed = Approve.run(&context, input()).await;
+        assert!(outside.approvals.lock().unwrap().is_empty(), "one answer was enough");
+        assert_eq!(recorder.events().len(), 2, "asked once, answered once");
+        assert_eq!(resumed.as_ref().err().map(|e| e.class().outcome()), outcome);
+        assert_eq!(first.is_ok(), resumed.is_ok());
+        if let Ok(output) = resumed {
+            assert_eq!(output.waited.0, Duration::from_secs(90), "as long as the answer took");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_goes_on_after_their_own_yes_is_asked_for_somebody_elses() {
+    let outside = answered(Ok(true));
+    let somebody_else = Approval { by: "hanako".into(), ..approval(true) };
+    outside.approvals.lock().unwrap().push_back(Ok(somebody_else));
+    let (mut context, _, recorder) = context(outside);
+    let asks = || Input { second_person: true, ..input() };
+    assert_eq!(Approve.run(&context, asks()).await.unwrap().approved_by, "anna");
+    Arc::make_mut(&mut context.facts).operators.push("anna".to_owned());
+    assert_eq!(Approve.run(&context, asks()).await.unwrap().approved_by, "hanako");
+    assert_eq!(recorder.events().len(), 4);
 }

@@ -1,7 +1,7 @@
 //! How a person does the same with the AWS CLI.
 
 use crate::action::{ByHand, HandInput, HandSection, HandShell, Wait};
-use crate::providers::backups::{Choosing, key_state};
+use crate::providers::backups::{Choosing, key_state, lost_by_it};
 use crate::time::ByteSize;
 use serde_json::Value;
 
@@ -35,10 +35,11 @@ pub(super) fn find_snapshot(input: &HandInput) -> ByHand {
             "A list with one snapshot for each interval of the schedule, the newest last; its id in ${id}, the time of its \
              data in ${at}; Enabled for its key."
         ),
-        verify: vec![
-            format!("Everything that was written after ${at} is lost by restoring this snapshot: say so to who decides."),
-            "Look at the times in the list: a missing interval is a snapshot or a copy that did not happen.".to_owned(),
-        ],
+        verify: [
+            lost_by_it(input, "at", "written"),
+            vec!["Look at the times in the list: a missing interval is a snapshot or a copy that did not happen.".to_owned()],
+        ]
+        .concat(),
         if_it_fails: vec![
             "An empty list: copies do not keep the id of the volume, so look for them by tags; else look in the other \
              regions, in the backup account and in the recycle bin (`aws ec2 list-snapshots-in-recycle-bin`)."

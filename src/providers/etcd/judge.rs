@@ -70,15 +70,16 @@ fn trailer(inspection: &Inspection) -> Check {
 }
 
 fn metas(inspection: &Inspection) -> Check {
-    let bad: Vec<String> = inspection
-        .metas
-        .iter()
-        .enumerate()
-        .filter_map(|(index, state)| match state {
-            MetaState::Valid { .. } => None,
-            MetaState::Damaged(fault) => Some(format!("meta page {index}: {fault}")),
-        })
-        .collect();
+    let states = inspection.metas.iter().enumerate();
+    let bad = states.filter_map(|(index, state)| match state {
+        MetaState::Valid { .. } => None,
+        MetaState::Damaged(fault) => Some(format!("meta page {index}: {fault}")),
+    });
+    let contradiction = inspection.damage.iter().filter_map(|damage| match damage {
+        Damage::MetasDiffer { .. } => Some(damage.to_string()),
+        _ => None,
+    });
+    let bad: Vec<String> = bad.chain(contradiction).collect();
     let observed = if bad.is_empty() { "both valid".to_owned() } else { bad.join("; ") };
     Check::made("meta pages", "both valid", observed, bad.is_empty())
 }
@@ -138,19 +139,18 @@ fn in_doubt(inspection: &Inspection) -> Option<String> {
     }
 }
 
+/// Whatever no other check tells.
 fn is_structural(damage: &Damage) -> bool {
-    matches!(
+    !matches!(
         damage,
-        Damage::Page { .. }
-            | Damage::FreePageInUse { .. }
-            | Damage::Bucket { .. }
-            | Damage::NoKeyBucket
-            | Damage::Revision { .. }
-            | Damage::Record { .. }
-            | Damage::BucketMissing { .. }
-            | Damage::NoConsistentIndex
-            | Damage::CompactionContradicts { .. }
-            | Damage::CorruptAlarm { .. }
+        Damage::Empty
+            | Damage::Packed(_)
+            | Damage::NotASnapshot(_)
+            | Damage::NoUsableMeta
+            | Damage::Meta { .. }
+            | Damage::MetasDiffer { .. }
+            | Damage::TrailerDiffers { .. }
+            | Damage::Truncated { .. }
     )
 }
 
@@ -239,6 +239,7 @@ pub(super) fn damaged_places(inspection: &Inspection) -> u64 {
 mod tests {
     use super::super::notes::notes;
     use super::*;
+    use crate::formats::etcd_snapshot::museum;
     use crate::formats::etcd_snapshot::tiny_writer::{self as tiny, Snapshot};
     use crate::formats::etcd_snapshot::{LostRevisions, Note, RevisionNumber, inspect};
     use crate::journal::Outcome::{self, Failed, Inconclusive, Passed};
@@ -254,6 +255,15 @@ mod tests {
     fn outcomes(bytes: &[u8]) -> [Outcome; 4] {
         let outcomes: Vec<_> = checks(&look(bytes)).iter().map(|check| check.outcome).collect();
         outcomes.try_into().unwrap()
+    }
+
+    #[test]
+    fn regression_whatever_is_damaged_passes_not_every_check() {
+        for (name, bytes) in museum::exhibits() {
+            let seen = look(&bytes);
+            assert_ne!(seen.soundness(), Soundness::Sound, "{name}");
+            assert!(checks(&seen).iter().any(|check| check.outcome != Passed), "{name}");
+        }
     }
 
     #[test]

@@ -65,6 +65,12 @@ fn about(note: &Note) -> About {
             "etcd starts from it and only logs that; what hangs on such a lease, a leader's or a lock, is never given up by itself",
             "after the restore delete these keys by hand, or let their holders write them anew",
         ),
+        Note::LeasesNotCompared { .. } => (
+            Severity::Serious,
+            "etcd.leases_not_compared",
+            "where a lease was lost, what hangs on it, a leader's or a lock, is never given up by itself",
+            "find out who takes so many leases, and whether their holders write their keys anew after a restore",
+        ),
         Note::AuthEnabled { .. } => (
             Severity::Warning,
             "etcd.auth_enabled",

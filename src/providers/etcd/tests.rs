@@ -3,6 +3,7 @@
 use crate::journal::{FailureClass, Outcome::*};
 use crate::providers::trial::Trial;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn stored(objects: &str) -> Trial {
     let dr = format!("[{{ name: backups, versioning: enabled, objects: [{objects}] }}]");
@@ -57,6 +58,18 @@ async fn the_time_in_the_metadata_is_the_recovery_point() {
     let found = verify(&trial, "good.db").await;
     assert_eq!(trial.findings(), [] as [&str; 0]);
     assert_eq!(trial.recovery_point().unwrap().at.to_rfc3339(), "2026-11-19T22:57:00+00:00");
+    assert!(found["age"].as_str().unwrap().starts_with("3h 3m"), "{found}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_the_time_that_people_take_to_decide_is_not_the_age_of_the_snapshot() {
+    let trial = stored(
+        "{ key: good.db, file: files/cluster-state.snapshot.db, at: 3h, \
+         metadata: { snapshot-time: '2026-11-19T22:57:00Z' } }",
+    );
+    trial.memory.declare(trial.context.clock.now());
+    tokio::time::advance(Duration::from_secs(60 * 60)).await;
+    let found = verify(&trial, "good.db").await;
     assert!(found["age"].as_str().unwrap().starts_with("3h 3m"), "{found}");
 }
 

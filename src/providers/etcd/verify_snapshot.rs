@@ -152,7 +152,7 @@ impl Action for VerifySnapshot {
         } else {
             Known::default()
         };
-        Ok(output(context.clock.now(), snapshot, &seen, time))
+        Ok(output(context.until_the_loss(), snapshot, &seen, time))
     }
 
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {

@@ -188,7 +188,8 @@ const GIB: u64 = 1 << 30;
 
 fn captured(id: &str, instance: &DbInstance, now: DateTime<Utc>) -> CaptureConfigOutput {
     let text = |value: Option<&str>| value.filter(|v| !v.is_empty()).map(str::to_owned);
-    let groups = security_groups_of(instance).filter_map(|g| g.vpc_security_group_id());
+    let groups = security_groups_of(instance.vpc_security_groups());
+    let groups = groups.filter_map(|g| g.vpc_security_group_id());
     let tags = instance.tag_list().iter().filter_map(|tag| tag.key().zip(tag.value()));
     let parameter_group = instance.db_parameter_groups().first();
     let option_group = options_of(instance);

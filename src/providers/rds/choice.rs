@@ -56,6 +56,8 @@ pub(super) struct Wanted {
     pub(super) own_copy: Option<String>,
     /// A recovery takes whatever is there.
     pub(super) is_drill: bool,
+    /// It is copied before it is restored.
+    pub(super) to_copy: bool,
 }
 
 impl Wanted {
@@ -73,6 +75,7 @@ impl Wanted {
             let (engine, version) = snapshot.version();
             not_available(snapshot.status.as_deref())
                 .or_else(|| self.offers.obstacle(engine, version))
+                .or_else(|| self.must_be_copied(snapshot).then_some(Obstacle::OnlyToBeCopied))
         } else {
             Some(Obstacle::NotWanted)
         };
@@ -85,6 +88,17 @@ impl Wanted {
             by_hand: snapshot.is_by_hand(),
             of_a_drill,
         }
+    }
+}
+
+impl Wanted {
+    /// RDS restores nothing from a snapshot that is both shared and encrypted.
+    /// <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_CopySnapshot.html>; of clusters:
+    /// <https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-restore-snapshot.html>
+    fn must_be_copied(&self, snapshot: &Snapshot) -> bool {
+        let accounts = snapshot.owner.as_ref().zip(self.account.as_ref());
+        let is_shared = accounts.is_some_and(|(owner, account)| owner != account);
+        is_shared && snapshot.encrypted == Some(true) && !self.to_copy
     }
 }
 

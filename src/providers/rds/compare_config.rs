@@ -111,7 +111,7 @@ async fn configuration_of(cx: &StepContext, instance: &DbInstance) -> Result<DbC
         config.option_group = None;
         cx.finding(finding).await?;
     }
-    if security_group_to_come(instance).is_some() {
+    if security_group_to_come(instance.vpc_security_groups()).is_some() {
         config.security_groups = None;
     }
     let Some(group) = &config.parameter_group else { return Ok(config) };

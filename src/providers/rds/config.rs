@@ -85,7 +85,10 @@ impl DbConfig {
     pub(super) fn of(instance: &DbInstance, captured_at: Option<DateTime<Utc>>) -> Self {
         let text = |value: Option<&str>| value.filter(|v| !v.is_empty()).map(str::to_owned);
         let network = instance.db_subnet_group();
-        let groups = sorted(security_groups_of(instance).filter_map(|g| g.vpc_security_group_id()));
+        let groups = sorted(
+            security_groups_of(instance.vpc_security_groups())
+                .filter_map(|g| g.vpc_security_group_id()),
+        );
         let logs = instance.enabled_cloudwatch_logs_exports().iter().map(String::as_str);
         let tags = instance.tag_list().iter().filter_map(|tag| tag.key().zip(tag.value()));
         let parameters = instance.db_parameter_groups().first();
@@ -137,17 +140,19 @@ pub(super) fn options_of(instance: &DbInstance) -> Option<&OptionGroupMembership
     instance.option_group_memberships().iter().find(|group| !ends(group.status()))
 }
 
-/// The security groups of an instance, without those that go.
-pub(super) fn security_groups_of(
-    instance: &DbInstance,
+/// The security groups of an instance or cluster, without those that go.
+pub(in crate::providers) fn security_groups_of(
+    groups: &[VpcSecurityGroupMembership],
 ) -> impl Iterator<Item = &VpcSecurityGroupMembership> {
-    instance.vpc_security_groups().iter().filter(|group| !ends(group.status()))
+    groups.iter().filter(|group| !ends(group.status()))
 }
 
-/// A security group that does not protect the instance yet, with its status.
+/// A security group that does not protect the instance or cluster yet, with its status.
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_VpcSecurityGroupMembership.html>
-pub(super) fn security_group_to_come(instance: &DbInstance) -> Option<String> {
-    security_groups_of(instance).find_map(|group| {
+pub(in crate::providers) fn security_group_to_come(
+    groups: &[VpcSecurityGroupMembership],
+) -> Option<String> {
+    security_groups_of(groups).find_map(|group| {
         let status = group.status().filter(|status| *status != "active")?;
         Some(format!("{} is {status}", group.vpc_security_group_id().unwrap_or("a group")))
     })

@@ -146,7 +146,10 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
     ("port", "the port is the intended one"),
     ("parameter_group", "the parameter group is the intended one"),
     ("parameters", "the parameters that differ from the engine's default are the intended ones"),
-    ("option_group", "the option group is the intended one"),
+    (
+        "option_group",
+        "the option group has the intended name, and is in force; its options are not compared",
+    ),
     ("deletion_protection", "deletion protection is as intended"),
     ("backup_retention", "automated backups are kept as long as intended"),
     ("iam_auth", "IAM database authentication is as intended"),

@@ -122,9 +122,10 @@ fn groups(asked: &Wishes, instance: &DbInstance) -> Vec<Check> {
         checks.push(same_name("subnet_group", group, observed));
     }
     if !asked.security_groups.is_empty() {
-        let observed = security_groups_of(instance).filter_map(|g| g.vpc_security_group_id());
+        let groups = instance.vpc_security_groups();
+        let observed = security_groups_of(groups).filter_map(|g| g.vpc_security_group_id());
         let check = same_set("security_groups", &asked.security_groups, observed);
-        checks.push(match security_group_to_come(instance) {
+        checks.push(match security_group_to_come(groups) {
             Some(why) if check.outcome == Outcome::Passed => {
                 Check::not_made(&check.name, &check.expected, why)
             }

@@ -1,5 +1,5 @@
 use crate::action::{ByHand, HandInput};
-use crate::providers::backups::{Choosing, key_state};
+use crate::providers::backups::{Choosing, key_state, lost_by_it};
 
 /// The fields that are listed, in the order in which the shell reads them.
 const FIELDS: &str = "RestoreWindow.EarliestTime,RestoreWindow.LatestTime,not_null(DBInstanceAutomatedBackupsArn,DbiResourceId),\
@@ -50,9 +50,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
             "One line, or one for each instance that had this name; a time of a few minutes ago in ${latest}, by what it is \
              restored in ${backup}; Enabled for its key; available for its version."
         ),
-        verify: vec![format!(
-            "Everything that was committed after ${latest} is lost by restoring: say so to who decides."
-        )],
+        verify: lost_by_it(input, "latest", "committed"),
         if_it_fails: vec![
             "An empty list: automated backups are not replicated to this region. Look for copied snapshots (rds.find_snapshot).".to_owned(),
             format!("A time in ${latest} that is hours old: the replication had stopped before the loss. Compare with the newest snapshot."),

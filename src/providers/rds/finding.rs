@@ -32,6 +32,10 @@ pub(in crate::providers) struct FindSnapshotInput {
     /// tell it, such as copies of cluster snapshots.
     #[serde(default)]
     pub(in crate::providers) time_tag: Option<String>,
+    /// What is found is copied (`rds.copy_snapshot`, `aurora.copy_snapshot`) before it is restored (default false): then those
+    /// count as well that another account shares and that are encrypted, from which RDS restores nothing.
+    #[serde(default)]
+    pub(in crate::providers) to_copy: bool,
     /// Types of snapshots that may be used: `automated`, `manual`, `awsbackup`, `copied`, `shared`. None named means all.
     #[serde(default)]
     pub(in crate::providers) types: Vec<SnapshotType>,
@@ -143,6 +147,7 @@ impl FindSnapshotInput {
             offers,
             own_copy: self.own_copy,
             is_drill: cx.facts.is_drill,
+            to_copy: self.to_copy,
         };
         let keys = keys_of(cx, snapshots).await?;
         let candidates = Candidates::judge(snapshots, &keys, wish.until(cx), |s| wanted.look(s));

@@ -63,7 +63,8 @@ use compare_config::CompareConfig;
 pub(super) use compare_config_by_hand::of_the_terms;
 pub(super) use comparing::{CompareConfigOutput, FoundConfig, Wanted, intended, judge, problems};
 pub(super) use config::{
-    changed_parameters, changed_parameters_by, monitoring, not_in_force, sorted,
+    changed_parameters, changed_parameters_by, monitoring, not_in_force, security_group_to_come,
+    security_groups_of, sorted,
 };
 pub(super) use config_diff::{Config, Item, Kind, Known, Origin, known};
 pub(super) use config_origin::Told;

@@ -364,9 +364,12 @@ async fn snapshots_of_other_accounts_are_found_only_when_asked_for() {
     let shared = json!({ "of": "closed-db", "shared": true, "types": ["shared"] });
     let point = drill.run("rds.find_snapshot", shared).await.unwrap();
     assert_eq!((&point["id"], &point["owner"]), (&json!("closed-final"), &json!(ACCOUNT)));
+    let error = drill.run("rds.find_snapshot", json!({ "of": "orders-db", "shared": true }));
+    let error = error.await.unwrap_err().to_string();
+    assert!(error.ends_with("are shared by another account and encrypted"), "{error}");
     // Its key is another account's: nothing here says that it can be used.
-    let encrypted = json!({ "of": "orders-db", "shared": true });
-    let error = drill.run("rds.find_snapshot", encrypted).await.unwrap_err();
+    let to_copy = json!({ "of": "orders-db", "shared": true, "to_copy": true });
+    let error = drill.run("rds.find_snapshot", to_copy).await.unwrap_err();
     assert!(error.to_string().contains("cannot be decrypted"), "{error}");
 }
 

@@ -223,11 +223,30 @@ impl<'c> Asking<'c> {
         let names: Vec<_> = structure.tables.iter().map(|table| &table.name).collect();
         let missing = input.tables.missing(&names);
         match self.session.inspect(&meant).await {
-            Ok(inspection) => Ok(judge_inspection(&missing, input.tables.are_named(), inspection)),
+            Ok(inspection) => {
+                let check = judge_inspection(&missing, input.tables.are_named(), inspection);
+                if check.outcome != Outcome::Passed || self.some_row_in(&meant).await? {
+                    return Ok(check);
+                }
+                let why = "none of the tables that were inspected holds a row";
+                Ok(Check::not_made(check.name, check.expected, why))
+            }
             Err(error) => {
                 Ok(no_value(error, self.withholds())?.check("tables and indexes", "no damage"))
             }
         }
+    }
+
+    /// A table that cannot be read holds no row that is known of.
+    async fn some_row_in(&mut self, tables: &[Table]) -> Result<bool, StepError> {
+        for table in tables {
+            match self.session.has_rows(table).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) => drop(no_value(error, self.withholds())?),
+            }
+        }
+        Ok(false)
     }
 
     pub(super) async fn judge(

@@ -27,7 +27,7 @@ const COUNT_POSTGRES: &str = "select table_schema || '.' || table_name, (xpath('
      table_type = 'BASE TABLE' and table_schema not in ('pg_catalog', 'information_schema') order by 1";
 
 const COUNT_MYSQL: &str = "select concat('select ''', table_name, ''', count(*) from `', table_name, '`;') from \
-     information_schema.tables where table_schema = database() and table_type = 'BASE TABLE' order by table_name";
+     information_schema.tables where table_schema = database() and table_type in ('BASE TABLE', 'SYSTEM VERSIONED') order by table_name";
 
 /// The sequences themselves: in `pg_sequences` the value is null for who may not read it, and as long as none was given out.
 /// <https://www.postgresql.org/docs/current/view-pg-sequences.html>
@@ -49,9 +49,11 @@ pub(super) fn rungs(input: &HandInput, ask: &str, is_mysql: bool) -> Rungs {
     }
     for (name, expected) in input.value("settings").and_then(Value::as_object).into_iter().flatten()
     {
-        let show = if is_mysql { "show variables like " } else { "show " };
-        let name_in_sql = if is_mysql { format!("'{name}'") } else { name.clone() };
-        rungs.command(format!("{ask} {}", word(&format!("{show}{name_in_sql}"))));
+        // Without what this shell asks for in its own sessions: the question is what the server gives others.
+        rungs.command(match is_mysql {
+            true => format!("{ask} {}", word(&format!("show global variables like '{name}'"))),
+            false => format!("PGOPTIONS= {ask} {}", word(&format!("show {name}"))),
+        });
         rungs.expect(format!("The setting {name}: {}.", shown(expected)));
     }
     let file = input.value("reference").and_then(Value::as_str).filter(|text| !text.is_empty());

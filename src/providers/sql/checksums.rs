@@ -80,19 +80,27 @@ pub(super) async fn ranges(
     Ok(KeyRange::between(&boundaries))
 }
 
-/// Chooses ranges to read: always at least one, the same for the same seed.
-pub(super) fn sampled<T>(ranges: Vec<T>, sample: Percent, seed: u64) -> Vec<T> {
+/// Chooses ranges to read: always at least one, the same for the same seed. And the others, for when those hold no row.
+pub(super) fn sampled<T>(ranges: Vec<T>, sample: Percent, seed: u64) -> (Vec<T>, Vec<T>) {
     let count = u64::try_from(ranges.len()).unwrap_or(u64::MAX);
     let wanted = usize::try_from(sample.of_rounded_up(count).max(1)).unwrap_or(usize::MAX);
     if wanted >= ranges.len() {
-        return ranges;
+        return (ranges, Vec::new());
     }
     let mut order: Vec<(u64, usize)> =
         (0..ranges.len()).map(|index| (mixed(seed, index as u64), index)).collect();
     order.sort_unstable();
     let chosen: Vec<usize> = order[..wanted].iter().map(|(_, index)| *index).collect();
-    let indexed = ranges.into_iter().enumerate();
-    indexed.filter(|(index, _)| chosen.contains(index)).map(|(_, range)| range).collect()
+    let (chosen, others): (Vec<_>, Vec<_>) =
+        ranges.into_iter().enumerate().partition(|(index, _)| chosen.contains(index));
+    let without_index = |all: Vec<(usize, T)>| all.into_iter().map(|(_, range)| range).collect();
+    (without_index(chosen), without_index(others))
+}
+
+/// Whether nothing stands in any of the ranges, on neither side.
+pub(super) fn hold_no_row(compared: &[Compared]) -> bool {
+    let is_empty = |sum: &Result<RowsSum, NoValue>| sum.as_ref().is_ok_and(|sum| sum.rows == 0);
+    compared.iter().all(|one| is_empty(&one.found) && is_empty(&one.wanted))
 }
 
 /// SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>): neighbouring numbers become unrelated ones.
@@ -371,11 +379,24 @@ mod tests {
     fn a_sample_is_of_its_size_and_the_same_for_the_same_seed() {
         let all: Vec<u32> = (0..100).collect();
         let quarter: Percent = "25%".parse().unwrap();
-        let chosen = sampled(all.clone(), quarter, 7);
-        assert_eq!(chosen.len(), 25);
-        assert_eq!(chosen, sampled(all.clone(), quarter, 7));
-        assert_ne!(chosen, sampled(all.clone(), quarter, 8));
-        assert_eq!(sampled(all.clone(), "0%".parse().unwrap(), 7).len(), 1);
-        assert_eq!(sampled(all.clone(), Percent::ALL, 7), all);
+        let (chosen, others) = sampled(all.clone(), quarter, 7);
+        assert_eq!((chosen.len(), others.len()), (25, 75));
+        assert!(others.iter().all(|other| !chosen.contains(other)));
+        assert_eq!(chosen, sampled(all.clone(), quarter, 7).0);
+        assert_ne!(chosen, sampled(all.clone(), quarter, 8).0);
+        assert_eq!(sampled(all.clone(), "0%".parse().unwrap(), 7).0.len(), 1);
+        assert_eq!(sampled(all.clone(), Percent::ALL, 7), (all, Vec::new()));
+    }
+
+    #[test]
+    fn ranges_without_a_row_are_known_from_those_that_hold_one_or_were_not_read() {
+        assert!(hold_no_row(&[compared("t", sum(0, ""), sum(0, ""))]));
+        for other in [
+            compared("t", sum(1, "a"), sum(0, "")),
+            compared("t", sum(0, ""), sum(1, "a")),
+            compared("t", cannot(false), sum(0, "")),
+        ] {
+            assert!(!hold_no_row(&[compared("t", sum(0, ""), sum(0, "")), other]));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The rungs that compare with a reference, or with a database that is still there.
 
 use super::asking::Asking;
-use super::checksums::{self, Against, ChecksumsInput, Compared, sampled};
+use super::checksums::{self, Against, ChecksumsInput, Compared, hold_no_row, sampled};
 use super::input::{Input, SourceInput};
 use super::judge::{NoValue, no_value};
 use super::origin;
@@ -248,7 +248,14 @@ impl Asking<'_> {
             return Err(StepError::broken(text));
         }
         self.context.progress(&format!("reading {name}"));
-        let ranges = sampled(known.ranges.clone(), input.sample, self.context.facts.seed);
+        let seed = self.context.facts.seed;
+        let (mut ranges, mut others) = sampled(known.ranges.clone(), input.sample, seed);
+        // Keys that lie far apart leave most ranges between them without a row.
+        while ranges.iter().all(|range| range.rows == 0)
+            && let Some(other) = others.pop()
+        {
+            ranges.push(other);
+        }
         let only = known.only.as_deref();
         let withhold = self.context.facts.withhold_data;
         let against = Against::Known(ranges);
@@ -286,17 +293,24 @@ impl Asking<'_> {
                     continue;
                 }
             };
-            let ranges = sampled(ranges, input.sample, self.context.facts.seed);
+            let (ranges, mut others) = sampled(ranges, input.sample, self.context.facts.seed);
             let only = input.only_of(&table.name);
             // Without a key there may be pairs of equal rows, whose hashes would cancel each other out.
             let alike = table.hashes_alike && found.hashes_alike && table.columns == found.columns;
-            let against = match hashed && alike && !table.key.is_empty() {
-                true => Against::LiveHashed(&mut *source, ranges),
-                false => Against::Live(&mut *source, ranges),
-            };
-            let all =
-                checksums::compare(&mut *self.session, against, table, only, withhold).await?;
-            self.note_readable().await?;
+            let hashed = hashed && alike && !table.key.is_empty();
+            let mut all = Vec::new();
+            let mut next = Some(ranges);
+            while let Some(ranges) = next {
+                let against = match hashed {
+                    true => Against::LiveHashed(&mut *source, ranges),
+                    false => Against::Live(&mut *source, ranges),
+                };
+                let read = checksums::compare(&mut *self.session, against, table, only, withhold);
+                all.extend(read.await?);
+                self.note_readable().await?;
+                // Keys that lie far apart leave most ranges between them without a row.
+                next = others.pop().filter(|_| hold_no_row(&all)).map(|other| vec![other]);
+            }
             compared.extend(all);
         }
         Ok((compared, wrong))

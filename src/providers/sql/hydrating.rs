@@ -254,7 +254,12 @@ fn judge(
     }
     let check = Check::made(NAME, expected, observed, holds).over(output.reads);
     let nothing = format!("no page to read in {}", shortened(empty));
-    let notes = [(!left_out.is_empty(), unread), (!empty.is_empty(), nothing)];
+    let warmed = "warm_up had read these pages before: those of indexes and of large values may still be slow";
+    let notes = [
+        (!left_out.is_empty(), unread),
+        (!empty.is_empty(), nothing),
+        (input.warm_up, warmed.to_owned()),
+    ];
     let notes: Vec<_> = notes.into_iter().filter_map(|(is, note)| is.then_some(note)).collect();
     if notes.is_empty() { check } else { check.note(notes.join("; ")) }
 }

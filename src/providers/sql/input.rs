@@ -33,7 +33,7 @@ input_with_connection! {
         pub reference: Option<ReferenceInput>,
         /// What the database is compared with, as a step of an earlier run has taken it down with `sql.capture_reference`. It is
         /// read only when `reference` gives nothing: `"{{default steps.baseline.reference null}}"`, where that step could not be run
-        /// because its site is lost.
+        /// because its site is lost. With it go `reference_of` and `max_age`.
         #[serde(default)]
         pub earlier: Option<EarlierRun>,
         /// Of which database the reference must have been taken, whether this run has taken it or an `earlier` one: what another one

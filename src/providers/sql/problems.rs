@@ -161,6 +161,15 @@ fn compared(given: &Given) -> Vec<InputProblem> {
             );
         }
     }
+    for (needed, why) in [
+        ("max_age", "how old it may be is for the policy to say"),
+        ("reference_of", "what it was taken of must be what was lost"),
+    ] {
+        if given.has("earlier") && !given.has(needed) {
+            let text = format!("earlier: {needed} is missing: {why}");
+            found.push(InputProblem::at("earlier", text).help(format!("add {needed}:")));
+        }
+    }
     if is_its_own_source(given) {
         let text = "source.endpoint is the database that is checked: compared with itself, everything is the same";
         found.push(

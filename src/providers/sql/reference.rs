@@ -14,14 +14,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The version of the format of references. Those of format 1 are read, too.
-const FORMAT: u32 = 2;
+/// The version of the format of references. Those of formats 1 and 2 are read, too.
+const FORMAT: u32 = 3;
 
 /// A database as it was at one time: `redrill sql fingerprint` and `sql.capture_reference` take it down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
-    /// The version of this format: 2. Version 1 holds fewer kinds of objects.
+    /// The version of this format: 3. Versions 1 and 2 hold fewer kinds of objects.
     pub redrill_sql_reference: u32,
     /// The server's own version.
     pub version: String,
@@ -166,7 +166,7 @@ impl Reference {
         (!kinds.is_empty()).then(text)
     }
 
-    /// Whether it was taken before everything was taken down that is now.
+    /// Whether it was taken before rows of MySQL were written as they are now, and with the fewest kinds of objects.
     pub(super) fn is_of_format_1(&self) -> bool {
         self.redrill_sql_reference == 1
     }
@@ -253,11 +253,12 @@ mod tests {
         assert!(why.contains("it was edited"), "{why}");
         let of_format = |format: u32| {
             let written = format!("\"redrill_sql_reference\":{format}");
-            let text = text.replace("\"redrill_sql_reference\":2", &written);
+            let text = text.replace("\"redrill_sql_reference\":3", &written);
             Reference::parse(text.as_bytes()).unwrap().verified()
         };
         assert!(of_format(1).unwrap().is_of_format_1() && !of_format(2).unwrap().is_of_format_1());
-        for other in [0, 3] {
+        assert!(of_format(3).is_ok());
+        for other in [0, 4] {
             let why = of_format(other).unwrap_err();
             assert!(why.contains(&format!("format {other}")), "{why}");
         }

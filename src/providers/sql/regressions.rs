@@ -48,6 +48,11 @@ fn regression_a_rung_without_anything_to_compare_with_is_found_before_the_day() 
     }
     let asked = json!({"reference_of": {"database": "orders"}, "max_age": "1d"});
     assert_eq!(problems(&asked), ["/reference_of", "/max_age"]);
+    let earlier = json!({"schema": {}, "earlier": {"journal": "j", "step": "baseline"}});
+    assert_eq!(problems(&earlier), ["/earlier", "/earlier"], "of what, and how old?");
+    let mut said = earlier.as_object().unwrap().clone();
+    said.extend(asked.as_object().unwrap().clone());
+    assert!(problems(&said.into()).is_empty());
     let both = json!({"schema": {}, "source": source, "reference": "orders.json"});
     assert_eq!(problems(&both), ["/source"]);
     let all = json!({"rows": {"tolerance": "100%"}, "reference": "orders.json"});

@@ -10,6 +10,20 @@ use std::collections::BTreeMap;
 /// How many differences are written down.
 const SHOWN: usize = 12;
 
+/// Kinds of objects that references of formats 1 and 2 do not hold. Only PostgreSQL has them.
+const KINDS_SINCE_FORMAT_3: [&str; 10] = [
+    "grants partition",
+    "large objects",
+    "partition check",
+    "partition column",
+    "partition constraint",
+    "partition foreign key",
+    "partition index",
+    "partition primary key",
+    "partition unique",
+    "partition unique index",
+];
+
 /// How the schema is compared.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -49,7 +63,7 @@ pub(super) fn judge_by(input: &SchemaInput, reference: &Reference, found: &Struc
             here.retain(|name, _| !name.starts_with(&beginning));
         }
     }
-    let check = judge_by_format(input, reference, &wanted, &here);
+    let check = judge_by_format(input, &wanted, &here, &lacking(reference, found));
     if unseen.is_empty() {
         return check;
     }
@@ -66,18 +80,38 @@ pub(super) fn judge_by(input: &SchemaInput, reference: &Reference, found: &Struc
     }
 }
 
+/// Why some objects are not compared: the format of a reference, and kinds that were not taken down in it.
+struct Lacking {
+    format: u32,
+    kinds: Vec<&'static str>,
+}
+
+/// What a reference of an older format does not hold. Tables of MySQL and MariaDB stand in no schema.
+fn lacking(reference: &Reference, found: &Structure) -> Lacking {
+    let format = reference.redrill_sql_reference;
+    let is_mysql = found.tables.iter().any(|table| table.name.schema.is_none());
+    let mut kinds: Vec<&'static str> = Vec::new();
+    if format < 2 {
+        kinds.extend(KINDS_SINCE_FORMAT_2);
+    }
+    if format < 3 && !is_mysql {
+        kinds.extend(KINDS_SINCE_FORMAT_3);
+    }
+    Lacking { format, kinds }
+}
+
 /// What a reference of an older format does not hold is no difference: it is noted.
 fn judge_by_format(
     input: &SchemaInput,
-    reference: &Reference,
     wanted: &BTreeMap<String, String>,
     found: &BTreeMap<String, String>,
+    Lacking { format, kinds }: &Lacking,
 ) -> Check {
-    if !reference.is_of_format_1() {
+    if kinds.is_empty() {
         return judge(input, wanted, found);
     }
     let is_newer = |name: &str| {
-        let mut kinds = KINDS_SINCE_FORMAT_2.iter();
+        let mut kinds = kinds.iter();
         kinds.any(|kind| name.strip_prefix(kind).is_some_and(|rest| rest.starts_with(' ')))
     };
     let known = found.iter().filter(|(name, _)| !is_newer(name));
@@ -85,8 +119,8 @@ fn judge_by_format(
     let check = judge(input, wanted, &known);
     let earlier = check.note.as_ref().map(|note| format!("{note}; ")).unwrap_or_default();
     let note = format!(
-        "{earlier}the reference has format 1, so these were not compared: {}; take it again",
-        KINDS_SINCE_FORMAT_2.join(", ")
+        "{earlier}the reference has format {format}, so these were not compared: {}; take it again",
+        kinds.join(", ")
     );
     check.note(note)
 }
@@ -144,6 +178,7 @@ fn changed(name: &str, wanted: &str, found: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outside::ladder::{Table, TableName};
 
     fn objects(list: &[(&str, &str)]) -> BTreeMap<String, String> {
         list.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect()
@@ -231,6 +266,51 @@ mod tests {
         let newer = judge_by(&all, &of_format(2, older), &found);
         assert_eq!(newer.outcome, Outcome::Failed);
         assert!(newer.observed.contains("row security t is not in the reference"));
+    }
+
+    #[test]
+    fn regression_a_reference_of_format_2_makes_no_difference_of_partitions_and_large_objects() {
+        let all = SchemaInput::default();
+        let older = objects(&[("column public.t.a", "integer"), ("partition public.t_1", "t")]);
+        let mut newer = older.clone();
+        newer.extend(objects(&[
+            ("grants partition public.t_1.a", "reader=r/admin"),
+            ("large objects count", "3"),
+            ("partition index public.t_1 i", "btree (a)"),
+            ("partition unique index public.t_1 u", "btree (a)"),
+        ]));
+        let check = judge_by(&all, &of_format(2, older.clone()), &built(newer.clone()));
+        assert_eq!((check.outcome, check.population), (Outcome::Passed, Some(2)));
+        let note = check.note.unwrap();
+        assert!(note.contains("format 2") && note.contains("large objects"), "{note}");
+        assert!(!note.contains("row security"), "{note}");
+        // What it holds is compared.
+        let found = objects(&[("column public.t.a", "integer"), ("large objects count", "3")]);
+        let check = judge_by(&all, &of_format(2, older.clone()), &built(found));
+        assert_eq!(check.observed, "1 difference: partition public.t_1 is missing");
+        let same = judge_by(&all, &of_format(3, newer.clone()), &built(newer.clone()));
+        assert_eq!((same.outcome, same.note), (Outcome::Passed, None));
+        let check = judge_by(&all, &of_format(3, older), &built(newer));
+        assert_eq!(check.outcome, Outcome::Failed);
+        assert!(check.observed.contains("large objects count is not in the reference"));
+    }
+
+    #[test]
+    fn regression_a_reference_of_mysql_of_format_2_lacks_nothing() {
+        let schema = objects(&[("column t.a", "int")]);
+        let table = Table {
+            name: TableName::plain("t"),
+            columns: vec!["a".into()],
+            key: Vec::new(),
+            whole_number_key: false,
+            inexact: Vec::new(),
+            hashes_alike: false,
+        };
+        let found = Structure { tables: vec![table], ..built(schema.clone()) };
+        let check = judge_by(&SchemaInput::default(), &of_format(2, schema.clone()), &found);
+        assert_eq!((check.outcome, check.note), (Outcome::Passed, None));
+        let check = judge_by(&SchemaInput::default(), &of_format(1, schema), &found);
+        assert!(!check.note.unwrap().contains("large objects"));
     }
 
     #[test]

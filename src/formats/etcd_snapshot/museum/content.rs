@@ -57,6 +57,12 @@ pub(super) fn revisions() -> Vec<Exhibit> {
     ]
 }
 
+/// A sealed snapshot with these changes in its bucket `key`, of which a compaction has thrown away what it can up to revision 9.
+fn compacted(name: &'static str, entries: &[Element], expected: Expected) -> Exhibit {
+    let snapshot = Snapshot::with_entries_and(entries, vec![tiny::compacted(9, Some(9))]);
+    Exhibit { name, bytes: snapshot.sealed(), expected }
+}
+
 pub(super) fn values() -> Vec<Exhibit> {
     let change = tiny::change;
     let first = || change(b'a', 2, 2, 1);
@@ -73,15 +79,21 @@ pub(super) fn values() -> Vec<Exhibit> {
             },
             expected: is!(Damage::Page { page: 2, fault: PageFault::Gap { index: 2 } }),
         },
-        Exhibit {
-            name: "a first change of a key that is older, below a compaction",
-            bytes: Snapshot::with_entries_and(
-                &[change(b'a', 7, 3, 1), change(b'c', 10, 10, 1)],
-                vec![tiny::compacted(9, Some(9))],
-            )
-            .sealed(),
-            expected: is!(Damage::Revision { fault: RevisionFault::Impossible, .. }),
-        },
+        compacted(
+            "a first change of a key that is older, below a compaction",
+            &[change(b'a', 7, 3, 1), change(b'c', 10, 10, 1)],
+            is!(Damage::Revision { fault: RevisionFault::Impossible, .. }),
+        ),
+        compacted(
+            "an earlier change of a key, back below a compaction",
+            &[change(b'a', 3, 3, 1), change(b'a', 7, 3, 2), change(b'c', 10, 10, 1)],
+            is!(Damage::Revision { fault: RevisionFault::EarlierCompacted { to: 9 }, .. }),
+        ),
+        compacted(
+            "a deletion, back below a compaction",
+            &[change(b'a', 3, 3, 1), tiny::delete(1, 7), change(b'c', 10, 10, 1)],
+            is!(Damage::Revision { fault: RevisionFault::DeletionCompacted { to: 9 }, .. }),
+        ),
         history(
             "a value under another field",
             &[tiny::with_value(first(), b"\x0a\x01a\x10\x02\x18\x02\x20\x01\x3a\x01v")],

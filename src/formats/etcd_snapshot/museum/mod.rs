@@ -53,6 +53,11 @@ mod pages;
 use content::{notes, records, revisions, tables, values};
 use pages::{elements, free_pages, on_the_way, pages, trees};
 
+/// Every exhibit: its name and its bytes.
+pub(crate) fn exhibits() -> Vec<(&'static str, Vec<u8>)> {
+    all().into_iter().map(|exhibit| (exhibit.name, exhibit.bytes)).collect()
+}
+
 fn all() -> Vec<Exhibit> {
     let of_pages = [on_the_way(), pages(), elements(), trees(), free_pages()];
     let of_content = [revisions(), values(), tables(), records(), notes()];

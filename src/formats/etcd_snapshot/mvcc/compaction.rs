@@ -26,6 +26,14 @@ impl Compaction {
         self.scheduled.max(self.finished).unwrap_or(-1)
     }
 
+    /// Up to which revision a compaction has certainly thrown history away: -1 when none has ended. etcd notes that in the transaction
+    /// that takes the last entries away (`scheduleCompaction` in
+    /// <https://github.com/etcd-io/etcd/blob/main/server/storage/mvcc/kvstore_compaction.go>), and what is gone stays so while the next
+    /// compaction is in flight. Where the two notes contradict each other, the lower one is taken.
+    pub(in super::super) fn ended(&self) -> i64 {
+        self.scheduled.min(self.finished).unwrap_or(-1)
+    }
+
     /// Takes what an entry of the bucket `meta` says; `false` when it is one of the two and unreadable.
     pub(in super::super) fn note(&mut self, key: &[u8], value: &[u8]) -> bool {
         let place = match key {

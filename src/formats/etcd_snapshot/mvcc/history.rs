@@ -1,28 +1,30 @@
 use super::super::fault::RevisionFault;
-use super::{KeyValue, Lives, Revision, RevisionNumber, Unfollowed};
-use std::collections::BTreeMap;
+use super::super::leases::{Leased, StoredLeases};
+use super::{Compaction, KeyValue, Lives, Revision, RevisionNumber, Unfollowed};
 
 /// Follows all changes in their order, and says what cannot be true of them.
 pub(in super::super) struct History {
-    compacted: i64,
+    compaction: Compaction,
     last: Option<RevisionNumber>,
     lives: Lives,
-    /// Living keys, and those of each lease, of the parts that were followed afterwards.
+    /// Living keys of the parts that were followed to the end.
     also_living: u64,
-    also_leased: BTreeMap<i64, u64>,
+    /// Their leases.
+    leased: Leased,
     readable: bool,
     bumped: bool,
 }
 
 impl History {
-    /// `compacted` as in [`super::Compaction::revision`].
-    pub(in super::super) fn new(compacted: i64) -> Self {
+    pub(in super::super) fn new(compaction: Compaction, stored: StoredLeases) -> Self {
+        let mut lives = Lives::new(compaction, Unfollowed::ALL);
+        lives.make_room(stored.bytes());
         Self {
-            compacted,
+            compaction,
             last: None,
-            lives: Lives::new(compacted, Unfollowed::ALL),
+            lives,
             also_living: 0,
-            also_leased: BTreeMap::new(),
+            leased: Leased::on(stored),
             readable: true,
             bumped: false,
         }
@@ -43,7 +45,7 @@ impl History {
         let waiting = self.lives.put_off();
         if !waiting.is_empty() {
             // What they take must not come on top of what was followed until now.
-            let none = Lives::new(self.compacted, Unfollowed::ALL);
+            let none = Lives::new(self.compaction, Unfollowed::ALL);
             let followed = std::mem::replace(&mut self.lives, none);
             self.add(&followed);
         }
@@ -53,9 +55,7 @@ impl History {
     /// Adds what following one of these parts has shown.
     pub(in super::super) fn add(&mut self, lives: &Lives) {
         self.also_living += lives.count();
-        for (lease, keys) in lives.leases() {
-            *self.also_leased.entry(lease).or_default() += keys;
-        }
+        self.leased.add(lives.leases());
     }
 
     /// The last revision, unless some revision could not be read; 0 when there is none.
@@ -73,13 +73,12 @@ impl History {
         self.bumped
     }
 
-    /// How many living keys hang on each lease.
-    pub(in super::super) fn leases(&self) -> BTreeMap<i64, u64> {
-        let mut leases = self.lives.leases();
-        for (lease, keys) in &self.also_leased {
-            *leases.entry(*lease).or_default() += keys;
-        }
-        leases
+    /// What is known of the leases of living keys. No change may follow.
+    pub(in super::super) fn leased(&mut self) -> &Leased {
+        let none = Lives::new(self.compaction, Unfollowed::ALL);
+        let followed = std::mem::replace(&mut self.lives, none);
+        self.add(&followed);
+        &self.leased
     }
 
     /// Takes the next entry. `unbroken` says that nothing before it was lost or out of order: otherwise it is only looked
@@ -139,7 +138,8 @@ impl History {
     /// The number that should have come instead, if this one is not the next one. Numbers that go backwards are told as the
     /// order of keys.
     fn expected(&self, found: RevisionNumber) -> Option<RevisionNumber> {
-        if found.main <= self.compacted {
+        let compacted = self.compaction.revision();
+        if found.main <= compacted {
             return None;
         }
         let last = self.last.unwrap_or_default();
@@ -148,7 +148,7 @@ impl History {
             return (found.sub > expected.sub).then_some(expected);
         }
         // An empty etcd is at revision 1, so that its first change is 2.
-        let before = last.main.max(self.compacted);
+        let before = last.main.max(compacted);
         let expected = RevisionNumber { main: before.max(1).saturating_add(1), sub: 0 };
         (found > expected).then_some(expected)
     }
@@ -165,6 +165,15 @@ fn is_mark(revision: Revision, before: Option<RevisionNumber>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn following(compaction: Compaction) -> History {
+        History::new(compaction, StoredLeases::default())
+    }
+
+    /// One that has ended.
+    fn up_to(revision: i64) -> Compaction {
+        Compaction { scheduled: Some(revision), finished: Some(revision) }
+    }
 
     /// One change of the key `name`: revision, sub, created, version; version 0 is a deletion.
     fn entry(
@@ -185,19 +194,20 @@ mod tests {
 
     #[test]
     fn a_life_of_a_key_from_making_to_deletion_and_again() {
-        let mut history = History::new(-1);
+        let mut history = following(Compaction::default());
         for (revision, created, version) in
             [((2, 0), 2, 1), ((3, 0), 2, 2), ((4, 0), 2, 0), ((5, 0), 5, 1), ((6, 0), 5, 2)]
         {
             assert_eq!(entry(&mut history, b'k', revision, created, version), Ok(()));
         }
         assert_eq!((history.live_keys(), history.revision()), (Some(1), Some(6)));
-        assert_eq!(history.leases(), BTreeMap::from([(7, 1)]));
+        assert_eq!(history.leased().keys(), 1);
+        assert_eq!(history.live_keys(), Some(1), "as before");
     }
 
     #[test]
     fn what_contradicts_earlier_changes_is_told_once() {
-        let mut history = History::new(-1);
+        let mut history = following(Compaction::default());
         entry(&mut history, b'k', (2, 0), 2, 1).unwrap();
         entry(&mut history, b'y', (3, 0), 3, 1).unwrap();
         let wrong = RevisionFault::Version { expected: 2, found: 3 };
@@ -213,18 +223,82 @@ mod tests {
     #[test]
     fn a_missing_revision_is_told_unless_it_was_compacted() {
         let gap = |main, sub| Err(RevisionFault::Gap { expected: RevisionNumber { main, sub } });
-        let mut history = History::new(-1);
+        let mut history = following(Compaction::default());
         assert_eq!(entry(&mut history, b'a', (3, 0), 3, 1), gap(2, 0));
         assert_eq!(entry(&mut history, b'b', (5, 0), 5, 1), gap(4, 0));
         assert_eq!(entry(&mut history, b'c', (5, 2), 5, 1), gap(5, 1));
         assert_eq!(entry(&mut history, b'd', (6, 1), 6, 1), gap(6, 0));
 
-        let mut history = History::new(9);
+        let mut history = following(up_to(9));
         assert_eq!(entry(&mut history, b'a', (4, 1), 2, 3), Ok(()));
-        assert_eq!(entry(&mut history, b'b', (8, 0), 0, 0), Ok(()), "a deletion may be left");
+        assert_eq!(entry(&mut history, b'b', (9, 0), 0, 0), Ok(()), "a deletion may be left");
         assert_eq!(entry(&mut history, b'c', (11, 0), 11, 1), gap(10, 0));
-        let mut history = History::new(9);
+        let mut history = following(up_to(9));
         assert_eq!(entry(&mut history, b'c', (10, 0), 10, 1), Ok(()));
+    }
+
+    /// Two changes of `a` and its deletion, at the revisions 3, 5 and 7, and what is told of them.
+    fn told_of(compaction: Compaction) -> [Result<(), RevisionFault>; 3] {
+        let mut history = following(compaction);
+        [((3, 0), 1), ((5, 0), 2), ((7, 0), 0)]
+            .map(|(revision, version)| entry(&mut history, b'a', revision, 3, version))
+    }
+
+    #[test]
+    fn what_a_compaction_has_taken_away_and_stands_is_told() {
+        let earlier = |to| Err(RevisionFault::EarlierCompacted { to });
+        let deletion = |to| Err(RevisionFault::DeletionCompacted { to });
+        let gap = |main| Err(RevisionFault::Gap { expected: RevisionNumber { main, sub: 0 } });
+        for (to, expected) in [
+            (9, [Ok(()), earlier(9), deletion(9)]),
+            (8, [Ok(()), earlier(8), deletion(8)]),
+            (7, [Ok(()), earlier(7), earlier(7)]),
+            (6, [Ok(()), earlier(6), Ok(())]),
+            (5, [Ok(()), earlier(5), gap(6)]),
+            (4, [Ok(()), Ok(()), gap(6)]),
+        ] {
+            assert_eq!(told_of(up_to(to)), expected, "up to {to}");
+        }
+        let nothing: [Result<(), RevisionFault>; 3] = [Ok(()); 3];
+        // One that has begun has taken away what it has come to, and nobody knows what that is.
+        for finished in [None, Some(-1), Some(2), Some(4)] {
+            let begun = Compaction { scheduled: Some(9), finished };
+            assert_eq!(told_of(begun), nothing, "{finished:?}");
+        }
+        // The one before has ended.
+        let next = Compaction { scheduled: Some(9), finished: Some(5) };
+        assert_eq!(told_of(next), [Ok(()), earlier(5), Ok(())]);
+        // Of two that contradict each other, the lower one.
+        let contradiction = Compaction { scheduled: Some(4), finished: Some(9) };
+        assert_eq!(told_of(contradiction), nothing);
+    }
+
+    #[test]
+    fn what_a_compaction_leaves_is_no_contradiction() {
+        // The last change of each key, a deletion right at the compaction, and whatever comes behind.
+        let mut compacted = following(up_to(9));
+        for (name, revision, created, version) in [
+            (b'a', (4, 0), 2, 3),
+            (b'b', (9, 0), 9, 1),
+            (b'd', (9, 1), 0, 0),
+            (b'b', (10, 0), 9, 2),
+            (b'a', (11, 0), 2, 0),
+            (b'd', (12, 0), 12, 1),
+            (b'a', (13, 0), 13, 1),
+        ] {
+            let told = entry(&mut compacted, name, revision, created, version);
+            assert_eq!(told, Ok(()), "{revision:?}");
+        }
+        assert_eq!(compacted.live_keys(), Some(3));
+    }
+
+    #[test]
+    fn what_stands_although_it_was_compacted_is_told_once() {
+        let mut compacted = following(up_to(9));
+        entry(&mut compacted, b'a', (3, 0), 3, 1).unwrap();
+        let earlier = Err(RevisionFault::EarlierCompacted { to: 9 });
+        assert_eq!(entry(&mut compacted, b'a', (8, 0), 2, 5), earlier);
+        assert_eq!(entry(&mut compacted, b'a', (10, 0), 2, 6), Ok(()), "it follows from that one");
     }
 
     #[test]
@@ -233,19 +307,19 @@ mod tests {
             let number = RevisionNumber { main, sub };
             history.entry(Some(Revision { number, deleted: false }), b"", true)
         };
-        let mut history = History::new(-1);
+        let mut history = following(Compaction::default());
         entry(&mut history, b'k', (2, 0), 2, 1).unwrap();
         assert_eq!(empty(&mut history, 3, 0), Err(RevisionFault::NoKey));
         assert_eq!(empty(&mut history, 9, 1), Err(RevisionFault::NoKey));
         assert!(!history.bumped());
         assert_eq!(empty(&mut history, 1_000_009, 0), Ok(()));
         assert!(history.bumped());
-        assert_eq!(empty(&mut History::new(-1), 2, 0), Err(RevisionFault::NoKey));
+        assert_eq!(empty(&mut following(Compaction::default()), 2, 0), Err(RevisionFault::NoKey));
     }
 
     #[test]
     fn behind_a_hole_entries_are_judged_by_themselves() {
-        let mut history = History::new(-1);
+        let mut history = following(Compaction::default());
         let number = RevisionNumber { main: 90, sub: 0 };
         let revision = Some(Revision { number, deleted: false });
         let good = [0x0A, 1, b'k', 0x10, 2, 0x18, 90, 0x20, 7];

@@ -1,11 +1,10 @@
 use super::super::fault::RevisionFault;
 use super::by_key::{ByKey, KeyMark, Part};
-use super::{KeyValue, RevisionNumber};
-use std::collections::BTreeMap;
+use super::{Compaction, KeyValue, RevisionNumber};
 
 /// How many living keys, and leases of them, are followed at a time: with [`EACH_BYTES`] for each, less than 50 MiB. Few in unit
 /// tests, so that the snapshots there have several parts.
-const AT_A_TIME: usize = if cfg!(test) { 24 } else { 1_200_000 };
+const AT_A_TIME: usize = if cfg!(test) { 24 } else { 1_050_000 };
 
 /// About what following one of them takes.
 const EACH_BYTES: usize = 40;
@@ -35,7 +34,10 @@ impl Unfollowed {
 /// Follows what changes say of each key of a part, in their order. When there are too many keys, it follows half of the part from
 /// then on, and says which other ones have to be followed from the beginning.
 pub(in super::super) struct Lives {
+    /// What came before may have been thrown away: [`Compaction::revision`].
     compacted: i64,
+    /// What came before has been thrown away: [`Compaction::ended`].
+    thrown_away: i64,
     part: Part,
     /// How many changes there were, of whichever key.
     seen: u64,
@@ -48,11 +50,19 @@ pub(in super::super) struct Lives {
 }
 
 impl Lives {
-    /// `compacted` as in [`super::Compaction::revision`].
-    pub(in super::super) fn new(compacted: i64, part: Unfollowed) -> Self {
+    pub(in super::super) fn new(compaction: Compaction, part: Unfollowed) -> Self {
         let Unfollowed { part, told, at_a_time } = part;
-        let (living, leases) = (ByKey::default(), ByKey::default());
-        Self { compacted, part, seen: 0, told, put_off: Vec::new(), at_a_time, living, leases }
+        Self {
+            compacted: compaction.revision(),
+            thrown_away: compaction.ended(),
+            part,
+            seen: 0,
+            told,
+            put_off: Vec::new(),
+            at_a_time,
+            living: ByKey::default(),
+            leases: ByKey::default(),
+        }
     }
 
     /// How many keys of the part are alive.
@@ -60,13 +70,9 @@ impl Lives {
         self.living.len() as u64
     }
 
-    /// How many living keys hang on each lease.
-    pub(in super::super) fn leases(&self) -> BTreeMap<i64, u64> {
-        let mut leases = BTreeMap::new();
-        for lease in self.leases.values() {
-            *leases.entry(*lease).or_default() += 1;
-        }
-        leases
+    /// The lease of each living key that hangs on one.
+    pub(in super::super) fn leases(&self) -> impl Iterator<Item = &i64> {
+        self.leases.values()
     }
 
     /// The parts that were not followed. There will be no more room for them than there was for this one.
@@ -79,7 +85,7 @@ impl Lives {
     /// A key was deleted.
     ///
     /// # Errors
-    /// When it was not there.
+    /// When it was not there, or a compaction has left what it takes away.
     pub(in super::super) fn end(
         &mut self,
         name: &[u8],
@@ -92,7 +98,7 @@ impl Lives {
     /// A key was changed.
     ///
     /// # Errors
-    /// When that does not follow from its change before.
+    /// When that does not follow from its change before, or a compaction has left both.
     pub(in super::super) fn change(
         &mut self,
         name: &[u8],
@@ -108,13 +114,22 @@ impl Lives {
         if self.seen <= self.told { Ok(()) } else { result }
     }
 
+    /// A compaction takes each deletion below it away, with the changes before. One right at its revision is taken away by etcd up to
+    /// 3.5.15 (seen with 3.4.23 and 3.5.1) and left by later ones (<https://github.com/etcd-io/etcd/pull/18274>, and 18474 and 18475
+    /// for 3.5 and 3.4), while the changes before it go in all of them (`compact` in
+    /// <https://github.com/etcd-io/etcd/blob/main/server/storage/mvcc/key_index.go>).
     fn ended(&mut self, mark: KeyMark, number: RevisionNumber) -> Result<(), RevisionFault> {
         if !self.part.has(mark) {
             return Ok(());
         }
         self.leases.remove(mark);
         let existed = self.living.remove(mark).is_some();
-        if existed || number.main <= self.compacted {
+        let to = self.thrown_away;
+        if number.main < to {
+            Err(RevisionFault::DeletionCompacted { to })
+        } else if existed && number.main == to {
+            Err(RevisionFault::EarlierCompacted { to })
+        } else if existed || number.main <= self.compacted {
             Ok(())
         } else {
             Err(RevisionFault::DeletedAbsent)
@@ -131,6 +146,13 @@ impl Lives {
         };
         let KeyValue { create_revision: created, mod_revision, version, .. } = *stored;
         let before = self.living.insert(mark, Life { created, version });
+        if before.is_some() && mod_revision <= self.thrown_away {
+            // Of several changes of a key up to there, a compaction leaves the last one only (`scheduleCompaction` in
+            // <https://github.com/etcd-io/etcd/blob/main/server/storage/mvcc/kvstore_compaction.go>; so in 2,700 snapshots of 3.4.23
+            // and 3.5.1: after compactions at puts and at deletions, while the next one ran, after kills, defragmentation and restores).
+            // This one is not held against the one before: both are of another time, or one of another key.
+            return Err(RevisionFault::EarlierCompacted { to: self.thrown_away });
+        }
         let (expected_created, expected_version) = match before {
             Some(before) => (before.created, before.version.saturating_add(1)),
             None => {
@@ -250,26 +272,32 @@ mod tests {
     proptest! {
         #[test]
         fn followed_part_by_part_changes_say_what_they_say_when_followed_at_once(
-            changes in changes(), compacted in -1..50_i64, room_at in 0..200_usize,
+            changes in changes(),
+            compacted in -1..50_i64,
+            begun in -1..50_i64,
+            room_at in 0..200_usize,
         ) {
-            let mut whole = Lives::new(compacted, Unfollowed::ALL);
+            let finished = Some(compacted);
+            let compaction = Compaction { scheduled: finished.max(Some(begun)), finished };
+            let mut whole = Lives::new(compaction, Unfollowed::ALL);
             whole.at_a_time = usize::MAX;
             let expected = follow(&mut whole, &changes, None);
             let mut waiting = vec![Unfollowed::ALL];
-            let (mut faults, mut count, mut leases) = (Vec::new(), 0, BTreeMap::new());
+            let (mut faults, mut count, mut leases) = (Vec::new(), 0, Vec::new());
             while let Some(part) = waiting.pop() {
-                let mut lives = Lives::new(compacted, part);
+                let mut lives = Lives::new(compaction, part);
                 lives.at_a_time = 12;
                 faults.extend(follow(&mut lives, &changes, Some(room_at)));
                 count += lives.count();
-                for (lease, keys) in lives.leases() {
-                    *leases.entry(lease).or_default() += keys;
-                }
+                leases.extend(lives.leases().copied());
                 waiting.extend(lives.put_off());
             }
             faults.sort_by_key(|(place, _)| *place);
             prop_assert_eq!(faults, expected);
-            prop_assert_eq!((count, leases), (whole.count(), whole.leases()));
+            leases.sort_unstable();
+            let mut all: Vec<i64> = whole.leases().copied().collect();
+            all.sort_unstable();
+            prop_assert_eq!((count, leases), (whole.count(), all));
         }
     }
 }

@@ -1,10 +1,13 @@
 //! What `information_schema` of MySQL and MariaDB is asked.
 //! <https://dev.mysql.com/doc/refman/8.0/en/information-schema.html>
 
-pub(super) const COLUMNS: &str = "SELECT c.table_name, t.table_type, c.column_name, c.column_type, c.is_nullable, \
-     c.column_default, c.extra FROM information_schema.columns c JOIN information_schema.tables t \
+/// MariaDB calls tables that keep their history by another type. A default takes numbers from a sequence by its full name.
+/// <https://mariadb.com/kb/en/information-schema-tables-table/>
+pub(super) const COLUMNS: &str = "SELECT c.table_name, replace(t.table_type, 'SYSTEM VERSIONED', 'BASE TABLE'), c.column_name, \
+     c.column_type, c.is_nullable, replace(c.column_default, concat('`', database(), '`.'), ''), c.extra \
+     FROM information_schema.columns c JOIN information_schema.tables t \
      ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
-     WHERE c.table_schema = database() AND t.table_type IN ('BASE TABLE', 'VIEW') \
+     WHERE c.table_schema = database() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') \
      ORDER BY c.table_name, c.ordinal_position";
 
 pub(super) const KEYS: &str = "SELECT table_name, column_name FROM information_schema.statistics \
@@ -40,7 +43,9 @@ pub(super) const OTHERS: &str = "SELECT 'view', table_name, replace(view_definit
      event_manipulation, action_statement), concat('`', database(), '`.'), '') FROM information_schema.triggers \
      WHERE trigger_schema = database() \
      UNION ALL SELECT lower(routine_type), routine_name, replace(routine_definition, concat('`', database(), '`.'), '') \
-     FROM information_schema.routines WHERE routine_schema = database()";
+     FROM information_schema.routines WHERE routine_schema = database() \
+     UNION ALL SELECT 'sequence', table_name, 'sequence' FROM information_schema.tables \
+     WHERE table_schema = database() AND table_type = 'SEQUENCE'";
 
 /// What format 2 of references adds: parts of definitions that format 1 leaves out. A parameter at place 0 is what a function
 /// returns. <https://dev.mysql.com/doc/refman/8.0/en/information-schema-parameters-table.html>
@@ -48,10 +53,11 @@ pub(super) const DETAILS: &str = "SELECT 'generated', concat(table_name, '.', co
      FROM information_schema.columns WHERE table_schema = database() AND generation_expression <> '' \
      UNION ALL SELECT 'collation', concat(c.table_name, '.', c.column_name), c.collation_name \
      FROM information_schema.columns c JOIN information_schema.tables t ON t.table_schema = c.table_schema \
-     AND t.table_name = c.table_name WHERE c.table_schema = database() AND t.table_type = 'BASE TABLE' \
+     AND t.table_name = c.table_name WHERE c.table_schema = database() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') \
      AND c.collation_name IS NOT NULL \
-     UNION ALL SELECT 'engine', table_name, concat_ws(' ', engine, table_collation) FROM information_schema.tables \
-     WHERE table_schema = database() AND table_type = 'BASE TABLE' \
+     UNION ALL SELECT 'engine', table_name, concat_ws(' ', engine, table_collation, \
+     CASE WHEN table_type = 'SYSTEM VERSIONED' THEN 'system versioned' END) FROM information_schema.tables \
+     WHERE table_schema = database() AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') \
      UNION ALL SELECT 'event', event_name, replace(concat_ws(' ', event_type, execute_at, interval_value, interval_field, \
      status, on_completion, event_definition), concat('`', database(), '`.'), '') FROM information_schema.events \
      WHERE event_schema = database() \
@@ -71,3 +77,10 @@ pub(super) const FLOATS: &str = "SELECT table_name, column_name FROM information
 pub(super) const COUNTERS: &str = "SELECT t.table_name, c.column_name, t.auto_increment FROM information_schema.tables t \
      JOIN information_schema.columns c ON c.table_schema = t.table_schema AND c.table_name = t.table_name \
      WHERE t.table_schema = database() AND c.extra LIKE '%auto_increment%' ORDER BY t.table_name";
+
+/// Columns that take their numbers from a sequence of MariaDB: its default is ``nextval(`database`.`sequence`)``.
+/// <https://mariadb.com/kb/en/sequence-overview/>
+pub(super) const DRAWN: &str = "SELECT s.table_name, c.table_name, c.column_name FROM information_schema.tables s \
+     JOIN information_schema.columns c ON c.table_schema = s.table_schema \
+     AND lower(c.column_default) = lower(concat('nextval(`', s.table_schema, '`.`', s.table_name, '`)')) \
+     WHERE s.table_schema = database() AND s.table_type = 'SEQUENCE' ORDER BY 1, 2, 3";

@@ -3,8 +3,8 @@
 use super::super::database::{Stop, answering, push_object};
 use super::MysqlSession;
 use super::catalog::{
-    CHECKS_OF_MARIADB, CHECKS_OF_MYSQL, COLUMNS, COUNTERS, DETAILS, FLOATS, FOREIGN_KEYS, INDEXES,
-    KEYS, OTHERS,
+    CHECKS_OF_MARIADB, CHECKS_OF_MYSQL, COLUMNS, COUNTERS, DETAILS, DRAWN, FLOATS, FOREIGN_KEYS,
+    INDEXES, KEYS, OTHERS,
 };
 use super::rights::hidden_kinds;
 use crate::ids::Digest;
@@ -47,11 +47,13 @@ impl MysqlSession {
         .await
     }
 
+    /// What a new session gets: that of this one has limits, a time zone and a mode of its own.
+    /// <https://dev.mysql.com/doc/refman/8.4/en/show-variables.html>
     pub(super) async fn read_setting(
         &mut self,
         name: &str,
     ) -> Result<Option<String>, OutsideError> {
-        let sql = format!("SHOW SESSION VARIABLES WHERE Variable_name = {}", literal(name));
+        let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name = {}", literal(name));
         Ok(self.catalog(&sql).await?.first().map(|row| text(row, 1).to_owned()))
     }
 
@@ -60,6 +62,11 @@ impl MysqlSession {
         let rows = self.catalog(&sql).await?;
         let count = rows.first().and_then(|row| text(row, 0).parse().ok());
         count.ok_or_else(|| OutsideError::Failed(format!("{} was not counted", table.name)))
+    }
+
+    pub(super) async fn look_for_a_row(&mut self, table: &Table) -> Result<bool, OutsideError> {
+        let sql = format!("SELECT 'there' FROM {} LIMIT 1", quoted(&table.name.name));
+        Ok(!self.catalog(&sql).await?.is_empty())
     }
 
     pub(super) async fn read_structure(&mut self) -> Result<Structure, OutsideError> {
@@ -172,18 +179,32 @@ impl MysqlSession {
         let mut found = Vec::new();
         for row in self.catalog(COUNTERS).await? {
             let (table, column) = (text(&row, 0), text(&row, 1));
-            let sql = format!("SELECT max({}) FROM {}", quoted(column), quoted(table));
-            let farthest = self.catalog(&sql).await?;
-            let next: Option<i128> = text(&row, 2).parse().ok();
             found.push(Sequence {
                 name: format!("auto_increment of {table}"),
                 column: format!("{table}.{column}"),
-                next,
-                farthest: farthest.first().and_then(|row| text(row, 0).parse().ok()),
+                next: text(&row, 2).parse().ok(),
+                farthest: self.number(&format!("max({})", quoted(column)), table).await?,
                 down: false,
             });
         }
+        for row in self.catalog(DRAWN).await? {
+            let (sequence, table, column) = (text(&row, 0), text(&row, 1), text(&row, 2));
+            let down = self.number("increment", sequence).await?.is_some_and(|step| step < 0);
+            let end = if down { "min" } else { "max" };
+            found.push(Sequence {
+                name: format!("sequence {sequence}"),
+                column: format!("{table}.{column}"),
+                next: self.number("next_not_cached_value", sequence).await?,
+                farthest: self.number(&format!("{end}({})", quoted(column)), table).await?,
+                down,
+            });
+        }
         Ok(found)
+    }
+
+    async fn number(&mut self, what: &str, table: &str) -> Result<Option<i128>, OutsideError> {
+        let rows = self.catalog(&format!("SELECT {what} FROM {}", quoted(table))).await?;
+        Ok(rows.first().and_then(|row| text(row, 0).parse().ok()))
     }
 
     pub(super) async fn inspect_tables(

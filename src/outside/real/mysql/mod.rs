@@ -146,6 +146,10 @@ impl DatabaseSession for MysqlSession {
         Box::pin(self.count_rows(table))
     }
 
+    fn has_rows<'a>(&'a mut self, table: &'a Table) -> Answer<'a, bool> {
+        Box::pin(self.look_for_a_row(table))
+    }
+
     fn boundaries<'a>(&'a mut self, table: &'a Table, parts: u32) -> Answer<'a, Vec<String>> {
         Box::pin(self.find_boundaries(table, parts))
     }

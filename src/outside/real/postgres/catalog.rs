@@ -52,7 +52,8 @@ pub(super) fn constraints_sql() -> String {
          CASE WHEN k.contype IN ('p', 'u') THEN substring(pg_catalog.pg_get_constraintdef(k.oid) from '\\(.*') \
          ELSE pg_catalog.pg_get_constraintdef(k.oid) END \
          FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND {OURS} AND {NOT_OF_EXTENSION} AND NOT c.relispartition"
+         WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND {OURS} AND {NOT_OF_EXTENSION} AND NOT c.relispartition \
+         AND NOT (k.contype = 'f' AND k.conparentid <> 0)"
     )
 }
 
@@ -88,9 +89,17 @@ pub(super) fn others_sql() -> String {
     )
 }
 
-/// What format 2 of references adds: who may see and do what, and parts of definitions that format 1 leaves out.
-pub(super) fn details_sql() -> [String; 3] {
-    [details_of_relations_sql(), details_of_functions_sql(), details_of_types_sql()]
+/// What format 2 of references adds: who may see and do what, and parts of definitions that format 1 leaves out. Then what
+/// format 3 adds: what single partitions have, and large objects.
+pub(super) fn details_sql() -> [String; 6] {
+    [
+        details_of_relations_sql(),
+        details_of_functions_sql(),
+        details_of_types_sql(),
+        own_of_partitions_sql(),
+        columns_of_partitions_sql(),
+        large_objects_sql(),
+    ]
 }
 
 /// Grants that differ from what an owner has anyway, in one order. <https://www.postgresql.org/docs/current/ddl-priv.html>
@@ -190,6 +199,73 @@ fn details_of_types_sql() -> String {
          UNION ALL SELECT 'range type', n.nspname || '.' || t.typname, (SELECT pg_catalog.format_type(g.rngsubtype, NULL) \
          FROM pg_range g WHERE g.rngtypid = t.oid) {types} AND t.typtype = 'r'"
     )
+}
+
+/// Indexes and constraints that a partition has by itself. Those that it has from its parent stand with the parent, which is
+/// invalid while one is missing. Two foreign keys of a partition may have the same columns, so that they go by their names.
+/// <https://www.postgresql.org/docs/current/ddl-partitioning.html>,
+/// <https://www.postgresql.org/docs/current/catalog-pg-constraint.html>
+fn own_of_partitions_sql() -> String {
+    format!(
+        "SELECT CASE WHEN i.indisunique THEN 'partition unique index' ELSE 'partition index' END, \
+         n.nspname || '.' || c.relname || ' ' || x.relname, \
+         substring(pg_catalog.pg_get_indexdef(x.oid) from ' USING (.*)') \
+         || CASE WHEN i.indisvalid THEN '' ELSE ' (invalid)' END \
+         FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid \
+         JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE {OURS} AND {NOT_OF_EXTENSION} AND c.relispartition \
+         AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = x.oid) \
+         AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x')) \
+         UNION ALL SELECT 'partition ' || CASE k.contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' \
+         WHEN 'f' THEN 'foreign key' WHEN 'c' THEN 'check' ELSE 'constraint' END, \
+         n.nspname || '.' || c.relname || CASE WHEN k.contype = 'p' THEN '' ELSE ' ' || k.conname END, \
+         CASE WHEN k.contype IN ('p', 'u') THEN substring(pg_catalog.pg_get_constraintdef(k.oid) from '\\(.*') \
+         ELSE pg_catalog.pg_get_constraintdef(k.oid) END \
+         FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND {OURS} AND {NOT_OF_EXTENSION} AND c.relispartition \
+         AND k.coninhcount = 0 AND k.conparentid = 0"
+    )
+}
+
+/// What columns of a partition have otherwise than those of its parent, and rights on them. No default, and null as a default,
+/// which `pg_dump` makes of it, are the same. Columns stand behind a blank: behind a dot, names are taken for those of partitions.
+fn columns_of_partitions_sql() -> String {
+    let default = |of: &str| {
+        format!(
+            "(SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS text FROM pg_attrdef d WHERE d.adrelid = {of}.attrelid \
+             AND d.adnum = {of}.attnum AND pg_catalog.pg_get_expr(d.adbin, d.adrelid) !~ '^NULL::[a-zA-Z0-9_ .,()\"\\[\\]]+$')"
+        )
+    };
+    let (own, of_parent) = (default("a"), default("u"));
+    let partitions = format!(
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid \
+         AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_inherits h ON h.inhrelid = c.oid \
+         JOIN pg_attribute u ON u.attrelid = h.inhparent AND u.attname = a.attname \
+         LEFT JOIN LATERAL {own} own ON true LEFT JOIN LATERAL {of_parent} of_parent ON true \
+         WHERE c.relispartition AND c.relkind IN ('r', 'p', 'f') AND {OURS} AND {NOT_OF_EXTENSION}"
+    );
+    format!(
+        "SELECT 'partition column', n.nspname || '.' || c.relname || ' ' || a.attname, \
+         concat_ws(', ', CASE WHEN a.attnotnull AND NOT u.attnotnull THEN 'not null' END, \
+         CASE WHEN a.attidentity <> '' AND u.attidentity = '' THEN 'identity' END, \
+         CASE WHEN own.text IS DISTINCT FROM of_parent.text THEN coalesce(CASE WHEN a.attgenerated = '' THEN 'default ' \
+         ELSE 'generated ' END || own.text, 'no default') END) {partitions} \
+         AND ((a.attnotnull AND NOT u.attnotnull) OR (a.attidentity <> '' AND u.attidentity = '') \
+         OR own.text IS DISTINCT FROM of_parent.text) \
+         UNION ALL SELECT 'grants partition', n.nspname || '.' || c.relname || '.' || a.attname, \
+         (SELECT string_agg(g::text, ', ' ORDER BY g::text COLLATE \"C\") FROM unnest(a.attacl) g) {partitions} \
+         AND a.attacl IS NOT NULL"
+    )
+}
+
+/// How many there are, and whether they are the same ones: tables refer to them by their numbers. A database that has none has no
+/// object of the kind. Whoever may log in may read this; the content is for superusers, and those with rights on it.
+/// <https://www.postgresql.org/docs/current/catalog-pg-largeobject-metadata.html>
+fn large_objects_sql() -> String {
+    "SELECT 'large objects', 'count', count(*)::text FROM pg_largeobject_metadata HAVING count(*) > 0 \
+     UNION ALL SELECT 'large objects', 'sum of numbers', sum(m.oid::bigint)::text FROM pg_largeobject_metadata m \
+     HAVING count(*) > 0"
+        .to_owned()
 }
 
 /// Tables whose hashes of records say less than their text, by a column or what is within it:

@@ -51,21 +51,42 @@ pub(super) fn text(row: &[Option<String>], index: usize) -> &str {
 impl PostgresSession {
     /// All rows of a query of our own, as text.
     pub(super) async fn catalog(&mut self, sql: &str) -> Result<Texts, OutsideError> {
+        self.catalog_under(CATALOG, sql).await
+    }
+
+    async fn catalog_under(&mut self, settings: &str, sql: &str) -> Result<Texts, OutsideError> {
         let limit = self.limit;
         answering(limit, async {
-            let mut connection = self.begin(CATALOG).await?;
+            let mut connection = self.begin(settings).await?;
             let answer = texts(&mut connection, sql).await;
             self.end(connection, answer).await
         })
         .await
     }
 
+    /// As another program's session has it: what this one sets for itself is undone before the look. What it sends while
+    /// it connects (the time zone, how dates are written) cannot be undone, and no answer is better than that one.
+    /// <https://www.postgresql.org/docs/current/view-pg-settings.html>, "source"
     pub(super) async fn read_setting(
         &mut self,
         name: &str,
     ) -> Result<Option<String>, OutsideError> {
-        let sql = format!("SELECT current_setting({}, true)", literal(name));
-        Ok(self.catalog(&sql).await?.into_iter().flatten().next().flatten())
+        let name_in_sql = literal(name);
+        let sql = format!(
+            "SELECT current_setting({name_in_sql}, true), (SELECT source FROM pg_catalog.pg_settings WHERE \
+             lower(name) = lower({name_in_sql}))"
+        );
+        let mut found = self.catalog(&sql).await?.into_iter().next().unwrap_or_default();
+        if text(&found, 1) == "session" && !name.to_lowercase().starts_with("transaction_") {
+            let undone = format!("{CATALOG} SET LOCAL {} TO DEFAULT;", quoted(name));
+            found = self.catalog_under(&undone, &sql).await?.into_iter().next().unwrap_or_default();
+        }
+        if ["session", "client"].contains(&text(&found, 1)) {
+            return Err(OutsideError::Failed(format!(
+                "{name} is what this program asks for in its own session: what the server gives others is not to be seen here"
+            )));
+        }
+        Ok(found.into_iter().next().flatten())
     }
 
     pub(super) async fn count_rows(&mut self, table: &Table) -> Result<u64, OutsideError> {
@@ -73,6 +94,11 @@ impl PostgresSession {
         let rows = self.catalog(&sql).await?;
         let count = rows.first().and_then(|row| text(row, 0).parse().ok());
         count.ok_or_else(|| OutsideError::Failed(format!("{} was not counted", table.name)))
+    }
+
+    pub(super) async fn look_for_a_row(&mut self, table: &Table) -> Result<bool, OutsideError> {
+        let sql = format!("SELECT 'there' FROM {} LIMIT 1", table_in_sql(&table.name));
+        Ok(!self.catalog(&sql).await?.is_empty())
     }
 
     pub(super) async fn read_structure(&mut self) -> Result<Structure, OutsideError> {

@@ -174,6 +174,10 @@ impl<'a, B: Backup> Candidates<'a, B> {
                 "keep the newest ones in the standard tier; restore-snapshot-tier takes up to 72 hours",
             );
         }
+        let shared = count(is_only_to_be_copied);
+        if shared > 0 {
+            return nothing(format!("all {shared} {ready} {things} are {SHARED}"), COPY_FIRST);
+        }
         let too_new = count(|s| *s == Standing::TooNew);
         if too_new > 0 {
             return nothing(
@@ -233,6 +237,18 @@ impl<'a, B: Backup> Candidates<'a, B> {
                 format!("in the archive: {}", archived.join(", ")),
                 "bringing a snapshot back from the archive takes 24 to 72 hours",
                 "do not count on archived snapshots for recovery within a day",
+            ));
+        }
+        let shared = self.with(is_only_to_be_copied);
+        if !shared.is_empty() {
+            let what = format!("{SHARED}: {}", shared.join(", "));
+            let why = "they are restored only from a copy, which takes its time in the disaster";
+            found.push(finding(
+                Severity::Warning,
+                "snapshot_only_to_be_copied",
+                what,
+                why,
+                COPY_FIRST,
             ));
         }
         let failed = self.with(|standing| is_not_ready(standing) && !is_passing(standing));
@@ -362,6 +378,16 @@ fn is_locked(standing: &Standing) -> bool {
 
 fn is_archived(standing: &Standing) -> bool {
     *standing == Standing::Hindered(Obstacle::Archived)
+}
+
+/// What RDS restores nothing from.
+const SHARED: &str = "shared by another account and encrypted";
+
+const COPY_FIRST: &str = "copy it into this account with a key of its own (rds.copy_snapshot, aurora.copy_snapshot) and restore the copy; \
+     to_copy: true of the step finds what is to be copied";
+
+fn is_only_to_be_copied(standing: &Standing) -> bool {
+    *standing == Standing::Hindered(Obstacle::OnlyToBeCopied)
 }
 
 fn is_gone(standing: &Standing) -> bool {

@@ -144,6 +144,9 @@ fn each_reason_for_having_nothing_has_its_own_words_and_fix() {
     assert_eq!(gone.1, "keep an old drive");
     let archived = reason(&[hindered("archived", Obstacle::Archived)]);
     assert!(archived.0.contains("are in the archive"), "{}", archived.0);
+    let shared = reason(&[hindered("shared", Obstacle::OnlyToBeCopied)]);
+    assert!(shared.0.ends_with("shared by another account and encrypted"), "{}", shared.0);
+    assert!(shared.1.contains("to_copy: true"), "{}", shared.1);
     assert!(reason(&[tape("late", 101)]).0.contains("newer than"));
     let failed = reason(&[in_state("failed", "failed", false)]);
     assert_eq!(failed.0, "none of 1 tapes of orders is available: failed");
@@ -158,6 +161,7 @@ fn what_is_wrong_beside_the_recovery_point_is_pointed_out() {
     let all = [
         Tape { key: Some("gone"), ..tape("locked", 99) },
         hindered("archived", Obstacle::Archived),
+        hindered("shared", Obstacle::OnlyToBeCopied),
         hindered("old", Obstacle::VersionGone("reel 1.0".into())),
         Tape { seen: Seen { wrong_tag: Some("late".into()), ..Seen::default() }, ..tape("mad", 1) },
         in_state("failed", "failed", false),
@@ -173,6 +177,7 @@ fn what_is_wrong_beside_the_recovery_point_is_pointed_out() {
             "tape.snapshot_without_key",
             "tape.snapshot_version_gone",
             "tape.snapshot_archived",
+            "tape.snapshot_only_to_be_copied",
             "tape.snapshot_not_available",
             "tape.time_tag_wrong",
             "tape.time_of_data_unknown",
@@ -180,8 +185,8 @@ fn what_is_wrong_beside_the_recovery_point_is_pointed_out() {
             "tape.several_drives",
         ]
     );
-    assert!(found[3].what.ends_with(": failed"), "{}", found[3].what);
-    assert!(found[4].what.ends_with("mad (late)"), "{}", found[4].what);
+    assert!(found[4].what.ends_with(": failed"), "{}", found[4].what);
+    assert!(found[5].what.ends_with("mad (late)"), "{}", found[5].what);
     let fine = [tape("first", 70), tape("second", 99)];
     let found = with(&fine, |candidates| candidates.blemishes(&words(), TimeDelta::hours(24)));
     assert_eq!(found, []);

@@ -7,6 +7,8 @@ fn the_guard_is_kept() {
     one("lost: [primary]", "lost: [primry]", "RD603", "primry", "did you mean primary?");
     one("write: [dr]", "write: [dr, rd]", "RD605", "rd", "did you mean dr?");
     one("ttl: 12h", "ttl: 5h", "RD611", "ttl", "write ttl: 6h");
+    let all = changed("lost: [primary]", "lost: []");
+    assert!(all.iter().any(|(code, ..)| *code == "RD610"), "{all:?}");
     let all = changed("lost: [primary]", "lost: [primary, dr]");
     assert!(all.iter().any(|(code, ..)| *code == "RD604"), "{all:?}");
 }
@@ -250,6 +252,25 @@ fn writing_to(endpoint: &str, guard: &str) -> Vec<(&'static str, String)> {
     let found = load_text(source, &crate::providers::registry()).diagnostics;
     let of_databases = found.into_iter().filter(|d| ["RD613", "RD614"].contains(&d.code));
     of_databases.map(|d| (d.code, [d.message, d.help.unwrap_or_default()].join(" | "))).collect()
+}
+
+#[test]
+fn regression_what_a_program_prints_is_no_database_of_the_run() {
+    let program = "  - id: own\n    at: dr\n    uses: exec.run\n    with: { command: [make-one], effect: own, find: [look], undo: [drop-one] }\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/orders-db.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (before, write) = text.split_once("uses: sql.try_write").unwrap();
+    let write = write.replacen("{{steps.restore.endpoint}}", "{{steps.own.stdout}}", 1);
+    let text = format!("{before}uses: sql.try_write{write}").replacen(
+        "steps:\n",
+        &format!("steps:\n{program}"),
+        1,
+    );
+    let found = load_text(Source::new("x.yaml", text), &crate::providers::registry()).diagnostics;
+    let found: Vec<_> =
+        found.into_iter().filter(|d| d.code == "RD613").map(|d| d.message).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].ends_with("and own runs a program, which may print any host"), "{found:?}");
 }
 
 #[test]
