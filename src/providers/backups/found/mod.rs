@@ -239,18 +239,7 @@ impl<'a, B: Backup> Candidates<'a, B> {
                 "do not count on archived snapshots for recovery within a day",
             ));
         }
-        let shared = self.with(is_only_to_be_copied);
-        if !shared.is_empty() {
-            let what = format!("{SHARED}: {}", shared.join(", "));
-            let why = "they are restored only from a copy, which takes its time in the disaster";
-            found.push(finding(
-                Severity::Warning,
-                "snapshot_only_to_be_copied",
-                what,
-                why,
-                COPY_FIRST,
-            ));
-        }
+        found.extend(self.only_to_be_copied(words));
         let failed = self.with(|standing| is_not_ready(standing) && !is_passing(standing));
         if !failed.is_empty() {
             found.push(finding(
@@ -294,6 +283,18 @@ impl<'a, B: Backup> Candidates<'a, B> {
             what: format!("{ids} cannot be restored: {versions} is not offered here any more"),
             why: "these recovery points are lost, however many there seem to be".to_owned(),
             action: words.version_gone.to_owned(),
+        })
+    }
+
+    fn only_to_be_copied(&self, words: &Words) -> Option<Finding> {
+        let ids = self.with(is_only_to_be_copied);
+        (!ids.is_empty()).then(|| Finding {
+            severity: Severity::Warning,
+            code: format!("{}.snapshot_only_to_be_copied", words.code),
+            what: format!("{SHARED}: {}", ids.join(", ")),
+            why: "they are restored only from a copy, which takes its time in the disaster"
+                .to_owned(),
+            action: COPY_FIRST.to_owned(),
         })
     }
 
