@@ -169,6 +169,12 @@ pub enum OutsideError {
     NoAnswer,
 }
 
+/// Whether what an earlier process wrote down as its machine ([`Outside::machine`]) is this one. Earlier versions wrote the name alone.
+pub fn is_same_machine(written: &str, here: &str) -> bool {
+    let name = here.strip_suffix(')').and_then(|here| here.rsplit_once(" ("));
+    written == here || name.is_some_and(|(name, _)| name == written)
+}
+
 /// Codes by which a server says that what it stores is damaged: PostgreSQL data_corrupted and index_corrupted; MySQL
 /// ER_NOT_KEYFILE, ER_CRASHED_ON_USAGE, ER_CRASHED_ON_REPAIR, ER_INDEX_CORRUPT, ER_TABLE_CORRUPT, and MariaDB's
 /// HA_ERR_CRASHED. The texts are those of [`real`].

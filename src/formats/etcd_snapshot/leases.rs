@@ -15,7 +15,7 @@ use std::io;
 const STORED: usize = if cfg!(test) { 12 } else { 1_000_000 };
 
 /// How many leases that are stored nowhere are told apart.
-const MISSING: usize = 50_000;
+pub(super) const MISSING: usize = 50_000;
 
 /// The leases that a snapshot stores.
 #[derive(Default)]

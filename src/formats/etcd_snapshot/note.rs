@@ -1,3 +1,4 @@
+use super::leases::MISSING;
 use super::records::HexId;
 use serde::Serialize;
 use std::fmt;
@@ -118,7 +119,8 @@ impl fmt::Display for Note {
             ),
             Self::LeasesMissing { leases, first, keys } => write!(
                 f,
-                "{keys} keys hang on {leases} leases that are not there, such as {first}: they never end by themselves"
+                "{keys} keys hang on {}{leases} leases that are not there, such as {first}: they never end by themselves",
+                if *leases < MISSING as u64 { "" } else { "at least " }
             ),
             Self::LeasesNotCompared { most } => write!(
                 f,

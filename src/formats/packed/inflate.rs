@@ -39,6 +39,9 @@ pub(super) fn inflate<R: Read, W: Write>(
     }
 }
 
+/// How many zeros behind a gzip are passed over: blocks of tapes and copies have some megabytes.
+pub(super) const PADDING_BYTES: u64 = 64 << 20;
+
 /// One or more gzip members.
 pub(super) fn gzip<R: Read, W: Write>(
     source: &mut Source<R>,
@@ -69,10 +72,14 @@ pub(super) fn gzip<R: Read, W: Write>(
 /// Zeros up to the end, as copying in whole blocks adds them: `gzip -t` and `gzip -d` pass over them without a word (seen with GNU
 /// gzip; `get_method` in <https://git.savannah.gnu.org/cgit/gzip.git/tree/gzip.c>).
 fn only_zeros<R: Read>(source: &mut Source<R>) -> Result<(), Stop> {
+    let mut zeros = 0;
     loop {
-        source.is_of_use()?;
         let piece = source.piece()?;
         let length = piece.len();
+        zeros += length as u64;
+        if zeros > PADDING_BYTES {
+            return Err(PackingFault::Idle { most: PADDING_BYTES }.into());
+        }
         if length == 0 {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 use crate::action::{ByHand, HandInput};
 use crate::providers::backups::{Choosing, key_state, lost_by_it};
-use crate::providers::rds::{VERSION_GONE, version_state};
+use crate::providers::rds::{VERSION_GONE, to_restore, version_state};
 use serde_json::Value;
 
 /// The fields that are listed after the time of the data, in the order in which the shell reads them.
@@ -36,6 +36,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
     };
     let mut lists = vec![describe(""), describe(" --snapshot-type awsbackup")];
     if is_shared(input) {
+        let query = to_restore(input, &query, "StorageEncrypted");
         // Clusters of other accounts cannot be asked for by their name.
         lists.push(format!(
             "aws rds describe-db-cluster-snapshots --region {region} --snapshot-type shared --include-shared \\\n  --query \"{query}\" --output text"

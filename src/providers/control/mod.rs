@@ -100,7 +100,8 @@ fn not_their_own(
     operators.iter().try_for_each(|operator| another_person(approval, operator))
 }
 
-/// What was answered before the process died. Whose yes has become the operator's own since then is asked again.
+/// What was answered before the process died. A yes that has become the operator's own since then does not count: where a step needs
+/// it, such a run is not gone on with at all.
 fn answered(context: &StepContext, input: &Input) -> Option<(Approval, Duration)> {
     let counts =
         |approval: &Approval| !approval.approved || not_their_own(context, input, approval).is_ok();

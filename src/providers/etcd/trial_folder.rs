@@ -4,6 +4,7 @@ use crate::action::{
 use crate::ids::RunId;
 use crate::journal::ResourceKey;
 use crate::limits::EFFECT_NAME_BYTES;
+use crate::outside::is_same_machine;
 use crate::outside::trial::{FolderState, FolderWork, OwnFolder};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ impl FolderName {
         work: FolderWork,
     ) -> Result<FolderState, StepError> {
         let here = context.outside.machine();
-        if here != self.machine {
+        if !is_same_machine(&self.machine, &here) {
             let text = format!("the folder is on the machine {}; this is {here}", self.machine);
             return Err(StepError::broken(text).help("remove it there"));
         }

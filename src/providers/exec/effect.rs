@@ -4,7 +4,7 @@ use crate::action::{
 use crate::ids::{RunId, StepId};
 use crate::journal::ResourceKey;
 use crate::limits::{self, EFFECT_NAME_BYTES};
-use crate::outside::{CommandReply, CommandRequest, Given, conceal};
+use crate::outside::{CommandReply, CommandRequest, Given, conceal, is_same_machine};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub(super) struct EffectName {
 /// Where a program was run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
-    /// The name of the machine.
+    /// The machine, by its name and what tells it from others of that name.
     machine: String,
     /// The folder, an absolute path.
     folder: String,
@@ -67,7 +67,7 @@ impl Place {
     /// Why nothing can be done there from here, if so.
     fn out_of_reach(&self, context: &ResourceContext) -> Option<String> {
         let (Self { machine, folder }, here) = (self, context.outside.machine());
-        if here != *machine {
+        if !is_same_machine(machine, &here) {
             return Some(format!(
                 "the program ran on the machine {machine}, in {folder}; this is {here}, where it cannot be known whether what it \
                  made is there"

@@ -5,6 +5,7 @@ use crate::action::{Action, Found, ResourceContext, ResourceKind};
 use crate::ids::SiteName;
 use crate::journal::{Event, Outcome, ResourceKey};
 use crate::outside::fake::{FakeOutside, FakeRecorder, context};
+use crate::outside::is_same_machine;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -124,4 +125,19 @@ async fn regression_a_journal_of_an_earlier_version_is_believed_when_it_is_seen_
     assert!(programs(&outside).iter().all(|(_, folder)| folder.is_none()));
     let command = "undo-it    # in the folder and on the machine in which the run began";
     assert_eq!(ExecEffect.command(&key, None, ""), command);
+}
+
+#[test]
+fn regression_a_machine_that_an_earlier_version_wrote_down_by_its_name_is_still_that_machine() {
+    for (written, here, is_same) in [
+        ("host-a", "host-a", true),
+        ("host-a", "host-a (1a2b3c4d)", true),
+        ("host-a (1a2b3c4d)", "host-a (1a2b3c4d)", true),
+        ("host-a (ffffffff)", "host-a (1a2b3c4d)", false),
+        ("host-a (1a2b3c4d)", "host-a", false),
+        ("host-b", "host-a (1a2b3c4d)", false),
+        ("", "host-a (1a2b3c4d)", false),
+    ] {
+        assert_eq!(is_same_machine(written, here), is_same, "{written} {here}");
+    }
 }

@@ -33,6 +33,7 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
     };
     let mut lists = vec![describe(""), describe(" --snapshot-type awsbackup")];
     if input.value("shared").and_then(Value::as_bool) == Some(true) {
+        let query = to_restore(input, &query, "Encrypted");
         lists.push(format!(
             "aws rds describe-db-snapshots --region {region} --snapshot-type shared --include-shared \\\n  --query \"{query}\" --output text"
         ));
@@ -75,6 +76,14 @@ pub(super) fn by_hand(input: &HandInput) -> ByHand {
         ],
             ..ByHand::default()
         }
+}
+
+/// The query of shared snapshots, without those from which RDS restores nothing unless they are copied before.
+pub(in crate::providers) fn to_restore(input: &HandInput, query: &str, encrypted: &str) -> String {
+    match input.value("to_copy").and_then(Value::as_bool) {
+        Some(true) => query.to_owned(),
+        _ => query.replacen("[?", &format!("[?! {encrypted} && "), 1),
+    }
 }
 
 /// What to do when RDS offers the version no more.

@@ -81,7 +81,7 @@ use db_snapshot::DbSnapshotKind;
 pub(super) use events::{Bracket, moment_of};
 use find_automated_backup::FindAutomatedBackup;
 use find_snapshot::FindSnapshot;
-pub(super) use find_snapshot_by_hand::{VERSION_GONE, version_state};
+pub(super) use find_snapshot_by_hand::{VERSION_GONE, to_restore, version_state};
 pub(super) use finding::{FindSnapshotInput, FindSnapshotOutput, newest};
 pub(super) use network::{NetworkOf, closed_in_a_drill, in_the_vpc, vpc_before, warn_of_network};
 pub(super) use preflight::compare_config as preflight_of_comparison;

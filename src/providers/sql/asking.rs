@@ -72,7 +72,7 @@ impl<'c> Asking<'c> {
         match self.session.setting(name).await {
             Ok(Some(value)) => Ok(expected.judge(&check, &value.as_str().into(), value.clone())),
             Ok(None) => {
-                let why = "the server has no setting of this name";
+                let why = "the server has no setting of this name that it gives to every session";
                 Ok(Check::not_made(check, expected.to_string(), why))
             }
             Err(error) => {
@@ -225,11 +225,13 @@ impl<'c> Asking<'c> {
         match self.session.inspect(&meant).await {
             Ok(inspection) => {
                 let check = judge_inspection(&missing, input.tables.are_named(), inspection);
-                if check.outcome != Outcome::Passed || self.some_row_in(&meant).await? {
+                if check.outcome != Outcome::Passed {
                     return Ok(check);
                 }
-                let why = "none of the tables that were inspected holds a row";
-                Ok(Check::not_made(check.name, check.expected, why))
+                Ok(match self.no_row_in(&meant).await? {
+                    None => check,
+                    Some(why) => Check::not_made(check.name, check.expected, why),
+                })
             }
             Err(error) => {
                 Ok(no_value(error, self.withholds())?.check("tables and indexes", "no damage"))
@@ -237,16 +239,23 @@ impl<'c> Asking<'c> {
         }
     }
 
-    /// A table that cannot be read holds no row that is known of.
-    async fn some_row_in(&mut self, tables: &[Table]) -> Result<bool, StepError> {
+    /// Why no row is known of in any of these tables, if so.
+    async fn no_row_in(&mut self, tables: &[Table]) -> Result<Option<String>, StepError> {
+        let mut unread = None;
         for table in tables {
             match self.session.has_rows(table).await {
-                Ok(true) => return Ok(true),
+                Ok(true) => return Ok(None),
                 Ok(false) => {}
-                Err(error) => drop(no_value(error, self.withholds())?),
+                Err(error) => {
+                    let why = no_value(error, self.withholds())?.why;
+                    unread.get_or_insert_with(|| format!("{}: {why}", table.name));
+                }
             }
         }
-        Ok(false)
+        Ok(Some(match unread {
+            None => "none of the tables that were inspected holds a row".to_owned(),
+            Some(why) => format!("whether they hold rows could not be read: {why}"),
+        }))
     }
 
     pub(super) async fn judge(

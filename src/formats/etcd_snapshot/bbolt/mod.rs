@@ -3,6 +3,7 @@
 //! Facts from bbolt's own source (`page.go`, `meta.go`, `bucket.go`, `node.go`, `tx_check.go` of go.etcd.io/bbolt);
 //! all integers are little-endian. Knows nothing of revisions; [`Walk`] is the main type.
 
+mod ahead;
 mod bytes;
 mod meta;
 mod page;

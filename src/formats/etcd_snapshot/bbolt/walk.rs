@@ -1,5 +1,6 @@
 use super::super::damage::{Damage, DamageLog};
 use super::super::fault::BucketFault;
+use super::ahead::Ahead;
 use super::bytes::u64_at;
 use super::meta::Layout;
 use super::page::{Content, Elements, HEADER_BYTES, Header, Kind, PageFault, Place};
@@ -136,13 +137,14 @@ pub(in super::super) struct Walk<'file, R: ?Sized> {
     layout: Layout,
     used: PageSet,
     buffer: Vec<u8>,
+    ahead: Ahead,
 }
 
 impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
     /// The caller has made sure that `file` is as long as `layout` needs.
     pub(in super::super) fn new(file: &'file R, layout: Layout) -> Self {
         let used = PageSet::new(layout.high_water_mark);
-        Self { file, layout, used, buffer: Vec::new() }
+        Self { file, layout, used, buffer: Vec::new(), ahead: Ahead::default() }
     }
 
     /// The list of buckets at the root of the database, in the order of their names.
@@ -269,7 +271,7 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
         self.buffer.resize(bytes, 0);
         let tail = self.buffer.get_mut(loaded..).unwrap_or_default();
         let offset = page * u64::from(self.layout.page_size);
-        self.file.read_exact_at(tail, offset + loaded as u64)?;
+        self.ahead.read(self.file, tail, offset + loaded as u64, self.layout.bytes())?;
         Ok(Ok(header))
     }
 
@@ -293,7 +295,7 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
             self.buffer = Vec::new();
         }
         self.buffer.resize(page_size, 0);
-        self.file.read_exact_at(&mut self.buffer, offset)?;
+        self.ahead.read(self.file, &mut self.buffer, offset, self.layout.bytes())?;
         let header = match Header::parse(&self.buffer) {
             Some(header) if header.number != page => {
                 return Ok(Err(PageFault::Number { found: header.number }));

@@ -52,8 +52,7 @@ pub(super) fn constraints_sql() -> String {
          CASE WHEN k.contype IN ('p', 'u') THEN substring(pg_catalog.pg_get_constraintdef(k.oid) from '\\(.*') \
          ELSE pg_catalog.pg_get_constraintdef(k.oid) END \
          FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND {OURS} AND {NOT_OF_EXTENSION} AND NOT c.relispartition \
-         AND NOT (k.contype = 'f' AND k.conparentid <> 0)"
+         WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND {OURS} AND {NOT_OF_EXTENSION} AND NOT c.relispartition"
     )
 }
 
