@@ -10,5 +10,6 @@ pub mod etcd_snapshot;
 pub mod packed;
 pub(crate) mod protobuf;
 mod read_at;
+mod read_buffer;
 
 pub use read_at::ReadAt;

@@ -1,4 +1,5 @@
 use crate::formats::ReadAt;
+use crate::formats::read_buffer::ReadBuffer;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -83,7 +84,7 @@ pub(super) fn body_bytes(length: u64) -> u64 {
 
 fn hash<R: ReadAt + ?Sized>(file: &R, length: u64) -> io::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
-    let mut block = vec![0; BLOCK_BYTES];
+    let mut block = ReadBuffer::of(BLOCK_BYTES);
     let mut offset = 0;
     while offset < length {
         let rest = usize::try_from(length - offset).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);

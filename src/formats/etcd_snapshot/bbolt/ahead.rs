@@ -1,4 +1,5 @@
 use crate::formats::ReadAt;
+use crate::formats::read_buffer::ReadBuffer;
 use std::io;
 
 /// The most that is read ahead.
@@ -9,7 +10,7 @@ const MOST_BYTES: u64 = 128 << 10;
 #[derive(Default)]
 pub(super) struct Ahead {
     /// What was read, and where in the file it begins.
-    block: Vec<u8>,
+    block: ReadBuffer,
     start: u64,
     /// Where the last piece ended.
     next: u64,
@@ -47,7 +48,7 @@ impl Ahead {
         }
         // Should it fail, nothing is held.
         let mut block = std::mem::take(&mut self.block);
-        block.resize(usize::try_from(bytes).map_err(io::Error::other)?, 0);
+        block.resize(usize::try_from(bytes).map_err(io::Error::other)?);
         file.read_exact_at(&mut block, offset)?;
         (self.block, self.start) = (block, offset);
         piece.copy_from_slice(self.held(offset, piece.len()).unwrap_or_default());

@@ -5,6 +5,7 @@ use super::bytes::u64_at;
 use super::meta::Layout;
 use super::page::{Content, Elements, HEADER_BYTES, Header, Kind, PageFault, Place};
 use crate::formats::ReadAt;
+use crate::formats::read_buffer::ReadBuffer;
 use crate::limits;
 use std::io;
 use std::rc::Rc;
@@ -136,7 +137,7 @@ pub(in super::super) struct Walk<'file, R: ?Sized> {
     file: &'file R,
     layout: Layout,
     used: PageSet,
-    buffer: Vec<u8>,
+    buffer: ReadBuffer,
     ahead: Ahead,
 }
 
@@ -144,7 +145,7 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
     /// The caller has made sure that `file` is as long as `layout` needs.
     pub(in super::super) fn new(file: &'file R, layout: Layout) -> Self {
         let used = PageSet::new(layout.high_water_mark);
-        Self { file, layout, used, buffer: Vec::new(), ahead: Ahead::default() }
+        Self { file, layout, used, buffer: ReadBuffer::default(), ahead: Ahead::default() }
     }
 
     /// The list of buckets at the root of the database, in the order of their names.
@@ -268,7 +269,7 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
             visitor.make_room(bytes);
         }
         let loaded = self.buffer.len();
-        self.buffer.resize(bytes, 0);
+        self.buffer.resize(bytes);
         let tail = self.buffer.get_mut(loaded..).unwrap_or_default();
         let offset = page * u64::from(self.layout.page_size);
         self.ahead.read(self.file, tail, offset + loaded as u64, self.layout.bytes())?;
@@ -292,9 +293,9 @@ impl<'file, R: ReadAt + ?Sized> Walk<'file, R> {
         let page_size = self.layout.page_size as usize;
         let offset = page * u64::from(self.layout.page_size);
         if self.buffer.capacity() > SMALL_BYTES {
-            self.buffer = Vec::new();
+            self.buffer = ReadBuffer::default();
         }
-        self.buffer.resize(page_size, 0);
+        self.buffer.resize(page_size);
         self.ahead.read(self.file, &mut self.buffer, offset, self.layout.bytes())?;
         let header = match Header::parse(&self.buffer) {
             Some(header) if header.number != page => {
