@@ -378,6 +378,12 @@ async fn server_postgres_regression_a_table_without_anything_to_inspect_is_named
         let note = open.check("tables and indexes").note.clone().unwrap();
         assert!(note.contains(why), "{note}");
     }
+    // The row of what was not inspected does not vouch for what was.
+    server.change_in(COPY, "truncate documents").await;
+    let empty = inspected(Value::Null).await;
+    assert_eq!(empty.red(), [("tables and indexes".to_owned(), INCONCLUSIVE)]);
+    let note = empty.check("tables and indexes").note.clone().unwrap();
+    assert!(note.contains("none of the tables that were inspected holds a row"), "{note}");
 }
 
 #[tokio::test]

@@ -245,7 +245,7 @@ pub struct Inspection {
     /// foreign partitions.
     pub skipped: Vec<String>,
     /// Tables in which there was nothing to inspect, and why: unlogged, which no backup holds, or with their rows elsewhere.
-    pub without: Vec<String>,
+    pub without: BTreeMap<TableName, Vec<String>>,
 }
 
 /// Reads whose time is taken.

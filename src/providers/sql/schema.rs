@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 /// How many differences are written down.
 const SHOWN: usize = 12;
 
-/// Kinds of objects that references of formats 1 and 2 do not hold. Only PostgreSQL has them.
+/// Kinds of objects that references of formats 1 and 2 do not hold, and that only PostgreSQL has. Sequences and versioned tables of
+/// MariaDB, which they do not hold either, are of older kinds: they differ until the reference is taken again.
 const KINDS_SINCE_FORMAT_3: [&str; 10] = [
     "grants partition",
     "large objects",
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn regression_a_reference_of_mysql_of_format_2_lacks_nothing() {
+    fn regression_a_reference_of_mysql_of_format_2_lacks_nothing_that_only_postgresql_has() {
         let schema = objects(&[("column t.a", "int")]);
         let table = Table {
             name: TableName::plain("t"),

@@ -46,7 +46,7 @@ pub(super) fn judge_inspection(missing: &[&str], are_named: bool, found: Inspect
     const EXPECTED: &str = "no damage that the server can see";
     let Inspection { seen, mut not_seen, mut skipped, without } = found;
     let group = if are_named { &mut not_seen } else { &mut skipped };
-    group.extend(without);
+    group.extend(without.into_values().flatten());
     let damaged = seen.iter().filter_map(|one| {
         let damage = one.damage.as_ref()?;
         Some(format!("{}: {damage}", one.what))
@@ -77,7 +77,7 @@ pub(super) fn judge_inspection(missing: &[&str], are_named: bool, found: Inspect
 mod tests {
     use super::*;
     use crate::journal::Outcome;
-    use crate::outside::ladder::Inspected;
+    use crate::outside::ladder::{Inspected, TableName};
 
     fn sequence(next: Option<i128>, farthest: Option<i128>) -> Sequence {
         let (name, column) = ("orders_id_seq".into(), "orders.id".into());
@@ -143,7 +143,11 @@ mod tests {
     fn regression_a_table_asked_for_by_name_in_which_nothing_was_inspected_leaves_it_open() {
         let with = |seen: Vec<Inspected>| Inspection {
             seen,
-            without: vec!["table public.scratch (unlogged: no backup holds it)".to_owned()],
+            without: [(
+                TableName::in_schema("public", "scratch"),
+                vec!["table public.scratch (unlogged: no backup holds it)".to_owned()],
+            )]
+            .into(),
             ..Inspection::default()
         };
         for (are_named, found, outcome) in [

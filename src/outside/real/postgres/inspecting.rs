@@ -119,9 +119,12 @@ fn note_tables(inspection: &mut Inspection, tables: &[Table], inspected: &Texts,
         match (is_known, skipped.is_empty()) {
             (true, _) => inspection.skipped.extend(skipped),
             (false, true) => {
-                inspection.without.push(format!("table {} (it has no partitions)", table.name));
+                let why = format!("table {} (it has no partitions)", table.name);
+                inspection.without.insert(table.name.clone(), vec![why]);
             }
-            (false, false) => inspection.without.extend(skipped),
+            (false, false) => {
+                inspection.without.insert(table.name.clone(), skipped);
+            }
         }
     }
 }
@@ -205,11 +208,11 @@ mod tests {
         let unknown = "table public.packed: amcheck does not know its storage (columnar)";
         assert_eq!(inspection.not_seen, [unknown]);
         assert_eq!(
-            inspection.without,
+            inspection.without.into_values().flatten().collect::<Vec<_>>(),
             [
-                "table public.scratch (unlogged: no backup holds it)",
-                "table public.far_1 (its rows are on another server)",
                 "table public.bare (it has no partitions)",
+                "table public.far_1 (its rows are on another server)",
+                "table public.scratch (unlogged: no backup holds it)",
             ]
         );
         assert!(inspection.seen.is_empty());
