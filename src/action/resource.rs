@@ -1,5 +1,5 @@
 use super::context::is_named_by;
-use super::{StepContext, StepError};
+use super::{StepContext, StepError, WaitPlan};
 use crate::ids::RunId;
 use crate::journal::{Event, FailureClass, ResourceKey};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -223,6 +223,21 @@ pub trait ResourceKind: Send + Sync {
         key: &'a ResourceKey,
         id: &'a str,
     ) -> BoxFuture<'a, Result<(), StepError>>;
+    /// Waits until a look-up does not see it any more, with look-ups that are shared with all other waits at the site
+    /// ([`StepContext::wait_together`]); `stands` hears its state whenever it is seen, and may end the wait. `None` for kinds of which
+    /// only one can be looked up in a call.
+    ///
+    /// Not to be seen is not to be gone yet: that is for `find` to say.
+    fn vanishes<'a>(
+        &'a self,
+        _context: &'a ResourceContext,
+        _key: &'a ResourceKey,
+        _id: &'a str,
+        _plan: &'a WaitPlan,
+        _stands: &'a (dyn Fn(&str) -> Result<(), StepError> + Sync),
+    ) -> Option<BoxFuture<'a, Result<(), StepError>>> {
+        None
+    }
     /// Lists what carries this program's tags at the context's site, of all runs and to the last page. Kinds of canaries
     /// are listed place by place (`bucket/prefix`); the others get `None`.
     ///

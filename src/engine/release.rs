@@ -194,6 +194,11 @@ async fn until_gone(
     let plan = WaitPlan::new(format!("{key} gone"), Duration::from_secs(300), VANISHES_WITHIN);
     let began = context.clock.elapsed();
     let is_late = || context.clock.elapsed().saturating_sub(began) >= ASKED_AGAIN_AFTER;
+    if is_out_of_sight(context, kind, key, id, &plan, &is_late).await?
+        && kind.find(context, key, Some(id)).await? == Found::Gone
+    {
+        return Ok(Ended::Gone("deleted"));
+    }
     let (is_late, asked_again) = (&is_late, &AtomicBool::new(false));
     let look = || async move {
         let found = kind.find(context, key, Some(id)).await?;
@@ -215,6 +220,33 @@ async fn until_gone(
         })
     };
     context.wait(&plan, look).await
+}
+
+/// Waits together with all others that are being removed at the site, where the kind of thing allows it: true once it is not seen
+/// any more, false when it has to be looked at by itself.
+async fn is_out_of_sight(
+    context: &StepContext,
+    kind: &dyn ResourceKind,
+    key: &ResourceKey,
+    id: &str,
+    plan: &WaitPlan,
+    is_late: &(dyn Fn() -> bool + Sync),
+) -> Result<bool, StepError> {
+    let stays = AtomicBool::new(false);
+    let stands = |state: &str| {
+        let is_going = Found::Ours { id: id.to_owned(), state: state.to_owned() }.is_going();
+        if is_going || !is_late() {
+            return Ok(());
+        }
+        stays.store(true, Ordering::Relaxed);
+        Err(StepError::transient(format!("{key} is {state}, though its removal was asked for")))
+    };
+    let Some(vanishes) = kind.vanishes(context, key, id, plan, &stands) else { return Ok(false) };
+    match vanishes.await {
+        Ok(()) => Ok(true),
+        Err(_) if stays.load(Ordering::Relaxed) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Writes on a thing that is kept when it may be removed by anyone. Says until when, and whether the thing says so, too.

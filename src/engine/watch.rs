@@ -16,6 +16,9 @@ use tokio::sync::watch;
 /// or with the last of as many failed looks in a row as the step may have attempts. A look that makes no check counts as a
 /// failed one, and so does one that takes longer than the step's limit.
 ///
+/// A look that has waited for credentials to its limit is none of those: somebody was told that they are missing, and what needs them
+/// waits, too.
+///
 /// Only the first look and the last one are written down: what lies between was as expected.
 pub(super) async fn keep_watch(
     context: StepContext,
@@ -35,7 +38,11 @@ pub(super) async fn keep_watch(
             run_once(looking.clone(), step.clone(), action.clone(), input.clone(), limit).await;
         let attempt = held.must_have_looked(attempt);
         looks += 1;
-        failures = if matches!(attempt, Attempt::Failed(_)) { failures + 1 } else { 0 };
+        failures = match &attempt {
+            Attempt::Failed(error) if is_expiry(error) => failures,
+            Attempt::Failed(_) => failures + 1,
+            _ => 0,
+        };
         let ends = is_last
             || match &attempt {
                 Attempt::Done { checks, .. } => {
@@ -45,7 +52,7 @@ pub(super) async fn keep_watch(
                     let class = error.class();
                     // A look has a limit of its own: the next one may be within it.
                     let for_good = !class.may_pass() && class != FailureClass::TimedOut;
-                    for_good || failures >= step.retry.attempts
+                    !is_expiry(error) && (for_good || failures >= step.retry.attempts)
                 }
             };
         if let (true, Attempt::Failed(error)) = (ends, &attempt) {
@@ -72,6 +79,10 @@ pub(super) async fn keep_watch(
             () = context.clock.sleep(every) => {}
         }
     }
+}
+
+fn is_expiry(error: &StepError) -> bool {
+    error.class() == FailureClass::CredentialsExpired
 }
 
 /// Holds back what a look writes down, until it is known whether anybody wants to read it.

@@ -67,6 +67,9 @@ struct Input {
     /// A check falls short before the work begins.
     #[serde(default)]
     falls_short: bool,
+    /// What fails at first does so for credentials that have run out.
+    #[serde(default)]
+    expired: bool,
     /// The name of a check that it makes itself, when nothing fails.
     #[serde(default)]
     checks: Option<String>,
@@ -140,7 +143,10 @@ impl Action for Work {
         let left = self.0.0.lock().unwrap().failures_left.get(context.step.as_str()).copied();
         if let Some(left) = left.filter(|left| *left > 0) {
             self.0.0.lock().unwrap().failures_left.insert(context.step.to_string(), left - 1);
-            return Err(StepError::transient("not this time"));
+            return Err(match input.expired {
+                true => StepError::credentials_expired("not with these"),
+                false => StepError::transient("not this time"),
+            });
         }
         if let Some(name) = &input.checks {
             context.check(Check::made(name, "seen", "seen", true)).await?;

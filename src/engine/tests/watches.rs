@@ -53,6 +53,22 @@ fn a_watch_that_cannot_look_cancels_the_run_after_as_many_attempts_as_it_has() {
 }
 
 #[test]
+fn regression_credentials_that_ran_out_for_many_looks_do_not_end_the_drill() {
+    let steps = |failures| {
+        let mut watch = light(json!({ "expired": true })).watching(60);
+        watch.retry.attempts = 2;
+        rig(vec![watch, step("a", lasting(500))]).fails_at_first("watch", failures).run()
+    };
+    let back = steps(7);
+    assert_eq!(back.state().finished, Some(Outcome::Passed));
+    assert_eq!(back.outcome("watch"), Outcome::Passed);
+    // Who never sees anything has not seen that all is quiet.
+    let never = steps(u32::MAX);
+    assert_eq!(never.outcome("a"), Outcome::Passed);
+    assert_eq!(never.outcome("watch"), Outcome::Inconclusive);
+}
+
+#[test]
 fn a_watch_goes_on_in_the_process_that_takes_over() {
     let steps = || {
         let red = light(json!({ "red_after": 40 })).watching(30);

@@ -1,6 +1,6 @@
 use crate::action::{
-    EXPIRES_TAG, Expiry, Fetched, Found, HandInput, Listing, Permission, ResourceContext,
-    ResourceKind, SharedLook, StepError,
+    EXPIRES_TAG, Expiry, Fetched, Found, HandInput, Listing, Look, Permission, ResourceContext,
+    ResourceKind, SharedLook, StepError, WaitPlan,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
@@ -181,6 +181,24 @@ impl ResourceKind for ClusterKind {
         _id: &'a str,
     ) -> BoxFuture<'a, Result<(), StepError>> {
         Box::pin(remove(context, &key.name))
+    }
+
+    fn vanishes<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        _id: &'a str,
+        plan: &'a WaitPlan,
+        stands: &'a (dyn Fn(&str) -> Result<(), StepError> + Sync),
+    ) -> Option<BoxFuture<'a, Result<(), StepError>>> {
+        let judge = |seen: Option<DbCluster>, _| {
+            let Some(seen) = seen else { return Ok(Look::Ready(())) };
+            let state = seen.status().unwrap_or("no status").to_owned();
+            stands(&state).map(|()| Look::NotYet(state))
+        };
+        Some(Box::pin(async move {
+            context.wait_together(plan, &CLUSTERS, &key.name.to_ascii_lowercase(), judge).await
+        }))
     }
 
     fn list<'a>(

@@ -1,7 +1,7 @@
 use super::cluster::{tags_of, write_expiry};
 use crate::action::{
-    Fetched, Found, HandInput, Listing, Permission, ResourceContext, ResourceKind, SharedLook,
-    StepError,
+    Fetched, Found, HandInput, Listing, Look, Permission, ResourceContext, ResourceKind,
+    SharedLook, StepError, WaitPlan,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
@@ -147,6 +147,24 @@ impl ResourceKind for InstanceKind {
         _id: &'a str,
     ) -> BoxFuture<'a, Result<(), StepError>> {
         Box::pin(remove(context, &key.name))
+    }
+
+    fn vanishes<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        _id: &'a str,
+        plan: &'a WaitPlan,
+        stands: &'a (dyn Fn(&str) -> Result<(), StepError> + Sync),
+    ) -> Option<BoxFuture<'a, Result<(), StepError>>> {
+        let judge = |seen: Option<DbInstance>, _| {
+            let Some(seen) = seen else { return Ok(Look::Ready(())) };
+            let state = seen.db_instance_status().unwrap_or("no status").to_owned();
+            stands(&state).map(|()| Look::NotYet(state))
+        };
+        Some(Box::pin(async move {
+            context.wait_together(plan, &INSTANCES, &key.name.to_ascii_lowercase(), judge).await
+        }))
     }
 
     fn list<'a>(

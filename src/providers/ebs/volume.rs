@@ -1,7 +1,7 @@
 use super::listing;
 use crate::action::{
-    Fetched, Found, HandInput, Listing, Permission, RUN_TAG, ResourceContext, ResourceKind,
-    SharedLook, StepError, removal,
+    Fetched, Found, HandInput, Listing, Look, Permission, RUN_TAG, ResourceContext, ResourceKind,
+    SharedLook, StepError, WaitPlan, removal,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
@@ -168,6 +168,24 @@ impl ResourceKind for VolumeKind {
         id: &'a str,
     ) -> BoxFuture<'a, Result<(), StepError>> {
         Box::pin(remove(context, &key.name, id))
+    }
+
+    fn vanishes<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        _key: &'a ResourceKey,
+        id: &'a str,
+        plan: &'a WaitPlan,
+        stands: &'a (dyn Fn(&str) -> Result<(), StepError> + Sync),
+    ) -> Option<BoxFuture<'a, Result<(), StepError>>> {
+        let judge = |seen: Option<Volume>, _| match seen.as_ref().map(Volume::state) {
+            None | Some(Some(VolumeState::Deleted)) => Ok(Look::Ready(())),
+            Some(state) => {
+                let state = state.map_or("no state", VolumeState::as_str);
+                stands(state).map(|()| Look::NotYet(state.to_owned()))
+            }
+        };
+        Some(Box::pin(context.wait_together(plan, &VOLUMES, id, judge)))
     }
 
     fn list<'a>(

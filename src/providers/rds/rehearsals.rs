@@ -1,9 +1,13 @@
 //! The actions in the sandbox, with what goes wrong in real recoveries.
 
-use crate::action::Found;
+use crate::action::{Found, WaitPlan};
+use crate::aws::CallLog;
+use crate::ids::StepId;
 use crate::journal::{ClockPoint, Event, FailureClass, Outcome, ResourceKey};
 use crate::providers::backups::rehearsal::Rehearsal;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Daily snapshots at 03:00, copied to another region 40 minutes later.
 const ESTATE: &str = r#"
@@ -68,7 +72,7 @@ async fn release(drill: &Rehearsal) {
             return;
         }
         kind.remove(&drill.cx, &key, &id).await.unwrap();
-        drill.cx.clock.sleep(std::time::Duration::from_secs(30)).await;
+        drill.cx.clock.sleep(Duration::from_secs(30)).await;
     }
     panic!("it is still there");
 }
@@ -127,6 +131,50 @@ async fn a_second_attempt_adopts_what_the_first_one_made() {
     assert_eq!(first["arn"], second["arn"]);
     assert!(second["available_after"].is_null(), "it was not this attempt that asked for it");
     release(&drill).await;
+}
+
+/// Removes so many instances at the same time, and waits for all of them; how often they were looked up meanwhile.
+async fn look_ups_of_removing(count: usize) -> u32 {
+    let mut drill = recovery_site(ESTATE, &[]);
+    for number in 0..count {
+        drill.cx.step = StepId::new(format!("restore-{number}"));
+        restored(&drill).await.unwrap();
+    }
+    let kind = drill.kind("rds.db_instance");
+    let all = drill.ledger();
+    assert_eq!(all.len(), count);
+    for (key, id) in &all {
+        kind.remove(&drill.cx, key, id.as_deref().unwrap()).await.unwrap();
+    }
+    drill.cx.calls = CallLog::default();
+    let hour = Duration::from_secs(60 * 60);
+    let plan = WaitPlan::new("instance gone", Duration::from_secs(300), hour);
+    let stands = |state: &str| {
+        assert_eq!(state, "deleting");
+        Ok(())
+    };
+    let waits = all.iter().map(|(key, id)| {
+        kind.vanishes(&drill.cx, key, id.as_deref().unwrap(), &plan, &stands).unwrap()
+    });
+    for vanished in join_all(waits).await {
+        vanished.unwrap();
+    }
+    let seen = drill.cx.calls.seen().into_iter();
+    let looks = seen.filter(|call| call.operation == "rds:DescribeDBInstances").map(|c| c.count);
+    let looks = looks.sum();
+    for key in all.keys() {
+        assert_eq!(kind.find(&drill.cx, key, None).await.unwrap(), Found::Gone);
+    }
+    looks
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_many_that_are_removed_at_once_are_looked_up_together() {
+    let one = look_ups_of_removing(1).await;
+    assert!(one > 5, "{one}");
+    // Each that comes to the others looks at once, or is taken along.
+    let many = look_ups_of_removing(25).await;
+    assert!(many <= one + 1, "{many} look-ups for 25, {one} for one");
 }
 
 #[tokio::test(start_paused = true)]
