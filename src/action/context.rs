@@ -264,7 +264,7 @@ impl StepContext {
 }
 
 /// Lower case letters and digits, with single hyphens between.
-fn plain_name(text: &str) -> String {
+pub(super) fn plain_name(text: &str) -> String {
     let mut name = String::new();
     for character in text.chars() {
         let character = character.to_ascii_lowercase();
@@ -278,7 +278,7 @@ fn plain_name(text: &str) -> String {
 
 /// Whether a thing has a name as the steps of a run give them ([`StepContext::name_of_mine`]). Tags alone do not say that a run has made
 /// it: they are copied from one thing to another, by people and by AWS, and what was renamed is in use.
-pub(super) fn is_named_by(run: &RunId, name: &str) -> bool {
+pub(crate) fn is_named_by(run: &RunId, name: &str) -> bool {
     let own = plain_name(&format!("redrill-{run}-"));
     let last = plain_name(name.rsplit('/').next().unwrap_or_default());
     // Where the whole name was too long, it ends with a digest.
@@ -297,7 +297,18 @@ mod tests {
         assert!(named("orders-0001-abcdef", "redrill-orders-0001-abcdef-restore"));
         assert!(named("Orders_db-0001-abcdef", "redrill-orders-db-0001-abcdef-restore"));
         assert!(named("files-0001-abcdef", "bucket/canaries/redrill-files-0001-abcdef-canary"));
-        for other in ["orders-prod", "snap-1", "redrill-orders-0002-abcdef-restore", ""] {
+        assert!(named("files-0001-abcdef", "canaries-redrill-files-0001-abcdef-canary"));
+        // Hyphens beside each other are one in the names that a run gives.
+        assert!(named("a--b-0001-abcdef", "redrill-a-b-0001-abcdef-canary"));
+        for other in [
+            "orders-prod",
+            "snap-1",
+            "redrill-orders-0002-abcdef-restore",
+            "redrill-orders-0001-abcdef0-restore",
+            "redrill-orders-0001-abcdef-restore/data",
+            "orders-0001-abcdef-restore",
+            "",
+        ] {
             assert!(!named("orders-0001-abcdef", other), "{other}");
         }
         let long = format!("{}-0001-abcdef", "x".repeat(80));

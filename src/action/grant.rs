@@ -1,4 +1,5 @@
 use super::Permission;
+use super::context::plain_name;
 use crate::ids::{SiteName, StepId};
 use crate::time::HumanDuration;
 use serde::de::DeserializeOwned;
@@ -36,8 +37,26 @@ pub enum Limit {
     Via(&'static str),
     /// Only where the role is passed to this service: `monitoring.rds.amazonaws.com`.
     To(&'static str),
-    /// Only listings of keys that begin so.
-    Prefix(String),
+    /// Only listings of keys that begin in one of these ways, written as in policies. Where one of them is empty, every listing: one
+    /// without a prefix has nothing that a condition could ask for.
+    Prefixes(Vec<String>),
+}
+
+/// A text as it goes into a policy, in which it stands for itself
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html>).
+fn literal(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '*' | '?' | '$' => {
+                pattern.push_str("${");
+                pattern.push(character);
+                pattern.push('}');
+            }
+            plain => pattern.push(plain),
+        }
+    }
+    pattern
 }
 
 impl Grant {
@@ -183,28 +202,32 @@ impl Given {
     }
 
     /// A text input as it goes into an ARN: `*` for what is not known. Characters that mean something in policies are
-    /// written so that they stand for themselves
-    /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html>).
+    /// written so that they stand for themselves.
     pub fn pattern(&self, path: &str) -> String {
-        let Some(text) = self.text(path) else { return "*".to_owned() };
-        let mut pattern = String::with_capacity(text.len());
-        for character in text.chars() {
-            match character {
-                '*' | '?' | '$' => {
-                    pattern.push_str("${");
-                    pattern.push(character);
-                    pattern.push('}');
-                }
-                plain => pattern.push(plain),
-            }
-        }
-        pattern
+        self.text(path).map_or_else(|| "*".to_owned(), literal)
+    }
+
+    /// What the keys begin with that are listed in a bucket, which the input `bucket` names, on account of a step that writes a
+    /// canary there: `own`, a pattern that the step's key begins with, and the places of `guard.canaries`, which inventories
+    /// list as they are written. Empty for a whole bucket. None of them begins with another.
+    pub fn canary_listings(&self, bucket: &str, own: &str) -> Vec<String> {
+        let bucket = self.text(bucket);
+        let there = |place: &String| {
+            let (name, prefix) = place.split_once('/').unwrap_or((place.as_str(), ""));
+            bucket.is_none_or(|bucket| bucket == name).then(|| literal(prefix))
+        };
+        let places = self.canaries.iter().flatten().filter_map(there);
+        let own = own.trim_end_matches('*').to_owned();
+        let mut all: Vec<String> = places.chain([own]).collect();
+        all.sort();
+        all.dedup_by(|next, kept| next.starts_with(kept.as_str()));
+        all
     }
 
     /// What all names begin with that steps of this scenario give to what they make, in any run
     /// (see [`super::StepContext::name_of_mine`]).
     pub fn own_names(&self) -> String {
-        format!("redrill-{}-*", self.scenario)
+        format!("{}*", plain_name(&format!("redrill-{}-", self.scenario)))
     }
 
     /// The site that an input names; the step's own without it.
@@ -260,5 +283,44 @@ mod tests {
         let odd = Given::new("s", StepId::new("a"), None, json!({ "key": "a*b?${c}" }));
         assert_eq!(odd.pattern("key"), "a${*}b${?}${$}{c}");
         assert!(given.has("snapshot") && !given.has("absent"));
+    }
+
+    #[test]
+    fn regression_a_policy_knows_the_names_of_a_scenario_with_hyphens_beside_each_other() {
+        let names = |scenario: &str| {
+            Given::new(scenario, StepId::new("restore"), None, json!({})).own_names()
+        };
+        for (scenario, own) in [
+            ("orders-db", "redrill-orders-db-*"),
+            ("canary--only", "redrill-canary-only-*"),
+            ("orders-", "redrill-orders-*"),
+            ("a---b--", "redrill-a-b-*"),
+        ] {
+            assert_eq!(names(scenario), own);
+            // What the steps of a run of it are called.
+            let named = plain_name(&format!("redrill-{scenario}-0001-abcdef-restore"));
+            assert!(named.starts_with(own.trim_end_matches('*')), "{named}");
+        }
+    }
+
+    #[test]
+    fn places_of_canaries_are_listed_as_they_are_written_and_none_that_another_covers() {
+        let with = json!({ "bucket": "uploads", "later": Given::later_mark() });
+        let listed = |bucket: &str, own: &str, places: &[&str]| {
+            let given = Given::new("s", StepId::new("a"), None, with.clone());
+            let places = places.iter().map(|place| (*place).to_owned());
+            given.with_canaries(places).canary_listings(bucket, own)
+        };
+        let elsewhere = ["uploads-dr/x/", "uploads-dr"];
+        assert_eq!(listed("bucket", "canary/", &elsewhere), ["canary/"]);
+        assert_eq!(listed("bucket", "canary/", &["uploads/canary"]), ["canary"]);
+        assert_eq!(listed("bucket", "b/", &["uploads/c/", "uploads/a/"]), ["a/", "b/", "c/"]);
+        assert_eq!(listed("bucket", "b/", &["uploads/c*/"]), ["b/", "c${*}/"]);
+        for whole in ["uploads", "uploads/"] {
+            assert_eq!(listed("bucket", "canary/", &["uploads/a/", whole]), [""]);
+        }
+        // What only the day tells can be anything.
+        assert_eq!(listed("later", "canary/", &["a/x/", "b/y/"]), ["canary/", "x/", "y/"]);
+        assert_eq!(listed("bucket", "*", &["uploads/a/"]), [""]);
     }
 }

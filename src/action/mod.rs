@@ -20,6 +20,7 @@ mod retry;
 mod runbook;
 mod wait;
 
+pub(crate) use context::is_named_by;
 pub use context::{Recorder, RunFacts, Sessions, StepContext};
 pub use error::StepError;
 pub use expected::ExpectedTimes;

@@ -114,7 +114,7 @@ const NOTES: [&str; 3] = [
 /// identity by which the roles are assumed.
 ///
 /// # Errors
-/// A role that is named without an account.
+/// A role that is named without an account, or an OIDC provider whose account nothing says.
 pub fn access(
     plan: &Plan,
     grants: &[StepGrant],
@@ -134,12 +134,12 @@ pub fn access(
     let mut own = own;
     if let Some(trust) = trust {
         let (partition, account) = runner_home(runner, &own);
-        runner_access.trust = Some(trust.policy(partition, &account));
+        runner_access.trust = Some(trust.policy(partition, account.as_deref())?);
     }
     if let Some(runner) = runner {
         let trust = Trust::Principal(runner.to_owned());
         for role in own.iter_mut().filter(|role| role.role.is_some()) {
-            role.trust = Some(trust.policy("aws", ""));
+            role.trust = Some(trust.policy("aws", None)?);
         }
     }
     Ok(Access {
@@ -153,7 +153,7 @@ pub fn access(
 }
 
 /// Where the runner's role lives: in its own account, else in that of the first role.
-fn runner_home(runner: Option<&str>, roles: &[RoleAccess]) -> (&'static str, String) {
+fn runner_home(runner: Option<&str>, roles: &[RoleAccess]) -> (&'static str, Option<String>) {
     let arn = runner.or_else(|| roles.iter().find_map(|role| role.role.as_deref()));
     let mut parts = arn.unwrap_or_default().split(':').skip(1);
     let partition = parts.next().and_then(Partition::named);
@@ -161,7 +161,7 @@ fn runner_home(runner: Option<&str>, roles: &[RoleAccess]) -> (&'static str, Str
     let account = parts.nth(2).filter(|account| !account.is_empty());
     let account = account.map(str::to_owned);
     let of_site = || roles.iter().find_map(|role| role.account.clone());
-    (partition, account.or_else(of_site).unwrap_or_else(|| "*".to_owned()))
+    (partition, account.or_else(of_site))
 }
 
 /// For assuming every role; nothing when there is none.
@@ -313,26 +313,10 @@ fn narrowed(
 ) -> Vec<Narrowed> {
     let service = action.split(':').next().unwrap_or_default();
     let types = iam_action(action).map_or(&[][..], |known| known.resources);
-    let mut common = Map::new();
-    for limit in limits {
-        match limit {
-            Limit::Via(service) => {
-                let host = format!("{service}.{}.{}", site.region, dns_suffix(&site.region));
-                add(&mut common, "StringEquals", "kms:ViaService", host.into());
-            }
-            Limit::To(service) => {
-                let service = (*service).into();
-                add(&mut common, "StringEquals", "iam:PassedToService", service);
-            }
-            Limit::Prefix(prefix) => {
-                let pattern = format!("{}*", prefix.trim_end_matches('*'));
-                add(&mut common, "StringLike", "s3:prefix", pattern.into());
-            }
-        }
-    }
-    if action == "kms:CreateGrant" {
-        add(&mut common, "Bool", "kms:GrantIsForAWSResource", "true".into());
-    }
+    let is_known = |target: &Target| types.iter().any(|known| known.kind == target.kind);
+    // It would be left out of the policy without a word.
+    debug_assert!(on.iter().all(is_known), "{action} is not used on one of {on:?}");
+    let mut common = conditions(action, limits, site);
     if types.is_empty() {
         add(&mut common, "StringEquals", "aws:RequestedRegion", site.region.clone().into());
         return vec![(BTreeSet::from(["*".to_owned()]), common)];
@@ -354,6 +338,37 @@ fn narrowed(
         }
     }
     all
+}
+
+/// What is asked for whatever the permission is used on.
+fn conditions(action: &str, limits: &[Limit], site: &Site) -> Map<String, Value> {
+    let mut common = Map::new();
+    for limit in limits {
+        match limit {
+            Limit::Via(service) => {
+                let Partition { suffix, .. } = Partition::of(&site.region);
+                let host = format!("{service}.{}.{suffix}", site.region);
+                add(&mut common, "StringEquals", "kms:ViaService", host.into());
+            }
+            Limit::To(service) => {
+                let service = (*service).into();
+                add(&mut common, "StringEquals", "iam:PassedToService", service);
+            }
+            Limit::Prefixes(all) if all.iter().any(String::is_empty) => {}
+            Limit::Prefixes(all) => {
+                let patterns: Vec<String> = all.iter().map(|prefix| format!("{prefix}*")).collect();
+                let patterns: Value = match patterns.as_slice() {
+                    [one] => one.as_str().into(),
+                    several => several.into(),
+                };
+                add(&mut common, "StringLike", "s3:prefix", patterns);
+            }
+        }
+    }
+    if action == "kms:CreateGrant" {
+        add(&mut common, "Bool", "kms:GrantIsForAWSResource", "true".into());
+    }
+    common
 }
 
 fn add(condition: &mut Map<String, Value>, operator: &str, key: &str, value: Value) {
@@ -379,10 +394,6 @@ fn tag_condition(condition: &mut Map<String, Value>, tags: Tags, scenario: &str)
     };
     add(condition, "StringEquals", &format!("{from}/redrill:scenario"), scenario.into());
     add(condition, "Null", &format!("{from}/redrill:run"), "false".into());
-}
-
-fn dns_suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
 /// The ARNs of a resource, by the formats of the Service Authorization Reference.

@@ -1,7 +1,10 @@
 use super::*;
-use crate::plan::{self, Options, Plan, RunMode};
+use crate::action::{ActionEntry, Given};
+use crate::ids::{SiteName, StepId};
+use crate::plan::{self, Options, Plan, RunMode, StepGrant};
 use crate::providers;
 use crate::scenario;
+use serde_json::{Value, json};
 use std::path::Path;
 
 const SCENARIOS: [&str; 7] = [
@@ -62,6 +65,117 @@ fn every_call_that_the_guard_knows_as_used_by_an_action_leads_to_actions_of_the_
             assert!(known || needs_none || listed, "{call} has no IAM action in the table");
         }
     }
+}
+
+/// What an action needs at the site dr of a plan.
+fn needed_by(entry: &ActionEntry, with: Value, canaries: &[&str]) -> Vec<StepGrant> {
+    let (step, site) = (StepId::new("step"), SiteName::new("dr"));
+    let given = Given::new("orders-db", step.clone(), Some(site), with);
+    let given = given.with_canaries(canaries.iter().map(|place| (*place).to_owned()));
+    let grants = entry.grants(&given).into_iter().chain(entry.preflight_grants(&given));
+    grants.map(|grant| StepGrant { grant, step: step.clone() }).collect()
+}
+
+/// Inputs with nothing in them, with everything left to the day, and with what else asks for permissions.
+fn inputs_of(entry: &ActionEntry) -> [Value; 3] {
+    let fields = entry.input["properties"].as_object().into_iter().flatten();
+    let later: Value = fields.map(|(name, _)| (name.clone(), Given::later_mark())).collect();
+    let some = json!({
+        "object": { "bucket": "uploads", "key": "latest.db" },
+        "credentials": { "secret": "app" },
+        "monitoring": { "role": "rds-monitoring" },
+        "instead": { "kms_key": "alias/dr" },
+        "prefix": "uploads/",
+        "subnet_group": "drill",
+        "security_groups": ["sg-1"],
+        "parameter_group": "mine",
+        "cluster_parameter_group": "mine",
+        "instance_parameter_group": "mine",
+        "logins": [{ "credentials": { "iam": true, "user": "app" } }],
+    });
+    [json!({}), later, some]
+}
+
+#[test]
+fn regression_nothing_that_an_action_declares_is_left_out_of_its_policy() {
+    let (plan, registry) = (plan_of("orders-db"), providers::registry());
+    let mut seen = std::collections::BTreeSet::new();
+    for entry in registry.actions() {
+        let name = entry.facts.name;
+        for grant in inputs_of(entry).into_iter().flat_map(|with| needed_by(entry, with, &[])) {
+            let action = grant.grant.action;
+            let types = iam_action(action).unwrap().resources;
+            for target in &grant.grant.on {
+                let fits = types.iter().any(|known| known.kind == target.kind);
+                assert!(fits, "{name}: {action} is not used on a {}", target.kind);
+            }
+            let found = access(&plan, &[grant], None, None).unwrap();
+            let needs: Vec<&Need> = found.roles.iter().flat_map(|role| &role.needs).collect();
+            assert_eq!(needs.len(), 1, "{name}: {action}");
+            assert!(!needs[0].statements.is_empty(), "{name}: {action} is in no statement");
+            seen.insert(action);
+        }
+    }
+    assert!(seen.len() > 50, "{seen:?}");
+}
+
+/// The one statement with an IAM action, of those that an action of this program needs.
+fn statement_with(action: &str, with: &Value, canaries: &[&str], wanted: &str) -> Value {
+    let (plan, registry) = (plan_of("orders-db"), providers::registry());
+    let grants = needed_by(registry.get(action).unwrap(), with.clone(), canaries);
+    let found = access(&plan, &grants, None, None).unwrap();
+    let all = found.roles.iter().flat_map(|role| role.policy["Statement"].as_array().unwrap());
+    let holds = |one: &&Value| one["Action"].as_array().unwrap().contains(&wanted.into());
+    let all: Vec<&Value> = all.filter(holds).collect();
+    assert_eq!(all.len(), 1, "{wanted}: {all:#?}");
+    all[0].clone()
+}
+
+#[test]
+fn regression_a_canary_alone_may_be_looked_for_where_its_buckets_are() {
+    let with = json!({ "source": "uploads", "replica": "uploads-dr", "replica_at": "dr" });
+    let statement =
+        statement_with("s3.replicate_canary", &with, &["uploads"], "s3:GetBucketLocation");
+    assert_eq!(statement["Resource"], json!(["arn:aws:s3:::uploads", "arn:aws:s3:::uploads-dr"]));
+}
+
+#[test]
+fn regression_places_of_canaries_may_be_listed_as_the_guard_writes_them() {
+    let canary = ("s3.replicate_canary", json!({ "source": "uploads", "replica": "uploads" }));
+    let snapshot = ("etcd.take_snapshot", json!({ "object": { "bucket": "uploads" } }));
+    for (action, with) in [canary, snapshot] {
+        let of = |canaries: &[&str], wanted| statement_with(action, &with, canaries, wanted);
+        let listing = |canaries: &[&str]| {
+            let listing = of(canaries, "s3:ListBucketVersions");
+            assert_eq!(listing["Resource"], json!(["arn:aws:s3:::uploads"]));
+            listing["Condition"]["StringLike"]["s3:prefix"].clone()
+        };
+        assert_eq!(listing(&["uploads/redrill-canary/"]), "redrill-canary/*");
+        assert_eq!(listing(&["uploads/redrill-canary"]), "redrill-canary*");
+        assert_eq!(
+            listing(&["uploads/redrill-canary/", "uploads/other/", "elsewhere"]),
+            json!(["other/*", "redrill-canary/*"])
+        );
+        // A listing without a prefix has no s3:prefix that a condition could ask for.
+        assert_eq!(listing(&["uploads/redrill-canary/", "uploads"]), Value::Null);
+        // Which run a version in a place is of can be read, and of nothing else.
+        let read = |canaries: &[&str]| of(canaries, "s3:GetObjectVersion")["Resource"].clone();
+        assert_eq!(
+            read(&["uploads/redrill-canary"]),
+            json!(["arn:aws:s3:::uploads/redrill-canary*redrill-*"])
+        );
+        assert_eq!(read(&["uploads"]), json!(["arn:aws:s3:::uploads/*redrill-*"]));
+    }
+}
+
+#[test]
+fn the_plan_tells_its_steps_where_the_guard_lets_canaries_be_written() {
+    let mut plan = plan_of("cluster-state");
+    plan.guard.canaries = vec!["platform-etcd".to_owned()];
+    let grants = plan::grants(&plan, &providers::registry());
+    let listings = grants.iter().filter(|one| one.grant.action == "s3:ListBucketVersions");
+    let limits: Vec<_> = listings.flat_map(|one| &one.grant.limits).collect();
+    assert_eq!(limits, [&crate::action::Limit::Prefixes(vec![String::new()])]);
 }
 
 #[test]
@@ -160,6 +274,46 @@ fn other_partitions_have_their_own_arns_and_hosts() {
 }
 
 #[test]
+fn regression_keys_are_used_through_the_host_names_of_their_partition() {
+    let mut plan = plan_of("orders-db");
+    let grants = plan::grants(&plan, &providers::registry());
+    for (region, host) in [
+        ("us-gov-west-1", "rds.us-gov-west-1.amazonaws.com"),
+        ("us-isob-east-1", "rds.us-isob-east-1.sc2s.sgov.gov"),
+        ("eusc-de-east-1", "rds.eusc-de-east-1.amazonaws.eu"),
+    ] {
+        plan.sites.values_mut().for_each(|site| site.region = region.to_owned());
+        let text = serde_json::to_string(&access(&plan, &grants, None, None).unwrap()).unwrap();
+        assert!(text.contains(&format!("\"kms:ViaService\":\"{host}\"")), "{text}");
+    }
+}
+
+#[test]
+fn regression_the_account_of_an_oidc_provider_is_asked_for_where_nothing_says_it() {
+    let mut plan = plan_of("orders-db");
+    for site in plan.sites.values_mut() {
+        (site.account, site.role) = (None, None);
+    }
+    let grants = plan::grants(&plan, &providers::registry());
+    let github = Trust::GitHub { subject: "repo:example/drills:*".to_owned() };
+    let (provider, subject) = ("oidc.example.com/id/1".to_owned(), "system:x".to_owned());
+    for trust in [github, Trust::Irsa { provider, subject }] {
+        let error = access(&plan, &grants, Some(&trust), None).unwrap_err();
+        let help = error.help_text().unwrap();
+        assert!(help.contains("--runner") && help.contains("account:"), "{help}");
+        let runner = "arn:aws:iam::333333333333:role/drill-runner";
+        let found = access(&plan, &grants, Some(&trust), Some(runner)).unwrap();
+        let statement = &found.runner.trust.unwrap()["Statement"][0];
+        let federated = statement["Principal"]["Federated"].as_str().unwrap();
+        assert!(federated.starts_with("arn:aws:iam::333333333333:oidc-provider/"), "{federated}");
+    }
+    let account = Trust::Principal("333333333333".to_owned());
+    let found = access(&plan, &grants, Some(&account), None).unwrap();
+    let who = &found.runner.trust.unwrap()["Statement"][0]["Principal"]["AWS"];
+    assert_eq!(who, "arn:aws:iam::333333333333:root");
+}
+
+#[test]
 fn the_trust_policies_name_exactly_who_was_asked_for() {
     let plan = plan_of("orders-db");
     let grants = plan::grants(&plan, &providers::registry());
@@ -208,6 +362,6 @@ fn without_roles_the_runner_still_needs_its_store() {
     let runner = access(&plan, &grants, None, None).unwrap().keeping_journals_in(&store).runner;
     let statements = runner.policy.unwrap()["Statement"].as_array().unwrap().clone();
     assert_eq!(statements.len(), 3);
-    let on = |one: &serde_json::Value| one["Resource"][0].as_str().unwrap().to_owned();
+    let on = |one: &Value| one["Resource"][0].as_str().unwrap().to_owned();
     assert!(statements.iter().all(|one| on(one).starts_with("arn:aws-cn:s3:::drill-evidence")));
 }

@@ -1,3 +1,4 @@
+use crate::error::{Error, Result};
 use serde_json::{Value, json};
 
 /// Who may become the identity that runs drills.
@@ -26,12 +27,20 @@ const GITHUB: &str = "token.actions.githubusercontent.com";
 
 impl Trust {
     /// The trust policy of a role in an account, which holds the OIDC provider where there is one.
-    pub fn policy(&self, partition: &str, account: &str) -> Value {
-        match self {
-            Self::Principal(principal) => assumed_by(partition, principal),
-            Self::Irsa { provider, subject } => web_identity(partition, account, provider, subject),
-            Self::GitHub { subject } => web_identity(partition, account, GITHUB, subject),
-        }
+    ///
+    /// # Errors
+    /// An OIDC provider without an account: IAM takes no `*` for it.
+    pub fn policy(&self, partition: &str, account: Option<&str>) -> Result<Value> {
+        let (provider, subject) = match self {
+            Self::Principal(principal) => return Ok(assumed_by(partition, principal)),
+            Self::Irsa { provider, subject } => (provider.as_str(), subject),
+            Self::GitHub { subject } => (GITHUB, subject),
+        };
+        let account = account.ok_or_else(|| {
+            Error::bad_input("nothing says in which account the OIDC provider of the runner is")
+                .help("name the runner's role with --runner ARN, or add account: to the sites")
+        })?;
+        Ok(web_identity(partition, account, provider, subject))
     }
 }
 

@@ -16,6 +16,7 @@ pub struct StepGrant {
 /// The input of a step as it is known before the run.
 pub fn given(plan: &Plan, step: &PlannedStep) -> Given {
     Given::new(&plan.name, step.id.clone(), step.at.clone(), marked(&step.with))
+        .with_canaries(plan.guard.canaries.iter().cloned())
 }
 
 /// An input in which everything that is known only on the day is marked so.

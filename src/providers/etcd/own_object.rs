@@ -151,13 +151,18 @@ pub(super) fn grants(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
         false => usual_prefix(),
     };
     let object = format!("{bucket}/{prefix}{}", given.own_names());
+    let listed = given.canary_listings("object.bucket", &prefix);
     let grant = |permission: &Permission| {
         let grant = given.grant(permissions, permission.action)?;
         Some(match permission.action {
             "s3:GetBucketLocation" => grant.on("bucket", &bucket),
             "s3:ListBucketVersions" => {
-                grant.on("bucket", &bucket).limited(Limit::Prefix(prefix.clone()))
+                grant.on("bucket", &bucket).limited(Limit::Prefixes(listed.clone()))
             }
+            // An inventory asks every canary whose it is.
+            "s3:GetObjectVersion" => listed.iter().fold(grant, |grant, place| {
+                grant.on("object", format!("{bucket}/{place}*redrill-*"))
+            }),
             "kms:GenerateDataKey" => grant.on("key", "*").limited(Limit::Via("s3")),
             _ => grant.on("object", &object),
         })

@@ -213,6 +213,7 @@ const PERMISSIONS: &[Permission] = &[
     Permission { action: "s3:ListBucketVersions", why: "to find every version of it" },
     Permission { action: "s3:GetBucketLocation", why: "to look for it where the bucket is" },
     Permission { action: "s3:GetObject", why: "to read which run it belongs to" },
+    Permission { action: "s3:GetObjectVersion", why: "to read which run a version belongs to" },
     Permission { action: "s3:DeleteObjectVersion", why: "to remove every version of it" },
 ];
 

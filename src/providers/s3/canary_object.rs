@@ -2,9 +2,8 @@ use super::bucket::Bucket;
 use super::listing::{KeyHistory, Lister, versions_of_key};
 use crate::action::{
     Found, HandInput, Listed, Listing, Permission, ResourceContext, ResourceKind, StepContext,
-    StepError,
+    StepError, is_named_by,
 };
-use crate::ids::RunId;
 use crate::journal::ResourceKey;
 use futures_util::future::BoxFuture;
 
@@ -111,6 +110,12 @@ impl ResourceKind for CanaryObjectKind {
                 why: "to look for canaries where the bucket is",
             },
             Permission { action: "s3:GetObject", why: "to read which run a canary belongs to" },
+            // Asked for in place of the other one where a version is named
+            // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html).
+            Permission {
+                action: "s3:GetObjectVersion",
+                why: "to read which run a version belongs to",
+            },
             Permission {
                 action: "s3:DeleteObjectVersion",
                 why: "to remove every version of a canary",
@@ -196,7 +201,7 @@ async fn judged(
         return Ok(Found::Gone);
     }
     let run = &context.facts.run;
-    if !is_of_run(object, run) {
+    if !is_named_by(run, object) {
         let head = bucket.head(context, object, None).await?;
         let mark = head.and_then(|head| head.metadata.get(RUN_MARK).cloned());
         if mark.as_deref() != Some(run.as_str()) {
@@ -208,27 +213,10 @@ async fn judged(
     Ok(Found::Ours { id: arn(&bucket.name, object), state })
 }
 
-/// True when the last part of the key names the run as [`StepContext::name_of_mine`] does, whatever stands before it: a
-/// canary's prefix need not end in a slash.
-fn is_of_run(key: &str, run: &RunId) -> bool {
-    let last = key.rsplit('/').next().unwrap_or(key);
-    last.contains(&format!("redrill-{}-", run.as_str().to_ascii_lowercase()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ids::SiteName;
-
-    #[test]
-    fn a_canary_is_of_a_run_only_by_its_whole_id() {
-        let run = RunId::new("orders-0007-3fa9");
-        assert!(is_of_run("canary/redrill-orders-0007-3fa9-probe", &run));
-        assert!(is_of_run("canary-redrill-orders-0007-3fa9-probe", &run));
-        assert!(!is_of_run("canary/redrill-orders-0007-3fa90-probe", &run));
-        assert!(!is_of_run("redrill-orders-0007-3fa9-probe/data", &run));
-        assert!(!is_of_run("orders-0007-3fa9-probe", &run));
-    }
 
     #[test]
     fn a_copy_has_the_key_of_its_original_in_another_bucket() {

@@ -7,20 +7,22 @@ use crate::ids::SiteName;
 
 /// A bucket at a site.
 struct Side {
+    /// The input that names the bucket.
+    input: &'static str,
     bucket: String,
     site: Option<SiteName>,
 }
 
 fn sides(given: &Given) -> [Side; 2] {
-    let side = |bucket, site| Side { bucket: given.pattern(bucket), site };
+    let side = |input: &'static str, site| Side { input, bucket: given.pattern(input), site };
     [side("source", given.at.clone()), side("replica", given.site("replica_at"))]
 }
 
 pub(super) fn check_replication(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
-    let prefix = given.text("prefix").unwrap_or_default();
+    let prefix = given.text("prefix").map_or_else(String::new, |_| given.pattern("prefix"));
     let mut all = Vec::new();
     for (number, side) in sides(given).into_iter().enumerate() {
-        let Side { bucket, site } = side;
+        let Side { bucket, site, .. } = side;
         for permission in permissions {
             let action = permission.action;
             // The rules are those of the source.
@@ -32,8 +34,8 @@ pub(super) fn check_replication(given: &Given, permissions: &[Permission]) -> Ve
                 "s3:GetObject" | "s3:GetObjectVersion" => {
                     grant.on("object", format!("{bucket}/{prefix}*"))
                 }
-                "s3:ListBucketVersions" if !prefix.is_empty() && !given.comes_later("prefix") => {
-                    grant.on("bucket", &bucket).limited(Limit::Prefix(prefix.to_owned()))
+                "s3:ListBucketVersions" => {
+                    grant.on("bucket", &bucket).limited(Limit::Prefixes(vec![prefix.clone()]))
                 }
                 "kms:Decrypt" => grant.on("key", "*").limited(Limit::Via("s3")),
                 _ => grant.on("bucket", &bucket),
@@ -57,7 +59,8 @@ pub(super) fn replicate_canary(given: &Given, permissions: &[Permission]) -> Vec
     }
     let mut all = Vec::new();
     for (number, side) in sides(given).into_iter().enumerate() {
-        let Side { bucket, site } = side;
+        let Side { input, bucket, site } = side;
+        let listed = given.canary_listings(input, &prefix);
         for permission in &permissions {
             let action = permission.action;
             // The replica is written by S3's own role.
@@ -66,10 +69,14 @@ pub(super) fn replicate_canary(given: &Given, permissions: &[Permission]) -> Vec
             }
             let grant = given.grant_at(site.clone(), &permissions, action);
             all.extend(grant.map(|grant| match action {
-                "s3:ListBucket" => grant.on("bucket", &bucket),
+                "s3:ListBucket" | "s3:GetBucketLocation" => grant.on("bucket", &bucket),
                 "s3:ListBucketVersions" => {
-                    grant.on("bucket", &bucket).limited(Limit::Prefix(prefix.clone()))
+                    grant.on("bucket", &bucket).limited(Limit::Prefixes(listed.clone()))
                 }
+                // An inventory asks every canary whose it is.
+                "s3:GetObjectVersion" => listed.iter().fold(grant, |grant, place| {
+                    grant.on("object", format!("{bucket}/{place}*redrill-*"))
+                }),
                 "kms:Decrypt" | "kms:GenerateDataKey" => {
                     grant.on("key", "*").limited(Limit::Via("s3"))
                 }
