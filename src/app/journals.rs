@@ -7,13 +7,17 @@ use super::world::{self, Target};
 use crate::aws::GuardPolicy;
 use crate::error::{Error, Result};
 use crate::ids::RunId;
-use crate::journal::{self, Hold, ReadError, Record, RunState, WorldKind};
+use crate::journal::{self, Event, Hold, ReadError, Record, RunState, WorldKind};
+use crate::limits;
 use crate::plan::Plan;
 use crate::reap::{Life, NotAsked, PastRun, RunLock};
 use crate::scenario::Site;
 use crate::time::Clock;
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,12 +36,16 @@ pub(super) struct Journals {
     /// What the reader should know.
     pub(super) notes: Vec<String>,
     folders: BTreeMap<RunId, RunFolder>,
+    /// The runs folder: runs may have begun there since it was read.
+    runs: Option<Store>,
+    /// How long each journal of the runs folder was when it was read.
+    lengths: BTreeMap<PathBuf, u64>,
     /// Runs that were made in another world: a rehearsal's estate ended with its process.
     elsewhere: BTreeMap<RunId, String>,
     /// How many records of a run are known.
     records: BTreeMap<RunId, usize>,
-    /// The store, and who held each of its runs when it was read.
-    store: Option<(Objects, BTreeMap<RunId, Owner>)>,
+    /// The store, and who held each of its runs when it was read; `None` where that could not be read.
+    store: Option<(Objects, BTreeMap<RunId, Option<Owner>>)>,
 }
 
 /// Where more journals are.
@@ -50,7 +58,7 @@ pub(super) struct InS3<'a> {
 
 impl Journals {
     pub(super) fn read(store: &Store, target: &Target) -> Self {
-        let mut journals = Self::default();
+        let mut journals = Self { runs: Some(store.clone()), ..Self::default() };
         match store.all() {
             Ok(folders) => folders.iter().for_each(|folder| journals.take(folder, target)),
             Err(error) => journals.not_read("the runs folder", &error.to_string()),
@@ -66,6 +74,10 @@ impl Journals {
     fn take(&mut self, folder: &RunFolder, target: &Target) {
         if !folder.journal().exists() {
             return;
+        }
+        // Before it is read: what is written from here on is seen as a change.
+        if let Ok(length) = length_of(folder) {
+            self.lengths.insert(folder.path.clone(), length);
         }
         let at_work = match Hold::take(&folder.journal()) {
             Ok(hold) => hold.is_none(),
@@ -153,27 +165,28 @@ impl Journals {
             Some(only) => Ok(vec![only.clone()]),
             None => journal_store::runs(&objects).await,
         };
+        let runs = match runs {
+            Ok(runs) => runs,
+            Err(error) => {
+                let (place, what) = (objects.place(), "its journals".to_owned());
+                return self.unread.push(NotAsked { place, what, why: error.to_string() });
+            }
+        };
+        objects.say(&format!("reading {} runs in {}", runs.len(), objects.place()));
         let mut owners = BTreeMap::new();
-        match runs {
-            Err(error) => self.unread.push(NotAsked {
-                place: objects.place(),
-                what: "its journals".to_owned(),
-                why: error.to_string(),
-            }),
-            Ok(runs) => {
-                objects.say(&format!("reading {} runs in {}", runs.len(), objects.place()));
-                for run in runs {
-                    match journal_store::past(&objects.of_run(run.clone())).await {
-                        Ok(Some(past)) => {
-                            self.add_stored(&past, &objects.place(), (target, now));
-                            owners.insert(run, past.owner);
-                        }
-                        Ok(None) if only.is_some() && self.is_unknown(&run) => {
-                            self.not_read(run.as_str(), "neither here nor in the store is one");
-                        }
-                        Ok(None) => {}
-                        Err(error) => self.not_read(run.as_str(), &error.to_string()),
-                    }
+        for run in runs {
+            match journal_store::past(&objects.of_run(run.clone())).await {
+                Ok(Some(past)) => {
+                    self.add_stored(&past, &objects.place(), (target, now));
+                    owners.insert(run, Some(past.owner));
+                }
+                Ok(None) if only.is_some() && self.is_unknown(&run) => {
+                    self.not_read(run.as_str(), "neither here nor in the store is one");
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.not_read(run.as_str(), &error.to_string());
+                    owners.insert(run, None);
                 }
             }
         }
@@ -204,15 +217,20 @@ impl Journals {
         }
     }
 
-    /// True when another process has claimed the run in its store since that was read.
+    /// True when another process has claimed the run in its store since that was read. Of what could not be read then, only the
+    /// tags tell.
     ///
     /// # Errors
     /// When the store does not say.
     pub(super) async fn was_taken_over(&self, run: &RunId) -> Result<bool> {
         let Some((objects, owners)) = &self.store else { return Ok(false) };
-        let Some(seen) = owners.get(run) else { return Ok(false) };
+        let seen = match owners.get(run) {
+            Some(None) => return Ok(false),
+            Some(Some(owner)) => Some(owner),
+            None => None,
+        };
         let now = Owner::last(&objects.of_run(run.clone())).await?;
-        Ok(now.as_ref() != Some(seen))
+        Ok(now.as_ref() != seen)
     }
 
     /// Returns when another process has claimed the run in its store. What the store does not say now, it may say the next time.
@@ -247,13 +265,60 @@ impl Journals {
         }
     }
 
+    /// The lock of a run's journal, as long as that is what it was when it was read.
     pub(super) fn lock(&self, run: &RunId) -> RunLock {
-        let Some(folder) = self.folders.get(run) else { return RunLock::NoJournal };
+        let folder = match self.folder_of(run) {
+            Ok(Some(folder)) => folder,
+            Ok(None) => return RunLock::NoJournal,
+            Err(error) => return RunLock::Unknown(error.to_string()),
+        };
         match Hold::take(&folder.journal()) {
-            Ok(Some(hold)) => RunLock::Held(hold),
+            Ok(Some(hold)) if self.is_as_read(&folder) => RunLock::Held(hold),
+            Ok(Some(_)) => RunLock::Changed,
             Ok(None) => RunLock::AtWork,
             Err(error) => RunLock::Unknown(error.to_string()),
         }
+    }
+
+    /// The folder of a run: also of one that has begun since the journals were read, or whose journal could not be read.
+    fn folder_of(&self, run: &RunId) -> Result<Option<RunFolder>> {
+        if let Some(folder) = self.folders.get(run) {
+            return Ok(Some(folder.clone()));
+        }
+        let Some(runs) = &self.runs else { return Ok(None) };
+        Ok(runs.all()?.into_iter().find(|folder| is_of(folder, run)))
+    }
+
+    fn is_as_read(&self, folder: &RunFolder) -> bool {
+        let read = self.lengths.get(&folder.path);
+        read.is_some() && length_of(folder).ok().as_ref() == read
+    }
+}
+
+fn length_of(folder: &RunFolder) -> io::Result<u64> {
+    Ok(fs::metadata(folder.journal())?.len())
+}
+
+/// True when the folder has the journal of this run, or one that does not say whose it is, in a folder of the run's name.
+fn is_of(folder: &RunFolder, run: &RunId) -> bool {
+    if matches!(folder.journal().try_exists(), Ok(false)) {
+        return false;
+    }
+    let (name, whole) = (folder.name(), run.as_str());
+    match begun(folder) {
+        Some(begun) => begun == *run,
+        None => whole == name || whole.rsplit_once('-').is_some_and(|(short, _)| short == name),
+    }
+}
+
+/// The run that the first record names, whatever follows it.
+fn begun(folder: &RunFolder) -> Option<RunId> {
+    let file = BufReader::new(File::open(folder.journal()).ok()?);
+    let mut line = Vec::new();
+    file.take(limits::RECORD_BYTES as u64).read_until(b'\n', &mut line).ok()?;
+    match journal::read_bytes(&line).ok()?.records.into_iter().next()?.event {
+        Event::RunStarted { run, .. } => Some(run),
+        _ => None,
     }
 }
 
@@ -262,5 +327,51 @@ fn in_words(world: &WorldKind) -> String {
         WorldKind::Real => "made in AWS".to_owned(),
         WorldKind::Endpoint { url } => format!("made against {url}"),
         WorldKind::Rehearsal { .. } => "a rehearsal".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::runs::tests::started;
+    use crate::journal::Journal;
+
+    fn folder_of_runs() -> (tempfile::TempDir, Store) {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        (root, store)
+    }
+
+    #[test]
+    fn regression_a_run_that_began_after_the_journals_were_read_is_not_without_one() {
+        let (_root, store) = folder_of_runs();
+        let journals = Journals::read(&store, &Target::Real);
+        let (run, folder) = started(&store, WorldKind::Real);
+        assert!(matches!(journals.lock(&run), RunLock::Changed));
+        let living = Hold::take(&folder.journal()).unwrap();
+        assert!(living.is_some() && matches!(journals.lock(&run), RunLock::AtWork));
+        let other = RunId::new("orders-db-0001-000000");
+        assert!(matches!(journals.lock(&other), RunLock::NoJournal), "of the same number");
+        // Its first record is not there yet: whose it is, only the folder says.
+        let path = store.root().join("orders-db-0002");
+        fs::create_dir(&path).unwrap();
+        let _begins = Journal::create(&path.join("journal.jsonl")).unwrap();
+        assert!(matches!(journals.lock(&RunId::new("orders-db-0002-77aa01")), RunLock::AtWork));
+    }
+
+    #[test]
+    fn regression_a_journal_that_has_grown_since_it_was_read_is_seen_to_have_changed() {
+        let (_root, store) = folder_of_runs();
+        let (run, folder) = started(&store, WorldKind::Real);
+        let journals = Journals::read(&store, &Target::Real);
+        assert_eq!(journals.unread.len(), 1, "its plan is missing: its tags decide");
+        assert!(matches!(journals.lock(&run), RunLock::Held(_)));
+        let (mut journal, _) = Journal::reopen(&folder.journal()).unwrap();
+        assert!(matches!(journals.lock(&run), RunLock::AtWork), "nobody could read it");
+        let kept = Event::CancelRequested { by: "operator".to_owned(), incident: false };
+        journal.stage(DateTime::UNIX_EPOCH, Duration::ZERO, kept).unwrap();
+        journal.commit().unwrap();
+        drop(journal);
+        assert!(matches!(journals.lock(&run), RunLock::Changed));
     }
 }

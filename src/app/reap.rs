@@ -122,7 +122,7 @@ async fn look_and_remove(
     Summary { now, sites, dry_run: args.dry_run, rows, not_asked, notes }
 }
 
-/// Removes a leftover, unless a process has taken its run over, before or meanwhile.
+/// Removes a leftover, unless a process has taken its run over, before or meanwhile, or has since done more of it.
 pub(super) async fn remove(
     lookout: &Lookout,
     journals: &Journals,
@@ -150,6 +150,10 @@ pub(super) async fn remove(
         reap::Removal::Gone(how) => Outcome::Gone(how),
         reap::Removal::Left { why, refused } => Outcome::Left { why, refused },
         reap::Removal::RunAtWork => at_work(),
+        reap::Removal::RunChanged => Outcome::Stays(
+            "the journal of its run has changed since it was read: run redrill reap again"
+                .to_owned(),
+        ),
     }
 }
 

@@ -138,12 +138,9 @@ fn in_its_store(
     output: &Output,
 ) -> Result<Option<String>, Stopped> {
     if state.finished.is_some() {
-        if way.without_store.is_none() && folder.store().is_ok_and(|stored| stored.behind) {
+        if way.without_store.is_none() && !head.world.is_rehearsal() {
             let at_once = Way { in_a_hurry: true, ..way.clone() };
-            output.note(&match take_over(&at_once, target, folder, head, output) {
-                Ok(()) => "the journal in the store now goes to the end of the run".to_owned(),
-                Err(error) => format!("the journal in the store still ends earlier: {error}"),
-            });
+            complete_store(&at_once, target, folder, head, output);
         }
         return Ok(None);
     }
@@ -164,6 +161,46 @@ fn in_its_store(
         folder.path.display()
     ));
     Ok(Some(why.clone()))
+}
+
+/// Brings the store of a run that is over up to its end: the last write may have reached only the disk.
+fn complete_store(
+    way: &Way<'_>,
+    target: &Target,
+    folder: &RunFolder,
+    head: &RunHead,
+    output: &Output,
+) {
+    let is_behind = folder.store().is_ok_and(|stored| stored.behind);
+    let completed = || -> Result<bool> {
+        if !is_behind && !ends_earlier(way, target, folder, head, output)? {
+            return Ok(false);
+        }
+        take_over(way, target, folder, head, output).map(|()| true)
+    };
+    match completed() {
+        Ok(false) => {}
+        Ok(true) => output.note("the journal in the store now goes to the end of the run"),
+        Err(error) => {
+            let ends = if is_behind { "still ends" } else { "may end" };
+            output.note(&format!("the journal in the store {ends} earlier: {error}"));
+        }
+    }
+}
+
+/// Whether the store has less than the folder.
+fn ends_earlier(
+    way: &Way<'_>,
+    target: &Target,
+    folder: &RunFolder,
+    head: &RunHead,
+    output: &Output,
+) -> Result<bool> {
+    let stored = remembered(way, folder)?;
+    target.runtime()?.block_on(async {
+        let objects = objects(target, &stored, &head.run, (way, output)).await?;
+        journal_store::ends_earlier(&objects, folder).await
+    })
 }
 
 /// The folder of a run that is named by its address in a store, or as [`Store::find`] finds it.
@@ -202,6 +239,7 @@ fn fetched(
         region: way.in_store.store_region.clone(),
         owner: None,
         token: String::new(),
+        pending: None,
         behind: false,
     };
     let fetched = target.runtime()?.block_on(async {
@@ -216,12 +254,15 @@ fn fetched(
         _ => error,
     })?;
     let folder = store.adopt(&run)?;
-    folder.write("plan.json", &fetched.plan)?;
-    folder.write("scenario.yaml", &fetched.scenario)?;
-    folder.write_store(&stored)?;
-    folder.write("journal.jsonl", &fetched.lines)?;
-    output.note(&format!("fetched {} from {url}", folder.path.display()));
-    Ok(folder)
+    if folder.put_down(&fetched, &stored)? {
+        output.note(&format!("fetched {} from {url}", folder.path.display()));
+        return Ok(folder);
+    }
+    // Another process of this machine has fetched it meanwhile.
+    here_already(store, &run).ok_or_else(|| {
+        let there = "it is there, and is no journal of this run that can be read, with its store";
+        folder.refused(&there).help("move its folder away: the store has the run")
+    })
 }
 
 /// The folder of exactly this run, when this machine has it: another run may have the same number.
@@ -240,16 +281,22 @@ fn take_over(
     head: &RunHead,
     output: &Output,
 ) -> Result<()> {
-    let mut stored = folder.store()?;
-    if let Some(region) = &way.in_store.store_region {
-        stored.region = Some(region.clone());
-        folder.write_store(&stored)?;
-    }
+    let stored = remembered(way, folder)?;
     target.runtime()?.block_on(async {
         let objects = objects(target, &stored, &head.run, (way, output)).await?;
         let how = (way.in_store.take_over, Clock::system().now());
         journal_store::take_over(&objects, folder, &head.run, how).await
     })
+}
+
+/// What the folder remembers of its store, with the region that was given now.
+fn remembered(way: &Way<'_>, folder: &RunFolder) -> Result<Stored> {
+    let mut stored = folder.store()?;
+    if let Some(region) = &way.in_store.store_region {
+        stored.region = Some(region.clone());
+        folder.write_store(&stored)?;
+    }
+    Ok(stored)
 }
 
 async fn objects(

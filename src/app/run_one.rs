@@ -170,7 +170,8 @@ async fn begin_store(
     let owner = Owner::this_process(&new.run, 0, world.clock.now());
     let (number, token) = (Some(owner.number), owner.token.clone());
     journal_store::begin(&objects, new.plan, &new.folder, owner).await?;
-    let stored = Stored { url: url.to_string(), region, owner: number, token, behind: false };
+    let (url, pending) = (url.to_string(), None);
+    let stored = Stored { url, region, owner: number, token, pending, behind: false };
     new.folder.write_store(&stored)?;
     Ok(Some(objects))
 }

@@ -231,11 +231,29 @@ impl RunFolder {
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.path.join(name);
         let cannot = |e: &std::io::Error| cannot_be("written", &path, &self.path, e);
-        let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(|e| cannot(&e))?;
-        journal::share_as_its_folder(file.as_file(), &self.path).map_err(|e| cannot(&e))?;
-        file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| cannot(&e))?;
+        let file = self.unnamed(bytes).map_err(|e| cannot(&e))?;
         file.persist(&path).map_err(|e| cannot(&e.error))?;
         Ok(path)
+    }
+
+    /// As [`Self::write`], unless the file is there: false then, and it stays as it is.
+    pub(super) fn write_once(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        let path = self.path.join(name);
+        let cannot = |e: &std::io::Error| cannot_be("written", &path, &self.path, e);
+        let file = self.unnamed(bytes).map_err(|e| cannot(&e))?;
+        match file.persist_noclobber(&path) {
+            Ok(_) => Ok(true),
+            Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(e) => Err(cannot(&e.error)),
+        }
+    }
+
+    fn unnamed(&self, bytes: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
+        journal::share_as_its_folder(file.as_file(), &self.path)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        Ok(file)
     }
 
     /// Reads a file beside the journal, or the journal itself.

@@ -21,6 +21,8 @@ pub enum Removal {
     },
     /// A process has taken its run over meanwhile.
     RunAtWork,
+    /// The journal of its run is not what was decided by.
+    RunChanged,
 }
 
 /// The lock of a run's journal, so that nobody goes on with the run while its things are removed.
@@ -31,6 +33,8 @@ pub enum RunLock {
     NoJournal,
     /// A process is working on the run.
     AtWork,
+    /// Nobody works on the run now, but somebody did since its journal was read.
+    Changed,
     /// The lock could not be tried; the text says why.
     Unknown(String),
 }
@@ -48,6 +52,7 @@ pub async fn remove(
     }
     let held = match lock(&leftover.run) {
         RunLock::AtWork => return Removal::RunAtWork,
+        RunLock::Changed => return Removal::RunChanged,
         RunLock::Unknown(why) => return left(&format!("its journal cannot be locked: {why}")),
         held => held,
     };

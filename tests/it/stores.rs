@@ -1,6 +1,7 @@
 //! `--store` in rehearsals: what the program keeps in S3, and when it refuses to begin.
 
-use crate::program::Program;
+use crate::program::{Program, Ran};
+use crate::resuming::{AT_A_SITE, killed, served, served_at, with_account};
 use std::path::Path;
 
 /// The estate of the orders database, with a bucket at its last place, the DR region.
@@ -9,7 +10,7 @@ fn with_bucket(program: &Program) {
     program.write("estate.yaml", format!("{estate}    buckets: [{{ name: drill-evidence }}]\n"));
 }
 
-fn run(program: &Program, arguments: &[&str]) -> crate::program::Ran {
+fn run(program: &Program, arguments: &[&str]) -> Ran {
     let fixed = ["run", "scenarios/orders-db.yaml", "--sandbox", "--estate", "estate.yaml"];
     program.run(&[&fixed[..], arguments].concat())
 }
@@ -51,4 +52,37 @@ fn when_the_store_fails_in_the_middle_the_run_stops_and_says_how_to_go_on() {
     assert_eq!(ran.code, 2, "{}", ran.stderr);
     assert!(ran.stderr.contains("the store: s3://drill-evidence/redrill/orders-db-0001-"));
     assert!(ran.stderr.contains("run it again"), "{}", ran.stderr);
+}
+
+#[test]
+fn going_on_with_a_rehearsal_that_is_over_asks_no_store() {
+    let program = Program::new();
+    with_bucket(&program);
+    let kept = ["--store", "s3://drill-evidence/redrill", "--store-region", "ap-northeast-3"];
+    assert_eq!(run(&program, &kept).code, 0);
+    let resumed = program.run(&["resume", "last"]);
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    assert!(!resumed.stderr.contains("the journal in the store"), "{}", resumed.stderr);
+}
+
+#[test]
+fn regression_whoever_goes_on_with_a_run_that_is_over_looks_whether_its_store_has_the_end() {
+    let program = Program::new();
+    program.write("asked.yaml", AT_A_SITE);
+    let (first, url) = served(&program);
+    let account = |arguments: &[&str]| with_account(program.command(arguments), "222222222222");
+    let ran = |arguments: &[&str]| Ran::of(account(arguments).output().unwrap());
+    let kept = ["--store", "s3://drill-evidence/x", "--store-region", "ap-northeast-3"];
+    let begin = ["run", "asked.yaml", "--quiet", "--endpoint-url", &url];
+    killed(&program, account(&[&begin[..], &kept[..]].concat()));
+    ran(&["abort", "last"]).says(130, &[]);
+    let whole = ran(&["resume", "last"]);
+    whole.says(130, &[]);
+    assert!(!whole.stderr.contains("the journal in the store"), "{}", whole.stderr);
+    // Another estate takes the place of the first; its bucket is empty.
+    drop(first);
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let _second = served_at(&program, address, &[]);
+    let words = ["the journal in the store may end earlier", "nobody has ever claimed"];
+    ran(&["resume", "last"]).says(130, &words);
 }

@@ -52,7 +52,7 @@ impl Owner {
     pub(in crate::app) fn is_of(&self, folder: Option<&RunFolder>) -> bool {
         let stored =
             folder.filter(|folder| folder.has_store()).and_then(|folder| folder.store().ok());
-        stored.is_some_and(|stored| stored.owner == Some(self.number) && stored.token == self.token)
+        stored.is_some_and(|stored| stored.claimed(self))
     }
 
     /// Whoever claimed the run last.

@@ -33,13 +33,13 @@ pub(in crate::app) async fn runs(objects: &Objects) -> Result<Vec<RunId>> {
 /// # Errors
 /// When something is missing, does not verify, or cannot be read.
 pub(in crate::app) async fn past(objects: &Objects) -> Result<Option<InStore>> {
-    if objects.list("journal/").await?.is_empty() {
+    let (_, records) = segments(objects).await?;
+    if records.is_empty() {
         return Ok(None);
     }
-    let (_, contents) = segments(objects).await?;
     let place = objects.shown("");
     let place = place.trim_end_matches('/');
-    let folded = RunState::of(&contents.records);
+    let folded = RunState::of(&records);
     let state = folded.map_err(|e| Error::broken(format!("{place}/journal: {e}")))?;
     let missing = |what: &str| Error::broken(format!("{place} has a journal and no {what}"));
     let plan = objects.read("plan.json").await?.ok_or_else(|| missing("plan.json"))?;
@@ -55,7 +55,7 @@ pub(in crate::app) async fn past(objects: &Objects) -> Result<Option<InStore>> {
             )));
         }
     }
-    Ok(Some(InStore { plan, records: contents.records, state, owner }))
+    Ok(Some(InStore { plan, records, state, owner }))
 }
 
 impl InStore {

@@ -1,3 +1,4 @@
+use super::owner::Owner;
 use crate::error::{Error, Result};
 use crate::ids::RunId;
 use serde::{Deserialize, Serialize};
@@ -80,9 +81,20 @@ pub(in crate::app) struct Stored {
     pub(in crate::app) owner: Option<u32>,
     /// What tells our claim from others.
     pub(in crate::app) token: String,
+    /// The token of a claim that was about to be made: whether it arrived, only the store tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::app) pending: Option<String>,
     /// True when the run went on without the store, whose journal ends earlier since then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::app) behind: bool,
+}
+
+impl Stored {
+    /// True when the claim is that of this folder.
+    pub(super) fn claimed(&self, claim: &Owner) -> bool {
+        let is_last = self.owner == Some(claim.number) && self.token == claim.token;
+        is_last || self.pending.as_ref() == Some(&claim.token)
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::{honours_conditions, segment, self_test};
 use crate::app::runs::RunFolder;
 use crate::error::{Error, Result};
 use crate::ids::RunId;
-use crate::journal::{self, Contents};
+use crate::journal::{self, Record};
 use chrono::{DateTime, Utc};
 use std::fs::File;
 use std::io::Write;
@@ -26,17 +26,21 @@ pub(in crate::app) struct Fetched {
 /// When something is missing, or does not verify.
 pub(in crate::app) async fn fetch(objects: &Objects) -> Result<Fetched> {
     let (lines, _) = segments(objects).await?;
-    let missing = |name: &str| {
-        Error::bad_input(format!("there is no {}", objects.shown(name)))
+    let none = |what: String| {
+        Error::bad_input(format!("there is no {what}"))
             .help("check the address: s3://BUCKET/PREFIX/RUN, with the whole id of the run")
     };
+    if lines.is_empty() {
+        return Err(none(format!("journal at {}", objects.shown("journal"))));
+    }
+    let missing = |name: &str| none(objects.shown(name));
     let plan = objects.read("plan.json").await?.ok_or_else(|| missing("plan.json"))?;
     let scenario = objects.read("scenario.yaml").await?.ok_or_else(|| missing("scenario.yaml"))?;
     Ok(Fetched { lines, plan, scenario })
 }
 
-/// All lines of the journal, and what they say.
-pub(super) async fn segments(objects: &Objects) -> Result<(Vec<u8>, Contents)> {
+/// All lines of the journal, and what they say; none where no segment has arrived.
+pub(super) async fn segments(objects: &Objects) -> Result<(Vec<u8>, Vec<Record>)> {
     let names = objects.list("journal/").await?;
     let mut lines = Vec::new();
     let mut records = 0;
@@ -55,17 +59,13 @@ pub(super) async fn segments(objects: &Objects) -> Result<(Vec<u8>, Contents)> {
         records += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
         lines.extend(bytes);
     }
-    if names.is_empty() {
-        return Err(Error::bad_input(format!(
-            "there is no journal at {}",
-            objects.shown("journal")
-        ))
-        .help("check the address: s3://BUCKET/PREFIX/RUN, with the whole id of the run"));
+    if lines.is_empty() {
+        return Ok((lines, Vec::new()));
     }
     let contents = journal::read_bytes(&lines).map_err(|error| {
         Error::broken(format!("the journal at {}: {error}", objects.shown("journal")))
     })?;
-    Ok((lines, contents))
+    Ok((lines, contents.records))
 }
 
 /// Takes a run over that is in the store: claims it, and brings folder and store to the same journal. The folder's journal
@@ -83,8 +83,9 @@ pub(in crate::app) async fn take_over(
     let holder = Owner::last(objects).await?.ok_or_else(|| {
         Error::broken(format!("nobody has ever claimed {}", objects.shown("owner")))
     })?;
-    let ours = stored.owner == Some(holder.number) && stored.token == holder.token;
-    if !ours && !deliberately {
+    if stored.claimed(&holder) {
+        (stored.owner, stored.token) = (Some(holder.number), holder.token.clone());
+    } else if !deliberately {
         return Err(Error::refused(format!("the run {run} is held by {holder}; nothing was done"))
             .help(
                 "make sure that this process is dead (two of them would make things twice), then add --take-over",
@@ -93,6 +94,9 @@ pub(in crate::app) async fn take_over(
     let number = holder.number + 1;
     honours_conditions(objects, &self_test(number)).await?;
     let claim = Owner::this_process(run, number, now);
+    // Whoever resumes the run after this process was killed finds a claim of this folder, whether it arrived or not.
+    stored.pending = Some(claim.token.clone());
+    folder.write_store(&stored)?;
     if claim.claim(objects).await? == Created::Exists {
         return Err(Error::refused(format!(
             "the run {run} was taken over by another process at this moment; nothing was done"
@@ -100,6 +104,7 @@ pub(in crate::app) async fn take_over(
     }
     stored.owner = Some(number);
     stored.token = claim.token;
+    stored.pending = None;
     folder.write_store(&stored)?;
     // After the claim: what the former holder wrote until now counts. What it writes from now on collides with ours.
     same_journal(objects, folder).await?;
@@ -121,19 +126,32 @@ pub(in crate::app) fn leave_out(folder: &RunFolder) -> Result<()> {
     }
 }
 
+/// True when the journal of the folder has more than the one in the store.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub(in crate::app) async fn ends_earlier(objects: &Objects, folder: &RunFolder) -> Result<bool> {
+    let (there, _) = segments(objects).await?;
+    Ok(there.len() < whole_lines(&folder.read("journal.jsonl")?).len())
+}
+
+/// The bytes of a journal without its torn last line.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)]
+}
+
 /// One of the two journals may be ahead of the other: the disk by a write that did not reach the store, the store by what
 /// another machine has done. The shorter one is completed.
 async fn same_journal(objects: &Objects, folder: &RunFolder) -> Result<()> {
-    let (there, contents) = segments(objects).await?;
+    let (there, records) = segments(objects).await?;
     let here = folder.read("journal.jsonl")?;
-    let whole = here.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let here = &here[..whole];
+    let here = whole_lines(&here);
     if let Some(rest) = here.strip_prefix(there.as_slice()) {
         if rest.is_empty() {
             return Ok(());
         }
         journal::read_bytes(here).map_err(|error| folder.refused(&error))?;
-        let name = segment(contents.records.len() as u64);
+        let name = segment(records.len() as u64);
         return match objects.create(&name, rest).await? {
             Created::New => Ok(()),
             Created::Exists => Err(Error::refused(format!(
@@ -143,7 +161,7 @@ async fn same_journal(objects: &Objects, folder: &RunFolder) -> Result<()> {
         };
     }
     if let Some(rest) = there.strip_prefix(here) {
-        return complete(folder, whole as u64, rest);
+        return complete(folder, here.len() as u64, rest);
     }
     Err(Error::refused(format!(
         "{} and {} are not one journal: they differ before their ends; nothing was done",
@@ -193,5 +211,22 @@ impl RunFolder {
         let bytes = serde_json::to_vec_pretty(stored)
             .map_err(|e| Error::broken(format!("store.json cannot be written: {e}")))?;
         self.write("store.json", &bytes).map(|_| ())
+    }
+
+    /// Puts down what was fetched from the store, the journal last. False, and nothing is changed, when there is a journal
+    /// already: another process may hold its lock, and have claimed the run in the store.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(in crate::app) fn put_down(&self, fetched: &Fetched, stored: &Stored) -> Result<bool> {
+        let remembered = serde_json::to_vec_pretty(stored)
+            .map_err(|e| Error::broken(format!("store.json cannot be written: {e}")))?;
+        if self.journal().exists() {
+            return Ok(false);
+        }
+        self.write("plan.json", &fetched.plan)?;
+        self.write("scenario.yaml", &fetched.scenario)?;
+        self.write_once("store.json", &remembered)?;
+        self.write_once("journal.jsonl", &fetched.lines)
     }
 }

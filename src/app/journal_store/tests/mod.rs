@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod edges;
 mod reaping;
 mod wire;
 mod without;
@@ -89,8 +90,8 @@ impl Scene {
         let objects = self.objects("ap-northeast-3").await;
         let owner = Owner::this_process(&self.run, 0, self.world.clock.now());
         let (url, region) = (STORE.to_owned(), Some("ap-northeast-3".to_owned()));
-        let stored =
-            Stored { url, region, owner: Some(0), token: owner.token.clone(), behind: false };
+        let token = owner.token.clone();
+        let stored = Stored { url, region, owner: Some(0), token, pending: None, behind: false };
         begin(&objects, &self.plan, &self.folder("first"), owner).await.unwrap();
         self.folder("first").write_store(&stored).unwrap();
         objects
@@ -111,6 +112,7 @@ impl Scene {
             region,
             owner: None,
             token: String::new(),
+            pending: None,
             behind: false,
         })?;
         take_over(&objects, &folder, &self.run, (deliberately, self.world.clock.now())).await?;

@@ -4,7 +4,9 @@ use super::*;
 use crate::app::journals::Journals;
 use crate::app::output::Output;
 use crate::app::reaped::Outcome;
+use crate::app::runs::Store;
 use crate::aws::GuardPolicy;
+use crate::journal::Hold;
 use crate::reap::{self, Decision, Gathered, Life, Lookout, PastRun, Removal, RunLock};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -185,4 +187,57 @@ async fn a_store_that_cannot_be_listed_is_not_taken_for_an_empty_one() {
     let journals = scene.journals_at(scene.world.clock.now()).await;
     assert_eq!(journals.unread.len(), 1);
     assert_eq!(journals.unread[0].place, STORE);
+}
+
+/// What becomes of the first thing that is to be removed.
+async fn outcome_of(lookout: &Lookout, journals: &Journals, gathered: &Gathered) -> Outcome {
+    assert_eq!(gathered.leftovers[0].decision, Decision::Remove);
+    let output = Output::new(crate::cli::ColorChoice::Never);
+    crate::app::reap::remove(lookout, journals, &gathered.leftovers[0], &output).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_a_run_has_made_that_began_after_the_journals_were_read_stays() {
+    let mut scene = Scene::open(&[]).await;
+    scene.kind = WorldKind::Real;
+    let of_disk = Journals::read(&Store::new(scene.disk.path().to_owned()), &Target::Real);
+    let of_store = scene.journals_at(scene.world.clock.now()).await;
+    let store = JournalStore::of(scene.begin().await);
+    let folder = scene.folder("first");
+    scene.drive(&folder, DiesWhenOwned { store }).await.unwrap_err();
+    // Known by its tags only, and not expired.
+    let lookout = Lookout { all: true, ..scene.lookout() };
+    let gathered = reap::gather(&lookout, &[]).await;
+    let alive = Hold::take(&folder.journal()).unwrap();
+    assert!(alive.is_some());
+    for journals in [&of_disk, &of_store] {
+        let outcome = outcome_of(&lookout, journals, &gathered).await;
+        let taken = matches!(&outcome, Outcome::Stays(why) if why.contains("taken its run over"));
+        assert!(taken, "{outcome:?}");
+    }
+    drop(alive);
+    let outcome = outcome_of(&lookout, &of_disk, &gathered).await;
+    assert!(matches!(&outcome, Outcome::Stays(why) if why.contains("run redrill reap again")));
+    assert_eq!(reap::gather(&lookout, &[]).await.leftovers.len(), gathered.leftovers.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_a_run_has_that_was_gone_on_with_after_its_journal_was_read_stays() {
+    let scene = Scene::died_in_the_middle().await;
+    scene.world.clock.sleep(std::time::Duration::from_secs(20 * 3600)).await;
+    let journals = Journals::read(&Store::new(scene.disk.path().to_owned()), &Target::Real);
+    assert_eq!(journals.past[0].life, Life::Unfinished, "{:?}", journals.unread);
+    let lookout = scene.lookout();
+    let gathered = reap::gather(&lookout, &journals.past).await;
+    let (mut journal, _) = Journal::reopen(&scene.folder("first").journal()).unwrap();
+    let since = Event::CancelRequested { by: "operator".to_owned(), incident: false };
+    journal.stage(scene.world.clock.now(), std::time::Duration::ZERO, since).unwrap();
+    journal.commit().unwrap();
+    drop(journal);
+    let outcome = outcome_of(&lookout, &journals, &gathered).await;
+    assert!(matches!(&outcome, Outcome::Stays(why) if why.contains("run redrill reap again")));
+    // Read again, it is removed: the run has expired.
+    let journals = Journals::read(&Store::new(scene.disk.path().to_owned()), &Target::Real);
+    let gathered = reap::gather(&lookout, &journals.past).await;
+    assert!(matches!(outcome_of(&lookout, &journals, &gathered).await, Outcome::Gone(_)));
 }
