@@ -5,8 +5,10 @@ use super::world;
 use crate::cli::AnswerArgs;
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::StepId;
-use crate::journal::{self, Event};
+use crate::journal::{self, Event, Record};
 use crate::outside::real::{GivenAnswer, ShownBy, answer_approval};
+
+const NOTHING: &str = "it asks nothing any more";
 
 /// `redrill approve`, `redrill reject`
 pub(super) fn answer(
@@ -43,22 +45,98 @@ pub(super) fn answer(
 /// answering: the question is a file of its own.
 fn still_asks(folder: &RunFolder, step: &StepId) -> Result<()> {
     let Ok(contents) = journal::read(&folder.journal()) else { return Ok(()) };
-    let show = format!("redrill show {} tells how it was answered", folder.name());
-    for record in contents.records.iter().rev() {
-        match &record.event {
-            Event::RunFinished { .. } => {
-                let what = format!("{} is over: it asks nothing any more", folder.name());
-                return Err(Error::bad_input(what).help(show));
-            }
+    let Some(what) = why_over(&contents.records, step, &folder.name()) else { return Ok(()) };
+    let show = format!("redrill show {} tells what became of it", folder.name());
+    Err(Error::bad_input(what).help(show))
+}
+
+/// Why the step of a run asks nothing any more; `None` while it may.
+fn why_over(records: &[Record], step: &StepId, run: &str) -> Option<String> {
+    let mut over = None;
+    for record in records.iter().rev() {
+        let what = match &record.event {
+            Event::RunFinished { .. } => return Some(format!("{run} is over: {NOTHING}")),
             Event::ApprovalGiven { step: of, approval } if of == step => {
                 let answer = if approval.approved { "approved" } else { "rejected" };
-                let what =
-                    format!("the step {step} was answered already: {answer} by {}", approval.by);
-                return Err(Error::bad_input(what).help(show));
+                let by = &approval.by;
+                return Some(format!("the step {step} was answered already: {answer} by {by}"));
             }
-            Event::ApprovalRequested { step: of, .. } if of == step => return Ok(()),
-            _ => {}
-        }
+            Event::ApprovalRequested { step: of, .. } if of == step => break,
+            Event::ReleaseStarted => format!("{run} gives back what it made: {NOTHING}"),
+            Event::CancelRequested { .. } => format!("{run} was ended early: {NOTHING}"),
+            Event::StepFinished { step: of, .. } if of == step => {
+                format!("the step {step} is over: {NOTHING}")
+            }
+            _ => continue,
+        };
+        over = Some(what);
     }
-    Ok(())
+    over
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Digest;
+    use crate::journal::{Approval, Outcome, StepResult};
+
+    fn ask() -> StepId {
+        StepId::new("ask")
+    }
+
+    fn finished(step: &str) -> Event {
+        let result = StepResult {
+            outcome: Outcome::Inconclusive,
+            output: serde_json::Value::Null,
+            failure: None,
+            calls: Vec::new(),
+        };
+        Event::StepFinished { step: StepId::new(step), result }
+    }
+
+    /// Why nothing is asked any more, after a question and what came then.
+    fn after(events: Vec<Event>) -> String {
+        let deadline = chrono::DateTime::UNIX_EPOCH;
+        let asked = Event::ApprovalRequested { step: ask(), text: "Go on?".to_owned(), deadline };
+        let records = std::iter::once(asked).chain(events).zip(0..).map(|(event, seq)| Record {
+            seq,
+            at: deadline,
+            elapsed_ms: 0,
+            prev: Digest::ZERO,
+            event,
+        });
+        let records: Vec<Record> = records.collect();
+        why_over(&records, &ask(), "slow-0001").unwrap_or_default()
+    }
+
+    #[test]
+    fn regression_nobody_is_told_to_have_approved_a_step_that_is_over() {
+        assert_eq!(after(vec![]), "");
+        assert_eq!(after(vec![finished("another")]), "");
+        let over = "the step ask is over: it asks nothing any more";
+        assert_eq!(after(vec![finished("ask")]), over);
+        assert_eq!(after(vec![finished("ask"), Event::ReleaseStarted]), over);
+        let cancelled = Event::CancelRequested { by: "root".to_owned(), incident: false };
+        let early = "slow-0001 was ended early: it asks nothing any more";
+        assert_eq!(after(vec![cancelled.clone()]), early);
+        assert_eq!(after(vec![cancelled, finished("ask")]), early);
+        let gives_back = "slow-0001 gives back what it made: it asks nothing any more";
+        assert_eq!(after(vec![Event::ReleaseStarted]), gives_back);
+    }
+
+    #[test]
+    fn what_was_answered_is_told_with_the_answer() {
+        let approval = Approval {
+            approved: false,
+            by: "anna".to_owned(),
+            identified_by: "test".to_owned(),
+            comment: None,
+            proof: None,
+            identity: None,
+        };
+        let given = Event::ApprovalGiven { step: ask(), approval };
+        let expected = "the step ask was answered already: rejected by anna";
+        assert_eq!(after(vec![given.clone()]), expected);
+        assert_eq!(after(vec![given, finished("ask")]), expected);
+    }
 }

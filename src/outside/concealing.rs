@@ -9,6 +9,7 @@ use super::{
     HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, Secrets,
 };
 use crate::journal::Approval;
+use chrono::{DateTime, Utc};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,6 +130,10 @@ impl Outside for Concealing {
             let approval = self.inner.approval(request).await;
             approval.map_err(|error| clean(&self.secrets, error))
         })
+    }
+
+    fn asked_until(&self, request: &ApprovalRequest) -> Option<DateTime<Utc>> {
+        self.inner.asked_until(request)
     }
 
     fn environment(&self, name: &str) -> Result<Secret, OutsideError> {

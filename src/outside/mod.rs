@@ -6,6 +6,7 @@
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
 use crate::limits;
+use chrono::{DateTime, Utc};
 use etcd::{EtcdLogin, EtcdMember};
 use futures_util::future::BoxFuture;
 use ladder::{
@@ -92,6 +93,11 @@ pub trait Outside: Send + Sync {
     }
     /// Asks a person and waits for the answer until the deadline.
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval>;
+    /// Until when (UTC) a question stands that was asked before: by a process that has died, or in an earlier attempt. `None`
+    /// when it is to be asked anew.
+    fn asked_until(&self, _request: &ApprovalRequest) -> Option<DateTime<Utc>> {
+        None
+    }
     /// The value of an environment variable that a scenario names for a credential.
     ///
     /// # Errors
@@ -122,7 +128,8 @@ pub trait Outside: Send + Sync {
         Err(OutsideError::NotRehearsed(format!("the program {name}")))
     }
     /// The secrets that this world knows: what an action reads elsewhere (a file, a secret store) it must add here, so
-    /// that it is taken out of everything that is written down. Without a memory of its own, a world forgets.
+    /// that it is taken out of everything that is written down. An input that names a file or a variable for one is also named in
+    /// `engine/drive/learn_again.rs`, for the process that goes on with a run. Without a memory of its own, a world forgets.
     fn secrets(&self) -> Secrets {
         Secrets::default()
     }
@@ -421,7 +428,7 @@ pub enum SqlValue {
     /// True or false.
     Bool(bool),
     /// A time with its offset; times without one are taken as UTC.
-    Time(chrono::DateTime<chrono::Utc>),
+    Time(DateTime<Utc>),
 }
 
 /// Stands for the user of the system when it cannot be known.

@@ -163,6 +163,22 @@ fn regression_what_has_begun_on_aws_does_not_end_elsewhere() {
 }
 
 #[test]
+fn regression_the_deadline_that_is_told_after_a_resume_is_that_of_the_open_question() {
+    let program = Program::new();
+    let nowhere = AT_A_SITE.replace("sites: { dr: { region: ap-northeast-3 } }\n", "");
+    program.write("asked.yaml", nowhere.replace(", write: [dr]", ""));
+    killed(&program, program.command(&["run", "asked.yaml", "--quiet"]));
+    killed_after(&program, program.command(&["resume", "last"]), ("\"approval_requested\"", 2));
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let question = read(&program.read("runs/asked-0001/approvals/ask.request.json"));
+    let journal = program.read("runs/asked-0001/journal.jsonl");
+    let mut asked = journal.lines().filter(|line| line.contains("\"approval_requested\""));
+    let told = read(asked.next_back().unwrap());
+    assert_eq!(told["event"]["deadline"], question["deadline"]);
+    program.run(&["abort", "last"]).says(130, &[]);
+}
+
+#[test]
 fn regression_two_runs_outside_of_a_rehearsal_never_have_one_id_whatever_seed_they_are_given() {
     let id = || {
         let program = Program::new();

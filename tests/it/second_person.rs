@@ -39,12 +39,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 struct Died(Program);
 
 impl Died {
-    fn new() -> Self {
+    fn started() -> (Self, Started) {
         let died = Self(Program::new());
         died.0.write("switched.yaml", SCENARIO);
         let mut run = died.0.command(&["run", "switched.yaml", "--quiet"]);
         run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Started::of(&mut run);
+        (died, process)
+    }
+
+    fn new() -> Self {
+        let (died, process) = Self::started();
         died.says_yes("ask", "zoe");
         died.asks("look");
         drop(process);
@@ -61,8 +66,12 @@ impl Died {
     }
 
     fn says_yes(&self, step: &str, by: &str) {
+        self.says(step, by, true);
+    }
+
+    fn says(&self, step: &str, by: &str, approved: bool) {
         self.asks(step);
-        let given = GivenAnswer { approved: true, comment: None, by, shown_by: ShownBy::Name };
+        let given = GivenAnswer { approved, comment: None, by, shown_by: ShownBy::Name };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (folder, step) = (self.folder(), StepId::new(step));
         runtime.block_on(answer_approval(&folder, &step, given)).unwrap();
@@ -102,6 +111,19 @@ fn regression_who_has_approved_a_run_and_takes_it_over_does_not_switch_on_their_
     assert_eq!(died.0.bytes("runs/switched-0001/journal.jsonl"), before);
     // Whoever it is may give back what it made.
     died.0.run(&["abort", "last"]).says(130, &[]);
+    assert!(!died.is_switched());
+}
+
+#[test]
+fn regression_a_no_that_was_said_while_no_process_was_there_counts_whoever_goes_on() {
+    let (died, process) = Died::started();
+    died.asks("ask");
+    drop(process);
+    died.says("ask", "zoe", false);
+    died.as_if("bert", "zoe");
+    died.0.run(&["resume", "last"]).says(1, &[]);
+    let journal = died.0.read("runs/switched-0001/journal.jsonl");
+    assert!(journal.contains("\"approved\":false,\"by\":\"zoe\""), "{journal}");
     assert!(!died.is_switched());
 }
 

@@ -194,6 +194,15 @@ async fn server_openssh_every_name_of_the_key_is_written_down() {
 }
 
 #[tokio::test]
+async fn server_openssh_regression_names_of_expired_lines_are_written_down_too() {
+    let keys = Keys::made(&["anna"], &[]);
+    keys.allow("oncall KEY\nanna valid-before=\"20200101\" KEY\n", "anna");
+    let (approval, told) = answered(&keys, Some("bert"), &[Some("anna")]).await;
+    assert!(told[0].is_ok(), "{told:?}");
+    assert_eq!(approval.unwrap().by, "oncall, anna");
+}
+
+#[tokio::test]
 async fn server_openssh_regression_a_signed_no_of_the_operator_counts() {
     let keys = Keys::made(&["bert", "eve"], &["bert"]);
     let (approval, told) = decided(&keys, Some("bert"), &[Some("eve"), Some("bert")], false).await;

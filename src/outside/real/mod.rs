@@ -34,6 +34,7 @@ use super::{
 };
 use crate::journal::Approval;
 use crate::time::Clock;
+use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
 use terminal::Terminal;
 
@@ -143,6 +144,10 @@ impl Outside for RealOutside {
             };
             approval::ask(&place, request).await
         })
+    }
+
+    fn asked_until(&self, request: &ApprovalRequest) -> Option<DateTime<Utc>> {
+        approval::open_until(&self.run_dir, &self.clock, request)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where steps read the environment")]

@@ -111,13 +111,6 @@ fn answered(context: &StepContext, input: &Input) -> Option<(Approval, Duration)
 async fn ask(context: &StepContext, input: &Input) -> Result<(Approval, Duration), StepError> {
     let (began, asked) = (context.clock.elapsed(), context.clock.now());
     let within = TimeDelta::from_std(input.within.0).unwrap_or(TimeDelta::days(3650));
-    let requested = Event::ApprovalRequested {
-        step: context.step.clone(),
-        text: input.ask.clone(),
-        deadline: asked + within,
-    };
-    context.recorder.record(requested).await?;
-    context.progress(&format!("waiting for approval: {}", input.ask));
     let request = ApprovalRequest {
         run: context.facts.run.clone(),
         plan: context.facts.plan,
@@ -128,6 +121,13 @@ async fn ask(context: &StepContext, input: &Input) -> Result<(Approval, Duration
         text: input.ask.clone(),
         timeout: input.within.0,
     };
+    let requested = Event::ApprovalRequested {
+        step: context.step.clone(),
+        text: input.ask.clone(),
+        deadline: context.outside.asked_until(&request).unwrap_or(asked + within),
+    };
+    context.recorder.record(requested).await?;
+    context.progress(&format!("waiting for approval: {}", input.ask));
     let approval = match context.outside.approval(&request).await {
         Ok(approval) => approval,
         Err(OutsideError::NoAnswer) => {

@@ -1,7 +1,7 @@
 //! Answers from another process: `redrill approve` and `redrill reject`.
 
 use super::files::{Files, Response};
-use super::request::{Answered, Request};
+use super::request::{AT_THE_COMMAND_LINE, Answered, Request};
 use super::signature::{self, Unverified};
 use super::sts::SignedRequest;
 use crate::error::Error;
@@ -60,7 +60,7 @@ pub async fn answer_approval(
         approval: Approval {
             approved: given.approved,
             by: given.by.to_owned(),
-            identified_by: "user of the command line".to_owned(),
+            identified_by: AT_THE_COMMAND_LINE.to_owned(),
             comment: given.comment,
             proof: None,
             identity: None,

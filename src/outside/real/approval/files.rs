@@ -62,14 +62,25 @@ impl Files {
         Ok(response.filter(|response| response.request == request.digest()))
     }
 
-    /// Opens a question, unless the same one is open already: then a run that was resumed keeps its deadline and an
-    /// answer that came meanwhile.
-    pub(super) fn open(&self, request: Request, now: DateTime<Utc>) -> io::Result<Request> {
-        if let Some(open) = self.open_request()?
-            && open.asks_the_same(&request)
-            && open.deadline > now
-        {
-            return Ok(open);
+    /// The question that stands here, when it asks the same: that of a process that has died, most of all.
+    pub(super) fn standing(&self, wanted: &Request) -> io::Result<Option<Request>> {
+        Ok(self.open_request()?.filter(|standing| standing.asks_the_same(wanted)))
+    }
+
+    /// What a person has said to a question before its deadline.
+    pub(super) fn said_in_time(&self, question: &Request) -> io::Result<Option<Response>> {
+        let response = match self.response_to(question) {
+            // It was left for another user, who went on before.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => None,
+            response => response?,
+        };
+        Ok(response.filter(|said| said.approval.is_some() && said.at < question.deadline))
+    }
+
+    /// Opens a question, unless this very one is open already.
+    pub(super) fn open(&self, request: Request) -> io::Result<Request> {
+        if self.open_request()?.is_some_and(|open| open == request) {
+            return Ok(request);
         }
         fs::create_dir_all(self.folder())?;
         self.discard_response()?;

@@ -13,7 +13,7 @@ mod sts;
 
 pub use answer::{GivenAnswer, ShownBy, answer_approval};
 
-use super::terminal::Terminal;
+use super::terminal::{Prompt, Terminal, Typed};
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
 use crate::outside::{
@@ -23,13 +23,12 @@ use crate::time::Clock;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use chrono::{DateTime, TimeDelta, Utc};
 use files::{Files, Response};
-use request::{Answered, Request};
+use request::{AT_THE_TERMINAL, Answered, Request};
 use signature::Unverified;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 use sts::{SignedRequest, Sts};
-use tokio::sync::broadcast;
 
 /// How often the answer is looked for.
 const POLL: Duration = Duration::from_millis(300);
@@ -105,43 +104,89 @@ pub(super) async fn ask(
         return Err(OutsideError::Failed(text));
     };
     let now = place.clock.now();
-    let wanted = wanted(place, request, now).await?;
-    let open = files.open(wanted, now).map_err(|e| failed(&e))?;
-    let mut lines = place.terminal.ask(&question(&open, place.run_dir));
-    loop {
-        let response = files.response_to(&open).map_err(|e| failed(&e))?;
-        let cannot_be_verified = match response {
-            None => None,
-            Some(response) => match judged(place, &files, &open, response).await? {
-                Judged::Counts(approval) => return Ok(*approval),
-                Judged::DoesNotCount => None,
-                Judged::NotNow(why) => Some(why),
-            },
-        };
-        let now = place.clock.now();
-        let response = if let Some(why) = &cannot_be_verified {
-            if now >= open.deadline {
-                return Err(OutsideError::Unreachable(format!("an answer is not verified: {why}")));
-            }
-            place.clock.sleep(LOOK_AGAIN).await;
-            None
-        } else if now >= open.deadline {
-            Some(Response { request: open.digest(), at: now, approval: None, signed: None })
-        } else {
-            let typed = next_line(&mut lines, place.clock).await;
-            let typed = typed.filter(|_| !open.wants_proof());
-            typed.and_then(|line| decision(&line)).map(|approval| Response {
-                request: open.digest(),
-                at: place.clock.now(),
-                approval: Some(approval),
-                signed: None,
-            })
-        };
-        if let Some(response) = response {
-            // Whoever was first counts: the next look tells.
-            files.respond_to(&open, &response).map_err(|e| failed(&e))?;
+    let mut wanted = wanted(place, request, now).await?;
+    if let Some(standing) = files.standing(&wanted).map_err(|e| failed(&e))? {
+        // Whoever was asked was told this time.
+        if standing.deadline > now {
+            wanted.deadline = standing.deadline;
+        }
+        if let Some(said) = said_in_time(place, &files, &standing, &wanted).await? {
+            return Ok(said);
         }
     }
+    let open = files.open(wanted).map_err(|e| failed(&e))?;
+    let typing_counts = !open.wants_proof();
+    let mut prompt = place.terminal.ask(&open.step, &question(&open, place.run_dir), typing_counts);
+    loop {
+        if let Some(response) = files.response_to(&open).map_err(|e| failed(&e))? {
+            match judged(place, &files, &open, response).await? {
+                Judged::Counts(approval) => return Ok(*approval),
+                Judged::DoesNotCount => {}
+                Judged::NotNow(why) => {
+                    look_again(place, open.deadline, &why).await?;
+                    continue;
+                }
+            }
+        }
+        let approval = if place.clock.now() >= open.deadline {
+            None
+        } else {
+            let approval = typed(&mut prompt, place.clock).await;
+            if approval.is_none() {
+                continue;
+            }
+            approval
+        };
+        let (request, at) = (open.digest(), place.clock.now());
+        // Whoever was first counts: the next look tells.
+        files
+            .respond_to(&open, &Response { request, at, approval, signed: None })
+            .map_err(|e| failed(&e))?;
+    }
+}
+
+/// What a person has said in time to the same question of a process that has died: a no as it is, a yes when it counts for
+/// those who run the drill now.
+async fn said_in_time(
+    place: &Place<'_>,
+    files: &Files,
+    standing: &Request,
+    wanted: &Request,
+) -> Result<Option<Approval>, OutsideError> {
+    let now_asked = Request { deadline: standing.deadline, ..wanted.clone() };
+    while let Some(response) = files.said_in_time(standing).map_err(|e| failed(&e))? {
+        match judged(place, files, &now_asked, response).await? {
+            Judged::Counts(approval) => return Ok(Some(*approval)),
+            Judged::DoesNotCount => {}
+            Judged::NotNow(why) => look_again(place, wanted.deadline, &why).await?,
+        }
+    }
+    Ok(None)
+}
+
+/// Waits until STS can be asked again about an answer.
+async fn look_again(
+    place: &Place<'_>,
+    deadline: DateTime<Utc>,
+    why: &str,
+) -> Result<(), OutsideError> {
+    if place.clock.now() >= deadline {
+        return Err(OutsideError::Unreachable(format!("an answer is not verified: {why}")));
+    }
+    place.clock.sleep(LOOK_AGAIN).await;
+    Ok(())
+}
+
+/// Until when the question can be answered that a process which has died has left open; `None` when there is none.
+pub(super) fn open_until(
+    run_dir: &Path,
+    clock: &Clock,
+    request: &ApprovalRequest,
+) -> Option<DateTime<Utc>> {
+    let files = Files::of(run_dir, &request.step)?;
+    let now = clock.now();
+    let standing = files.standing(&unopened(request, now).ok()?).ok()??;
+    Some(standing.deadline).filter(|deadline| *deadline > now)
 }
 
 fn failed(error: &io::Error) -> OutsideError {
@@ -154,11 +199,6 @@ async fn wanted(
     request: &ApprovalRequest,
     now: DateTime<Utc>,
 ) -> Result<Request, OutsideError> {
-    let timeout = TimeDelta::from_std(request.timeout).unwrap_or(TimeDelta::days(3650));
-    let absolute = |file: &String| {
-        let path = std::path::absolute(file).map_err(|e| failed(&e));
-        path.map(|path| path.to_string_lossy().into_owned())
-    };
     let allowed = request.identified_by.as_ref();
     if let Some(pattern) = allowed.and_then(AllowedPrincipals::unusable) {
         let text = format!("{pattern:?} is no ARN of a principal in one account");
@@ -171,6 +211,16 @@ async fn wanted(
         }
         (Some(_), Some(identity)) => identity.verified(request).await?,
     };
+    Ok(Request { run_by, ..unopened(request, now)? })
+}
+
+/// The question, as far as AWS need not be asked for it.
+fn unopened(request: &ApprovalRequest, now: DateTime<Utc>) -> Result<Request, OutsideError> {
+    let timeout = TimeDelta::from_std(request.timeout).unwrap_or(TimeDelta::days(3650));
+    let absolute = |file: &String| {
+        let path = std::path::absolute(file).map_err(|e| failed(&e));
+        path.map(|path| path.to_string_lossy().into_owned())
+    };
     Ok(Request {
         run: request.run.clone(),
         plan: request.plan,
@@ -180,7 +230,7 @@ async fn wanted(
         signed_by: request.signed_by.as_ref().map(absolute).transpose()?,
         identified_by: request.identified_by.clone(),
         not: request.not.clone(),
-        run_by,
+        run_by: None,
     })
 }
 
@@ -260,44 +310,18 @@ fn question(open: &Request, run_dir: &Path) -> String {
     )
 }
 
-/// The next line typed, or `None` after one poll interval.
-async fn next_line(
-    lines: &mut Option<broadcast::Receiver<String>>,
-    clock: &Clock,
-) -> Option<String> {
-    let Some(receiver) = lines else {
+/// What was typed, or `None` after one poll interval.
+async fn typed(prompt: &mut Option<Prompt>, clock: &Clock) -> Option<Approval> {
+    let Some(prompt) = prompt else {
         clock.sleep(POLL).await;
         return None;
     };
-    tokio::select! {
+    let Typed { approved, comment } = tokio::select! {
         biased;
-        line = receiver.recv() => match line {
-            Ok(line) => Some(line),
-            Err(broadcast::error::RecvError::Lagged(_)) => None,
-            Err(broadcast::error::RecvError::Closed) => {
-                *lines = None;
-                None
-            }
-        },
-        () = clock.sleep(POLL) => None,
-    }
-}
-
-/// Reads `approve` or `reject`, and a comment. Whole words only: nothing is approved by accident.
-fn decision(line: &str) -> Option<Approval> {
-    let line = line.trim();
-    let (word, comment) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let approved = match word {
-        "approve" => true,
-        "reject" => false,
-        "" => return None,
-        _ => {
-            Terminal::show("Please type \"approve\" or \"reject\".");
-            return None;
-        }
+        typed = prompt.typed() => typed,
+        () = clock.sleep(POLL) => return None,
     };
-    let comment = Some(comment.trim().to_owned()).filter(|comment| !comment.is_empty());
-    let identified_by = "terminal user".to_owned();
+    let identified_by = AT_THE_TERMINAL.to_owned();
     Some(Approval { approved, by: user(), identified_by, comment, proof: None, identity: None })
 }
 

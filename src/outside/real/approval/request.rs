@@ -31,6 +31,11 @@ pub(super) struct Request {
     pub(super) run_by: Option<RunBy>,
 }
 
+/// How the one who types at the terminal of the run is known.
+pub(super) const AT_THE_TERMINAL: &str = "terminal user";
+/// How the one who answers by `redrill approve` is known, when nothing else shows it.
+pub(super) const AT_THE_COMMAND_LINE: &str = "user of the command line";
+
 /// An answer, and what STS tells by who gave it.
 pub(super) struct Answered {
     pub(super) approval: Approval,
@@ -43,9 +48,10 @@ impl Request {
         Digest::of(&serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// The same question, perhaps with another deadline.
+    /// The same question, perhaps with another deadline, or of a run that somebody else has gone on with since.
     pub(super) fn asks_the_same(&self, other: &Self) -> bool {
-        *self == Self { deadline: self.deadline, ..other.clone() }
+        let Self { deadline, not, run_by, .. } = self.clone();
+        *self == Self { deadline, not, run_by, ..other.clone() }
     }
 
     /// Whether a name alone is not enough.
@@ -91,7 +97,16 @@ impl Request {
         }
         if !self.wants_proof() {
             self.is_by_another(&approval, &approval.by)?;
-            return Ok(approval);
+            let identified_by = if approval.identified_by == AT_THE_TERMINAL {
+                AT_THE_TERMINAL
+            } else {
+                AT_THE_COMMAND_LINE
+            };
+            return Ok(Approval {
+                identified_by: identified_by.to_owned(),
+                proof: None,
+                ..approval
+            });
         }
         let proof = self.proof_of(&approval).map_err(Unverified::Invalid)?;
         let Some(allowed) = &self.signed_by else {
@@ -138,7 +153,13 @@ impl Request {
             request_id: verified.request_id,
         };
         let identified_by = format!("AWS STS in {}", sts.region());
-        Ok(Approval { by: principal.arn, identified_by, identity: Some(identity), ..approval })
+        Ok(Approval {
+            by: principal.arn,
+            identified_by,
+            identity: Some(identity),
+            proof: None,
+            ..approval
+        })
     }
 
     /// Only a yes must be somebody else's: anybody may stop a drill, its operator too.

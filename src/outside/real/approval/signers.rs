@@ -18,11 +18,19 @@ pub(super) struct Signer {
 }
 
 impl Signer {
-    /// What stands in the journal: every name by which the signature is good; the patterns only where there is none.
+    /// What stands in the journal: every name by which the signature is good, the patterns only where there is none; then every other
+    /// name of the key, so that it is held against whoever goes on with the run by that one.
     pub(super) fn by(&self) -> String {
+        let good = self.good();
+        let others = self.names.iter().map(String::as_str).filter(|name| !good.contains(name));
+        good.iter().copied().chain(others).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Names by which the signature is good, or the patterns where there is none.
+    fn good(&self) -> Vec<&str> {
         let (patterns, names): (Vec<&str>, Vec<&str>) =
             self.principals.iter().map(String::as_str).partition(|name| is_pattern(name));
-        if names.is_empty() { patterns.join(", ") } else { names.join(", ") }
+        if names.is_empty() { patterns } else { names }
     }
 
     /// Why this may be one of those who must not answer; `None` when it is somebody else.
@@ -30,7 +38,7 @@ impl Signer {
         let key = &self.key;
         let is_one = |name: &&String| not.iter().any(|not| is_same_person(not, name));
         if let Some(name) = self.names.iter().chain(&self.principals).find(is_one) {
-            return Some(match self.by() {
+            return Some(match self.good().join(", ") {
                 by if by == *name => {
                     format!("{name} is an operator of the run, who may not answer")
                 }
@@ -145,6 +153,14 @@ mod tests {
         assert_eq!(signer(&["*@example.com", "anna", "oncall"], &[]).by(), "anna, oncall");
         assert_eq!(signer(&["*@example.com"], &[]).by(), "*@example.com");
         assert!(is_same_person("oncall", &signer(&["anna", "oncall"], &[]).by()));
+    }
+
+    #[test]
+    fn regression_names_of_lines_that_have_expired_are_written_down_too() {
+        let by = signer(&["oncall"], &["bert", "oncall"]).by();
+        assert_eq!(by, "oncall, bert");
+        assert!(is_same_person("bert", &by));
+        assert_eq!(signer(&["*@example.com"], &["bert"]).by(), "*@example.com, bert");
     }
 
     #[test]

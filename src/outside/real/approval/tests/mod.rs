@@ -22,7 +22,7 @@ fn request(minutes: u64) -> ApprovalRequest {
 }
 
 fn approval(approved: bool, by: &str) -> Approval {
-    let identified_by = "test".into();
+    let identified_by = "user of the command line".into();
     Approval { approved, by: by.into(), identified_by, comment: None, proof: None, identity: None }
 }
 
@@ -30,12 +30,11 @@ fn approval(approved: bool, by: &str) -> Approval {
 async fn asked_while<T>(
     folder: &Path,
     clock: &Clock,
-    lines: Option<broadcast::Sender<String>>,
+    terminal: &Terminal,
     meanwhile: impl Future<Output = T>,
 ) -> (Result<Approval, OutsideError>, T) {
-    let terminal = Terminal::scripted(lines);
     let request = request(30);
-    tokio::join!(asked(folder, clock, &terminal, &request), meanwhile)
+    tokio::join!(asked(folder, clock, terminal, &request), meanwhile)
 }
 
 /// An answer that nothing proves.
@@ -70,7 +69,7 @@ async fn another_terminal_can_answer_once() {
     let path = folder.path();
     let early = given(path, &step, approval(true, "early"), clock.now()).unwrap_err();
     assert!(early.to_string().contains("asks for no approval"));
-    let (answer, ()) = asked_while(path, &clock, None, async {
+    let (answer, ()) = asked_while(path, &clock, &Terminal::scripted(false), async {
         clock.sleep(Duration::from_secs(60)).await;
         given(path, &step, approval(false, "anna"), clock.now()).unwrap();
         let second = given(path, &step, approval(true, "bert"), clock.now()).unwrap_err();
@@ -92,7 +91,7 @@ async fn an_answer_to_an_earlier_question_does_not_stand_in_the_way() {
         let content = serde_json::to_vec(&old).unwrap();
         fs::write(path.join("approvals").join("cut-over.answer.json"), content).unwrap();
     };
-    let (answer, ()) = asked_while(path, &clock, None, async {
+    let (answer, ()) = asked_while(path, &clock, &Terminal::scripted(false), async {
         clock.sleep(Duration::from_secs(60)).await;
         leave_old_answer();
         given(path, &step, approval(true, "anna"), clock.now()).unwrap();
@@ -100,7 +99,7 @@ async fn an_answer_to_an_earlier_question_does_not_stand_in_the_way() {
     .await;
     assert_eq!(answer.unwrap(), approval(true, "anna"));
     fs::remove_dir_all(path.join("approvals")).unwrap();
-    let (answer, ()) = asked_while(path, &clock, None, async {
+    let (answer, ()) = asked_while(path, &clock, &Terminal::scripted(false), async {
         clock.sleep(Duration::from_secs(60)).await;
         leave_old_answer();
     })
@@ -113,7 +112,7 @@ async fn regression_the_operators_own_yes_leaves_the_question_to_a_second_person
     let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
     let path = folder.path();
     let request = ApprovalRequest { not: vec!["bert".into()], ..request(30) };
-    let terminal = Terminal::scripted(None);
+    let terminal = Terminal::scripted(false);
     let (answer, ()) = tokio::join!(asked(path, &clock, &terminal, &request), async {
         clock.sleep(Duration::from_secs(60)).await;
         let mine =
@@ -138,7 +137,8 @@ async fn regression_the_operators_own_yes_leaves_the_question_to_a_second_person
 #[tokio::test(start_paused = true)]
 async fn after_the_deadline_nobody_can_answer() {
     let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
-    let (answer, ()) = asked_while(folder.path(), &clock, None, async {}).await;
+    let (answer, ()) =
+        asked_while(folder.path(), &clock, &Terminal::scripted(false), async {}).await;
     assert_eq!(answer, Err(OutsideError::NoAnswer));
     assert!(clock.elapsed() >= Duration::from_secs(1800));
     let late = given(folder.path(), &step, approval(true, "late"), clock.now()).unwrap_err();
@@ -151,7 +151,7 @@ async fn after_the_deadline_nobody_can_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_resumed_run_finds_the_answer_that_came_meanwhile() {
     let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
-    let terminal = Terminal::scripted(None);
+    let terminal = Terminal::scripted(false);
     let request = request(30);
     // The first process dies while it waits.
     let first = tokio::time::timeout(
@@ -164,11 +164,151 @@ async fn a_resumed_run_finds_the_answer_that_came_meanwhile() {
     assert_eq!(second.by, "anna");
 }
 
+/// Asks in a process that dies while it waits.
+async fn asked_and_died(folder: &Path, clock: &Clock, request: &ApprovalRequest) {
+    let terminal = Terminal::scripted(false);
+    let asking = asked(folder, clock, &terminal, request);
+    assert!(tokio::time::timeout(Duration::from_secs(5), asking).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_an_answer_in_time_counts_for_a_run_that_is_resumed_after_the_deadline() {
+    for approved in [false, true] {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+        let (path, step) = (folder.path(), StepId::new("cut-over"));
+        let terminal = Terminal::scripted(false);
+        asked_and_died(path, &clock, &request(30)).await;
+        let mut said = approval(approved, "anna");
+        said.comment = Some("wrong region".to_owned());
+        given(path, &step, said.clone(), clock.now()).unwrap();
+        clock.sleep(Duration::from_secs(2 * 60 * 60)).await;
+        assert_eq!(open_until(path, &clock, &request(30)), None);
+        assert_eq!(asked(path, &clock, &terminal, &request(30)).await, Ok(said));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_who_goes_on_with_a_run_does_not_take_an_answer_away() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let (path, step) = (folder.path(), StepId::new("cut-over"));
+    let terminal = Terminal::scripted(false);
+    let by = |not: &[&str]| {
+        let not = not.iter().map(|name| (*name).to_owned()).collect();
+        ApprovalRequest { not, ..request(30) }
+    };
+    for (approved, who) in [(false, "bert"), (true, "anna")] {
+        asked_and_died(path, &clock, &by(&["bert"])).await;
+        given(path, &step, approval(approved, who), clock.now()).unwrap();
+        let answer = asked(path, &clock, &terminal, &by(&["bert", "carl"])).await;
+        assert_eq!(answer, Ok(approval(approved, who)));
+        fs::remove_dir_all(path.join("approvals")).unwrap();
+    }
+    // The yes of the one who goes on does not count any more, and somebody else has as long as they were told.
+    asked_and_died(path, &clock, &by(&["bert"])).await;
+    let deadline = open_until(path, &clock, &by(&["bert", "carl"])).unwrap();
+    given(path, &step, approval(true, "carl"), clock.now()).unwrap();
+    let request = by(&["bert", "carl"]);
+    let (answer, ()) = tokio::join!(asked(path, &clock, &terminal, &request), async {
+        clock.sleep(Duration::from_secs(60)).await;
+        let open = Files::of(path, &step).unwrap().open_request().unwrap().unwrap();
+        assert_eq!((open.deadline, open.not.len()), (deadline, 2));
+        given(path, &step, approval(true, "anna"), clock.now()).unwrap();
+    });
+    assert_eq!(answer, Ok(approval(true, "anna")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_too_late_or_to_something_else_is_no_answer_after_a_resume() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let (path, step) = (folder.path(), StepId::new("cut-over"));
+    let terminal = Terminal::scripted(false);
+    asked_and_died(path, &clock, &request(30)).await;
+    let files = Files::of(path, &step).unwrap();
+    let open = files.open_request().unwrap().unwrap();
+    let approval = Some(approval(true, "anna"));
+    let late = Response {
+        request: open.digest(),
+        at: open.deadline,
+        approval: approval.clone(),
+        signed: None,
+    };
+    let other = Response { request: Digest::of(b"other"), at: clock.now(), approval, signed: None };
+    clock.sleep(Duration::from_secs(2 * 60 * 60)).await;
+    for response in [late, other] {
+        assert!(files.respond_to(&open, &response).unwrap());
+        let answer = asked(path, &clock, &terminal, &request(30)).await;
+        assert_eq!(answer, Err(OutsideError::NoAnswer));
+        // The run that was resumed has ended its own question.
+        files.discard_response().unwrap();
+        fs::write(path.join("approvals/cut-over.request.json"), serde_json::to_vec(&open).unwrap())
+            .unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_question_is_open_after_a_resume_until_the_time_that_was_told() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let path = folder.path();
+    assert_eq!(open_until(path, &clock, &request(30)), None, "nothing was asked");
+    let told = clock.now() + TimeDelta::minutes(30);
+    asked_and_died(path, &clock, &request(30)).await;
+    clock.sleep(Duration::from_secs(10 * 60)).await;
+    assert_eq!(open_until(path, &clock, &request(30)), Some(told));
+    let other = ApprovalRequest { text: "Delete it?".to_owned(), ..request(30) };
+    assert_eq!(open_until(path, &clock, &other), None);
+    let terminal = Terminal::scripted(false);
+    assert_eq!(asked(path, &clock, &terminal, &request(30)).await, Err(OutsideError::NoAnswer));
+    let late = clock.now() - told;
+    assert!(late >= TimeDelta::zero() && late < TimeDelta::seconds(1), "{late}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_a_file_says_of_its_proof_is_not_taken_over() {
+    let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
+    let path = folder.path();
+    let made_up = Approval {
+        identified_by: "SSH key SHA256:AAAAmadeup of the allowed signers in approvers".to_owned(),
+        proof: Some(ApprovalProof { statement: "any".to_owned(), signature: "any".to_owned() }),
+        ..approval(true, "anna")
+    };
+    let (answer, ()) = asked_while(path, &clock, &Terminal::scripted(false), async {
+        clock.sleep(Duration::from_secs(60)).await;
+        given(path, &step, made_up, clock.now()).unwrap();
+    })
+    .await;
+    assert_eq!(answer, Ok(approval(true, "anna")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_is_typed_answers_one_question_of_two() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let (path, terminal) = (folder.path(), Terminal::scripted(true));
+    let page = ApprovalRequest { step: StepId::new("page"), ..request(30) };
+    let switch = ApprovalRequest { step: StepId::new("switch"), ..request(30) };
+    let typing = async {
+        clock.sleep(Duration::from_secs(1)).await;
+        for line in ["approve yes, that is fine", "approve page it may", "reject switch not yet"] {
+            terminal.types(line);
+            clock.sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let (page, switch, ()) = tokio::join!(
+        asked(path, &clock, &terminal, &page),
+        asked(path, &clock, &terminal, &switch),
+        typing
+    );
+    let told = |answer: Result<Approval, OutsideError>| {
+        answer.map(|approval| (approval.approved, approval.comment.unwrap_or_default()))
+    };
+    assert_eq!(told(page), Ok((true, "it may".to_owned())));
+    assert_eq!(told(switch), Ok((false, "not yet".to_owned())));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_old_answer_does_not_count_for_a_new_question() {
     let (folder, clock, step) = (tempfile::tempdir().unwrap(), clock(), StepId::new("cut-over"));
-    let terminal = Terminal::scripted(None);
-    let (answer, ()) = asked_while(folder.path(), &clock, None, async {
+    let terminal = Terminal::scripted(false);
+    let (answer, ()) = asked_while(folder.path(), &clock, &Terminal::scripted(false), async {
         clock.sleep(Duration::from_secs(1)).await;
         given(folder.path(), &step, approval(true, "anna"), clock.now()).unwrap();
     })
@@ -183,11 +323,11 @@ async fn an_old_answer_does_not_count_for_a_new_question() {
 #[tokio::test(start_paused = true)]
 async fn the_person_at_the_terminal_answers_with_a_whole_word() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let (sender, _keep) = broadcast::channel(16);
-    let (answer, ()) = asked_while(folder.path(), &clock, Some(sender.clone()), async {
+    let terminal = Terminal::scripted(true);
+    let (answer, ()) = asked_while(folder.path(), &clock, &terminal, async {
         clock.sleep(Duration::from_secs(1)).await;
         for line in ["", "a", "approved", "reject  looks wrong "] {
-            sender.send(line.to_owned()).unwrap();
+            terminal.types(line);
         }
     })
     .await;

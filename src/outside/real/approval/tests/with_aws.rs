@@ -77,7 +77,7 @@ impl Run {
         Self {
             folder: tempfile::tempdir().unwrap(),
             clock: Clock::system(),
-            terminal: Terminal::scripted(None),
+            terminal: Terminal::scripted(false),
             identity,
             secrets: Secrets::default(),
         }
@@ -179,9 +179,10 @@ async fn nobody_is_asked_when_the_run_cannot_know_who_started_it() {
 /// An answer that stands in the file, signed with a key for what it says, and then changed.
 async fn judged_answer(run: &Run, change: impl FnOnce(&mut Answered)) -> Judged {
     let request = wanted(&run.place(), &asks(true), run.clock.now()).await.unwrap();
-    let open = run.files().open(request, run.clock.now()).unwrap();
+    let open = run.files().open(request).unwrap();
     let sts = open.sts(run.identity.endpoint.as_deref()).unwrap();
-    let approval = approval(true, "x");
+    let proof = ApprovalProof { statement: "any".into(), signature: "any".into() };
+    let approval = Approval { proof: Some(proof), ..approval(true, "x") };
     let bound_to = open.bound_to(&approval);
     let signed = SignedRequest::new(&sts, &bound_to, &credentials("ANNA"), run.clock.now());
     let mut answered = Answered { approval, signed: Some(signed.unwrap()) };
@@ -205,7 +206,8 @@ async fn an_answer_that_sts_cannot_verify_now_is_kept_and_is_no_approval() {
 #[tokio::test]
 async fn an_answer_without_its_signature_makes_room_for_another_one() {
     let run = Run::new(&sts(|key| if key == "ANNA" { Ok(ANNA) } else { Ok(BERT) }).await);
-    assert!(matches!(judged_answer(&run, |_| {}).await, Judged::Counts(_)));
+    let Judged::Counts(counted) = judged_answer(&run, |_| {}).await else { panic!("it counts") };
+    assert_eq!(counted.proof, None, "regression: what nobody has verified is not taken over");
     let again = run.files().open_request().unwrap().unwrap();
     let used = run.files().response_to(&again).unwrap().unwrap();
     assert!(used.signed.is_none());
