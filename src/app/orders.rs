@@ -3,6 +3,7 @@
 //! Whoever gives an order writes the file; the process of the run takes it away, and with it the order. An order that
 //! nobody takes is withdrawn: it must not wait for a process that is started later. None takes the place of another one.
 
+use super::refusal::cannot_be;
 use super::runs::RunFolder;
 use crate::engine::Order;
 use crate::error::{Error, Result};
@@ -10,9 +11,10 @@ use crate::journal::Hold;
 use crate::limits;
 use crate::time::Clock;
 use serde::{Deserialize, Serialize};
-use std::fs;
-use std::io;
-use std::path::Path;
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How often a run looks for orders.
@@ -56,8 +58,12 @@ const AT_ONCE: usize = 100;
 /// What the names of orders begin and end with; between them the time at which they were given, and the process.
 const NAME: (&str, &str) = ("order-", ".json");
 
-/// Takes the orders that lie in the folder of a run: the urgent ones first, else in the order in which they were given. What cannot
-/// be read is no order, and is taken away, too.
+/// The process of the run may be another user's than whoever gives the order (root, for one): it has to be able to read it. Who
+/// ends or halts a run is no secret, and nobody comes into a folder that is closed.
+const FOR_ITS_PROCESS: u32 = 0o644;
+
+/// Takes the orders that lie in the folder of a run: the urgent ones first, else in the order in which they were given. What is no
+/// order is taken away, too; what this user may not read stays, so that its giver hears that nobody took it.
 pub(super) fn take(folder: &Path) -> Vec<Order> {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
     let names = names.filter_map(|name| name.into_string().ok());
@@ -71,11 +77,16 @@ pub(super) fn take(folder: &Path) -> Vec<Order> {
 }
 
 fn take_one(place: &Path) -> Option<Order> {
+    take_away(place, limits::read_file(place, limits::APPROVAL_BYTES))
+}
+
+fn take_away(place: &Path, read: io::Result<Vec<u8>>) -> Option<Order> {
+    let bytes = match read {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return None,
+        read => read.unwrap_or_default(),
+    };
     // Somebody may have withdrawn it meanwhile: then it is not given.
-    let taken = place.with_extension("taken");
-    fs::rename(place, &taken).ok()?;
-    let bytes = limits::read_file(&taken, limits::APPROVAL_BYTES).unwrap_or_default();
-    let _ = fs::remove_file(&taken);
+    fs::remove_file(place).ok()?;
     serde_json::from_slice::<Written>(&bytes).ok().map(Order::from)
 }
 
@@ -101,9 +112,7 @@ pub(super) fn give(folder: &RunFolder, order: Order) -> Result<()> {
             Error::bad_input(format!("no process is at work on {}", folder.name())).help(help)
         );
     }
-    let text = serde_json::to_vec(&Written::from(order))
-        .map_err(|e| Error::broken(format!("the order cannot be written: {e}")))?;
-    let place = folder.write(&name_of_the_moment()?, &text)?;
+    let place = write_down(folder, order)?;
     if waited_until_taken(&place)? {
         return Ok(());
     }
@@ -123,6 +132,21 @@ pub(super) fn give(folder: &RunFolder, order: Order) -> Result<()> {
             folder.command("abort")
         ))),
     }
+}
+
+/// Writes an order into the folder of a run, whole or not at all.
+fn write_down(folder: &RunFolder, order: Order) -> Result<PathBuf> {
+    let text = serde_json::to_vec(&Written::from(order))
+        .map_err(|e| Error::broken(format!("the order cannot be written: {e}")))?;
+    let place = folder.path.join(name_of_the_moment()?);
+    let cannot = |e: &io::Error| cannot_be("written", &place, &folder.path, e);
+    let mut file = tempfile::NamedTempFile::new_in(&folder.path).map_err(|e| cannot(&e))?;
+    // Of the open file: in a folder of somebody else a name may lead anywhere.
+    let readable = Permissions::from_mode(FOR_ITS_PROCESS);
+    file.as_file().set_permissions(readable).map_err(|e| cannot(&e))?;
+    file.write_all(&text).and_then(|()| file.as_file().sync_all()).map_err(|e| cannot(&e))?;
+    file.persist(&place).map_err(|e| cannot(&e.error))?;
+    Ok(place)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -186,6 +210,30 @@ mod tests {
             put(folder.path(), name, order);
         }
         assert_eq!(take(folder.path()), [end, pause, go_on]);
+    }
+
+    /// `abort --incident` by root on the run of somebody else: the run's process took the file away and could not read it.
+    #[test]
+    fn regression_an_order_can_be_read_by_the_user_of_the_run_whoever_gives_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder { path: folder.path().to_owned() };
+        let order = Order::Cancel { by: by("root"), incident: true };
+        let place = write_down(&run, order.clone()).unwrap();
+        assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(take(&run.path), [order]);
+        assert_eq!(fs::read_dir(&run.path).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn regression_an_order_that_may_not_be_read_is_not_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder { path: folder.path().to_owned() };
+        let order = Order::Cancel { by: by("root"), incident: true };
+        let place = write_down(&run, order.clone()).unwrap();
+        assert_eq!(take_away(&place, Err(io::ErrorKind::PermissionDenied.into())), None);
+        assert!(place.exists(), "its giver waits for it to be taken");
+        assert_eq!(take(&run.path), [order]);
+        assert_eq!(take_away(&place, Ok(Vec::new())), None, "it was withdrawn");
     }
 
     #[test]

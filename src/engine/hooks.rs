@@ -85,33 +85,44 @@ pub struct Due {
 /// wrote down that they were told. Of several messages about the same all are told again, since nobody knows which. An approval
 /// that is still open is asked for anew by its step.
 pub fn unheard(records: &[Record], hooks: &[Hook], facts: &RunFacts) -> Vec<Due> {
-    // Moment, step and way; how often it was told, and what was to be told.
-    type About = (Moment, Option<StepId>, String);
-    let mut due: BTreeMap<About, (usize, Vec<Due>)> = BTreeMap::new();
+    let mut waiting: Vec<Due> = Vec::new();
+    // Moment, step and way; how often one process has told it of what waits.
+    let mut told: BTreeMap<(Moment, Option<StepId>, String), usize> = BTreeMap::new();
     for record in records {
-        if let Event::Notified { problem: Some(_), .. } = &record.event {
-            continue;
-        }
-        if let Event::Notified { moment, step, how, .. } = &record.event {
-            due.entry((*moment, step.clone(), how.clone())).or_default().0 += 1;
-            continue;
-        }
-        let Some(mut message) = Message::of(&record.event, facts) else { continue };
-        if message.moment == Moment::ApprovalNeeded {
-            continue;
-        }
-        let at = record.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-        message.text += &format!(
-            "\nThis was at {at}; you hear of it late, or again, since redrill was interrupted."
-        );
-        for hook in hooks.iter().filter(|hook| hook.on.contains(&message.moment)) {
-            let key = (message.moment, message.step.clone(), hook.describe());
-            let due_now = Due { hook: hook.clone(), message: message.clone() };
-            due.entry(key).or_default().1.push(due_now);
+        match &record.event {
+            // This process tells all of it anew: what the one before has told must not count for another message.
+            Event::RunResumed { .. } => told.clear(),
+            Event::Notified { problem: Some(_), .. } => {}
+            Event::Notified { moment, step, how, .. } => {
+                let is_it = |due: &Due| {
+                    let about = &due.message;
+                    (about.moment, &about.step) == (*moment, step) && due.hook.describe() == *how
+                };
+                let times = told.entry((*moment, step.clone(), how.clone())).or_default();
+                *times += 1;
+                if *times >= waiting.iter().filter(|due| is_it(due)).count() {
+                    waiting.retain(|due| !is_it(due));
+                    *times = 0;
+                }
+            }
+            _ => waiting.extend(late(record, hooks, facts)),
         }
     }
-    let lost = due.into_values().filter(|(told, due)| *told < due.len());
-    lost.flat_map(|(_, due)| due).collect()
+    waiting
+}
+
+/// What a record means to people who hear of it from a later process.
+fn late(record: &Record, hooks: &[Hook], facts: &RunFacts) -> Vec<Due> {
+    let message = Message::of(&record.event, facts);
+    let Some(mut message) = message.filter(|it| it.moment != Moment::ApprovalNeeded) else {
+        return Vec::new();
+    };
+    let at = record.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    message.text += &format!(
+        "\nThis was at {at}; you hear of it late, or again, since redrill was interrupted."
+    );
+    let wanted = hooks.iter().filter(|hook| hook.on.contains(&message.moment));
+    wanted.map(|hook| Due { hook: hook.clone(), message: message.clone() }).collect()
 }
 
 /// Why nobody was told by one try.
@@ -259,6 +270,8 @@ fn why(error: &OutsideError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{Digest, SiteName};
+    use crate::journal::ResourceKey;
     use crate::outside::fake::{FakeOutside, context};
 
     fn message() -> Message {
@@ -333,6 +346,81 @@ mod tests {
             assert!(!why.contains("secret"), "{why}");
         }
         assert_eq!(due.hook.describe(), "POST to the URL in HOOK");
+    }
+
+    fn left(name: &str) -> Event {
+        Event::ResourceLeft {
+            key: ResourceKey {
+                kind: "test.thing".to_owned(),
+                site: SiteName::new("dr"),
+                name: name.to_owned(),
+            },
+            why: "no permission".to_owned(),
+            kept: false,
+            command: format!("remove-thing {name}"),
+            calls: Vec::new(),
+        }
+    }
+
+    fn paged(problem: Option<&str>) -> Event {
+        let problem = problem.map(str::to_owned);
+        Event::Notified { moment: Moment::Leftover, step: None, how: "page".to_owned(), problem }
+    }
+
+    fn resumed() -> Event {
+        Event::RunResumed {
+            torn_bytes: 0,
+            gap_ms: 0,
+            operator: None,
+            tool: None,
+            limits: Vec::new(),
+            without_store: None,
+        }
+    }
+
+    /// What the next process tells of leftovers: the commands.
+    fn still_to_tell(events: &[Event], facts: &RunFacts) -> Vec<String> {
+        let at = "2026-11-22T03:00:00Z".parse().unwrap();
+        let record = |(seq, event): (u64, &Event)| Record {
+            seq,
+            at,
+            elapsed_ms: 0,
+            prev: Digest::ZERO,
+            event: event.clone(),
+        };
+        let records: Vec<Record> = (0..).zip(events).map(record).collect();
+        let hook = serde_json::from_str(r#"{"on": ["leftover"], "run": ["page"]}"#).unwrap();
+        let due = unheard(&records, &[hook], facts);
+        let command = |due: &Due| {
+            let text = due.message.text.lines().next().unwrap();
+            text.rsplit(' ').next().unwrap().to_owned()
+        };
+        due.iter().map(command).collect()
+    }
+
+    /// Three were left, two of them told; the next process told all three, which counted for the fourth.
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_message_that_is_told_again_does_not_count_for_another_one() {
+        let (context, ..) = context(FakeOutside::default());
+        let mut events = vec![left("a"), left("b"), left("c"), paged(None), paged(None)];
+        assert_eq!(still_to_tell(&events, &context.facts), ["a", "b", "c"]);
+        events.extend([resumed(), paged(None), paged(None), paged(None)]);
+        assert!(still_to_tell(&events, &context.facts).is_empty());
+        events.push(left("d"));
+        assert_eq!(still_to_tell(&events, &context.facts), ["d"]);
+        events.extend([resumed(), left("e"), paged(None)]);
+        assert_eq!(still_to_tell(&events, &context.facts), ["d", "e"]);
+        events.push(paged(None));
+        assert!(still_to_tell(&events, &context.facts).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_could_be_told_is_told_by_the_next_process() {
+        let (context, ..) = context(FakeOutside::default());
+        let mut events = vec![left("a"), paged(Some("nobody is there")), left("b"), paged(None)];
+        assert_eq!(still_to_tell(&events, &context.facts), ["a", "b"]);
+        events.extend([resumed(), paged(None), paged(None)]);
+        assert!(still_to_tell(&events, &context.facts).is_empty());
     }
 
     #[tokio::test(start_paused = true)]

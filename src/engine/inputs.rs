@@ -49,6 +49,12 @@ pub(super) fn ready(
     }
 }
 
+/// What a step that has begun was given. What does not resolve any more is as the plan has it.
+pub(super) fn given(plan: &Plan, facts: &RunFacts, state: &RunState, step: &PlannedStep) -> Value {
+    let resolved = resolve(&step.with, &scope(plan, facts, state, step));
+    resolved.unwrap_or_else(|_| step.with.clone())
+}
+
 /// Why an attempt at what cannot be undone must not be made, if so. The scenario's check has seen to the guard's entry and to
 /// the approval; a plan that did not pass it stops here.
 fn must_not(plan: &Plan, step: &PlannedStep, attempt: u32, input: &Value) -> Option<String> {

@@ -64,6 +64,14 @@ impl Secrets {
         forms.sort_by_key(|form| std::cmp::Reverse(form.expected.len()));
     }
 
+    /// As [`Secrets::learn`], of one that an earlier process of the run has used. That it is too short was said then, or is said
+    /// when it is used again.
+    pub fn learn_again(&self, secret: &Secret) {
+        if secret.reveal().chars().count() >= SHORTEST_SECRET {
+            self.learn(secret);
+        }
+    }
+
     /// True once, when a secret was too short to be taken out: somebody should hear of it.
     pub fn tell_of_short(&self) -> bool {
         let mut short = self.short.write().unwrap_or_else(PoisonError::into_inner);
@@ -494,6 +502,7 @@ mod tests {
         let secrets = Secrets::default();
         secrets.learn(&Secret::new("long enough"));
         secrets.learn(&Secret::new(""));
+        secrets.learn_again(&Secret::new("abc"));
         assert!(!secrets.tell_of_short());
         secrets.learn(&Secret::new("abc"));
         assert!(secrets.clone().tell_of_short());

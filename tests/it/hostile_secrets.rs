@@ -3,12 +3,16 @@
 
 use crate::loopback::{Loopback, echoing_http, echoing_postgres};
 use crate::program::{Program, Ran};
+use crate::resuming::Started;
+use crate::server_support::poll;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
 
 /// The ways in which a secret can be written. Made apart from the program's own ideas about them.
 fn forms(secret: &str) -> BTreeMap<&'static str, Vec<u8>> {
@@ -330,4 +334,58 @@ fn no_secret_of_a_real_drill_is_written_in_any_form() {
         prop_assert!(concealed(&program, "loud-0001") > 10, "{}", ran.stderr);
         Ok(())
     });
+}
+
+/// Uses a token and a password, asks, and lets a program that was given neither of them repeat both.
+fn interrupted_scenario(postgres: &Loopback) -> Value {
+    let by_file = json!({ "user": "keeper", "password_file": "password" });
+    json!({
+        "redrill": 1, "name": "interrupted", "title": "Secrets outlive a process", "owner": "tester",
+        "disaster": { "kind": "corruption" },
+        "objectives": {},
+        "guard": { "max_duration": "10m" },
+        "steps": [
+            exec_step("uses", json!({ "argv": ["true"] })),
+            database_step("filed", postgres, &by_file),
+            { "id": "ask", "uses": "control.approve", "phase": "verify", "needs": ["uses"],
+              "with": { "ask": "Go on?", "within": "5m" } },
+            { "id": "shows", "uses": "exec.run", "needs": ["ask"],
+              "with": { "argv": ["cat", "token", "password"], "effect": "none" } },
+        ],
+    })
+}
+
+/// The process that resumed knew only the secrets that it used itself.
+#[test]
+fn regression_the_process_that_resumes_knows_the_secrets_of_the_steps_before_it() {
+    let (token, password) = ("hunter2-swordfish-42", "correct horse battery");
+    let program = Program::new();
+    let postgres = echoing_postgres();
+    program.write("interrupted.yaml", interrupted_scenario(&postgres).to_string());
+    program.write("token", format!("{token}\n"));
+    program.write("password", format!("{password}\n"));
+    let mut run = program.command(&["run", "interrupted.yaml", "--quiet"]);
+    run.env("TOKEN", token).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let process = Started::of(&mut run);
+    let question = program.path("runs/interrupted-0001/approvals/ask.request.json");
+    let over = || {
+        let journal = program.read("runs/interrupted-0001/journal.jsonl");
+        journal.matches("\"type\":\"step_finished\"").count() == 2
+    };
+    poll("the question after two steps", Duration::from_secs(60), || {
+        (question.exists() && over()).then_some(())
+    });
+    drop(process);
+    program.run(&["approve", "last", "ask"]).says(0, &[]);
+    let mut resume = program.command(&["resume", "last"]);
+    let resumed = Ran::of(resume.env("TOKEN", token).output().unwrap());
+    let shown = program.run(&["show", "last"]);
+    let html = program.run(&["report", "last", "--format", "html"]);
+    let journal = program.read("runs/interrupted-0001/journal.jsonl");
+    let shows = journal.lines().find(|line| {
+        line.contains("\"type\":\"step_finished\"") && line.contains("\"step\":\"shows\"")
+    });
+    let shows = shows.unwrap_or_else(|| panic!("{}", resumed.stderr));
+    assert!(shows.contains("<secret>\\n<secret>"), "{shows}");
+    assert_nothing_leaks(&program, &[&resumed, &shown, &html], &[token, password]);
 }

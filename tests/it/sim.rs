@@ -9,13 +9,14 @@ use harness::disturbance::{Disturbance, Kill, fault};
 use harness::exhaustive::exhaust;
 use harness::generate::generate;
 use harness::model::{Draft, allowed};
-use harness::oracle::{as_modelled, compare, judge, verdict};
+use harness::oracle::{as_modelled, compare, heard, judge, verdict};
 use harness::rig::run;
 use harness::subject::{Subject, shipped, shipped_healthy};
 use harness::watch;
 use redrill::action::Registry;
 use redrill::providers;
 use redrill::report::Verdict;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -262,4 +263,26 @@ fn every_planted_bug_has_its_place_in_the_sources() {
             assert_eq!(source.matches(&search).count(), 1, "{}: {search}", name[0]);
         }
     }
+}
+
+/// What was told twice counted for a message that nobody had heard.
+#[test]
+fn regression_the_oracle_lets_no_message_that_is_told_again_pay_for_another_one() {
+    let left = json!({ "type": "resource_left", "kept": false });
+    let told = json!({ "type": "notified", "moment": "leftover" });
+    let resumed = json!({ "type": "run_resumed" });
+    let asked = json!({ "type": "approval_requested", "step": "ask" });
+    let wrong_with = |events: &[&Value]| {
+        let events: Vec<Value> = events.iter().copied().cloned().collect();
+        let mut wrong = Vec::new();
+        heard(&events, &mut wrong);
+        wrong
+    };
+    let again = [&left, &left, &left, &told, &told, &resumed, &told, &told, &told];
+    assert!(wrong_with(&again).is_empty());
+    let one_more = [&again[..], &[&left, &resumed]].concat();
+    assert_eq!(wrong_with(&one_more), ["1 times nobody was told: leftover "]);
+    assert!(wrong_with(&[&one_more[..], &[&told]].concat()).is_empty());
+    assert_eq!(wrong_with(&[&resumed, &asked]), ["1 times nobody was told: approval_needed ask"]);
+    assert!(wrong_with(&[&asked, &resumed]).is_empty(), "the dead process need not have told it");
 }

@@ -4,6 +4,7 @@
 use crate::program::{Program, this_user};
 use crate::server_support::poll;
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -57,6 +58,14 @@ impl Waiting {
     fn signal(&self, name: &str) {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    fn halt_its_process(&self) {
+        self.signal("-STOP");
+        let status = format!("/proc/{}/status", self.process.id());
+        poll("the halt of the process", LIMIT, || {
+            std::fs::read_to_string(&status).unwrap().contains("T (stopped)").then_some(())
+        });
     }
 
     fn code(&mut self) -> i32 {
@@ -163,11 +172,7 @@ fn a_run_that_is_aborted_from_another_terminal_releases_and_reports() {
 #[test]
 fn regression_a_second_process_takes_no_order_away_from_the_one_at_work() {
     let mut waiting = Waiting::started();
-    waiting.signal("-STOP");
-    let status = format!("/proc/{}/status", waiting.process.id());
-    poll("the halt of the process", LIMIT, || {
-        std::fs::read_to_string(&status).unwrap().contains("T (stopped)").then_some(())
-    });
+    waiting.halt_its_process();
     let order = waiting.program.path("runs/steered-0001/order-1-1.json");
     std::fs::write(&order, r#"{"order":"cancel","by":"anna","incident":false}"#).unwrap();
     let second = waiting.program.run(&["resume", "last"]);
@@ -176,6 +181,28 @@ fn regression_a_second_process_takes_no_order_away_from_the_one_at_work() {
     waiting.signal("-CONT");
     assert_eq!(waiting.code(), 130);
     assert!(waiting.program.read("runs/steered-0001/journal.jsonl").contains("anna"));
+}
+
+/// Root gives an order to the run of somebody else: its process took the file away, and could not read it.
+#[test]
+fn regression_the_process_of_a_run_can_read_an_order_whatever_the_umask_of_its_giver() {
+    let mut waiting = Waiting::started();
+    waiting.halt_its_process();
+    let script = "umask 077; exec \"$0\" abort last --incident";
+    let script = ["-c", script, env!("CARGO_BIN_EXE_redrill")];
+    let mut abort = waiting.program.wrapped("sh", &script);
+    let quiet = abort.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut abort = quiet.spawn().unwrap();
+    let folder = waiting.program.path("runs/steered-0001");
+    let order = poll("the order", LIMIT, || {
+        let mut names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        names.find(|path| path.to_string_lossy().contains("/order-"))
+    });
+    let mode = std::fs::metadata(&order).unwrap().permissions().mode() & 0o777;
+    waiting.signal("-CONT");
+    assert_eq!(mode, 0o644);
+    assert_eq!(abort.wait().unwrap().code(), Some(130));
+    assert_eq!(waiting.code(), 130);
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(crate) fn judge(subject: &Subject, ran: &Ran) -> Vec<String> {
     asked(&events, &mut wrong);
     resources(&story, ran, subject.plan.is_drill(), &mut wrong);
     if !subject.plan.hooks.is_empty() {
-        heard(&events, ran, &mut wrong);
+        heard(&events, &mut wrong);
     }
     inventories(&story, &events, &mut wrong);
     match &ran.report {
@@ -248,33 +248,61 @@ fn steps(subject: &Subject, story: &Story, wrong: &mut Vec<String>) {
 /// What is never kept.
 const TEMPORARY: [&str; 2] = ["etcd.trial_folder", "sql.schema"];
 
-/// People were told, or it is written down why not. Of an approval the process that asked may have died, and the one that came
-/// after it asks again, if the run still wants to know.
-fn heard(events: &[Value], ran: &Ran, wrong: &mut Vec<String>) {
-    let mut untold: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+/// Messages about the same, of which some wait to be heard.
+#[derive(Default)]
+struct Messages {
+    waiting: usize,
+    /// How many of those the process that is at work has told, and how many it could not tell.
+    told: usize,
+    untold: usize,
+}
+
+/// People were told, or it is written down why not. A process that goes on tells anew what it does not know to be heard, and what
+/// it tells counts for that and nothing else. Of approvals it asks again, if the run still wants to know: what a dead process
+/// asked need not have been told.
+pub(crate) fn heard(events: &[Value], wrong: &mut Vec<String>) {
+    let mut all: BTreeMap<(&str, &str), Messages> = BTreeMap::new();
     for event in events {
         let step = event["step"].as_str().unwrap_or_default();
         let moment = match event["type"].as_str().unwrap_or_default() {
             "run_started" => "started",
-            "approval_requested" if ran.deaths.is_empty() => "approval_needed",
+            "approval_requested" => ASKED,
             "step_finished" => match event["result"]["outcome"].as_str() {
                 Some("failed" | "inconclusive") => "failed",
                 _ => continue,
             },
             "resource_left" if event["kept"] == false => "leftover",
+            "run_resumed" => {
+                all.retain(|(moment, _), _| *moment != ASKED);
+                all.values_mut().for_each(|of| (of.told, of.untold) = (0, 0));
+                continue;
+            }
             "notified" => {
                 let moment = event["moment"].as_str().unwrap_or_default();
-                *untold.entry((moment, step)).or_default() -= 1;
+                let of = all.entry((moment, step)).or_default();
+                match event["problem"].is_null() {
+                    true => of.told += 1,
+                    false => of.untold += 1,
+                }
+                if of.told >= of.waiting {
+                    *of = Messages::default();
+                }
                 continue;
             }
             _ => continue,
         };
-        *untold.entry((moment, step)).or_default() += 1;
+        all.entry((moment, step)).or_default().waiting += 1;
     }
-    for ((moment, step), count) in untold.into_iter().filter(|(_, count)| *count > 0) {
-        wrong.push(format!("{count} times nobody was told: {moment} {step}"));
+    for ((moment, step), of) in all {
+        let missing = of.waiting.saturating_sub(of.told + of.untold);
+        if missing > 0 {
+            wrong.push(format!("{missing} times nobody was told: {moment} {step}"));
+        }
     }
 }
+
+/// The moment of a question to a person.
+const ASKED: &str = "approval_needed";
 
 /// Before the first step and after the release everything was listed; where nothing is left, no listing shows anything of the
 /// run.

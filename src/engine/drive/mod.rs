@@ -4,10 +4,12 @@
 //! carries out what follows. What to do next is not decided here (`decide`).
 
 mod endings;
+mod learn_again;
 mod orders;
 mod requests;
 mod steps;
 
+use self::learn_again::learn_again;
 use super::attempt::Attempt;
 use super::conceal::conceal;
 use super::decide::{Move, decide, only_watches_are_left};
@@ -106,6 +108,8 @@ pub async fn drive(drive: Drive<'_>) -> Result<RunState, DriveError> {
 async fn run_to_its_end(drive: Drive<'_>) -> Result<RunState, DriveError> {
     let (requests, incoming) = mpsc::unbounded_channel();
     let outside = Arc::new(Concealing::new(drive.world.outside.clone()));
+    let before = (drive.plan, &drive.facts, &drive.state);
+    learn_again(&*drive.world.outside, &outside.secrets(), before);
     let mut run = Loop {
         plan: drive.plan,
         registry: drive.registry,
