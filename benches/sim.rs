@@ -75,8 +75,10 @@ fn seeds(wanted: &Wanted) -> bool {
     };
     let outcome = campaign(&wanted.campaign, &tell);
     let took = began.elapsed().as_secs_f64();
+    let scenario = wanted.campaign.scenario.as_ref();
+    let of = scenario.map_or_else(String::new, |name| format!(" --scenario {name}"));
     for (seed, what) in &outcome.wrong {
-        println!("seed {seed}: {what}\nagain: cargo bench --bench sim -- --seed {seed}\n");
+        println!("seed {seed}: {what}\nagain: cargo bench --bench sim -- --seed {seed}{of}\n");
     }
     let runs = outcome.coverage.runs();
     let (steps, creating) = outcome.medians();

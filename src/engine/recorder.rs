@@ -101,3 +101,29 @@ impl Recorder for ToLoop {
         let _ = self.requests.send(Request::Progress(step.clone(), text.to_owned()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SiteName;
+
+    #[test]
+    fn regression_what_a_step_has_removed_is_not_held_so_that_a_later_attempt_can_make_it_again() {
+        let (requests, _incoming) = mpsc::unbounded_channel();
+        let state = SharedState::default();
+        let (limit, backups) = (Duration::from_secs(60), BTreeMap::new());
+        let recorder = ToLoop { requests, state: state.clone(), limit, backups };
+        let (kind, name) = ("test.thing".to_owned(), "a".to_owned());
+        let key = ResourceKey { kind, name, site: SiteName::new("dr") };
+        let held_after = |event: Event| {
+            state.lock().unwrap().ledger.apply(&event).unwrap();
+            recorder.holds(&key)
+        };
+        let step = StepId::new("try");
+        assert!(!recorder.holds(&key));
+        assert!(held_after(Event::ResourceIntended { step, key: key.clone() }));
+        assert!(held_after(Event::ResourceOwned { key: key.clone(), id: "id".to_owned() }));
+        let (how, calls) = ("deleted".to_owned(), Vec::new());
+        assert!(!held_after(Event::ResourceReleased { key: key.clone(), how, calls }));
+    }
+}

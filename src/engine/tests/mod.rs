@@ -204,6 +204,23 @@ fn what_cannot_be_removed_is_left_with_the_command_that_removes_it() {
 }
 
 #[test]
+fn regression_a_copy_that_may_still_come_of_what_could_not_be_removed_counts_as_left() {
+    let left = |cannot_delete| {
+        let rig = rig(vec![step("a", json!({ "make": true, "copied": true }))]);
+        rig.estate.0.lock().unwrap().cannot_delete = cannot_delete;
+        let ran = rig.run();
+        let commands = ran.records.iter().filter_map(|r| match &r.event {
+            Event::ResourceLeft { command, .. } => Some(command.clone()),
+            _ => None,
+        });
+        commands.collect::<Vec<_>>()
+    };
+    assert!(left(false).is_empty());
+    let original = "remove-thing redrill-test-0001-abcdef-a";
+    assert_eq!(left(true), [original.to_owned(), format!("{original}-copy")]);
+}
+
+#[test]
 fn what_was_made_without_an_answer_and_is_seen_late_is_removed_all_the_same() {
     let mut making = step("a", json!({ "make": true, "lose_reply": true }));
     making.retry = RetryPolicy::once();

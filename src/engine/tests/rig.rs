@@ -56,6 +56,9 @@ struct Input {
     end: String,
     #[serde(default)]
     make: bool,
+    /// A copy of what it makes is to come by itself, and has not come yet.
+    #[serde(default)]
+    copied: bool,
     #[serde(default)]
     lose_reply: bool,
     /// It waits for something that is ready so many seconds after the run's start, whatever happens to processes.
@@ -115,6 +118,12 @@ impl Action for Work {
         self.0.0.lock().unwrap().log.push(format!("start {}", context.step));
         if input.make {
             let name = context.name_of_mine(63);
+            if input.copied {
+                let site = context.site()?.place().site.clone();
+                let key = ResourceKey { kind: "test.thing".into(), name: copy_of(&name), site };
+                let step = context.step.clone();
+                context.recorder.record(Event::ResourceIntended { step, key }).await?;
+            }
             own(context, &Thing(self.0.clone()), name.clone(), || async {
                 self.0.0.lock().unwrap().things.insert(name.clone());
                 if input.lose_reply {
@@ -165,6 +174,10 @@ impl Action for Work {
     }
 }
 
+fn copy_of(name: &str) -> String {
+    format!("{name}-copy")
+}
+
 struct Thing(Estate);
 
 impl ResourceKind for Thing {
@@ -213,6 +226,10 @@ impl ResourceKind for Thing {
 
     fn command(&self, key: &ResourceKey, _: Option<&str>, _: &str) -> String {
         format!("remove-thing {}", key.name)
+    }
+
+    fn is_copy_of(&self, key: &ResourceKey, other: &ResourceKey) -> bool {
+        key.name == copy_of(&other.name)
     }
 
     fn permissions(&self) -> &'static [Permission] {
