@@ -227,7 +227,8 @@ pub trait ResourceKind: Send + Sync {
     /// ([`StepContext::wait_together`]); `stands` hears its state whenever it is seen, and may end the wait. `None` for kinds of which
     /// only one can be looked up in a call.
     ///
-    /// Not to be seen is not to be gone yet: that is for `find` to say.
+    /// Not to be seen is not to be gone yet: that is for `find` to say. The end of this wait stands in the journal all the same, and that
+    /// of another one behind it where `find` still sees it.
     fn vanishes<'a>(
         &'a self,
         _context: &'a ResourceContext,

@@ -63,7 +63,7 @@ const NAME: (&str, &str) = ("order-", ".json");
 const FOR_ITS_PROCESS: u32 = 0o644;
 
 /// Takes the orders that lie in the folder of a run: the urgent ones first, else in the order in which they were given. What is no
-/// order is taken away, too; what this user may not read stays, so that its giver hears that nobody took it.
+/// order is taken away, too; what cannot be read stays, so that its giver hears that nobody took it.
 pub(super) fn take(folder: &Path) -> Vec<Order> {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
     let names = names.filter_map(|name| name.into_string().ok());
@@ -82,8 +82,10 @@ fn take_one(place: &Path) -> Option<Order> {
 
 fn take_away(place: &Path, read: io::Result<Vec<u8>>) -> Option<Order> {
     let bytes = match read {
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return None,
-        read => read.unwrap_or_default(),
+        // It is no order.
+        Err(e) if e.kind() == io::ErrorKind::FileTooLarge => Vec::new(),
+        Err(_) => return None,
+        Ok(bytes) => bytes,
     };
     // Somebody may have withdrawn it meanwhile: then it is not given.
     fs::remove_file(place).ok()?;

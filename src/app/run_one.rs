@@ -23,6 +23,7 @@ use crate::report::{self, EarlierRun, Report};
 use crate::time::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::LocalBoxFuture;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Program and version, as they stand in journals.
@@ -303,7 +304,9 @@ pub(super) fn resume(
         let mut opening = vec![Opening::now(&world.clock, resumed)];
         let asked = Asked { world: &world, plan: &plan, before: Some(&state), limits, gives_back };
         opening.extend(asked.identify(observer).await?);
-        let operators = state.operators.iter().cloned().chain([operator()]).collect();
+        let operators: BTreeSet<String> =
+            state.operators.iter().cloned().chain([operator()]).collect();
+        let operators = operators.into_iter().collect();
         let mut facts = facts(&plan, &head.run, head.seed, head.started, operators);
         facts.expires = head.expires;
         facts.plan = head.plan;

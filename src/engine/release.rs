@@ -194,10 +194,13 @@ async fn until_gone(
     let plan = WaitPlan::new(format!("{key} gone"), Duration::from_secs(300), VANISHES_WITHIN);
     let began = context.clock.elapsed();
     let is_late = || context.clock.elapsed().saturating_sub(began) >= ASKED_AGAIN_AFTER;
-    if is_out_of_sight(context, kind, key, id, &plan, &is_late).await?
-        && kind.find(context, key, Some(id)).await? == Found::Gone
-    {
-        return Ok(Ended::Gone("deleted"));
+    if is_out_of_sight(context, kind, key, id, &plan, &is_late).await? {
+        match kind.find(context, key, Some(id)).await {
+            Ok(Found::Gone) => return Ok(Ended::Gone("deleted")),
+            Err(error) if !error.class().may_pass() => return Err(error),
+            // What passes is borne by the wait for it alone.
+            _ => {}
+        }
     }
     let (is_late, asked_again) = (&is_late, &AtomicBool::new(false));
     let look = || async move {

@@ -2,12 +2,13 @@
 
 use super::attempt::{Attempt, run_once};
 use crate::action::{ActionEntry, Recorder, StepContext, StepError};
-use crate::ids::StepId;
+use crate::ids::{SiteName, StepId};
 use crate::journal::{Approval, Check, Event, FailureClass, Outcome, RecoveryPoint, ResourceKey};
 use crate::plan::PlannedStep;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -16,8 +17,7 @@ use tokio::sync::watch;
 /// or with the last of as many failed looks in a row as the step may have attempts. A look that makes no check counts as a
 /// failed one, and so does one that takes longer than the step's limit.
 ///
-/// A look that has waited for credentials to its limit is none of those: somebody was told that they are missing, and what needs them
-/// waits, too.
+/// A look that has waited for credentials to its limit is a failed one, too, and no more: the next may find them renewed.
 ///
 /// Only the first look and the last one are written down: what lies between was as expected.
 pub(super) async fn keep_watch(
@@ -33,16 +33,16 @@ pub(super) async fn keep_watch(
     let (mut looks, mut failures, mut checked) = (0_u64, 0, Vec::<Check>::new());
     loop {
         let is_last = *over.borrow_and_update();
-        let limit = step.timeout.0;
+        let (limit, waited) = (step.timeout.0, context.waited_for_credentials());
         let attempt =
             run_once(looking.clone(), step.clone(), action.clone(), input.clone(), limit).await;
         let attempt = held.must_have_looked(attempt);
+        let waited = context.waited_for_credentials().saturating_sub(waited);
+        if let Err(error) = held.waits_no_longer(&step.id, waited).await {
+            return Attempt::Failed(error);
+        }
         looks += 1;
-        failures = match &attempt {
-            Attempt::Failed(error) if is_expiry(error) => failures,
-            Attempt::Failed(_) => failures + 1,
-            _ => 0,
-        };
+        failures = if matches!(attempt, Attempt::Failed(_)) { failures + 1 } else { 0 };
         let ends = is_last
             || match &attempt {
                 Attempt::Done { checks, .. } => {
@@ -51,8 +51,9 @@ pub(super) async fn keep_watch(
                 Attempt::Failed(error) => {
                     let class = error.class();
                     // A look has a limit of its own: the next one may be within it.
-                    let for_good = !class.may_pass() && class != FailureClass::TimedOut;
-                    !is_expiry(error) && (for_good || failures >= step.retry.attempts)
+                    let passes = [FailureClass::TimedOut, FailureClass::CredentialsExpired];
+                    let for_good = !class.may_pass() && !passes.contains(&class);
+                    for_good || failures >= step.retry.attempts
                 }
             };
         if let (true, Attempt::Failed(error)) = (ends, &attempt) {
@@ -81,19 +82,33 @@ pub(super) async fn keep_watch(
     }
 }
 
-fn is_expiry(error: &StepError) -> bool {
-    error.class() == FailureClass::CredentialsExpired
-}
-
 /// Holds back what a look writes down, until it is known whether anybody wants to read it.
 struct HeldBack {
     journal: Arc<dyn Recorder>,
     events: Mutex<Vec<Event>>,
+    /// Sites whose credentials the look waits for.
+    waits_for: Mutex<BTreeSet<SiteName>>,
 }
 
 impl HeldBack {
     fn new(journal: Arc<dyn Recorder>) -> Self {
-        Self { journal, events: Mutex::default() }
+        Self { journal, events: Mutex::default(), waits_for: Mutex::default() }
+    }
+
+    fn waits_for(&self) -> std::sync::MutexGuard<'_, BTreeSet<SiteName>> {
+        self.waits_for.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A look that was cut off at its limit does not say that its wait for credentials is over. The next one waits anew.
+    async fn waits_no_longer(&self, step: &StepId, waited: Duration) -> Result<(), StepError> {
+        let sites = std::mem::take(&mut *self.waits_for());
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        for site in sites {
+            let (step, renewed) = (step.clone(), false);
+            let event = Event::CredentialsWaited { step, site, renewed, waited_ms };
+            self.journal.record(event).await?;
+        }
+        Ok(())
     }
 
     fn events(&self) -> std::sync::MutexGuard<'_, Vec<Event>> {
@@ -155,12 +170,19 @@ impl HeldBack {
 
 impl Recorder for HeldBack {
     fn record(&self, event: Event) -> BoxFuture<'_, Result<(), StepError>> {
-        // Intents must be on disk before their effects; whatever a watch observes can wait.
-        if matches!(event, Event::ResourceIntended { .. } | Event::ResourceOwned { .. }) {
-            return self.journal.record(event);
+        match &event {
+            // Intents must be on disk before their effects.
+            Event::ResourceIntended { .. } | Event::ResourceOwned { .. } => {}
+            // Somebody has to hear of them now.
+            Event::CredentialsExpired { site, .. } => _ = self.waits_for().insert(site.clone()),
+            Event::CredentialsWaited { site, .. } => _ = self.waits_for().remove(site),
+            // Whatever a watch observes can wait.
+            _ => {
+                self.events().push(event);
+                return Box::pin(async { Ok(()) });
+            }
         }
-        self.events().push(event);
-        Box::pin(async { Ok(()) })
+        self.journal.record(event)
     }
 
     fn holds(&self, key: &ResourceKey) -> bool {

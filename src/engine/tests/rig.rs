@@ -152,10 +152,14 @@ impl Action for Work {
         let left = self.0.0.lock().unwrap().failures_left.get(context.step.as_str()).copied();
         if let Some(left) = left.filter(|left| *left > 0) {
             self.0.0.lock().unwrap().failures_left.insert(context.step.to_string(), left - 1);
-            return Err(match input.expired {
-                true => StepError::credentials_expired("not with these"),
-                false => StepError::transient("not this time"),
-            });
+            if input.expired {
+                let (step, site) = (context.step.clone(), context.site()?.place().site.clone());
+                let message = "not with these".to_owned();
+                let event = Event::CredentialsExpired { step, site, message };
+                context.recorder.record(event).await?;
+                return Err(StepError::credentials_expired("not with these"));
+            }
+            return Err(StepError::transient("not this time"));
         }
         if let Some(name) = &input.checks {
             context.check(Check::made(name, "seen", "seen", true)).await?;

@@ -53,19 +53,25 @@ fn a_watch_that_cannot_look_cancels_the_run_after_as_many_attempts_as_it_has() {
 }
 
 #[test]
-fn regression_credentials_that_ran_out_for_many_looks_do_not_end_the_drill() {
-    let steps = |failures| {
+fn regression_credentials_that_ran_out_for_one_look_do_not_end_the_drill_and_the_wait_for_them_has_an_end()
+ {
+    let ran = |failures| {
         let mut watch = light(json!({ "expired": true })).watching(60);
-        watch.retry.attempts = 2;
+        watch.retry.attempts = 3;
         rig(vec![watch, step("a", lasting(500))]).fails_at_first("watch", failures).run()
     };
-    let back = steps(7);
+    let back = ran(2);
     assert_eq!(back.state().finished, Some(Outcome::Passed));
     assert_eq!(back.outcome("watch"), Outcome::Passed);
-    // Who never sees anything has not seen that all is quiet.
-    let never = steps(u32::MAX);
-    assert_eq!(never.outcome("a"), Outcome::Passed);
-    assert_eq!(never.outcome("watch"), Outcome::Inconclusive);
+    let waits = back.records.iter().filter_map(|record| match &record.event {
+        Event::CredentialsExpired { .. } => Some("expired"),
+        Event::CredentialsWaited { renewed, .. } => Some(if *renewed { "renewed" } else { "over" }),
+        _ => None,
+    });
+    assert_eq!(waits.collect::<Vec<_>>(), ["expired", "over", "expired", "over"]);
+    let blind = ran(3);
+    assert_eq!(blind.outcome("watch"), Outcome::Inconclusive);
+    assert!(blind.state().cancelled.is_some());
 }
 
 #[test]

@@ -95,7 +95,10 @@ pub async fn answer_approval(
         Err(Unverified::Unknown(error)) => Err(Error::broken(error.to_string())),
         Err(Unverified::NotNow(why)) => Err(Error::broken(format!("STS cannot be asked: {why}"))
             .help("answer again when it can; nothing was written")),
-        Ok(approval) => answer_at(run_dir, step, answered, now).map(|()| approval.by),
+        // Not when it was begun: keys may ask for a pass phrase, and the deadline may have passed meanwhile.
+        Ok(approval) => {
+            answer_at(run_dir, step, answered, Clock::system().now()).map(|()| approval.by)
+        }
     }
 }
 

@@ -156,6 +156,10 @@ async fn said_in_time(
     let now_asked = Request { deadline: standing.deadline, ..wanted.clone() };
     while let Some(response) = files.said_in_time(standing).map_err(|e| failed(&e))? {
         match judged(place, files, &now_asked, response).await? {
+            // By AWS one is known who runs the drill, and it is somebody else now: the yes may be that of the one before.
+            Judged::Counts(approval) if approval.approved && standing.run_by != wanted.run_by => {
+                return Ok(None);
+            }
             Judged::Counts(approval) => return Ok(Some(*approval)),
             Judged::DoesNotCount => {}
             Judged::NotNow(why) => look_again(place, wanted.deadline, &why).await?,
