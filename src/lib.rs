@@ -34,3 +34,4 @@ pub mod report;
 pub mod sandbox;
 pub mod scenario;
 pub mod time;
+pub mod visible;

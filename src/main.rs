@@ -2,28 +2,35 @@
 
 use clap::Parser;
 use redrill::cli::Cli;
+use std::io::Write;
 use std::process::ExitCode;
 
-#[expect(clippy::print_stderr, reason = "the one place where an error is printed")]
 fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(|panic| eprintln!("{}", redrill::error::of_panic(panic))));
+    std::panic::set_hook(Box::new(|panic| say(&redrill::error::of_panic(panic))));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; everything else is bad input.
-            let code =
-                if error.use_stderr() { redrill::error::ExitCode::BadInput.number() } else { 0 };
-            return if error.print().is_ok() { code.into() } else { ExitCode::FAILURE };
+            return match (error.use_stderr(), error.print()) {
+                (true, _) => redrill::error::ExitCode::BadInput.number().into(),
+                (false, Ok(())) => ExitCode::SUCCESS,
+                (false, Err(_)) => ExitCode::FAILURE,
+            };
         }
     };
     match redrill::app::main(cli) {
         Ok(code) => code.number().into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             if let Some(help) = error.help_text() {
-                eprintln!("help: {help}");
+                say(&format!("help: {help}"));
             }
             error.exit_code().number().into()
         }
     }
+}
+
+/// The one place where an error is printed. Where nobody can read it, the exit code tells all the same: `eprintln!` would panic.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

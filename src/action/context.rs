@@ -1,4 +1,4 @@
-use super::resource::{EXPIRES_TAG, Expiry, NEVER, RUN_TAG};
+use super::resource::{EXPIRES_TAG, Expiry, NEVER, RUN_TAG, STEP_TAG};
 use super::retry::{FailedCall, with_retries};
 use super::{ExpectedTimes, StepError};
 use crate::aws::{CallLog, SiteSession, failure_of, site_of};
@@ -238,8 +238,8 @@ impl StepContext {
     pub fn name_of_mine(&self, limit: usize) -> String {
         let mut name = plain_name(&format!("redrill-{}-{}", self.facts.run, self.step));
         if name.len() > limit {
-            let digest = Digest::of(name.as_bytes()).short(10);
-            name.truncate(limit.saturating_sub(11));
+            let digest = Digest::of(name.as_bytes()).short(DIGEST_DIGITS);
+            name.truncate(limit.saturating_sub(DIGEST_DIGITS + 1));
             name = format!("{}-{digest}", name.trim_end_matches('-'));
         }
         name.trim_end_matches('-').to_owned()
@@ -248,13 +248,23 @@ impl StepContext {
     /// The tags of everything that this step makes. What a recovery brings back is production from then on: it never
     /// expires.
     pub fn tags(&self) -> Vec<(String, String)> {
+        if self.facts.is_drill {
+            return self.tags_of_canary();
+        }
+        self.tags_with(NEVER.to_owned())
+    }
+
+    /// The tags of a canary. A run removes it in every mode, so that it expires in a recovery, too.
+    pub fn tags_of_canary(&self) -> Vec<(String, String)> {
+        self.tags_with(Expiry::written(self.facts.expires))
+    }
+
+    fn tags_with(&self, expires: String) -> Vec<(String, String)> {
         let facts = &self.facts;
-        let expires =
-            if facts.is_drill { Expiry::written(facts.expires) } else { NEVER.to_owned() };
         [
             (RUN_TAG, facts.run.to_string()),
             ("redrill:scenario", facts.scenario.clone()),
-            ("redrill:step", self.step.to_string()),
+            (STEP_TAG, self.step.to_string()),
             ("redrill:plan", facts.plan.short(16)),
             (EXPIRES_TAG, expires),
         ]
@@ -262,6 +272,9 @@ impl StepContext {
         .to_vec()
     }
 }
+
+/// The length of the digest at the end of a name that was too long. It stays: what earlier versions have made must be known again.
+const DIGEST_DIGITS: usize = 10;
 
 /// Lower case letters and digits, with single hyphens between.
 pub(super) fn plain_name(text: &str) -> String {
@@ -276,30 +289,78 @@ pub(super) fn plain_name(text: &str) -> String {
     name
 }
 
-/// Whether a thing has a name as the steps of a run give them ([`StepContext::name_of_mine`]). Tags alone do not say that a run has made
-/// it: they are copied from one thing to another, by people and by AWS, and what was renamed is in use.
-pub(crate) fn is_named_by(run: &RunId, name: &str) -> bool {
-    let own = plain_name(&format!("redrill-{run}-"));
-    let last = plain_name(name.rsplit('/').next().unwrap_or_default());
+/// How the names of things follow from run and step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// They are what [`StepContext::name_of_mine`] gives.
+    Own,
+    /// A hyphen and a number may follow: a step makes several.
+    Numbered,
+    /// A prefix of the scenario's stands before, which may be a path.
+    Prefixed,
+}
+
+impl Naming {
+    /// Whether a thing has a name as the steps of a run give them, or as this step of it does. Tags alone do not say that a run has made
+    /// it: they are copied from one thing to another, by people and by AWS, and what was renamed is in use.
+    pub(crate) fn fits(self, run: &RunId, step: Option<&str>, name: &str) -> bool {
+        match self {
+            Self::Own => is_own_name(run, step, name),
+            Self::Numbered => is_own_name(run, step, without_number(name)),
+            Self::Prefixed => {
+                let last = plain_name(name.rsplit('/').next().unwrap_or_default());
+                let mut begins = last.match_indices(OWN_NAMES);
+                begins.any(|(at, _)| is_own_name(run, step, &last[at..]))
+            }
+        }
+    }
+}
+
+/// How every name begins that a step gives.
+const OWN_NAMES: &str = "redrill-";
+
+/// A name without the number that follows a last hyphen. The name itself when there is none.
+fn without_number(name: &str) -> &str {
+    match name.rsplit_once('-') {
+        Some((before, number))
+            if matches!(number.len(), 1 | 2) && number.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            before
+        }
+        _ => name,
+    }
+}
+
+/// Where the step is not known, any name will do that begins as those of the run.
+fn is_own_name(run: &RunId, step: Option<&str>, name: &str) -> bool {
+    let own = plain_name(&format!("{OWN_NAMES}{run}-{}", step.unwrap_or_default()));
     // Where the whole name was too long, it ends with a digest.
-    let cut =
-        || last.rsplit_once('-').is_some_and(|(kept, _)| kept.len() > 30 && own.starts_with(kept));
-    last.contains(&own) || cut()
+    let cut = name.rsplit_once('-').filter(|(kept, _)| kept.len() > 30 && own.starts_with(*kept));
+    if step.is_some() {
+        let digest = Digest::of(own.as_bytes()).short(DIGEST_DIGITS);
+        return name == own.trim_end_matches('-') || cut.is_some_and(|(_, end)| end == digest);
+    }
+    let is_digest =
+        |end: &str| end.len() == DIGEST_DIGITS && end.bytes().all(|b| b.is_ascii_hexdigit());
+    // A name that a step gives has nothing but letters, digits and hyphens.
+    plain_name(name) == name
+        && (name.starts_with(&own) || cut.is_some_and(|(_, end)| is_digest(end)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outside::fake::{FakeOutside, context};
+
+    const RUN: &str = "orders-0001-abcdef";
 
     #[test]
     fn regression_what_bears_another_name_than_a_run_gives_is_not_taken_for_its_own() {
-        let named = |run: &str, name: &str| is_named_by(&RunId::new(run), name);
-        assert!(named("orders-0001-abcdef", "redrill-orders-0001-abcdef-restore"));
-        assert!(named("Orders_db-0001-abcdef", "redrill-orders-db-0001-abcdef-restore"));
-        assert!(named("files-0001-abcdef", "bucket/canaries/redrill-files-0001-abcdef-canary"));
-        assert!(named("files-0001-abcdef", "canaries-redrill-files-0001-abcdef-canary"));
+        let fits = |run: &str, name: &str| Naming::Own.fits(&RunId::new(run), None, name);
+        assert!(fits(RUN, "redrill-orders-0001-abcdef-restore"));
+        assert!(fits("Orders_db-0001-abcdef", "redrill-orders-db-0001-abcdef-restore"));
         // Hyphens beside each other are one in the names that a run gives.
-        assert!(named("a--b-0001-abcdef", "redrill-a-b-0001-abcdef-canary"));
+        assert!(fits("a--b-0001-abcdef", "redrill-a-b-0001-abcdef-canary"));
         for other in [
             "orders-prod",
             "snap-1",
@@ -307,12 +368,95 @@ mod tests {
             "redrill-orders-0001-abcdef0-restore",
             "redrill-orders-0001-abcdef-restore/data",
             "orders-0001-abcdef-restore",
+            "keep-redrill-orders-0001-abcdef-restore",
+            "kept/redrill-orders-0001-abcdef-restore",
             "",
         ] {
-            assert!(!named("orders-0001-abcdef", other), "{other}");
+            assert!(!fits(RUN, other), "{other}");
         }
         let long = format!("{}-0001-abcdef", "x".repeat(80));
         let cut = format!("redrill-{}-0123456789", "x".repeat(44));
-        assert!(named(&long, &cut));
+        assert!(fits(&long, &cut) && !fits(&long, &format!("{cut}-evidence")));
+        assert!(!fits(&long, &format!("keep-{cut}")));
+        // By the name of its step, nothing may follow either.
+        let fits =
+            |naming: Naming, name: &str| naming.fits(&RunId::new(RUN), Some("restore"), name);
+        assert!(fits(Naming::Own, "redrill-orders-0001-abcdef-restore"));
+        for other in [
+            "redrill-orders-0001-abcdef-restore-evidence",
+            "redrill-orders-0001-abcdef-restore-2",
+            "redrill-orders-0001-abcdef-restore2",
+            "redrill-orders-0001-abcdef-other",
+            "keep-redrill-orders-0001-abcdef-restore",
+            "keep-redrill-orders-0001-abcdef-evidence",
+        ] {
+            assert!(!fits(Naming::Own, other), "{other}");
+        }
+        assert!(fits(Naming::Numbered, "redrill-orders-0001-abcdef-restore-2"));
+        assert!(fits(Naming::Numbered, "redrill-orders-0001-abcdef-restore-12"));
+        for other in ["-2-evidence", "-evidence", "-123", "-2-2", "-"] {
+            let name = format!("redrill-orders-0001-abcdef-restore{other}");
+            assert!(!fits(Naming::Numbered, &name), "{name}");
+        }
+    }
+
+    #[test]
+    fn canaries_alone_have_a_prefix_of_the_scenario() {
+        let fits = |step, name: &str| Naming::Prefixed.fits(&RunId::new(RUN), step, name);
+        for step in [None, Some("canary")] {
+            for before in
+                ["", "bucket/", "bucket/canaries/", "canaries-", "b/Redrill_", "b/redrill-"]
+            {
+                let name = format!("{before}redrill-orders-0001-abcdef-canary");
+                assert!(fits(step, &name), "{name}");
+                assert!(!fits(step, &format!("{name}/data")), "{name}");
+                assert_eq!(fits(step, &format!("{name}-evidence")), step.is_none(), "{name}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_name_that_a_step_gives_is_known_as_its_own_at_every_limit() {
+        let (context, ..) = context(FakeOutside::default());
+        let long_run = format!("{}-0001-abcdef", "long-name".repeat(9));
+        let long_step = "long_step-".repeat(30);
+        for (run, step) in [
+            (RUN, "restore"),
+            ("Orders_db-0001-abcdef", "restore_db_"),
+            (long_run.as_str(), "restore"),
+            (RUN, long_step.as_str()),
+        ] {
+            let facts = RunFacts { run: RunId::new(run), ..(*context.facts).clone() };
+            let context =
+                StepContext { facts: Arc::new(facts), step: StepId::new(step), ..context.clone() };
+            for limit in [60, 63, 100, 200, 255] {
+                let name = context.name_of_mine(limit);
+                for step in [None, Some(step)] {
+                    let fits =
+                        |naming: Naming, name: &str| naming.fits(&RunId::new(run), step, name);
+                    assert!(fits(Naming::Own, &name), "{name}");
+                    assert!(fits(Naming::Numbered, &format!("{name}-1")), "{name}");
+                    assert!(fits(Naming::Prefixed, &format!("bucket/a_{name}")), "{name}");
+                }
+                let run = RunId::new("orders-0002-abcdef");
+                assert!(!Naming::Own.fits(&run, Some(step), &name), "{name}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_canary_of_a_recovery_expires_and_what_it_brings_back_does_not() {
+        let (context, ..) = context(FakeOutside::default());
+        let expiry = |tags: Vec<(String, String)>| {
+            tags.into_iter().find(|(name, _)| name == EXPIRES_TAG).map(|(_, value)| value)
+        };
+        let written = Expiry::written(context.facts.expires);
+        for is_drill in [true, false] {
+            let facts = RunFacts { is_drill, ..(*context.facts).clone() };
+            let context = StepContext { facts: Arc::new(facts), ..context.clone() };
+            let brought_back = if is_drill { written.as_str() } else { NEVER };
+            assert_eq!(expiry(context.tags()).as_deref(), Some(brought_back));
+            assert_eq!(expiry(context.tags_of_canary()), Some(written.clone()));
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct Target {
     pub kind: &'static str,
     /// Its name as it stands in its ARN; `*` and `?` stand for what is not known, as in policies.
     pub name: String,
+    /// Whether it may belong to another account than the site's: one that shares it.
+    pub shared: bool,
 }
 
 /// A condition that a permission can carry.
@@ -40,6 +42,8 @@ pub enum Limit {
     /// Only listings of keys that begin in one of these ways, written as in policies. Where one of them is empty, every listing: one
     /// without a prefix has nothing that a condition could ask for.
     Prefixes(Vec<String>),
+    /// On what the drills of any scenario have made, not only of this one.
+    AnyScenario,
 }
 
 /// A text as it goes into a policy, in which it stands for itself
@@ -63,7 +67,14 @@ impl Grant {
     /// Adds on what it is used.
     #[must_use]
     pub fn on(mut self, kind: &'static str, name: impl Into<String>) -> Self {
-        self.on.push(Target { kind, name: name.into() });
+        self.on.push(Target { kind, name: name.into(), shared: false });
+        self
+    }
+
+    /// Adds on what it is used, of whichever account: what others share is theirs.
+    #[must_use]
+    pub fn on_shared(mut self, kind: &'static str, name: impl Into<String>) -> Self {
+        self.on.push(Target { kind, name: name.into(), shared: true });
         self
     }
 

@@ -4,6 +4,7 @@
 //! documentation use), [`StepContext`] (an action's only powers), [`ResourceKind`] (how one kind of created thing is
 //! found and removed), [`Registry`]. No service names belong in here.
 
+mod beside;
 mod context;
 mod error;
 mod expected;
@@ -20,7 +21,8 @@ mod retry;
 mod runbook;
 mod wait;
 
-pub(crate) use context::is_named_by;
+pub use beside::Beside;
+pub(crate) use context::Naming;
 pub use context::{Recorder, RunFacts, Sessions, StepContext};
 pub use error::StepError;
 pub use expected::ExpectedTimes;
@@ -33,8 +35,8 @@ pub use poll::{Fetched, SharedLook};
 pub use preflight::{Probe, ProbeVerdict};
 pub use registry::{Action, ActionEntry, Registry};
 pub use resource::{
-    EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, ResourceContext, ResourceKind,
-    own, removal,
+    EXPIRES_TAG, Expiry, Found, Listed, Listing, NEVER, RUN_TAG, Reach, ResourceContext,
+    ResourceKind, own, removal,
 };
 pub use runbook::{ByHand, HandInput, HandSection};
 pub use wait::{Look, WaitPlan};

@@ -69,9 +69,30 @@ impl StepContext {
             due = self.clock.elapsed() + pause;
         }
     }
-}
 
-impl StepContext {
+    /// Waits together with others until the service does not know a thing any more, or `state` says of it that it is gone (`None`).
+    /// As long as it is there, `stands` is given its state, and may end the wait.
+    ///
+    /// # Errors
+    /// Those of [`StepContext::wait_together`], and of `stands`.
+    pub async fn vanish_together<T>(
+        &self,
+        plan: &WaitPlan,
+        shared: &SharedLook<T>,
+        id: &str,
+        state: fn(&T) -> Option<&str>,
+        stands: &(dyn Fn(&str) -> Result<(), StepError> + Sync),
+    ) -> Result<(), StepError>
+    where
+        T: Clone + Send + 'static,
+    {
+        let judge = |seen: Option<T>, _| match seen.as_ref().and_then(state) {
+            None => Ok(Look::Ready(())),
+            Some(state) => stands(state).map(|()| Look::NotYet(state.to_owned())),
+        };
+        self.wait_together(plan, shared, id, judge).await
+    }
+
     fn heard<T>(&self, seen: Seen<T>) -> Seen<T> {
         if seen.found.is_ok() {
             self.calls.answered();

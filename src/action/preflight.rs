@@ -1,6 +1,7 @@
 use super::StepError;
+use crate::aws::CallLog;
 use crate::ids::SiteName;
-use crate::journal::FailureClass;
+use crate::journal::{CallSeen, FailureClass};
 
 /// What a look before the day of the drill has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,8 +10,10 @@ pub struct Probe {
     pub what: String,
     /// The site that was asked, if it is not the step's own.
     pub site: Option<SiteName>,
-    /// IAM actions that the look used.
+    /// IAM actions that the look needs.
     pub permissions: Vec<&'static str>,
+    /// What a look of several calls has called; `None` for one of a single call, of which the verdict says what became.
+    pub calls: Option<Vec<CallSeen>>,
     /// What came out.
     pub verdict: ProbeVerdict,
 }
@@ -38,7 +41,7 @@ pub enum ProbeVerdict {
 impl Probe {
     /// A look that needed nothing of AWS, or could not be made before the day.
     pub fn new(what: impl Into<String>, verdict: ProbeVerdict) -> Self {
-        Self { what: what.into(), site: None, permissions: Vec::new(), verdict }
+        Self { what: what.into(), site: None, permissions: Vec::new(), calls: None, verdict }
     }
 
     /// What is known only on the day.
@@ -57,7 +60,14 @@ impl Probe {
             Ok(answer) => judge(answer),
             Err(error) => ProbeVerdict::of(error),
         };
-        Self { what: what.into(), site: None, permissions: permissions.to_vec(), verdict }
+        Self { permissions: permissions.to_vec(), ..Self::new(what, verdict) }
+    }
+
+    /// The same, made by these calls and no others.
+    #[must_use]
+    pub fn by(mut self, calls: &CallLog) -> Self {
+        self.calls = Some(calls.seen());
+        self
     }
 
     /// The same, asked at another site than the step's own.

@@ -1,5 +1,5 @@
-use super::context::is_named_by;
-use super::{StepContext, StepError, WaitPlan};
+use super::context::Naming;
+use super::{Beside, StepContext, StepError, WaitPlan};
 use crate::ids::RunId;
 use crate::journal::{Event, FailureClass, ResourceKey};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -95,6 +95,8 @@ pub fn removal<T>(answer: Result<T, StepError>, busy: &str) -> Result<(), StepEr
 
 /// The tag by which everything that this program makes names its run.
 pub const RUN_TAG: &str = "redrill:run";
+/// The tag that names the step.
+pub(super) const STEP_TAG: &str = "redrill:step";
 /// The tag that says when a thing may be removed by anyone.
 pub const EXPIRES_TAG: &str = "redrill:expires";
 /// The value of [`EXPIRES_TAG`] on what a recovery has brought back: it is production now.
@@ -150,24 +152,36 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// Something with these tags; `None` when it carries none of this program's.
+    /// Something with these tags, of which its step makes one; `None` when it carries none of this program's.
     pub fn of<'t>(
         tags: impl IntoIterator<Item = (&'t str, &'t str)>,
         name: impl Into<String>,
         id: impl Into<String>,
         state: impl Into<String>,
     ) -> Option<Self> {
-        let (mut run, mut scenario, mut expires) = (None, None, None);
+        Self::named(Naming::Own, tags, name, id, state)
+    }
+
+    /// The same, where steps name things in this way.
+    pub(crate) fn named<'t>(
+        naming: Naming,
+        tags: impl IntoIterator<Item = (&'t str, &'t str)>,
+        name: impl Into<String>,
+        id: impl Into<String>,
+        state: impl Into<String>,
+    ) -> Option<Self> {
+        let (mut run, mut step, mut scenario, mut expires) = (None, None, None, None);
         for (tag, value) in tags {
             match tag {
                 RUN_TAG => run = Some(RunId::new(value)),
+                STEP_TAG => step = Some(value),
                 "redrill:scenario" => scenario = Some(value.to_owned()),
                 EXPIRES_TAG => expires = Some(value),
                 _ => {}
             }
         }
         let (name, run) = (name.into(), run.filter(|run| !run.as_str().is_empty())?);
-        let doubt = (!is_named_by(&run, &name))
+        let doubt = (!naming.fits(&run, step, &name))
             .then(|| format!("it has the tags of {run}, and no name as that run gives them"));
         Some(Self {
             name,
@@ -202,6 +216,31 @@ pub enum Listing {
     Elsewhere,
     /// This kind cannot be listed; the text says why.
     Impossible(&'static str),
+}
+
+/// What looking for a thing takes. Whoever has written the ledger decides what becomes of it, unless a service does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The service of its site is asked, which knows its tags.
+    Service,
+    /// A program is started that the ledger names.
+    Program,
+    /// Somebody logs in where the ledger says, with the secret that it names.
+    Login,
+    /// A folder of this machine is looked into that the ledger names.
+    Folder,
+}
+
+impl Reach {
+    /// What looking would do besides asking a service, in words.
+    pub fn would(self) -> Option<&'static str> {
+        match self {
+            Self::Service => None,
+            Self::Program => Some("that would start a program"),
+            Self::Login => Some("that would log in to a database"),
+            Self::Folder => Some("that would look into a folder of this machine"),
+        }
+    }
 }
 
 /// How to find, judge and remove one kind of thing. Must work after a crash with nothing but the key.
@@ -263,6 +302,10 @@ pub trait ResourceKind: Send + Sync {
     }
     /// The command that removes it by hand.
     fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String;
+    /// What looking for it takes.
+    fn reach(&self) -> Reach {
+        Reach::Service
+    }
     /// True for what is written among production data: the guard must name where (`guard.canaries`).
     fn is_canary(&self) -> bool {
         false
@@ -280,6 +323,11 @@ pub trait ResourceKind: Send + Sync {
     /// True for what can be removed only when nothing of other kinds is in it any more: a cluster and its members.
     fn holds_others(&self) -> bool {
         false
+    }
+    /// What the service makes beside it and keeps when it is deleted, by the input of the step that has made it.
+    fn beside(&self, key: &ResourceKey, input: &serde_json::Value, region: &str) -> Vec<Beside> {
+        let _ = (key, input, region);
+        Vec::new()
     }
     /// IAM actions that finding and removing it needs.
     fn permissions(&self) -> &'static [super::Permission];

@@ -1,5 +1,6 @@
 use crate::ids::Digest;
 use crate::time::HumanDuration;
+use crate::visible::is_hidden;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -195,6 +196,19 @@ fn whole_variable(text: &str) -> Option<String> {
 /// A variable that is not set, or empty because a command has failed, ends the command: no default host is asked in its place.
 const UNLESS_SET: &str = ":?";
 
+/// What would move the cursor or end the paste when it is pasted, or is not seen by who reads it before. Lines may break.
+fn is_unsafe_to_paste(character: char) -> bool {
+    is_hidden(character) && !['\n', '\t'].contains(&character)
+}
+
+/// A command that prints a character, to stand within double quotes: of the ways to write it, the one that every POSIX shell knows.
+fn printed(character: char) -> String {
+    let mut bytes = [0; 4];
+    let bytes = character.encode_utf8(&mut bytes).bytes();
+    let octal: String = bytes.map(|byte| format!("\\{byte:03o}")).collect();
+    format!("$(printf '{octal}')")
+}
+
 /// Text as one shell word: bare when that is safe, else in single quotes; marked variables in double quotes.
 fn quote(text: &str) -> String {
     if text.contains('\u{1}') {
@@ -210,6 +224,7 @@ fn quote(text: &str) -> String {
                     word.push('\\');
                     word.push(character);
                 }
+                other if is_unsafe_to_paste(other) => word.push_str(&printed(other)),
                 other => word.push(other),
             }
         }
@@ -220,7 +235,18 @@ fn quote(text: &str) -> String {
     if !text.is_empty() && text.chars().all(safe) {
         text.to_owned()
     } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
+        let mut word = String::from("'");
+        for character in text.chars() {
+            match character {
+                '\'' => word.push_str("'\\''"),
+                other if is_unsafe_to_paste(other) => {
+                    word.push_str(&format!("'\"{}\"'", printed(other)));
+                }
+                other => word.push(other),
+            }
+        }
+        word.push('\'');
+        word
     }
 }
 
@@ -275,5 +301,20 @@ mod tests {
         assert_eq!(input.word("credentials.secret").unwrap(), "orders/readonly");
         assert_eq!(input.word("absent"), None);
         assert_eq!(input.sets("endpoint"), "RESTORE_ENDPOINT");
+    }
+
+    #[test]
+    fn regression_what_is_not_seen_is_pasted_as_a_command_that_prints_it() {
+        let text = "it's\u{1b}[201~\n\u{202e}\r\t$HOME";
+        let word = quote(text);
+        assert!(word.chars().all(|c| !is_unsafe_to_paste(c)), "{word:?}");
+        let printed = |script: &str| {
+            let ran = std::process::Command::new("sh").args(["-c", script]).output().unwrap();
+            String::from_utf8(ran.stdout).unwrap()
+        };
+        assert_eq!(printed(&format!("printf %s {word}")), text);
+        let word = quote(&format!("{}\u{1b}[2K", mark("point", "arn")));
+        assert_eq!(word, "\"${POINT_ARN:?}$(printf '\\033')[2K\"");
+        assert_eq!(printed(&format!("POINT_ARN=a; printf %s {word}")), "a\u{1b}[2K");
     }
 }

@@ -6,6 +6,7 @@ use crate::cli::AnswerArgs;
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::StepId;
 use crate::journal::{self, Event, Record};
+use crate::limits;
 use crate::outside::real::{GivenAnswer, ShownBy, answer_approval};
 
 const NOTHING: &str = "it asks nothing any more";
@@ -17,6 +18,7 @@ pub(super) fn answer(
     store: &Store,
     output: &Output,
 ) -> Result<ExitCode> {
+    within_the_journal(args.comment.as_deref())?;
     let folder = store.find(&args.run)?;
     let step = StepId::new(&args.step);
     still_asks(&folder, &step)?;
@@ -41,12 +43,23 @@ pub(super) fn answer(
     Ok(ExitCode::Passed)
 }
 
+/// Longer texts are cut when they are written down, and a signature would be over what nobody can read any more.
+fn within_the_journal(comment: Option<&str>) -> Result<()> {
+    let (bytes, most) = (comment.map_or(0, str::len), limits::TEXT_BYTES);
+    if bytes <= most {
+        return Ok(());
+    }
+    let text =
+        format!("the comment has {bytes} bytes, and the most is {most}; nothing was answered");
+    Err(Error::bad_input(text).help("say in it where the rest is"))
+}
+
 /// Where nothing is asked any more, it does not matter who may answer. A journal that cannot be read does not keep anybody from
 /// answering: the question is a file of its own.
 fn still_asks(folder: &RunFolder, step: &StepId) -> Result<()> {
     let Ok(contents) = journal::read(&folder.journal()) else { return Ok(()) };
     let Some(what) = why_over(&contents.records, step, &folder.name()) else { return Ok(()) };
-    let show = format!("redrill show {} tells what became of it", folder.name());
+    let show = format!("{} tells what became of it", folder.command("show"));
     Err(Error::bad_input(what).help(show))
 }
 
@@ -77,8 +90,10 @@ fn why_over(records: &[Record], step: &StepId, run: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::runs::tests::started;
     use crate::ids::Digest;
-    use crate::journal::{Approval, Outcome, StepResult};
+    use crate::journal::{Approval, Journal, Outcome, StepResult, WorldKind};
+    use std::time::Duration;
 
     fn ask() -> StepId {
         StepId::new("ask")
@@ -110,6 +125,20 @@ mod tests {
     }
 
     #[test]
+    fn regression_the_command_that_shows_the_run_finds_its_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let (_, folder) = started(&Store::new(root.path().to_owned()), WorldKind::Real);
+        assert!(still_asks(&folder, &ask()).is_ok(), "it may still ask");
+        let (mut journal, _) = Journal::reopen(&folder.journal()).unwrap();
+        let finished = Event::RunFinished { outcome: Outcome::Passed };
+        journal.stage(chrono::DateTime::UNIX_EPOCH, Duration::ZERO, finished).unwrap();
+        journal.commit().unwrap();
+        let over = still_asks(&folder, &ask()).unwrap_err();
+        let show = format!("redrill show orders-db-0001 --runs-dir {}", root.path().display());
+        assert!(over.help_text().unwrap().starts_with(&show), "{over:?}");
+    }
+
+    #[test]
     fn regression_nobody_is_told_to_have_approved_a_step_that_is_over() {
         assert_eq!(after(vec![]), "");
         assert_eq!(after(vec![finished("another")]), "");
@@ -122,6 +151,16 @@ mod tests {
         assert_eq!(after(vec![cancelled, finished("ask")]), early);
         let gives_back = "slow-0001 gives back what it made: it asks nothing any more";
         assert_eq!(after(vec![Event::ReleaseStarted]), gives_back);
+    }
+
+    #[test]
+    fn regression_a_comment_is_as_long_as_the_journal_keeps_it_at_most() {
+        assert!(within_the_journal(None).is_ok());
+        assert!(within_the_journal(Some(&"x".repeat(limits::TEXT_BYTES))).is_ok());
+        let long = "ä".repeat(limits::TEXT_BYTES / 2) + "x";
+        let refused = within_the_journal(Some(&long)).unwrap_err();
+        assert_eq!(refused.exit_code(), ExitCode::BadInput);
+        assert!(refused.to_string().contains("has 16385 bytes, and the most is 16384"));
     }
 
     #[test]

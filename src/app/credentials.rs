@@ -2,10 +2,11 @@
 
 use crate::aws::{AccountOf, CredentialsSource, RenewingCredentials};
 use crate::ids::SiteName;
+use crate::outside::{Secret, Secrets};
 use aws_config::SdkConfig;
 use aws_config::sts::AssumeRoleProvider;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_async::time::SharedTimeSource;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -25,34 +26,75 @@ pub(super) struct Role {
 pub(super) type LoadConfig = Arc<dyn Fn() -> BoxFuture<'static, SdkConfig> + Send + Sync>;
 
 /// Credentials that are fetched again before they end, and from the beginning (files, environment, role) when they are
-/// refused.
+/// refused. All of them are known to `secrets` before anything is asked with them: those of a role, and those that it is
+/// assumed with.
 pub(super) fn renewing(
     site: SiteName,
     load: LoadConfig,
     role: Option<Role>,
     account_of: AccountOf,
     time: SharedTimeSource,
+    secrets: &Secrets,
 ) -> RenewingCredentials {
+    let secrets = secrets.clone();
     let source: CredentialsSource = Arc::new(move || {
-        let (load, role) = (load.clone(), role.clone());
-        Box::pin(async move { provider(&load().await, role).await })
+        let (load, role, secrets) = (load.clone(), role.clone(), secrets.clone());
+        Box::pin(async move { provider(load().await, role, &secrets).await })
     });
     RenewingCredentials::new(site, source, account_of, time)
 }
 
 async fn provider(
-    base: &SdkConfig,
+    base: SdkConfig,
     role: Option<Role>,
+    secrets: &Secrets,
 ) -> Result<SharedCredentialsProvider, CredentialsError> {
+    let own = base.credentials_provider().map(|own| learned(own, secrets));
     let Some(role) = role else {
         let none = || CredentialsError::not_loaded("the environment and the profiles name none");
-        return base.credentials_provider().ok_or_else(none);
+        return own.ok_or_else(none);
     };
+    let mut base = base.into_builder();
+    base.set_credentials_provider(own);
+    let base = base.build();
     let mut assuming = AssumeRoleProvider::builder(role.arn).session_name(role.session_name);
     if let Some(length) = role.length {
         assuming = assuming.session_length(length);
     }
-    Ok(SharedCredentialsProvider::new(assuming.configure(base).build().await))
+    let assumed = assuming.configure(&base).build().await;
+    Ok(learned(SharedCredentialsProvider::new(assumed), secrets))
+}
+
+/// The same credentials, whose keys and tokens are known as secrets from the moment on that they are fetched: a service, or
+/// somebody in its place, may repeat them in an error.
+pub(super) fn learned(
+    inner: SharedCredentialsProvider,
+    secrets: &Secrets,
+) -> SharedCredentialsProvider {
+    SharedCredentialsProvider::new(LearningProvider { inner, secrets: secrets.clone() })
+}
+
+#[derive(Debug)]
+struct LearningProvider {
+    inner: SharedCredentialsProvider,
+    secrets: Secrets,
+}
+
+impl ProvideCredentials for LearningProvider {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let credentials = self.inner.provide_credentials().await?;
+            let parts = [Some(credentials.secret_access_key()), credentials.session_token()];
+            // AWS's own are longer. Shorter ones are made up for test servers, and would hide words of messages.
+            for part in parts.into_iter().flatten().filter(|part| part.len() >= 16) {
+                self.secrets.learn(&Secret::new(part));
+            }
+            Ok(credentials)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -64,6 +106,7 @@ mod tests {
     use crate::time::Clock;
     use aws_config::identity::IdentityCache;
     use aws_config::{BehaviorVersion, Region};
+    use aws_credential_types::Credentials;
     use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
     use aws_smithy_types::retry::RetryConfig;
 
@@ -101,7 +144,9 @@ places:
         let load: LoadConfig = Arc::new(move || Box::pin(std::future::ready(loaded.clone())));
         let account_of: AccountOf =
             Arc::new(|_| Box::pin(std::future::ready(Ok("222222222222".to_owned()))));
-        let renewing = renewing(SiteName::new("dr"), load, Some(role), account_of, time);
+        let secrets = Secrets::default();
+        let site = SiteName::new("dr");
+        let renewing = renewing(site, load, Some(role), account_of, time, &secrets);
         let config = base
             .into_builder()
             .identity_cache(IdentityCache::no_cache())
@@ -114,6 +159,19 @@ places:
         };
         let session = SiteSession::new(place, &config, Arc::new(GuardPolicy::default()));
         (session.renewing(renewing), clock)
+    }
+
+    #[tokio::test]
+    async fn regression_credentials_are_known_from_the_moment_on_that_they_are_fetched() {
+        let (key, token) = ("key-of-forty-characters", "IQoJb3JpZ2luX2VjEXAMPLE");
+        let own = Credentials::new("AK", key, Some(token.to_owned()), None, "test");
+        let own = SharedCredentialsProvider::new(own);
+        let base = SdkConfig::builder().credentials_provider(own).build();
+        let secrets = Secrets::default();
+        let provider = provider(base, None, &secrets).await.unwrap();
+        assert!(secrets.is_empty());
+        provider.provide_credentials().await.unwrap();
+        assert_eq!(secrets.conceal(&format!("{key} {token}")), "<secret> <secret>");
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,7 +31,10 @@ pub(super) fn iam(args: &IamArgs, output: &Output) -> Result<ExitCode> {
 }
 
 fn access(args: &IamArgs, plan: &Plan, registry: &Registry) -> Result<Access> {
-    let mut grants = plan::grants(plan, registry);
+    let mut grants = match args.reap {
+        true => iam::reaping(plan, registry),
+        false => plan::grants(plan, registry),
+    };
     if args.preflight {
         grants.extend(preflight_grants(plan, registry));
     }
@@ -45,10 +48,15 @@ fn access(args: &IamArgs, plan: &Plan, registry: &Registry) -> Result<Access> {
         grants.retain(|needed| needed.grant.site == site);
     }
     let trust = trust(args)?;
+    if let Some(runner) = &args.runner {
+        Trust::Principal(runner.clone()).checked()?;
+    }
     let access = iam::access(plan, &grants, trust.as_ref(), args.runner.as_deref())?;
-    Ok(match &args.store {
-        None => access,
-        Some(url) => access.keeping_journals_in(&store_place(plan, args.runner.as_deref(), url)?),
+    let Some(url) = &args.store else { return Ok(access) };
+    let store = store_place(plan, args.runner.as_deref(), url)?;
+    Ok(match args.reap {
+        true => access.reading_journals_in(&store),
+        false => access.keeping_journals_in(&store),
     })
 }
 
@@ -73,28 +81,15 @@ fn preflight_grants(plan: &Plan, registry: &Registry) -> Vec<StepGrant> {
 
 /// Who may start the program. What it needs besides is asked for by the parser.
 fn trust(args: &IamArgs) -> Result<Option<Trust>> {
-    let subject = || args.subject.clone().unwrap_or_default();
-    Ok(match args.trust {
-        None => None,
-        Some(TrustKind::Account) => {
-            Some(Trust::Principal(args.principal.clone().unwrap_or_default()))
+    let subject = args.subject.clone().unwrap_or_default();
+    let trust = args.trust.map(|kind| match kind {
+        TrustKind::Account => Trust::Principal(args.principal.clone().unwrap_or_default()),
+        TrustKind::Irsa => {
+            Trust::Irsa { provider: args.oidc_provider.clone().unwrap_or_default(), subject }
         }
-        Some(TrustKind::Irsa) => {
-            let provider = args.oidc_provider.clone().unwrap_or_default();
-            if !subject().starts_with("system:serviceaccount:") {
-                return Err(Error::bad_input(format!("{:?} is no service account", subject()))
-                    .help("write --subject system:serviceaccount:NAMESPACE:NAME"));
-            }
-            Some(Trust::Irsa { provider, subject: subject() })
-        }
-        Some(TrustKind::Github) => {
-            if !subject().starts_with("repo:") {
-                return Err(Error::bad_input(format!("{:?} is no repository", subject()))
-                    .help("write --subject repo:OWNER/NAME:ref:refs/heads/main"));
-            }
-            Some(Trust::GitHub { subject: subject() })
-        }
-    })
+        TrustKind::Github => Trust::GitHub { subject },
+    });
+    trust.map(Trust::checked).transpose()
 }
 
 /// One document alone, as IAM takes it.

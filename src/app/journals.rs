@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::ids::RunId;
 use crate::journal::{self, Event, Hold, ReadError, Record, RunState, WorldKind};
 use crate::limits;
+use crate::outside::Secrets;
 use crate::plan::Plan;
 use crate::reap::{Life, NotAsked, PastRun, RunLock};
 use crate::scenario::Site;
@@ -48,6 +49,18 @@ pub(super) struct Journals {
     store: Option<(Objects, BTreeMap<RunId, Option<Owner>>)>,
 }
 
+/// Where a journal was read.
+#[derive(Clone, Copy)]
+enum Origin {
+    /// In the runs folder of this machine.
+    Here {
+        /// A process holds it.
+        at_work: bool,
+    },
+    /// In a store, in which others may write.
+    Store,
+}
+
 /// Where more journals are.
 pub(super) struct InS3<'a> {
     /// `s3://bucket/prefix`.
@@ -72,7 +85,7 @@ impl Journals {
     }
 
     fn take(&mut self, folder: &RunFolder, target: &Target) {
-        if !folder.journal().exists() {
+        if matches!(folder.journal().try_exists(), Ok(false)) {
             return;
         }
         // Before it is read: what is written from here on is seen as a change.
@@ -92,17 +105,22 @@ impl Journals {
             Err(error) => return self.not_read(&folder.name(), &error.to_string()),
         };
         if let Some(head) = stored.state.head.as_ref() {
-            self.folders.insert(head.run.clone(), folder.clone());
+            // The process of a run holds the lock in the folder that bears its name, and not that of a copy.
+            let is_known = self.folders.contains_key(&head.run);
+            if !is_known || folder.is_named_after(&head.run) {
+                self.folders.insert(head.run.clone(), folder.clone());
+            }
         }
         let read = (&stored.plan, &stored.contents.records[..], &stored.state);
-        self.add(read, at_work, target);
+        self.add(read, Origin::Here { at_work }, target);
     }
 
-    /// Takes a run, unless more is known of it already. What a second journal of it says of its life counts all the same.
+    /// Takes a run, unless more is known of it already. What a second journal of it says of its life counts all the same, and what a
+    /// journal here names is known here, however much longer that of the store is.
     fn add(
         &mut self,
         (plan, records, state): (&Plan, &[Record], &RunState),
-        at_work: bool,
+        origin: Origin,
         target: &Target,
     ) {
         let Some(head) = state.head.as_ref() else { return };
@@ -110,8 +128,12 @@ impl Journals {
             self.elsewhere.insert(head.run.clone(), in_words(&head.world));
             return;
         }
+        let at_work = matches!(origin, Origin::Here { at_work: true });
         let Some(mut past) = PastRun::of(plan, records, state, at_work) else { return };
         let known = self.past.iter_mut().find(|known| known.run == past.run);
+        if matches!(origin, Origin::Store) {
+            past = past.of_store(known.as_deref());
+        }
         let longer = records.len() > self.records.get(&past.run).copied().unwrap_or(0);
         match known {
             Some(known) if longer => {
@@ -120,7 +142,12 @@ impl Journals {
                 }
                 *known = past.clone();
             }
-            Some(_) => return,
+            Some(known) => {
+                if past.life == Life::AtWork {
+                    known.life = Life::AtWork;
+                }
+                return;
+            }
             None => {
                 let sites = plan.sites.values().cloned().collect();
                 self.places.push((past.run.clone(), sites, plan.guard.canaries.clone()));
@@ -143,12 +170,13 @@ impl Journals {
         output: &Output,
     ) -> Result<()> {
         let url: StoreUrl = store.url.parse()?;
-        let session = world::store_session(target, None, &url, store.region).await?;
+        let secrets = Secrets::default();
+        let session = world::store_session(target, None, &url, store.region, &secrets).await?;
         let session = session.under(Arc::new(GuardPolicy::read_only()));
         let output = *output;
         let tell = Arc::new(move |text: &str| output.note(text));
         let nobody = RunId::new("");
-        let objects = Objects::new(session, url, nobody, Clock::system(), tell);
+        let objects = Objects::new(session, secrets, url, nobody, Clock::system(), tell);
         self.read_objects(objects, only, target, Clock::system().now()).await;
         Ok(())
     }
@@ -203,7 +231,7 @@ impl Journals {
         place: &str,
         (target, now): (&Target, DateTime<Utc>),
     ) {
-        self.add((&stored.plan, &stored.records, &stored.state), false, target);
+        self.add((&stored.plan, &stored.records, &stored.state), Origin::Store, target);
         let Some(run) = stored.state.head.as_ref().map(|head| &head.run) else { return };
         let Some(until) = stored.may_live_until().filter(|until| now < *until) else { return };
         let Some(known) = self.past.iter_mut().find(|past| past.run == *run) else { return };
@@ -249,10 +277,16 @@ impl Journals {
     /// The run that a person means: by its folder, `last`, or an id of which there is no journal here.
     pub(super) fn run_named(&self, name: &str, store: &Store) -> Result<RunId> {
         let Ok(folder) = store.find(name) else { return Ok(RunId::new(name)) };
-        let of_folder = self.folders.iter().find(|(_, known)| known.path == folder.path);
+        // Who means a copy means its run.
+        let copied = begun(&folder).filter(|run| !folder.is_named_after(run));
+        let is_it = |run: &RunId, known: &RunFolder| {
+            known.path == folder.path || copied.as_ref() == Some(run)
+        };
+        let of_folder = self.folders.iter().find(|(run, known)| is_it(run, known));
         let Some((run, _)) = of_folder else {
             let what = format!("the journal of {name} cannot be read");
-            return Err(Error::broken(what).help(format!("redrill show {name} says why")));
+            let why = format!("{} says why", folder.command("show"));
+            return Err(Error::broken(what).help(why));
         };
         match self.elsewhere.get(run) {
             None => Ok(run.clone()),
@@ -282,11 +316,15 @@ impl Journals {
 
     /// The folder of a run: also of one that has begun since the journals were read, or whose journal could not be read.
     fn folder_of(&self, run: &RunId) -> Result<Option<RunFolder>> {
-        if let Some(folder) = self.folders.get(run) {
+        let known = self.folders.get(run);
+        if let Some(folder) = known.filter(|folder| folder.is_named_after(run)) {
             return Ok(Some(folder.clone()));
         }
-        let Some(runs) = &self.runs else { return Ok(None) };
-        Ok(runs.all()?.into_iter().find(|folder| is_of(folder, run)))
+        let Some(runs) = &self.runs else { return Ok(known.cloned()) };
+        let all = runs.all()?.into_iter().filter(|folder| is_of(folder, run));
+        let (named, others): (Vec<_>, Vec<_>) = all.partition(|folder| folder.is_named_after(run));
+        let any = named.into_iter().next().or_else(|| known.cloned());
+        Ok(any.or_else(|| others.into_iter().next()))
     }
 
     fn is_as_read(&self, folder: &RunFolder) -> bool {
@@ -304,15 +342,14 @@ fn is_of(folder: &RunFolder, run: &RunId) -> bool {
     if matches!(folder.journal().try_exists(), Ok(false)) {
         return false;
     }
-    let (name, whole) = (folder.name(), run.as_str());
     match begun(folder) {
         Some(begun) => begun == *run,
-        None => whole == name || whole.rsplit_once('-').is_some_and(|(short, _)| short == name),
+        None => folder.is_named_after(run),
     }
 }
 
 /// The run that the first record names, whatever follows it.
-fn begun(folder: &RunFolder) -> Option<RunId> {
+pub(super) fn begun(folder: &RunFolder) -> Option<RunId> {
     let file = BufReader::new(File::open(folder.journal()).ok()?);
     let mut line = Vec::new();
     file.take(limits::RECORD_BYTES as u64).read_until(b'\n', &mut line).ok()?;
@@ -357,6 +394,15 @@ mod tests {
         fs::create_dir(&path).unwrap();
         let _begins = Journal::create(&path.join("journal.jsonl")).unwrap();
         assert!(matches!(journals.lock(&RunId::new("orders-db-0002-77aa01")), RunLock::AtWork));
+    }
+
+    #[test]
+    fn regression_the_command_that_says_why_a_journal_cannot_be_read_finds_its_folder() {
+        let (_root, store) = folder_of_runs();
+        started(&store, WorldKind::Real);
+        let error = Journals::read(&store, &Target::Real).run_named("last", &store).unwrap_err();
+        let show = format!("redrill show orders-db-0001 --runs-dir {}", store.root().display());
+        assert!(error.help_text().unwrap().starts_with(&show), "{error:?}");
     }
 
     #[test]

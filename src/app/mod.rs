@@ -39,6 +39,7 @@ mod second_person;
 mod show;
 mod simulated;
 mod sql;
+mod standing;
 mod steer;
 mod stopped;
 mod the_end;

@@ -7,7 +7,7 @@ use super::refusal::cannot_be;
 use super::runs::RunFolder;
 use crate::engine::Order;
 use crate::error::{Error, Result};
-use crate::journal::Hold;
+use crate::journal::{self, Hold};
 use crate::limits;
 use crate::time::Clock;
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,12 @@ pub(super) fn take(folder: &Path) -> Vec<Order> {
 }
 
 fn take_one(place: &Path) -> Option<Order> {
-    take_away(place, limits::read_file(place, limits::APPROVAL_BYTES))
+    // Whoever opens a pipe waits until somebody writes: nothing would be heard any more, not even ^C.
+    let read = fs::metadata(place).and_then(|found| match found.is_file() {
+        true => limits::read_file(place, limits::APPROVAL_BYTES),
+        false => Ok(Vec::new()),
+    });
+    take_away(place, read)
 }
 
 fn take_away(place: &Path, read: io::Result<Vec<u8>>) -> Option<Order> {
@@ -100,8 +105,11 @@ pub(super) fn is_at_work(folder: &RunFolder) -> Result<bool> {
 /// Gives an order to the process of a run, and waits until it has taken it.
 ///
 /// # Errors
-/// When no process is at work on the run, or it does not take the order within ten seconds.
+/// When the run is over, no process is at work on it, or that does not take the order within ten seconds.
 pub(super) fn give(folder: &RunFolder, order: Order) -> Result<()> {
+    if has_ended(folder) {
+        return Err(is_over(folder));
+    }
     if !is_at_work(folder)? {
         let help = match folder.is_rehearsal() {
             true => folder.stopped(),
@@ -134,6 +142,22 @@ pub(super) fn give(folder: &RunFolder, order: Order) -> Result<()> {
             folder.command("abort")
         ))),
     }
+}
+
+/// A journal that cannot be read does not keep anybody from giving an order.
+fn has_ended(folder: &RunFolder) -> bool {
+    let contents = journal::read(&folder.journal()).ok();
+    let state = contents.and_then(|contents| folder.fold(&contents.records).ok());
+    state.is_some_and(|state| state.finished.is_some())
+}
+
+/// What is said of a run that has come to its end, to whoever would steer it.
+pub(super) fn is_over(folder: &RunFolder) -> Error {
+    Error::bad_input(format!("{} is over", folder.name())).help(format!(
+        "{} tells what it left behind; {} --all --yes removes what was kept",
+        folder.command("show"),
+        folder.command("reap --run")
+    ))
 }
 
 /// Writes an order into the folder of a run, whole or not at all.
@@ -177,6 +201,10 @@ fn waited_until_taken(place: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::runs::{Store, tests::started};
+    use crate::journal::{Event, Journal, Outcome, WorldKind};
+    use std::process::Command;
+    use std::sync::mpsc;
 
     fn put(folder: &Path, name: &str, order: &Order) {
         fs::write(folder.join(name), serde_json::to_vec(&Written::from(order.clone())).unwrap())
@@ -236,6 +264,72 @@ mod tests {
         assert!(place.exists(), "its giver waits for it to be taken");
         assert_eq!(take(&run.path), [order]);
         assert_eq!(take_away(&place, Ok(Vec::new())), None, "it was withdrawn");
+    }
+
+    #[test]
+    fn regression_an_order_that_cannot_be_read_now_stays_and_is_not_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder { path: folder.path().to_owned() };
+        let order = Order::Cancel { by: by("anna"), incident: false };
+        let place = write_down(&run, order.clone()).unwrap();
+        for kind in [io::ErrorKind::Interrupted, io::ErrorKind::TimedOut, io::ErrorKind::Other] {
+            assert_eq!(take_away(&place, Err(kind.into())), None);
+            assert!(place.exists(), "{kind}: its giver waits for it to be taken");
+        }
+        assert_eq!(take(&run.path), [order]);
+        assert!(!place.exists());
+    }
+
+    #[test]
+    fn regression_a_pipe_with_the_name_of_an_order_is_taken_away_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("order-1-7.json");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let order = Order::Cancel { by: by("anna"), incident: true };
+        put(folder.path(), "order-2-8.json", &order);
+        let (path, (sender, receiver)) = (folder.path().to_owned(), mpsc::channel());
+        std::thread::spawn(move || sender.send(take(&path)));
+        let taken = receiver.recv_timeout(Duration::from_secs(30));
+        assert_eq!(taken, Ok(vec![order]), "nobody writes into the pipe");
+        assert!(!pipe.exists());
+    }
+
+    #[test]
+    fn what_is_too_large_is_no_order_and_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let order = Order::Pause { by: by("ben") };
+        let mut text = serde_json::to_vec(&Written::from(order.clone())).unwrap();
+        // Without the limit it would be one: blanks behind it are nothing.
+        text.resize(usize::try_from(limits::APPROVAL_BYTES).unwrap(), b' ');
+        let place = folder.path().join("order-1-7.json");
+        fs::write(&place, &text).unwrap();
+        assert_eq!(take(folder.path()), [order]);
+        text.push(b' ');
+        fs::write(&place, &text).unwrap();
+        assert_eq!(take(folder.path()), []);
+        assert!(!place.exists());
+    }
+
+    #[test]
+    fn regression_nobody_is_told_to_resume_a_run_that_is_over() {
+        let root = tempfile::tempdir().unwrap();
+        let (_, run) = started(&Store::new(root.path().to_owned()), WorldKind::Real);
+        let (mut journal, _) = Journal::reopen(&run.journal()).unwrap();
+        let finished = Event::RunFinished { outcome: Outcome::Passed };
+        journal.stage(chrono::DateTime::UNIX_EPOCH, Duration::ZERO, finished).unwrap();
+        journal.commit().unwrap();
+        let refused = |order: Order| {
+            let refused = give(&run, order).unwrap_err();
+            assert_eq!(refused.to_string(), "orders-db-0001 is over");
+            let help = refused.help_text().unwrap();
+            assert!(help.contains("redrill show orders-db-0001"), "{help}");
+            assert!(!help.contains("resume"), "{help}");
+        };
+        // Its process may still write the reports.
+        refused(Order::Pause { by: by("anna") });
+        drop(journal);
+        refused(Order::Pause { by: by("anna") });
+        refused(Order::Continue { by: by("anna") });
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::error::{ExitCode, Result};
 use crate::ids::{RunId, SiteName, StepId};
 use crate::journal::{Event, ResourceKey, WorldKind};
 use crate::organisation::Asked;
-use crate::outside::UNKNOWN_USER;
+use crate::outside::{Concealing, Secrets, UNKNOWN_USER};
 use crate::plan::{self, Plan, PlannedStep};
 use crate::preflight::{Looked, Preflight, SiteIdentity, judge};
 use crate::providers;
@@ -92,6 +92,7 @@ fn look(
         // Nothing is written: approvals, which need the folder, are not asked for.
         let folder = RunFolder { path: PathBuf::new() };
         let mut world = world::open(target.clone(), plan, &run, &folder).await?;
+        world.outside = Arc::new(Concealing::new(world.outside));
         let identities = identities(&world, limits).await;
         // Where we are somebody else, nothing more is asked.
         let known = |site: &SiteName| {
@@ -117,8 +118,22 @@ fn look(
             }
         }
         let grants = plan::grants(plan, registry);
-        Ok(judge(plan, &grants, &identities, (&looked, store.as_ref()), estate))
+        let mut found = judge(plan, &grants, &identities, (&looked, store.as_ref()), estate);
+        conceal(&world.outside.secrets(), &mut found);
+        Ok(found)
     })
+}
+
+/// A service, or somebody in its place, may repeat what it was called with.
+fn conceal(secrets: &Secrets, found: &mut Preflight) {
+    for site in &mut found.sites {
+        let checks = site.checks.iter_mut().chain(&mut site.permissions);
+        let texts = checks
+            .flat_map(|check| [Some(&mut check.what), Some(&mut check.why), check.action.as_mut()]);
+        for text in texts.chain([site.identity.as_mut()]).flatten() {
+            *text = secrets.conceal(text);
+        }
+    }
 }
 
 /// What a run with `--store` would find, if it is asked for. The guard lets nothing be written but objects below the store's
@@ -133,11 +148,11 @@ async fn try_store(
     let Some(url) = &args.store else { return Ok(None) };
     let url: StoreUrl = url.parse()?;
     let sites = Some(&world.sessions);
-    let region = args.store_region.as_deref();
-    let session = world::store_session(target, sites, &url, region).await?;
+    let (region, secrets) = (args.store_region.as_deref(), world.outside.secrets());
+    let session = world::store_session(target, sites, &url, region, &secrets).await?;
     let (what, clock, output) = (format!("journal store {url}"), world.clock.clone(), *output);
     let tell = Arc::new(move |text: &str| output.note(text));
-    let objects = Objects::new(session, url, run.clone(), clock, tell);
+    let objects = Objects::new(session, secrets, url, run.clone(), clock, tell);
     let verdict = tokio::select! {
         biased;
         verdict = journal_store::try_out(&objects, plan, world.clock.now()) => verdict,

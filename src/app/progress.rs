@@ -5,6 +5,7 @@ use crate::journal::{Check, Event, Outcome, Record, RunState, StepResult};
 use crate::plan::Plan;
 use crate::scenario::{Gate, RtoFrom};
 use crate::time::{Clock, HumanDuration};
+use crate::visible::visible;
 use chrono::{DateTime, TimeDelta, Utc};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,7 +56,7 @@ impl Live {
             }
             _ => String::new(),
         };
-        format!("{budget}{}", doing.join(" · "))
+        format!("{budget}{}", one_line(&doing.join(" · ")))
     }
 }
 
@@ -111,13 +112,13 @@ impl Progress {
     /// Says something that belongs to no step, from wherever.
     pub(super) fn notes(&self) -> Arc<dyn Fn(&str) + Send + Sync> {
         let (bar, output, prefix) = (self.bar.clone(), self.output, self.prefix.clone());
-        Arc::new(move |text| bar.suspend(|| output.note(&format!("{prefix}{text}"))))
+        Arc::new(move |text| bar.suspend(|| output.note(&remark(&prefix, text))))
     }
 
     /// Says what is done before there is a run, unless nobody wants to hear it.
     pub(super) fn say(&self, text: &str) {
         if !self.quiet {
-            self.output.note(&format!("{}{text}", self.prefix));
+            self.output.note(&remark(&self.prefix, text));
         }
     }
 
@@ -145,18 +146,32 @@ impl Progress {
     }
 
     fn line(&self, at: DateTime<Utc>, text: &str) {
-        if self.quiet {
-            return;
+        self.write(&self.dated(at, "", text));
+    }
+
+    /// A line that begins with words in the colour of an outcome.
+    fn outcome(&self, at: DateTime<Utc>, (outcome, words): (Outcome, &str), text: &str) {
+        let word = self.paint(outcome, &format!("{words:<12}"));
+        self.write(&self.dated(at, &format!("{word} "), text));
+    }
+
+    fn write(&self, line: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| self.output.note(line));
         }
+    }
+
+    /// A line of the run. `head` is ours; what stands in the text may be data, and must not write over other lines.
+    fn dated(&self, at: DateTime<Utc>, head: &str, text: &str) -> String {
         let since = self.started.map_or(TimeDelta::zero(), |started| at - started).num_seconds();
-        let line = format!(
-            "{}{:02}:{:02}:{:02}  {text}",
+        format!(
+            "{}{:02}:{:02}:{:02}  {head}{}",
             self.prefix,
             since / 3600,
             since / 60 % 60,
-            since % 60
-        );
-        self.bar.suspend(|| self.output.note(&line));
+            since % 60,
+            one_line(text)
+        )
     }
 
     fn paint(&self, outcome: Outcome, text: &str) -> String {
@@ -175,8 +190,8 @@ impl Progress {
     fn finished(&mut self, at: DateTime<Utc>, step: &StepId, result: &StepResult) {
         self.live().doing.remove(step);
         let failure = result.failure.as_ref().map_or(String::new(), |f| format!(": {}", f.message));
-        let word = self.paint(result.outcome, &format!("{:<12}", result.outcome.to_string()));
-        self.line(at, &format!("{word} {step}{failure}"));
+        let word = result.outcome.to_string();
+        self.outcome(at, (result.outcome, &word), &format!("{step}{failure}"));
         let last =
             result.outcome == Outcome::Passed && self.gates.remove(step) && self.gates.is_empty();
         let (spent, budget) = {
@@ -197,13 +212,11 @@ impl Progress {
         if check.outcome == Outcome::Passed {
             return;
         }
-        let word = self.paint(check.outcome, &format!("{:<12}", format!("  {}", check.outcome)));
+        let words = format!("  {}", check.outcome);
         let note = check.note.as_ref().map_or(String::new(), |n| format!(" ({n})"));
         let Check { name, expected, observed, .. } = check;
-        self.line(
-            at,
-            &format!("{word} {step}: {name}: expected {expected}, observed {observed}{note}"),
-        );
+        let text = format!("{step}: {name}: expected {expected}, observed {observed}{note}");
+        self.outcome(at, (check.outcome, &words), &text);
     }
 
     /// Draws the line again, at the time of the run.
@@ -212,6 +225,16 @@ impl Progress {
         self.live().now = simulated.then_some(now);
         self.bar.tick();
     }
+}
+
+/// Text that stays on its line.
+fn one_line(text: &str) -> String {
+    visible(&text.trim_end().replace(['\n', '\t'], " "), &[])
+}
+
+/// Something that is said beside the lines of the run. It may be as long as an answer of a service, and have lines of its own.
+fn remark(prefix: &str, text: &str) -> String {
+    format!("{prefix}{}", visible(text, &['\n', '\t']))
 }
 
 fn gates_of(plan: &Plan) -> BTreeSet<StepId> {
@@ -255,8 +278,8 @@ impl Observer for Progress {
             Event::Checked { step, check } => self.checked(at, step, check),
             Event::StepFinished { step, result } => self.finished(at, step, result),
             Event::StepLeftOut { step, outcome, why } => {
-                let word = self.paint(*outcome, &format!("{:<12}", outcome.to_string()));
-                self.line(at, &format!("{word} {step}: {why}"));
+                let word = outcome.to_string();
+                self.outcome(at, (*outcome, &word), &format!("{step}: {why}"));
             }
             Event::ResourceOwned { key, id } => self.line(at, &format!("made         {key}: {id}")),
             Event::ResourceReleased { key, how, .. } => {
@@ -304,6 +327,24 @@ impl Observer for Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn regression_data_cannot_write_over_the_lines_of_a_run() {
+        let output = Output { color: true, color_errors: true, live: false };
+        let progress = Progress::new(&samples::plan(), output, false, false);
+        let head = progress.paint(Outcome::Failed, "failed");
+        let data = "observed \u{1b}[2K\rPASSED\u{202e}\n00:00:09  passed\n";
+        let line = progress.dated(DateTime::UNIX_EPOCH, &head, data);
+        assert_eq!(
+            line,
+            "00:00:00  \u{1b}[31mfailed\u{1b}[0mobserved \\u{1b}[2K\\u{d}PASSED\\u{202e} 00:00:09  passed"
+        );
+        let step = StepId::new("data");
+        progress.live().doing.insert(step, "asks \u{1b}[2K".to_owned());
+        assert_eq!(progress.live().text(), "data: asks \\u{1b}[2K");
+        assert_eq!(remark("", "a\u{1b}b\nc"), "a\\u{1b}b\nc");
+    }
 
     #[test]
     fn the_budget_of_the_rto_runs_down_with_what_is_assumed_until_it_is_missed_or_recovered() {

@@ -14,6 +14,7 @@ use crate::engine::World;
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::{RunId, SiteName};
 use crate::organisation::Exceeded;
+use crate::outside::{Concealing, Secrets};
 use crate::providers;
 use crate::reap::{self, Decision, Leftover, Lookout, NotAsked};
 use crate::scenario::{self, Site};
@@ -57,10 +58,13 @@ pub(super) fn reap(args: &ReapArgs, store: &Store, output: &Output) -> Result<Ex
         let session = "redrill-reap";
         let world = world::open_sites(target, &places.sites, session, store.root()).await?;
         let (notes, last) = (*output, Mutex::new(String::new()));
+        let lookout = lookout(&world, registry);
+        let secrets = lookout.outside.secrets();
         let lookout = Lookout {
             canaries: places.canaries.clone(),
             only,
             all: args.all,
+            dry_run: args.dry_run,
             forbids: Arc::new(move |site, account| {
                 limits.account(site, account).map(|exceeded| not_allowed(&exceeded))
             }),
@@ -68,11 +72,11 @@ pub(super) fn reap(args: &ReapArgs, store: &Store, output: &Output) -> Result<Ex
                 // A long wait says the same again and again.
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
                 if *last != text {
-                    notes.note(&format!("  {text}"));
+                    notes.note(&format!("  {}", secrets.conceal(text)));
                     text.clone_into(&mut last);
                 }
             }),
-            ..lookout(&world, registry)
+            ..lookout
         };
         Ok::<_, Error>(look_and_remove(args, &lookout, &journals, output).await)
     })?;
@@ -88,10 +92,11 @@ fn lookout(world: &World, registry: Registry) -> Lookout {
         registry,
         sessions: world.sessions.clone(),
         clock: world.clock.clone(),
-        outside: world.outside.clone(),
+        outside: Arc::new(Concealing::new(world.outside.clone())),
         canaries: Vec::new(),
         only: None,
         all: false,
+        dry_run: false,
         forbids: Arc::new(|_, _| None),
         progress: Arc::new(|_| {}),
     }
@@ -119,7 +124,30 @@ async fn look_and_remove(
     let not_asked = unread.chain(gathered.not_asked).collect();
     let sites = lookout.sessions.keys().map(ToString::to_string).collect();
     let notes = [journals.notes.clone(), gathered.notes].concat();
-    Summary { now, sites, dry_run: args.dry_run, rows, not_asked, notes }
+    let mut summary = Summary { now, sites, dry_run: args.dry_run, rows, not_asked, notes };
+    conceal(&lookout.outside.secrets(), &mut summary);
+    summary
+}
+
+/// A service, or somebody in its place, may repeat what it was called with, also in what it says is there.
+fn conceal(secrets: &Secrets, summary: &mut Summary) {
+    let text = |text: &mut String| *text = secrets.conceal(text);
+    for Row { leftover, outcome } in &mut summary.rows {
+        text(&mut leftover.key.name);
+        text(&mut leftover.id);
+        text(&mut leftover.state);
+        text(&mut leftover.command);
+        leftover.scenario.iter_mut().for_each(text);
+        match outcome {
+            Outcome::Gone(why) | Outcome::Stays(why) | Outcome::Left { why, .. } => text(why),
+            Outcome::WouldBeRemoved => {}
+        }
+    }
+    for one in &mut summary.not_asked {
+        text(&mut one.what);
+        text(&mut one.why);
+    }
+    summary.notes.iter_mut().for_each(text);
 }
 
 /// Removes a leftover, unless a process has taken its run over, before or meanwhile, or has since done more of it.
@@ -138,7 +166,8 @@ pub(super) async fn remove(
             return Outcome::Left { why, refused: false };
         }
     }
-    output.note(&format!("removing {}", leftover.key));
+    let removing = format!("removing {}", leftover.key);
+    output.note(&lookout.outside.secrets().conceal(&removing));
     let lock = |run: &RunId| journals.lock(run);
     // A removal may take hours. Whoever takes the run over meanwhile ends it alone.
     let removed = tokio::select! {
@@ -257,13 +286,22 @@ impl Places {
         self.tidy();
     }
 
-    /// A place is named by what it is: scenarios may call it differently.
+    /// A place is named by what it is: scenarios may call it differently. Each of its roles but the first is named, too: one may do
+    /// what another one may not.
     fn add(&mut self, site: Site) {
-        let name = match &site.account {
+        let place = match &site.account {
             Some(account) => format!("{account}/{}", site.region),
             None => site.region.clone(),
         };
-        self.sites.entry(SiteName::new(name)).or_insert(site);
+        let name = SiteName::new(place.as_str());
+        let name = match self.sites.get(&name) {
+            Some(known) if known.role != site.role => {
+                let role = site.role.as_deref().unwrap_or("no role");
+                SiteName::new(format!("{place}/{role}"))
+            }
+            _ => name,
+        };
+        self.sites.entry(name).or_insert(site);
     }
 
     fn tidy(&mut self) {
@@ -320,5 +358,24 @@ mod tests {
         for wrong in ["", "=1", "eu west", "eu-west-1=12", "eu-west-1=222222222222/"] {
             assert!(read_site(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn regression_no_role_of_a_place_is_dropped() {
+        let mut places = Places::default();
+        let place = "eu-west-1=222222222222";
+        for role in ["/one", "/other", "/one", "/other", "", ""] {
+            places.add(read_site(&format!("{place}{role}")).unwrap());
+        }
+        places.add(read_site("eu-west-1").unwrap());
+        let named: Vec<(&str, Option<&str>)> =
+            places.sites.iter().map(|(name, site)| (name.as_str(), site.role.as_deref())).collect();
+        let expected = [
+            ("222222222222/eu-west-1", Some("one")),
+            ("222222222222/eu-west-1/no role", None),
+            ("222222222222/eu-west-1/other", Some("other")),
+            ("eu-west-1", None),
+        ];
+        assert_eq!(named, expected);
     }
 }

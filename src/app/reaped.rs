@@ -2,7 +2,7 @@
 
 use crate::action::Expiry;
 use crate::error::ExitCode;
-use crate::reap::{Leftover, NotAsked, ToldBy};
+use crate::reap::{EVERYTHING, Leftover, NotAsked, ToldBy};
 use crate::time::HumanDuration;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -103,7 +103,15 @@ impl Summary {
             (true, true) => "nothing of redrill's is left".to_owned(),
             (true, false) => "nothing was found where an answer came".to_owned(),
         };
-        format!("{found}; looked at {}", self.sites.join(", "))
+        let is_asked = |site: &&String| {
+            let not = |one: &NotAsked| one.place == **site && one.what == EVERYTHING;
+            !self.not_asked.iter().any(not)
+        };
+        let asked: Vec<&str> = self.sites.iter().filter(is_asked).map(String::as_str).collect();
+        if asked.is_empty() {
+            return format!("{found}; no site could be looked at");
+        }
+        format!("{found}; looked at {}", asked.join(", "))
     }
 
     fn table(&self) -> String {
@@ -226,7 +234,7 @@ fn length(delta: TimeDelta) -> String {
 
 /// Names and tags come from outside: nothing in them may move the cursor.
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    crate::visible::visible(text, &[])
 }
 
 fn cut(text: &str) -> String {
@@ -235,4 +243,34 @@ fn cut(text: &str) -> String {
     }
     let kept: String = text.chars().take(LONGEST_CELL - 1).collect();
     format!("{kept}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn not_asked(place: &str, what: &str) -> NotAsked {
+        NotAsked { place: place.to_owned(), what: what.to_owned(), why: "\u{1b}[2K".to_owned() }
+    }
+
+    #[test]
+    fn regression_a_site_that_could_not_be_asked_was_not_looked_at() {
+        let sites = ["ap-northeast-1", "ap-northeast-3"].map(str::to_owned).to_vec();
+        let mut summary = Summary {
+            now: DateTime::UNIX_EPOCH,
+            sites,
+            dry_run: true,
+            rows: Vec::new(),
+            not_asked: vec![
+                not_asked("ap-northeast-1", EVERYTHING),
+                not_asked("ap-northeast-3", "rds.db_instance"),
+            ],
+            notes: Vec::new(),
+        };
+        let found = "nothing was found where an answer came";
+        assert_eq!(summary.closing(), format!("{found}; looked at ap-northeast-3"));
+        assert!(summary.text().contains("ap-northeast-1: everything: \\u{1b}[2K\n"));
+        summary.not_asked.push(not_asked("ap-northeast-3", EVERYTHING));
+        assert_eq!(summary.closing(), format!("{found}; no site could be looked at"));
+    }
 }

@@ -12,7 +12,7 @@ impl RunFolder {
     pub(super) fn refused(&self, why: &dyn Refusal) -> Error {
         let journal = self.journal();
         let error = Error::broken(format!("{}: {why}", journal.display()));
-        match why.io().and_then(|e| barred(&journal, e)) {
+        match why.io().and_then(|e| way_out(&journal, e)) {
             Some(help) => error.help(help),
             None => error,
         }
@@ -40,16 +40,28 @@ impl Refusal for std::io::Error {
 impl Refusal for ReadError {
     fn io(&self) -> Option<&std::io::Error> {
         match self {
-            Self::Io(error) => Some(error),
+            Self::Io(error) | Self::Unwritable(error) => Some(error),
             _ => None,
         }
     }
 }
 
+/// What to do about an error of the disk. A file system that had errors is often mounted anew so that it can only be read.
+fn way_out(whose: &Path, error: &std::io::Error) -> Option<String> {
+    if error.kind() != std::io::ErrorKind::ReadOnlyFilesystem {
+        return barred(whose, error);
+    }
+    Some(
+        "its file system takes no writes: when no process is at work on the run any more, copy its folder, under the same name, to \
+         another place, and name that one with --runs-dir; redrill reap removes what runs have made, and writes nothing here"
+            .to_owned(),
+    )
+}
+
 /// A file of a run that cannot be used; who may not is told whose the file, or the folder, is.
 pub(super) fn cannot_be(what: &str, path: &Path, whose: &Path, error: &std::io::Error) -> Error {
     let text = format!("{} cannot be {what}: {error}", path.display());
-    match barred(whose, error) {
+    match way_out(whose, error) {
         Some(help) => Error::broken(text).help(help),
         None => Error::broken(text),
     }
@@ -85,10 +97,19 @@ mod tests {
         for error in [
             run.refused(&denied()),
             run.refused(&ReadError::from(denied())),
+            run.refused(&ReadError::Unwritable(denied())),
             cannot_be("written", &run.journal(), &run.path, &denied()),
         ] {
             let help = error.help_text().unwrap();
             assert!(help.contains("belongs to") && help.contains("chgrp -R GROUP"), "{help}");
+        }
+        let read_only = || io::Error::from(io::ErrorKind::ReadOnlyFilesystem);
+        for error in [
+            run.refused(&ReadError::Unwritable(read_only())),
+            cannot_be("written", &run.path.join("order-1.json"), &run.path, &read_only()),
+        ] {
+            let help = error.help_text().unwrap();
+            assert!(help.contains("--runs-dir") && help.contains("redrill reap"), "{help}");
         }
         assert_eq!(run.refused(&"it does not start").help_text(), None);
         assert_eq!(run.refused(&ReadError::Empty).help_text(), None);

@@ -17,6 +17,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::ids::RunId;
 use crate::journal::{self, Hold, RunHead, RunState, WorldKind};
 use crate::organisation::Asked;
+use crate::outside::Secrets;
 use crate::providers;
 use crate::time::Clock;
 use std::sync::Arc;
@@ -77,28 +78,32 @@ pub(super) fn go_on_with(
     // Held from here to the end: whoever gives an order meanwhile sees that a process is at work, and gives it to this one.
     let hold = Hold::take(&folder.journal()).map_err(|e| folder.refused(&e))?;
     let hold = hold.ok_or_else(|| folder.refused(&"another process is working on this run"))?;
-    // What was left for an earlier process does not count; what comes from now on is for this one.
+    // What was left for an earlier process does not count, and its giver sees that this one goes on; what comes from now on is for it.
     orders::take(&folder.path);
-    let contents = journal::read(&folder.journal()).map_err(|e| folder.unreadable(&e))?;
-    let state = folder.fold(&contents.records)?;
+    let state = state_of(folder)?;
     let head =
         state.head.clone().ok_or_else(|| folder.refused(&"it does not start with a start"))?;
+    if state.finished.is_none() && !folder.is_named_after(&head.run) {
+        return Err(store.is_a_copy(folder, &head.run).into());
+    }
     let target = target(way.endpoint_url, &head, state.finished.is_some())?;
     let plan = folder.plan(&state)?;
+    let interrupts = Interrupts::default();
+    let orders = interrupts.subscribe(folder, order.clone());
+    let hurry = interrupts.hurry(folder);
+    let gives_back = only_gives_back(&state, order.as_ref());
+    let without_store = match folder.has_store() {
+        true => in_its_store(way, &target, folder, (&head, &state, gives_back), output)?,
+        false => None,
+    };
+    // The journal of the store may tell of answers, and of an end, that this folder did not know of.
+    let state = state_of(folder)?;
     let gives_back = only_gives_back(&state, order.as_ref());
     let limits = if gives_back { InForce::default() } else { limits.clone() };
     limits.hold(head.run.as_str(), Asked::by(&plan)).map_err(|refusal| {
         refusal.help(format!("{} removes what it made", folder.command("abort")))
     })?;
-    let interrupts = Interrupts::default();
-    let orders = interrupts.subscribe(folder, order);
-    let hurry = interrupts.hurry(folder);
-    let without_store = match folder.has_store() {
-        true => in_its_store(way, &target, folder, (&head, &state, gives_back), output)?,
-        false => None,
-    };
     if state.finished.is_none() && !gives_back {
-        // The journal of the store may tell of answers that this folder did not know of.
         let identity = target.identity(&plan.sites)?;
         let goes_on = second_person::GoesOn { user: super::run::operator(), identity };
         second_person::hold(folder, &plan, &goes_on)?;
@@ -120,6 +125,12 @@ pub(super) fn go_on_with(
         done.send_replace(true);
         ended
     })
+}
+
+/// Where the run stands, as the journal in its folder says now.
+fn state_of(folder: &RunFolder) -> Result<RunState> {
+    let contents = journal::read(&folder.journal()).map_err(|e| folder.unreadable(&e))?;
+    folder.fold(&contents.records)
 }
 
 /// Whether going on with a run only removes what it made, or only writes its reports: that is held to no limits.
@@ -306,10 +317,11 @@ async fn objects(
     (way, output): (&Way<'_>, &Output),
 ) -> Result<Objects> {
     let url: StoreUrl = stored.url.parse()?;
-    let session = world::store_session(target, None, &url, stored.region.as_deref()).await?;
+    let (region, secrets) = (stored.region.as_deref(), Secrets::default());
+    let session = world::store_session(target, None, &url, region, &secrets).await?;
     let output = *output;
     let tell = Arc::new(move |text: &str| output.note(text));
-    let objects = Objects::new(session, url, run.clone(), Clock::system(), tell);
+    let objects = Objects::new(session, secrets, url, run.clone(), Clock::system(), tell);
     Ok(if way.in_a_hurry { objects.in_a_hurry() } else { objects })
 }
 

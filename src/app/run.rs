@@ -17,6 +17,7 @@ use crate::outside::{UNKNOWN_USER, real::this_user};
 use crate::providers;
 use crate::time::Clock;
 use serde_json::{Value, json};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -106,13 +107,15 @@ fn run_all(
             listen_until(&interrupts, watching, output);
         });
         for worker in workers {
-            // A panic is a bug; the slot of the run stays empty and is reported below.
+            // A panic outside of a run is a bug; the slot stays empty and is reported below.
             let _ = worker.join();
         }
         done.send_replace(true);
     });
-    let died =
-        || Err(Error::broken("the run ended by a bug of redrill; its journal can be resumed"));
+    let died = || {
+        let text = "a bug of redrill ended the run before it had begun, or after its end";
+        Err(Error::broken(text).help("redrill runs tells which runs there are"))
+    };
     let taken =
         results.into_iter().map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(died));
     Ok(taken.collect())
@@ -175,7 +178,14 @@ fn run_ready(
         // A rehearsal touches nothing: it is told what would be refused, and held to nothing.
         limits: if is_rehearsal { InForce::default() } else { limits.clone() },
     };
-    let ended = run_in(args, ready, new, store, output);
+    whatever_happens(&folder, || run_in(args, ready, new, store, output))
+}
+
+/// A bug that ends a run is an error of this one: its folder is left as after any other, and the next run begins.
+fn whatever_happens(folder: &RunFolder, run: impl FnOnce() -> Result<Ended>) -> Result<Ended> {
+    let ended = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        Err(Error::broken("a bug of redrill ended the run").help(folder.stopped()))
+    });
     if ended.is_err() {
         folder.forget_if_nothing_happened();
     }
@@ -286,4 +296,30 @@ fn table(ready: &[Ready], results: &[Result<Ended>]) -> String {
         text.push_str(&format!("  {:<width$}  {verdict}\n", one.plan.name));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::runs::tests::started;
+    use crate::journal::WorldKind;
+
+    #[test]
+    fn regression_a_bug_ends_one_run_and_says_what_is_left_of_it() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        let ended = |folder: &RunFolder| {
+            whatever_happens(folder, || panic!("a bug")).map(|_| ()).unwrap_err()
+        };
+        let (_, _, folder) = store.begin("orders-db", 7).unwrap();
+        folder.write("plan.json", b"{}").unwrap();
+        let not_begun = ended(&folder);
+        assert!(not_begun.help_text().unwrap().contains("has done nothing"), "{not_begun:?}");
+        assert!(!folder.path.exists(), "its number is given back");
+        let (_, folder) = started(&store, WorldKind::Real);
+        let begun = ended(&folder);
+        assert!(begun.help_text().unwrap().contains("redrill resume"), "{begun:?}");
+        assert_eq!(begun.exit_code(), ExitCode::Inconclusive);
+        assert!(folder.journal().is_file());
+    }
 }

@@ -120,9 +120,10 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
         }
         opening.extend(Asked::first(&world, plan, &new.limits).identify(observer).await?);
         let store = begin_store(&new, &world, observer).await?;
-        let journal =
-            Journal::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
-        let journal = stored_in(journal, store.as_ref());
+        let hold =
+            Hold::create(&new.folder.journal()).map_err(|e| journal_error(&new.folder, &e))?;
+        let lock = hold.share().ok();
+        let journal = stored_in(hold.begin(), store.as_ref());
         let told = facts.clone();
         observer.begin(&world.clock, &RunState::default());
         let drive = Drive {
@@ -141,7 +142,7 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
         engine::drive(drive).await.map_err(|e| Stopped::in_the_middle(&new.folder, &e))?;
         let (folder, earlier) = (&folder, &*history.earlier);
         let over = AtItsEnd { plan, facts: &told, folder, registry, earlier };
-        over.end(&world, store.as_ref()).await
+        over.end(&world, store.as_ref(), lock).await
     });
     progress.end();
     ended
@@ -163,11 +164,12 @@ async fn begin_store(
 ) -> Result<Option<Objects>> {
     let Some((url, region)) = &new.store else { return Ok(None) };
     let sites = Some(&world.sessions);
-    let session = world::store_session(&new.target, sites, url, region.as_deref()).await?;
+    let (region, secrets) = (region.as_deref(), world.outside.secrets());
+    let session = world::store_session(&new.target, sites, url, region, &secrets).await?;
     let region = Some(session.place().region.clone());
-    let clock = world.clock.clone();
-    let objects = Objects::new(session, url.clone(), new.run.clone(), clock, progress.notes())
-        .until(new.hurry.clone());
+    let (run, clock, tell) = (new.run.clone(), world.clock.clone(), progress.notes());
+    let objects =
+        Objects::new(session, secrets, url.clone(), run, clock, tell).until(new.hurry.clone());
     let owner = Owner::this_process(&new.run, 0, world.clock.now());
     let (number, token) = (Some(owner.number), owner.token.clone());
     journal_store::begin(&objects, new.plan, &new.folder, owner).await?;
@@ -197,9 +199,10 @@ async fn open_store(
     let stored = folder.store()?;
     let url: StoreUrl = stored.url.parse()?;
     let sites = Some(&world.sessions);
-    let session = world::store_session(target, sites, &url, stored.region.as_deref()).await?;
+    let (region, secrets) = (stored.region.as_deref(), world.outside.secrets());
+    let session = world::store_session(target, sites, &url, region, &secrets).await?;
     let clock = world.clock.clone();
-    Ok(Some(Objects::new(session, url, run.clone(), clock, tell)))
+    Ok(Some(Objects::new(session, secrets, url, run.clone(), clock, tell)))
 }
 
 pub(super) fn facts(
@@ -266,6 +269,7 @@ pub(super) fn resume(
     GoingOn { hold, orders, hurry, limits, gives_back, without_store }: GoingOn<'_>,
     history: &History,
 ) -> Result<Ended, Stopped> {
+    let lock = hold.share().ok();
     let (journal, contents) = hold.reopen().map_err(|e| folder.unreadable(&e))?;
     let state = folder.fold(&contents.records)?;
     let plan = folder.plan(&state)?;
@@ -274,7 +278,7 @@ pub(super) fn resume(
     let runtime = target.runtime()?;
     let earlier = &*history.earlier;
     if state.finished.is_some() {
-        drop(journal);
+        drop((journal, lock));
         let operators = state.operators.iter().cloned().collect();
         let facts = facts(&plan, &head.run, head.seed, head.started, operators);
         let over = AtItsEnd { plan: &plan, facts: &facts, folder, registry, earlier };
@@ -329,7 +333,7 @@ pub(super) fn resume(
         };
         engine::drive(drive).await.map_err(|e| Stopped::in_the_middle(folder, &e))?;
         let over = AtItsEnd { plan: &plan, facts: &told, folder, registry, earlier };
-        Ok(over.end(&world, store.as_ref()).await?)
+        Ok(over.end(&world, store.as_ref(), lock).await?)
     });
     progress.end();
     ended
@@ -351,8 +355,8 @@ pub(super) fn write_reports(
 ) -> Result<Ended> {
     let report = report_of(folder, registry, earlier)?;
     let written = write_all(folder, &report).map_err(|error| {
-        let again =
-            format!("the verdict stands; free some space, then: redrill report {}", folder.name());
+        let report = folder.command("report");
+        let again = format!("the verdict stands; free some space, then: {report}");
         error.help(again)
     });
     let html = folder.path.join("report.html");

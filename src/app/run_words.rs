@@ -1,10 +1,11 @@
 //! What is said of a run: how it is gone on with, and what finds what it made.
 
+use super::journals;
 use super::runs::{DEFAULT_RUNS_DIR, RunFolder};
 use crate::action::HandInput;
 use crate::error::Error;
 use crate::ids::RunId;
-use crate::journal::ReadError;
+use crate::journal::{self, ReadError};
 use std::path::Path;
 
 impl RunFolder {
@@ -18,13 +19,33 @@ impl RunFolder {
 
     /// What is said of a run that has stopped in the middle, or before its first record.
     pub(super) fn stopped(&self) -> String {
-        if !self.journal().exists() {
+        let is_gone = |path: &Path| matches!(path.try_exists(), Ok(false));
+        // The plan lies there before the journal: whoever took it away may have taken the journal, too.
+        if is_gone(&self.journal()) && is_gone(&self.path.join("plan.json")) {
+            return format!(
+                "{} is not there any more, and what was made until then may still be there: put its folder back, and {}; {}",
+                self.journal().display(),
+                self.go_on(),
+                found_by_tags(None)
+            );
+        }
+        if self.has_no_record() {
             return format!("{} had not begun, and has done nothing: run it again", self.name());
         }
         if self.is_rehearsal() {
             return format!("nothing is left of it: {}", self.go_on());
         }
         format!("what was made until then may still be there; {}", self.go_on())
+    }
+
+    /// True when there surely is no record of the run: nothing is done before the first one. What a sick disk does not show may
+    /// well be there.
+    pub(super) fn has_no_record(&self) -> bool {
+        match self.journal().try_exists() {
+            Ok(false) => true,
+            Ok(true) => matches!(journal::read(&self.journal()), Err(ReadError::Empty)),
+            Err(_) => false,
+        }
     }
 
     /// What is said where its store does not do its part.
@@ -53,10 +74,32 @@ impl RunFolder {
         match why {
             ReadError::OtherFormat { .. } => error.help("use the version that began the run"),
             ReadError::NotARecord { .. } | ReadError::Broken { .. } | ReadError::TooLarge => {
-                error.help(found_by_tags(None))
+                error.help(self.found_otherwise())
             }
-            ReadError::Io(_) | ReadError::Empty => error,
+            ReadError::Empty if self.has_store() => {
+                let journal = self.journal();
+                let text = "the journal is empty: what the run has done, its store may tell";
+                Error::broken(format!("{}: {text}", journal.display())).help(self.found_otherwise())
+            }
+            ReadError::Io(_) | ReadError::Unwritable(_) | ReadError::Empty => error,
         }
+    }
+
+    /// What is done where the folder does not tell what its run made: its store has a copy, if it has one, and the tags tell it, too.
+    pub(super) fn found_otherwise(&self) -> String {
+        let run = journals::begun(self);
+        let by_tags = found_by_tags(run.as_ref());
+        let Some(stored) = self.has_store().then(|| self.store().ok()).flatten() else {
+            return by_tags;
+        };
+        let place = match &run {
+            Some(run) => format!("{}/{run}", stored.url),
+            None => format!("{}/RUN (its id begins with {})", stored.url, self.name()),
+        };
+        format!(
+            "its store has it, too: move {} away, then redrill resume {place}, or abort; {by_tags}",
+            self.path.display()
+        )
     }
 
     /// There is a folder, and no journal in it.
@@ -84,7 +127,7 @@ pub(super) fn found_by_tags(run: Option<&RunId>) -> String {
 mod tests {
     use super::*;
     use crate::app::runs::{Store, tests::started};
-    use crate::journal::{self, WorldKind};
+    use crate::journal::WorldKind;
     use std::path::PathBuf;
 
     #[test]
@@ -121,6 +164,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path().to_owned());
         let (_, _, folder) = store.begin("orders-db", 7).unwrap();
+        folder.write("plan.json", b"{}").unwrap();
         for name in ["last", "orders-db-0001", "orders-db-0001-ab12cd"] {
             let error = store.find(name).map(|folder| folder.path).unwrap_err();
             assert!(error.to_string().contains("a run is being begun in"), "{name}: {error}");
@@ -129,6 +173,45 @@ mod tests {
         assert!(!folder.stopped().contains("resume"), "{}", folder.stopped());
         let nowhere = store.find("orders-db-0002").map(|folder| folder.path).unwrap_err();
         assert!(nowhere.to_string().contains("there is no run"), "{nowhere}");
+    }
+
+    #[test]
+    fn regression_only_a_run_that_surely_has_no_record_is_said_to_have_done_nothing_and_forgotten()
+    {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        let (_, _, full) = store.begin("orders-db", 7).unwrap();
+        full.write("plan.json", b"{}").unwrap();
+        // The disk was full before the first record was there.
+        for torn in [&b""[..], b"{\"seq\":0,"] {
+            std::fs::write(full.journal(), torn).unwrap();
+            assert!(full.stopped().contains("has done nothing"), "{}", full.stopped());
+            assert!(!full.stopped().contains("resume"), "{}", full.stopped());
+        }
+        full.forget_if_nothing_happened();
+        assert!(!full.path.exists());
+        let (_, begun) = started(&store, WorldKind::Real);
+        assert_eq!(begun.path, full.path, "its number was given back");
+        let (_, _, sick) = store.begin("orders-db", 7).unwrap();
+        // Whoever looks at it gets an error, and not that it is not there.
+        std::os::unix::fs::symlink("journal.jsonl", sick.journal()).unwrap();
+        for folder in [begun, sick] {
+            assert!(folder.stopped().contains("may still be there"), "{}", folder.stopped());
+            folder.forget_if_nothing_happened();
+            assert!(folder.path.exists(), "{}", folder.name());
+        }
+    }
+
+    #[test]
+    fn regression_a_run_whose_folder_was_moved_away_is_not_said_to_have_done_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let (_, folder) = started(&Store::new(root.path().to_owned()), WorldKind::Real);
+        std::fs::rename(&folder.path, root.path().join("moved")).unwrap();
+        let said = folder.stopped();
+        for words in ["is not there any more", "may still be there", "redrill reap --site"] {
+            assert!(said.contains(words), "no {words:?} in: {said}");
+        }
+        assert!(!said.contains("done nothing"), "{said}");
     }
 
     #[test]

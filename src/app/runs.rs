@@ -1,15 +1,17 @@
 //! The folder of runs: `<id>/journal.jsonl`, the plan, the scenario as it was, and the reports.
 
+use super::journals;
 use super::refusal::{cannot_be, no_such_run};
 use super::run_one::TOOL;
 use super::run_words::found_by_tags;
+use crate::action::HandInput;
 use crate::error::{Error, Result};
 use crate::ids::{Digest, RunId};
-use crate::journal::{self, Contents, Event, Record, RunState};
+use crate::journal::{self, Contents, Event, Record, RunHead, RunState};
 use crate::limits;
 use crate::outside::real::barred;
 use crate::plan::Plan;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -50,12 +52,14 @@ impl Store {
     /// The id has a few more digits, since another machine may have a run of that number, too.
     pub(super) fn begin(&self, scenario: &str, seed: u64) -> Result<(RunId, u32, RunFolder)> {
         fs::create_dir_all(&self.root).map_err(|e| self.cannot("be made", &e))?;
-        let mut number = self.numbers(scenario)?.last().map_or(1, |(n, _)| n + 1);
+        let mut number = self.numbers(scenario)?.last().map_or(0, |(last, _)| *last);
         loop {
+            number = number.checked_add(1).ok_or_else(|| self.no_number_is_left(scenario))?;
             let name = format!("{scenario}-{number:04}");
             let path = self.root.join(&name);
             match fs::create_dir(&path) {
                 Ok(()) => {
+                    self.keep_names().map_err(|e| self.cannot("be written", &e))?;
                     let digits = Digest::of(format!("{seed}/{name}").as_bytes()).short(6);
                     return Ok((
                         RunId::new(format!("{name}-{digits}")),
@@ -63,16 +67,32 @@ impl Store {
                         RunFolder { path },
                     ));
                 }
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(self.cannot("be written", &e)),
             }
         }
     }
 
+    fn no_number_is_left(&self, scenario: &str) -> Error {
+        let last = self.root.join(format!("{scenario}-{}", u32::MAX));
+        Error::bad_input(format!("{} has the last number that a run can have", last.display()))
+            .help("move that folder away, or choose another place with --runs-dir")
+    }
+
+    /// Makes the names of new folders durable: a run's, and that of the folder of runs, which may have been made for it.
+    fn keep_names(&self) -> std::io::Result<()> {
+        File::open(&self.root)?.sync_all()?;
+        let parent = self.root.parent().filter(|parent| !parent.as_os_str().is_empty());
+        // It may be closed to this user, or of a system that knows no such thing: then nothing was made in it either.
+        let _ = File::open(parent.unwrap_or(Path::new("."))).and_then(|parent| parent.sync_all());
+        Ok(())
+    }
+
     /// The folder for a run of another machine, named by its whole id: it is none of the numbered runs of this one.
     pub(super) fn adopt(&self, run: &RunId) -> Result<RunFolder> {
         let path = self.root.join(run.as_str());
-        fs::create_dir_all(&path).map_err(|e| self.cannot("be written", &e))?;
+        let made = fs::create_dir_all(&path).and_then(|()| self.keep_names());
+        made.map_err(|e| self.cannot("be written", &e))?;
         Ok(RunFolder { path })
     }
 
@@ -122,8 +142,10 @@ impl Store {
                 "redrill resume and redrill abort take s3://BUCKET/PREFIX/RUN; what they fetch is in the runs folder then",
             ));
         }
-        let there =
-            |path: PathBuf| Some(RunFolder { path }).filter(|folder| folder.journal().is_file());
+        let there = |path: PathBuf| {
+            let folder = Some(RunFolder { path }).filter(|folder| folder.journal().is_file());
+            folder.map(|folder| self.by_its_name(folder))
+        };
         if let Some(folder) = there(self.root.join(name)) {
             return Ok(folder);
         }
@@ -160,22 +182,66 @@ impl Store {
         Some(folder).filter(|_| is_one && is_there)
     }
 
-    /// The run whose journal was written last.
+    /// A folder by its own name, where `.` or a link leads to it.
+    fn by_its_name(&self, folder: RunFolder) -> RunFolder {
+        let Ok(real) = fs::canonicalize(&folder.path) else { return folder };
+        let other = real.file_name().filter(|name| folder.path.file_name() != Some(*name));
+        let Some(name) = other else { return folder };
+        let is_here =
+            fs::canonicalize(&self.root).is_ok_and(|root| real.parent() == Some(root.as_path()));
+        RunFolder { path: if is_here { self.root.join(name) } else { real } }
+    }
+
+    /// The run whose journal was written last. A copy of a run's folder is none: nobody works on the run there.
     fn newest(&self) -> Result<RunFolder> {
         let written = |folder: &RunFolder| {
-            let journal = fs::metadata(folder.journal()).and_then(|found| found.modified());
-            journal.ok().map(|time| (time, folder.name()))
+            let journal = fs::metadata(folder.journal()).ok().filter(fs::Metadata::is_file)?;
+            journal.modified().ok().map(|time| (time, folder.name()))
         };
         let all = self.all()?;
-        let newest =
-            all.iter().filter(|folder| written(folder).is_some()).max_by_key(|f| written(f));
-        newest.cloned().ok_or_else(|| match all.iter().rev().find_map(|f| self.begun(&f.name())) {
+        let mut newest: Vec<_> =
+            all.iter().filter_map(|folder| Some((written(folder)?, folder))).collect();
+        newest.sort_by(|(one, _), (other, _)| other.cmp(one));
+        let mut copies = Vec::new();
+        for (_, folder) in newest {
+            match journals::begun(folder) {
+                Some(run) if !folder.is_named_after(&run) => copies.push((folder, run)),
+                _ => return Ok(folder.clone()),
+            }
+        }
+        if let Some((folder, run)) = copies.first() {
+            return Err(self.is_a_copy(folder, run));
+        }
+        Err(match all.iter().rev().find_map(|f| self.begun(&f.name())) {
             Some(begun) => begun.not_begun(),
             None => {
                 let journals: Vec<PathBuf> = all.iter().map(RunFolder::journal).collect();
                 no_such_run(format!("there is no run under {}", self.root.display()), &journals)
             }
         })
+    }
+
+    /// What is said of a folder that is not named after its run: the process of the run holds the lock of the journal in another
+    /// one.
+    pub(super) fn is_a_copy(&self, folder: &RunFolder, run: &RunId) -> Error {
+        let place = folder.path.display();
+        let text = format!(
+            "{place} has the run {run}, but not its name: it is a copy, or was renamed; nothing was done"
+        );
+        let short = run.as_str().rsplit_once('-').map_or(run.as_str(), |(short, _)| short);
+        let right = folder.path.with_file_name(short);
+        let quote = |path: &Path| HandInput::quote(&path.to_string_lossy());
+        let help = match self.find(run.as_str()) {
+            Ok(there) if there.is_named_after(run) => {
+                format!("the run is in {}", there.path.display())
+            }
+            _ => format!(
+                "if it was renamed, give it its name again: mv {} {}",
+                quote(&folder.path),
+                quote(&right)
+            ),
+        };
+        Error::refused(text).help(help)
     }
 
     fn cannot(&self, what: &str, error: &std::io::Error) -> Error {
@@ -197,9 +263,15 @@ impl RunFolder {
         self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// Without a journal nothing was done: the folder, and with it the number, is given back.
+    /// Whether the folder bears the name of this run: its id, or that without the digits at the end. A copy does not.
+    pub(super) fn is_named_after(&self, run: &RunId) -> bool {
+        let (name, whole) = (self.name(), run.as_str());
+        whole == name || whole.rsplit_once('-').is_some_and(|(short, _)| short == name)
+    }
+
+    /// Without a record nothing was done: the folder, and with it the number, is given back.
     pub(super) fn forget_if_nothing_happened(&self) {
-        if !self.journal().exists() {
+        if self.has_no_record() {
             // An empty folder that stays is only untidy.
             let _ = fs::remove_dir_all(&self.path);
         }
@@ -266,9 +338,17 @@ impl RunFolder {
     /// would write.
     pub(super) fn plan(&self, state: &RunState) -> Result<Plan> {
         let path = self.path.join("plan.json");
-        let text = limits::read_file(&path, limits::PLAN_BYTES)
-            .map_err(|e| cannot_be("read", &path, &path, &e))?;
-        plan_of(&text, state, &self.path.display().to_string())
+        let text = limits::read_file(&path, limits::PLAN_BYTES).map_err(|e| {
+            let error = cannot_be("read", &path, &path, &e);
+            // Who may not read it has been told whose it is.
+            let is_told = error.help_text().is_some();
+            if is_told { error } else { error.help(self.found_otherwise()) }
+        })?;
+        let plan = plan_of(&text, state, &self.path.display().to_string());
+        plan.map_err(|error| match &state.head {
+            Some(head) if !names(head, &text) => error.help(self.found_otherwise()),
+            _ => error,
+        })
     }
 
     /// Reads and verifies the journal, and the plan that it names.
@@ -298,7 +378,7 @@ impl RunFolder {
     }
 
     pub(super) fn fold(&self, records: &[Record]) -> Result<RunState> {
-        RunState::of(records).map_err(|e| self.refused(&e).help(found_by_tags(None)))
+        RunState::of(records).map_err(|e| self.refused(&e).help(self.found_otherwise()))
     }
 }
 
@@ -306,7 +386,7 @@ impl RunFolder {
 pub(super) fn plan_of(text: &[u8], state: &RunState, place: &str) -> Result<Plan> {
     let no_start = || Error::broken(format!("{place}: the journal does not start"));
     let head = state.head.as_ref().ok_or_else(no_start)?;
-    if head.plan != Digest::of(&compact(text)) {
+    if !names(head, text) {
         return Err(Error::broken(format!(
             "{place}: plan.json is not the plan that the journal names: one of them was changed"
         ))
@@ -319,6 +399,11 @@ pub(super) fn plan_of(text: &[u8], state: &RunState, place: &str) -> Result<Plan
         ))
         .help("use the version that began the run")
     })
+}
+
+/// Whether this is the plan that a journal names.
+fn names(head: &RunHead, plan: &[u8]) -> bool {
+    head.plan == Digest::of(&compact(plan))
 }
 
 /// JSON without the space between its parts.
@@ -389,6 +474,90 @@ pub(super) mod tests {
         }
         let error = store.find("orders-db-0001-000000").map(|folder| folder.path).unwrap_err();
         assert!(error.to_string().contains(run.as_str()), "{error}");
+    }
+
+    /// Another folder with the journal of a run.
+    fn copied(folder: &RunFolder, name: &str) -> RunFolder {
+        let copy = RunFolder { path: folder.path.with_file_name(name) };
+        fs::create_dir(&copy.path).unwrap();
+        fs::copy(folder.journal(), copy.journal()).unwrap();
+        copy
+    }
+
+    #[test]
+    fn regression_a_copy_of_a_folder_is_not_the_run_that_is_meant() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        let (run, folder) = started(&store, WorldKind::Real);
+        let copy = copied(&folder, "orders-db-0001.bak");
+        let whole = RunFolder { path: folder.path.with_file_name(run.as_str()) };
+        assert!(folder.is_named_after(&run) && whole.is_named_after(&run));
+        assert!(!copy.is_named_after(&run));
+        assert_eq!(store.find("last").unwrap().path, folder.path);
+        let refused = store.is_a_copy(&copy, &run);
+        assert!(refused.to_string().contains("it is a copy, or was renamed"), "{refused}");
+        let there = format!("the run is in {}", folder.path.display());
+        assert_eq!(refused.help_text(), Some(there.as_str()));
+        // The folder itself was renamed.
+        fs::remove_dir_all(&folder.path).unwrap();
+        let refused = store.find("last").map(|found| found.path).unwrap_err();
+        assert_eq!(refused.exit_code(), crate::error::ExitCode::Refused);
+        let again = refused.help_text().unwrap();
+        let rename = format!("mv {} {}", copy.path.display(), folder.path.display());
+        assert!(again.ends_with(&rename), "{again}");
+    }
+
+    #[test]
+    fn regression_a_run_is_called_by_its_own_name_whatever_leads_to_it() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().join("runs"));
+        let (_, folder) = started(&store, WorldKind::Real);
+        fs::create_dir(folder.path.join("approvals")).unwrap();
+        let link = root.path().join("current");
+        std::os::unix::fs::symlink(&folder.path, &link).unwrap();
+        for path in [folder.path.join("approvals/.."), link] {
+            let found = store.find(&path.to_string_lossy()).unwrap();
+            assert_eq!((found.name(), &found.path), ("orders-db-0001".to_owned(), &folder.path));
+        }
+    }
+
+    #[test]
+    fn regression_there_is_no_number_behind_the_last_one() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        fs::create_dir(root.path().join("orders-db-4294967295")).unwrap();
+        let error = store.begin("orders-db", 7).map(|(run, ..)| run).unwrap_err();
+        assert!(error.to_string().contains("has the last number"), "{error}");
+        assert_eq!(store.begin("orders", 7).unwrap().1, 1);
+    }
+
+    #[test]
+    fn regression_a_plan_that_is_missing_or_was_changed_tells_how_what_was_made_is_found() {
+        let root = tempfile::tempdir().unwrap();
+        let (run, folder) = started(&Store::new(root.path().to_owned()), WorldKind::Real);
+        let helped = |words: &str| {
+            let error = folder.load().map(|_| ()).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+            error.help_text().unwrap().to_owned()
+        };
+        let tags = format!("redrill reap --site REGION=ACCOUNT/ROLE --run {run} --all --dry-run");
+        assert!(helped("plan.json cannot be read").contains(&tags));
+        let stored = crate::app::journal_store::Stored {
+            url: "s3://drills/x".to_owned(),
+            region: None,
+            owner: None,
+            token: String::new(),
+            pending: None,
+            behind: false,
+        };
+        folder.write_store(&stored).unwrap();
+        let resume = format!("redrill resume s3://drills/x/{run}, or abort; what runs have made");
+        assert!(helped("plan.json cannot be read").contains(&resume));
+        folder.write("plan.json", b"{}").unwrap();
+        assert!(helped("one of them was changed").contains(&resume));
+        fs::write(folder.journal(), b"").unwrap();
+        let store = helped("what the run has done, its store may tell");
+        assert!(store.contains("s3://drills/x/RUN (its id begins with orders-db-0001)"), "{store}");
     }
 
     /// The first run of a scenario, whose journal says only that it began.

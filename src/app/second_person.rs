@@ -55,9 +55,9 @@ pub(super) fn hold(folder: &RunFolder, plan: &Plan, goes_on: &GoesOn) -> Result<
 
 fn somebody_else(folder: &RunFolder) -> String {
     format!(
-        "let somebody else go on with it ({}), or give back what it made: redrill abort {}",
+        "let somebody else go on with it ({}), or give back what it made: {}",
         folder.go_on(),
-        folder.name()
+        folder.command("abort")
     )
 }
 
@@ -151,6 +151,7 @@ mod tests {
     use crate::plan::{self, RunMode};
     use crate::providers;
     use crate::scenario::{Source, load_text};
+    use std::path::PathBuf;
 
     const SCENARIO: &str = "\
 redrill: 1
@@ -213,6 +214,16 @@ steps:
 
     fn some(step: &str, asked: &str) -> Option<(String, String)> {
         Some((step.to_owned(), asked.to_owned()))
+    }
+
+    #[test]
+    fn regression_the_commands_for_somebody_else_find_the_folder_of_the_runs() {
+        let folder = RunFolder { path: PathBuf::from("/srv/team/orders-db-0001") };
+        let said = somebody_else(&folder);
+        for verb in ["resume", "abort"] {
+            let command = format!("redrill {verb} orders-db-0001 --runs-dir /srv/team");
+            assert!(said.contains(&command), "{said}");
+        }
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use super::orders;
 use super::output::Output;
 use super::report::earlier_runs;
 use super::run_one::report_of;
@@ -6,6 +7,7 @@ use crate::cli::{Format, RunsArgs, ShowArgs};
 use crate::error::{ExitCode, Result};
 use crate::journal::{Event, Record};
 use crate::providers;
+use crate::visible::visible;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -26,11 +28,12 @@ pub(super) fn runs(args: &RunsArgs, store: &Store, output: &Output) -> Result<Ex
     for row in rows {
         let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
         let world = if row["rehearsal"] == json!(true) { "rehearsal" } else { "" };
+        // Of one that has not ended, how it stands says more.
+        let verdict = if row["stands"].is_null() { text("verdict") } else { text("stands") };
         output.print(&format!(
-            "{:<32} {:<21} {:<13} {world}",
+            "{:<32} {:<21} {verdict:<13} {world}",
             text("run"),
             text("started"),
-            text("verdict")
         ))?;
     }
     Ok(ExitCode::Passed)
@@ -58,17 +61,30 @@ fn no_rows(scenario: Option<&str>, all: &[Value]) -> String {
 
 fn row(folder: &RunFolder) -> Value {
     match report_of(folder, &providers::registry(), &[]) {
-        Ok(report) => json!({
-            "run": folder.name(),
-            "scenario": report.scenario.name,
-            "started": report.run.started.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-            "verdict": if report.exit.unfinished { "unfinished" } else { report.verdict.outcome.as_str() },
-            "rehearsal": report.rehearsal,
-        }),
+        Ok(report) => {
+            let mut row = json!({
+                "run": folder.name(),
+                "scenario": report.scenario.name,
+                "started": report.run.started.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+                "verdict": report.verdict.outcome.as_str(),
+                "rehearsal": report.rehearsal,
+            });
+            if report.exit.unfinished {
+                row["verdict"] = json!("unfinished");
+                row["stands"] = json!(stands(folder));
+            }
+            row
+        }
         Err(error) => json!({
             "run": folder.name(), "verdict": "unreadable", "why": error.to_string(),
         }),
     }
+}
+
+/// How a run stands that has not ended.
+fn stands(folder: &RunFolder) -> &'static str {
+    let is_at_work = orders::is_at_work(folder).unwrap_or(false);
+    folder.load().map_or("stopped", |stored| stored.in_a_word(is_at_work))
 }
 
 /// `redrill show`
@@ -98,7 +114,8 @@ pub(super) fn show(args: &ShowArgs, store: &Store, output: &Output) -> Result<Ex
         output.note(&said);
     }
     if stored.state.finished.is_none() {
-        output.print(&format!("the run has not ended; {}", stored.folder.go_on()))?;
+        let is_at_work = orders::is_at_work(&folder).unwrap_or(false);
+        output.print(&visible(&stored.how_it_stands(is_at_work).join("\n"), &['\n']))?;
     } else {
         let number = stored.state.head.as_ref().map_or(0, |head| head.number);
         let report = report_of(

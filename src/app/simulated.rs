@@ -10,6 +10,7 @@ use crate::aws::{GuardPolicy, Place, SiteSession};
 use crate::engine::World;
 use crate::error::{Error, Result};
 use crate::ids::SiteName;
+use crate::outside::Secrets;
 use crate::sandbox::estate::AccountId;
 use crate::sandbox::{self, EstateOutside};
 use crate::scenario::Site;
@@ -101,7 +102,8 @@ fn session(
     let loaded = base.clone();
     let load: credentials::LoadConfig = Arc::new(move || Box::pin(ready(loaded.clone())));
     let account_of = account_of(place.clone(), base.clone(), policy.clone());
-    let renewing = credentials::renewing(place.site.clone(), load, Some(role), account_of, time);
+    let (site, secrets) = (place.site.clone(), Secrets::default());
+    let renewing = credentials::renewing(site, load, Some(role), account_of, time, &secrets);
     let config = base
         .into_builder()
         .identity_cache(IdentityCache::no_cache())

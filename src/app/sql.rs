@@ -7,6 +7,7 @@ use crate::outside::real::RealOutside;
 use crate::outside::{DatabaseEngine, DatabaseLogin, Outside, OutsideError, Secret, Tls};
 use crate::providers::sql::{ChecksumsInput, RowsInput, Tables, Wanted, take_reference};
 use crate::time::Clock;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long connecting may take.
@@ -88,7 +89,9 @@ fn password(args: &FingerprintArgs, outside: &RealOutside) -> Result<Secret> {
         return outside.environment(name).map_err(broken);
     }
     let path = args.password_file.as_deref().unwrap_or_default();
-    let content = outside.file(path, limits::CREDENTIAL_BYTES).map_err(broken)?;
+    // A pipe will do here: it is read once.
+    let content = limits::read_file(Path::new(path), limits::CREDENTIAL_BYTES);
+    let content = content.map_err(|why| Error::bad_input(format!("{path}: {why}")))?;
     let text = String::from_utf8(content);
     let text = text.map_err(|_| Error::bad_input(format!("{path} is not text")))?;
     Ok(Secret::new(text.trim_end_matches(['\n', '\r'])))

@@ -26,14 +26,28 @@ impl Stopped {
 
     /// In the middle, by what the engine says.
     pub(super) fn in_the_middle(folder: &RunFolder, error: &DriveError) -> Self {
-        let of_store = matches!(error, DriveError::Journal(e) if journal_store::is_of_the_store(e));
+        let of_journal = match error {
+            DriveError::Journal(why) => Some(why),
+            _ => None,
+        };
+        let of_store = of_journal.is_some_and(journal_store::is_of_the_store);
         let by_store = of_store && !folder.is_rehearsal();
-        let help = match by_store {
-            true => format!("{}; {}", folder.stopped(), folder.without_store()),
-            false => folder.stopped(),
+        let help = match of_journal.and_then(journal_store::taken_over_at) {
+            Some(address) => taken_over(folder, address),
+            None if by_store => format!("{}; {}", folder.stopped(), folder.without_store()),
+            None => folder.stopped(),
         };
         Self { error: Error::broken(format!("the run stopped: {error}")).help(help), by_store }
     }
+}
+
+/// What is said of a run that another process goes on with: the journal of this folder ends with records that the store never had.
+fn taken_over(folder: &RunFolder, address: &str) -> String {
+    format!(
+        "that process goes on with the run, and nothing is to be done here; should it end early: move {} away, whose last records the \
+         store does not have, and go on with: redrill resume {address} --take-over",
+        folder.path.display()
+    )
 }
 
 impl From<Error> for Stopped {

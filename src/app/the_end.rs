@@ -6,7 +6,7 @@ use super::runs::RunFolder;
 use crate::action::{Registry, RunFacts};
 use crate::engine::{self, Due, Message, World};
 use crate::error::Result;
-use crate::journal::Moment;
+use crate::journal::{Hold, Moment};
 use crate::plan::Plan;
 use crate::report::EarlierRun;
 use futures_util::future::LocalBoxFuture;
@@ -22,9 +22,15 @@ pub(super) struct AtItsEnd<'a> {
 
 impl AtItsEnd<'_> {
     /// Writes the reports, and tells whoever wants to hear of the end. The journal is closed by then, so what could not be told
-    /// stands on the terminal only.
-    pub(super) async fn end(&self, world: &World, store: Option<&Objects>) -> Result<Ended> {
+    /// stands on the terminal only. Its lock is held until the reports are there: who waits for the end of the run reads them next.
+    pub(super) async fn end(
+        &self,
+        world: &World,
+        store: Option<&Objects>,
+        lock: Option<Hold>,
+    ) -> Result<Ended> {
         let mut ended = write_reports(self.folder, self.registry, self.earlier)?;
+        drop(lock);
         self.tell(world, store, &mut ended).await;
         Ok(ended)
     }

@@ -1,6 +1,6 @@
 //! The one composition root: real services, another endpoint, or the sandbox behind the same clients.
 
-use super::credentials::{self, Role};
+use super::credentials::{self, Role, learned};
 use super::journal_store::{self, StoreUrl};
 use super::runs::RunFolder;
 use super::simulated::{sandboxed, sandboxed_store};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::ids::{RunId, SiteName};
 use crate::journal::WorldKind;
 use crate::outside::real::{RealOutside, RunIdentity};
-use crate::outside::{Outside, Secret, Secrets};
+use crate::outside::{Outside, Secrets};
 use crate::partition::Partition;
 use crate::plan::Plan;
 use crate::sandbox::{self, Estate, Fault};
@@ -68,8 +68,10 @@ impl Target {
     pub(super) fn identity(&self, sites: &BTreeMap<SiteName, Site>) -> Result<Option<RunIdentity>> {
         match self {
             Self::Sandbox { .. } => Ok(None),
-            Self::Real => run_identity(sites, None).map(Some),
-            Self::Endpoint(url) => run_identity(sites, Some(url.clone())).map(Some),
+            Self::Real => run_identity(sites, None, &Secrets::default()).map(Some),
+            Self::Endpoint(url) => {
+                run_identity(sites, Some(url.clone()), &Secrets::default()).map(Some)
+            }
         }
     }
 
@@ -119,12 +121,14 @@ pub(super) fn place(name: &SiteName, site: &Site) -> Place {
 }
 
 /// The session for the journal's store: the default credentials, and nothing may be changed with it but objects below the
-/// store's own prefix. `sites` are those of the opened world, if there is one.
+/// store's own prefix. `sites` are those of the opened world, if there is one. Its credentials are known to `secrets` from the
+/// moment on that they are used.
 pub(super) async fn store_session(
     target: &Target,
     sites: Option<&Sessions>,
     url: &StoreUrl,
     region: Option<&str>,
+    secrets: &Secrets,
 ) -> Result<SiteSession> {
     let policy = Arc::new(GuardPolicy::storing(&url.place()));
     let site = journal_store::site_name();
@@ -138,12 +142,11 @@ pub(super) async fn store_session(
         None => default_region().await?,
     };
     let place = Place { site, account: None, region };
-    real_session(endpoint, place, None, &policy, &Secrets::default()).await
+    real_session(endpoint, place, None, &policy, secrets).await
 }
 
 async fn default_region() -> Result<String> {
-    let loaded = aws_config::defaults(BehaviorVersion::latest()).load().await;
-    let region = loaded.region().map(ToString::to_string);
+    let region = load_config(None, None, https()).await.region().map(ToString::to_string);
     region.ok_or_else(|| {
         Error::bad_input("neither the environment nor the profile names a region for the store")
             .help("add --store-region")
@@ -158,8 +161,9 @@ async fn real(
     policy: Arc<GuardPolicy>,
 ) -> Result<World> {
     let clock = Clock::system();
-    let identity = run_identity(sites, endpoint.clone())?;
-    let outside = Arc::new(RealOutside::with_clock(folder, clock.clone()).identified(identity));
+    let outside = RealOutside::with_clock(folder, clock.clone());
+    let identity = run_identity(sites, endpoint.clone(), &outside.secrets())?;
+    let outside = Arc::new(outside.identified(identity));
     let mut sessions = BTreeMap::new();
     for (name, site) in sites {
         let role = role_of(site, session_name)?;
@@ -169,37 +173,6 @@ async fn real(
     }
     let on_loss = Arc::new(|_: &[SiteName], _: bool| {});
     Ok(World { clock, outside, sessions: Arc::new(sessions), policy, on_loss })
-}
-
-/// A session whose keys and tokens are known as secrets from the moment on that they are used: a service, or somebody in
-/// its place, may repeat them in an error.
-fn learning(config: SdkConfig, secrets: Secrets) -> SdkConfig {
-    let Some(inner) = config.credentials_provider() else { return config };
-    let provider = SharedCredentialsProvider::new(LearningProvider { inner, secrets });
-    config.into_builder().credentials_provider(provider).build()
-}
-
-#[derive(Debug)]
-struct LearningProvider {
-    inner: SharedCredentialsProvider,
-    secrets: Secrets,
-}
-
-impl ProvideCredentials for LearningProvider {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(async {
-            let credentials = self.inner.provide_credentials().await?;
-            let parts = [Some(credentials.secret_access_key()), credentials.session_token()];
-            // AWS's own are longer. Shorter ones are made up for test servers, and would hide words of messages.
-            for part in parts.into_iter().flatten().filter(|part| part.len() >= 16) {
-                self.secrets.learn(&Secret::new(part));
-            }
-            Ok(credentials)
-        })
-    }
 }
 
 /// A session at AWS's own endpoints, or at another one. Its credentials are fetched anew when they end or are refused, and
@@ -223,14 +196,13 @@ pub(super) async fn real_session(
     }
     let time = SharedTimeSource::new(SystemTimeSource::new());
     let account_of = account_of(place.clone(), config.clone(), policy.clone());
-    let renewing =
-        credentials::renewing(place.site.clone(), Arc::new(load), role, account_of, time);
+    let (site, load) = (place.site.clone(), Arc::new(load));
+    let renewing = credentials::renewing(site, load, role, account_of, time, secrets);
     let config = config
         .into_builder()
         .identity_cache(IdentityCache::no_cache())
         .credentials_provider(SharedCredentialsProvider::new(renewing.clone()))
         .build();
-    let config = learning(config, secrets.clone());
     Ok(SiteSession::new(place, &config, policy.clone()).renewing(renewing))
 }
 
@@ -282,11 +254,15 @@ fn endpoint_from_elsewhere() -> Error {
 }
 
 /// Who the run is before it assumes any role.
-fn run_identity(sites: &BTreeMap<SiteName, Site>, endpoint: Option<String>) -> Result<RunIdentity> {
+fn run_identity(
+    sites: &BTreeMap<SiteName, Site>,
+    endpoint: Option<String>,
+    secrets: &Secrets,
+) -> Result<RunIdentity> {
     let with_role = sites.values().filter_map(|site| Some((site.role.as_deref()?, site)));
     let roles = with_role.map(|(role, site)| role_arn(role, site)).collect::<Result<_>>()?;
-    let own = OwnCredentials { endpoint: endpoint.clone() };
-    Ok(RunIdentity { credentials: SharedCredentialsProvider::new(own), roles, endpoint })
+    let own = SharedCredentialsProvider::new(OwnCredentials { endpoint: endpoint.clone() });
+    Ok(RunIdentity { credentials: learned(own, secrets), roles, endpoint })
 }
 
 /// Those of whoever runs this process, read when they are asked for.

@@ -45,6 +45,7 @@ pub(super) fn conceal(secrets: &Secrets, mut event: Event) -> Event {
             problem.iter_mut().for_each(text);
         }
         Event::CredentialsExpired { message, .. } => text(message),
+        Event::RunResumed { without_store, .. } => without_store.iter_mut().for_each(text),
         Event::InventoryTaken { seen, .. } => {
             seen.iter_mut().filter_map(|one| one.not_listed.as_mut()).for_each(text);
         }
@@ -83,4 +84,22 @@ fn finished(result: &mut StepResult, secrets: &Secrets, text: &impl Fn(&mut Stri
 
 fn calls(seen: &mut [CallSeen], text: &impl Fn(&mut String)) {
     seen.iter_mut().filter_map(|call| call.last_request_id.as_mut()).for_each(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outside::Secret;
+
+    #[test]
+    fn regression_why_a_store_is_left_out_is_written_without_secrets() {
+        let secrets = Secrets::default();
+        secrets.learn(&Secret::new("IQoJb3JpZ2luX2VjEXAMPLE"));
+        let mut resumed = Event::resumed(7);
+        if let Event::RunResumed { without_store, .. } = &mut resumed {
+            *without_store = Some("token IQoJb3JpZ2luX2VjEXAMPLE is not allowed here".to_owned());
+        }
+        let written = serde_json::to_value(conceal(&secrets, resumed)).unwrap();
+        assert_eq!(written["without_store"], "token <secret> is not allowed here");
+    }
 }

@@ -4,8 +4,10 @@ use crate::action::RunFacts;
 use crate::ids::StepId;
 use crate::journal::{Event, Moment, Outcome, Record};
 use crate::outside::{CommandRequest, HttpRequest, Outside, OutsideError};
+use crate::plan::Plan;
 use crate::scenario::Hook;
 use crate::time::{Clock, RetryPolicy};
+use crate::visible::visible;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,27 +32,35 @@ pub struct Message {
     pub moment: Moment,
     /// The step that it is about, if one.
     pub step: Option<StepId>,
-    /// In a sentence or two. Holds nothing that was read from recovered data.
+    /// In a sentence or two. Holds nothing that was read from recovered data, but for what a question takes from outputs of steps.
     pub text: String,
 }
 
 impl Message {
-    /// What a record means to people who wait, if anything.
-    pub(super) fn of(event: &Event, facts: &RunFacts) -> Option<Self> {
+    /// What an event means to people who wait, if anything.
+    pub(super) fn of(event: &Event, facts: &RunFacts, plan: &Plan) -> Option<Self> {
+        let Event::ApprovalRequested { step, text, deadline } = event else {
+            return Self::also_late(event, facts);
+        };
+        let run = &facts.run;
+        let (proof, or_with) = proof_wanted(plan, step);
+        let until = deadline.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let text = format!(
+            "{run} waits for an approval until {until}: {}\n\
+             redrill approve {run} {step}{proof}, or redrill reject {run} {step}{proof}{or_with}",
+            visible(text, &['\n', '\t'])
+        );
+        Some(Self { moment: Moment::ApprovalNeeded, step: Some(step.clone()), text })
+    }
+
+    /// What an event means also to those who hear of it from a later process. That one asks by itself what is still open.
+    fn also_late(event: &Event, facts: &RunFacts) -> Option<Self> {
         let run = &facts.run;
         let message =
             |moment, step: Option<&StepId>, text| Some(Self { moment, step: step.cloned(), text });
         match event {
             Event::RunStarted { mode, operator, .. } => {
                 message(Moment::Started, None, format!("{run} ({mode}) was started by {operator}"))
-            }
-            Event::ApprovalRequested { step, text, deadline } => {
-                let until = deadline.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-                let text = format!(
-                    "{run} waits for an approval until {until}: {text}\n\
-                     redrill approve {run} {step}, or redrill reject {run} {step}"
-                );
-                message(Moment::ApprovalNeeded, Some(step), text)
             }
             Event::StepFinished { step, result } => match result.outcome {
                 Outcome::Failed | Outcome::Inconclusive => {
@@ -65,6 +75,19 @@ impl Message {
             }
             _ => None,
         }
+    }
+}
+
+/// What an answer must be given with, as the command takes it, and what else would do: a name alone is refused where the step asks
+/// for more.
+fn proof_wanted(plan: &Plan, step: &StepId) -> (&'static str, &'static str) {
+    let with = plan.step(step).map(|step| &step.with);
+    let given = |name: &str| with.and_then(|with| with.get(name)).is_some_and(|it| !it.is_null());
+    match (given("signed_by"), given("identified_by")) {
+        (false, false) => ("", ""),
+        (true, false) => (" --sign-with KEY", ""),
+        (false, true) => (" --with-aws-identity", ""),
+        (true, true) => (" --with-aws-identity", " (or with --sign-with KEY)"),
     }
 }
 
@@ -113,10 +136,7 @@ pub fn unheard(records: &[Record], hooks: &[Hook], facts: &RunFacts) -> Vec<Due>
 
 /// What a record means to people who hear of it from a later process.
 fn late(record: &Record, hooks: &[Hook], facts: &RunFacts) -> Vec<Due> {
-    let message = Message::of(&record.event, facts);
-    let Some(mut message) = message.filter(|it| it.moment != Moment::ApprovalNeeded) else {
-        return Vec::new();
-    };
+    let Some(mut message) = Message::also_late(&record.event, facts) else { return Vec::new() };
     let at = record.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     message.text += &format!(
         "\nThis was at {at}; you hear of it late, or again, since redrill was interrupted."
@@ -273,6 +293,7 @@ mod tests {
     use crate::ids::{Digest, SiteName};
     use crate::journal::ResourceKey;
     use crate::outside::fake::{FakeOutside, context};
+    use crate::report::samples;
 
     fn message() -> Message {
         Message {
@@ -348,6 +369,38 @@ mod tests {
         assert_eq!(due.hook.describe(), "POST to the URL in HOOK");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_question_that_must_be_signed_is_told_with_the_command_that_counts() {
+        let (context, ..) = context(FakeOutside::default());
+        let mut plan = samples::plan();
+        let asked = Event::ApprovalRequested {
+            step: StepId::new("approve"),
+            text: "Restore \u{202e}it?".to_owned(),
+            deadline: "2026-11-22T03:00:00Z".parse().unwrap(),
+        };
+        let run = &context.facts.run;
+        for (with, proof, or_with) in [
+            (json!({ "ask": "Restore it?", "signed_by": null }), "", ""),
+            (json!({ "signed_by": "approvers" }), " --sign-with KEY", ""),
+            (json!({ "identified_by": { "region": "eu-west-1" } }), " --with-aws-identity", ""),
+            (
+                json!({ "signed_by": "approvers", "identified_by": {} }),
+                " --with-aws-identity",
+                " (or with --sign-with KEY)",
+            ),
+        ] {
+            plan.steps.iter_mut().find(|step| step.id.as_str() == "approve").unwrap().with = with;
+            let told = Message::of(&asked, &context.facts, &plan).unwrap();
+            assert_eq!(told.moment, Moment::ApprovalNeeded);
+            let command = format!(
+                "redrill approve {run} approve{proof}, or redrill reject {run} approve{proof}{or_with}"
+            );
+            assert_eq!(told.text.lines().nth(1), Some(command.as_str()));
+            assert!(told.text.contains("Restore \\u{202e}it?"), "{}", told.text);
+        }
+        assert_eq!(Message::also_late(&asked, &context.facts), None, "it is asked anew");
+    }
+
     fn left(name: &str) -> Event {
         Event::ResourceLeft {
             key: ResourceKey {
@@ -365,17 +418,6 @@ mod tests {
     fn paged(problem: Option<&str>) -> Event {
         let problem = problem.map(str::to_owned);
         Event::Notified { moment: Moment::Leftover, step: None, how: "page".to_owned(), problem }
-    }
-
-    fn resumed() -> Event {
-        Event::RunResumed {
-            torn_bytes: 0,
-            gap_ms: 0,
-            operator: None,
-            tool: None,
-            limits: Vec::new(),
-            without_store: None,
-        }
     }
 
     /// What the next process tells of leftovers: the commands.
@@ -404,11 +446,11 @@ mod tests {
         let (context, ..) = context(FakeOutside::default());
         let mut events = vec![left("a"), left("b"), left("c"), paged(None), paged(None)];
         assert_eq!(still_to_tell(&events, &context.facts), ["a", "b", "c"]);
-        events.extend([resumed(), paged(None), paged(None), paged(None)]);
+        events.extend([Event::resumed(0), paged(None), paged(None), paged(None)]);
         assert!(still_to_tell(&events, &context.facts).is_empty());
         events.push(left("d"));
         assert_eq!(still_to_tell(&events, &context.facts), ["d"]);
-        events.extend([resumed(), left("e"), paged(None)]);
+        events.extend([Event::resumed(0), left("e"), paged(None)]);
         assert_eq!(still_to_tell(&events, &context.facts), ["d", "e"]);
         events.push(paged(None));
         assert!(still_to_tell(&events, &context.facts).is_empty());
@@ -419,7 +461,7 @@ mod tests {
         let (context, ..) = context(FakeOutside::default());
         let mut events = vec![left("a"), paged(Some("nobody is there")), left("b"), paged(None)];
         assert_eq!(still_to_tell(&events, &context.facts), ["a", "b"]);
-        events.extend([resumed(), paged(None), paged(None)]);
+        events.extend([Event::resumed(0), paged(None), paged(None)]);
         assert!(still_to_tell(&events, &context.facts).is_empty());
     }
 

@@ -321,17 +321,19 @@ fn narrowed(
         add(&mut common, "StringEquals", "aws:RequestedRegion", site.region.clone().into());
         return vec![(BTreeSet::from(["*".to_owned()]), common)];
     }
+    let scenario = (!limits.contains(&Limit::AnyScenario)).then_some(plan.name.as_str());
     let mut all: Vec<Narrowed> = Vec::new();
     for kind in types {
-        let names = on.iter().filter(|target| target.kind == kind.kind).map(|t| t.name.as_str());
-        let names: Vec<&str> = if on.is_empty() { vec!["*"] } else { names.collect() };
+        let all_of_kind = Target { kind: kind.kind, name: "*".to_owned(), shared: false };
+        let targets = if on.is_empty() { std::slice::from_ref(&all_of_kind) } else { on };
+        let targets = targets.iter().filter(|target| target.kind == kind.kind);
         let resources: BTreeSet<String> =
-            names.iter().flat_map(|name| arns(service, kind.kind, name, site)).collect();
+            targets.flat_map(|target| arns(service, target, site)).collect();
         if resources.is_empty() {
             continue;
         }
         let mut condition = common.clone();
-        tag_condition(&mut condition, kind.tags, &plan.name);
+        tag_condition(&mut condition, kind.tags, scenario);
         match all.iter_mut().find(|(_, known)| *known == condition) {
             Some((known, _)) => known.extend(resources),
             None => all.push((resources, condition)),
@@ -354,6 +356,7 @@ fn conditions(action: &str, limits: &[Limit], site: &Site) -> Map<String, Value>
                 let service = (*service).into();
                 add(&mut common, "StringEquals", "iam:PassedToService", service);
             }
+            Limit::AnyScenario => {}
             Limit::Prefixes(all) if all.iter().any(String::is_empty) => {}
             Limit::Prefixes(all) => {
                 let patterns: Vec<String> = all.iter().map(|prefix| format!("{prefix}*")).collect();
@@ -376,8 +379,8 @@ fn add(condition: &mut Map<String, Value>, operator: &str, key: &str, value: Val
     keys[key] = value;
 }
 
-/// Everything that a run makes carries `redrill:run` and the scenario's name as `redrill:scenario`.
-fn tag_condition(condition: &mut Map<String, Value>, tags: Tags, scenario: &str) {
+/// Everything that a run makes carries `redrill:run` and the scenario's name as `redrill:scenario`; without one, of any scenario.
+fn tag_condition(condition: &mut Map<String, Value>, tags: Tags, scenario: Option<&str>) {
     let from = match tags {
         Tags::None => return,
         Tags::InRequest => "aws:RequestTag",
@@ -392,21 +395,23 @@ fn tag_condition(condition: &mut Map<String, Value>, tags: Tags, scenario: &str)
             "aws:RequestTag"
         }
     };
-    add(condition, "StringEquals", &format!("{from}/redrill:scenario"), scenario.into());
+    if let Some(scenario) = scenario {
+        add(condition, "StringEquals", &format!("{from}/redrill:scenario"), scenario.into());
+    }
     add(condition, "Null", &format!("{from}/redrill:run"), "false".into());
 }
 
 /// The ARNs of a resource, by the formats of the Service Authorization Reference.
-fn arns(service: &str, kind: &str, name: &str, site: &Site) -> Vec<String> {
-    let account = site.account.as_deref().unwrap_or("*");
+fn arns(service: &str, Target { kind, name, shared }: &Target, site: &Site) -> Vec<String> {
+    let account = site.account.as_deref().filter(|_| !shared).unwrap_or("*");
     let (partition, region) = (Partition::of(&site.region).name, &site.region);
     let at = format!("arn:{partition}:{service}:{region}");
     if name.starts_with("arn:") {
         // A secret's ARN may be written without the six characters that Secrets Manager adds.
-        let suffixed = (kind == "Secret").then(|| format!("{name}-??????"));
-        return [name.to_owned()].into_iter().chain(suffixed).collect();
+        let suffixed = (*kind == "Secret").then(|| format!("{name}-??????"));
+        return [name.clone()].into_iter().chain(suffixed).collect();
     }
-    vec![match (service, kind) {
+    vec![match (service, *kind) {
         ("iam", _) => format!("arn:{partition}:iam::{account}:{kind}/{name}"),
         ("s3", _) => format!("arn:{partition}:s3:::{name}"),
         // EC2's snapshots belong to no account in their ARN.

@@ -5,6 +5,7 @@
 //! on what, is said by its action; nothing in here knows a provider. Pure: nothing is called.
 
 mod access;
+mod reaping;
 mod store;
 mod table;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 mod trust;
 
 pub use access::{Access, Need, RoleAccess, RunnerAccess, Statement, access};
+pub use reaping::reaping;
 pub use store::StorePlace;
 pub use table::{
     Asked, IAM_ACTIONS, IamAction, Level, ResourceType, Tags, actions_of, iam_action, never_called,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::action::{ActionEntry, Given};
+use crate::action::{ActionEntry, Given, Reach};
 use crate::ids::{SiteName, StepId};
 use crate::plan::{self, Options, Plan, RunMode, StepGrant};
 use crate::providers;
@@ -137,6 +137,39 @@ fn regression_a_canary_alone_may_be_looked_for_where_its_buckets_are() {
     let statement =
         statement_with("s3.replicate_canary", &with, &["uploads"], "s3:GetBucketLocation");
     assert_eq!(statement["Resource"], json!(["arn:aws:s3:::uploads", "arn:aws:s3:::uploads-dr"]));
+}
+
+#[test]
+fn regression_a_snapshot_that_an_earlier_step_tells_may_be_one_that_another_account_shares() {
+    let resources = |action: &str, snapshot: Value, wanted: &str| {
+        let with = json!({ "snapshot": snapshot });
+        let statement = statement_with(action, &with, &[], wanted);
+        let resources = statement["Resource"].as_array().unwrap().clone();
+        let snapshots = resources.iter().filter_map(Value::as_str).map(str::to_owned);
+        snapshots.filter(|arn| arn.contains("snapshot:")).collect::<Vec<_>>()
+    };
+    for (action, kind, calls) in [
+        (
+            "rds.restore_snapshot",
+            "snapshot",
+            ["rds:DescribeDBSnapshots", "rds:RestoreDBInstanceFromDBSnapshot"],
+        ),
+        (
+            "aurora.restore_cluster",
+            "cluster-snapshot",
+            ["rds:DescribeDBClusterSnapshots", "rds:RestoreDBClusterFromSnapshot"],
+        ),
+    ] {
+        for call in calls {
+            let later = resources(action, Given::later_mark(), call);
+            assert_eq!(later, [format!("arn:aws:rds:ap-northeast-3:*:{kind}:*")], "{call}");
+            let named = resources(action, "nightly".into(), call);
+            let own = format!("arn:aws:rds:ap-northeast-3:222222222222:{kind}:nightly");
+            assert_eq!(named, [own], "{call}");
+            let arn = format!("arn:aws:rds:ap-northeast-3:111111111111:{kind}:theirs");
+            assert_eq!(resources(action, arn.as_str().into(), call), [arn], "{call}");
+        }
+    }
 }
 
 #[test]
@@ -364,4 +397,39 @@ fn without_roles_the_runner_still_needs_its_store() {
     assert_eq!(statements.len(), 3);
     let on = |one: &Value| one["Resource"][0].as_str().unwrap().to_owned();
     assert!(statements.iter().all(|one| on(one).starts_with("arn:aws-cn:s3:::drill-evidence")));
+}
+
+#[test]
+fn reaping_may_list_whatever_drills_make_and_remove_what_bears_a_mark() {
+    let (plan, registry) = (plan_of("uploads-replication"), providers::registry());
+    let found = access(&plan, &reaping(&plan, &registry), None, None).unwrap();
+    assert_eq!(found.roles.iter().map(|role| role.sites.len()).sum::<usize>(), plan.sites.len());
+    let kinds = || registry.resource_kinds().filter(|kind| kind.reach() == Reach::Service);
+    for role in &found.roles {
+        for permission in kinds().flat_map(|kind| kind.permissions()) {
+            let is_there = role.needs.iter().any(|need| need.action == permission.action);
+            let is_tag = iam_action(permission.action).unwrap().level == Level::Tag;
+            assert_eq!(is_there, !is_tag, "{}", permission.action);
+        }
+        for statement in role.policy["Statement"].as_array().unwrap() {
+            let (text, sid) = (statement.to_string(), statement["Sid"].as_str().unwrap());
+            assert!(!text.contains("redrill:scenario"), "{text}");
+            let (writes, in_s3) = (sid.contains("Write"), sid.starts_with("S3"));
+            assert!(!writes || in_s3 || text.contains("aws:ResourceTag/redrill:run"), "{text}");
+            // EC2 gives ids in place of names.
+            let resources = statement["Resource"].as_array().unwrap();
+            let named = |one: &Value| one.as_str().unwrap().contains("redrill-");
+            assert!(!writes || sid.starts_with("Ec2") || resources.iter().all(named), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_reaper_reads_the_store_and_writes_nothing_there() {
+    let (partition, bucket) = ("aws", "drill-evidence".to_owned());
+    let store = StorePlace { partition, bucket, prefix: "redrill".to_owned() };
+    let runner = access_of("orders-db").reading_journals_in(&store).runner;
+    let text = runner.policy.unwrap().to_string();
+    assert!(text.contains("s3:GetObject") && text.contains("s3:ListBucket"), "{text}");
+    assert!(!text.contains("s3:PutObject"), "{text}");
 }

@@ -26,6 +26,32 @@ pub enum Trust {
 const GITHUB: &str = "token.actions.githubusercontent.com";
 
 impl Trust {
+    /// The same, if it names whom it lets in: one account, one service account, one repository.
+    ///
+    /// # Errors
+    /// It lets in more than anybody means, or nobody.
+    pub fn checked(self) -> Result<Self> {
+        let problem = match &self {
+            Self::Principal(principal) if !is_of_one_account(principal) => Some((
+                format!("{principal:?} is neither an ARN of an account nor the number of one"),
+                "write arn:aws:iam::333333333333:role/NAME, or the twelve digits of the account",
+            )),
+            Self::Irsa { subject, .. } if !is_one_service_account(subject) => Some((
+                format!("{subject:?} is no service account"),
+                "write --subject system:serviceaccount:NAMESPACE:NAME, without * in it",
+            )),
+            Self::GitHub { subject } if !is_of_one_repository(subject) => Some((
+                format!("{subject:?} is no repository"),
+                "write --subject repo:OWNER/NAME:ref:refs/heads/main; * may stand only behind OWNER/NAME:",
+            )),
+            _ => None,
+        };
+        match problem {
+            None => Ok(self),
+            Some((what, help)) => Err(Error::bad_input(what).help(help)),
+        }
+    }
+
     /// The trust policy of a role in an account, which holds the OIDC provider where there is one.
     ///
     /// # Errors
@@ -42,6 +68,31 @@ impl Trust {
         })?;
         Ok(web_identity(partition, account, provider, subject))
     }
+}
+
+fn is_of_one_account(principal: &str) -> bool {
+    let account = match principal.starts_with("arn:") {
+        true => principal.split(':').nth(4).unwrap_or_default(),
+        false => principal,
+    };
+    let is_number = account.len() == 12 && account.chars().all(|c| c.is_ascii_digit());
+    is_number && !principal.contains(['*', '?'])
+}
+
+fn is_one_service_account(subject: &str) -> bool {
+    let names = subject.strip_prefix("system:serviceaccount:").and_then(|s| s.split_once(':'));
+    names.is_some_and(|(namespace, name)| is_name(namespace) && is_name(name))
+}
+
+fn is_of_one_repository(subject: &str) -> bool {
+    let parts = subject.strip_prefix("repo:").and_then(|rest| rest.split_once(':'));
+    let names = parts.and_then(|(repository, _)| repository.split_once('/'));
+    names.is_some_and(|(owner, name)| is_name(owner) && is_name(name))
+}
+
+/// A name that stands for one thing.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['*', '?', ':'])
 }
 
 /// Only sessions with the names that this program gives are let in, so that CloudTrail tells them apart.
@@ -80,4 +131,39 @@ fn web_identity(partition: &str, account: &str, provider: &str, subject: &str) -
             "Condition": condition,
         }],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regression_who_is_let_in_is_named() {
+        let principal = |text: &str| Trust::Principal(text.to_owned()).checked().is_ok();
+        assert!(principal("333333333333"));
+        assert!(principal("arn:aws-cn:iam::333333333333:role/drills/runner"));
+        for wide in ["12", "*", "3333333333333", "arn:aws:iam::*:root", "arn:aws:iam::12:root", ""]
+        {
+            assert!(!principal(wide), "{wide}");
+        }
+        let pod = |subject: &str| {
+            let (provider, subject) = ("oidc.example.com/id/1".to_owned(), subject.to_owned());
+            Trust::Irsa { provider, subject }.checked().is_ok()
+        };
+        assert!(pod("system:serviceaccount:drills:redrill"));
+        for wide in ["*:*", "drills:*", "dr*:redrill", "drills", "drills:", ":redrill", "a:b:c"] {
+            assert!(!pod(&format!("system:serviceaccount:{wide}")), "{wide}");
+        }
+        let workflow = |subject: &str| Trust::GitHub { subject: subject.to_owned() }.checked();
+        for narrow in ["repo:example/drills:*", "repo:example/drills:ref:refs/heads/release-*"] {
+            assert!(workflow(narrow).is_ok(), "{narrow}");
+        }
+        for wide in ["*", "repo:*", "repo:example/*", "repo:example/*:ref:refs/heads/main", "main"]
+            .into_iter()
+            .chain(["repo:example/drills", "repo:*/drills:*", "repo:example/dr?lls:*", "repo:/x:*"])
+        {
+            let error = workflow(wide).unwrap_err();
+            assert!(error.help_text().unwrap().contains("repo:OWNER/NAME"), "{wide}");
+        }
+    }
 }

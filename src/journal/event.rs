@@ -299,6 +299,21 @@ pub enum Event {
     },
 }
 
+#[cfg(test)]
+impl Event {
+    /// Another process goes on after so long.
+    pub(crate) fn resumed(gap_ms: u64) -> Self {
+        Self::RunResumed {
+            torn_bytes: 0,
+            gap_ms,
+            operator: None,
+            tool: None,
+            limits: Vec::new(),
+            without_store: None,
+        }
+    }
+}
+
 impl Event {
     /// The step that a record is about. Credentials are also waited for by inventories and while resources are removed, which
     /// are no steps of the plan.

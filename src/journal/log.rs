@@ -36,13 +36,23 @@ impl Sink for Vec<u8> {
 }
 
 /// A file that is locked while it is open; the lock ends with the process.
-struct LockedFile(File);
+struct LockedFile {
+    file: File,
+    /// Behind the place where the next bytes go lies a torn last line.
+    is_torn: bool,
+}
 
 impl Sink for LockedFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)?;
-        // The length grows with every append, and `fdatasync` writes it; only time stamps are left out.
-        self.0.sync_data()
+        self.file.write_all(bytes)?;
+        if self.is_torn {
+            // The record that says how many bytes were torn is among those that take their place.
+            let end = self.file.stream_position()?;
+            self.file.set_len(end)?;
+            self.is_torn = false;
+        }
+        // The length changes with every append, and `fdatasync` writes it; only time stamps are left out.
+        self.file.sync_data()
     }
 }
 
@@ -71,26 +81,16 @@ impl Journal {
         Self { sink, store, next: 0, first_staged: 0, length: 0, head, staged, broken: false }
     }
 
-    /// A new journal file, locked. The folder's entry is synced, too. It is readable for its user only, and for the group of a
-    /// folder that was set up for one ([`super::share_as_its_folder`]).
+    /// A new journal file, locked: as [`Hold::create`].
     ///
     /// # Errors
     /// When the file exists, cannot be made or cannot be locked.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create_new(true).mode(PRIVATE).open(path)?;
-        lock(&file)?;
-        let folder = path.parent();
-        if let Some(folder) = folder {
-            share_as_its_folder(&file, folder)?;
-        }
-        file.sync_all()?;
-        if let Some(folder) = folder {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(Self::new(LockedFile(file)))
+        Ok(Hold::create(path)?.begin())
     }
 
-    /// Opens a journal file to go on with it: locks it, reads and verifies it, and cuts off a torn last line.
+    /// Opens a journal file to go on with it: locks it, reads and verifies it. A torn last line stays until the first commit takes
+    /// its place: a process that goes no further has changed nothing.
     ///
     /// # Errors
     /// When it cannot be read, another process holds it, or it does not verify.
@@ -102,10 +102,9 @@ impl Journal {
         let bytes = whole_file(&mut file)?;
         let contents = read_bytes(&bytes)?;
         let good = bytes.len() as u64 - contents.torn_bytes;
-        file.set_len(good)?;
-        file.seek(SeekFrom::End(0))?;
-        file.sync_all()?;
-        let journal = Self { length: good, ..Self::after(LockedFile(file), &contents) };
+        file.seek(SeekFrom::Start(good))?;
+        let file = LockedFile { file, is_torn: contents.torn_bytes > 0 };
+        let journal = Self { length: good, ..Self::after(file, &contents) };
         Ok((journal, contents))
     }
 
@@ -222,17 +221,57 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// A new journal file, locked. The folder's entry is synced, too. It is readable for its user only, and for the group of a
+    /// folder that was set up for one ([`super::share_as_its_folder`]).
+    ///
+    /// # Errors
+    /// When the file exists, cannot be made or cannot be locked.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create_new(true).mode(PRIVATE).open(path)?;
+        lock(&file)?;
+        let folder = path.parent();
+        if let Some(folder) = folder {
+            share_as_its_folder(&file, folder)?;
+        }
+        file.sync_all()?;
+        if let Some(folder) = folder {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(Self { file, unwritable: None })
+    }
+
+    /// Begins a journal that was just made; the lock is held all the time.
+    pub fn begin(self) -> Journal {
+        Journal::new(LockedFile { file: self.file, is_torn: false })
+    }
+
+    /// The same lock once more, for what is to be done behind the last record: it ends with the last of them.
+    ///
+    /// # Errors
+    /// When the system gives no more open files.
+    pub fn share(&self) -> io::Result<Self> {
+        let unwritable = self.unwritable.as_ref().map(|error| error.kind().into());
+        Ok(Self { file: self.file.try_clone()?, unwritable })
+    }
+
     /// Takes the lock. `None` when a process is working on the run.
     ///
     /// # Errors
     /// When the file cannot be opened or locked.
     pub fn take(path: &Path) -> io::Result<Option<Self>> {
         // Over NFS an exclusive lock needs a file that is open for writing (flock(2)). Who may only read can still look.
-        let open = File::options().read(true).write(true).open(path);
-        let (file, unwritable) = match open {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                (File::open(path)?, Some(error))
-            }
+        Self::opened(path, File::options().read(true).write(true).open(path))
+    }
+
+    fn opened(path: &Path, opened: io::Result<File>) -> io::Result<Option<Self>> {
+        let takes_no_writes = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            )
+        };
+        let (file, unwritable) = match opened {
+            Err(error) if takes_no_writes(&error) => (File::open(path)?, Some(error)),
             opened => (opened?, None),
         };
         match lock(&file) {
@@ -248,7 +287,7 @@ impl Hold {
     /// When the journal cannot be read or written to, or does not verify.
     pub fn reopen(self) -> Result<(Journal, Contents), ReadError> {
         match self.unwritable {
-            Some(error) => Err(error.into()),
+            Some(error) => Err(ReadError::Unwritable(error)),
             None => Journal::of_file(self.file),
         }
     }
@@ -283,6 +322,70 @@ mod tests {
         assert_eq!(journal.stage(at, Duration::ZERO, event(1)).unwrap().seq, 0);
         journal.length = limits::JOURNAL_BYTES - 100;
         assert!(journal.stage(at, Duration::ZERO, event(1)).is_err());
+    }
+
+    /// `redrill abort` waits for the lock, and then for nothing more: the reports must be written by then.
+    #[test]
+    fn regression_the_lock_can_be_held_beyond_the_last_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let hold = Hold::create(&path).unwrap();
+        let shared = hold.share().unwrap();
+        let mut journal = hold.begin();
+        journal.stage(DateTime::UNIX_EPOCH, Duration::ZERO, event(1)).unwrap();
+        journal.commit().unwrap();
+        assert!(Hold::take(&path).unwrap().is_none(), "the journal is open");
+        drop(journal);
+        assert!(Hold::take(&path).unwrap().is_none(), "its lock is held");
+        drop(shared);
+        assert!(Hold::take(&path).unwrap().is_some());
+    }
+
+    /// A file system that was mounted anew after errors: `reap` and `show` still look.
+    #[test]
+    fn regression_who_may_only_read_can_look_and_hears_that_it_cannot_be_written() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for kind in [io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied] {
+            let hold = Hold::opened(file.path(), Err(kind.into())).unwrap().unwrap();
+            let refused = hold.reopen().map(|_| ()).unwrap_err();
+            assert!(
+                matches!(&refused, ReadError::Unwritable(why) if why.kind() == kind),
+                "{refused}"
+            );
+            assert!(refused.to_string().contains("cannot be written"), "{refused}");
+        }
+        let sick = Hold::opened(file.path(), Err(io::ErrorKind::StaleNetworkFileHandle.into()));
+        assert!(sick.is_err());
+    }
+
+    /// A resume that was refused had cut the torn line off, and the next one wrote that nothing was torn.
+    #[test]
+    fn regression_a_torn_line_stays_until_the_first_commit_takes_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let append = |mut journal: Journal, bytes: usize| {
+            journal.stage(DateTime::UNIX_EPOCH, Duration::ZERO, event(bytes)).unwrap();
+            journal.commit().unwrap();
+        };
+        append(Journal::create(&path).unwrap(), 1);
+        let whole = std::fs::read(&path).unwrap();
+        // Longer, and shorter, than what takes its place.
+        for (torn, next) in [(1000, 1), (20, 2)] {
+            let mut bytes = std::fs::read(&path).unwrap();
+            let good = bytes.len();
+            bytes.resize(good + torn, b'x');
+            std::fs::write(&path, &bytes).unwrap();
+            for _ in 0..2 {
+                let (refused, contents) = Journal::reopen(&path).unwrap();
+                drop(refused);
+                assert_eq!(contents.torn_bytes, torn as u64);
+                assert_eq!(std::fs::read(&path).unwrap(), bytes);
+            }
+            append(Journal::reopen(&path).unwrap().0, next);
+            let contents = crate::journal::read(&path).unwrap();
+            assert_eq!((contents.torn_bytes, contents.records.len()), (0, next + 1));
+        }
+        assert!(std::fs::read(&path).unwrap().starts_with(&whole));
     }
 
     /// The exclusive lock of flock(2) over NFS fails for a file that is open for reading only.

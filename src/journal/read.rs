@@ -22,6 +22,9 @@ pub enum ReadError {
     /// The file cannot be read.
     #[error("the journal cannot be read: {0}")]
     Io(#[from] io::Error),
+    /// Who goes on with a run writes.
+    #[error("the journal cannot be written: {0}")]
+    Unwritable(io::Error),
     /// It is larger than any journal that this program writes.
     #[error("the journal is larger than 256 MiB: no run of this program writes so much")]
     TooLarge,

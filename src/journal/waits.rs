@@ -107,14 +107,7 @@ mod tests {
             [0; 0],
             "it may have been ready before"
         );
-        let resumed = Event::RunResumed {
-            torn_bytes: 0,
-            gap_ms: 0,
-            operator: None,
-            tool: None,
-            limits: Vec::new(),
-            without_store: None,
-        };
+        let resumed = Event::resumed(0);
         let crashed = [started(0), record(600, resumed), waited(Some(700), 710)];
         assert_eq!(seconds(&crashed), [0; 0], "nobody knows how long nobody looked");
         let expired = Event::CredentialsWaited {

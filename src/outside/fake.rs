@@ -37,6 +37,9 @@ pub(crate) struct FakeOutside {
     /// For each work on a schema of a run's own: how it went.
     pub(crate) schemas: Script<SchemaState>,
     pub(crate) approvals: Script<Approval>,
+    pub(crate) approvals_seen: Mutex<Vec<ApprovalRequest>>,
+    /// Until when every question stands that an earlier process has asked.
+    pub(crate) asked_until: Option<chrono::DateTime<chrono::Utc>>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) is_rehearsal: bool,
@@ -156,8 +159,13 @@ impl Outside for FakeOutside {
     }
 
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
+        self.approvals_seen.lock().unwrap().push(request.clone());
         let answer = next(&self.approvals, &request.text);
         Box::pin(async { answer })
+    }
+
+    fn asked_until(&self, _: &ApprovalRequest) -> Option<chrono::DateTime<chrono::Utc>> {
+        self.asked_until
     }
 
     fn environment(&self, name: &str) -> Result<Secret, OutsideError> {

@@ -1,4 +1,4 @@
-use super::{Outside, OutsideError, Secret, Secrets};
+use super::{Outside, OutsideError, Secret, SecretFrom, Secrets};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,7 @@ pub enum Given {
 #[serde(deny_unknown_fields)]
 pub struct FromEnvironment {
     /// The variable, as it is named where the program runs. Its value is never written down.
+    #[schemars(extend("format" = SecretFrom::VARIABLE))]
     from_env: String,
 }
 

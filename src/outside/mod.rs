@@ -36,6 +36,7 @@ pub use given::{Given, conceal};
 pub(crate) use principal::why_the_same_person;
 pub use principal::{AllowedPrincipals, Principal, RunBy, is_same_person};
 pub use secret::Secret;
+pub(crate) use secret::SecretFrom;
 pub use secrets::Secrets;
 
 /// The world outside, as far as steps may use it.
@@ -135,15 +136,20 @@ pub trait Outside: Send + Sync {
     }
 }
 
-/// Reads a file of this machine, at most `limit` bytes.
+/// Reads a file of this machine, at most `limit` bytes. A pipe or a device is none: a step that is tried again, and a process that
+/// goes on with the run, read it once more, and would wait for what nobody writes.
 ///
 /// # Errors
-/// When it cannot be read or is larger.
+/// When it is no file, cannot be read or is larger.
 pub(crate) fn read_file(path: &str, limit: u64) -> Result<Vec<u8>, OutsideError> {
     let failed = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::PermissionDenied => OutsideError::Denied(format!("{path}: {e}")),
         _ => OutsideError::Failed(format!("{path}: {e}")),
     };
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        let why = format!("{path} is no file that can be read more than once: name a regular file");
+        return Err(OutsideError::Failed(why));
+    }
     let file = std::fs::File::open(path).map_err(failed)?;
     limits::read_at_most(file, limit).map_err(|e| match e.kind() {
         std::io::ErrorKind::FileTooLarge => {
@@ -455,8 +461,8 @@ pub struct ApprovalRequest {
     pub step: StepId,
     /// What is asked.
     pub text: String,
-    /// How long an answer is waited for.
-    pub timeout: Duration,
+    /// Until when an answer is waited for (UTC): the time that stands in the journal, which is also what is signed.
+    pub deadline: DateTime<Utc>,
     /// Set when the answer must be signed: the file of allowed signers, as `man ssh-keygen` describes it.
     pub signed_by: Option<String>,
     /// Set when whoever answers may show by their AWS credentials who they are. With `signed_by`, too, one of both is enough.

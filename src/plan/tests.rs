@@ -144,6 +144,19 @@ fn the_outline_shows_what_will_happen_where() {
 }
 
 #[test]
+fn regression_a_scenario_cannot_write_over_its_outline() {
+    let mut plan = good();
+    plan.title = "Orders\u{1b}[2K\rmakes nothing\n\nmakes nothing".to_owned();
+    plan.steps[0].title = "Find\u{202e} it\nmakes nothing".to_owned();
+    plan.deviations = vec!["--set a=\u{1b}]0;b\u{7}".to_owned()];
+    let shown = outline(&plan, &registry()).render();
+    assert!(shown.contains("(drill): Orders\\u{1b}[2K makes nothing makes nothing\n"), "{shown}");
+    assert!(shown.contains("Find\\u{202e} it makes nothing\n"), "{shown}");
+    assert!(shown.contains("deviation: --set a=\\u{1b}]0;b\\u{7}\n"), "{shown}");
+    assert!(!shown.chars().any(|c| c != '\n' && crate::visible::is_hidden(c)), "{shown:?}");
+}
+
+#[test]
 fn a_plan_reads_back_what_it_writes() {
     let plan = good();
     let json = serde_json::to_value(&plan).unwrap();

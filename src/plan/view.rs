@@ -2,8 +2,9 @@ use super::{Plan, PlannedStep, StepGrant, given, grants};
 use crate::action::{Effect, Phase, Registry, ResourceKind};
 use crate::ids::{Digest, SiteName, StepId};
 use crate::limits;
-use crate::scenario::{Gate, input_field, names_a_site_to_write};
+use crate::scenario::{Gate, each_text, names_a_site_to_write};
 use crate::time::HumanDuration;
+use crate::visible::visible;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -160,7 +161,9 @@ struct Made {
 fn makes(plan: &Plan, step: &PlannedStep, registry: &Registry) -> Vec<Made> {
     let Some(action) = registry.get(&step.uses) else { return Vec::new() };
     let mut others = Vec::new();
-    sites_in(&step.with, &action.input, &mut others);
+    each_text(&step.with, &action.input, &mut |name, schema| {
+        others.extend(names_a_site_to_write(schema).then(|| SiteName::new(name)));
+    });
     let sites = || std::iter::once(step.at.clone()).chain(others.iter().cloned().map(Some));
     let of_kind = |kind: &String| {
         let count = action.how_many(&given(plan, step), kind);
@@ -246,28 +249,6 @@ fn permissions(plan: &Plan, registry: &Registry) -> BTreeMap<SiteName, BTreeSet<
     found
 }
 
-/// The sites at which the action makes things because its input names them.
-fn sites_in(value: &Value, schema: &Value, sites: &mut Vec<SiteName>) {
-    match value {
-        Value::String(name) if names_a_site_to_write(schema) => {
-            sites.push(SiteName::new(name));
-        }
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                if let Some(schema) = input_field(schema, name) {
-                    sites_in(field, schema, sites);
-                }
-            }
-        }
-        Value::Array(items) => {
-            if let Some(schema) = schema.get("items") {
-                items.iter().for_each(|item| sites_in(item, schema, sites));
-            }
-        }
-        _ => {}
-    }
-}
-
 /// When each step ends at the latest, from the declaration of the disaster on: if all use up their limits, and those that do
 /// not need each other run at the same time. Steps of phase `prepare` and watches are not among them.
 pub fn latest_ends(plan: &Plan) -> BTreeMap<StepId, HumanDuration> {
@@ -310,14 +291,16 @@ impl<'a> Longest<'a> {
 }
 
 impl Outline {
-    /// The outline as text for a terminal: what happens where, in which order, what it may make and what it needs.
+    /// The outline as text for a terminal: what happens where, in which order, what it may make and what it needs. Whoever wrote
+    /// the scenario cannot write over it.
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail, here and below.
-        let _ = writeln!(text, "{} ({}): {}", self.scenario, self.mode, self.title);
+        let title = one_line(&self.title);
+        let _ = writeln!(text, "{} ({}): {title}", self.scenario, self.mode);
         let _ = writeln!(text, "plan {}", self.plan);
         for deviation in &self.deviations {
-            let _ = writeln!(text, "deviation: {deviation}");
+            let _ = writeln!(text, "deviation: {}", one_line(deviation));
         }
         let prepares = self.phases.iter().any(|phase| phase.phase == Phase::Prepare);
         let is_prepared = prepares && self.mode == "drill";
@@ -337,7 +320,7 @@ impl Outline {
             }
         }
         self.render_sums(&mut text);
-        text
+        visible(&text, &['\n'])
     }
 
     fn render_disaster(&self, text: &mut String) {
@@ -376,7 +359,7 @@ impl Outline {
 impl StepOutline {
     fn render(&self, mark: &str, text: &mut String) {
         let place = self.at.as_ref().map(|at| format!(" at {at}")).unwrap_or_default();
-        let _ = writeln!(text, "  {mark} {}: {}", self.id, self.title);
+        let _ = writeln!(text, "  {mark} {}: {}", self.id, one_line(&self.title));
         let mut words = vec![format!("{}{place}", self.uses)];
         words.push(match self.watch {
             Some(every) => format!("watches every {every}, and cancels the run when it turns red"),
@@ -398,7 +381,7 @@ impl StepOutline {
         }
         if let Some(when) = &self.when {
             let shown = when.as_str().map_or_else(|| when.to_string(), str::to_owned);
-            words.push(format!("only when {shown}"));
+            words.push(format!("only when {}", one_line(&shown)));
         }
         if self.optional {
             words.push("not required".to_owned());
@@ -429,5 +412,9 @@ const BRIEF: usize = 100;
 /// A value on one line, and not all of a long one.
 fn brief(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    limits::cut(text.split_whitespace().collect::<Vec<_>>().join(" "), BRIEF)
+    limits::cut(one_line(&text), BRIEF)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,6 +1,6 @@
 use super::model::{Outcome, Preflight, PreflightCheck, SitePreflight, Summary};
 use crate::action::{Probe, ProbeVerdict};
-use crate::iam::{Asked, Level, iam_action};
+use crate::iam::{Asked, Level, actions_of, iam_action};
 use crate::ids::{SiteName, StepId};
 use crate::plan::{Plan, StepGrant};
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,25 +144,18 @@ fn permissions(
 /// A permission is there when a call that needs it was let through. One that no look uses is not known.
 fn permission(action: &str, here: &[&Looked]) -> (Outcome, String) {
     let uses = |looked: &&&Looked| looked.probe.permissions.contains(&action);
-    let answers: Vec<_> = here
-        .iter()
-        .filter(uses)
-        .map(|looked| (&looked.probe.what, looked.probe.verdict.was_allowed()))
-        .collect();
-    let denied = |looked: &&&Looked| looked.probe.verdict.was_allowed() == Some(false);
-    if let Some(looked) = here.iter().filter(uses).find(denied) {
-        // A look that uses several does not say which one is missing: the first is the call's own.
-        let what = &looked.probe.what;
-        return match looked.probe.permissions.first() == Some(&action) {
-            true => (Outcome::Failed, format!("denied: {what}")),
-            false => (Outcome::NotChecked, format!("not reached: {what} was denied")),
-        };
-    }
-    if let Some((what, _)) = answers.iter().find(|(_, allowed)| *allowed == Some(true)) {
-        return (Outcome::Passed, format!("used: {what}"));
-    }
-    if let Some((what, _)) = answers.first() {
-        return (Outcome::NotChecked, format!("no answer: {what}"));
+    let users = here.iter().filter(uses).map(|looked| &looked.probe);
+    let said: Vec<(&str, Said)> =
+        users.map(|probe| (probe.what.as_str(), said(probe, action))).collect();
+    for (wanted, outcome, words) in [
+        (Said::Denied, Outcome::Failed, "denied"),
+        (Said::Used, Outcome::Passed, "used"),
+        (Said::NotReached, Outcome::NotChecked, "not reached"),
+        (Said::NoAnswer, Outcome::NotChecked, "no answer"),
+    ] {
+        if let Some((what, _)) = said.iter().find(|(_, said)| *said == wanted) {
+            return (outcome, format!("{words}: {what}"));
+        }
     }
     let why = match iam_action(action).map(|known| (known.asked, known.level)) {
         Some((Asked::Besides(when), _)) => when,
@@ -170,4 +163,111 @@ fn permission(action: &str, here: &[&Looked]) -> (Outcome, String) {
         _ => "no look needs it: it is used on what is not there yet",
     };
     (Outcome::NotBefore, why.to_owned())
+}
+
+/// What a look says of one of the permissions that it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// A call that needs it was let through.
+    Used,
+    /// The look ended for want of it.
+    Denied,
+    /// The look ended before the call, or had no use for it.
+    NotReached,
+    /// Nothing was answered that tells.
+    NoAnswer,
+}
+
+fn said(probe: &Probe, action: &str) -> Said {
+    if refused(probe) == Some(action) {
+        return Said::Denied;
+    }
+    let Some(calls) = &probe.calls else {
+        return match probe.verdict.was_allowed() {
+            Some(true) => Said::Used,
+            Some(false) => Said::NotReached,
+            None => Said::NoAnswer,
+        };
+    };
+    let needing = calls.iter().filter(|call| actions_of(&call.operation).contains(&action));
+    let failed: Vec<bool> = needing.map(|call| call.failed == call.count).collect();
+    match &probe.verdict {
+        _ if failed.contains(&false) => Said::Used,
+        // The one call that was made has said that there is no such thing: that is an answer, too.
+        ProbeVerdict::Fails { .. } if !failed.is_empty() && calls.len() == 1 => Said::Used,
+        ProbeVerdict::Unknown(_) => Said::NoAnswer,
+        _ if failed.is_empty() => Said::NotReached,
+        _ => Said::NoAnswer,
+    }
+}
+
+/// The permission for want of which a look ended. What AWS says begins with the call; where that names none of the look's
+/// permissions, it was the first of them: that of the look's own call.
+fn refused(probe: &Probe) -> Option<&'static str> {
+    let ProbeVerdict::Denied(why) = &probe.verdict else { return None };
+    let operation = why.split(": ").next().unwrap_or_default();
+    let needed = actions_of(operation);
+    let named = probe.permissions.iter().copied().find(|known| needed.contains(known));
+    named.or_else(|| probe.permissions.first().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::CallSeen;
+
+    const NEEDS: [&str; 3] =
+        ["rds:DescribeDBClusters", "rds:DescribeDBClusterParameters", "rds:DescribeDBParameters"];
+
+    /// A look that has made these calls: how often, and how often in vain.
+    fn looked(verdict: ProbeVerdict, calls: &[(&str, u32, u32)]) -> Looked {
+        let seen = |(operation, count, failed): &(&str, u32, u32)| CallSeen {
+            operation: (*operation).to_owned(),
+            site: SiteName::new("primary"),
+            count: *count,
+            failed: *failed,
+            last_request_id: None,
+        };
+        let mut probe = Probe::new("cluster payments", verdict);
+        probe.permissions = NEEDS.to_vec();
+        probe.calls = Some(calls.iter().map(seen).collect());
+        Looked { step: StepId::new("config"), at: None, probe }
+    }
+
+    fn outcomes(looked: &Looked) -> [Outcome; 3] {
+        NEEDS.map(|action| permission(action, &[looked]).0)
+    }
+
+    #[test]
+    fn regression_the_permission_of_the_call_that_was_denied_is_blamed() {
+        let why = "rds:DescribeDBClusterParameters: AccessDenied: no".to_owned();
+        let calls = [("rds:DescribeDBClusters", 1, 0), ("rds:DescribeDBClusterParameters", 1, 1)];
+        let denied = looked(ProbeVerdict::Denied(why.clone()), &calls);
+        assert_eq!(outcomes(&denied), [Outcome::Passed, Outcome::Failed, Outcome::NotChecked]);
+        // Also where nobody has noted the calls.
+        let mut silent = denied.clone();
+        silent.probe.calls = None;
+        assert_eq!(outcomes(&silent), [Outcome::NotChecked, Outcome::Failed, Outcome::NotChecked]);
+        silent.probe.verdict = ProbeVerdict::Denied("no credentials".to_owned());
+        assert_eq!(outcomes(&silent)[0], Outcome::Failed);
+        // What another look has used is there.
+        let sound = looked(ProbeVerdict::works("there"), &[("rds:DescribeDBParameters", 1, 0)]);
+        assert_eq!(permission(NEEDS[2], &[&denied, &sound]).0, Outcome::Passed);
+    }
+
+    #[test]
+    fn regression_only_what_was_answered_counts_as_used() {
+        let gone = ProbeVerdict::fails("there is no cluster payments here", "check the name");
+        let calls = [("rds:DescribeDBClusters", 1, 1)];
+        let [first, others @ ..] = outcomes(&looked(gone.clone(), &calls));
+        assert_eq!((first, others), (Outcome::Passed, [Outcome::NotChecked; 2]));
+        // Of several calls in vain nobody knows which was a denial that the look went past.
+        let calls = [("rds:DescribeDBClusters", 1, 1), ("rds:DescribeDBParameters", 1, 1)];
+        assert_eq!(outcomes(&looked(gone, &calls)), [Outcome::NotChecked; 3]);
+        let unknown = looked(ProbeVerdict::Unknown("later".to_owned()), &[]);
+        assert_eq!(permission(NEEDS[0], &[&unknown]).1, "no answer: cluster payments");
+        let retried = [("rds:DescribeDBClusters", 3, 2)];
+        let unknown = looked(ProbeVerdict::Unknown("later".to_owned()), &retried);
+        assert_eq!(outcomes(&unknown)[0], Outcome::Passed);
+    }
 }

@@ -13,15 +13,19 @@ pub enum Decision {
     Unclear(String),
 }
 
-/// When a thing may be removed by anyone: as its tag says, unless the journal knows better.
+/// When a thing may be removed by anyone: as its tag says, unless the journal knows better. What `serves_a_check` and nothing else is
+/// not what a recovery brings back.
 pub fn expiry_of(
+    serves_a_check: bool,
     tag: Option<Expiry>,
     past: Option<&PastRun>,
     kept_until: Option<DateTime<Utc>>,
 ) -> Expiry {
-    if past.is_some_and(|past| past.recovery) {
+    if !serves_a_check && past.is_some_and(|past| past.recovery) {
         return Expiry::Never;
     }
+    // Earlier versions wrote it on canaries, too.
+    let tag = tag.filter(|tag| !serves_a_check || *tag != Expiry::Never);
     match (tag, kept_until) {
         (Some(Expiry::Never), _) => Expiry::Never,
         // Where the tag could not be moved when the thing was kept, the word of the operator counts.
@@ -129,9 +133,9 @@ mod tests {
     #[test]
     fn what_a_recovery_brought_back_is_never_removed() {
         let recovery = past(Life::Finished, true);
-        let by_tag = expiry_of(Some(Expiry::Never), None, None);
+        let by_tag = expiry_of(false, Some(Expiry::Never), None, None);
         // An older version wrote an expiry on it: the journal knows better.
-        let by_journal = expiry_of(Some(at(-48)), Some(&recovery), None);
+        let by_journal = expiry_of(false, Some(at(-48)), Some(&recovery), None);
         for expires in [by_tag, by_journal] {
             let decision = decide(expires, Some(&recovery), None, true, now());
             assert!(matches!(decision, Decision::Stay(why) if why.contains("recovery")));
@@ -139,14 +143,32 @@ mod tests {
     }
 
     #[test]
+    fn regression_what_served_a_check_of_a_recovery_expires() {
+        let recovery = past(Life::Finished, true);
+        let of = |tag, past, kept| expiry_of(true, tag, past, kept);
+        assert_eq!(of(None, Some(&recovery), None), at(-1));
+        assert_eq!(of(Some(at(-2)), Some(&recovery), None), at(-2));
+        // As an earlier version has tagged it.
+        let never = Some(Expiry::Never);
+        assert_eq!(of(never, Some(&recovery), None), at(-1));
+        assert_eq!(of(never, None, None), Expiry::Unsaid);
+        let living = past(Life::AtWork, true);
+        let decision = decide(of(never, Some(&living), None), Some(&living), None, true, now());
+        assert!(matches!(decision, Decision::Stay(why) if why.contains("working")));
+    }
+
+    #[test]
     fn what_is_kept_does_not_expire_before_the_keeping_ends() {
         let finished = past(Life::Finished, false);
         let kept = now() + TimeDelta::hours(2);
-        assert_eq!(expiry_of(Some(at(-1)), Some(&finished), Some(kept)), at(2));
-        assert_eq!(expiry_of(Some(at(3)), Some(&finished), Some(kept)), at(3));
-        assert_eq!(expiry_of(None, Some(&finished), Some(kept)), at(2));
-        assert_eq!(expiry_of(None, Some(&finished), None), at(-1));
-        assert_eq!(expiry_of(Some(Expiry::Unsaid), None, None), Expiry::Unsaid);
+        for serves_a_check in [false, true] {
+            let of = |tag, past, kept| expiry_of(serves_a_check, tag, past, kept);
+            assert_eq!(of(Some(at(-1)), Some(&finished), Some(kept)), at(2));
+            assert_eq!(of(Some(at(3)), Some(&finished), Some(kept)), at(3));
+            assert_eq!(of(None, Some(&finished), Some(kept)), at(2));
+            assert_eq!(of(None, Some(&finished), None), at(-1));
+            assert_eq!(of(Some(Expiry::Unsaid), None, None), Expiry::Unsaid);
+        }
     }
 
     #[test]

@@ -1,13 +1,13 @@
 use super::decide::{Decision, decide, expiry_of};
 use super::past::{PastRun, PastThing};
 use crate::action::{
-    Expiry, Found, Listed, Listing, Recorder, Registry, ResourceKind, RunFacts, Sessions,
+    Expiry, Found, Listed, Listing, Reach, Recorder, Registry, ResourceKind, RunFacts, Sessions,
     StepContext, StepError,
 };
 use crate::aws::{CallLog, failure_of};
 use crate::client;
 use crate::ids::{Digest, RunId, SiteName, StepId};
-use crate::journal::{Event, ResourceKey};
+use crate::journal::{Event, FailureClass, ResourceKey};
 use crate::outside::Outside;
 use crate::time::Clock;
 use chrono::{DateTime, Utc};
@@ -36,6 +36,8 @@ pub struct Lookout {
     pub only: Option<RunId>,
     /// Also what has not expired.
     pub all: bool,
+    /// True when nothing will be removed: no program is started either.
+    pub dry_run: bool,
     /// Why nothing is asked at a site, given the account that answers there.
     pub forbids: Forbids,
     /// Told what is being waited for.
@@ -58,6 +60,8 @@ pub enum ToldBy {
 pub struct Leftover {
     /// Kind, name in the ledger, and the site at which it was found.
     pub key: ResourceKey,
+    /// Sites at the same place, with other roles: for what the role of that one is denied.
+    pub others: Vec<SiteName>,
     /// What the service calls it.
     pub id: String,
     /// Its state, in the service's words.
@@ -93,6 +97,9 @@ pub struct NotAsked {
     pub why: String,
 }
 
+/// What was asked for at a site that could not be asked at all.
+pub const EVERYTHING: &str = "everything";
+
 /// What was found, and what could not be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gathered {
@@ -104,9 +111,11 @@ pub struct Gathered {
     pub notes: Vec<String>,
 }
 
-/// A site that answered.
+/// A place that answered.
 struct Site {
     name: SiteName,
+    /// The same place with other roles.
+    others: Vec<SiteName>,
     account: String,
     region: String,
 }
@@ -177,10 +186,14 @@ async fn identify(lookout: &Lookout, gathered: &mut Gathered) -> Vec<Site> {
                 match place.account.as_ref().filter(|wanted| **wanted != account) {
                     None if forbidden.is_some() => forbidden.unwrap_or_default(),
                     None => {
-                        let known = |s: &Site| s.account == account && s.region == place.region;
-                        if !sites.iter().any(known) {
-                            let region = place.region.clone();
-                            sites.push(Site { name: name.clone(), account, region });
+                        let region = place.region.clone();
+                        let known = |s: &Site| s.account == account && s.region == region;
+                        match sites.iter().position(known) {
+                            Some(known) => sites[known].others.push(name.clone()),
+                            None => {
+                                let (name, others) = (name.clone(), Vec::new());
+                                sites.push(Site { name, others, account, region });
+                            }
                         }
                         continue;
                     }
@@ -193,7 +206,7 @@ async fn identify(lookout: &Lookout, gathered: &mut Gathered) -> Vec<Site> {
             }
             Err(error) => failure_of("sts:GetCallerIdentity", &error).message,
         };
-        let (place, what) = (name.to_string(), "everything".to_owned());
+        let (place, what) = (name.to_string(), EVERYTHING.to_owned());
         gathered.not_asked.push(NotAsked { place, what, why });
     }
     sites
@@ -211,10 +224,9 @@ async fn list_kind(
 ) {
     let name = kind.kind();
     for (index, site) in sites.iter().enumerate() {
-        let context = lookout.context(&site.name, None);
         let listing = tokio::select! {
             biased;
-            listing = kind.list(&context, None) => listing,
+            listing = listing_at(lookout, kind, site, None) => listing,
             () = lookout.clock.sleep(LISTING_LIMIT) => {
                 Err(StepError::timed_out("the listing took longer than 10m"))
             }
@@ -237,6 +249,48 @@ async fn list_kind(
     }
 }
 
+/// Lists what is there with the first of the roles that is not denied it.
+async fn listing_at(
+    lookout: &Lookout,
+    kind: &dyn ResourceKind,
+    site: &Site,
+    place: Option<&str>,
+) -> Result<Listing, StepError> {
+    let mut listing = kind.list(&lookout.context(&site.name, None), place).await;
+    for name in &site.others {
+        if is_denied(&listing) {
+            listing = kind.list(&lookout.context(name, None), place).await;
+        }
+    }
+    listing
+}
+
+/// Looks for a thing with the first of the roles that is not denied it.
+async fn find_at(
+    lookout: &Lookout,
+    kind: &dyn ResourceKind,
+    (past, thing): (&PastRun, &PastThing),
+    site: &Site,
+) -> Result<Found, StepError> {
+    let (context, key) = (lookout.context(&site.name, Some(past)), key_of(thing, &site.name));
+    let mut found = kind.find(&context, &key, thing.id.as_deref()).await;
+    for name in &site.others {
+        if is_denied(&found) {
+            let (context, key) = (lookout.context(name, Some(past)), key_of(thing, name));
+            found = kind.find(&context, &key, thing.id.as_deref()).await;
+        }
+    }
+    found
+}
+
+fn key_of(thing: &PastThing, site: &SiteName) -> ResourceKey {
+    ResourceKey { kind: thing.kind.clone(), name: thing.name.clone(), site: site.clone() }
+}
+
+fn is_denied<T>(answer: &Result<T, StepError>) -> bool {
+    matches!(answer, Err(error) if error.class() == FailureClass::Denied)
+}
+
 /// A place is at one of the sites: the answer of that one counts.
 async fn list_canaries(
     lookout: &Lookout,
@@ -254,8 +308,7 @@ async fn list_canaries(
     for place in &lookout.canaries {
         let (mut whys, mut seen) = (Vec::new(), false);
         for (index, site) in sites.iter().enumerate() {
-            let context = lookout.context(&site.name, None);
-            match kind.list(&context, Some(place)).await {
+            match listing_at(lookout, kind, site, Some(place)).await {
                 Ok(Listing::Seen { ours, .. }) => {
                     seen = true;
                     listed.extend(ours.into_iter().map(|one| (name.to_owned(), index, one)));
@@ -288,15 +341,17 @@ fn leftover(
     let key =
         ResourceKey { kind: kind.to_owned(), name: listed.name.clone(), site: site.name.clone() };
     let kept_until = thing.and_then(|thing| thing.kept_until);
-    let expires = expiry_of(Some(listed.expires), past, kept_until);
-    // What the journal knows by its id is the run's, whatever it is called.
-    let is_known = thing.is_some_and(|thing| thing.id.as_ref() == Some(&listed.id));
+    let expires = lookout.expiry_of(kind, Some(listed.expires), past, kept_until);
+    // What a journal of this machine knows by its id is the run's, whatever it is called.
+    let is_known =
+        thing.is_some_and(|thing| thing.told_here && thing.id.as_ref() == Some(&listed.id));
     let doubt = listed.doubt.as_deref().filter(|_| !is_known);
     let decision = decide(expires, past, doubt, lookout.all, now);
     let scenario = listed.scenario.clone().or_else(|| past.map(|past| past.scenario.clone()));
     let command = lookout.command(&key, Some(&listed.id), &site.region);
     Leftover {
         key,
+        others: site.others.clone(),
         id: listed.id.clone(),
         state: listed.state.clone(),
         account: site.account.clone(),
@@ -319,11 +374,12 @@ fn told_by_journal(
     (key, command): (ResourceKey, String),
     (id, state, doubt): (String, String, Option<String>),
 ) -> Leftover {
-    let expires = expiry_of(None, Some(past), thing.kept_until);
+    let expires = lookout.expiry_of(&thing.kind, None, Some(past), thing.kept_until);
     let now = lookout.clock.now();
     let decision = decide(expires, Some(past), doubt.as_deref(), lookout.all, now);
     Leftover {
         key,
+        others: site.others.clone(),
         id,
         state,
         account: site.account.clone(),
@@ -355,16 +411,19 @@ async fn by_journal(
         ));
         return;
     };
-    let key = ResourceKey { kind: kind_name.clone(), name: name.clone(), site: site.name.clone() };
+    let key = key_of(thing, &site.name);
     let Some(kind) = lookout.registry.resource_kind(kind_name) else {
         let why = "this version does not know the kind".to_owned();
         let place = site.name.to_string();
         gathered.not_asked.push(NotAsked { place, what: format!("{kind_name} {name}"), why });
         return;
     };
-    let context = lookout.context(&site.name, Some(past));
     let command = lookout.command(&key, thing.id.as_deref(), &site.region);
-    match kind.find(&context, &key, thing.id.as_deref()).await {
+    let found = match unsought(lookout, kind.reach(), (past, thing)) {
+        Some(unsought) => unsought,
+        None => find_at(lookout, &**kind, (past, thing), site).await,
+    };
+    match found {
         Ok(Found::Gone) => {}
         Ok(Found::Ours { id, state }) => {
             let seen = (id, state, None);
@@ -398,7 +457,47 @@ async fn by_journal(
     }
 }
 
+/// What is known of a thing that is not looked for: looking would do what its journal says, and that is either not this machine's,
+/// or nothing is to be done. `None` when it is looked for.
+fn unsought(
+    lookout: &Lookout,
+    reach: Reach,
+    (past, thing): (&PastRun, &PastThing),
+) -> Option<Result<Found, StepError>> {
+    let would = reach.would()?;
+    if !thing.told_here {
+        let why = format!(
+            "not looked for: {would}, and only the store has the journal that names it, in which others may write; look at the \
+             command first"
+        );
+        return Some(Ok(Found::Unknown { why }));
+    }
+    if !lookout.dry_run || reach != Reach::Program {
+        return None;
+    }
+    let why = format!("not looked for: {would}");
+    let expires = lookout.expiry_of(&thing.kind, None, Some(past), thing.kept_until);
+    let stays = decide(expires, Some(past), None, lookout.all, lookout.clock.now());
+    Some(match stays {
+        Decision::Stay(_) => Ok(Found::Unknown { why }),
+        Decision::Remove | Decision::Unclear(_) => Err(StepError::broken(why)),
+    })
+}
+
 impl Lookout {
+    /// When a thing of this kind may be removed by anyone.
+    fn expiry_of(
+        &self,
+        kind: &str,
+        tag: Option<Expiry>,
+        past: Option<&PastRun>,
+        kept_until: Option<DateTime<Utc>>,
+    ) -> Expiry {
+        let kind = self.registry.resource_kind(kind);
+        let serves_a_check = kind.is_some_and(|kind| kind.is_canary() || kind.is_temporary());
+        expiry_of(serves_a_check, tag, past, kept_until)
+    }
+
     /// The powers of a step of the run at a site, so that kinds judge as they do in the run.
     pub(super) fn context(&self, site: &SiteName, past: Option<&PastRun>) -> StepContext {
         let now = self.clock.now();

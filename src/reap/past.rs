@@ -51,10 +51,33 @@ pub struct PastThing {
     pub id: Option<String>,
     /// Until when it is kept on the operator's word (UTC).
     pub kept_until: Option<DateTime<Utc>>,
+    /// True when a journal of this machine's runs folder says so; false when only that of a store does, in which others may
+    /// write: what it names is not run, and nobody logs in there.
+    pub told_here: bool,
 }
 
 impl PastRun {
-    /// Reads it out of a journal. `at_work`: a process holds the journal. `None` for a journal without its first record.
+    /// The same, read in a store. `here`: what a journal of this machine says of the run. What that run began with does not change.
+    #[must_use]
+    pub fn of_store(mut self, here: Option<&Self>) -> Self {
+        let known = here.map(|here| here.things.as_slice()).unwrap_or_default();
+        for thing in &mut self.things {
+            let is_same = |one: &&PastThing| one.kind == thing.kind && one.name == thing.name;
+            thing.told_here = known.iter().find(is_same).is_some_and(|one| one.told_here);
+        }
+        match here {
+            Some(here) => Self {
+                expires: here.expires,
+                recovery: here.recovery,
+                withholds_data: here.withholds_data,
+                ..self
+            },
+            None => self,
+        }
+    }
+
+    /// Reads it out of a journal of this machine. `at_work`: a process holds the journal. `None` for a journal without its first
+    /// record.
     pub fn of(plan: &Plan, records: &[Record], state: &RunState, at_work: bool) -> Option<Self> {
         let head = state.head.as_ref()?;
         let (mut accounts, mut kept, mut ids) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -87,6 +110,7 @@ impl PastRun {
             region: plan.sites.get(&key.site).map_or_else(String::new, |site| site.region.clone()),
             id: ids.get(key).cloned(),
             kept_until: kept.get(key).copied().flatten(),
+            told_here: true,
         });
         Some(Self {
             run: head.run.clone(),
@@ -101,5 +125,45 @@ impl PastRun {
             withholds_data: plan.data.withholds(),
             things: things.collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn past(names: &[&str], recovery: bool) -> PastRun {
+        let thing = |name: &&str| PastThing {
+            kind: "exec.effect".into(),
+            name: (*name).to_owned(),
+            account: None,
+            region: "eu-west-1".into(),
+            id: None,
+            kept_until: None,
+            told_here: true,
+        };
+        PastRun {
+            run: RunId::new("orders-0001-aaaaaa"),
+            scenario: "orders".into(),
+            expires: DateTime::UNIX_EPOCH,
+            recovery,
+            life: Life::Finished,
+            withholds_data: false,
+            things: names.iter().map(thing).collect(),
+        }
+    }
+
+    #[test]
+    fn regression_what_a_longer_journal_of_a_store_adds_is_not_told_here() {
+        let told = |past: &PastRun| -> Vec<bool> {
+            past.things.iter().map(|thing| thing.told_here).collect()
+        };
+        let here = past(&["made here"], true);
+        let both = past(&["forged", "made here"], false).of_store(Some(&here));
+        assert_eq!(told(&both), [false, true]);
+        assert!(both.recovery, "what it began with is as it is here");
+        let alone = past(&["forged", "made here"], false).of_store(None);
+        assert_eq!(told(&alone), [false, false]);
+        assert!(!told(&past(&["made here"], false).of_store(Some(&alone)))[0]);
     }
 }

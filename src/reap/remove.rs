@@ -4,7 +4,7 @@ use super::past::PastRun;
 use crate::aws::GuardPolicy;
 use crate::engine::{Keep, Released, release};
 use crate::ids::{RunId, StepId};
-use crate::journal::{Hold, Holding};
+use crate::journal::{Hold, Holding, ResourceKey};
 use std::sync::Arc;
 
 /// What became of a leftover that was to be removed.
@@ -56,28 +56,48 @@ pub async fn remove(
         RunLock::Unknown(why) => return left(&format!("its journal cannot be locked: {why}")),
         held => held,
     };
-    let policy = policy_for(leftover);
+    let mut removal = remove_at(lookout, past, leftover, &leftover.key).await;
+    for site in &leftover.others {
+        // What one role cannot do, another one of the same place may.
+        let Removal::Left { why, refused: false } = removal else { break };
+        let key = ResourceKey { site: site.clone(), ..leftover.key.clone() };
+        removal = match remove_at(lookout, past, leftover, &key).await {
+            Removal::Left { why: next, refused } => {
+                Removal::Left { why: format!("{why}; with another role: {next}"), refused }
+            }
+            removed => removed,
+        };
+    }
+    drop(held);
+    removal
+}
+
+async fn remove_at(
+    lookout: &Lookout,
+    past: &[PastRun],
+    leftover: &Leftover,
+    key: &ResourceKey,
+) -> Removal {
+    let policy = policy_for(key, leftover);
     let guarded = |(name, session): (&_, &crate::aws::SiteSession)| {
         (Clone::clone(name), session.under(policy.clone()))
     };
     let sessions = Arc::new(lookout.sessions.iter().map(guarded).collect());
     let lookout = Lookout { sessions, ..lookout.clone() };
     let known = by_run(past);
-    let mut context = lookout.context(&leftover.key.site, known.get(&leftover.run).copied());
+    let mut context = lookout.context(&key.site, known.get(&leftover.run).copied());
     let mut facts = (*context.facts).clone();
     facts.run = leftover.run.clone();
     context.facts = Arc::new(facts);
-    let kind = lookout.registry.resource_kind(&leftover.key.kind).cloned();
+    let kind = lookout.registry.resource_kind(&key.kind).cloned();
     let holding = Holding::Owned { step: StepId::new("reap"), id: leftover.id.clone() };
-    let released = release(&context, kind.as_deref(), &leftover.key, &holding, Keep::Nothing).await;
-    drop(held);
-    match released {
+    match release(&context, kind.as_deref(), key, &holding, Keep::Nothing).await {
         Released::Gone(how) => Removal::Gone(how.to_owned()),
         Released::Left { why, refused, .. } => Removal::Left { why, refused },
     }
 }
 
 /// What the guard lets through while this is removed: the removal of exactly this.
-fn policy_for(doomed: &Leftover) -> Arc<GuardPolicy> {
-    Arc::new(GuardPolicy::removing([(doomed.key.clone(), Some(doomed.id.clone()))]))
+fn policy_for(key: &ResourceKey, doomed: &Leftover) -> Arc<GuardPolicy> {
+    Arc::new(GuardPolicy::removing([(key.clone(), Some(doomed.id.clone()))]))
 }

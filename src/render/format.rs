@@ -44,24 +44,9 @@ pub(super) fn time_of_day(at: DateTime<Utc>, started: DateTime<Utc>) -> String {
     at.format(if same_day { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" }).to_string()
 }
 
-/// True for characters that are not seen, and can make text look like another: controls, and the marks of bidirectional
-/// text.
-fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Text with what is hidden as visible escapes, except for characters that may stay.
-pub(super) fn visible(text: &str, may_stay: &[char]) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if is_hidden(character) && !may_stay.contains(&character) {
-            shown.extend(character.escape_unicode());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
+/// A number of things in words: `1 step`, `2 steps`.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// A word for styles: one of `pass`, `fail`, `open`, `none`.

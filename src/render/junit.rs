@@ -1,6 +1,7 @@
 use super::RenderError;
 use crate::journal::Outcome;
 use crate::report::{CheckReport, ObjectiveOutcome, Report};
+use crate::visible::visible;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 /// The report as `JUnit` XML: one test case for each check that counts, for each step that did not end as one of its checks
@@ -47,6 +48,11 @@ pub fn junit(report: &Report) -> Result<Vec<u8>, RenderError> {
     Ok(text.into_bytes())
 }
 
+/// Text as it can stand in XML, where some characters are not allowed at all.
+fn shown(text: &str) -> String {
+    visible(text, &['\n', '\t'])
+}
+
 fn class(report: &Report, part: &str) -> String {
     format!("{}.{part}", report.scenario.name)
 }
@@ -57,7 +63,8 @@ fn check_case(report: &Report, check: &CheckReport) -> TestCase {
     if let Some(note) = &seen.note {
         text.push_str(&format!(": {note}"));
     }
-    let mut case = TestCase::new(seen.name.as_str(), status(seen.outcome, check.required, &text));
+    let status = status(seen.outcome, check.required, &text);
+    let mut case = TestCase::new(shown(&seen.name), status);
     case.set_classname(class(report, check.step.as_str()));
     case.set_timestamp(check.at);
     case
@@ -75,7 +82,7 @@ fn status(outcome: Outcome, required: bool, text: &str) -> TestCaseStatus {
             TestCaseStatus::non_success(NonSuccessKind::Error)
         }
     };
-    status.set_message(format!("{outcome}: {text}"));
+    status.set_message(format!("{outcome}: {}", shown(text)));
     status
 }
 
@@ -92,7 +99,7 @@ fn objectives(report: &Report) -> TestSuite {
         let because =
             rule.iter().flat_map(|rule| &rule.because).find(|text| text.starts_with(name));
         if outcome != ObjectiveOutcome::Met {
-            status.set_message(because.map_or("no value", String::as_str));
+            status.set_message(shown(because.map_or("no value", String::as_str)));
         }
         let mut case = TestCase::new(name, status);
         case.set_classname(class(report, "objectives"));
@@ -105,7 +112,7 @@ fn objectives(report: &Report) -> TestSuite {
             _ => TestCaseStatus::non_success(NonSuccessKind::Error),
         };
         if !rule.holds {
-            status.set_message(rule.because.join("; "));
+            status.set_message(shown(&rule.because.join("; ")));
         }
         let mut case = TestCase::new(rule.statement.as_str(), status);
         case.set_classname(class(report, "verdict"));

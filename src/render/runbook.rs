@@ -10,6 +10,7 @@ use crate::plan::{Plan, PlannedStep, grants, latest_ends};
 use crate::report::Report;
 use crate::scenario::{Gate, RtoFrom, Site};
 use crate::time::HumanDuration;
+use crate::visible::visible;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,7 +133,8 @@ fn write(
         "parts": phases, "made": hands.made(registry, false), "served": hands.made(registry, true), "last_drill": drilled(plan, last_drill),
         "log": plan.steps.iter().map(|step| escape(step.id.as_str())).collect::<Vec<_>>(),
     });
-    render("runbook", PAGE, &view)
+    // Quoted words hold nothing hidden. Where something still does, a command that is wrong is better than one that nobody can read.
+    render("runbook", PAGE, &view).map(|page| visible(&page, &['\n', '\t']))
 }
 
 fn pairs(pairs: impl Iterator<Item = (String, String)>) -> Vec<Value> {

@@ -1,6 +1,6 @@
 //! The timeline as a drawing: one bar per step, with gates, waits and the critical path.
 
-use super::format::{duration, outcome_class, sign};
+use super::format::{counted, duration, outcome_class, sign};
 use crate::report::{Moment, Report, StepReport};
 use crate::scenario::Gate;
 use crate::time::HumanDuration;
@@ -39,10 +39,10 @@ pub(super) fn timeline(report: &Report) -> String {
     let height = TOP + ROW * count(report.timeline.steps.len()) + 14.0;
     let mut svg = format!(
         "<svg class=\"timeline\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"timeline-title\">\n\
-         <title id=\"timeline-title\">Timeline of {} steps; the table below holds the same in words</title>\n\
+         <title id=\"timeline-title\">Timeline of {}; the table below holds the same in words</title>\n\
          <defs><pattern id=\"hatch\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
          <rect class=\"hatch-ground\" width=\"6\" height=\"6\"/><rect class=\"hatch-line\" width=\"2.4\" height=\"6\"/></pattern></defs>\n",
-        report.timeline.steps.len()
+        counted(report.timeline.steps.len() as u64, "step", "steps")
     );
     axis(&mut svg, &scale, height);
     let accepted = moment(Moment::Accepted).map(from_start);

@@ -59,7 +59,7 @@ pub fn terminal(report: &Report, colour: bool, place: Option<&Path>) -> String {
 
 /// Text that cannot write to the terminal.
 fn visible(text: &str) -> String {
-    super::format::visible(text, &[])
+    crate::visible::visible(text, &[])
 }
 
 fn headline(report: &Report, paint: &Paint, text: &mut String) {
@@ -74,7 +74,7 @@ fn headline(report: &Report, paint: &Paint, text: &mut String) {
     if report.exit.unfinished {
         let what_now = match report.rehearsal {
             true => "it was a rehearsal, which ended with its process: run it again",
-            false => "redrill resume goes on with the run",
+            false => "redrill show tells whether its process is at work, and how it goes on",
         };
         let _ = writeln!(text, "The journal does not end: {what_now}");
     }

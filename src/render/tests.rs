@@ -425,3 +425,69 @@ fn what_to_do_about_a_step_that_failed_stands_beside_why() {
     assert!(html(&report).contains(told) && markdown(&report).contains(told));
     assert!(json(&report).contains("\"help\": \"redrill preflight orders-db.yaml\""));
 }
+
+#[test]
+fn regression_junit_holds_nothing_that_xml_does_not_allow() {
+    let mut report = samples::failed().report();
+    report.checks[2].check.observed = "\u{ffff}\u{fffe}\u{202e}\u{1b}[2K".to_owned();
+    report.checks[2].check.outcome = Outcome::Failed;
+    let xml = junit(&report);
+    assert!(xml.contains("observed \\u{ffff}\\u{fffe}\\u{202e}\\u{1b}[2K"), "{xml}");
+    assert!(holds_nothing_hidden(&xml), "{xml:?}");
+}
+
+fn holds_nothing_hidden(text: &str) -> bool {
+    !text.chars().any(|c| crate::visible::is_hidden(c) && !['\n', '\t'].contains(&c))
+}
+
+#[test]
+fn regression_people_and_addresses_are_written_as_they_are_known() {
+    let mut report = samples::passed().report();
+    let step = report.timeline.steps.iter_mut().find(|step| step.id.as_str() == "approve").unwrap();
+    step.why = Some("root rejected it: wrong region".to_owned());
+    report.approvals[0].approval.as_mut().unwrap().by = "root".to_owned();
+    for page in [html(&report), markdown(&report)] {
+        assert!(page.contains(" root rejected it: wrong region."), "{page}");
+    }
+    for (text, sentence) in [
+        ("root@example.jp rejected it", "root@example.jp rejected it."),
+        (
+            "arn:aws:iam::111111111111:role/ops rejected it",
+            "arn:aws:iam::111111111111:role/ops rejected it.",
+        ),
+        ("max_connections: it was 100", "max_connections: it was 100."),
+        ("nobody answered.", "Nobody answered."),
+        ("note: it is late", "Note: it is late."),
+    ] {
+        assert_eq!(super::view::sentence(text), sentence);
+    }
+}
+
+#[test]
+fn regression_one_thing_is_counted_as_one() {
+    let mut report = samples::passed().report();
+    report.run.resumed = 1;
+    report.exit.left_behind = 1;
+    report.timeline.steps.iter_mut().flat_map(|s| &mut s.waits).for_each(|wait| wait.polls = 1);
+    let (page, text) = (html(&report), markdown(&report));
+    assert!(page.contains("resumed 1 time<") && text.contains("resumed 1 time\n"), "{text}");
+    assert!(text.contains("**1 resource**"), "{text}");
+    assert!(page.contains(", 1 look.") && text.contains(", 1 look."), "{text}");
+    report.timeline.steps.truncate(1);
+    assert!(html(&report).contains("Timeline of 1 step;"));
+}
+
+#[test]
+fn regression_what_is_pasted_from_a_runbook_is_what_is_read() {
+    let mut plan = recovery_plan();
+    plan.title = "Orders\u{1b}[2K\r\u{202e}".to_owned();
+    plan.about = Some("For\u{2066} people".to_owned());
+    plan.steps[3].title = "Restore\u{1b}[201~ it".to_owned();
+    plan.steps[3].with["snapshot"] = json!("snap\u{1b}[201~\rrm -r x\u{202e}");
+    let book = runbook(&plan, &BTreeMap::new(), &samples::registry()).unwrap();
+    assert!(holds_nothing_hidden(&book), "{book:?}");
+    assert!(book.contains("# Runbook: Orders\\u{1b}\\[2K \\u{202e}\n"), "{book}");
+    assert!(book.contains("For\\u{2066} people"), "{book}");
+    let word = "'snap'\"$(printf '\\033')\"'[201~'\"$(printf '\\015')\"'rm -r x'\"$(printf '\\342\\200\\256')\"''";
+    assert!(book.contains(word), "{book}");
+}

@@ -1,8 +1,8 @@
 //! A report as text, for the templates: every value formatted, every optional value there or null.
 
 use super::format::{
-    count, duration, margin, moment, objective_class, outcome_class, sign, time_of_day,
-    verdict_class, visible,
+    count, counted, duration, margin, moment, objective_class, outcome_class, sign, time_of_day,
+    verdict_class,
 };
 use crate::journal::{Measure, Outcome, WorldKind};
 use crate::report::{
@@ -11,6 +11,7 @@ use crate::report::{
     TimeReport, Verdict,
 };
 use crate::scenario::Gate;
+use crate::visible::visible;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
@@ -37,12 +38,13 @@ fn formatted(report: &Report) -> Value {
         "verdict": verdict(report),
         "rules": rules(report),
         "exit": { "code": report.exit.code, "left_behind": report.exit.left_behind,
+            "left": counted(report.exit.left_behind as u64, "resource", "resources"),
             "cancelled_by": report.exit.cancelled_by, "incident": report.exit.incident, "unfinished": report.exit.unfinished,
             "refused": report.exit.refused },
         "run": { "id": run.id, "number": run.number, "mode": run.mode, "world": world(&run.world),
             "tool": run.tool, "operator": run.operator, "seed": run.seed.to_string(),
             "started": moment(run.started), "ended": moment(run.ended),
-            "duration": duration(run.duration), "resumed": run.resumed,
+            "duration": duration(run.duration), "resumed": counted(run.resumed.into(), "time", "times"),
             "standstills": run.standstills.iter().map(standstill).collect::<Vec<_>>(),
             "expires": moment(run.expires), "records": run.records,
             "journal": run.journal, "plan": run.plan, "scenario": run.scenario, "limits": run.limits },
@@ -52,7 +54,7 @@ fn formatted(report: &Report) -> Value {
         "depth": super::depth::view(report),
         "clock": clock(report),
         "points": points(report),
-        "steps": report.timeline.steps.iter().map(|entry| step(entry, started)).collect::<Vec<_>>(),
+        "steps": report.timeline.steps.iter().map(|entry| step(report, entry)).collect::<Vec<_>>(),
         "critical_path": report.timeline.critical_path,
         "checks": report.checks.iter().map(|entry| check(entry, started)).collect::<Vec<_>>(),
         "findings": findings(report),
@@ -242,14 +244,32 @@ fn recovery_level(rlo: &LevelReport) -> Value {
     value
 }
 
+/// A text as a sentence. A name that it begins with (an address, an ARN, a parameter) is left as it is.
 pub(super) fn sentence(text: &str) -> String {
+    let first_word = text.split(' ').next().unwrap_or_default().trim_end_matches([':', '.']);
+    if first_word.contains(['@', ':', '_', '/', '.', '=']) {
+        return with_a_full_stop(text.to_owned());
+    }
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
-    let mut text: String = first.chain(letters).collect();
+    with_a_full_stop(first.chain(letters).collect())
+}
+
+fn with_a_full_stop(mut text: String) -> String {
     if !text.ends_with('.') {
         text.push('.');
     }
     text
+}
+
+/// Why a step ended as it did, as a sentence. Whoever answered it is written as they are known.
+fn reason(report: &Report, step: &StepReport, why: &str) -> String {
+    let mut answers = report.approvals.iter().filter(|asked| asked.step == step.id);
+    let begins_with_a_name = answers.any(|asked| {
+        let by = asked.approval.as_ref().map(|answer| answer.by.as_str());
+        by.and_then(|by| why.strip_prefix(by)).is_some_and(|rest| rest.starts_with(' '))
+    });
+    if begins_with_a_name { with_a_full_stop(why.to_owned()) } else { sentence(why) }
 }
 
 fn measure(measure: Measure) -> &'static str {
@@ -299,12 +319,13 @@ pub(super) fn outcome(outcome: Outcome) -> Value {
     json!({ "class": class, "sign": sign(class), "word": outcome.to_string() })
 }
 
-fn step(step: &StepReport, started: DateTime<Utc>) -> Value {
+fn step(report: &Report, step: &StepReport) -> Value {
+    let started = report.run.started;
     let gate = step.gate.map(|gate| match gate {
         Gate::Acceptance => "acceptance",
         Gate::Assurance => "assurance",
     });
-    let mut notes: Vec<String> = step.why.iter().map(|why| sentence(why)).collect();
+    let mut notes: Vec<String> = step.why.iter().map(|why| reason(report, step, why)).collect();
     notes.extend(
         step.help.iter().map(|help| format!("What to do: {}.", help.trim_end_matches('.'))),
     );
@@ -319,8 +340,9 @@ fn step(step: &StepReport, started: DateTime<Utc>) -> Value {
         });
         let ready = time_of_day(wait.first_ready, started);
         notes.push(format!(
-            "Waited for {}: ready at {ready}{bracket}, {} looks.",
-            wait.what, wait.polls
+            "Waited for {}: ready at {ready}{bracket}, {}.",
+            wait.what,
+            counted(wait.polls.into(), "look", "looks")
         ));
     }
     if !step.waiting_for_people.0.is_zero() {

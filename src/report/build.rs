@@ -1,10 +1,11 @@
+use super::beside::Stays;
 use super::critical::critical_path;
 use super::depth::depth;
 use super::fold::Fold;
 use super::model::{ExitReport, Report, RunReport, ScenarioReport, Verdict, VerdictReport};
 use super::objectives::objectives;
 use super::parts::{EarlierRun, InventoryReport, ResourceReport, Timeline};
-use super::{inventory, omissions, rules, selfcheck, tables};
+use super::{beside, inventory, omissions, rules, selfcheck, tables};
 use crate::action::Registry;
 use crate::error::{Error, ExitCode};
 use crate::ids::{Digest, StepId};
@@ -80,8 +81,9 @@ pub fn report(
     let run = run_report(plan, &fold, records)?;
     let critical_path = critical_path(plan, &fold);
     let objectives = objectives(plan, &fold, &critical_path);
-    let resources = tables::resources(&fold);
-    let inventory = inventory::inventory(plan, registry, &fold, &resources);
+    let resources = tables::resources(&fold, registry);
+    let stays = beside::beside(plan, registry, (&run.world, records), &resources);
+    let inventory = inventory::inventory(plan, registry, &fold, (&resources, &stays));
     let mut deviations = stated_deviations(&fold);
     for deviation in &plan.deviations {
         if !deviations.contains(deviation) {
@@ -121,6 +123,7 @@ pub fn report(
     report.exit.code = report.exit_code().number();
     report.omissions = omissions::omissions(plan, &report, registry);
     report.omissions.extend(omissions::of_the_journal(&fold));
+    report.omissions.extend(stays.iter().map(Stays::omission));
     selfcheck::check(plan, records, &report)?;
     Ok(report)
 }

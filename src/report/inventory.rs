@@ -1,5 +1,6 @@
 //! What was there before and after: the ledger says what the run knows of, listings say what is there.
 
+use super::beside::Stays;
 use super::fold::Fold;
 use super::parts::{InventoryLine, InventoryReport, ResourceReport, ResourceState};
 use crate::action::Registry;
@@ -16,7 +17,7 @@ pub(super) fn inventory(
     plan: &Plan,
     registry: &Registry,
     fold: &Fold<'_>,
-    resources: &[ResourceReport],
+    (resources, stays): (&[ResourceReport], &[Stays]),
 ) -> InventoryReport {
     let before = by_target(fold, InventoryTime::Before);
     let after = by_target(fold, InventoryTime::After);
@@ -35,9 +36,9 @@ pub(super) fn inventory(
             line(target, before, after, resources)
         })
         .collect();
-    let verified =
-        taken && !lines.is_empty() && lines.iter().all(|line| line.outcome == Outcome::Passed);
-    InventoryReport { claim: claim(&lines, taken), verified, lines }
+    let all_passed = lines.iter().all(|line| line.outcome == Outcome::Passed);
+    let verified = taken && !lines.is_empty() && all_passed && stays.is_empty();
+    InventoryReport { claim: claim(&lines, taken, stays), verified, lines }
 }
 
 /// Where the plan's steps can make something and no inventory looked. A canary's place is at whichever site it is.
@@ -136,7 +137,7 @@ fn line(
     }
 }
 
-fn claim(lines: &[InventoryLine], taken: bool) -> String {
+fn claim(lines: &[InventoryLine], taken: bool, stays: &[Stays]) -> String {
     if !taken {
         return "Not verified by inventory: the journal holds no listing of the end.".to_owned();
     }
@@ -158,11 +159,22 @@ fn claim(lines: &[InventoryLine], taken: bool) -> String {
         return format!("Not verified by inventory: {}.", unknown.join("; "));
     }
     let known: Vec<&str> = lines.iter().flat_map(|line| &line.ours).map(String::as_str).collect();
-    if known.is_empty() {
-        let all = "every kind that it can make was listed wherever it can make it";
-        return format!("Nothing of this run is left: {all}.");
+    let all = "every kind that it can make was listed wherever it can make it";
+    let made = match (known.is_empty(), stays.is_empty()) {
+        (true, true) => format!("Nothing of this run is left: {all}."),
+        (true, false) => format!("Nothing that this run has made itself is left: {all}."),
+        (false, _) => {
+            let known = known.join(", ");
+            format!("Of this run only what it is known to have left is there: {known}.")
+        }
+    };
+    let beside: Vec<&str> = stays.iter().map(Stays::what).collect();
+    match beside.is_empty() {
+        true => made,
+        false => {
+            format!("{made} Not listed, and kept beside it by a service: {}.", beside.join(", "))
+        }
     }
-    format!("Of this run only what it is known to have left is there: {}.", known.join(", "))
 }
 
 #[cfg(test)]
@@ -181,7 +193,7 @@ mod tests {
         assert_eq!(missing, [("rds.db_instance", &dr, None)]);
         let unseen = line(missing[0], None, None, &[]);
         assert_eq!(unseen.outcome, Outcome::Inconclusive);
-        assert!(!claim(&[unseen], true).contains("every kind that it can make was listed"));
+        assert!(!claim(&[unseen], true, &[]).contains("every kind that it can make was listed"));
     }
 
     #[test]

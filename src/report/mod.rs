@@ -4,6 +4,7 @@
 //! records it came from, and it is compared with the journal before anybody sees it. Nothing in here reads a file, asks
 //! for the time or knows how a report looks.
 
+mod beside;
 mod build;
 mod critical;
 mod depth;

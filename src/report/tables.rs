@@ -7,6 +7,7 @@ use super::parts::{
     ApprovalReport, AttemptReport, CallReport, CheckReport, ClockMoment, FindingReport, Moment,
     PointSeen, ResourceReport, ResourceState, SiteReport, StepReport,
 };
+use crate::action::Registry;
 use crate::ids::{SiteName, StepId};
 use crate::journal::{CallSeen, ClockPoint, Failure, Outcome, ResourceKey};
 use crate::plan::{Plan, PlannedStep};
@@ -174,7 +175,8 @@ pub(super) fn recovery_points(plan: &Plan, fold: &Fold<'_>) -> Vec<PointSeen> {
     seen.collect()
 }
 
-pub(super) fn resources(fold: &Fold<'_>) -> Vec<ResourceReport> {
+/// What holds others comes behind them, so that commands can be used in the order in which they stand.
+pub(super) fn resources(fold: &Fold<'_>, registry: &Registry) -> Vec<ResourceReport> {
     let report = |(key, seen): (&&ResourceKey, &ResourceFold<'_>)| {
         let state = match (seen.released, seen.left) {
             (Some(_), _) => ResourceState::Released,
@@ -195,7 +197,12 @@ pub(super) fn resources(fold: &Fold<'_>) -> Vec<ResourceReport> {
             evidence: seen.marks.clone(),
         }
     };
-    fold.resources.iter().map(report).collect()
+    let holds_others = |key: &ResourceKey| {
+        registry.resource_kind(&key.kind).is_some_and(|kind| kind.holds_others())
+    };
+    let mut all: Vec<_> = fold.resources.iter().map(report).collect();
+    all.sort_by_key(|resource| holds_others(&resource.key));
+    all
 }
 
 pub(super) fn approvals(fold: &Fold<'_>) -> Vec<ApprovalReport> {
@@ -320,5 +327,34 @@ fn moment_of(point: ClockPoint) -> Moment {
         ClockPoint::DataReadable => Moment::DataReadable,
         ClockPoint::Hydrated => Moment::Hydrated,
         ClockPoint::CutOver => Moment::CutOver,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Event;
+    use crate::report::samples;
+
+    #[test]
+    fn regression_what_holds_others_stands_behind_them() {
+        let mut sample = samples::cancelled();
+        let records = &mut sample.tape.records;
+        let intends = |event: &Event| matches!(event, Event::ResourceIntended { .. });
+        let at = records.iter().position(|record| intends(&record.event)).unwrap();
+        for kind in ["aurora.cluster", "aurora.instance"] {
+            let mut record = records[at].clone();
+            let (kind, name, site) = (kind.to_owned(), "x".to_owned(), SiteName::new("dr"));
+            let key = ResourceKey { kind, name, site };
+            record.event = Event::ResourceIntended { step: StepId::new("restore"), key };
+            records.insert(at, record);
+        }
+        for (seq, record) in (0..).zip(records) {
+            record.seq = seq;
+        }
+        let fold = Fold::of(&sample.plan, &sample.tape.records).unwrap();
+        let made = resources(&fold, &crate::providers::registry());
+        let kinds: Vec<&str> = made.iter().map(|one| one.key.kind.as_str()).collect();
+        assert_eq!(kinds, ["aurora.instance", "rds.db_instance", "aurora.cluster"]);
     }
 }

@@ -216,8 +216,10 @@ impl Outside for EstateOutside {
         Box::pin(async move {
             let step = request.step.as_str();
             let answer = self.pick("approval", step, |a| a.approvals.get(step))?;
-            self.world.clock().sleep(answer.after.0.min(request.timeout)).await;
-            if answer.after.0 >= request.timeout {
+            let clock = self.world.clock();
+            let within = (request.deadline - clock.now()).to_std().unwrap_or_default();
+            clock.sleep(answer.after.0.min(within)).await;
+            if answer.after.0 >= within {
                 return Err(OutsideError::NoAnswer);
             }
             Ok(Approval {

@@ -184,7 +184,7 @@ pub const FIDELITY: &[Operation] = &[
     operation(
         "kms",
         "DescribeKey",
-        "By id, ARN and alias; states; denied keys. No key policies or grants: a key is usable or not.",
+        "By id, ARN and alias; states; denied keys. No key policies or grants: a key is usable or not, and another account may ask for one with which a snapshot is encrypted that is shared with it.",
     ),
     operation("sts", "GetCallerIdentity", "The user of the account or the assumed role."),
     operation(

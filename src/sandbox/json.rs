@@ -1,7 +1,7 @@
 //! The simulated KMS and Secrets Manager.
 
 use super::services::{Call, denied, unknown_action};
-use super::state::uuid;
+use super::state::{PlaceKey, uuid};
 use super::wire::{AwsError, Service};
 use serde_json::{Value, json};
 
@@ -24,7 +24,13 @@ fn need<'a>(call: &'a Call<'_>, name: &str) -> Result<&'a str, AwsError> {
 
 fn describe_key(call: &Call<'_>) -> Result<Value, AwsError> {
     let name = need(call, "KeyId")?;
-    let Some(key) = call.state.find_key(&call.place, name) else {
+    let owner = owner_of(name, &call.place);
+    if owner != call.place && !call.state.shares_key(&owner, name, &call.place.account) {
+        let what =
+            format!("The caller is not authorized to perform: kms:DescribeKey on resource: {name}");
+        return Err(denied(Service::Kms, &what));
+    }
+    let Some(key) = call.state.find_key(&owner, name) else {
         let what = match name.contains("alias/") {
             true => format!("Alias {name} is not found."),
             false => {
@@ -43,7 +49,7 @@ fn describe_key(call: &Call<'_>) -> Result<Value, AwsError> {
     let manager = if key.managed_by_aws { "AWS" } else { "CUSTOMER" };
     let created = call.state.estate.now.timestamp() - 400 * 86_400;
     Ok(json!({ "KeyMetadata": {
-        "AWSAccountId": call.place.account,
+        "AWSAccountId": owner.account,
         "KeyId": key.id(),
         "Arn": key.arn,
         "CreationDate": created,
@@ -58,6 +64,16 @@ fn describe_key(call: &Call<'_>) -> Result<Value, AwsError> {
         "EncryptionAlgorithms": ["SYMMETRIC_DEFAULT"],
         "MultiRegion": false,
     } }))
+}
+
+/// Where a key belongs: its ARN may name another account.
+fn owner_of(name: &str, here: &PlaceKey) -> PlaceKey {
+    let mut parts = name.splitn(6, ':');
+    let named = (parts.next() == Some("arn"))
+        .then(|| Some((parts.nth(2)?, parts.next()?)))
+        .flatten()
+        .filter(|(region, account)| *region == here.region && *account != here.account);
+    named.map_or_else(|| here.clone(), |(region, account)| PlaceKey::new(account, region))
 }
 
 fn secret_value(call: &Call<'_>) -> Result<Value, AwsError> {

@@ -29,6 +29,19 @@ impl Key {
 }
 
 impl State {
+    /// Whether another account may ask for a key of a place: what is shared with it is encrypted with that key, and could not be
+    /// used otherwise.
+    pub(crate) fn shares_key(&self, owner: &PlaceKey, arn: &str, with: &str) -> bool {
+        let Some(place) = self.places.get(owner) else { return false };
+        let databases = place.db_snapshots.values().map(|s| (&s.kms_key, &s.shared_with));
+        let clusters = place.cluster_snapshots.values().map(|s| (&s.kms_key, &s.shared_with));
+        let volumes = place.ebs_snapshots.values().map(|s| (&s.kms_key, &s.shared_with));
+        let mut all = databases.chain(clusters).chain(volumes);
+        all.any(|(key, accounts)| {
+            key.as_deref() == Some(arn) && accounts.iter().any(|account| account == with)
+        })
+    }
+
     /// The key of a place by id, ARN, alias or alias ARN. Keys are bound to their region.
     pub(crate) fn find_key(&self, place: &PlaceKey, name: &str) -> Option<Key> {
         let name = match name.strip_prefix("arn:") {

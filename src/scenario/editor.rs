@@ -61,7 +61,7 @@ fn explain(schema: &mut Value) {
     }
 }
 
-/// What [`HumanDuration`](crate::time::HumanDuration) reads, but for the longest one allowed.
+/// What [`HumanDuration`](crate::time::HumanDuration) reads, but for the longest one allowed and a unit that stands twice.
 const DURATION: &str = r"^\s*([0-9]+(ms|s|m|h|d)\s*)+$";
 /// What [`ByteSize`](crate::time::ByteSize) reads.
 const SIZE: &str = r"^\s*[0-9]+\s*(TiB|GiB|MiB|KiB|TB|GB|MB|kB|B)\s*$";

@@ -19,7 +19,7 @@ mod suggest;
 pub(crate) mod testing;
 
 pub use check::{Loaded, load, load_text};
-pub(crate) use check::{Validators, input_field, is_of_kind, names_a_site_to_write};
+pub(crate) use check::{Validators, each_text, is_of_kind, names_a_site_to_write};
 pub use codes::{CODES, CodeFacts, code_facts, errors_markdown};
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::{

@@ -349,31 +349,55 @@ fn syntax_error(source: &Source, error: &serde_saphyr::Error) -> Diagnostic {
         .expected("quote it")
         .help(format!("write \"{written}\""));
     }
-    let (code, message) = in_our_words(&error.to_string());
-    let diagnostic = Diagnostic::new(code, source, at, message);
-    if code == "RD002" {
-        diagnostic.help(
-            "anchors, aliases and merge keys (&, *, <<) are not part of the language; nesting and size are limited",
-        )
-    } else {
-        diagnostic
+    let said = error.to_string();
+    if let Some((message, help)) = too_much(&said) {
+        return Diagnostic::new("RD002", source, at, message).help(help);
     }
+    Diagnostic::new("RD001", source, at, in_our_words(&said))
+}
+
+/// How the reader begins to tell of a key that stands twice.
+const TWICE: &str = "duplicate mapping key: ";
+
+/// What is not part of the language, or goes beyond a limit of it, and what to do. The reader tells it by its own names.
+fn too_much(message: &str) -> Option<(String, &'static str)> {
+    const WRITE_OUT: &str = "write out what is meant at each place";
+    const SHORTEN: &str = "make it shorter: it is read by people at 03:00";
+    // A key may be called as it likes.
+    let message = message.lines().next().filter(|line| !line.starts_with(TWICE))?;
+    let is = |part: &str| message.contains(part);
+    if is("merge keys are not allowed") {
+        return Some(("merge keys (<<) are not part of the language".to_owned(), WRITE_OUT));
+    }
+    if is("recursion limit") || is("budget breached: Depth") {
+        let most = limits::SCENARIO_DEPTH;
+        let deep = format!("lists and mappings lie more than {most} deep inside of each other");
+        return Some((deep, SHORTEN));
+    }
+    if is("budget breached: Nodes") {
+        let most = limits::SCENARIO_NODES;
+        return Some((format!("there are more than {most} values"), SHORTEN));
+    }
+    let names = ["Anchors", "Aliases", "AliasAnchorRatio", "RecordedAnchor"];
+    if names.iter().any(|name| is(&format!("budget breached: {name}"))) {
+        let text = "anchors and aliases (&, *) are not part of the language";
+        return Some((text.to_owned(), WRITE_OUT));
+    }
+    is("budget breached").then(|| ("the file holds too much".to_owned(), SHORTEN))
 }
 
 /// The reader's message without its advice to programmers. Its first line names the place, which we show anyway.
-fn in_our_words(message: &str) -> (&'static str, String) {
+fn in_our_words(message: &str) -> String {
     let message = message.lines().next().unwrap_or("not YAML");
     let message = message.rsplit_once(" at line ").map_or(message, |(what, _)| what);
-    if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
+    if let Some(rest) = message.strip_prefix(TWICE) {
         let key = rest.split(", set ").next().unwrap_or(rest);
-        return ("RD001", format!("the key {key} stands twice"));
+        return format!("the key {key} stands twice");
     }
     if message.contains("multiple YAML documents") {
-        return ("RD001", "a file holds one scenario: remove the second ---".to_owned());
+        return "a file holds one scenario: remove the second ---".to_owned();
     }
-    let too_much = ["budget breached", "recursion limit", "merge keys are not allowed"];
-    let code = if too_much.iter().any(|part| message.contains(part)) { "RD002" } else { "RD001" };
-    (code, message.to_owned())
+    message.to_owned()
 }
 
 /// An unquoted `{{…}}` that a value begins with, on the line of the error or the one before.
@@ -454,6 +478,24 @@ mod tests {
         assert_eq!(parse(&" ".repeat(limits::SCENARIO_BYTES + 1)).unwrap_err().code, "RD002");
         assert_eq!(parse("a: 1\na: 2\n").unwrap_err().code, "RD001");
         assert_eq!(parse("a: [1\nb: 2\n").unwrap_err().code, "RD001");
+    }
+
+    #[test]
+    fn regression_a_limit_is_told_in_our_words() {
+        let anchors = "anchors and aliases (&, *) are not part of the language";
+        for (text, told) in [
+            ("a: &x 1\nb: *x\n".to_owned(), anchors),
+            ("<<: { a: 1 }\n".to_owned(), "merge keys (<<) are not part of the language"),
+            (
+                format!("{}{}", "[".repeat(200), "]".repeat(200)),
+                "lists and mappings lie more than 40 deep inside of each other",
+            ),
+            ("- 1\n".repeat(limits::SCENARIO_NODES + 1), "there are more than 50000 values"),
+        ] {
+            let error = parse(&text).unwrap_err();
+            assert_eq!((error.code, error.message.as_str()), ("RD002", told));
+            assert!(error.help.is_some());
+        }
     }
 
     #[test]

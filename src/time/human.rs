@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A duration as people write it: `90s`, `15m`, `4h`, `7d`, `1h 30m`. Units: `ms`, `s`, `m`, `h`, `d`.
+/// A duration as people write it: `90s`, `15m`, `4h`, `7d`, `1h 30m`. Units: `ms`, `s`, `m`, `h`, `d`, each once at most.
 ///
 /// Written to JSON as the same text, so that journals and reports read as scenarios do. JSON Schema format:
 /// `redrill-duration`.
@@ -49,6 +49,7 @@ fn read(text: &str) -> Result<Option<u64>, String> {
     };
     let mut rest = text.trim();
     let mut total = Some(0_u64);
+    let mut seen = Vec::new();
     if rest.is_empty() {
         return Err(wrong());
     }
@@ -58,6 +59,10 @@ fn read(text: &str) -> Result<Option<u64>, String> {
         rest = &rest[digits..];
         let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
         let unit = UNITS.iter().find(|(name, _)| *name == &rest[..letters]).ok_or_else(wrong)?;
+        if seen.contains(&unit.0) {
+            return Err(format!("{text:?} is not a duration: the unit {} stands twice", unit.0));
+        }
+        seen.push(unit.0);
         rest = rest[letters..].trim_start();
         total = number.checked_mul(unit.1).and_then(|ms| total?.checked_add(ms));
     }
@@ -257,6 +262,16 @@ mod tests {
         let written = serde_json::to_string(&since_1970).unwrap();
         assert_eq!(serde_json::from_str::<HumanDuration>(&written).unwrap(), since_1970);
         assert!(serde_json::from_str::<HumanDuration>("\"99999999999d\"").is_err());
+    }
+
+    #[test]
+    fn regression_a_unit_that_stands_twice_is_a_mistake() {
+        for text in ["1h1h", "1h 30m 1h", "5m5m", "1d 2d"] {
+            let error = text.parse::<HumanDuration>().unwrap_err();
+            assert!(error.contains("stands twice"), "{text}: {error}");
+        }
+        let read = "1m 1ms".parse::<HumanDuration>();
+        assert_eq!(read, Ok(HumanDuration(Duration::from_millis(60_001))));
     }
 
     #[test]

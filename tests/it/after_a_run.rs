@@ -27,6 +27,18 @@ fn resuming_a_finished_rehearsal_writes_the_same_reports_again() {
 }
 
 #[test]
+fn regression_the_command_that_writes_the_reports_again_finds_the_folder_of_the_runs() {
+    let program = Program::new();
+    let elsewhere = ["--runs-dir", "elsewhere"];
+    program.rehearse("ledger-volume", &elsewhere);
+    let html = program.path("elsewhere/ledger-volume-0001/report.html");
+    std::fs::remove_file(&html).unwrap();
+    std::fs::create_dir(&html).unwrap();
+    let again = program.run(&[&["resume", "last"][..], &elsewhere].concat());
+    again.says(2, &["report.html", "redrill report ledger-volume-0001 --runs-dir elsewhere"]);
+}
+
+#[test]
 fn regression_a_scenario_without_runs_is_not_told_that_there_are_no_runs() {
     let program = Program::new();
     program.run(&["runs", "nosuch"]).says(0, &["there are no runs yet"]);

@@ -54,6 +54,16 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
+fn regression_the_exit_code_tells_also_where_the_error_cannot_be_written() {
+    let program = Program::new();
+    for arguments in [&["show", "nothing"][..], &["no-such-command"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended = program.command(arguments).stderr(full).status().unwrap();
+        assert_eq!(ended.code(), Some(3), "{arguments:?}");
+    }
+}
+
+#[test]
 fn invalid_yaml_is_named_with_its_line_and_column() {
     let program = Program::new();
     program.write("broken.yaml", "redrill: 1\nname: [\n");

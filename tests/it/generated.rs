@@ -1,7 +1,7 @@
 //! Files that are written from the program and checked in are fresh. `REDRILL_UPDATE=1` writes them again.
 //!
 //! Tests of their own beside the code: `docs/schema/scenario.json` (src/scenario/schema.rs), `docs/errors.md`
-//! (src/scenario/codes.rs), `docs/schema/report.json` (src/report/tests.rs).
+//! (src/scenario/codes.rs), `docs/schema/report.json` (src/report/tests/mod.rs).
 
 use crate::program::{Program, repository};
 use redrill::aws::{OPERATIONS, OperationKind, Role};

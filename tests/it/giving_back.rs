@@ -187,6 +187,18 @@ fn regression_an_end_that_was_told_on_one_machine_is_not_told_again_on_another()
 }
 
 #[test]
+fn regression_a_run_that_another_machine_has_ended_is_held_to_no_limit_when_it_is_taken_over() {
+    let drill = Drill::new("");
+    drill.killed_while_it_asks();
+    drill.elsewhere("abort", &["--take-over"]).says(130, &[]);
+    drill.program.write("limits.yaml", "redrill_limits: 1\nregions: [eu-west-1]\n");
+    drill.ran(&["resume", "last", "--take-over", "--limits", "limits.yaml"]).says(130, &[]);
+    let run = drill.address().rsplit('/').next().unwrap().to_owned();
+    let there = drill.program.read(&format!("elsewhere/{run}/journal.jsonl"));
+    assert_eq!(drill.program.read("runs/asked-0001/journal.jsonl"), there);
+}
+
+#[test]
 fn regression_a_run_whose_sites_have_not_answered_yet_is_not_said_to_be_nowhere() {
     let mut drill = Drill::new("");
     drill.served_anew(&["--fault", "sts:GetCallerIdentity=slow:10m"]);

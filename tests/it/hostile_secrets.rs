@@ -1,7 +1,7 @@
 //! Secrets that are known to the test go through rehearsals and through real drills in which everything repeats what it is
 //! told, and fails; then every byte that was written is searched for them, in all the ways in which a byte can be written.
 
-use crate::loopback::{Loopback, echoing_http, echoing_postgres};
+use crate::loopback::{Loopback, echoing_http, echoing_postgres, hostile_aws};
 use crate::program::{Program, Ran};
 use crate::resuming::Started;
 use crate::server_support::poll;
@@ -22,6 +22,16 @@ fn forms(secret: &str) -> BTreeMap<&'static str, Vec<u8>> {
     add("plain", secret.to_owned());
     add("hexadecimal", hex::encode(bytes));
     add("hexadecimal in upper case", hex::encode_upper(bytes));
+    let digits = hex::encode(bytes).into_bytes().into_iter().enumerate();
+    let mixed = |(at, digit): (usize, u8)| match at % 3 {
+        0 => char::from(digit.to_ascii_uppercase()),
+        _ => char::from(digit),
+    };
+    add("hexadecimal in both cases", digits.map(mixed).collect());
+    add("SQL", secret.replace('\'', "''"));
+    add("CSV", secret.replace('"', "\"\""));
+    add("bytes of Python", bytes.escape_ascii().to_string());
+    add("words of a shell", bytes.iter().map(|byte| in_octal(*byte)).collect());
     add("percent-encoded", bytes.iter().map(|byte| percent(*byte, "")).collect());
     add("percent-encoded where needed", bytes.iter().map(|byte| percent(*byte, "-_.~")).collect());
     let quoted = serde_json::to_string(secret).unwrap();
@@ -50,6 +60,10 @@ fn forms(secret: &str) -> BTreeMap<&'static str, Vec<u8>> {
     }
     let url = URL_SAFE_NO_PAD.encode(bytes);
     add("base64 for addresses", url[..bytes.len() * 8 / 6].to_owned());
+    let whole = &STANDARD_NO_PAD.encode(bytes)[..bytes.len() * 8 / 6];
+    let starts = (0..whole.len()).step_by(20);
+    let lines: Vec<&str> = starts.map(|at| &whole[at..whole.len().min(at + 20)]).collect();
+    add("base64 in YAML", lines.join("\n    "));
     forms.retain(|_, form| form.len() >= 8);
     forms
 }
@@ -57,6 +71,16 @@ fn forms(secret: &str) -> BTreeMap<&'static str, Vec<u8>> {
 fn percent(byte: u8, plain: &str) -> String {
     let is_plain = byte.is_ascii_alphanumeric() || plain.as_bytes().contains(&byte);
     if is_plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+}
+
+/// As `printf %q` of bash has it.
+fn in_octal(byte: u8) -> String {
+    match byte {
+        b'\n' => "\\n".to_owned(),
+        b'\\' | b'\'' => format!("\\{}", char::from(byte)),
+        _ if byte.is_ascii() => char::from(byte).to_string(),
+        _ => format!("\\{byte:03o}"),
+    }
 }
 
 /// Everything by which something could repeat the secret to us.
@@ -388,4 +412,70 @@ fn regression_the_process_that_resumes_knows_the_secrets_of_the_steps_before_it(
     let shows = shows.unwrap_or_else(|| panic!("{}", resumed.stderr));
     assert!(shows.contains("<secret>\\n<secret>"), "{shows}");
     assert_nothing_leaks(&program, &[&resumed, &shown, &html], &[token, password]);
+}
+
+const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLE/token+that=is//long";
+
+/// Knows everybody, and refuses everything but that with the session token in the message.
+fn refusing_aws() -> Loopback {
+    hostile_aws(|head, _| {
+        let token = head.lines().find_map(|line| line.strip_prefix("x-amz-security-token: "));
+        let said = format!("token {} is not allowed here", token.unwrap_or("none"));
+        let error = format!("<Error><Code>AccessDenied</Code><Message>{said}</Message></Error>");
+        let is_for = |service: &str| head.contains(&format!("/{service}/aws4_request"));
+        let answer = match (is_for("s3"), is_for("ec2")) {
+            (true, _) => error,
+            (_, true) => format!("<Response><Errors>{error}</Errors></Response>"),
+            _ => format!("<ErrorResponse>{error}</ErrorResponse>"),
+        };
+        (403, answer)
+    })
+}
+
+/// What a command says whose AWS is such a server, with a scenario at this site.
+fn refused(site: &Value, arguments: &[&str]) -> String {
+    let (program, server) = (Program::new(), refusing_aws());
+    let scenario = json!({
+        "redrill": 1, "name": "refused", "title": "Everything is refused", "owner": "tester",
+        "disaster": { "kind": "corruption" },
+        "sites": { "dr": site },
+        "objectives": { "rto": { "target": "1h", "from": "declared" } },
+        "guard": { "max_duration": "10m" },
+        "steps": [{ "id": "point", "at": "dr", "uses": "rds.find_snapshot", "phase": "verify", "gate": "acceptance",
+                    "retry": { "attempts": 1 }, "with": { "of": "orders" } }],
+    });
+    program.write("refused.yaml", scenario.to_string());
+    let url = server.url("");
+    let mut command = program.command(&[arguments, &["--endpoint-url", &url]].concat());
+    command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").env("AWS_SESSION_TOKEN", TOKEN);
+    command.env("AWS_SECRET_ACCESS_KEY", "never-sent-0123456789");
+    let ran = Ran::of(command.output().unwrap());
+    let written = program.files_of_runs().into_iter().map(|file| program.read(&file));
+    [ran.stdout, ran.stderr].into_iter().chain(written).collect()
+}
+
+/// They were known only to a run that had begun, and there not those of its store, nor those by which a role is assumed.
+#[test]
+fn regression_credentials_of_aws_are_taken_out_of_whatever_a_command_says() {
+    let own = json!({ "region": "eu-west-1" });
+    let role = json!({ "account": "111111111111", "region": "eu-west-1", "role": "drill" });
+    let store = ["--store", "s3://evidence/x", "--store-region", "eu-west-1"];
+    let stored = "s3://evidence/x/refused-0001-abcdef";
+    for (site, arguments) in [
+        (&role, vec!["run", "refused.yaml"]),
+        (&own, [&["run", "refused.yaml"][..], &store].concat()),
+        (&own, vec!["resume", stored, "--store-region", "eu-west-1"]),
+        (&own, vec!["preflight", "refused.yaml"]),
+        (&own, vec!["preflight", "refused.yaml", "--format", "json"]),
+        (&own, [&["preflight", "refused.yaml"][..], &store].concat()),
+        (&role, vec!["preflight", "refused.yaml"]),
+        (&own, vec!["reap", "--dry-run", "--site=eu-west-1"]),
+        (&own, vec!["reap", "--dry-run", "--site=eu-west-1", "--format", "json"]),
+        (&role, vec!["reap", "--dry-run", "refused.yaml"]),
+        (&own, [&["reap", "--dry-run", "--site=eu-west-1"][..], &store].concat()),
+    ] {
+        let said = refused(site, &arguments);
+        assert!(said.contains("token <secret> is not allowed here"), "{arguments:?}: {said}");
+        assert!(!said.contains(&TOKEN[..12]), "{arguments:?}: {said}");
+    }
 }

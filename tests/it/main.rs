@@ -18,6 +18,8 @@ mod documents;
 #[cfg(test)]
 mod effects;
 #[cfg(test)]
+mod elsewhere;
+#[cfg(test)]
 mod etcd_command;
 #[cfg(test)]
 mod etcd_decrypt;
@@ -147,6 +149,8 @@ mod server_unseen;
 mod server_unseen_partitions;
 #[cfg(test)]
 mod server_writes;
+#[cfg(test)]
+mod shared_copies;
 #[cfg(test)]
 mod shipped_drills;
 #[cfg(test)]

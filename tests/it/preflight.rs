@@ -110,6 +110,66 @@ fn a_permission_that_is_denied_fails_if_the_drill_needs_it_and_is_not_checked_if
 }
 
 #[test]
+fn regression_a_version_that_may_not_be_asked_for_is_not_passed_for_used() {
+    let program = Program::new();
+    let fault = "rds:DescribeDBEngineVersions=error:AccessDenied:403";
+    for (scenario, snapshots) in [
+        ("orders-db", "rds:DescribeDBSnapshots"),
+        ("payments-aurora", "rds:DescribeDBClusterSnapshots"),
+        ("orders-db-point-in-time", "rds:DescribeDBInstanceAutomatedBackups"),
+    ] {
+        let (_, sound) = look(&program, scenario, &[]);
+        assert_eq!(check(&sound, "dr", "engine version ").0, "passed", "{scenario}");
+        assert_eq!(check(&sound, "dr", "rds:DescribeDBEngineVersions").0, "passed");
+        let (code, found) = look(&program, scenario, &["--fault", fault]);
+        assert_eq!(check(&found, "dr", "engine version ").0, "failed", "{scenario}");
+        assert_eq!(check(&found, "dr", "rds:DescribeDBEngineVersions").0, "failed", "{scenario}");
+        assert_eq!(check(&found, "dr", snapshots).0, "passed", "{scenario}");
+        assert_eq!(code, 1, "{scenario}");
+    }
+}
+
+#[test]
+fn regression_what_no_look_has_asked_for_is_not_passed_for_used() {
+    let program = Program::new();
+    // Without a snapshot there is no version to ask for.
+    let (_, found) = look(&program, "orders-db", &["--estate", "no-copies"]);
+    assert_eq!(check(&found, "dr", "rds:DescribeDBSnapshots").0, "passed");
+    assert_eq!(check(&found, "dr", "rds:DescribeDBEngineVersions").0, "not_before");
+    // Without an instance there are no parameters of it.
+    let text = program.read("scenarios/orders-db.yaml");
+    let wrong = text.replacen("{ instance: orders-db }", "{ instance: orders-dbx }", 1);
+    assert!(wrong != text);
+    program.write("drills/orders-db.yaml", wrong);
+    let estate = ["--estate", "scenarios/estates/orders-db.yaml", "--format", "json"];
+    let ran =
+        program.run(&[&["preflight", "drills/orders-db.yaml", "--sandbox"][..], &estate].concat());
+    let found = ran.json();
+    assert_eq!(check(&found, "primary", "instance orders-dbx").0, "failed");
+    assert_eq!(check(&found, "primary", "rds:DescribeDBInstances").0, "passed");
+    assert_eq!(check(&found, "primary", "rds:DescribeDBParameters").0, "not_checked");
+}
+
+#[test]
+fn regression_the_permission_of_the_call_that_was_denied_is_blamed_and_no_other() {
+    let program = Program::new();
+    let fault = "rds:DescribeDBClusterParameters=error:AccessDenied:403";
+    let (code, found) = look(&program, "payments-aurora", &["--fault", fault]);
+    let (outcome, why) = check(&found, "primary", "cluster payments");
+    assert_eq!(outcome, "failed");
+    assert!(why.starts_with("rds:DescribeDBClusterParameters: AccessDenied"), "{why}");
+    for (action, outcome) in [
+        ("rds:DescribeDBClusters", "passed"),
+        ("rds:DescribeDBInstances", "passed"),
+        ("rds:DescribeDBClusterParameters", "failed"),
+        ("rds:DescribeDBParameters", "not_checked"),
+    ] {
+        assert_eq!(check(&found, "primary", action).0, outcome, "{action}");
+    }
+    assert_eq!(code, 1);
+}
+
+#[test]
 fn what_could_not_be_asked_is_never_passed() {
     let program = Program::new();
     let fault = "secretsmanager:GetSecretValue=server_error";
@@ -142,8 +202,19 @@ fn one_document_is_printed_as_iam_takes_it_or_what_is_missing_is_said() {
     iam(&["--site", "dr", "--document", "trust"]).says(3, &["--runner"]);
     iam(&["--trust", "irsa"]).says(3, &["--oidc-provider"]);
     iam(&["--trust", "github", "--subject", "main"]).says(3, &["repo:OWNER/NAME"]);
+    iam(&["--trust", "github", "--subject", "repo:*"]).says(3, &["repo:OWNER/NAME"]);
+    let pods = ["--oidc-provider", "oidc.example.com/id/1", "--subject"];
+    let wide = [&["--trust", "irsa"][..], &pods, &["system:serviceaccount:*:*"]].concat();
+    iam(&wide).says(3, &["system:serviceaccount:NAMESPACE:NAME"]);
+    iam(&["--trust", "account", "--principal", "12"]).says(3, &["twelve digits"]);
+    iam(&["--site", "dr", "--runner", "12"]).says(3, &["twelve digits"]);
     let ran = iam(&["--preflight", "--site", "dr", "--format", "json"]);
     assert!(ran.stdout.contains("rds:DescribeAccountAttributes"), "{}", ran.stdout);
+    let ran = iam(&["--reap", "--site", "dr", "--document", "policy"]);
+    for action in ["ec2:DescribeVolumes", "rds:DescribeDBClusters", "rds:DeleteDBSnapshot"] {
+        assert!(ran.stdout.contains(action), "{action}: {}", ran.stdout);
+    }
+    assert!(!ran.stdout.contains("rds:Restore"), "{}", ran.stdout);
     let ran = iam(&[]);
     assert!(!ran.stdout.contains("rds:DescribeAccountAttributes"));
     assert!(ran.stdout.contains("restore: restore [RdsWrite"), "{}", ran.stdout);

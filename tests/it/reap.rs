@@ -114,6 +114,45 @@ fn a_site_that_cannot_be_asked_is_never_reported_as_empty() {
 }
 
 #[test]
+fn regression_the_second_role_of_a_place_is_used_and_the_first_one_said() {
+    let program = program();
+    let site = |role: &str| format!("--site=ap-northeast-3=222222222222/{role}");
+    let (first, second) = (site("nosuch"), site("redrill-drill"));
+    let estate = ["reap", "--format", "json", "--sandbox", "--estate", "leftovers.yaml"];
+    let ran = program.run(&[&estate[..], &[first.as_str(), second.as_str()][..]].concat());
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    let result = ran.json();
+    assert_eq!(result["not_asked"][0]["place"], "222222222222/ap-northeast-3");
+    assert!(result["not_asked"][0]["why"].as_str().unwrap().contains("nosuch"), "{}", ran.stdout);
+    assert_eq!(result["not_asked"].as_array().unwrap().len(), 1);
+    assert!(outcomes(&result).contains(&"orders-db-0007-3fa9c1 removed".to_owned()));
+    // Where both may ask, everything is found once.
+    let both = program
+        .run(&[&estate[..], &["--site=ap-northeast-3=222222222222", second.as_str()][..]].concat());
+    assert_eq!((both.code, outcomes(&both.json()).len()), (0, 3), "{}", both.stdout);
+}
+
+#[test]
+fn regression_what_has_a_runs_tags_and_another_name_is_left_to_a_person() {
+    let program = program();
+    let tags = r#"tags: { "redrill:run": orders-db-0007-3fa9c1, "redrill:step": restore, "redrill:expires": "2026-11-18T14:00:00Z" }"#;
+    let kept = [
+        "keep-redrill-orders-db-0007-3fa9c1-evidence",
+        "redrill-orders-db-0007-3fa9c1-restore-evidence",
+    ];
+    let things: String =
+        kept.iter().map(|id| format!("      - {{ id: {id}, {tags} }}\n")).collect();
+    let estate = LEFTOVERS.replace("    databases:\n", &format!("    databases:\n{things}"));
+    program.write("leftovers.yaml", &estate);
+    let (code, result) = reap(&program, &["--run", "orders-db-0007-3fa9c1"]);
+    let mut outcomes = outcomes(&result);
+    outcomes.sort();
+    let wanted = ["removed", "still_there", "still_there"];
+    assert_eq!(outcomes, wanted.map(|outcome| format!("orders-db-0007-3fa9c1 {outcome}")));
+    assert_eq!(code, 5);
+}
+
+#[test]
 fn an_empty_place_is_said_to_be_empty() {
     let program = Program::new();
     let ran = program.run(&["reap", "--sandbox", "scenarios/orders-db.yaml"]);

@@ -1,10 +1,11 @@
 //! A run that is under way, steered from another terminal: halted, gone on with, ended. It asks a person and runs a
 //! program, so it needs no AWS.
 
-use crate::program::{Program, this_user};
+use crate::program::{Program, Ran, this_user};
 use crate::server_support::poll;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -46,9 +47,7 @@ impl Waiting {
     fn started_with(scenario: &str, start: impl FnOnce(&Program, &[&str]) -> Command) -> Self {
         let program = Program::new();
         program.write("steered.yaml", scenario);
-        let mut command = start(&program, &["run", "steered.yaml", "--quiet"]);
-        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = quiet.spawn().unwrap();
+        let process = in_quiet(start(&program, &["run", "steered.yaml", "--quiet"]));
         let question = program.path("runs/steered-0001/approvals/ask.request.json");
         let waiting = Self { program, process };
         poll("the question", LIMIT, || question.exists().then_some(()));
@@ -66,6 +65,15 @@ impl Waiting {
         poll("the halt of the process", LIMIT, || {
             std::fs::read_to_string(&status).unwrap().contains("T (stopped)").then_some(())
         });
+    }
+
+    /// The file of an order, once it lies there.
+    fn order(&self) -> PathBuf {
+        let folder = self.program.path("runs/steered-0001");
+        poll("the order", LIMIT, || {
+            let mut names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+            names.find(|path| path.to_string_lossy().contains("/order-"))
+        })
     }
 
     fn code(&mut self) -> i32 {
@@ -89,6 +97,12 @@ impl Waiting {
         let found = records.iter().position(|r| r == record);
         found.unwrap_or_else(|| panic!("no {record} in {records:#?}"))
     }
+}
+
+/// Starts a command whose output nobody reads.
+fn in_quiet(mut command: Command) -> Child {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.spawn().unwrap()
 }
 
 impl Drop for Waiting {
@@ -115,7 +129,69 @@ fn a_halted_run_starts_nothing_more_until_it_goes_on() {
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["run"]["standstills"][0]["why"], format!("halted by {}", this_user()));
     let over = waiting.program.run(&["pause", "last"]);
-    over.says(3, &["no process is at work"]);
+    over.says(3, &["steered-0001 is over", "tells what it left behind"]);
+    assert!(!over.stderr.contains("resume"), "{}", over.stderr);
+}
+
+#[test]
+fn regression_whoever_looks_at_a_living_run_is_told_what_it_waits_for() {
+    let mut waiting = Waiting::started();
+    let stands = |waiting: &Waiting| {
+        let listed = waiting.program.run(&["runs", "--format", "json"]).json();
+        assert_eq!(listed["runs"][0]["verdict"], "unfinished", "{listed}");
+        listed["runs"][0]["stands"].as_str().unwrap().to_owned()
+    };
+    let shown = waiting.program.run(&["show", "last"]).stdout;
+    for words in [
+        "the run has not ended: its process is at work",
+        "ask asks \"Go on?\" and waits until ",
+        "redrill approve steered-0001 ask (or redrill reject) answers",
+    ] {
+        assert!(shown.contains(words), "no {words:?} in {shown}");
+    }
+    assert_eq!(stands(&waiting), "asks");
+    let reported = waiting.program.run(&["report", "last"]).stdout;
+    for said in [&shown, &reported] {
+        assert!(!said.contains("redrill resume"), "it would be refused: {said}");
+    }
+    waiting.program.run(&["pause", "last"]).says(0, &[]);
+    let shown = waiting.program.run(&["show", "last"]).stdout;
+    let halted = format!("halted by {}: redrill continue steered-0001 lets it go on", this_user());
+    assert!(shown.contains(&halted), "{shown}");
+    assert_eq!(stands(&waiting), "halted");
+    assert!(waiting.program.run(&["runs"]).stdout.contains(" halted "));
+    waiting.process.kill().unwrap();
+    waiting.process.wait().unwrap();
+    assert_eq!(stands(&waiting), "stopped");
+    let shown = waiting.program.run(&["show", "last"]).stdout;
+    assert!(shown.contains("go on with: redrill resume steered-0001"), "{shown}");
+}
+
+#[test]
+fn regression_whoever_has_ended_a_run_finds_its_report_written() {
+    let mut waiting = Waiting::started();
+    let unfinished = |waiting: &Waiting| {
+        let report = waiting.program.read("runs/steered-0001/report.json");
+        let report: Value = serde_json::from_str(&report).unwrap();
+        report["exit"]["unfinished"].as_bool().unwrap()
+    };
+    waiting.program.run(&["report", "last"]);
+    assert!(unfinished(&waiting), "it was written while the run was at work");
+    waiting.program.run(&["abort", "last", "--incident"]).says(130, &[]);
+    assert!(!unfinished(&waiting), "that of before is still there");
+    assert_eq!(waiting.code(), 130);
+}
+
+#[test]
+fn regression_an_answer_that_is_too_long_to_be_read_is_refused_and_another_one_counts() {
+    let mut waiting = Waiting::started();
+    let long = "x".repeat(70_000);
+    let refused = waiting.program.run(&["reject", "last", "ask", "--comment", &long]);
+    refused.says(3, &["the comment has 70000 bytes", "nothing was answered"]);
+    let no = waiting.program.run(&["reject", "last", "ask", "--comment", "wrong region"]);
+    no.says(0, &[]);
+    assert_eq!(waiting.code(), 1, "a no is a no");
+    assert!(waiting.program.read("runs/steered-0001/journal.jsonl").contains("wrong region"));
 }
 
 #[test]
@@ -190,19 +266,67 @@ fn regression_the_process_of_a_run_can_read_an_order_whatever_the_umask_of_its_g
     waiting.halt_its_process();
     let script = "umask 077; exec \"$0\" abort last --incident";
     let script = ["-c", script, env!("CARGO_BIN_EXE_redrill")];
-    let mut abort = waiting.program.wrapped("sh", &script);
-    let quiet = abort.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut abort = quiet.spawn().unwrap();
-    let folder = waiting.program.path("runs/steered-0001");
-    let order = poll("the order", LIMIT, || {
-        let mut names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-        names.find(|path| path.to_string_lossy().contains("/order-"))
-    });
+    let abort = waiting.program.wrapped("sh", &script);
+    let mut abort = in_quiet(abort);
+    let order = waiting.order();
     let mode = std::fs::metadata(&order).unwrap().permissions().mode() & 0o777;
     waiting.signal("-CONT");
     assert_eq!(mode, 0o644);
     assert_eq!(abort.wait().unwrap().code(), Some(130));
     assert_eq!(waiting.code(), 130);
+}
+
+/// The order lies in the folder when the process is killed, and whoever resumes the run throws it away: it was for an earlier process.
+#[test]
+fn regression_an_incident_is_heard_by_whoever_resumes_a_run_whose_process_died_without_hearing_it()
+{
+    let mut waiting = Waiting::started();
+    waiting.halt_its_process();
+    let mut abort = in_quiet(waiting.program.command(&["abort", "last", "--incident"]));
+    waiting.order();
+    waiting.process.kill().unwrap();
+    waiting.process.wait().unwrap();
+    waiting.process = in_quiet(waiting.program.command(&["resume", "last"]));
+    assert_eq!(abort.wait().unwrap().code(), Some(130));
+    assert_eq!(waiting.code(), 130);
+    let order = ["run_resumed", "cancel_requested", "run_finished"];
+    let places = order.map(|record| waiting.position(record));
+    assert!(places.is_sorted(), "{:#?}", waiting.records());
+    assert!(!waiting.records().contains(&"step_started work".to_owned()));
+    let journal = waiting.program.read("runs/steered-0001/journal.jsonl");
+    assert!(journal.contains("\"incident\":true"), "{journal}");
+}
+
+#[test]
+fn regression_a_copy_of_the_folder_of_a_living_run_is_not_taken_for_it() {
+    let mut waiting = Waiting::started();
+    let copy = ["-r", "runs/steered-0001", "runs/steered-0001.bak"];
+    assert!(waiting.program.wrapped("cp", &copy).status().unwrap().success());
+    let refused = waiting.program.run(&["abort", "steered-0001.bak", "--incident"]);
+    refused.says(4, &["it is a copy, or was renamed", "the run is in runs/steered-0001"]);
+    let copied = waiting.program.read("runs/steered-0001.bak/journal.jsonl");
+    assert!(!copied.contains("run_resumed"), "{copied}");
+    // The journal of the copy was written last.
+    waiting.program.run(&["abort", "last", "--incident"]).says(130, &["ending steered-0001:"]);
+    assert_eq!(waiting.code(), 130);
+}
+
+#[test]
+fn regression_a_run_is_called_by_its_name_from_within_its_folder() {
+    let mut waiting = Waiting::started();
+    waiting.process.kill().unwrap();
+    waiting.process.wait().unwrap();
+    let within = |arguments: &[&str]| {
+        let mut command = waiting.program.command(arguments);
+        let folder = waiting.program.path("runs/steered-0001");
+        Ran::of(command.current_dir(folder).output().unwrap())
+    };
+    let shown = within(&["show", "."]).stdout;
+    let command = "go on with: redrill resume steered-0001 --runs-dir /";
+    assert!(shown.contains(command), "{shown}");
+    let ended = within(&["abort", "."]);
+    ended.says(130, &["ending steered-0001:"]);
+    within(&["abort", "."]).says(3, &["steered-0001 is over"]);
 }
 
 #[test]

@@ -86,3 +86,18 @@ fn regression_whoever_goes_on_with_a_run_that_is_over_looks_whether_its_store_ha
     let words = ["the journal in the store may end earlier", "nobody has ever claimed"];
     ran(&["resume", "last"]).says(130, &words);
 }
+
+/// The last place where a region may stand is the metadata service of the machine, which was asked without an HTTP client.
+#[test]
+fn regression_a_store_whose_region_nothing_names_is_bad_input_and_no_bug() {
+    let program = Program::new();
+    let nowhere = AT_A_SITE.replace("sites: { dr: { region: ap-northeast-3 } }\n", "");
+    program.write("asked.yaml", nowhere.replace(", write: [dr]", ""));
+    let store = ["--store", "s3://drill-evidence/x"];
+    let mut run = program.command(&[&["run", "asked.yaml", "--quiet"][..], &store].concat());
+    run.env_remove("AWS_EC2_METADATA_DISABLED")
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1");
+    let words = ["names a region for the store", "--store-region"];
+    Ran::of(run.output().unwrap()).says(3, &words);
+    assert!(!program.path("runs/asked-0001").exists(), "nothing was done");
+}

@@ -84,7 +84,12 @@ pub(crate) fn compare(
     if slow && !ran.deaths.is_empty() && !disturbance.seen_late {
         return Vec::new();
     }
-    let hours_later = subject.drafts.is_none() && disturbance.gap > Duration::from_secs(60);
+    // Nor of what nobody has answered for when the limit of its step came.
+    if slow && is == Verdict::Inconclusive && !disturbance.faults.is_empty() {
+        return Vec::new();
+    }
+    let idle = disturbance.gap.max(disturbance.pause.map_or(Duration::ZERO, |pause| pause.length));
+    let hours_later = subject.drafts.is_none() && idle > Duration::from_secs(60);
     let is_past = |estate: &&str| subject.name.contains(*estate);
     if is == Verdict::Passed && hours_later && WRONG_AT_A_MOMENT.iter().any(is_past) {
         return Vec::new();
@@ -99,7 +104,7 @@ pub(crate) fn compare(
     if disturbance.mild || is == Verdict::Passed {
         return vec![format!("{text}: {reasons}")];
     }
-    // Written by people, with narrow limits: after hours without the program, backups are hours older.
+    // Written by people, with narrow limits: after hours without the program, or in which it is halted, backups are hours older.
     if is == Verdict::Failed && !hours_later && !may_fail(disturbance) {
         return vec![format!("{text}, because of a broken tool: {reasons}")];
     }

@@ -58,10 +58,10 @@ impl SegmentStore for JournalStore {
                 // An earlier attempt of our own whose answer was lost, or somebody else's.
                 Created::Exists => match self.objects.read(&key).await.map_err(failed)? {
                     Some(there) if there == lines => Ok(()),
-                    _ => Err(io::Error::other(format!(
-                        "the store: {} was written by somebody else: another process has taken this run over",
-                        self.objects.shown(&key)
-                    ))),
+                    _ => Err(io::Error::other(TakenOver {
+                        segment: self.objects.shown(&key),
+                        address: format!("{}/{}", self.objects.place(), self.objects.run()),
+                    })),
                 },
             }
         })
@@ -72,6 +72,22 @@ impl SegmentStore for JournalStore {
 #[derive(Debug, thiserror::Error)]
 #[error("the store: {0}")]
 struct StoreFailed(String);
+
+/// The next lines are there already, and are not ours.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the store: {segment} was written by somebody else: another process has taken this run over"
+)]
+struct TakenOver {
+    segment: String,
+    /// Of the run in its store.
+    address: String,
+}
+
+/// The address of the run in its store, when a journal cannot be written because another process has taken the run over.
+pub(super) fn taken_over_at(error: &io::Error) -> Option<&str> {
+    error.get_ref()?.downcast_ref::<TakenOver>().map(|taken| taken.address.as_str())
+}
 
 /// True when a journal cannot be written because its store does not do its part.
 pub(super) fn is_of_the_store(error: &io::Error) -> bool {

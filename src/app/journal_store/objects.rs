@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::ids::RunId;
 use crate::journal::{Failure, FailureClass};
 use crate::limits;
+use crate::outside::Secrets;
 use crate::time::{Clock, HumanDuration, RetryPolicy};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
@@ -20,6 +21,8 @@ use std::time::Duration;
 #[derive(Clone)]
 pub(in crate::app) struct Objects {
     session: SiteSession,
+    /// What the store may repeat: nothing of it gets into an error.
+    secrets: Secrets,
     client: Client,
     url: StoreUrl,
     run: RunId,
@@ -57,15 +60,17 @@ const CREDENTIALS_WAITED_FOR: Duration = Duration::from_secs(30 * 60);
 const CREDENTIALS_TRIED_EVERY: Duration = Duration::from_secs(30);
 
 impl Objects {
+    /// `secrets` are those that know the credentials of the session.
     pub(in crate::app) fn new(
         session: SiteSession,
+        secrets: Secrets,
         url: StoreUrl,
         run: RunId,
         clock: Clock,
         tell: Tell,
     ) -> Self {
         let client = client!(session, aws_sdk_s3);
-        Self { session, client, url, run, clock, tell, hurry: Hurry::default() }
+        Self { session, secrets, client, url, run, clock, tell, hurry: Hurry::default() }
     }
 
     /// Waits for no credentials.
@@ -190,7 +195,7 @@ impl Objects {
         while let Some(piece) = body.next().await {
             let piece = match piece {
                 Ok(piece) => piece,
-                Err(why) => return Ok(Body::BrokenOff(why.to_string())),
+                Err(why) => return Ok(Body::BrokenOff(self.secrets.conceal(&why.to_string()))),
             };
             bytes.extend_from_slice(&piece);
             if bytes.len() > limits::STORE_OBJECT_BYTES {
@@ -264,6 +269,14 @@ impl Objects {
         Error::broken(format!("{shown} cannot {what}: {}", failure.message)).help(help)
     }
 
+    fn without_secrets(&self, mut failure: Failure) -> Failure {
+        let texts = [Some(&mut failure.message), failure.code.as_mut(), failure.help.as_mut()];
+        for text in texts.into_iter().flatten() {
+            *text = self.secrets.conceal(text);
+        }
+        failure
+    }
+
     /// As the retry layer of the steps does it: what may pass is tried again, expired credentials are waited for.
     async fn call<T, E, F>(
         &self,
@@ -285,7 +298,7 @@ impl Objects {
         loop {
             let failure = match send().await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => Box::new(failure_of(operation, &error)),
+                Err(error) => Box::new(self.without_secrets(failure_of(operation, &error))),
             };
             // Two conditional writes at the same time: "you should retry the upload" (API reference of PutObject).
             let conflict = failure.code.as_deref() == Some("ConditionalRequestConflict");

@@ -8,7 +8,7 @@ use crate::ids::RunId;
 use crate::journal::{self, Record};
 use chrono::{DateTime, Utc};
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 
 /// A run as it is in the store.
 pub(in crate::app) struct Fetched {
@@ -91,6 +91,10 @@ pub(in crate::app) async fn take_over(
                 "make sure that this process is dead (two of them would make things twice), then add --take-over",
             ));
     }
+    // Before the claim: whoever is refused has changed nothing.
+    if !is_one_journal(objects, folder).await? {
+        return Err(two_journals(objects, folder, "nothing was done"));
+    }
     let number = holder.number + 1;
     honours_conditions(objects, &self_test(number)).await?;
     let claim = Owner::this_process(run, number, now);
@@ -140,12 +144,20 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)]
 }
 
+/// Whether the journals of folder and store are the same as far as both go.
+async fn is_one_journal(objects: &Objects, folder: &RunFolder) -> Result<bool> {
+    let (there, _) = segments(objects).await?;
+    let here = folder.read("journal.jsonl")?;
+    let here = whole_lines(&here);
+    Ok(here.starts_with(&there) || there.starts_with(here))
+}
+
 /// One of the two journals may be ahead of the other: the disk by a write that did not reach the store, the store by what
 /// another machine has done. The shorter one is completed.
 async fn same_journal(objects: &Objects, folder: &RunFolder) -> Result<()> {
     let (there, records) = segments(objects).await?;
-    let here = folder.read("journal.jsonl")?;
-    let here = whole_lines(&here);
+    let bytes = folder.read("journal.jsonl")?;
+    let here = whole_lines(&bytes);
     if let Some(rest) = here.strip_prefix(there.as_slice()) {
         if rest.is_empty() {
             return Ok(());
@@ -161,25 +173,31 @@ async fn same_journal(objects: &Objects, folder: &RunFolder) -> Result<()> {
         };
     }
     if let Some(rest) = there.strip_prefix(here) {
-        return complete(folder, here.len() as u64, rest);
+        return complete(folder, &bytes, rest);
     }
-    Err(Error::refused(format!(
-        "{} and {} are not one journal: they differ before their ends; nothing was done",
+    Err(two_journals(objects, folder, "another process has written at this moment"))
+}
+
+fn two_journals(objects: &Objects, folder: &RunFolder, so: &str) -> Error {
+    Error::refused(format!(
+        "{} and {} are not one journal: they differ before their ends; {so}",
         folder.journal().display(),
         objects.shown("journal")
     ))
     .help(
         "the store decides: move the folder away and resume from the store's address; what only this folder's journal tells is \
          removed first by redrill abort with --without-store",
-    ))
+    )
 }
 
-/// Replaces a torn end of the folder's journal by what the store has. In place: the file is locked by this process.
-fn complete(folder: &RunFolder, whole: u64, rest: &[u8]) -> Result<()> {
+/// Puts what the store has behind the whole lines of the folder's journal. A torn end stays behind that: the next record takes its
+/// place, and says how long it was. In place: the file is locked by this process.
+fn complete(folder: &RunFolder, here: &[u8], rest: &[u8]) -> Result<()> {
     let path = folder.journal();
-    let written = File::options().append(true).open(&path).and_then(|mut file| {
-        file.set_len(whole)?;
-        file.write_all(rest)?;
+    let whole = whole_lines(here).len();
+    let written = File::options().write(true).open(&path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(whole as u64))?;
+        file.write_all(&[rest, &here[whole..]].concat())?;
         file.sync_all()
     });
     written.map_err(|e| Error::broken(format!("{} cannot be written: {e}", path.display())))
@@ -200,7 +218,8 @@ impl RunFolder {
 
     /// True when the run is in a store, too.
     pub(in crate::app) fn has_store(&self) -> bool {
-        self.path.join("store.json").is_file()
+        // What a sick disk does not show may well be there.
+        !matches!(self.path.join("store.json").try_exists(), Ok(false))
     }
 
     /// Remembers the store.
@@ -221,7 +240,7 @@ impl RunFolder {
     pub(in crate::app) fn put_down(&self, fetched: &Fetched, stored: &Stored) -> Result<bool> {
         let remembered = serde_json::to_vec_pretty(stored)
             .map_err(|e| Error::broken(format!("store.json cannot be written: {e}")))?;
-        if self.journal().exists() {
+        if !matches!(self.journal().try_exists(), Ok(false)) {
             return Ok(false);
         }
         self.write("plan.json", &fetched.plan)?;

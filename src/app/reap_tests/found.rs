@@ -1,4 +1,7 @@
 use super::*;
+use crate::action::Reach;
+use crate::ids::SiteName;
+use crate::reap::PastThing;
 
 #[tokio::test(start_paused = true)]
 async fn what_a_killed_run_left_is_found_by_its_journal_alone_and_removed_once_it_has_expired() {
@@ -102,15 +105,26 @@ const OTHER: &str = "redrill-other-0003-aaaaaa-restore";
 
 #[tokio::test(start_paused = true)]
 async fn regression_what_has_the_tags_of_a_run_and_another_name_is_for_a_person_to_look_at() {
-    // It was renamed and taken into use, or somebody copied the tags.
-    let in_use = database("orders-prod", &format!("\"redrill:run\": other-0003-aaaaaa, {EXPIRED}"));
-    let trial =
-        Trial::edited("orders-db", |s| s, |text| in_dr(text, "databases:", &in_use), &[]).await;
+    // They were renamed and taken into use or kept as evidence, or somebody copied the tags.
+    let run = format!("\"redrill:run\": other-0003-aaaaaa, {EXPIRED}");
+    let of_step = format!("\"redrill:step\": restore, {run}");
+    let things = [
+        database("orders-prod", &run),
+        database(&format!("keep-{OTHER}"), &run),
+        database(&format!("keep-{OTHER}-evidence"), &of_step),
+        database(&format!("{OTHER}-evidence"), &of_step),
+        database(&format!("{OTHER}-2"), &of_step),
+        database("redrill-other-0003-aaaaaa-look", &of_step),
+    ];
+    let estate = |text| in_dr(text, "databases:", &things.concat());
+    let trial = Trial::edited("orders-db", |s| s, estate, &[]).await;
     let (found, removals) = trial.reap(&[]).await;
-    let Decision::Unclear(why) = &found.leftovers[0].decision else { panic!("{found:?}") };
-    assert!(why.contains("no name as that run gives them"), "{why}");
-    assert!(removals.is_empty());
-    assert_eq!(trial.listing("rds.db_instance", "dr").await.0, Some(1));
+    assert_eq!((found.leftovers.len(), removals.len()), (things.len(), 0), "{found:?}");
+    for leftover in &found.leftovers {
+        let Decision::Unclear(why) = &leftover.decision else { panic!("{leftover:?}") };
+        assert!(why.contains("no name as that run gives them"), "{why}");
+    }
+    assert_eq!(trial.listing("rds.db_instance", "dr").await.0, Some(6));
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,7 +133,10 @@ async fn things_of_others_are_not_even_listed_whatever_they_are_called() {
         database("redrill-orders-db-0001-abcdef-restore", "owner: somebody"),
         database("redrill-orders-db-0002-abcdef-restore", &format!("run: r, {EXPIRED}")),
         database("orders-db-2", "\"redrill:scenario\": orders-db"),
-        database(OTHER, &format!("\"redrill:run\": other-0003-aaaaaa, {EXPIRED}")),
+        database(
+            OTHER,
+            &format!("\"redrill:run\": other-0003-aaaaaa, \"redrill:step\": restore, {EXPIRED}"),
+        ),
     ];
     let estate = |text| in_dr(text, "databases:", &things.concat());
     let trial = Trial::edited("orders-db", |s| s, estate, &[]).await;
@@ -228,30 +245,147 @@ async fn canaries_of_a_killed_run_are_found_in_the_named_places_and_removed_with
 }
 
 #[tokio::test(start_paused = true)]
-async fn effects_of_programs_are_found_and_undone_by_the_journal_alone() {
-    let trial = Trial::new("orders-db", &[]).await;
-    let run = trial.run_id();
-    let name = serde_json::json!({
-        "run": run, "step": "load", "find": ["find-it"], "undo": ["undo-it"],
-        "place": { "machine": "this machine", "folder": "/srv/drill" },
-    });
-    let thing = reap::PastThing {
-        kind: "exec.effect".into(),
-        name: name.to_string(),
-        account: Some("222222222222".into()),
-        region: "ap-northeast-3".into(),
-        id: Some("load".into()),
-        kept_until: None,
-    };
-    let past = [PastRun {
-        run,
+async fn regression_a_canary_whose_prefix_is_no_folder_is_found() {
+    let prefixed =
+        |text: String| text.replace("within: 15m }", "within: 15m, prefix: redrill-canary/of- }");
+    let trial = Trial::edited("uploads-replication", prefixed, |e| e, &[]).await;
+    trial.run(End::Killed(owned), None).await;
+    trial.wait(13 * HOUR).await;
+    let (found, removals) = trial.reap(&[]).await;
+    let source = "uploads-prod/redrill-canary/of-redrill-uploads-replication-0001-abcdef-canary";
+    assert!(names(&found).contains(source), "{found:?}");
+    assert!(removals.iter().all(|removal| *removal == gone("deleted")), "{removals:?}");
+}
+
+/// A run that is over and has expired, and what it may have left.
+fn finished(trial: &Trial, things: Vec<PastThing>) -> PastRun {
+    PastRun {
+        run: trial.run_id(),
         scenario: "orders-db".into(),
         expires: trial.world.clock.now(),
         recovery: false,
         life: reap::Life::Finished,
         withholds_data: false,
-        things: vec![thing.clone()],
-    }];
+        things,
+    }
+}
+
+/// What no service knows.
+fn thing(kind: &str, name: &serde_json::Value) -> PastThing {
+    PastThing {
+        kind: kind.into(),
+        name: name.to_string(),
+        account: Some("222222222222".into()),
+        region: "ap-northeast-3".into(),
+        id: Some("load".into()),
+        kept_until: None,
+        told_here: true,
+    }
+}
+
+fn effect(trial: &Trial) -> PastThing {
+    let name = serde_json::json!({
+        "run": trial.run_id(), "step": "load", "find": ["find-it"], "undo": ["undo-it"],
+        "place": { "machine": "this machine", "folder": "/srv/drill" },
+    });
+    thing("exec.effect", &name)
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_dry_run_starts_no_program_and_says_so() {
+    let trial = Trial::new("orders-db", &[]).await;
+    let outside = Arc::new(FakeOutside::default());
+    let lookout = Lookout { outside: outside.clone(), dry_run: true, ..trial.lookout() };
+    let mut past = [finished(&trial, vec![effect(&trial)])];
+    let found = reap::gather(&lookout, &past).await;
+    assert!(found.leftovers.is_empty() && found.not_asked.len() == 1, "{found:?}");
+    let why = &found.not_asked[0].why;
+    let words = "not looked for: that would start a program";
+    assert!(why.contains(words) && why.contains("undo-it"), "{why}");
+    // What would stay anyway is no question.
+    past[0].expires += TimeDelta::hours(1);
+    let found = reap::gather(&lookout, &past).await;
+    assert!(found.not_asked.is_empty(), "{found:?}");
+    assert_eq!(found.leftovers[0].decision, Decision::Stay("not expired".into()));
+    assert!(outside.commands_seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_only_a_store_names_is_neither_run_nor_logged_in_to() {
+    let trial = Trial::new("orders-db", &[]).await;
+    let folder = serde_json::json!({
+        "run": trial.run_id(), "machine": "this machine", "folder": "/tmp/redrill-a",
+    });
+    let things = [
+        effect(&trial),
+        thing("sql.schema", &serde_json::json!({})),
+        thing("etcd.trial_folder", &folder),
+    ];
+    let things = things.map(|thing| PastThing { told_here: false, ..thing });
+    let past = [finished(&trial, things.to_vec())];
+    let outside = Arc::new(FakeOutside::default());
+    for dry_run in [false, true] {
+        let lookout = Lookout { outside: outside.clone(), dry_run, all: true, ..trial.lookout() };
+        let found = reap::gather(&lookout, &past).await;
+        assert_eq!((found.leftovers.len(), found.not_asked.len()), (3, 0), "{found:?}");
+        for leftover in &found.leftovers {
+            let Decision::Unclear(why) = &leftover.decision else { panic!("{leftover:?}") };
+            assert!(why.contains("not looked for") && why.contains("only the store"), "{why}");
+            assert!(!leftover.command.is_empty(), "{leftover:?}");
+            let removed = reap::remove(&lookout, &past, leftover, &|_| RunLock::NoJournal).await;
+            assert!(matches!(removed, Removal::Left { .. }), "{removed:?}");
+        }
+        let command = |kind: &str| {
+            found.leftovers.iter().find(|one| one.key.kind == kind).unwrap().command.as_str()
+        };
+        assert!(command("exec.effect").contains("undo-it"));
+        assert!(command("etcd.trial_folder").contains("rm -rf -- /tmp/redrill-a"));
+    }
+    assert!(outside.commands_seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_every_kind_that_no_service_lists_says_what_looking_for_it_takes() {
+    let trial = Trial::new("orders-db", &[]).await;
+    let at = Some(SiteName::new("dr"));
+    let context = ResourceContext { at, ..trial.context() };
+    for kind in trial.registry.resource_kinds().filter(|kind| !kind.is_canary()) {
+        let listing = kind.list(&context, None).await.unwrap();
+        let unlisted = matches!(listing, Listing::Impossible(_));
+        assert_eq!(unlisted, kind.reach() != Reach::Service, "{}", kind.kind());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_one_role_is_denied_another_one_at_the_place_is_asked_for() {
+    let two_roles = |text: String| {
+        let dr =
+            "  dr: { account: \"222222222222\", region: ap-northeast-3, role: redrill-drill }\n";
+        assert!(text.contains(dr));
+        text.replace(dr, &format!("{dr}{}", dr.replace("  dr:", "  dr-other:")))
+    };
+    for unlisted in [false, true] {
+        let mut trial = Trial::edited("orders-db", two_roles, |e| e, &[]).await;
+        trial.run(End::Killed(owned), None).await;
+        trial.wait(13 * HOUR).await;
+        let mut kind = trial.registry.resource_kind("rds.db_instance").unwrap().clone();
+        if unlisted {
+            kind = Arc::new(Unlisted(kind));
+        }
+        trial.registry.resource(Denied(kind, "dr"));
+        let (found, removals) = trial.reap(&trial.past(false)).await;
+        let told_by = if unlisted { ToldBy::Journal } else { ToldBy::Both };
+        assert_eq!(found.leftovers[0].told_by, told_by, "{found:?}");
+        assert_eq!(found.leftovers[0].others, [SiteName::new("dr-other")]);
+        assert_eq!((found.not_asked.len(), removals), (0, vec![gone("deleted")]), "{found:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn effects_of_programs_are_found_and_undone_by_the_journal_alone() {
+    let trial = Trial::new("orders-db", &[]).await;
+    let thing = effect(&trial);
+    let past = [finished(&trial, vec![thing.clone()])];
     // Looking, looking again before undoing, undoing, and looking whether it is gone.
     let outside = FakeOutside::default()
         .with_command(0, "")
@@ -270,7 +404,7 @@ async fn effects_of_programs_are_found_and_undone_by_the_journal_alone() {
 
     // At a place that nobody named it is not looked for, and that is said.
     let mut elsewhere = past.to_vec();
-    elsewhere[0].things = vec![reap::PastThing { region: "eu-west-1".into(), ..thing }];
+    elsewhere[0].things = vec![PastThing { region: "eu-west-1".into(), ..thing }];
     let found = reap::gather(&trial.lookout(), &elsewhere).await;
     assert!(found.leftovers.is_empty());
     assert!(found.notes.iter().any(|note| note.contains("222222222222/eu-west-1")), "{found:?}");

@@ -47,6 +47,28 @@ async fn a_kept_thing_whose_tag_could_not_be_moved_is_kept_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_a_canary_that_a_recovery_could_not_remove_is_removed_once_it_has_expired() {
+    for by_tags in [true, false] {
+        let nothing_lost = |text: String| {
+            let lost = "{ kind: region_loss, lost: [primary] }";
+            assert!(text.contains(lost));
+            text.replace(lost, "{ kind: corruption }")
+        };
+        let mut trial = Trial::edited("uploads-replication", nothing_lost, |e| e, &[]).await;
+        trial.plan.mode = "recovery".to_owned();
+        trial.run(End::Killed(owned), None).await;
+        let past = if by_tags { Vec::new() } else { trial.past(false) };
+        let (early, removals) = trial.reap(&past).await;
+        let stays = |leftover: &Leftover| matches!(leftover.decision, Decision::Stay(_));
+        assert!(early.leftovers.iter().all(stays) && removals.is_empty(), "{early:?}");
+        trial.wait(13 * HOUR).await;
+        let (found, removals) = trial.reap(&past).await;
+        assert!(!removals.is_empty() && removals.len() == found.leftovers.len(), "{found:?}");
+        assert!(removals.iter().all(|removal| *removal == gone("deleted")), "{removals:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_recovery_brought_back_is_never_removed() {
     let trial = Trial::in_recovery("orders-db").await;
     assert_eq!(trial.mode, RunMode::Recovery);

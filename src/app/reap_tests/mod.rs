@@ -233,6 +233,7 @@ impl Trial {
             canaries: self.plan.guard.canaries.clone(),
             only: None,
             all: false,
+            dry_run: false,
             forbids: Arc::new(|_, _| None),
             progress: Arc::new(|_| {}),
         }
@@ -375,6 +376,62 @@ impl ResourceKind for Seen {
         id: &'a str,
     ) -> BoxFuture<'a, Result<(), StepError>> {
         self.0.remove(context, key, id)
+    }
+    fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String {
+        self.0.command(key, id, region)
+    }
+    fn permissions(&self) -> &'static [Permission] {
+        self.0.permissions()
+    }
+}
+
+/// A kind of which the role of a site may see and do nothing.
+struct Denied(Arc<dyn ResourceKind>, &'static str);
+
+impl Denied {
+    fn asked_at(&self, context: &ResourceContext) -> Result<(), StepError> {
+        match &context.at {
+            Some(at) if at.as_str() == self.1 => Err(StepError::denied("not with this role")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ResourceKind for Denied {
+    fn kind(&self) -> &'static str {
+        self.0.kind()
+    }
+    fn find<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Found, StepError>> {
+        Box::pin(async move {
+            self.asked_at(context)?;
+            self.0.find(context, key, id).await
+        })
+    }
+    fn remove<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<(), StepError>> {
+        Box::pin(async move {
+            self.asked_at(context)?;
+            self.0.remove(context, key, id).await
+        })
+    }
+    fn list<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        place: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Listing, StepError>> {
+        Box::pin(async move {
+            self.asked_at(context)?;
+            self.0.list(context, place).await
+        })
     }
     fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String {
         self.0.command(key, id, region)

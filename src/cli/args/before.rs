@@ -60,7 +60,11 @@ pub struct IamArgs {
     /// Adds what `redrill preflight` reads beyond what the drill itself needs.
     #[arg(long)]
     pub preflight: bool,
-    /// Adds to the policy of the identity that starts redrill what `redrill run --store` needs there: s3://BUCKET/PREFIX.
+    /// What `redrill reap` needs at the sites, in place of what the drill needs: to list all that drills make, and to remove it.
+    #[arg(long, conflicts_with = "preflight")]
+    pub reap: bool,
+    /// Adds to the policy of the identity that starts redrill what `redrill run --store` (with `--reap`: `redrill reap --store`) needs
+    /// there: s3://BUCKET/PREFIX.
     #[arg(long, value_name = "S3-URL")]
     pub store: Option<String>,
     /// The user or role that assumes the roles of the sites: the roles get a trust policy for it.

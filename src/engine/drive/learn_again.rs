@@ -1,16 +1,17 @@
 //! Secrets that an earlier process of a run has used: the one that goes on with it has to know them before it writes anything,
 //! since steps that are over are not repeated, and what they were given may still be said again.
 //!
-//! They are found by the names that the inputs of all actions have for them, so no action has to do anything for it.
+//! They are found by what the schemas of inputs say ([`SecretFrom`]), so no action has to do anything more for it.
 
-use crate::action::RunFacts;
+use crate::action::{Registry, RunFacts};
 use crate::engine::inputs;
 use crate::formats::etcd_snapshot::kubernetes::at_rest::EncryptionConfiguration;
 use crate::journal::{RunState, StepState};
 use crate::limits;
-use crate::outside::{Given, Outside, Secret, Secrets};
+use crate::outside::{Given, Outside, Secret, SecretFrom, Secrets};
 use crate::plan::Plan;
-use serde_json::{Map, Value};
+use crate::scenario::each_text;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 /// Learns what steps that have begun, and hooks, were given. What is not there any more cannot be learned; whoever needs it is
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 pub(super) fn learn_again(
     outside: &dyn Outside,
     secrets: &Secrets,
+    registry: &Registry,
     (plan, facts, state): (&Plan, &RunFacts, &RunState),
 ) {
     if state.head.is_none() {
@@ -26,9 +28,11 @@ pub(super) fn learn_again(
     }
     let again = Again { outside, secrets };
     for step in &plan.steps {
-        match state.steps.get(&step.id) {
-            None | Some(StepState::LeftOut { .. }) => {}
-            Some(_) => again.in_value(&inputs::given(plan, facts, state, step)),
+        match (state.steps.get(&step.id), registry.get(&step.uses)) {
+            (None | Some(StepState::LeftOut { .. }), _) | (_, None) => {}
+            (Some(_), Some(action)) => {
+                again.in_input(&inputs::given(plan, facts, state, step), &action.input);
+            }
         }
     }
     for hook in &plan.hooks {
@@ -44,33 +48,20 @@ struct Again<'a> {
 }
 
 impl Again<'_> {
-    fn in_value(&self, value: &Value) {
-        match value {
-            Value::Object(fields) => {
-                fields.iter().for_each(|(name, value)| self.in_field(fields, name, value));
+    fn in_input(&self, input: &Value, schema: &Value) {
+        each_text(input, schema, &mut |text, schema| match SecretFrom::of(schema) {
+            None => {}
+            Some(SecretFrom::Variable) => self.variable(text),
+            Some(SecretFrom::File) => {
+                self.file(text, limits::CERTIFICATE_BYTES, |secret| self.learn(secret));
             }
-            Value::Array(items) => items.iter().for_each(|item| self.in_value(item)),
-            _ => {}
-        }
-    }
-
-    fn in_field(&self, fields: &Map<String, Value>, name: &str, value: &Value) {
-        let Some(from) = value.as_str() else { return self.in_value(value) };
-        match name {
-            "from_env" | "password_from_env" => self.variable(from),
-            "password_file" => self.file(from, limits::CREDENTIAL_BYTES, |text| self.learn(text)),
-            "server_token" => {
-                self.file(from, limits::SERVER_TOKEN_BYTES, |text| self.server_token(text));
+            Some(SecretFrom::ServerToken) => {
+                self.file(text, limits::SERVER_TOKEN_BYTES, |token| self.server_token(token));
             }
-            "encryption_config" => {
-                self.file(from, limits::ENCRYPTION_CONFIG_BYTES, |text| self.keys(text));
+            Some(SecretFrom::EncryptionConfiguration) => {
+                self.file(text, limits::ENCRYPTION_CONFIG_BYTES, |keys| self.keys(keys));
             }
-            // Keys of objects in buckets have no certificate beside them.
-            "key" if fields.contains_key("certificate") => {
-                self.file(from, limits::CERTIFICATE_BYTES, |text| self.learn(text));
-            }
-            _ => {}
-        }
+        });
     }
 
     fn variable(&self, name: &str) {
@@ -127,17 +118,31 @@ mod tests {
             outside.files.insert(path.into(), text.into());
         }
         let secrets = Secrets::default();
-        Again { outside: &outside, secrets: &secrets }.in_value(&json!({
-            "env": { "A": { "from_env": "TOKEN" }, "B": { "from_env": "NOT_SET" }, "C": "plain" },
-            "logins": [
-                { "credentials": { "password_from_env": "DB" } },
-                { "credentials": { "password_file": "pass" } },
-                { "credentials": { "password_file": "gone" } },
-            ],
-            "server_token": "token",
-            "tls": { "certificate": "client.crt", "key": "client.key" },
-            "key": "object",
-        }));
+        let again = Again { outside: &outside, secrets: &secrets };
+        let registry = crate::providers::registry();
+        let step = |action: &str, input: Value| {
+            again.in_input(&input, &registry.get(action).unwrap().input);
+        };
+        step(
+            "exec.run",
+            json!({ "env": {
+                "A": { "from_env": "TOKEN" }, "B": { "from_env": "NOT_SET" }, "C": "plain",
+            } }),
+        );
+        step(
+            "sql.check",
+            json!({
+                "credentials": { "password_from_env": "DB" },
+                "logins": [
+                    { "credentials": { "password_file": "pass" } },
+                    { "credentials": { "password_file": "gone" } },
+                ],
+            }),
+        );
+        step("etcd.inventory", json!({ "server_token": "token" }));
+        let tls = json!({ "certificate": "client.crt", "key": "client.key" });
+        step("etcd.compare_members", json!({ "tls": tls }));
+        step("etcd.verify_snapshot", json!({ "key": "object" }));
         for known in [
             "from-a-variable",
             "of-a-database",
@@ -165,7 +170,8 @@ mod tests {
         outside.files.insert("kit".into(), text.into());
         let secrets = Secrets::default();
         let with = json!({ "decrypt": { "encryption_config": "kit" } });
-        Again { outside: &outside, secrets: &secrets }.in_value(&with);
+        let schema = crate::providers::registry().get("etcd.inventory").unwrap().input.clone();
+        Again { outside: &outside, secrets: &secrets }.in_input(&with, &schema);
         let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
         assert_eq!(secrets.conceal(key), "<secret>");
         assert_eq!(secrets.conceal("apiserver.config.k8s.io/v1"), "apiserver.config.k8s.io/v1");

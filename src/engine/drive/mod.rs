@@ -109,7 +109,7 @@ async fn run_to_its_end(drive: Drive<'_>) -> Result<RunState, DriveError> {
     let (requests, incoming) = mpsc::unbounded_channel();
     let outside = Arc::new(Concealing::new(drive.world.outside.clone()));
     let before = (drive.plan, &drive.facts, &drive.state);
-    learn_again(&*drive.world.outside, &outside.secrets(), before);
+    learn_again(&*drive.world.outside, &outside.secrets(), drive.registry, before);
     let mut run = Loop {
         plan: drive.plan,
         registry: drive.registry,
@@ -332,7 +332,7 @@ impl Loop<'_> {
 
     /// Whether people want to hear of something that is not on disk yet.
     fn has_messages_to_send(&self) -> bool {
-        let wanted = |record: &Record| Message::of(&record.event, &self.facts);
+        let wanted = |record: &Record| Message::of(&record.event, &self.facts, self.plan);
         let mut messages = self.written.iter().filter_map(wanted);
         messages.any(|m| self.plan.hooks.iter().any(|hook| hook.on.contains(&m.moment)))
     }
@@ -342,8 +342,8 @@ impl Loop<'_> {
         if self.plan.hooks.is_empty() {
             return;
         }
-        let Some(message) = Message::of(event, &self.facts) else { return };
         let plan = self.plan;
+        let Some(message) = Message::of(event, &self.facts, plan) else { return };
         for hook in plan.hooks.iter().filter(|hook| hook.on.contains(&message.moment)) {
             self.send(Due { hook: hook.clone(), message: message.clone() });
         }

@@ -10,6 +10,7 @@ mod rig;
 mod watches;
 
 use super::Keep;
+use crate::action::StepError;
 use crate::ids::StepId;
 use crate::journal::{Event, Outcome, Record, StepState};
 use crate::time::RetryPolicy;
@@ -201,6 +202,31 @@ fn what_cannot_be_removed_is_left_with_the_command_that_removes_it() {
         _ => None,
     });
     assert_eq!(left.as_deref(), Some("remove-thing redrill-test-0001-abcdef-a"));
+}
+
+#[test]
+fn regression_an_error_of_a_moment_in_the_last_look_for_what_was_removed_is_borne() {
+    let ended = |last_looks: Vec<StepError>| {
+        let rig = rig(vec![step("a", making())]);
+        rig.estate.0.lock().unwrap().last_looks = Some(last_looks);
+        let ran = rig.run();
+        let removed = ran.log().iter().filter(|line| line.starts_with("remove")).count();
+        assert_eq!(removed, 1, "its removal is not asked for again");
+        let mut ends = ran.records.into_iter().filter_map(|r| match r.event {
+            Event::ResourceReleased { how, .. } => Some(how),
+            Event::ResourceLeft { why, kept: false, .. } => Some(why),
+            _ => None,
+        });
+        ends.next().unwrap()
+    };
+    let passes = || StepError::transient("no answer in time");
+    let stays = || StepError::denied("no permission to look");
+    assert_eq!(ended(vec![]), "deleted");
+    // What is looked for from the beginning again would be "already gone".
+    assert_eq!(ended(vec![passes()]), "deleted");
+    assert_eq!(ended(vec![passes(), passes(), passes()]), "deleted");
+    assert_eq!(ended(vec![stays()]), "no permission to look");
+    assert_eq!(ended(vec![stays(), passes()]), "no permission to look");
 }
 
 #[test]

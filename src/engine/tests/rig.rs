@@ -44,6 +44,8 @@ pub(super) struct EstateState {
     pub(super) seconds_to_vanish: u64,
     /// How many look-ups still do not see what is there.
     pub(super) late_looks: u32,
+    /// Where it is given, what is removed is waited for together with others; how the looks at it alone fail after that, the last first.
+    pub(super) last_looks: Option<Vec<StepError>>,
     pub(super) failures_left: BTreeMap<String, u32>,
 }
 
@@ -199,8 +201,10 @@ impl ResourceKind for Thing {
         let late = estate.late_looks > 0;
         estate.late_looks = estate.late_looks.saturating_sub(1);
         let there = !late && estate.things.contains(&key.name);
+        let unseen = estate.last_looks.as_mut().filter(|_| !there).and_then(Vec::pop);
         let ours = Found::Ours { id: format!("id-of-{}", key.name), state: "there".to_owned() };
-        Box::pin(async move { Ok(if there { ours } else { Found::Gone }) })
+        let found = if there { ours } else { Found::Gone };
+        Box::pin(async move { unseen.map_or(Ok(found), Err) })
     }
 
     fn remove<'a>(
@@ -226,6 +230,18 @@ impl ResourceKind for Thing {
             self.0.0.lock().unwrap().things.remove(&key.name);
             Ok(())
         })
+    }
+
+    fn vanishes<'a>(
+        &'a self,
+        _: &'a ResourceContext,
+        _: &'a ResourceKey,
+        _: &'a str,
+        _: &'a WaitPlan,
+        _: &'a (dyn Fn(&str) -> Result<(), StepError> + Sync),
+    ) -> Option<BoxFuture<'a, Result<(), StepError>>> {
+        self.0.0.lock().unwrap().last_looks.as_ref()?;
+        Some(Box::pin(async { Ok(()) }))
     }
 
     fn command(&self, key: &ResourceKey, _: Option<&str>, _: &str) -> String {
@@ -476,7 +492,7 @@ impl Rig {
         };
         let opening = match self.state.head {
             None => start(&self.plan, &facts),
-            Some(_) => resumed(self.gap * 1000),
+            Some(_) => Event::resumed(self.gap * 1000),
         };
         let before = read_bytes(&self.disk.bytes.lock().unwrap());
         let unheard = self.unheard(&facts);
@@ -514,17 +530,6 @@ fn registry(estate: &Estate) -> Registry {
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-fn resumed(gap_ms: u64) -> Event {
-    Event::RunResumed {
-        torn_bytes: 0,
-        gap_ms,
-        operator: None,
-        tool: None,
-        limits: Vec::new(),
-        without_store: None,
-    }
-}
 
 /// When the tests' runs begin.
 fn began() -> DateTime<Utc> {

@@ -191,6 +191,14 @@ mod tests {
         assert!(matches!(outside.file("/nowhere/at/all", 7), Err(OutsideError::Failed(_))));
     }
 
+    /// A step is tried again, and a run is resumed: a pipe would be waited for then, with nobody at its other end.
+    #[test]
+    fn regression_what_can_be_read_only_once_is_no_file_of_a_step() {
+        let outside = RealOutside::new("unused");
+        let refused = outside.file("/dev/zero", 7).unwrap_err();
+        assert!(matches!(refused, OutsideError::Failed(text) if text.contains("regular file")));
+    }
+
     #[test]
     fn a_variable_that_is_not_set_is_a_missing_credential() {
         let outside = RealOutside::new("unused");

@@ -1,4 +1,5 @@
 use crate::ids::StepId;
+use crate::visible::visible;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -64,7 +65,7 @@ impl Terminal {
 
     /// Shows a line. Standard error, so that standard output stays readable by programs.
     pub(super) fn show(text: &str) {
-        let _closed = writeln!(std::io::stderr(), "{text}");
+        let _closed = writeln!(std::io::stderr(), "{}", shown(text));
     }
 }
 
@@ -120,6 +121,11 @@ impl Questions {
             ),
         }
     }
+}
+
+/// A question may hold what a step has read: it must not write over what it asks.
+fn shown(text: &str) -> String {
+    visible(text, &['\n', '\t'])
 }
 
 fn first_word(text: &str) -> (&str, &str) {
@@ -213,6 +219,13 @@ mod tests {
         assert_eq!(answer(&mut switch), None);
         terminal.types("approve");
         assert_eq!(answer(&mut switch), Some((true, None)));
+    }
+
+    #[test]
+    fn regression_a_question_cannot_write_to_the_terminal() {
+        let asked = "\ndecide: Go on with \u{1b}[2K\rPASSED\u{202e}?\nType \"approve\".";
+        let seen = "\ndecide: Go on with \\u{1b}[2K\\u{d}PASSED\\u{202e}?\nType \"approve\".";
+        assert_eq!(shown(asked), seen);
     }
 
     #[test]

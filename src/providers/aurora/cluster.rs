@@ -1,13 +1,14 @@
 use crate::action::{
-    EXPIRES_TAG, Expiry, Fetched, Found, HandInput, Listing, Look, Permission, ResourceContext,
+    Beside, EXPIRES_TAG, Expiry, Fetched, Found, HandInput, Listing, Permission, ResourceContext,
     ResourceKind, SharedLook, StepError, WaitPlan,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
-use crate::providers::rds::judged;
+use crate::providers::rds::{judged, log_groups};
 use aws_sdk_rds::types::{DbCluster, Filter, Tag};
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// An Aurora cluster that a restore has made. Its members are resources of their own, made after it and removed before it.
@@ -40,6 +41,10 @@ pub(super) async fn describe_cluster(
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBClusters.html>).
 pub(super) const CLUSTERS: SharedLook<DbCluster> =
     SharedLook { operation: "rds:DescribeDBClusters", page: 100, fetch: describe_clusters };
+
+fn state_of(seen: &DbCluster) -> Option<&str> {
+    Some(seen.status().unwrap_or("no status"))
+}
 
 fn describe_clusters(cx: &ResourceContext, names: Vec<String>) -> Fetched<'_, DbCluster> {
     Box::pin(async move {
@@ -191,13 +196,9 @@ impl ResourceKind for ClusterKind {
         plan: &'a WaitPlan,
         stands: &'a (dyn Fn(&str) -> Result<(), StepError> + Sync),
     ) -> Option<BoxFuture<'a, Result<(), StepError>>> {
-        let judge = |seen: Option<DbCluster>, _| {
-            let Some(seen) = seen else { return Ok(Look::Ready(())) };
-            let state = seen.status().unwrap_or("no status").to_owned();
-            stands(&state).map(|()| Look::NotYet(state))
-        };
         Some(Box::pin(async move {
-            context.wait_together(plan, &CLUSTERS, &key.name.to_ascii_lowercase(), judge).await
+            let id = key.name.to_ascii_lowercase();
+            context.vanish_together(plan, &CLUSTERS, &id, state_of, stands).await
         }))
     }
 
@@ -231,6 +232,10 @@ impl ResourceKind for ClusterKind {
 
     fn holds_others(&self) -> bool {
         true
+    }
+
+    fn beside(&self, key: &ResourceKey, input: &Value, region: &str) -> Vec<Beside> {
+        log_groups("cluster", &key.name, input, region)
     }
 
     fn permissions(&self) -> &'static [Permission] {

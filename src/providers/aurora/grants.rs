@@ -6,7 +6,7 @@ use super::cluster::ClusterKind;
 use super::cluster_snapshot::ClusterSnapshotKind;
 use super::instance::InstanceKind;
 use crate::action::{Given, Grant, Limit, Permission, ResourceKind as _};
-use crate::providers::rds::original_in_policy;
+use crate::providers::rds::{on_restored, original_in_policy};
 
 pub(super) fn find_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     let grant = |action| given.grant(permissions, action);
@@ -66,12 +66,12 @@ pub(super) fn copy_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Gr
 
 pub(super) fn restore_cluster(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     let own = given.own_names();
-    let snapshot = given.pattern("snapshot");
-    let grant = |action| given.grant(permissions, action);
+    let grant = |action| {
+        given.grant(permissions, action).map(|grant| on_restored(grant, "cluster-snapshot", given))
+    };
     let restore = grant("rds:RestoreDBClusterFromSnapshot")
-        .map(|g| with_groups(g.on("cluster", &own).on("cluster-snapshot", &snapshot), given));
-    let describe =
-        grant("rds:DescribeDBClusterSnapshots").map(|g| g.on("cluster-snapshot", &snapshot));
+        .map(|g| with_groups(g.on("cluster", &own), given));
+    let describe = grant("rds:DescribeDBClusterSnapshots");
     let mut all: Vec<Grant> = [describe, restore].into_iter().flatten().collect();
     all.extend(of_every_cluster(given, permissions));
     all

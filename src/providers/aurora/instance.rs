@@ -1,7 +1,7 @@
 use super::cluster::{tags_of, write_expiry};
 use crate::action::{
-    Fetched, Found, HandInput, Listing, Look, Permission, ResourceContext, ResourceKind,
-    SharedLook, StepError, WaitPlan,
+    Fetched, Found, HandInput, Listing, Permission, ResourceContext, ResourceKind, SharedLook,
+    StepError, WaitPlan,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
@@ -37,6 +37,10 @@ pub(super) async fn describe_instance(
 /// same operation and the same type, so that all share their looks.
 pub(super) const INSTANCES: SharedLook<DbInstance> =
     SharedLook { operation: "rds:DescribeDBInstances", page: 100, fetch: describe_instances };
+
+fn state_of(seen: &DbInstance) -> Option<&str> {
+    Some(seen.db_instance_status().unwrap_or("no status"))
+}
 
 pub(super) fn describe_instances(
     cx: &ResourceContext,
@@ -157,13 +161,9 @@ impl ResourceKind for InstanceKind {
         plan: &'a WaitPlan,
         stands: &'a (dyn Fn(&str) -> Result<(), StepError> + Sync),
     ) -> Option<BoxFuture<'a, Result<(), StepError>>> {
-        let judge = |seen: Option<DbInstance>, _| {
-            let Some(seen) = seen else { return Ok(Look::Ready(())) };
-            let state = seen.db_instance_status().unwrap_or("no status").to_owned();
-            stands(&state).map(|()| Look::NotYet(state))
-        };
         Some(Box::pin(async move {
-            context.wait_together(plan, &INSTANCES, &key.name.to_ascii_lowercase(), judge).await
+            let id = key.name.to_ascii_lowercase();
+            context.vanish_together(plan, &INSTANCES, &id, state_of, stands).await
         }))
     }
 

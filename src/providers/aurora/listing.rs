@@ -1,7 +1,7 @@
 //! Listing what carries this program's tags, to the last page.
 
 use super::cluster::tags_of;
-use crate::action::{Listed, Listing, ResourceContext, StepError};
+use crate::action::{Listed, Listing, Naming, ResourceContext, StepError};
 use crate::client;
 use crate::providers::backups::time_of;
 use aws_sdk_rds::types::Tag;
@@ -57,7 +57,7 @@ pub(super) async fn instances(cx: &ResourceContext) -> Result<Listing, StepError
             let arn = instance.db_instance_arn().unwrap_or(name);
             let state = instance.db_instance_status().unwrap_or("no status");
             let made = instance.instance_create_time().and_then(time_of);
-            let listed = Listed::of(pairs(&tags), name, arn, state);
+            let listed = Listed::named(Naming::Numbered, pairs(&tags), name, arn, state);
             ours.extend(listed.map(|listed| listed.made(made)));
         }
         match next("rds:DescribeDBInstances", marker.as_deref(), answer.marker())? {

@@ -1,13 +1,14 @@
 //! What can be looked at in Aurora before the day of a drill. Only calls that read.
 
-use super::capture_config::{CaptureConfig, PERMISSIONS};
+use super::capture_config::{CaptureConfig, CaptureConfigOutput, PERMISSIONS};
 use super::cluster::describe_cluster;
 use super::find_snapshot::FindSnapshot;
 use super::snapshot::describe_snapshot;
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
+use crate::aws::CallLog;
 use crate::client;
-use crate::providers::backups::{key_probe, newest_probes};
-use crate::providers::rds::{Snapshot, newest, quotas};
+use crate::providers::backups::key_probe;
+use crate::providers::rds::{Snapshot, probes_of, quotas};
 use aws_sdk_rds::types::DbCluster;
 
 pub(super) async fn capture_config(
@@ -18,11 +19,13 @@ pub(super) async fn capture_config(
     let what = format!("cluster {}", given.text("cluster").unwrap_or("that is captured"));
     let Some(input) = given.input() else { return vec![later(what)] };
     let needs = PERMISSIONS.map(|permission| permission.action);
-    let answer = action.run(cx, input).await;
-    vec![Probe::of(what, &needs, answer, |seen| match seen.parameters_changed {
+    let cx = StepContext { calls: CallLog::default(), ..cx.clone() };
+    let answer = action.run(&cx, input).await;
+    let judge = |seen: CaptureConfigOutput| match seen.parameters_changed {
         Some(changed) => ProbeVerdict::works(format!("there, {changed} changed parameters")),
         None => ProbeVerdict::Unknown("its parameter groups could not be read".to_owned()),
-    })]
+    };
+    vec![Probe::of(what, &needs, answer, judge).by(&cx.calls)]
 }
 
 pub(super) async fn copy_snapshot(cx: &StepContext, given: &Given) -> Vec<Probe> {
@@ -45,8 +48,7 @@ pub(super) async fn find_snapshot(
     let what = format!("snapshots of {}", given.text("of").unwrap_or("the cluster"));
     let Some(input) = given.input() else { return vec![later(what)] };
     let found = action.run(cx, input).await;
-    let needs = ["rds:DescribeDBClusterSnapshots", "rds:DescribeDBEngineVersions"];
-    newest_probes(cx, what, &needs, found.map(newest)).await
+    probes_of(cx, what, "rds:DescribeDBClusterSnapshots", found).await
 }
 
 pub(super) async fn restore_cluster(cx: &StepContext, given: &Given) -> Vec<Probe> {

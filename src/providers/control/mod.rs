@@ -109,9 +109,9 @@ fn answered(context: &StepContext, input: &Input) -> Option<(Approval, Duration)
 }
 
 async fn ask(context: &StepContext, input: &Input) -> Result<(Approval, Duration), StepError> {
-    let (began, asked) = (context.clock.elapsed(), context.clock.now());
+    let began = context.clock.elapsed();
     let within = TimeDelta::from_std(input.within.0).unwrap_or(TimeDelta::days(3650));
-    let request = ApprovalRequest {
+    let mut request = ApprovalRequest {
         run: context.facts.run.clone(),
         plan: context.facts.plan,
         signed_by: input.signed_by.clone(),
@@ -119,12 +119,14 @@ async fn ask(context: &StepContext, input: &Input) -> Result<(Approval, Duration
         not: if input.second_person { context.facts.operators.clone() } else { Vec::new() },
         step: context.step.clone(),
         text: input.ask.clone(),
-        timeout: input.within.0,
+        deadline: context.clock.now() + within,
     };
+    // Whoever was asked before was told another time.
+    request.deadline = context.outside.asked_until(&request).unwrap_or(request.deadline);
     let requested = Event::ApprovalRequested {
         step: context.step.clone(),
         text: input.ask.clone(),
-        deadline: context.outside.asked_until(&request).unwrap_or(asked + within),
+        deadline: request.deadline,
     };
     context.recorder.record(requested).await?;
     context.progress(&format!("waiting for approval: {}", input.ask));

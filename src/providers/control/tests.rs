@@ -35,6 +35,23 @@ async fn question_and_answer_are_in_the_journal() {
     assert!(matches!(&events[1], Event::ApprovalGiven { approval, .. } if approval.approved));
 }
 
+/// What was signed differed from the journal by as long as its record took to be written.
+#[tokio::test(start_paused = true)]
+async fn regression_a_person_is_asked_until_the_time_that_stands_in_the_journal() {
+    let told = "2026-11-22T03:04:00Z".parse().unwrap();
+    for asked_until in [None, Some(told)] {
+        let outside = FakeOutside { asked_until, ..answered(Ok(true)) };
+        let (context, outside, recorder) = context(outside);
+        Approve.run(&context, input()).await.unwrap();
+        let Event::ApprovalRequested { deadline, .. } = recorder.events()[0].clone() else {
+            panic!("nobody was asked")
+        };
+        let seen = outside.approvals_seen.lock().unwrap();
+        assert_eq!(seen.iter().map(|asked| asked.deadline).collect::<Vec<_>>(), [deadline]);
+        assert_eq!(deadline, asked_until.unwrap_or(told + TimeDelta::minutes(6)));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_no_fails_the_step_and_is_in_the_journal() {
     let (context, _, recorder) = context(answered(Ok(false)));

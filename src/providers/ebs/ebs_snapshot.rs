@@ -1,6 +1,7 @@
 use super::listing;
 use crate::action::{
-    Found, Listing, Permission, RUN_TAG, ResourceContext, ResourceKind, StepError, removal,
+    Found, HandInput, Listing, Permission, RUN_TAG, ResourceContext, ResourceKind, StepError,
+    removal,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
@@ -90,7 +91,8 @@ impl ResourceKind for SnapshotKind {
     }
 
     fn command(&self, key: &ResourceKey, _id: Option<&str>, region: &str) -> String {
-        format!("aws ec2 delete-snapshot --region {region} --snapshot-id {}", key.name)
+        let (id, region) = (HandInput::quote(&key.name), HandInput::quote(region));
+        format!("aws ec2 delete-snapshot --region {region} --snapshot-id {id}")
     }
 
     fn permissions(&self) -> &'static [Permission] {
@@ -99,5 +101,21 @@ impl ResourceKind for SnapshotKind {
             Permission { action: "ec2:CreateTags", why: "say until when it is kept" },
             Permission { action: "ec2:DeleteSnapshot", why: "remove what the run made" },
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SiteName;
+
+    #[test]
+    fn regression_the_command_is_pasted_as_it_stands() {
+        let (kind, site) = ("ebs.snapshot".to_owned(), SiteName::new("dr"));
+        let key = ResourceKey { kind, name: "<id>".to_owned(), site };
+        assert_eq!(
+            SnapshotKind.command(&key, None, "<region>"),
+            "aws ec2 delete-snapshot --region '<region>' --snapshot-id '<id>'"
+        );
     }
 }

@@ -1,6 +1,6 @@
 use super::listing;
 use crate::action::{
-    Fetched, Found, HandInput, Listing, Look, Permission, RUN_TAG, ResourceContext, ResourceKind,
+    Fetched, Found, HandInput, Listing, Permission, RUN_TAG, ResourceContext, ResourceKind,
     SharedLook, StepError, WaitPlan, removal,
 };
 use crate::client;
@@ -44,6 +44,14 @@ const MOST_PAGES: usize = 100;
 /// simply not in the answer; named as `VolumeIds`, one missing volume fails the whole call.
 pub(super) const VOLUMES: SharedLook<Volume> =
     SharedLook { operation: "ec2:DescribeVolumes", page: 200, fetch: describe_volumes };
+
+/// The state of what is not deleted yet.
+fn state_of(seen: &Volume) -> Option<&str> {
+    match seen.state() {
+        Some(VolumeState::Deleted) => None,
+        state => Some(state.map_or("no state", VolumeState::as_str)),
+    }
+}
 
 fn describe_volumes(cx: &ResourceContext, ids: Vec<String>) -> Fetched<'_, Volume> {
     Box::pin(async move {
@@ -178,14 +186,7 @@ impl ResourceKind for VolumeKind {
         plan: &'a WaitPlan,
         stands: &'a (dyn Fn(&str) -> Result<(), StepError> + Sync),
     ) -> Option<BoxFuture<'a, Result<(), StepError>>> {
-        let judge = |seen: Option<Volume>, _| match seen.as_ref().map(Volume::state) {
-            None | Some(Some(VolumeState::Deleted)) => Ok(Look::Ready(())),
-            Some(state) => {
-                let state = state.map_or("no state", VolumeState::as_str);
-                stands(state).map(|()| Look::NotYet(state.to_owned()))
-            }
-        };
-        Some(Box::pin(context.wait_together(plan, &VOLUMES, id, judge)))
+        Some(Box::pin(context.vanish_together(plan, &VOLUMES, id, state_of, stands)))
     }
 
     fn list<'a>(

@@ -9,7 +9,7 @@ use crate::formats::etcd_snapshot::kubernetes::at_rest::{
 };
 use crate::journal::{Check, Finding, Severity};
 use crate::limits;
-use crate::outside::{OutsideError, Secret};
+use crate::outside::{OutsideError, Secret, SecretFrom};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fs::File;
@@ -31,6 +31,7 @@ pub(super) struct DecryptInput {
     pub(super) name: String,
     /// The `EncryptionConfiguration` of the recovery kit, on this machine: the file that an API server is given with
     /// `--encryption-provider-config`. Its keys are used in memory only, and never written down.
+    #[schemars(extend("format" = SecretFrom::ENCRYPTION_CONFIGURATION))]
     pub(super) encryption_config: String,
 }
 

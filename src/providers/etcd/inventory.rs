@@ -16,7 +16,7 @@ use crate::formats::etcd_snapshot::kubernetes::{
     KeptInventory, Tolerance, Tolerances, keys_of, take_inventory,
 };
 use crate::limits;
-use crate::outside::OutsideError;
+use crate::outside::{OutsideError, SecretFrom};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -76,6 +76,7 @@ pub(super) struct InventoryInput {
     /// `/var/lib/rancher/k3s/server/token`. It must be the one with which the bootstrap data is encrypted. It is used in memory only, and
     /// never written down.
     #[serde(default)]
+    #[schemars(extend("format" = SecretFrom::SERVER_TOKEN))]
     server_token: Option<String>,
 }
 

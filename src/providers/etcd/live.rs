@@ -2,10 +2,10 @@
 
 use super::live_judge::{Answered, Hashed, Round, Silent};
 use crate::action::{Given, InputProblem, StepContext};
-use crate::outside::OutsideError;
 use crate::outside::etcd::{
     EtcdHash, EtcdHashed, EtcdListed, EtcdLogin, EtcdMember, EtcdStatus, EtcdTls,
 };
+use crate::outside::{OutsideError, SecretFrom};
 use crate::time::HumanDuration;
 use futures_util::future::join_all;
 use http::Uri;
@@ -31,6 +31,7 @@ pub(super) struct TlsInput {
     pub(super) certificate: Option<String>,
     /// Its key. It is never written down.
     #[serde(default)]
+    #[schemars(extend("format" = SecretFrom::FILE))]
     pub(super) key: Option<String>,
     /// The name that the certificates of members carry, where it is not that of the endpoints.
     #[serde(default)]

@@ -97,7 +97,8 @@ pub(super) async fn put(
         let request = request.content_type("application/octet-stream").content_length(length);
         let request = request.checksum_sha256(BASE64.encode(taken.sha256));
         let time = taken_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let marks = context.tags().into_iter().map(|(tag, value)| (tag.replace(':', "-"), value));
+        let marks = context.tags_of_canary().into_iter();
+        let marks = marks.map(|(tag, value)| (tag.replace(':', "-"), value));
         let marks = marks.chain([(TIME_MARK.to_owned(), time)]);
         let request = marks.fold(request, |request, (name, value)| request.metadata(name, value));
         request.body(body(&file, taken.length)).send()

@@ -1,5 +1,5 @@
 use crate::action::{
-    Found, HandInput, Listing, Permission, ResourceContext, ResourceKind, StepError,
+    Found, HandInput, Listing, Permission, Reach, ResourceContext, ResourceKind, StepError,
 };
 use crate::ids::RunId;
 use crate::journal::ResourceKey;
@@ -116,6 +116,10 @@ impl ResourceKind for TrialFolder {
 
     fn is_temporary(&self) -> bool {
         true
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Folder
     }
 
     fn permissions(&self) -> &'static [Permission] {

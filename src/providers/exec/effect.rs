@@ -1,5 +1,5 @@
 use crate::action::{
-    Found, HandInput, Listing, Permission, ResourceContext, ResourceKind, StepError,
+    Found, HandInput, Listing, Permission, Reach, ResourceContext, ResourceKind, StepError,
 };
 use crate::ids::{RunId, StepId};
 use crate::journal::ResourceKey;
@@ -220,6 +220,10 @@ impl ResourceKind for ExecEffect {
     ) -> BoxFuture<'a, Result<Listing, StepError>> {
         let why = "effects of programs carry no tags: only the journal of their run knows them";
         Box::pin(std::future::ready(Ok(Listing::Impossible(why))))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Program
     }
 
     fn command(&self, key: &ResourceKey, _id: Option<&str>, _region: &str) -> String {

@@ -1,5 +1,6 @@
+use super::log_groups::log_groups;
 use crate::action::{
-    EXPIRES_TAG, Expiry, Fetched, Found, HandInput, Listing, Look, Permission, RUN_TAG,
+    Beside, EXPIRES_TAG, Expiry, Fetched, Found, HandInput, Listing, Permission, RUN_TAG,
     ResourceContext, ResourceKind, SharedLook, StepError, WaitPlan,
 };
 use crate::client;
@@ -7,6 +8,7 @@ use crate::journal::{FailureClass, ResourceKey};
 use aws_sdk_rds::types::{DbInstance, Filter, Tag};
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A DB instance that a restore has made.
@@ -40,6 +42,10 @@ pub(super) async fn describe_instance(
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBInstances.html>).
 pub(super) const INSTANCES: SharedLook<DbInstance> =
     SharedLook { operation: "rds:DescribeDBInstances", page: 100, fetch: describe_instances };
+
+fn state_of(seen: &DbInstance) -> Option<&str> {
+    Some(seen.db_instance_status().unwrap_or("no status"))
+}
 
 fn describe_instances(cx: &ResourceContext, names: Vec<String>) -> Fetched<'_, DbInstance> {
     Box::pin(async move {
@@ -180,13 +186,9 @@ impl ResourceKind for DbInstanceKind {
         plan: &'a WaitPlan,
         stands: &'a (dyn Fn(&str) -> Result<(), StepError> + Sync),
     ) -> Option<BoxFuture<'a, Result<(), StepError>>> {
-        let judge = |seen: Option<DbInstance>, _| {
-            let Some(seen) = seen else { return Ok(Look::Ready(())) };
-            let state = seen.db_instance_status().unwrap_or("no status").to_owned();
-            stands(&state).map(|()| Look::NotYet(state))
-        };
         Some(Box::pin(async move {
-            context.wait_together(plan, &INSTANCES, &key.name.to_ascii_lowercase(), judge).await
+            let id = key.name.to_ascii_lowercase();
+            context.vanish_together(plan, &INSTANCES, &id, state_of, stands).await
         }))
     }
 
@@ -218,6 +220,10 @@ impl ResourceKind for DbInstanceKind {
              --apply-immediately; aws rds delete-db-instance --region {region} --db-instance-identifier {name} \
              --skip-final-snapshot --delete-automated-backups"
         )
+    }
+
+    fn beside(&self, key: &ResourceKey, input: &Value, region: &str) -> Vec<Beside> {
+        log_groups("instance", &key.name, input, region)
     }
 
     fn permissions(&self) -> &'static [Permission] {

@@ -1,6 +1,6 @@
 use super::db_instance::{judged, write_expiry};
 use crate::action::{
-    Found, Listing, Permission, ResourceContext, ResourceKind, StepError, removal,
+    Found, HandInput, Listing, Permission, ResourceContext, ResourceKind, StepError, removal,
 };
 use crate::client;
 use crate::journal::{FailureClass, ResourceKey};
@@ -87,7 +87,7 @@ impl ResourceKind for DbSnapshotKind {
     }
 
     fn command(&self, key: &ResourceKey, _id: Option<&str>, region: &str) -> String {
-        let name = &key.name;
+        let (name, region) = (HandInput::quote(&key.name), HandInput::quote(region));
         format!("aws rds delete-db-snapshot --region {region} --db-snapshot-identifier {name}")
     }
 
@@ -97,5 +97,21 @@ impl ResourceKind for DbSnapshotKind {
             Permission { action: "rds:AddTagsToResource", why: "say until when it is kept" },
             Permission { action: "rds:DeleteDBSnapshot", why: "remove what the run made" },
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SiteName;
+
+    #[test]
+    fn regression_the_command_is_pasted_as_it_stands() {
+        let (kind, site) = ("rds.db_snapshot".to_owned(), SiteName::new("dr"));
+        let key = ResourceKey { kind, name: "<name>".to_owned(), site };
+        assert_eq!(
+            DbSnapshotKind.command(&key, None, "<region>"),
+            "aws rds delete-db-snapshot --region '<region>' --db-snapshot-identifier '<name>'"
+        );
     }
 }

@@ -1,9 +1,10 @@
 //! Whether RDS still offers the version of an engine here: a backup of one that is gone cannot be restored as it is.
 
-use crate::action::{StepContext, StepError};
+use crate::action::{Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
 use crate::journal::{Check, FailureClass};
 use crate::providers::backups::Obstacle;
+use aws_sdk_rds::types::DbEngineVersion;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of a version.
@@ -41,6 +42,20 @@ impl Offer {
 
 /// Asks whether a version is offered in the region of the step's site. Without `IncludeAll` RDS lists only what is available
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBEngineVersions.html>).
+async fn is_offered(cx: &StepContext, engine: &str, version: &str) -> Result<bool, StepError> {
+    let client = client!(cx.site()?, aws_sdk_rds);
+    let request = client.describe_db_engine_versions().engine(engine).engine_version(version);
+    let answer = cx.call(ASKED_BY, || request.clone().send()).await?;
+    let same = |one: &DbEngineVersion| {
+        one.engine() == Some(engine) && one.engine_version() == Some(version)
+    };
+    Ok(answer.db_engine_versions().iter().any(same))
+}
+
+const ASKED_BY: &str = "rds:DescribeDBEngineVersions";
+const UNTOLD: &str = "RDS does not say of which engine and version it is";
+
+/// Whether a version is offered, as [`is_offered`].
 ///
 /// # Errors
 /// Those of the call, except that it is not allowed or not understood: then it is unknown.
@@ -50,23 +65,36 @@ async fn offer_of(
     version: Option<&str>,
 ) -> Result<Offer, StepError> {
     let Some((engine, version)) = engine.zip(version) else {
-        return Ok(Offer::Unknown("RDS does not say of which engine and version it is".to_owned()));
+        return Ok(Offer::Unknown(UNTOLD.to_owned()));
     };
-    let client = client!(cx.site()?, aws_sdk_rds);
-    let request = client.describe_db_engine_versions().engine(engine).engine_version(version);
-    match cx.call("rds:DescribeDBEngineVersions", || request.clone().send()).await {
-        Ok(answer) => {
-            let listed = answer
-                .db_engine_versions()
-                .iter()
-                .any(|one| one.engine() == Some(engine) && one.engine_version() == Some(version));
-            Ok(if listed { Offer::Offered } else { Offer::Gone })
-        }
+    match is_offered(cx, engine, version).await {
+        Ok(true) => Ok(Offer::Offered),
+        Ok(false) => Ok(Offer::Gone),
         Err(error) if error.class() == FailureClass::Denied => {
             Ok(Offer::Unknown(error.to_string()))
         }
         Err(error) => Err(error),
     }
+}
+
+/// A look at the version of a backup before the day of a drill.
+pub(super) async fn version_probe(
+    cx: &StepContext,
+    engine: Option<&str>,
+    version: Option<&str>,
+) -> Probe {
+    let what = format!("engine version {}", named(engine, version));
+    let Some((engine, version)) = engine.zip(version) else {
+        return Probe::new(what, ProbeVerdict::Unknown(UNTOLD.to_owned()));
+    };
+    let judge = |offered| match offered {
+        true => ProbeVerdict::works("offered here"),
+        false => ProbeVerdict::fails(
+            "it is not offered here",
+            "upgrade the source, so that new backups of it can be restored",
+        ),
+    };
+    Probe::of(what, &[ASKED_BY], is_offered(cx, engine, version).await, judge)
 }
 
 /// What is known of the versions of some backups, each asked for once.

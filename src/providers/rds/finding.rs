@@ -1,11 +1,11 @@
 //! A search for the newest usable snapshot of an instance or a cluster.
 
 use super::choice::{SnapshotType, Wanted};
-use super::engine_versions::{Offer, Offers, named};
+use super::engine_versions::{Offer, Offers, named, version_probe};
 use super::snapshot::{Snapshot, Sought};
-use crate::action::{StepContext, StepError};
+use crate::action::{Probe, StepContext, StepError};
 use crate::providers::backups::{
-    Candidates, KeyCondition, Newest, Summary, Wish, Words, count, keys_of,
+    Candidates, KeyCondition, Newest, Summary, Wish, Words, count, keys_of, newest_probes,
 };
 use crate::time::HumanDuration;
 use chrono::{DateTime, Utc};
@@ -165,10 +165,25 @@ impl FindSnapshotInput {
     }
 }
 
-/// What of it is looked at before the day of a drill.
-pub(in crate::providers) fn newest(found: FindSnapshotOutput) -> Newest {
-    let (usable, considered) = (found.usable_snapshots, found.snapshots_considered);
-    Newest { id: found.id, at: found.at, usable, considered, key: found.kms_key }
+/// What a search has found, as it is looked at before the day of a drill: the snapshot, its key and its version. `what` names the
+/// snapshots that were looked for, `needs` the permission to list them.
+pub(in crate::providers) async fn probes_of(
+    cx: &StepContext,
+    what: String,
+    needs: &'static str,
+    found: Result<FindSnapshotOutput, StepError>,
+) -> Vec<Probe> {
+    let version = found.as_ref().ok();
+    let version = version.map(|found| (found.engine.clone(), found.engine_version.clone()));
+    let newest = found.map(|found| {
+        let (usable, considered) = (found.usable_snapshots, found.snapshots_considered);
+        Newest { id: found.id, at: found.at, usable, considered, key: found.kms_key }
+    });
+    let mut probes = newest_probes(cx, what, &[needs], newest).await;
+    if let Some((engine, version)) = version {
+        probes.push(version_probe(cx, engine.as_deref(), version.as_deref()).await);
+    }
+    probes
 }
 
 fn told(

@@ -83,11 +83,20 @@ pub(super) fn find_automated_backup(given: &Given, permissions: &[Permission]) -
     all.into_iter().flatten().collect()
 }
 
+/// Adds the snapshot that is restored. One that an earlier step tells may be shared: its ARN names the account that it belongs to.
+pub(in crate::providers) fn on_restored(grant: Grant, kind: &'static str, given: &Given) -> Grant {
+    match given.text("snapshot") {
+        Some(_) => grant.on(kind, given.pattern("snapshot")),
+        None => grant.on_shared(kind, "*"),
+    }
+}
+
 pub(super) fn restore_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
-    let snapshot = given.pattern("snapshot");
-    let grant = |action| given.grant(permissions, action);
-    let restore = grant("rds:RestoreDBInstanceFromDBSnapshot").map(|g| g.on("snapshot", &snapshot));
-    let describe = grant("rds:DescribeDBSnapshots").map(|g| g.on("snapshot", &snapshot));
+    let grant = |action| {
+        given.grant(permissions, action).map(|grant| on_restored(grant, "snapshot", given))
+    };
+    let restore = grant("rds:RestoreDBInstanceFromDBSnapshot");
+    let describe = grant("rds:DescribeDBSnapshots");
     let own = restore.map(|g| new_instance(given, g));
     describe.into_iter().chain(own).chain(of_every_restore(given, permissions)).collect()
 }

@@ -37,6 +37,7 @@ mod finding;
 mod grants;
 mod intended;
 mod listing;
+mod log_groups;
 mod monitoring;
 mod network;
 #[cfg(test)]
@@ -82,7 +83,9 @@ pub(super) use events::{Bracket, moment_of};
 use find_automated_backup::FindAutomatedBackup;
 use find_snapshot::FindSnapshot;
 pub(super) use find_snapshot_by_hand::{VERSION_GONE, to_restore, version_state};
-pub(super) use finding::{FindSnapshotInput, FindSnapshotOutput, newest};
+pub(super) use finding::{FindSnapshotInput, FindSnapshotOutput, probes_of};
+pub(super) use grants::on_restored;
+pub(super) use log_groups::log_groups;
 pub(super) use network::{NetworkOf, closed_in_a_drill, in_the_vpc, vpc_before, warn_of_network};
 pub(super) use preflight::compare_config as preflight_of_comparison;
 use promote_replica::PromoteReplica;

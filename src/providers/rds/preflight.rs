@@ -1,17 +1,19 @@
 //! What can be looked at in RDS before the day of a drill. Only calls that read.
 
-use super::capture_config::CaptureConfig;
+use super::capture_config::{CaptureConfig, CaptureConfigOutput};
 use super::config_diff::Config;
 use super::db_instance::describe_instance;
 use super::describing::describe_snapshot;
+use super::engine_versions::version_probe;
 use super::find_automated_backup::FindAutomatedBackup;
 use super::find_snapshot::FindSnapshot;
-use super::finding::newest;
+use super::finding::probes_of;
 use super::quotas::{quotas, storage};
 use super::restore_point_in_time::{RestorePointInTimeInput, source_of};
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
+use crate::aws::CallLog;
 use crate::client;
-use crate::providers::backups::{key_probe, later, newest_probes};
+use crate::providers::backups::{key_probe, later};
 use crate::providers::earlier::EarlierRun;
 
 pub(super) async fn capture_config(
@@ -22,11 +24,13 @@ pub(super) async fn capture_config(
     let what = format!("instance {}", given.text("instance").unwrap_or("that is captured"));
     let Some(input) = given.input() else { return vec![later(what)] };
     let needs = ["rds:DescribeDBInstances", "rds:DescribeDBParameters"];
-    let answer = action.run(cx, input).await;
-    vec![Probe::of(what, &needs, answer, |seen| match seen.parameters_changed {
+    let cx = StepContext { calls: CallLog::default(), ..cx.clone() };
+    let answer = action.run(&cx, input).await;
+    let judge = |seen: CaptureConfigOutput| match seen.parameters_changed {
         Some(changed) => ProbeVerdict::works(format!("there, {changed} changed parameters")),
         None => ProbeVerdict::Unknown("its parameter group could not be read".to_owned()),
-    })]
+    };
+    vec![Probe::of(what, &needs, answer, judge).by(&cx.calls)]
 }
 
 /// Of a comparison with a configuration that is a `C`.
@@ -62,13 +66,7 @@ pub(super) async fn find_snapshot(
     let what = format!("snapshots of {}", given.text("of").unwrap_or("the instance"));
     let Some(input) = given.input() else { return vec![later(what)] };
     let found = action.run(cx, input).await;
-    newest_probes(
-        cx,
-        what,
-        &["rds:DescribeDBSnapshots", "rds:DescribeDBEngineVersions"],
-        found.map(newest),
-    )
-    .await
+    probes_of(cx, what, "rds:DescribeDBSnapshots", found).await
 }
 
 pub(super) async fn find_automated_backup(
@@ -79,18 +77,22 @@ pub(super) async fn find_automated_backup(
     let what = format!("automated backups of {}", given.text("of").unwrap_or("the instance"));
     let Some(input) = given.input() else { return vec![later(what)] };
     let found = action.run(cx, input).await;
-    let key = found.as_ref().ok().and_then(|found| found.kms_key.clone());
-    let needs = ["rds:DescribeDBInstanceAutomatedBackups", "rds:DescribeDBEngineVersions"];
-    let mut probes = vec![Probe::of(what, &needs, found, |found| match found.version_offered {
-        // Backups of a version that is gone are none that can be restored.
-        Some(_) => ProbeVerdict::works(format!(
+    let more = found.as_ref().ok().map(|found| {
+        let version = (found.engine.clone(), found.engine_version.clone());
+        (found.kms_key.clone(), version)
+    });
+    let needs = ["rds:DescribeDBInstanceAutomatedBackups"];
+    let mut probes = vec![Probe::of(what, &needs, found, |found| {
+        ProbeVerdict::works(format!(
             "{} of {} can be restored, up to {}",
             found.usable_backups, found.backups_considered, found.at
-        )),
-        None => ProbeVerdict::Unknown("whether the engine's version is still offered".to_owned()),
+        ))
     })];
-    if let Some(key) = key {
-        probes.push(key_probe(cx, &key).await);
+    if let Some((key, (engine, version))) = more {
+        if let Some(key) = key {
+            probes.push(key_probe(cx, &key).await);
+        }
+        probes.push(version_probe(cx, engine.as_deref(), version.as_deref()).await);
     }
     probes
 }

@@ -1,8 +1,8 @@
 use super::bucket::Bucket;
 use super::listing::{KeyHistory, Lister, versions_of_key};
 use crate::action::{
-    Found, HandInput, Listed, Listing, Permission, ResourceContext, ResourceKind, StepContext,
-    StepError, is_named_by,
+    Found, HandInput, Listed, Listing, Naming, Permission, ResourceContext, ResourceKind,
+    StepContext, StepError,
 };
 use crate::journal::ResourceKey;
 use futures_util::future::BoxFuture;
@@ -124,7 +124,7 @@ impl ResourceKind for CanaryObjectKind {
     }
 }
 
-/// Canaries have names of this program's making: others need not be asked whose they are.
+/// Canaries have names of this program's making, behind a prefix that need not be a folder: others need not be asked whose they are.
 const OWN_NAMES: &str = "redrill-";
 
 /// Every key below a place, `bucket/prefix`, and those among them that say which run wrote them.
@@ -138,7 +138,7 @@ async fn list(context: &ResourceContext, place: &str) -> Result<Listing, StepErr
     let mut keys = Lister::new(context, &bucket, prefix);
     while let Some(history) = keys.next().await? {
         total += 1;
-        if history.key.rsplit('/').next().is_some_and(|last| last.starts_with(OWN_NAMES)) {
+        if history.key.rsplit('/').next().is_some_and(|last| last.contains(OWN_NAMES)) {
             ours.extend(own(context, &bucket, &history).await?);
         }
     }
@@ -166,7 +166,8 @@ async fn own(
     let count = history.versions.len() + history.markers.len();
     let name = resource_name(&bucket.name, &history.key);
     let id = arn(&bucket.name, &history.key);
-    let listed = Listed::of(tags, name, id, format!("{count} versions and delete markers"));
+    let state = format!("{count} versions and delete markers");
+    let listed = Listed::named(Naming::Prefixed, tags, name, id, state);
     Ok(listed.map(|listed| listed.made(head.modified.or(Some(newest.modified)))))
 }
 
@@ -201,7 +202,7 @@ async fn judged(
         return Ok(Found::Gone);
     }
     let run = &context.facts.run;
-    if !is_named_by(run, object) {
+    if !Naming::Prefixed.fits(run, None, object) {
         let head = bucket.head(context, object, None).await?;
         let mark = head.and_then(|head| head.metadata.get(RUN_MARK).cloned());
         if mark.as_deref() != Some(run.as_str()) {

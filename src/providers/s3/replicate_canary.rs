@@ -239,7 +239,8 @@ impl Canary<'_> {
                 let request = self.source.client.put_object().bucket(&self.source.name);
                 let request = request.key(&self.key).content_type("application/octet-stream");
                 let request = request.metadata(RUN_MARK, context.facts.run.as_str());
-                let marks = context.tags().into_iter().filter(|(tag, _)| tag != "redrill:run");
+                let marks =
+                    context.tags_of_canary().into_iter().filter(|(tag, _)| tag != "redrill:run");
                 let request = marks.fold(request, |request, (tag, value)| {
                     request.metadata(tag.replace(':', "-"), value)
                 });

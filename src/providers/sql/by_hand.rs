@@ -167,12 +167,7 @@ fn place(input: &HandInput, usual_port: &str) -> (String, String) {
 fn postgres(input: &HandInput, commands: &mut Vec<String>) -> String {
     let (host, port) = place(input, "5432");
     let database = input.word("database").unwrap_or_else(|| "postgres".to_owned());
-    let tls = match (input.value("tls").and_then(Value::as_str), input.word("tls.ca")) {
-        (_, Some(file)) => format!("PGSSLMODE=verify-full PGSSLROOTCERT={file}"),
-        (Some("encrypt"), None) => "PGSSLMODE=require".to_owned(),
-        (Some("off"), None) => "PGSSLMODE=disable".to_owned(),
-        _ => "PGSSLMODE=verify-full PGSSLROOTCERT=system".to_owned(),
-    };
+    let tls = psql_tls(input.value("tls").and_then(Value::as_str), input.word("tls.ca"));
     commands.push(format!(
         "PGUSER={}\nexport PGUSER PGHOST={host} PGPORT={port} PGDATABASE={database} {tls}",
         user(input)
@@ -186,15 +181,30 @@ fn postgres(input: &HandInput, commands: &mut Vec<String>) -> String {
     "psql --no-psqlrc --tuples-only --no-align --command".to_owned()
 }
 
-fn mysql(input: &HandInput) -> String {
-    let (host, port) = place(input, "3306");
-    let database = input.word("database").unwrap_or_else(|| "mysql".to_owned());
-    let tls = match (input.value("tls").and_then(Value::as_str), input.word("tls.ca")) {
+/// The environment in which psql connects as the input `tls` says; `file` is a word of the shell.
+pub(super) fn psql_tls(tls: Option<&str>, file: Option<String>) -> String {
+    match (tls, file) {
+        (_, Some(file)) => format!("PGSSLMODE=verify-full PGSSLROOTCERT={file}"),
+        (Some("encrypt"), None) => "PGSSLMODE=require".to_owned(),
+        (Some("off"), None) => "PGSSLMODE=disable".to_owned(),
+        _ => "PGSSLMODE=verify-full PGSSLROOTCERT=system".to_owned(),
+    }
+}
+
+/// The options with which mysql connects as the input `tls` says; `file` is a word of the shell.
+pub(super) fn mysql_tls(tls: Option<&str>, file: Option<String>) -> String {
+    match (tls, file) {
         (_, Some(file)) => format!("--ssl-mode=VERIFY_IDENTITY --ssl-ca={file}"),
         (Some("encrypt"), None) => "--ssl-mode=REQUIRED".to_owned(),
         (Some("off"), None) => "--ssl-mode=DISABLED".to_owned(),
         _ => "--ssl-mode=VERIFY_IDENTITY".to_owned(),
-    };
+    }
+}
+
+fn mysql(input: &HandInput) -> String {
+    let (host, port) = place(input, "3306");
+    let database = input.word("database").unwrap_or_else(|| "mysql".to_owned());
+    let tls = mysql_tls(input.value("tls").and_then(Value::as_str), input.word("tls.ca"));
     format!(
         "mysql --host={host} --port={port} --user={} {tls} --database={database} --batch --skip-column-names \
          --init-command='SET SESSION TRANSACTION READ ONLY' --execute",

@@ -3,7 +3,7 @@ use crate::aws::SiteSession;
 use crate::client;
 use crate::ids::SiteName;
 use crate::limits;
-use crate::outside::Secret;
+use crate::outside::{Secret, SecretFrom};
 use aws_sdk_rds::auth_token::{AuthTokenGenerator, Config};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,9 +29,12 @@ pub struct Credentials {
     pub at: Option<SiteName>,
     /// The environment variable that holds the password.
     #[serde(default)]
+    #[schemars(extend("format" = SecretFrom::VARIABLE))]
     pub password_from_env: Option<String>,
-    /// The file that holds the password and nothing else; a line break at its end is dropped.
+    /// The file that holds the password and nothing else; a line break at its end is dropped. A regular file: a pipe can be read only
+    /// once, and a step that is tried again reads it anew.
     #[serde(default)]
+    #[schemars(extend("format" = SecretFrom::FILE))]
     pub password_file: Option<String>,
     /// `true`: log in with a token in place of a password. It is signed on this machine with the credentials of the site
     /// (nothing is sent to AWS), for the endpoint itself and not for a tunnel, and may be used for 15 minutes. The user must

@@ -1,6 +1,7 @@
-use super::connection::Connection;
+use super::by_hand::{mysql_tls, psql_tls};
+use super::connection::{Connection, TlsInput};
 use crate::action::{
-    Found, HandInput, Listing, Permission, ResourceContext, ResourceKind, StepError,
+    Found, HandInput, Listing, Permission, Reach, ResourceContext, ResourceKind, StepError,
 };
 use crate::ids::RunId;
 use crate::journal::ResourceKey;
@@ -58,6 +59,10 @@ impl ResourceKind for OwnSchemaKind {
         true
     }
 
+    fn reach(&self) -> Reach {
+        Reach::Login
+    }
+
     fn kind(&self) -> &'static str {
         "sql.schema"
     }
@@ -113,13 +118,22 @@ impl ResourceKind for OwnSchemaKind {
             (HandInput::quote(&host), HandInput::quote(&name.connection.database));
         let user = name.connection.user.or(name.connection.credentials.user);
         let user = user.map_or_else(|| "\"$DB_USER\"".to_owned(), |user| HandInput::quote(&user));
+        let (tls, authorities) = match &name.connection.tls {
+            TlsInput::Verify => (None, None),
+            TlsInput::Ca(file) => (None, Some(HandInput::quote(file))),
+            TlsInput::Encrypt => (Some("encrypt"), None),
+            TlsInput::Off => (Some("off"), None),
+        };
+        // Both ask for the password.
         match name.connection.engine {
             DatabaseEngine::Postgres => format!(
-                "psql --host {host} --port {port} --username {user} --dbname {database} --command {}",
+                "{} psql --host {host} --port {port} --username {user} --dbname {database} --command {}",
+                psql_tls(tls, authorities),
                 HandInput::quote(&format!("drop schema \"{}\" cascade", name.schema))
             ),
             DatabaseEngine::Mysql => format!(
-                "mysql --host={host} --port={port} --user={user} --execute {}",
+                "mysql --host={host} --port={port} --user={user} --password {} --execute {}",
+                mysql_tls(tls, authorities),
                 HandInput::quote(&format!("drop database `{}`", name.schema))
             ),
         }
@@ -133,6 +147,36 @@ impl ResourceKind for OwnSchemaKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn regression_the_command_asks_for_the_password_and_connects_as_the_step_did() {
+        let command = |engine: &str, tls: serde_json::Value| {
+            let connection = serde_json::json!({
+                "endpoint": "orders.example", "port": null, "engine": engine, "database": "orders", "user": "app",
+                "credentials": { "password_from_env": "PW" }, "tls": tls, "connect": null, "ready_within": "5m",
+                "statement_timeout": "1m",
+            });
+            let name = SchemaName {
+                run: RunId::new("orders-0001-abcdef"),
+                schema: "redrill_x".to_owned(),
+                connection: serde_json::from_value(connection).unwrap(),
+            };
+            let site = crate::ids::SiteName::new("dr");
+            let (kind, name) = ("sql.schema".to_owned(), name.written().unwrap());
+            OwnSchemaKind.command(&ResourceKey { kind, name, site }, None, "eu-west-1")
+        };
+        assert_eq!(
+            command("mysql", serde_json::json!({ "ca": "rds bundle.pem" })),
+            "mysql --host=orders.example --port=3306 --user=app --password --ssl-mode=VERIFY_IDENTITY \
+             --ssl-ca='rds bundle.pem' --execute 'drop database `redrill_x`'"
+        );
+        assert_eq!(
+            command("postgres", "verify".into()),
+            "PGSSLMODE=verify-full PGSSLROOTCERT=system psql --host orders.example --port 5432 --username app \
+             --dbname orders --command 'drop schema \"redrill_x\" cascade'"
+        );
+        assert!(command("mysql", "off".into()).contains("--password --ssl-mode=DISABLED "));
+    }
 
     #[test]
     fn regression_a_recovery_does_not_keep_the_schema_of_a_trial_in_what_is_production_now() {

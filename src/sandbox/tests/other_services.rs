@@ -36,6 +36,21 @@ async fn keys_are_found_by_every_name_and_say_their_state() {
     assert_eq!(managed.key_metadata().unwrap().key_manager().unwrap().as_str(), "AWS");
 }
 
+/// Who shares an encrypted snapshot shares its key; of other keys of other accounts nobody is told whether they exist.
+#[tokio::test(start_paused = true)]
+async fn regression_the_key_of_a_shared_snapshot_may_be_asked_for_by_the_other_account() {
+    let rig = Rig::open();
+    let by_alias = kms(&rig, PRIMARY).describe_key().key_id("alias/orders").send().await.unwrap();
+    let arn = by_alias.key_metadata().unwrap().arn().unwrap().to_owned();
+    let other_account = kms(&rig, (DR.0, PRIMARY.1));
+    let shared = other_account.describe_key().key_id(&arn).send().await.unwrap();
+    let shared = shared.key_metadata().unwrap();
+    assert_eq!((shared.arn(), shared.aws_account_id()), (Some(arn.as_str()), Some(PRIMARY.0)));
+    let (place, _) = arn.rsplit_once('/').unwrap();
+    let unknown = other_account.describe_key().key_id(format!("{place}/unknown")).send().await;
+    assert_eq!(code(unknown), "AccessDeniedException");
+}
+
 #[tokio::test(start_paused = true)]
 async fn secrets_are_read_unless_denied_locked_or_missing() {
     let rig = Rig::open();

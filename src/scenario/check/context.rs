@@ -283,6 +283,28 @@ pub(super) fn walk<'a>(
     }
 }
 
+/// Calls `see` with every text of an input and the schema of its place, as far as the schema knows the place.
+pub(crate) fn each_text<'a>(
+    value: &'a Value,
+    schema: &Value,
+    see: &mut dyn FnMut(&'a str, &Value),
+) {
+    match value {
+        Value::String(text) => see(text, schema),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                field(schema, name).into_iter().for_each(|schema| each_text(value, schema, see));
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = branch(schema, &|one| one.get("items")) {
+                items.iter().for_each(|item| each_text(item, schema, see));
+            }
+        }
+        _ => {}
+    }
+}
+
 /// The schema of a field of a mapping.
 pub(crate) fn field<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
     branch(schema, &|one| {

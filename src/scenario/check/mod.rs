@@ -21,7 +21,7 @@ mod watches;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use context::{field as input_field, names_a_site_to_write};
+pub(crate) use context::{each_text, names_a_site_to_write};
 pub(crate) use values::{Validators, is_of_kind};
 
 use super::diagnostic::Diagnostic;

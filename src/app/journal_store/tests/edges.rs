@@ -68,6 +68,29 @@ async fn regression_a_claim_whose_process_was_killed_before_it_wrote_it_down_is_
     assert_eq!((stored.owner, stored.pending), (Some(2), None));
 }
 
+/// It was cut off while the store was taken over, before anybody had come so far as to write that it was.
+#[tokio::test(start_paused = true)]
+async fn regression_a_torn_line_is_told_by_whoever_goes_on_also_when_the_store_is_ahead() {
+    let scene = Scene::open(&[]).await;
+    let store = JournalStore::of(scene.begin().await);
+    let dying = Dying { store, writes: Arc::default(), at: 9, written: true };
+    let (folder, objects) = (scene.folder("first"), scene.objects("ap-northeast-3").await);
+    scene.drive(&folder, dying).await.unwrap_err();
+    let whole = folder.read("journal.jsonl").unwrap();
+    assert_eq!(fetch(&objects).await.unwrap().lines, whole);
+    let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    std::fs::write(folder.journal(), [&whole[..last], &[b'x'; 20]].concat()).unwrap();
+    // The second process finds what the first one found, which went no further.
+    for _ in 0..2 {
+        take_over(&objects, &folder, &scene.run, (false, scene.world.clock.now())).await.unwrap();
+        assert!(folder.read("journal.jsonl").unwrap().starts_with(&whole));
+        assert_eq!(journal::read(&folder.journal()).unwrap().torn_bytes, 20);
+    }
+    let state = scene.drive(&folder, JournalStore::of(objects.clone())).await.unwrap();
+    assert_clean(&state, "behind a torn line");
+    assert_eq!(fetch(&objects).await.unwrap().lines, folder.read("journal.jsonl").unwrap());
+}
+
 #[test]
 fn regression_a_journal_that_is_at_work_is_not_replaced_by_one_that_was_fetched() {
     let disk = tempfile::tempdir().unwrap();

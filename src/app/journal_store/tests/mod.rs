@@ -9,6 +9,7 @@ use crate::ids::{Digest, RunId};
 use crate::journal::{
     self, Event, FORMAT, Holding, Journal, Outcome, RunState, SegmentStore, WorldKind,
 };
+use crate::outside::Secrets;
 use crate::plan::{Options, Plan, RunMode, compile};
 use crate::providers;
 use crate::sandbox::Estate;
@@ -20,6 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod copies;
 mod edges;
 mod reaping;
 mod wire;
@@ -81,8 +83,10 @@ impl Scene {
     async fn objects(&self, region: &str) -> Objects {
         let url: StoreUrl = STORE.parse().unwrap();
         let sites = Some(&self.world.sessions);
-        let session = world::store_session(&self.target, sites, &url, Some(region)).await.unwrap();
-        Objects::new(session, url, self.run.clone(), self.world.clock.clone(), Arc::new(|_| {}))
+        let secrets = Secrets::default();
+        let session = world::store_session(&self.target, sites, &url, Some(region), &secrets);
+        let (session, clock) = (session.await.unwrap(), self.world.clock.clone());
+        Objects::new(session, secrets, url, self.run.clone(), clock, Arc::new(|_| {}))
     }
 
     /// Begins the run in the store, as the first machine.
@@ -142,18 +146,7 @@ impl Scene {
             let (journal, contents) = Journal::reopen(&path).unwrap();
             let state = RunState::of(&contents.records).unwrap();
             facts.started = state.head.as_ref().unwrap().started;
-            (
-                journal,
-                state,
-                Event::RunResumed {
-                    torn_bytes: 0,
-                    gap_ms: 0,
-                    operator: None,
-                    tool: None,
-                    limits: Vec::new(),
-                    without_store: None,
-                },
-            )
+            (journal, state, Event::resumed(0))
         } else {
             let start = Event::RunStarted {
                 format: FORMAT,

@@ -26,10 +26,11 @@ impl Scene {
         let url: StoreUrl = STORE.parse().unwrap();
         let sites = Some(&self.world.sessions);
         let region = Some("ap-northeast-3");
-        let session = world::store_session(&self.target, sites, &url, region).await.unwrap();
-        let session = session.under(Arc::new(GuardPolicy::read_only()));
+        let secrets = Secrets::default();
+        let session = world::store_session(&self.target, sites, &url, region, &secrets).await;
+        let session = session.unwrap().under(Arc::new(GuardPolicy::read_only()));
         let clock = self.world.clock.clone();
-        Objects::new(session, url, RunId::new(""), clock, Arc::new(|_| {}))
+        Objects::new(session, secrets, url, RunId::new(""), clock, Arc::new(|_| {}))
     }
 
     async fn journals_at(&self, now: DateTime<Utc>) -> Journals {
@@ -47,6 +48,7 @@ impl Scene {
             canaries: Vec::new(),
             only: None,
             all: false,
+            dry_run: false,
             forbids: Arc::new(|_, _| None),
             progress: Arc::new(|_| {}),
         }
@@ -113,6 +115,16 @@ async fn what_a_run_has_left_whose_disk_is_gone_is_removed_by_its_store_and_noth
     assert_eq!(objects.list("").await.unwrap(), before);
     let refused = scene.read_only().await.of_run(scene.run.clone()).create("x", b"x").await;
     assert!(refused.unwrap_err().to_string().contains("refused"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_only_a_store_says_is_not_told_by_this_machine() {
+    let scene = Scene::died_in_the_middle().await;
+    let now = scene.world.clock.now();
+    assert!(!scene.journals_at(now).await.past[0].things[0].told_here);
+    let mut both = Journals::read(&Store::new(scene.disk.path().to_owned()), &Target::Real);
+    both.read_objects(scene.read_only().await, None, &Target::Real, now).await;
+    assert!(both.past[0].things[0].told_here);
 }
 
 #[tokio::test(start_paused = true)]

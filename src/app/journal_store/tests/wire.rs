@@ -1,6 +1,7 @@
 //! Servers that answer as no store does.
 
 use super::*;
+use crate::outside::Secret;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -13,9 +14,14 @@ use bytes::Bytes;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 
+const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLE/token+that=is//long";
+
 /// The objects of the scene's run, on a server that answers so.
 fn objects(scene: &Scene, server: impl HttpConnector + Clone + 'static) -> Objects {
-    let credentials = Credentials::new("AK", "sk", None, None, "test");
+    let token = Some(TOKEN.to_owned());
+    let credentials = Credentials::new("AK", "sk", token, None, "test");
+    let secrets = Secrets::default();
+    secrets.learn(&Secret::new(TOKEN));
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("ap-northeast-3"))
@@ -28,7 +34,8 @@ fn objects(scene: &Scene, server: impl HttpConnector + Clone + 'static) -> Objec
     let site = super::super::site_name();
     let place = crate::aws::Place { site, account: None, region: "ap-northeast-3".into() };
     let session = crate::aws::SiteSession::new(place, &config, policy);
-    Objects::new(session, url, scene.run.clone(), scene.world.clock.clone(), Arc::new(|_| {}))
+    let (run, clock) = (scene.run.clone(), scene.world.clock.clone());
+    Objects::new(session, secrets, url, run, clock, Arc::new(|_| {}))
 }
 
 fn answer(body: SdkBody) -> HttpConnectorFuture {
@@ -83,4 +90,35 @@ async fn regression_an_object_whose_connection_ends_in_the_middle_is_read_again(
     assert_eq!(read(3).await.unwrap().as_deref(), Some(&b"all of it"[..]));
     let error = read(100).await.unwrap_err();
     assert!(error.to_string().contains("plan.json cannot be read"), "{error}");
+}
+
+/// Repeats the session token, whatever is asked.
+#[derive(Clone, Debug)]
+struct Repeats;
+
+impl HttpConnector for Repeats {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let token = request.headers().get("x-amz-security-token").unwrap_or("none");
+        let error = format!("<Code>AccessDenied</Code><Message>token {token} is bad</Message>");
+        let body = SdkBody::from(format!("<Error>{error}</Error>"));
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(http::StatusCode::FORBIDDEN.into(), body)))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_store_that_repeats_the_session_token_does_not_get_it_into_an_error() {
+    let scene = Scene::open(&[]).await;
+    let objects = objects(&scene, Repeats);
+    let errors = [
+        objects.region().await.unwrap_err(),
+        objects.create("plan.json", b"{}").await.unwrap_err(),
+        objects.read("plan.json").await.unwrap_err(),
+        objects.list("journal/").await.unwrap_err(),
+        objects.folders().await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(error.to_string().contains("token <secret> is bad"), "{error}");
+    }
+    let failure = objects.try_create("self-test/1", b"x").await.unwrap_err();
+    assert!(failure.message.contains("token <secret> is bad"), "{failure:?}");
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::app::journal_store::{is_of_the_store, leave_out};
+use crate::app::stopped::Stopped;
 
 /// There is none.
 struct Nowhere;
@@ -48,6 +49,43 @@ async fn a_run_that_two_machines_went_on_with_is_not_taken_for_one_journal() {
     }
     assert!(first.store().unwrap().behind);
     assert_eq!(fetch(&objects).await.unwrap().lines, second.read("journal.jsonl").unwrap());
+}
+
+/// The claim came first: it stopped the machine that was at work, and then nothing was said to be done.
+#[tokio::test(start_paused = true)]
+async fn regression_a_take_over_that_is_refused_claims_nothing() {
+    let scene = Scene::open(&[]).await;
+    let store = JournalStore::of(scene.begin().await);
+    let dying = Dying { store, writes: Arc::default(), at: 9, written: false };
+    let (first, objects) = (scene.folder("first"), scene.objects("ap-northeast-3").await);
+    scene.drive(&first, dying).await.unwrap_err();
+    let second = scene.on_another_machine(true).await.unwrap();
+    scene.drive(&second, JournalStore::of(objects.clone())).await.unwrap();
+    let (there, stored) = (objects.list("").await.unwrap(), first.store().unwrap());
+    let how = (true, scene.world.clock.now());
+    let refused = take_over(&objects, &first, &scene.run, how).await.unwrap_err();
+    for words in ["are not one journal", "nothing was done"] {
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
+    assert_eq!(objects.list("").await.unwrap(), there);
+    assert_eq!(first.store().unwrap(), stored);
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_who_was_taken_over_is_not_told_to_go_on_with_its_own_folder() {
+    let scene = Scene::open(&[]).await;
+    let mut first = JournalStore::of(scene.begin().await);
+    let mut second = JournalStore::of(scene.objects("ap-northeast-3").await);
+    second.put(0, b"two\n").await.unwrap();
+    let taken = first.put(0, b"one\n").await.unwrap_err();
+    let stopped = Stopped::in_the_middle(&scene.folder("first"), &DriveError::Journal(taken));
+    assert!(!stopped.by_store && stopped.error.to_string().contains("has taken this run over"));
+    let help = stopped.error.help_text().unwrap();
+    let resume = format!("redrill resume {STORE}/{} --take-over", scene.run);
+    for words in ["that process goes on with the run", "move ", &resume] {
+        assert!(help.contains(words), "no {words:?} in: {help}");
+    }
+    assert!(!help.contains("resume first"), "{help}");
 }
 
 #[tokio::test(start_paused = true)]

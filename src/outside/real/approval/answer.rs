@@ -97,6 +97,8 @@ pub async fn answer_approval(
             .help("answer again when it can; nothing was written")),
         // Not when it was begun: keys may ask for a pass phrase, and the deadline may have passed meanwhile.
         Ok(approval) => {
+            // Whoever comes later is told this name.
+            answered.approval.by.clone_from(&approval.by);
             answer_at(run_dir, step, answered, Clock::system().now()).map(|()| approval.by)
         }
     }
@@ -122,6 +124,9 @@ fn open_request(run_dir: &Path, step: &StepId) -> crate::error::Result<Request> 
 /// Questions and answers are files: who may not read or write them is told how people share them.
 fn failed(files: &Files, error: &io::Error) -> Error {
     let text = format!("the answer cannot be given in {}: {error}", files.folder().display());
+    if error.kind() == io::ErrorKind::InvalidInput {
+        return Error::bad_input(text).help("say it with a shorter comment");
+    }
     match barred(files.folder(), error) {
         Some(help) => Error::broken(text).help(help),
         None => Error::broken(text),

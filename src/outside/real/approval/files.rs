@@ -173,6 +173,14 @@ fn write_beside(
     content: &impl Serialize,
     mode: u32,
 ) -> io::Result<PathBuf> {
+    let mut text = serde_json::to_vec_pretty(content)?;
+    text.push(b'\n');
+    if text.len() as u64 > limits::APPROVAL_BYTES {
+        // Nobody would read it.
+        let most = limits::APPROVAL_BYTES;
+        let why = format!("it would have {} bytes, and the most is {most}", text.len());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     let temporary = path.with_extension(format!("{unique}.new"));
     match fs::remove_file(&temporary) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -184,8 +192,7 @@ fn write_beside(
         // Whatever the umask of the one who answers: the run must be able to read it.
         share_as_its_folder(&file, folder)?;
     }
-    file.write_all(&serde_json::to_vec_pretty(content)?)?;
-    file.write_all(b"\n")?;
+    file.write_all(&text)?;
     file.sync_all()?;
     Ok(temporary)
 }

@@ -16,12 +16,13 @@ pub use answer::{GivenAnswer, ShownBy, answer_approval};
 use super::terminal::{Prompt, Terminal, Typed};
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
+use crate::limits;
 use crate::outside::{
-    AllowedPrincipals, ApprovalRequest, OutsideError, RunBy, Secrets, UNKNOWN_USER,
+    AllowedPrincipals, ApprovalRequest, OutsideError, RunBy, Secrets, UNKNOWN_USER, read_file,
 };
 use crate::time::Clock;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use files::{Files, Response};
 use request::{AT_THE_TERMINAL, Answered, Request};
 use signature::Unverified;
@@ -103,16 +104,11 @@ pub(super) async fn ask(
         let text = format!("the step name {:?} cannot be a file name", request.step.as_str());
         return Err(OutsideError::Failed(text));
     };
-    let now = place.clock.now();
-    let mut wanted = wanted(place, request, now).await?;
-    if let Some(standing) = files.standing(&wanted).map_err(|e| failed(&e))? {
-        // Whoever was asked was told this time.
-        if standing.deadline > now {
-            wanted.deadline = standing.deadline;
-        }
-        if let Some(said) = said_in_time(place, &files, &standing, &wanted).await? {
-            return Ok(said);
-        }
+    let wanted = wanted(place, request, &files).await?;
+    if let Some(standing) = files.standing(&wanted).map_err(|e| failed(&e))?
+        && let Some(said) = said_in_time(place, &files, &standing, &wanted).await?
+    {
+        return Ok(said);
     }
     let open = files.open(wanted).map_err(|e| failed(&e))?;
     let typing_counts = !open.wants_proof();
@@ -145,8 +141,8 @@ pub(super) async fn ask(
     }
 }
 
-/// What a person has said in time to the same question of a process that has died: a no as it is, a yes when it counts for
-/// those who run the drill now.
+/// What a person has said in time to the same question of a process that has died: a no as it is, a yes when it is neither of those
+/// who run the drill now nor of the one who ran it then.
 async fn said_in_time(
     place: &Place<'_>,
     files: &Files,
@@ -156,10 +152,8 @@ async fn said_in_time(
     let now_asked = Request { deadline: standing.deadline, ..wanted.clone() };
     while let Some(response) = files.said_in_time(standing).map_err(|e| failed(&e))? {
         match judged(place, files, &now_asked, response).await? {
-            // By AWS one is known who runs the drill, and it is somebody else now: the yes may be that of the one before.
-            Judged::Counts(approval) if approval.approved && standing.run_by != wanted.run_by => {
-                return Ok(None);
-            }
+            // By AWS one is known who runs the drill, and it may be somebody else now: nor does the yes of the one before count.
+            Judged::Counts(approval) if standing.is_own_yes(&approval) => return Ok(None),
             Judged::Counts(approval) => return Ok(Some(*approval)),
             Judged::DoesNotCount => {}
             Judged::NotNow(why) => look_again(place, wanted.deadline, &why).await?,
@@ -188,9 +182,8 @@ pub(super) fn open_until(
     request: &ApprovalRequest,
 ) -> Option<DateTime<Utc>> {
     let files = Files::of(run_dir, &request.step)?;
-    let now = clock.now();
-    let standing = files.standing(&unopened(request, now).ok()?).ok()??;
-    Some(standing.deadline).filter(|deadline| *deadline > now)
+    let standing = files.standing(&unopened(request, &files).ok()?).ok()??;
+    Some(standing.deadline).filter(|deadline| *deadline > clock.now())
 }
 
 fn failed(error: &io::Error) -> OutsideError {
@@ -201,8 +194,12 @@ fn failed(error: &io::Error) -> OutsideError {
 async fn wanted(
     place: &Place<'_>,
     request: &ApprovalRequest,
-    now: DateTime<Utc>,
+    files: &Files,
 ) -> Result<Request, OutsideError> {
+    let question = unopened(request, files)?;
+    if let (Some(signers), None) = (&question.signed_by, &question.identified_by) {
+        usable(&question.step, signers)?;
+    }
     let allowed = request.identified_by.as_ref();
     if let Some(pattern) = allowed.and_then(AllowedPrincipals::unusable) {
         let text = format!("{pattern:?} is no ARN of a principal in one account");
@@ -215,13 +212,30 @@ async fn wanted(
         }
         (Some(_), Some(identity)) => identity.verified(request).await?,
     };
-    Ok(Request { run_by, ..unopened(request, now)? })
+    Ok(Request { run_by, ..question })
 }
 
-/// The question, as far as AWS need not be asked for it.
-fn unopened(request: &ApprovalRequest, now: DateTime<Utc>) -> Result<Request, OutsideError> {
-    let timeout = TimeDelta::from_std(request.timeout).unwrap_or(TimeDelta::days(3650));
-    let absolute = |file: &String| {
+/// A question that nobody could answer is not asked.
+fn usable(step: &StepId, signers: &str) -> Result<(), OutsideError> {
+    let unusable = |why: String| {
+        let text = format!(
+            "nobody could answer {step}: its file of allowed signers cannot be used: {why}"
+        );
+        OutsideError::Failed(text)
+    };
+    read_file(signers, limits::FILE_BYTES).map_err(|e| unusable(e.to_string()))?;
+    signers::lines(signers).map_err(|e| unusable(format!("{signers}: {e}")))?;
+    Ok(())
+}
+
+/// The question, as far as AWS need not be asked for it. Who goes on with a run in another folder does not choose by that who may
+/// answer: the file of allowed signers is the one that was named when this was asked first.
+fn unopened(request: &ApprovalRequest, files: &Files) -> Result<Request, OutsideError> {
+    let before = files.open_request().map_err(|e| failed(&e))?;
+    let signers = |file: &String| {
+        if let Some(told) = before.as_ref().and_then(|before| before.signers_of(request, file)) {
+            return Ok(told.to_owned());
+        }
         let path = std::path::absolute(file).map_err(|e| failed(&e));
         path.map(|path| path.to_string_lossy().into_owned())
     };
@@ -230,8 +244,8 @@ fn unopened(request: &ApprovalRequest, now: DateTime<Utc>) -> Result<Request, Ou
         plan: request.plan,
         step: request.step.clone(),
         text: request.text.clone(),
-        deadline: now + timeout,
-        signed_by: request.signed_by.as_ref().map(absolute).transpose()?,
+        deadline: request.deadline,
+        signed_by: request.signed_by.as_ref().map(signers).transpose()?,
         identified_by: request.identified_by.clone(),
         not: request.not.clone(),
         run_by: None,

@@ -4,9 +4,12 @@ use super::signature::{self, Unverified};
 use super::sts::{self, SignedRequest, Sts};
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::{Approval, ApprovalProof, ApproverIdentity};
-use crate::outside::{AllowedPrincipals, RunBy, is_same_person, why_the_same_person};
+use crate::outside::{
+    AllowedPrincipals, ApprovalRequest, Principal, RunBy, is_same_person, why_the_same_person,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// The open question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +55,19 @@ impl Request {
     pub(super) fn asks_the_same(&self, other: &Self) -> bool {
         let Self { deadline, not, run_by, .. } = self.clone();
         *self == Self { deadline, not, run_by, ..other.clone() }
+    }
+
+    /// Its file of allowed signers, when that is what another process means by `file` for the same question: a relative path
+    /// belongs to the folder in which this was asked.
+    pub(super) fn signers_of(&self, asked: &ApprovalRequest, file: &str) -> Option<&str> {
+        let same = self.run == asked.run
+            && self.plan == asked.plan
+            && self.step == asked.step
+            && self.text == asked.text;
+        let file = Path::new(file);
+        let file = file.strip_prefix(".").unwrap_or(file);
+        let told = self.signed_by.as_deref().filter(|_| same)?;
+        Path::new(told).ends_with(file).then_some(told)
     }
 
     /// Whether a name alone is not enough.
@@ -160,6 +176,17 @@ impl Request {
             proof: None,
             ..approval
         })
+    }
+
+    /// True for a yes of the one in whose name this was asked, as AWS knows them.
+    pub(super) fn is_own_yes(&self, approval: &Approval) -> bool {
+        let (Some(run), Some(identity)) = (&self.run_by, &approval.identity) else { return false };
+        let principal = Principal {
+            arn: identity.arn.clone(),
+            account: identity.account.clone(),
+            user_id: identity.user_id.clone(),
+        };
+        approval.approved && why_the_same_person(run, &principal).is_some()
     }
 
     /// Only a yes must be somebody else's: anybody may stop a drill, its operator too.

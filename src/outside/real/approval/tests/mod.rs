@@ -1,3 +1,4 @@
+mod gone_on_with;
 mod with_aws;
 
 use super::*;
@@ -5,10 +6,11 @@ use crate::ids::{RunId, StepId};
 use crate::journal::{ApprovalProof, ApproverIdentity};
 use crate::limits;
 use crate::outside::is_same_person;
+use chrono::TimeDelta;
 use std::fs;
 use std::future::Future;
 
-fn request(minutes: u64) -> ApprovalRequest {
+fn request(minutes: i64) -> ApprovalRequest {
     ApprovalRequest {
         run: RunId::new("orders-0001-abcdef"),
         plan: Digest::of(b"plan"),
@@ -17,7 +19,7 @@ fn request(minutes: u64) -> ApprovalRequest {
         not: Vec::new(),
         step: StepId::new("cut-over"),
         text: "Cut over?".to_owned(),
-        timeout: Duration::from_secs(minutes * 60),
+        deadline: start() + TimeDelta::minutes(minutes),
     }
 }
 
@@ -47,20 +49,26 @@ fn given(
     answer::answer_at(path, step, Answered { approval, signed: None }, now)
 }
 
-/// Asks as a run that has no AWS.
+/// Asks as a run that has no AWS, for as long from now on as the request gives from the start, or until the time that was told before.
 async fn asked(
     folder: &Path,
     clock: &Clock,
     terminal: &Terminal,
     request: &ApprovalRequest,
 ) -> Result<Approval, OutsideError> {
-    let secrets = Secrets::default();
-    ask(&Place { run_dir: folder, clock, terminal, identity: None, secrets: &secrets }, request)
+    let anew = clock.now() + (request.deadline - start());
+    let deadline = open_until(folder, clock, request).unwrap_or(anew);
+    let (request, secrets) = (ApprovalRequest { deadline, ..request.clone() }, Secrets::default());
+    ask(&Place { run_dir: folder, clock, terminal, identity: None, secrets: &secrets }, &request)
         .await
 }
 
+fn start() -> DateTime<Utc> {
+    "2026-11-22T00:00:00Z".parse().unwrap()
+}
+
 fn clock() -> Clock {
-    Clock::simulated("2026-11-22T00:00:00Z".parse().unwrap())
+    Clock::simulated(start())
 }
 
 #[tokio::test(start_paused = true)]

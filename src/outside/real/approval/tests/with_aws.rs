@@ -2,11 +2,13 @@
 
 use super::*;
 use aws_credential_types::Credentials;
+use std::sync::OnceLock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const ANNA: &str = "arn:aws:sts::111111111111:assumed-role/commander/anna@example.com";
 const BERT: &str = "arn:aws:iam::111111111111:user/bert";
+const CARL: &str = "arn:aws:iam::111111111111:user/carl";
 
 /// Somebody in the place of STS: answers every request with the name that `who` has for its access key, or an error.
 async fn sts(who: fn(&str) -> Result<&'static str, u16>) -> String {
@@ -44,6 +46,12 @@ async fn sts(who: fn(&str) -> Result<&'static str, u16>) -> String {
 
 fn credentials(key: &str) -> Credentials {
     Credentials::new(key, "secret", Some(format!("session-token-of-{key}")), None, "test")
+}
+
+/// A question of this moment: here time is that of the system.
+fn request(minutes: i64) -> ApprovalRequest {
+    let deadline = Clock::system().now() + TimeDelta::minutes(minutes);
+    ApprovalRequest { deadline, ..super::request(minutes) }
 }
 
 fn asks(second_person: bool) -> ApprovalRequest {
@@ -106,17 +114,50 @@ impl Run {
         }
     }
 
+    /// Somebody says yes with a key: what they are told, in either case.
+    async fn says_yes(&self, request: &ApprovalRequest, key: &str) -> Result<String, String> {
+        let endpoint = self.identity.endpoint.as_deref();
+        let shown_by = ShownBy::Aws { credentials: credentials(key), endpoint };
+        let given = GivenAnswer { approved: true, comment: None, by: "x", shown_by };
+        let told = answer_approval(self.folder.path(), &request.step, given).await;
+        told.map_err(|e| e.to_string())
+    }
+
+    /// Asks in a process that dies while it waits.
+    async fn asks_and_dies(&self, request: &ApprovalRequest) -> Request {
+        let place = self.place();
+        tokio::select! {
+            answer = ask(&place, request) => panic!("nobody has answered: {answer:?}"),
+            open = self.open_question() => open,
+        }
+    }
+
+    /// Somebody goes on with the run, by a key: what was answered before, unless it is asked once more.
+    async fn gone_on_with(&mut self, request: &ApprovalRequest, key: &str) -> Option<Approval> {
+        self.identity.credentials = SharedCredentialsProvider::new(credentials(key));
+        let (place, before) = (self.place(), self.open_question().await);
+        let asked_again = async {
+            while self.open_question().await == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            answer = ask(&place, request) => Some(answer.unwrap()),
+            () = asked_again => None,
+        }
+    }
+
+    fn response(&self) -> Response {
+        files::read(&self.files().response).unwrap().unwrap()
+    }
+
     /// Asks until somebody has answered with a key: what the run gets, or what that one is told when it is refused.
     async fn answered(&self, request: &ApprovalRequest, key: &str) -> Result<Approval, String> {
         let place = self.place();
         let mut asking = std::pin::pin!(ask(&place, request));
         let answers = async {
             self.open_question().await;
-            let endpoint = self.identity.endpoint.as_deref();
-            let shown_by = ShownBy::Aws { credentials: credentials(key), endpoint };
-            let given = GivenAnswer { approved: true, comment: None, by: "x", shown_by };
-            let told = answer_approval(self.folder.path(), &request.step, given).await;
-            told.map_err(|e| e.to_string())
+            self.says_yes(request, key).await
         };
         let told = tokio::select! {
             told = answers => told?,
@@ -176,16 +217,21 @@ async fn nobody_is_asked_when_the_run_cannot_know_who_started_it() {
     assert!(!run.folder.path().join("approvals").exists());
 }
 
-/// An answer that stands in the file, signed with a key for what it says, and then changed.
-async fn judged_answer(run: &Run, change: impl FnOnce(&mut Answered)) -> Judged {
-    let request = wanted(&run.place(), &asks(true), run.clock.now()).await.unwrap();
-    let open = run.files().open(request).unwrap();
+/// A yes to a question, signed with a key by whoever does not ask whether it counts.
+fn signed_yes(run: &Run, open: &Request, key: &str) -> Answered {
     let sts = open.sts(run.identity.endpoint.as_deref()).unwrap();
     let proof = ApprovalProof { statement: "any".into(), signature: "any".into() };
     let approval = Approval { proof: Some(proof), ..approval(true, "x") };
     let bound_to = open.bound_to(&approval);
-    let signed = SignedRequest::new(&sts, &bound_to, &credentials("ANNA"), run.clock.now());
-    let mut answered = Answered { approval, signed: Some(signed.unwrap()) };
+    let signed = SignedRequest::new(&sts, &bound_to, &credentials(key), run.clock.now());
+    Answered { approval, signed: Some(signed.unwrap()) }
+}
+
+/// An answer that stands in the file, signed with a key for what it says, and then changed.
+async fn judged_answer(run: &Run, change: impl FnOnce(&mut Answered)) -> Judged {
+    let request = wanted(&run.place(), &asks(true), &run.files()).await.unwrap();
+    let open = run.files().open(request).unwrap();
+    let mut answered = signed_yes(run, &open, "ANNA");
     change(&mut answered);
     answer::answer_at(run.folder.path(), &open.step, answered, run.clock.now()).unwrap();
     let response = run.files().response_to(&open).unwrap().unwrap();
@@ -214,6 +260,97 @@ async fn an_answer_without_its_signature_makes_room_for_another_one() {
     let judged = judged(&run.place(), &run.files(), &again, used).await.unwrap();
     assert!(matches!(judged, Judged::DoesNotCount), "a run that was resumed asks again");
     assert!(!run.files().response.exists());
+}
+
+/// The first answer was told to be of the user of the system, whom nobody had verified.
+#[tokio::test]
+async fn regression_whoever_comes_later_is_told_the_name_that_counts() {
+    let run = Run::new(&sts(everybody).await);
+    run.asks_and_dies(&asks(true)).await;
+    run.says_yes(&asks(true), "ANNA").await.unwrap();
+    let told = run.says_yes(&asks(true), "ANNA").await.unwrap_err();
+    assert!(told.contains(&format!("was approved already, by {ANNA} at ")), "{told}");
+}
+
+/// The keys of three people.
+fn everybody(key: &str) -> Result<&'static str, u16> {
+    match key {
+        "ANNA" => Ok(ANNA),
+        "BERT" => Ok(BERT),
+        "CARL" => Ok(CARL),
+        _ => Err(403),
+    }
+}
+
+#[tokio::test]
+async fn regression_a_yes_of_somebody_whom_aws_knows_counts_for_another_one_who_goes_on() {
+    let mut run = Run::new(&sts(everybody).await);
+    run.asks_and_dies(&asks(true)).await;
+    run.says_yes(&asks(true), "ANNA").await.unwrap();
+    let approval = run.gone_on_with(&asks(true), "CARL").await.unwrap();
+    assert_eq!((approval.approved, approval.by.as_str()), (true, ANNA));
+    assert_eq!(approval.identity.unwrap().access_key_id, "ANNA");
+    assert_eq!(run.response().signed, None, "it cannot be used again");
+}
+
+#[tokio::test]
+async fn a_yes_that_aws_knows_for_that_of_the_one_who_goes_on_does_not_count() {
+    let mut run = Run::new(&sts(everybody).await);
+    run.asks_and_dies(&asks(true)).await;
+    run.says_yes(&asks(true), "ANNA").await.unwrap();
+    assert_eq!(run.gone_on_with(&asks(true), "ANNA").await, None);
+    assert!(!run.files().response.exists(), "there is room for another one");
+    let told = run.says_yes(&asks(true), "ANNA").await.unwrap_err();
+    assert!(told.contains("has started the run, who may not answer"), "{told}");
+}
+
+#[tokio::test]
+async fn regression_a_yes_of_the_one_who_asked_does_not_count_for_another_one_who_goes_on() {
+    let region = "eu-west-1".to_owned();
+    let allowed = AllowedPrincipals { principals: vec![BERT.to_owned()], region };
+    // All of them are one user of the system: only AWS tells them apart.
+    let request = ApprovalRequest {
+        identified_by: Some(allowed),
+        not: vec!["shared".to_owned()],
+        ..request(1)
+    };
+    let mut run = Run::new(&sts(everybody).await);
+    let open = run.asks_and_dies(&request).await;
+    let told = run.says_yes(&request, "BERT").await.unwrap_err();
+    assert!(told.contains("has started the run, who may not answer"), "{told}");
+    let yes = signed_yes(&run, &open, "BERT");
+    answer::answer_at(run.folder.path(), &open.step, yes, run.clock.now()).unwrap();
+    assert_eq!(run.gone_on_with(&request, "CARL").await, None);
+    assert!(!run.files().response.exists(), "there is room for another one");
+}
+
+#[tokio::test]
+async fn regression_an_answer_is_dated_when_it_is_given_whoever_reads_it_when() {
+    // When AWS has told who answers, which is after it was begun.
+    static VERIFIED: OnceLock<DateTime<Utc>> = OnceLock::new();
+    let slow = |key: &str| {
+        if key == "ANNA" {
+            VERIFIED.get_or_init(|| {
+                let asked = Clock::system().now();
+                std::iter::repeat_with(|| Clock::system().now()).find(|now| *now > asked).unwrap()
+            });
+        }
+        everybody(key)
+    };
+    let mut run = Run::new(&sts(slow).await);
+    let open = run.asks_and_dies(&asks(true)).await;
+    run.says_yes(&asks(true), "ANNA").await.unwrap();
+    let given = run.response().at;
+    assert!(*VERIFIED.get().unwrap() <= given, "{given}");
+    assert!(given <= Clock::system().now(), "{given}");
+    // It was in time, and is taken after the deadline.
+    run.clock = Clock::simulated(open.deadline + TimeDelta::hours(2));
+    let approval = run.gone_on_with(&asks(true), "BERT").await.unwrap();
+    assert_eq!((approval.approved, approval.by.as_str()), (true, ANNA));
+    assert_eq!(run.response().at, given, "what has taken it leaves it as it was");
+    let told = run.says_yes(&asks(true), "ANNA").await.unwrap_err();
+    assert!(told.contains("was approved already"), "{told}");
+    assert!(told.ends_with(&format!("at {given}")), "{told}");
 }
 
 #[tokio::test(start_paused = true)]
