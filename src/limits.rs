@@ -60,7 +60,7 @@ limits! {
     RECORD_BYTES: usize = 16 << 20, "bytes of a record of a journal", "refused when it is read; when it is written, the run stops";
     TEXT_BYTES: usize = 16 << 10, "bytes of a message, an observation or a note that is written down", "cut, and the cut is said";
     OUTPUT_BYTES: usize = 1 << 20, "bytes of JSON of a step's output", "the step is inconclusive";
-    APPROVAL_BYTES: u64 = 64 << 10, "bytes of a question or an answer of an approval", "the approval cannot be read: inconclusive";
+    APPROVAL_BYTES: u64 = 64 << 10, "bytes of a question or an answer of an approval", "a longer answer is refused when it is given; a longer question is not asked: inconclusive";
     ALLOWED_SIGNERS: usize = 1_000, "lines of a file of allowed signers (`signed_by`)", "no answer can be verified: inconclusive";
     EFFECT_NAME_BYTES: usize = 4096, "bytes of `undo`, `find` and `env` of a program together", "refused before anything is run";
     PROGRAM_OUTPUT_BYTES: usize = 64 << 10, "bytes kept of each output stream of a program", "cut; a pattern that is not in the rest is inconclusive";

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use redrill::cli::Cli;
+use redrill::visible::visible;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -30,7 +31,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The one place where an error is printed. Where nobody can read it, the exit code tells all the same: `eprintln!` would panic.
+/// The one place where an error is printed. It may hold what a service has answered, which must not write to the terminal. Where
+/// nobody can read it, the exit code tells all the same: `eprintln!` would panic.
 fn say(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", visible(text, &['\n', '\t']));
 }

@@ -3,7 +3,9 @@ use super::retry::{FailedCall, with_retries};
 use super::{ExpectedTimes, StepError};
 use crate::aws::{CallLog, SiteSession, failure_of, site_of};
 use crate::ids::{Digest, RunId, SiteName, StepId};
-use crate::journal::{Approval, Check, ClockPoint, Event, Finding, RecoveryPoint, ResourceKey};
+use crate::journal::{
+    Approval, Check, ClockPoint, Event, Finding, Question, RecoveryPoint, ResourceKey,
+};
 use crate::outside::Outside;
 use crate::time::Clock;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -50,6 +52,10 @@ pub trait Recorder: Send + Sync {
     /// The recovery point that the step told last, in this attempt or an earlier one. `None` when it told none, and where there
     /// is no run.
     fn told_point(&self, _step: &StepId) -> Option<RecoveryPoint> {
+        None
+    }
+    /// What the step has asked people before: in an earlier attempt, or in a process that has died. `None` where there is no run.
+    fn asked(&self, _step: &StepId) -> Option<Question> {
         None
     }
     /// What a person has said to the step's question, and how long that took, when the process died before the step ended: they

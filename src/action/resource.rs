@@ -306,6 +306,11 @@ pub trait ResourceKind: Send + Sync {
     fn reach(&self) -> Reach {
         Reach::Service
     }
+    /// Why nobody can say from here whether it is there, where that is known without looking.
+    fn out_of_reach(&self, context: &ResourceContext, key: &ResourceKey) -> Option<String> {
+        let _ = (context, key);
+        None
+    }
     /// True for what is written among production data: the guard must name where (`guard.canaries`).
     fn is_canary(&self) -> bool {
         false

@@ -19,7 +19,7 @@ pub(super) fn answer(
     output: &Output,
 ) -> Result<ExitCode> {
     within_the_journal(args.comment.as_deref())?;
-    let folder = store.find(&args.run)?;
+    let folder = store.find_itself(&args.run)?;
     let step = StepId::new(&args.step);
     still_asks(&folder, &step)?;
     let by = operator();
@@ -112,7 +112,8 @@ mod tests {
     /// Why nothing is asked any more, after a question and what came then.
     fn after(events: Vec<Event>) -> String {
         let deadline = chrono::DateTime::UNIX_EPOCH;
-        let asked = Event::ApprovalRequested { step: ask(), text: "Go on?".to_owned(), deadline };
+        let text = "Go on?".to_owned();
+        let asked = Event::ApprovalRequested { step: ask(), text, deadline, signed_by: None };
         let records = std::iter::once(asked).chain(events).zip(0..).map(|(event, seq)| Record {
             seq,
             at: deadline,

@@ -49,16 +49,13 @@ pub(super) struct Journals {
     store: Option<(Objects, BTreeMap<RunId, Option<Owner>>)>,
 }
 
-/// Where a journal was read.
+/// Where a journal comes from.
 #[derive(Clone, Copy)]
-enum Origin {
-    /// In the runs folder of this machine.
-    Here {
-        /// A process holds it.
-        at_work: bool,
-    },
-    /// In a store, in which others may write.
-    Store,
+struct Origin {
+    /// From a store, in which others may write.
+    of_store: bool,
+    /// A process of this machine holds it.
+    at_work: bool,
 }
 
 /// Where more journals are.
@@ -73,7 +70,11 @@ impl Journals {
     pub(super) fn read(store: &Store, target: &Target) -> Self {
         let mut journals = Self { runs: Some(store.clone()), ..Self::default() };
         match store.all() {
-            Ok(folders) => folders.iter().for_each(|folder| journals.take(folder, target)),
+            Ok(mut folders) => {
+                // The machine's own come first: what was only fetched counts as far as they do not say otherwise.
+                folders.sort_by_cached_key(is_only_fetched);
+                folders.iter().for_each(|folder| journals.take(folder, target));
+            }
             Err(error) => journals.not_read("the runs folder", &error.to_string()),
         }
         journals
@@ -97,7 +98,8 @@ impl Journals {
             Err(error) => return self.not_read(&folder.name(), &error.to_string()),
         };
         let stored = match journal::read(&folder.journal()) {
-            Err(ReadError::Empty) => return,
+            // Without a store nothing was done before the first record. Where there is one, the disk may have lost what was there.
+            Err(ReadError::Empty) if at_work || !folder.has_store() => return,
             _ => folder.load(),
         };
         let stored = match stored {
@@ -112,7 +114,8 @@ impl Journals {
             }
         }
         let read = (&stored.plan, &stored.contents.records[..], &stored.state);
-        self.add(read, Origin::Here { at_work }, target);
+        let origin = Origin { of_store: is_only_fetched(folder), at_work };
+        self.add(read, origin, target);
     }
 
     /// Takes a run, unless more is known of it already. What a second journal of it says of its life counts all the same, and what a
@@ -128,10 +131,9 @@ impl Journals {
             self.elsewhere.insert(head.run.clone(), in_words(&head.world));
             return;
         }
-        let at_work = matches!(origin, Origin::Here { at_work: true });
-        let Some(mut past) = PastRun::of(plan, records, state, at_work) else { return };
+        let Some(mut past) = PastRun::of(plan, records, state, origin.at_work) else { return };
         let known = self.past.iter_mut().find(|known| known.run == past.run);
-        if matches!(origin, Origin::Store) {
+        if origin.of_store {
             past = past.of_store(known.as_deref());
         }
         let longer = records.len() > self.records.get(&past.run).copied().unwrap_or(0);
@@ -231,7 +233,8 @@ impl Journals {
         place: &str,
         (target, now): (&Target, DateTime<Utc>),
     ) {
-        self.add((&stored.plan, &stored.records, &stored.state), Origin::Store, target);
+        let origin = Origin { of_store: true, at_work: false };
+        self.add((&stored.plan, &stored.records, &stored.state), origin, target);
         let Some(run) = stored.state.head.as_ref().map(|head| &head.run) else { return };
         let Some(until) = stored.may_live_until().filter(|until| now < *until) else { return };
         let Some(known) = self.past.iter_mut().find(|past| past.run == *run) else { return };
@@ -335,6 +338,13 @@ impl Journals {
 
 fn length_of(folder: &RunFolder) -> io::Result<u64> {
     Ok(fs::metadata(folder.journal())?.len())
+}
+
+/// True when the folder has what was fetched from a store, and the run was not taken over from there: others may have written it.
+fn is_only_fetched(folder: &RunFolder) -> bool {
+    let claimed =
+        || folder.store().is_ok_and(|stored| stored.owner.is_some() || !stored.token.is_empty());
+    folder.has_store() && !claimed()
 }
 
 /// True when the folder has the journal of this run, or one that does not say whose it is, in a folder of the run's name.

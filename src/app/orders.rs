@@ -99,7 +99,26 @@ fn take_away(place: &Path, read: io::Result<Vec<u8>>) -> Option<Order> {
 
 /// True when a process is at work on the run: it holds the journal's lock.
 pub(super) fn is_at_work(folder: &RunFolder) -> Result<bool> {
-    Ok(Hold::take(&folder.journal()).map_err(|e| folder.refused(&e))?.is_none())
+    Hold::is_held(&folder.journal()).map_err(|e| folder.refused(&e))
+}
+
+/// Who looks at a run has a share of the lock of its journal, for a moment: it is tried for so often, and so long apart.
+const HOLD_TRIES: u32 = 5;
+const HOLD_TRIED_EVERY: Duration = Duration::from_millis(20);
+
+/// Takes the lock of a run's journal, to work on it; `None` when another process does.
+pub(super) fn hold(folder: &RunFolder) -> Result<Option<Hold>> {
+    let take = || Hold::take(&folder.journal()).map_err(|e| folder.refused(&e));
+    runtime()?.block_on(async {
+        let clock = Clock::system();
+        for _ in 0..HOLD_TRIES {
+            if let Some(hold) = take()? {
+                return Ok(Some(hold));
+            }
+            clock.sleep(HOLD_TRIED_EVERY).await;
+        }
+        take()
+    })
 }
 
 /// Gives an order to the process of a run, and waits until it has taken it.
@@ -153,11 +172,12 @@ fn has_ended(folder: &RunFolder) -> bool {
 
 /// What is said of a run that has come to its end, to whoever would steer it.
 pub(super) fn is_over(folder: &RunFolder) -> Error {
-    Error::bad_input(format!("{} is over", folder.name())).help(format!(
-        "{} tells what it left behind; {} --all --yes removes what was kept",
-        folder.command("show"),
-        folder.command("reap --run")
-    ))
+    let mut help = format!("{} tells what it left behind", folder.command("show"));
+    if !folder.is_rehearsal() {
+        let reap = folder.command("reap --run");
+        help.push_str(&format!("; {reap} --all --yes removes what was kept"));
+    }
+    Error::bad_input(format!("{} is over", folder.name())).help(help)
 }
 
 /// Writes an order into the folder of a run, whole or not at all.
@@ -330,6 +350,31 @@ mod tests {
         drop(journal);
         refused(Order::Pause { by: by("anna") });
         refused(Order::Continue { by: by("anna") });
+    }
+
+    /// Its estate ended with its process.
+    #[test]
+    fn regression_nobody_is_told_to_remove_what_a_rehearsal_has_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        let (_, real) = started(&store, WorldKind::Real);
+        let (_, rehearsal) = started(&store, WorldKind::Rehearsal { estate: "test".to_owned() });
+        for (run, is_reaped) in [(real, true), (rehearsal, false)] {
+            let over = is_over(&run);
+            let help = over.help_text().unwrap();
+            assert!(help.contains(" tells what it left behind"), "{help}");
+            assert_eq!(help.contains("redrill reap"), is_reaped, "{help}");
+        }
+    }
+
+    #[test]
+    fn a_run_on_which_a_process_works_is_not_taken_from_it() {
+        let root = tempfile::tempdir().unwrap();
+        let (_, run) = started(&Store::new(root.path().to_owned()), WorldKind::Real);
+        let first = hold(&run).unwrap();
+        assert!(first.is_some() && hold(&run).unwrap().is_none());
+        drop(first);
+        assert!(hold(&run).unwrap().is_some());
     }
 
     #[test]

@@ -16,9 +16,9 @@ use crate::ids::{RunId, SiteName};
 use crate::organisation::Exceeded;
 use crate::outside::{Concealing, Secrets};
 use crate::providers;
-use crate::reap::{self, Decision, Leftover, Lookout, NotAsked};
+use crate::reap::{self, Decision, EVERYTHING, Leftover, Lookout, NotAsked};
 use crate::scenario::{self, Site};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -78,7 +78,7 @@ pub(super) fn reap(args: &ReapArgs, store: &Store, output: &Output) -> Result<Ex
             }),
             ..lookout
         };
-        Ok::<_, Error>(look_and_remove(args, &lookout, &journals, output).await)
+        Ok::<_, Error>(look_and_remove(args, &lookout, (&journals, &places), output).await)
     })?;
     match args.format {
         Format::Json => output.json(&summary.json())?,
@@ -105,10 +105,11 @@ fn lookout(world: &World, registry: Registry) -> Lookout {
 async fn look_and_remove(
     args: &ReapArgs,
     lookout: &Lookout,
-    journals: &Journals,
+    (journals, places): (&Journals, &Places),
     output: &Output,
 ) -> Summary {
-    let gathered = reap::gather(lookout, &journals.past).await;
+    let mut gathered = reap::gather(lookout, &journals.past).await;
+    gathered.notes.extend(places.retired(&mut gathered.not_asked));
     let now = lookout.clock.now();
     let mut rows = Vec::new();
     for leftover in gathered.leftovers {
@@ -177,7 +178,7 @@ pub(super) async fn remove(
     };
     match removed {
         reap::Removal::Gone(how) => Outcome::Gone(how),
-        reap::Removal::Left { why, refused } => Outcome::Left { why, refused },
+        reap::Removal::Left { why, refused, .. } => Outcome::Left { why, refused },
         reap::Removal::RunAtWork => at_work(),
         reap::Removal::RunChanged => Outcome::Stays(
             "the journal of its run has changed since it was read: run redrill reap again"
@@ -231,6 +232,8 @@ struct Places {
     canaries: Vec<String>,
     /// The first scenario: its estate is that of a rehearsal.
     first: Option<(PathBuf, String)>,
+    /// Nobody named a site: they are those of runs, whose roles may be gone since.
+    by_journals: bool,
 }
 
 impl Places {
@@ -277,6 +280,7 @@ impl Places {
 
     /// The sites of runs, where nobody named any.
     fn of_journals(&mut self, journals: &Journals, only: Option<&RunId>) {
+        self.by_journals = true;
         for (run, sites, canaries) in &journals.places {
             if only.is_none_or(|only| only == run) {
                 sites.iter().for_each(|site| self.add(site.clone()));
@@ -284,6 +288,32 @@ impl Places {
             }
         }
         self.tidy();
+    }
+
+    /// Takes out what could not be asked because a role is gone that only journals name, and says so, where another role of its place
+    /// has answered: what that one is denied stands there by itself.
+    fn retired(&self, not_asked: &mut Vec<NotAsked>) -> Vec<String> {
+        if !self.by_journals {
+            return Vec::new();
+        }
+        let is_of_role = |one: &NotAsked| one.what == EVERYTHING;
+        let silent = not_asked.iter().filter(|one| is_of_role(one)).map(|one| one.place.clone());
+        let silent: BTreeSet<String> = silent.collect();
+        let another_answers = |place: &str| {
+            let Some(site) = self.sites.get(&SiteName::new(place)) else { return false };
+            let answers = |(name, other): (&SiteName, &Site)| {
+                let is_there = other.account == site.account && other.region == site.region;
+                is_there && !silent.contains(name.as_str())
+            };
+            site.account.is_some() && self.sites.iter().any(answers)
+        };
+        let retired = |one: &mut NotAsked| is_of_role(one) && another_answers(&one.place);
+        let said = not_asked.extract_if(.., retired).map(|NotAsked { place, why, .. }| {
+            format!(
+                "{place}: a role that only journals name, and another one has answered there: {why}"
+            )
+        });
+        said.collect()
     }
 
     /// A place is named by what it is: scenarios may call it differently. Each of its roles but the first is named, too: one may do
@@ -358,6 +388,40 @@ mod tests {
         for wrong in ["", "=1", "eu west", "eu-west-1=12", "eu-west-1=222222222222/"] {
             assert!(read_site(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn regression_a_role_that_only_an_old_journal_names_is_a_note_where_another_one_answers() {
+        let mut places = Places::default();
+        let sites = [
+            "eu-west-1=222222222222/old",
+            "eu-west-1=222222222222/new",
+            "eu-west-2=222222222222/old",
+        ];
+        sites.iter().for_each(|site| places.add(read_site(site).unwrap()));
+        let silent = |places: &[&str]| -> Vec<NotAsked> {
+            let of = |(place, what): (&str, &str)| NotAsked {
+                place: place.to_owned(),
+                what: what.to_owned(),
+                why: "it cannot be assumed".to_owned(),
+            };
+            let of_roles = places.iter().map(|place| (*place, EVERYTHING));
+            of_roles.chain([("222222222222/eu-west-1", "rds.db_instance")]).map(of).collect()
+        };
+        let (old, new) = ("222222222222/eu-west-1", "222222222222/eu-west-1/new");
+        let lonely = "222222222222/eu-west-2";
+        // Whoever names a role wants it asked.
+        assert!(places.retired(&mut silent(&[old, lonely])).is_empty());
+        places.by_journals = true;
+        let mut not_asked = silent(&[old, lonely]);
+        let said = places.retired(&mut not_asked);
+        assert!(said.len() == 1 && said[0].starts_with(old), "{said:?}");
+        assert!(said[0].ends_with("it cannot be assumed"), "{said:?}");
+        assert_eq!(not_asked, silent(&[lonely]), "what the other one is denied is said, too");
+        // Where no role answers, nobody has looked.
+        let mut not_asked = silent(&[old, new]);
+        assert!(places.retired(&mut not_asked).is_empty());
+        assert_eq!(not_asked, silent(&[old, new]));
     }
 
     #[test]

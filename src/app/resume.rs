@@ -15,9 +15,10 @@ use crate::cli::{Format, InStoreArgs, ResumeArgs};
 use crate::engine::Order;
 use crate::error::{Error, ExitCode, Result};
 use crate::ids::RunId;
-use crate::journal::{self, Hold, RunHead, RunState, WorldKind};
+use crate::journal::{self, Record, RunHead, RunState, WorldKind};
 use crate::organisation::Asked;
 use crate::outside::Secrets;
+use crate::plan::Plan;
 use crate::providers;
 use crate::time::Clock;
 use std::sync::Arc;
@@ -76,11 +77,11 @@ pub(super) fn go_on_with(
     output: &Output,
 ) -> Result<Ended, Stopped> {
     // Held from here to the end: whoever gives an order meanwhile sees that a process is at work, and gives it to this one.
-    let hold = Hold::take(&folder.journal()).map_err(|e| folder.refused(&e))?;
+    let hold = orders::hold(folder)?;
     let hold = hold.ok_or_else(|| folder.refused(&"another process is working on this run"))?;
     // What was left for an earlier process does not count, and its giver sees that this one goes on; what comes from now on is for it.
     orders::take(&folder.path);
-    let state = state_of(folder)?;
+    let state = folder.fold(&records_of(folder)?)?;
     let head =
         state.head.clone().ok_or_else(|| folder.refused(&"it does not start with a start"))?;
     if state.finished.is_none() && !folder.is_named_after(&head.run) {
@@ -91,23 +92,18 @@ pub(super) fn go_on_with(
     let interrupts = Interrupts::default();
     let orders = interrupts.subscribe(folder, order.clone());
     let hurry = interrupts.hurry(folder);
-    let gives_back = only_gives_back(&state, order.as_ref());
+    let order = order.as_ref();
+    let judge = Judge { folder, head: &head, plan: &plan, target: &target, order, limits };
     let without_store = match folder.has_store() {
-        true => in_its_store(way, &target, folder, (&head, &state, gives_back), output)?,
+        true => in_its_store(way, &judge, &state, output)?,
         false => None,
     };
     // The journal of the store may tell of answers, and of an end, that this folder did not know of.
-    let state = state_of(folder)?;
-    let gives_back = only_gives_back(&state, order.as_ref());
+    let records = records_of(folder)?;
+    judge.hold(&records)?;
+    let state = folder.fold(&records)?;
+    let gives_back = only_gives_back(&state, order);
     let limits = if gives_back { InForce::default() } else { limits.clone() };
-    limits.hold(head.run.as_str(), Asked::by(&plan)).map_err(|refusal| {
-        refusal.help(format!("{} removes what it made", folder.command("abort")))
-    })?;
-    if state.finished.is_none() && !gives_back {
-        let identity = target.identity(&plan.sites)?;
-        let goes_on = second_person::GoesOn { user: super::run::operator(), identity };
-        second_person::hold(folder, &plan, &goes_on)?;
-    }
     if let (Some(by), None, false) = (&state.paused, &state.finished, gives_back) {
         output.note(&format!(
             "{by} has halted this run: it starts nothing before {}",
@@ -127,10 +123,38 @@ pub(super) fn go_on_with(
     })
 }
 
-/// Where the run stands, as the journal in its folder says now.
-fn state_of(folder: &RunFolder) -> Result<RunState> {
+/// What the journal in the folder of the run says now.
+fn records_of(folder: &RunFolder) -> Result<Vec<Record>> {
     let contents = journal::read(&folder.journal()).map_err(|e| folder.unreadable(&e))?;
-    folder.fold(&contents.records)
+    Ok(contents.records)
+}
+
+/// What decides whether somebody may go on with a run.
+struct Judge<'a> {
+    folder: &'a RunFolder,
+    head: &'a RunHead,
+    plan: &'a Plan,
+    target: &'a Target,
+    order: Option<&'a Order>,
+    limits: &'a InForce,
+}
+
+impl Judge<'_> {
+    /// Refuses what goes beyond a limit, or would be done on the word of who goes on, by what a journal of the run says. Where that only
+    /// gives back, nothing is refused.
+    fn hold(&self, records: &[Record]) -> Result<()> {
+        let state = self.folder.fold(records)?;
+        if only_gives_back(&state, self.order) {
+            return Ok(());
+        }
+        let held = self.limits.hold(self.head.run.as_str(), Asked::by(self.plan));
+        held.map_err(|refusal| {
+            refusal.help(format!("{} removes what it made", self.folder.command("abort")))
+        })?;
+        let identity = self.target.identity(&self.plan.sites)?;
+        let goes_on = second_person::GoesOn { user: super::run::operator(), identity };
+        second_person::hold(self.folder, self.plan, (records, &state), &goes_on)
+    }
 }
 
 /// Whether going on with a run only removes what it made, or only writes its reports: that is held to no limits.
@@ -143,11 +167,11 @@ fn only_gives_back(state: &RunState, order: Option<&Order>) -> bool {
 /// which is brought up to the end if it can be.
 fn in_its_store(
     way: &Way<'_>,
-    target: &Target,
-    folder: &RunFolder,
-    (head, state, gives_back): (&RunHead, &RunState, bool),
+    judge: &Judge<'_>,
+    state: &RunState,
     output: &Output,
 ) -> Result<Option<String>, Stopped> {
+    let Judge { folder, head, target, order, .. } = *judge;
     if state.finished.is_some() {
         if way.without_store.is_none() && !head.world.is_rehearsal() {
             let at_once = Way { in_a_hurry: true, ..way.clone() };
@@ -156,10 +180,10 @@ fn in_its_store(
         return Ok(None);
     }
     let Some(why) = &way.without_store else {
-        let taken = take_over(way, target, folder, head, output);
-        return taken.map(|()| None).map_err(|error| Stopped::in_store(error, folder));
+        let may = |records: &[Record]| judge.hold(records);
+        return take_over(way, target, folder, (head, &may), output).map(|()| None);
     };
-    if !gives_back {
+    if !only_gives_back(state, order) {
         let refused = format!(
             "{} would go on with its drill, and does so in its store only: another machine could do the same; nothing was done",
             folder.name()
@@ -187,7 +211,8 @@ fn complete_store(
         if !is_behind && !ends_earlier(way, target, folder, head, output)? {
             return Ok(false);
         }
-        take_over(way, target, folder, head, output).map(|()| true)
+        take_over(way, target, folder, (head, &|_| Ok(())), output)?;
+        Ok(true)
     };
     match completed() {
         Ok(false) => {}
@@ -284,20 +309,33 @@ fn here_already(store: &Store, run: &RunId) -> Option<RunFolder> {
     (head.run == *run).then_some(folder)
 }
 
-/// Claims the run in its store, and brings the two journals to one. The journal of the folder must be held.
+/// Whether somebody may go on with a run, by its journal.
+type May<'a> = dyn Fn(&[Record]) -> Result<()> + 'a;
+
+/// Claims the run in its store, and brings the two journals to one. The journal of the folder must be held. What `may` refuses, by
+/// what the longer one of them says, is not claimed: the run stays whose it is.
 fn take_over(
     way: &Way<'_>,
     target: &Target,
     folder: &RunFolder,
-    head: &RunHead,
+    (head, may): (&RunHead, &May<'_>),
     output: &Output,
-) -> Result<()> {
-    let stored = remembered(way, folder)?;
-    target.runtime()?.block_on(async {
+) -> Result<(), Stopped> {
+    let in_store = |error: Error| Stopped::in_store(error, folder);
+    let runtime = target.runtime().map_err(in_store)?;
+    let looked = runtime.block_on(async {
+        let stored = remembered(way, folder)?;
         let objects = objects(target, &stored, &head.run, (way, output)).await?;
-        let how = (way.in_store.take_over, Clock::system().now());
-        journal_store::take_over(&objects, folder, &head.run, how).await
-    })
+        let claimable = journal_store::look(&objects, folder, way.in_store.take_over).await?;
+        Ok::<_, Error>((objects, claimable))
+    });
+    let (objects, claimable) = looked.map_err(in_store)?;
+    // Not within the runtime: who goes on may have to be asked for at AWS, in another one.
+    may(&claimable.records)?;
+    let claimed = runtime.block_on(async {
+        journal_store::claim(&objects, folder, claimable, Clock::system().now()).await
+    });
+    claimed.map_err(in_store)
 }
 
 /// What the folder remembers of its store, with the region that was given now.

@@ -135,7 +135,8 @@ pub(super) fn listen_until(interrupts: &Interrupts, done: watch::Receiver<bool>,
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return };
     if runtime.block_on(interrupts.listen(done)) {
-        let left: Vec<String> = interrupts.unfinished().iter().map(RunFolder::stopped).collect();
+        let left: Vec<String> =
+            interrupts.unfinished().iter().map(RunFolder::stopped_now).collect();
         let left =
             if left.is_empty() { "no run was under way".to_owned() } else { left.join("; ") };
         output.note(&format!("left at once: {left}"));
@@ -184,7 +185,7 @@ fn run_ready(
 /// A bug that ends a run is an error of this one: its folder is left as after any other, and the next run begins.
 fn whatever_happens(folder: &RunFolder, run: impl FnOnce() -> Result<Ended>) -> Result<Ended> {
     let ended = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        Err(Error::broken("a bug of redrill ended the run").help(folder.stopped()))
+        Err(Error::broken("a bug of redrill ended the run").help(folder.stopped_now()))
     });
     if ended.is_err() {
         folder.forget_if_nothing_happened();

@@ -21,6 +21,7 @@ use crate::plan::Plan;
 use crate::render;
 use crate::report::{self, EarlierRun, Report};
 use crate::time::HumanDuration;
+use crate::visible::visible;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::LocalBoxFuture;
 use std::collections::BTreeSet;
@@ -91,7 +92,7 @@ impl Ended {
     /// Says what could not be written, behind the verdict, which is not lost with it.
     pub(super) fn complain(&self, output: &Output) {
         let Some(error) = &self.unwritten else { return };
-        output.note(&format!("error: {error}"));
+        output.note(&visible(&format!("error: {error}"), &['\n']));
         if let Some(help) = error.help_text() {
             output.note(&format!("help: {help}"));
         }

@@ -17,15 +17,37 @@ impl RunFolder {
         format!("go on with: {}", self.command("resume"))
     }
 
-    /// What is said of a run that has stopped in the middle, or before its first record.
+    /// What is said of a run that has stopped in the middle, or before its first record, to whoever comes to it later.
     pub(super) fn stopped(&self) -> String {
+        if matches!(self.journal().try_exists(), Ok(true))
+            && self.has_no_record()
+            && self.has_store()
+        {
+            let (name, otherwise) = (self.name(), self.found_otherwise());
+            return format!(
+                "the journal of {name} is empty, and its store may tell more: {otherwise}"
+            );
+        }
+        self.stopped_now()
+    }
+
+    /// As [`Self::stopped`], by the process of the run itself: where its disk has no record, its store has none, since the disk comes
+    /// first.
+    pub(super) fn stopped_now(&self) -> String {
         let is_gone = |path: &Path| matches!(path.try_exists(), Ok(false));
-        // The plan lies there before the journal: whoever took it away may have taken the journal, too.
-        if is_gone(&self.journal()) && is_gone(&self.path.join("plan.json")) {
+        if is_gone(&self.path) {
             return format!(
                 "{} is not there any more, and what was made until then may still be there: put its folder back, and {}; {}",
                 self.journal().display(),
                 self.go_on(),
+                found_by_tags(None)
+            );
+        }
+        // The plan lies there before the journal: whoever took it away may have taken the journal, too.
+        if is_gone(&self.journal()) && is_gone(&self.path.join("plan.json")) {
+            return format!(
+                "{} has neither journal nor plan: either it had not begun, and has done nothing, or they were taken away; {}",
+                self.path.display(),
                 found_by_tags(None)
             );
         }
@@ -185,8 +207,9 @@ mod tests {
         // The disk was full before the first record was there.
         for torn in [&b""[..], b"{\"seq\":0,"] {
             std::fs::write(full.journal(), torn).unwrap();
-            assert!(full.stopped().contains("has done nothing"), "{}", full.stopped());
-            assert!(!full.stopped().contains("resume"), "{}", full.stopped());
+            for said in [full.stopped(), full.stopped_now()] {
+                assert!(said.contains("has done nothing") && !said.contains("resume"), "{said}");
+            }
         }
         full.forget_if_nothing_happened();
         assert!(!full.path.exists());
@@ -212,6 +235,33 @@ mod tests {
             assert!(said.contains(words), "no {words:?} in: {said}");
         }
         assert!(!said.contains("done nothing"), "{said}");
+    }
+
+    #[test]
+    fn regression_a_run_whose_folder_is_still_empty_is_not_said_to_have_made_something() {
+        let root = tempfile::tempdir().unwrap();
+        let (_, _, begun) = Store::new(root.path().to_owned()).begin("orders-db", 7).unwrap();
+        let said = begun.stopped();
+        assert!(said.contains("either it had not begun, and has done nothing"), "{said}");
+        assert!(said.contains("redrill reap --site") && !said.contains("any more"), "{said}");
+    }
+
+    /// The disk has lost what the journal said.
+    #[test]
+    fn regression_an_empty_journal_with_a_store_is_said_to_be_one_and_not_to_have_done_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let (_, _, folder) = Store::new(root.path().to_owned()).begin("orders-db", 7).unwrap();
+        let stored = r#"{ "url": "s3://drills/x", "region": null, "owner": 0, "token": "ab" }"#;
+        for (name, text) in [("plan.json", "{}"), ("store.json", stored), ("journal.jsonl", "")] {
+            std::fs::write(folder.path.join(name), text).unwrap();
+        }
+        let said = folder.stopped();
+        for words in ["is empty", "redrill resume s3://drills/x/RUN", "redrill reap --site"] {
+            assert!(said.contains(words), "no {words:?} in: {said}");
+        }
+        assert!(!said.contains("done nothing"), "{said}");
+        // Its own process knows that nothing was written.
+        assert!(folder.stopped_now().contains("has done nothing"), "{}", folder.stopped_now());
     }
 
     #[test]

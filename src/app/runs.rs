@@ -173,6 +173,21 @@ impl Store {
         })
     }
 
+    /// As [`Self::find`], for who wants something of the process of the run: that would hear nothing in a copy of its folder.
+    pub(super) fn find_itself(&self, name: &str) -> Result<RunFolder> {
+        let folder = self.find(name)?;
+        // A journal that cannot be read keeps nobody from steering or answering.
+        let contents = journal::read(&folder.journal()).ok();
+        let state = contents.and_then(|contents| RunState::of(&contents.records).ok());
+        let Some(RunState { head: Some(head), finished: None, .. }) = state else {
+            return Ok(folder);
+        };
+        match folder.is_named_after(&head.run) {
+            true => Ok(folder),
+            false => Err(self.is_a_copy(&folder, &head.run)),
+        }
+    }
+
     /// The folder of a run without a journal: its name has a number. What this user may not look into may well have one.
     fn begun(&self, name: &str) -> Option<RunFolder> {
         let (scenario, number) = name.rsplit_once('-')?;
@@ -182,8 +197,11 @@ impl Store {
         Some(folder).filter(|_| is_one && is_there)
     }
 
-    /// A folder by its own name, where `.` or a link leads to it.
+    /// A folder by its own name, where `.` or a link leads to it. A link with the name of the run is as good: the folder was moved.
     fn by_its_name(&self, folder: RunFolder) -> RunFolder {
+        if journals::begun(&folder).is_some_and(|run| folder.is_named_after(&run)) {
+            return folder;
+        }
         let Ok(real) = fs::canonicalize(&folder.path) else { return folder };
         let other = real.file_name().filter(|name| folder.path.file_name() != Some(*name));
         let Some(name) = other else { return folder };
@@ -519,6 +537,48 @@ pub(super) mod tests {
             let found = store.find(&path.to_string_lossy()).unwrap();
             assert_eq!((found.name(), &found.path), ("orders-db-0001".to_owned(), &folder.path));
         }
+    }
+
+    #[test]
+    fn regression_a_folder_that_was_moved_is_the_run_that_a_link_with_its_name_leads_to() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().join("runs"));
+        let (run, folder) = started(&store, WorldKind::Real);
+        let moved = root.path().join("moved-away");
+        fs::rename(&folder.path, &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, &folder.path).unwrap();
+        for name in ["orders-db-0001", run.as_str(), "last", &folder.path.to_string_lossy()] {
+            let found = store.find_itself(name).unwrap();
+            assert_eq!(found.path, folder.path, "{name}");
+            assert!(found.is_named_after(&run), "{name}");
+        }
+        let refused = store.find_itself(&moved.to_string_lossy()).map(|found| found.path);
+        let refused = refused.unwrap_err();
+        let there = format!("the run is in {}", folder.path.display());
+        assert_eq!(refused.help_text(), Some(there.as_str()));
+    }
+
+    #[test]
+    fn regression_a_copy_of_the_folder_of_a_run_takes_neither_orders_nor_answers() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        let (_, folder) = started(&store, WorldKind::Real);
+        copied(&folder, "orders-db-0001.bak");
+        let refused = store.find_itself("orders-db-0001.bak").map(|found| found.path).unwrap_err();
+        assert_eq!(refused.exit_code(), crate::error::ExitCode::Refused);
+        let there = format!("the run is in {}", folder.path.display());
+        assert_eq!(refused.help_text(), Some(there.as_str()));
+        assert_eq!(store.find_itself("orders-db-0001").unwrap().path, folder.path);
+        // Of a run that is over nobody hears anything, in whatever folder it is.
+        let (mut journal, _) = journal::Journal::reopen(&folder.journal()).unwrap();
+        let finished = Event::RunFinished { outcome: journal::Outcome::Passed };
+        journal.stage(chrono::DateTime::UNIX_EPOCH, std::time::Duration::ZERO, finished).unwrap();
+        journal.commit().unwrap();
+        let copy = copied(&folder, "orders-db-0001.old");
+        assert_eq!(store.find_itself("orders-db-0001.old").unwrap().path, copy.path);
+        // Nor does a journal that cannot be read keep anybody away.
+        fs::write(copy.journal(), b"rubbish\n").unwrap();
+        assert_eq!(store.find_itself("orders-db-0001.old").unwrap().path, copy.path);
     }
 
     #[test]

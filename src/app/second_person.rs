@@ -3,7 +3,7 @@
 use super::runs::RunFolder;
 use crate::error::{Error, Result};
 use crate::ids::{RunId, StepId};
-use crate::journal::{self, Approval, ApproverIdentity, Event, Record, RunState, StepState};
+use crate::journal::{Approval, ApproverIdentity, Event, Record, RunState, StepState};
 use crate::outside::real::RunIdentity;
 use crate::outside::{Principal, RunBy, UNKNOWN_USER, is_same_person, why_the_same_person};
 use crate::plan::{Plan, PlannedStep};
@@ -28,12 +28,15 @@ pub(super) struct GoesOn {
 /// Refuses to go on with a run whose second person this is.
 ///
 /// # Errors
-/// A refusal, also where AWS does not say who this is and somebody whom it knows has said yes; and when the journal cannot be read.
-pub(super) fn hold(folder: &RunFolder, plan: &Plan, goes_on: &GoesOn) -> Result<()> {
-    let contents = journal::read(&folder.journal()).map_err(|e| folder.refused(&e))?;
-    let state = folder.fold(&contents.records)?;
-    let given = given(plan, &contents.records);
-    let own = |is_own: &dyn Fn(&Approval) -> bool| own_word(plan, &state, &given, is_own);
+/// A refusal, also where AWS does not say who this is and somebody whom it knows has said yes.
+pub(super) fn hold(
+    folder: &RunFolder,
+    plan: &Plan,
+    (records, state): (&[Record], &RunState),
+    goes_on: &GoesOn,
+) -> Result<()> {
+    let given = given(plan, records);
+    let own = |is_own: &dyn Fn(&Approval) -> bool| own_word(plan, state, &given, is_own);
     let by_name = |yes: &Approval| is_by(yes, &goes_on.user);
     let mut found = own(&by_name);
     let known = given.values().find_map(|yes| yes.identity.as_ref());

@@ -83,8 +83,10 @@ fn row(folder: &RunFolder) -> Value {
 
 /// How a run stands that has not ended.
 fn stands(folder: &RunFolder) -> &'static str {
-    let is_at_work = orders::is_at_work(folder).unwrap_or(false);
-    folder.load().map_or("stopped", |stored| stored.in_a_word(is_at_work))
+    match (orders::is_at_work(folder), folder.load()) {
+        (Ok(is_at_work), Ok(stored)) => stored.in_a_word(is_at_work),
+        _ => "not known",
+    }
 }
 
 /// `redrill show`
@@ -114,8 +116,13 @@ pub(super) fn show(args: &ShowArgs, store: &Store, output: &Output) -> Result<Ex
         output.note(&said);
     }
     if stored.state.finished.is_none() {
-        let is_at_work = orders::is_at_work(&folder).unwrap_or(false);
-        output.print(&visible(&stored.how_it_stands(is_at_work).join("\n"), &['\n']))?;
+        let said = match orders::is_at_work(&folder) {
+            Ok(is_at_work) => stored.how_it_stands(is_at_work).join("\n"),
+            Err(why) => {
+                format!("the run has not ended; whether its process is at work is not known: {why}")
+            }
+        };
+        output.print(&visible(&said, &['\n']))?;
     } else {
         let number = stored.state.head.as_ref().map_or(0, |head| head.number);
         let report = report_of(
@@ -138,5 +145,6 @@ fn line(record: &Record) -> String {
         _ => event.to_string(),
     };
     let at = record.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    format!("{:>4}  {at}  {kind:<20} {rest}", record.seq)
+    // JSON escapes nothing above U+001F by itself.
+    format!("{:>4}  {at}  {kind:<20} {}", record.seq, visible(&rest, &[]))
 }

@@ -28,8 +28,7 @@ impl Stored {
         if !is_at_work {
             return vec![format!("the run has not ended; {}", self.folder.go_on())];
         }
-        let gives_back = self.state.releasing || self.state.cancelled.is_some();
-        let what = if gives_back { ", and gives back what the run made" } else { "" };
+        let what = if self.gives_back() { ", and gives back what the run made" } else { "" };
         let mut said = vec![format!("the run has not ended: its process is at work{what}")];
         said.extend(self.state.paused.as_ref().map(|by| {
             let (go_on, abort) = (self.folder.command("continue"), self.folder.command("abort"));
@@ -37,6 +36,10 @@ impl Stored {
         }));
         said.extend(self.questions().iter().map(|question| self.waits_for(question)));
         said
+    }
+
+    fn gives_back(&self) -> bool {
+        self.state.releasing || self.state.cancelled.is_some()
     }
 
     fn waits_for(&self, Question { step, text, deadline }: &Question<'_>) -> String {
@@ -58,12 +61,15 @@ impl Stored {
         )
     }
 
-    /// In the order of the steps' names.
+    /// In the order of the steps' names. Who gives back asks nothing any more, though the question may still be open.
     fn questions(&self) -> Vec<Question<'_>> {
+        if self.gives_back() {
+            return Vec::new();
+        }
         let open = self.state.asked.iter().filter(|(_, asked)| asked.answer.is_none());
         let asked = |step: &StepId| {
             self.contents.records.iter().rev().find_map(|record| match &record.event {
-                Event::ApprovalRequested { step: of, text, deadline } if of == step => {
+                Event::ApprovalRequested { step: of, text, deadline, .. } if of == step => {
                     Some(Question { step: of, text, deadline: *deadline })
                 }
                 _ => None,
@@ -127,7 +133,7 @@ steps:
         let text = "Go \u{1b}[2K on?".to_owned();
         [
             Event::StepStarted { step: step.clone(), attempt: 1, input },
-            Event::ApprovalRequested { step, text, deadline },
+            Event::ApprovalRequested { step, text, deadline, signed_by: None },
         ]
     }
 
@@ -161,7 +167,7 @@ steps:
     }
 
     #[test]
-    fn what_was_answered_or_is_being_ended_is_waited_for_no_more() {
+    fn regression_what_was_answered_or_is_being_ended_is_waited_for_no_more() {
         let [start, ask] = begun();
         let approval = Approval {
             approved: true,
@@ -172,10 +178,14 @@ steps:
             identity: None,
         };
         let given = Event::ApprovalGiven { step: StepId::new("ask"), approval };
-        let (_root, run) = after(&[start.clone(), ask, given]);
+        let (_root, run) = after(&[start.clone(), ask.clone(), given]);
         assert_eq!(run.how_it_stands(true).len(), 1);
         let ended = Event::CancelRequested { by: "root".to_owned(), incident: true };
-        let (_root, run) = after(&[start, ended]);
-        assert!(run.how_it_stands(true)[0].ends_with("and gives back what the run made"));
+        for ends in [ended, Event::ReleaseStarted] {
+            let (_root, run) = after(&[start.clone(), ask.clone(), ends]);
+            let said = run.how_it_stands(true);
+            assert!(said[0].ends_with("and gives back what the run made"), "{said:?}");
+            assert_eq!((said.len(), run.in_a_word(true)), (1, "at work"), "{said:?}");
+        }
     }
 }

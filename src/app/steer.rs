@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// `redrill pause`
 pub(super) fn pause(args: &SteerArgs, store: &Store, output: &Output) -> Result<ExitCode> {
-    let folder = store.find(&args.run)?;
+    let folder = store.find_itself(&args.run)?;
     let state = steered(&folder, Order::Pause { by: operator() }, |state| state.paused.is_some())?;
     if state.paused.is_none() {
         return Err(Error::bad_input(format!(
@@ -37,7 +37,7 @@ pub(super) fn pause(args: &SteerArgs, store: &Store, output: &Output) -> Result<
 
 /// `redrill continue`
 pub(super) fn go_on(args: &SteerArgs, store: &Store, output: &Output) -> Result<ExitCode> {
-    let folder = store.find(&args.run)?;
+    let folder = store.find_itself(&args.run)?;
     if orders::is_at_work(&folder)? {
         let state = folder.load()?.state;
         if state.paused.is_none() && state.finished.is_none() {
@@ -174,8 +174,8 @@ fn ended_by_its_process(folder: &RunFolder, order: &Order, output: &Output) -> R
             output.note(&format!("another process goes on with {name}: it is told to end it, too"));
         }
         was_at_work = true;
-        // A journal that cannot be read keeps nobody from giving the order.
-        let before = standing(folder).map_or(usize::MAX, |(_, resumptions)| resumptions);
+        // A journal that cannot be read keeps nobody from giving the order; to give it twice does no harm.
+        let before = standing(folder).map_or(0, |(_, resumptions)| resumptions);
         let is_over = || standing(folder).is_ok_and(|(state, _)| state.finished.is_some());
         match orders::give(folder, order.clone()) {
             // The run has come to its end, or its process has died, before the order was taken.

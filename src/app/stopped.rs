@@ -34,8 +34,8 @@ impl Stopped {
         let by_store = of_store && !folder.is_rehearsal();
         let help = match of_journal.and_then(journal_store::taken_over_at) {
             Some(address) => taken_over(folder, address),
-            None if by_store => format!("{}; {}", folder.stopped(), folder.without_store()),
-            None => folder.stopped(),
+            None if by_store => format!("{}; {}", folder.stopped_now(), folder.without_store()),
+            None => folder.stopped_now(),
         };
         Self { error: Error::broken(format!("the run stopped: {error}")).help(help), by_store }
     }

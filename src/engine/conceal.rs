@@ -30,7 +30,10 @@ pub(super) fn conceal(secrets: &Secrets, mut event: Event) -> Event {
             calls(seen, &text);
             *command = secrets.conceal(command);
         }
-        Event::ApprovalRequested { text: asked, .. } => text(asked),
+        Event::ApprovalRequested { text: asked, signed_by, .. } => {
+            text(asked);
+            signed_by.iter_mut().for_each(|file| *file = secrets.conceal(file));
+        }
         Event::ApprovalGiven { approval, .. } => {
             text(&mut approval.by);
             approval.comment.iter_mut().for_each(&text);
@@ -101,5 +104,24 @@ mod tests {
         }
         let written = serde_json::to_value(conceal(&secrets, resumed)).unwrap();
         assert_eq!(written["without_store"], "token <secret> is not allowed here");
+    }
+
+    #[test]
+    fn where_those_who_may_sign_are_listed_is_written_whole_and_without_secrets() {
+        let secrets = Secrets::default();
+        secrets.learn(&Secret::new("IQoJb3JpZ2luX2VjEXAMPLE"));
+        let long = "/srv".repeat(limits::TEXT_BYTES);
+        for (file, expected) in
+            [(long.as_str(), long.as_str()), ("/IQoJb3JpZ2luX2VjEXAMPLE/a", "/<secret>/a")]
+        {
+            let asked = Event::ApprovalRequested {
+                step: crate::ids::StepId::new("ask"),
+                text: "Go on?".to_owned(),
+                deadline: chrono::DateTime::UNIX_EPOCH,
+                signed_by: Some(file.to_owned()),
+            };
+            let written = serde_json::to_value(conceal(&secrets, asked)).unwrap();
+            assert_eq!(written["signed_by"], expected);
+        }
     }
 }

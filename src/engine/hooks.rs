@@ -39,7 +39,7 @@ pub struct Message {
 impl Message {
     /// What an event means to people who wait, if anything.
     pub(super) fn of(event: &Event, facts: &RunFacts, plan: &Plan) -> Option<Self> {
-        let Event::ApprovalRequested { step, text, deadline } = event else {
+        let Event::ApprovalRequested { step, text, deadline, .. } = event else {
             return Self::also_late(event, facts);
         };
         let run = &facts.run;
@@ -377,6 +377,7 @@ mod tests {
             step: StepId::new("approve"),
             text: "Restore \u{202e}it?".to_owned(),
             deadline: "2026-11-22T03:00:00Z".parse().unwrap(),
+            signed_by: None,
         };
         let run = &context.facts.run;
         for (with, proof, or_with) in [

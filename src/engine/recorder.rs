@@ -1,6 +1,8 @@
 use crate::action::{Recorder, StepError};
 use crate::ids::StepId;
-use crate::journal::{Approval, Event, Holding, RecoveryPoint, ResourceKey, RunState, StepState};
+use crate::journal::{
+    Approval, Event, Holding, Question, RecoveryPoint, ResourceKey, RunState, StepState,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -86,6 +88,10 @@ impl Recorder for ToLoop {
 
     fn told_point(&self, step: &StepId) -> Option<RecoveryPoint> {
         look(&self.state, |state| state.points.get(step).cloned())
+    }
+
+    fn asked(&self, step: &StepId) -> Option<Question> {
+        look(&self.state, |state| state.questions.get(step).cloned())
     }
 
     fn answered(&self, step: &StepId) -> Option<(Approval, Duration)> {

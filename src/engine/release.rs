@@ -21,6 +21,8 @@ pub enum Released {
         kept: bool,
         /// True when the guard, or a lost site, stopped a call.
         refused: bool,
+        /// True when the service denied it to the role.
+        denied: bool,
         /// The command that deletes it by hand.
         command: String,
     },
@@ -56,8 +58,7 @@ pub async fn release(
 ) -> Released {
     let Some(kind) = kind else {
         let why = format!("this version does not know the kind {}", key.kind);
-        let command = String::new();
-        return Released::Left { why, kept: false, refused: false, command };
+        return stays(why, false, String::new());
     };
     let id = match holding {
         Holding::Owned { id, .. } => Some(id.as_str()),
@@ -79,12 +80,8 @@ pub async fn release(
         };
         let error = match released {
             Ok(Ended::Gone(how)) => return Released::Gone(how),
-            Ok(Ended::Kept(why)) => {
-                return Released::Left { why, kept: true, refused: false, command };
-            }
-            Ok(Ended::Unknown(why)) => {
-                return Released::Left { why, kept: false, refused: false, command };
-            }
+            Ok(Ended::Kept(why)) => return stays(why, true, command),
+            Ok(Ended::Unknown(why)) => return stays(why, false, command),
             Err(error) => error,
         };
         context.progress(&format!("removing {key}: {error}"));
@@ -93,14 +90,20 @@ pub async fn release(
         let pause = schedule.next_pause().or(passing.then_some(PAUSE_AT_LAST));
         let Some(pause) = pause.filter(|_| may_pass_in_time(&error)) else {
             let refused = error.class() == FailureClass::Refused;
+            let denied = error.class() == FailureClass::Denied;
             let why = match error.into_failure() {
                 Failure { message, help: Some(help), .. } => format!("{message} ({help})"),
                 Failure { message, .. } => message,
             };
-            return Released::Left { why, kept: false, refused, command };
+            return Released::Left { why, kept: false, refused, denied, command };
         };
         context.clock.sleep(pause).await;
     }
+}
+
+/// It stays, and nobody has refused or denied its removal.
+fn stays(why: String, kept: bool, command: String) -> Released {
+    Released::Left { why, kept, refused: false, denied: false, command }
 }
 
 /// Between later attempts at what may still pass.

@@ -3,7 +3,9 @@
 use super::attempt::{Attempt, run_once};
 use crate::action::{ActionEntry, Recorder, StepContext, StepError};
 use crate::ids::{SiteName, StepId};
-use crate::journal::{Approval, Check, Event, FailureClass, Outcome, RecoveryPoint, ResourceKey};
+use crate::journal::{
+    Approval, Check, Event, FailureClass, Outcome, Question, RecoveryPoint, ResourceKey,
+};
 use crate::plan::PlannedStep;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -211,6 +213,10 @@ impl Recorder for HeldBack {
 
     fn told_point(&self, step: &StepId) -> Option<RecoveryPoint> {
         self.journal.told_point(step)
+    }
+
+    fn asked(&self, step: &StepId) -> Option<Question> {
+        self.journal.asked(step)
     }
 
     fn answered(&self, step: &StepId) -> Option<(Approval, Duration)> {

@@ -216,6 +216,9 @@ pub enum Event {
         text: String,
         /// Until when (UTC).
         deadline: DateTime<Utc>,
+        /// The file of those who may sign the answer, by its whole path. None in a rehearsal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed_by: Option<String>,
     },
     /// A person answered.
     ApprovalGiven {

@@ -44,13 +44,15 @@ struct LockedFile {
 
 impl Sink for LockedFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
         if self.is_torn {
-            // The record that says how many bytes were torn is among those that take their place.
+            // Not before: the record that says how many bytes were torn is among these. And not by writing over them: a power cut
+            // could leave a whole line that is a mixture of both.
             let end = self.file.stream_position()?;
             self.file.set_len(end)?;
+            self.file.sync_all()?;
             self.is_torn = false;
         }
+        self.file.write_all(bytes)?;
         // The length changes with every append, and `fdatasync` writes it; only time stamps are left out.
         self.file.sync_data()
     }
@@ -254,6 +256,18 @@ impl Hold {
         Ok(Self { file: self.file.try_clone()?, unwritable })
     }
 
+    /// True when a process holds the lock. Who only looks keeps nobody else from looking.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or its lock not looked at.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        match File::open(path)?.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// Takes the lock. `None` when a process is working on the run.
     ///
     /// # Errors
@@ -339,6 +353,22 @@ mod tests {
         assert!(Hold::take(&path).unwrap().is_none(), "its lock is held");
         drop(shared);
         assert!(Hold::take(&path).unwrap().is_some());
+    }
+
+    /// Two that looked at the same time each said that the run was at work.
+    #[test]
+    fn regression_who_only_looks_at_the_lock_keeps_nobody_else_from_looking() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let looks = File::open(file.path()).unwrap();
+        looks.try_lock_shared().unwrap();
+        assert!(!Hold::is_held(file.path()).unwrap());
+        drop(looks);
+        let hold = Hold::take(file.path()).unwrap();
+        assert!(hold.is_some() && Hold::is_held(file.path()).unwrap());
+        drop(hold);
+        assert!(!Hold::is_held(file.path()).unwrap());
+        let gone = Hold::is_held(&file.path().with_extension("gone"));
+        assert_eq!(gone.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     /// A file system that was mounted anew after errors: `reap` and `show` still look.

@@ -9,7 +9,6 @@ use super::{
     HttpReply, HttpRequest, Outside, OutsideError, Rows, Secret, Secrets,
 };
 use crate::journal::Approval;
-use chrono::{DateTime, Utc};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,8 +131,8 @@ impl Outside for Concealing {
         })
     }
 
-    fn asked_until(&self, request: &ApprovalRequest) -> Option<DateTime<Utc>> {
-        self.inner.asked_until(request)
+    fn signers(&self, request: &ApprovalRequest) -> Result<Option<String>, OutsideError> {
+        self.inner.signers(request).map_err(|error| clean(&self.secrets, error))
     }
 
     fn environment(&self, name: &str) -> Result<Secret, OutsideError> {

@@ -7,7 +7,7 @@ use super::{
 use crate::action::{Recorder, RunFacts, StepContext, StepError};
 use crate::aws::{CallLog, GuardPolicy, Place, SiteSession};
 use crate::ids::{Digest, RunId, SiteName, StepId};
-use crate::journal::{Approval, Check, Event, Outcome, RecoveryPoint, ResourceKey};
+use crate::journal::{Approval, Check, Event, Outcome, Question, RecoveryPoint, ResourceKey};
 use crate::outside::ladder::{OwnSchema, SchemaState, SchemaWork, Structure, Table, TableName};
 use crate::time::Clock;
 use aws_types::SdkConfig;
@@ -38,8 +38,8 @@ pub(crate) struct FakeOutside {
     pub(crate) schemas: Script<SchemaState>,
     pub(crate) approvals: Script<Approval>,
     pub(crate) approvals_seen: Mutex<Vec<ApprovalRequest>>,
-    /// Until when every question stands that an earlier process has asked.
-    pub(crate) asked_until: Option<chrono::DateTime<chrono::Utc>>,
+    /// Where the files of allowed signers are that questions name; none, where nobody could answer.
+    pub(crate) signers_in: Option<&'static str>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) is_rehearsal: bool,
@@ -164,8 +164,11 @@ impl Outside for FakeOutside {
         Box::pin(async { answer })
     }
 
-    fn asked_until(&self, _: &ApprovalRequest) -> Option<chrono::DateTime<chrono::Utc>> {
-        self.asked_until
+    fn signers(&self, request: &ApprovalRequest) -> Result<Option<String>, OutsideError> {
+        let Some(named) = &request.signed_by else { return Ok(None) };
+        let nobody = || OutsideError::Failed("nobody could answer".to_owned());
+        let folder = std::path::Path::new(self.signers_in.ok_or_else(nobody)?);
+        Ok(Some(folder.join(named).display().to_string()))
     }
 
     fn environment(&self, name: &str) -> Result<Secret, OutsideError> {
@@ -260,6 +263,15 @@ impl Recorder for FakeRecorder {
 
     fn backup_point(&self, input: &str) -> Option<RecoveryPoint> {
         self.1.lock().unwrap().clone().filter(|_| input == "endpoint")
+    }
+
+    fn asked(&self, step: &StepId) -> Option<Question> {
+        self.events().into_iter().rev().find_map(|event| match event {
+            Event::ApprovalRequested { step: of, deadline, signed_by, .. } if of == *step => {
+                Some(Question { deadline, signed_by })
+            }
+            _ => None,
+        })
     }
 
     /// Whatever was answered, as if its process had died then.

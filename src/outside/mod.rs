@@ -94,10 +94,13 @@ pub trait Outside: Send + Sync {
     }
     /// Asks a person and waits for the answer until the deadline.
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval>;
-    /// Until when (UTC) a question stands that was asked before: by a process that has died, or in an earlier attempt. `None`
-    /// when it is to be asked anew.
-    fn asked_until(&self, _request: &ApprovalRequest) -> Option<DateTime<Utc>> {
-        None
+    /// Looks whether anybody could answer, before the question is written down and told: the whole path of the file of those who
+    /// may sign the answer. `None` where none is named, and in a rehearsal.
+    ///
+    /// # Errors
+    /// When nobody could answer.
+    fn signers(&self, _request: &ApprovalRequest) -> Result<Option<String>, OutsideError> {
+        Ok(None)
     }
     /// The value of an environment variable that a scenario names for a credential.
     ///
@@ -463,6 +466,8 @@ pub struct ApprovalRequest {
     pub text: String,
     /// Until when an answer is waited for (UTC): the time that stands in the journal, which is also what is signed.
     pub deadline: DateTime<Utc>,
+    /// Until when it stood, as the journal says, when it was asked before: in an earlier attempt, or by a process that has died.
+    pub told: Option<DateTime<Utc>>,
     /// Set when the answer must be signed: the file of allowed signers, as `man ssh-keygen` describes it.
     pub signed_by: Option<String>,
     /// Set when whoever answers may show by their AWS credentials who they are. With `signed_by`, too, one of both is enough.

@@ -394,6 +394,11 @@ fn told_by_journal(
     }
 }
 
+/// What speaks against what the journal of a store names and no listing has shown: that the tags and the name are those of the run,
+/// a kind finds by the kind and the name that the journal says.
+const UNLISTED: &str =
+    "only the store's journal names it, and no listing has shown it under this kind and name";
+
 /// Looks up what only a journal knows of: no listing has shown it.
 async fn by_journal(
     lookout: &Lookout,
@@ -419,14 +424,14 @@ async fn by_journal(
         return;
     };
     let command = lookout.command(&key, thing.id.as_deref(), &site.region);
-    let found = match unsought(lookout, kind.reach(), (past, thing)) {
+    let found = match unsought(lookout, &**kind, &key, (past, thing)) {
         Some(unsought) => unsought,
         None => find_at(lookout, &**kind, (past, thing), site).await,
     };
     match found {
         Ok(Found::Gone) => {}
         Ok(Found::Ours { id, state }) => {
-            let seen = (id, state, None);
+            let seen = (id, state, (!thing.told_here).then(|| UNLISTED.to_owned()));
             gathered.leftovers.push(told_by_journal(
                 lookout,
                 (past, thing),
@@ -461,19 +466,24 @@ async fn by_journal(
 /// or nothing is to be done. `None` when it is looked for.
 fn unsought(
     lookout: &Lookout,
-    reach: Reach,
+    kind: &dyn ResourceKind,
+    key: &ResourceKey,
     (past, thing): (&PastRun, &PastThing),
 ) -> Option<Result<Found, StepError>> {
+    let reach = kind.reach();
     let would = reach.would()?;
     if !thing.told_here {
         let why = format!(
-            "not looked for: {would}, and only the store has the journal that names it, in which others may write; look at the \
-             command first"
+            "not looked for: {would}, and only the store's journal names it, in which others may write; look at the command first"
         );
         return Some(Ok(Found::Unknown { why }));
     }
     if !lookout.dry_run || reach != Reach::Program {
         return None;
+    }
+    // Nothing would be started here.
+    if let Some(why) = kind.out_of_reach(&lookout.context(&key.site, Some(past)), key) {
+        return Some(Ok(Found::Unknown { why }));
     }
     let why = format!("not looked for: {would}");
     let expires = lookout.expiry_of(&thing.kind, None, Some(past), thing.kept_until);

@@ -51,8 +51,9 @@ pub struct PastThing {
     pub id: Option<String>,
     /// Until when it is kept on the operator's word (UTC).
     pub kept_until: Option<DateTime<Utc>>,
-    /// True when a journal of this machine's runs folder says so; false when only that of a store does, in which others may
-    /// write: what it names is not run, and nobody logs in there.
+    /// True when a journal that this machine has written says so; false when only that of a store does, in which others may
+    /// write, or one that was fetched from there: what it names is not run, nobody logs in there, and nothing goes away that no listing
+    /// shows.
     pub told_here: bool,
 }
 

@@ -18,6 +18,8 @@ pub enum Removal {
         why: String,
         /// True when the guard stopped a call.
         refused: bool,
+        /// True when the service denied it to the role.
+        denied: bool,
     },
     /// A process has taken its run over meanwhile.
     RunAtWork,
@@ -46,7 +48,7 @@ pub async fn remove(
     leftover: &Leftover,
     lock: &(dyn Fn(&RunId) -> RunLock + Sync),
 ) -> Removal {
-    let left = |why: &str| Removal::Left { why: why.to_owned(), refused: false };
+    let left = |why: &str| Removal::Left { why: why.to_owned(), refused: false, denied: false };
     if leftover.decision != Decision::Remove {
         return left("it was not to be removed");
     }
@@ -58,12 +60,13 @@ pub async fn remove(
     };
     let mut removal = remove_at(lookout, past, leftover, &leftover.key).await;
     for site in &leftover.others {
-        // What one role cannot do, another one of the same place may.
-        let Removal::Left { why, refused: false } = removal else { break };
+        // What one role is denied, another one of the same place may do. Whatever else went wrong would go wrong again.
+        let Removal::Left { why, denied: true, .. } = removal else { break };
         let key = ResourceKey { site: site.clone(), ..leftover.key.clone() };
         removal = match remove_at(lookout, past, leftover, &key).await {
-            Removal::Left { why: next, refused } => {
-                Removal::Left { why: format!("{why}; with another role: {next}"), refused }
+            Removal::Left { why: next, refused, denied } => {
+                let why = format!("{why}; with another role: {next}");
+                Removal::Left { why, refused, denied }
             }
             removed => removed,
         };
@@ -93,7 +96,7 @@ async fn remove_at(
     let holding = Holding::Owned { step: StepId::new("reap"), id: leftover.id.clone() };
     match release(&context, kind.as_deref(), key, &holding, Keep::Nothing).await {
         Released::Gone(how) => Removal::Gone(how.to_owned()),
-        Released::Left { why, refused, .. } => Removal::Left { why, refused },
+        Released::Left { why, refused, denied, .. } => Removal::Left { why, refused, denied },
     }
 }
 

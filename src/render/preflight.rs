@@ -1,4 +1,5 @@
 use crate::preflight::{Outcome, Preflight, PreflightCheck, SitePreflight};
+use crate::visible::visible;
 use std::fmt::Write as _;
 
 /// What is known before the day of a drill, for people.
@@ -13,7 +14,8 @@ pub fn preflight(preflight: &Preflight) -> String {
         let _ = one_site(&mut text, site);
     }
     let _ = writeln!(text, "\n{}", conclusion(preflight));
-    text
+    // What services have answered stands in it.
+    visible(&text, &['\n'])
 }
 
 fn one_site(text: &mut String, site: &SitePreflight) -> std::fmt::Result {

@@ -277,7 +277,7 @@ impl<'a> Fold<'a> {
             Event::Reached { step, point, at, source } => {
                 self.reached.push((step, *point, *at, source, mark));
             }
-            Event::ApprovalRequested { step, text, deadline } => {
+            Event::ApprovalRequested { step, text, deadline, .. } => {
                 let deadline = *deadline;
                 self.questions.push(Question { step, text, deadline, asked: mark, answer: None });
             }

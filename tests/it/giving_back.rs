@@ -198,6 +198,20 @@ fn regression_a_run_that_another_machine_has_ended_is_held_to_no_limit_when_it_i
     assert_eq!(drill.program.read("runs/asked-0001/journal.jsonl"), there);
 }
 
+/// It had claimed the run before it was refused, and the machine on which the run began was refused then, too.
+#[test]
+fn regression_a_resume_that_the_limits_refuse_leaves_the_run_to_whoever_holds_it() {
+    let drill = Drill::new("");
+    drill.killed_while_it_asks();
+    drill.program.write("limits.yaml", "redrill_limits: 1\nregions: [eu-west-1]\n");
+    let more = ["--take-over", "--limits", "limits.yaml"];
+    let refused = drill.elsewhere("resume", &more);
+    refused.says(4, &["goes beyond the limits of the organisation", "nothing was run"]);
+    assert!(drill.made());
+    drill.ran(&["abort", "last"]).says(130, &[]);
+    assert!(!drill.made());
+}
+
 #[test]
 fn regression_a_run_whose_sites_have_not_answered_yet_is_not_said_to_be_nowhere() {
     let mut drill = Drill::new("");

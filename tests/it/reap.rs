@@ -190,6 +190,20 @@ fn regression_a_journal_that_cannot_be_read_is_said_when_nothing_else_names_a_si
     program.run(&["reap"]).says(2, &["nothing was looked at", "orders-db-0007", "--site"]);
 }
 
+#[test]
+fn regression_an_empty_journal_is_said_where_its_store_may_tell_more() {
+    let program = program();
+    program.write("runs/orders-db-0007/journal.jsonl", "");
+    let (code, result) = reap(&program, &["--dry-run"]);
+    assert_eq!((code, result["not_asked"].as_array().unwrap().len()), (0, 0), "{result}");
+    let stored = r#"{ "url": "s3://drills/x", "region": null, "owner": 0, "token": "ab" }"#;
+    program.write("runs/orders-db-0007/store.json", stored);
+    let (code, result) = reap(&program, &["--dry-run"]);
+    let unread = &result["not_asked"][0];
+    assert!(code == 2 && unread["place"] == "orders-db-0007", "{result}");
+    assert!(unread["why"].as_str().unwrap().contains("its store may tell"), "{unread}");
+}
+
 /// A process that ends with its test, and the lines that it writes to standard error.
 pub(crate) struct Started {
     child: Child,

@@ -52,6 +52,7 @@ fn question(keys: &Keys, not: Option<&str>) -> ApprovalRequest {
         step: StepId::new("cut-over"),
         text: "Cut over?".to_owned(),
         deadline: Clock::system().now() + TimeDelta::seconds(3),
+        told: None,
         signed_by: Some(keys.path("signers").display().to_string()),
         identified_by: None,
         not: not.map(str::to_owned).into_iter().collect(),

@@ -304,6 +304,17 @@ fn regression_a_copy_of_the_folder_of_a_living_run_is_not_taken_for_it() {
     assert!(waiting.program.wrapped("cp", &copy).status().unwrap().success());
     let refused = waiting.program.run(&["abort", "steered-0001.bak", "--incident"]);
     refused.says(4, &["it is a copy, or was renamed", "the run is in runs/steered-0001"]);
+    for arguments in [
+        &["pause", "steered-0001.bak"][..],
+        &["continue", "steered-0001.bak"],
+        &["approve", "steered-0001.bak", "ask"],
+        &["reject", "steered-0001.bak", "ask"],
+    ] {
+        let refused = waiting.program.run(arguments);
+        refused.says(4, &["it is a copy, or was renamed", "the run is in runs/steered-0001"]);
+    }
+    let answer = waiting.program.path("runs/steered-0001.bak/approvals/ask.answer.json");
+    assert!(!answer.exists(), "it would not be heard");
     let copied = waiting.program.read("runs/steered-0001.bak/journal.jsonl");
     assert!(!copied.contains("run_resumed"), "{copied}");
     // The journal of the copy was written last.

@@ -22,7 +22,7 @@ pub(super) use objects::{Created, Objects, Tell};
 pub(super) use owner::Owner;
 pub(super) use past::{InStore, past, runs};
 pub(super) use place::{StoreUrl, Stored, run_at};
-pub(super) use resume::{ends_earlier, fetch, leave_out, take_over};
+pub(super) use resume::{claim, ends_earlier, fetch, leave_out, look};
 pub(super) use trial::try_out;
 
 use super::runs::RunFolder;

@@ -4,7 +4,6 @@ use super::place::Stored;
 use super::{honours_conditions, segment, self_test};
 use crate::app::runs::RunFolder;
 use crate::error::{Error, Result};
-use crate::ids::RunId;
 use crate::journal::{self, Record};
 use chrono::{DateTime, Utc};
 use std::fs::File;
@@ -68,17 +67,25 @@ pub(super) async fn segments(objects: &Objects) -> Result<(Vec<u8>, Vec<Record>)
     Ok((lines, contents.records))
 }
 
-/// Takes a run over that is in the store: claims it, and brings folder and store to the same journal. The folder's journal
-/// must not be in use.
+/// A run that this folder may claim. Nothing has been changed yet.
+pub(in crate::app) struct Claimable {
+    stored: Stored,
+    /// That of the claim.
+    number: u32,
+    /// What the longer one of the two journals says.
+    pub(in crate::app) records: Vec<Record>,
+}
+
+/// Looks whether a run that is in the store can be taken over. Nothing is written: whoever is refused has changed nothing.
 ///
 /// # Errors
 /// A refusal when another process holds it (unless `deliberately`), or when the two journals are not one.
-pub(in crate::app) async fn take_over(
+pub(in crate::app) async fn look(
     objects: &Objects,
     folder: &RunFolder,
-    run: &RunId,
-    (deliberately, now): (bool, DateTime<Utc>),
-) -> Result<()> {
+    deliberately: bool,
+) -> Result<Claimable> {
+    let run = objects.run();
     let mut stored = folder.store()?;
     let holder = Owner::last(objects).await?.ok_or_else(|| {
         Error::broken(format!("nobody has ever claimed {}", objects.shown("owner")))
@@ -91,11 +98,21 @@ pub(in crate::app) async fn take_over(
                 "make sure that this process is dead (two of them would make things twice), then add --take-over",
             ));
     }
-    // Before the claim: whoever is refused has changed nothing.
-    if !is_one_journal(objects, folder).await? {
-        return Err(two_journals(objects, folder, "nothing was done"));
-    }
-    let number = holder.number + 1;
+    let records = longer_journal(objects, folder).await?;
+    Ok(Claimable { stored, number: holder.number + 1, records })
+}
+
+/// Takes a run over: claims it, and brings folder and store to the same journal. The folder's journal must not be in use.
+///
+/// # Errors
+/// A refusal when another process has claimed or written it meanwhile.
+pub(in crate::app) async fn claim(
+    objects: &Objects,
+    folder: &RunFolder,
+    claimable: Claimable,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let (run, Claimable { mut stored, number, .. }) = (objects.run(), claimable);
     honours_conditions(objects, &self_test(number)).await?;
     let claim = Owner::this_process(run, number, now);
     // Whoever resumes the run after this process was killed finds a claim of this folder, whether it arrived or not.
@@ -144,12 +161,19 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)]
 }
 
-/// Whether the journals of folder and store are the same as far as both go.
-async fn is_one_journal(objects: &Objects, folder: &RunFolder) -> Result<bool> {
-    let (there, _) = segments(objects).await?;
-    let here = folder.read("journal.jsonl")?;
-    let here = whole_lines(&here);
-    Ok(here.starts_with(&there) || there.starts_with(here))
+/// What the longer one of the journals of folder and store says, which must be the same as far as both go.
+async fn longer_journal(objects: &Objects, folder: &RunFolder) -> Result<Vec<Record>> {
+    let (there, records) = segments(objects).await?;
+    let bytes = folder.read("journal.jsonl")?;
+    let here = whole_lines(&bytes);
+    if there.starts_with(here) {
+        return Ok(records);
+    }
+    if !here.starts_with(&there) {
+        return Err(two_journals(objects, folder, "nothing was done"));
+    }
+    let contents = journal::read_bytes(here).map_err(|error| folder.refused(&error))?;
+    Ok(contents.records)
 }
 
 /// One of the two journals may be ahead of the other: the disk by a write that did not reach the store, the store by what
@@ -196,6 +220,11 @@ fn complete(folder: &RunFolder, here: &[u8], rest: &[u8]) -> Result<()> {
     let path = folder.journal();
     let whole = whole_lines(here).len();
     let written = File::options().write(true).open(&path).and_then(|mut file| {
+        if whole < here.len() {
+            // As in a commit: of a write over the torn line, a power cut could leave a line that is a mixture of both.
+            file.set_len(whole as u64)?;
+            file.sync_all()?;
+        }
         file.seek(SeekFrom::Start(whole as u64))?;
         file.write_all(&[rest, &here[whole..]].concat())?;
         file.sync_all()

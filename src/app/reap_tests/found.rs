@@ -1,6 +1,5 @@
 use super::*;
 use crate::action::Reach;
-use crate::ids::SiteName;
 use crate::reap::PastThing;
 
 #[tokio::test(start_paused = true)]
@@ -311,6 +310,23 @@ async fn regression_a_dry_run_starts_no_program_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_a_dry_run_says_that_an_effect_is_on_another_machine() {
+    let trial = Trial::new("orders-db", &[]).await;
+    let effect = effect(&trial);
+    let name = effect.name.replace("this machine", "host-a");
+    let past = [finished(&trial, vec![PastThing { name, ..effect }])];
+    let outside = Arc::new(FakeOutside::default());
+    for dry_run in [true, false] {
+        let lookout = Lookout { outside: outside.clone(), dry_run, ..trial.lookout() };
+        let found = reap::gather(&lookout, &past).await;
+        assert!(found.leftovers.len() == 1 && found.not_asked.is_empty(), "{found:?}");
+        let Decision::Unclear(why) = &found.leftovers[0].decision else { panic!("{found:?}") };
+        assert!(why.contains("on the machine host-a"), "{why}");
+    }
+    assert!(outside.commands_seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn regression_what_only_a_store_names_is_neither_run_nor_logged_in_to() {
     let trial = Trial::new("orders-db", &[]).await;
     let folder = serde_json::json!({
@@ -356,14 +372,62 @@ async fn regression_every_kind_that_no_service_lists_says_what_looking_for_it_ta
     }
 }
 
+/// A second role at the place of the drill.
+fn two_roles(text: String) -> String {
+    let dr = "  dr: { account: \"222222222222\", region: ap-northeast-3, role: redrill-drill }\n";
+    assert!(text.contains(dr));
+    text.replace(dr, &format!("{dr}{}", dr.replace("  dr:", "  dr-other:")))
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_fails_with_one_role_is_not_done_again_with_another_one() {
+    let mut trial = Trial::edited("orders-db", two_roles, |e| e, &[]).await;
+    trial.run(End::Killed(owned), None).await;
+    trial.wait(13 * HOUR).await;
+    let tried = Arc::new(Mutex::new(BTreeSet::new()));
+    let kind = trial.registry.resource_kind("rds.db_instance").unwrap().clone();
+    trial.registry.resource(Stuck(kind, tried.clone()));
+    let (found, removals) = trial.reap(&trial.past(false)).await;
+    assert_eq!(found.leftovers[0].others, [SiteName::new("dr-other")]);
+    let [Removal::Left { why, denied: false, .. }] = &removals[..] else { panic!("{removals:?}") };
+    assert!(why.contains("ended with 3") && !why.contains("another role"), "{why}");
+    assert_eq!(*tried.lock().unwrap(), BTreeSet::from([SiteName::new("dr")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_only_a_store_names_and_no_listing_shows_so_is_left_to_a_person() {
+    // Somebody keeps it as evidence: its tags are copies, and its listing says that its name is not the run's.
+    let kept = format!("keep-{OTHER}-evidence");
+    let of_step =
+        format!("\"redrill:run\": orders-db-0001-abcdef, \"redrill:step\": restore, {EXPIRED}");
+    let estate = |text| in_dr(text, "databases:", &database(&kept, &of_step));
+    let trial = Trial::edited("orders-db", |s| s, estate, &[]).await;
+    let forged = |kind: &str, name: &str| PastThing {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        told_here: false,
+        ..thing("", &serde_json::Value::Null)
+    };
+    let things = vec![
+        forged("aurora.instance", &kept),
+        forged("rds.db_instance", &kept.to_uppercase()),
+        forged("rds.db_instance", &kept),
+    ];
+    let (found, removals) = trial.reap(&[finished(&trial, things)]).await;
+    assert!(removals.is_empty() && found.not_asked.is_empty(), "{found:?} {removals:?}");
+    let told: Vec<ToldBy> = found.leftovers.iter().map(|one| one.told_by).collect();
+    assert!(told.contains(&ToldBy::Journal), "the journal is looked after: {found:?}");
+    for leftover in &found.leftovers {
+        let Decision::Unclear(why) = &leftover.decision else { panic!("{leftover:?}") };
+        let listed = leftover.told_by == ToldBy::Both;
+        let words = if listed { "no name as that run" } else { "no listing has shown it" };
+        assert!(why.contains(words), "{why}");
+    }
+    assert_eq!(trial.listing("rds.db_instance", "dr").await.0, Some(1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn regression_what_one_role_is_denied_another_one_at_the_place_is_asked_for() {
-    let two_roles = |text: String| {
-        let dr =
-            "  dr: { account: \"222222222222\", region: ap-northeast-3, role: redrill-drill }\n";
-        assert!(text.contains(dr));
-        text.replace(dr, &format!("{dr}{}", dr.replace("  dr:", "  dr-other:")))
-    };
     for unlisted in [false, true] {
         let mut trial = Trial::edited("orders-db", two_roles, |e| e, &[]).await;
         trial.run(End::Killed(owned), None).await;

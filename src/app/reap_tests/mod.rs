@@ -10,7 +10,7 @@ use crate::action::{
     Found, Listing, Permission, Registry, ResourceContext, ResourceKind, RunFacts, StepError,
 };
 use crate::engine::{self, Drive, Keep, Observer, Opening, World};
-use crate::ids::{Digest, RunId, StepId};
+use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{
     Event, FORMAT, Inventory, InventoryTime, Journal, Record, ResourceKey, RunState, Sink,
     WorldKind, read_bytes,
@@ -257,10 +257,8 @@ impl Trial {
     /// Every name of a kind at a site, whoever made it.
     async fn listing(&self, kind: &str, site: &str) -> (Option<u64>, usize) {
         let kind = self.registry.resource_kind(kind).unwrap();
-        let context = crate::action::StepContext {
-            at: Some(crate::ids::SiteName::new(site)),
-            ..self.context()
-        };
+        let context =
+            crate::action::StepContext { at: Some(SiteName::new(site)), ..self.context() };
         match kind.list(&context, None).await.unwrap() {
             Listing::Seen { total, ours } => (total, ours.len()),
             other => panic!("{other:?}"),
@@ -432,6 +430,38 @@ impl ResourceKind for Denied {
             self.asked_at(context)?;
             self.0.list(context, place).await
         })
+    }
+    fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String {
+        self.0.command(key, id, region)
+    }
+    fn permissions(&self) -> &'static [Permission] {
+        self.0.permissions()
+    }
+}
+
+/// A kind whose things nobody can remove, and the sites at which that was tried.
+struct Stuck(Arc<dyn ResourceKind>, Arc<Mutex<BTreeSet<SiteName>>>);
+
+impl ResourceKind for Stuck {
+    fn kind(&self) -> &'static str {
+        self.0.kind()
+    }
+    fn find<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Found, StepError>> {
+        self.0.find(context, key, id)
+    }
+    fn remove<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        _: &'a ResourceKey,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<(), StepError>> {
+        self.1.lock().unwrap().extend(context.at.clone());
+        Box::pin(std::future::ready(Err(StepError::broken("undo ended with 3"))))
     }
     fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String {
         self.0.command(key, id, region)

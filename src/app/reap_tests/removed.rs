@@ -40,7 +40,10 @@ async fn what_cannot_be_removed_is_left_with_its_reason_and_command() {
     trial.run(End::Killed(owned), None).await;
     trial.wait(13 * HOUR).await;
     let (found, removals) = trial.reap(&[]).await;
-    assert!(matches!(&removals[0], Removal::Left { refused: false, .. }), "{removals:?}");
+    assert!(
+        matches!(&removals[0], Removal::Left { refused: false, denied: true, .. }),
+        "{removals:?}"
+    );
     assert!(
         found.leftovers[0].command.contains("aws rds delete-db-instance --region ap-northeast-3")
     );

@@ -106,6 +106,7 @@ impl Loop<'_> {
             ),
             kept,
             refused: false,
+            denied: false,
             command: kind.command(key, None, &region),
         }
     }

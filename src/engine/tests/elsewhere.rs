@@ -65,7 +65,7 @@ async fn regression_what_cannot_be_looked_for_here_is_left_at_once_and_never_cal
         let key = ResourceKey { kind: kind.kind().to_owned(), name, site };
         let began = context.clock.elapsed();
         let released = release(&context, Some(&kind), &key, &holding, Keep::Nothing).await;
-        let Released::Left { why, kept: false, refused: false, command } = released else {
+        let Released::Left { why, kept: false, refused: false, command, .. } = released else {
             panic!("{released:?}");
         };
         assert_eq!((why.as_str(), command.as_str()), (said, "undo it there"));

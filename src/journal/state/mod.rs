@@ -43,6 +43,8 @@ pub struct RunState {
     pub points: BTreeMap<StepId, RecoveryPoint>,
     /// What was asked in the attempt that is under way at each step, or has died with its process.
     pub asked: BTreeMap<StepId, Asked>,
+    /// The question that each step has asked last, in whichever attempt.
+    pub questions: BTreeMap<StepId, Question>,
     /// The inventories that were taken.
     pub inventories: BTreeSet<InventoryTime>,
     /// Something that carried the tags of the run before it had made anything: another run has the same id.
@@ -73,6 +75,15 @@ pub struct Asked {
     pub at: DateTime<Utc>,
     /// What was said to it, and when. A process that dies before it acts on an answer takes none of it back.
     pub answer: Option<(Approval, DateTime<Utc>)>,
+}
+
+/// What stays of a question for whoever asks it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Until when it stands.
+    pub deadline: DateTime<Utc>,
+    /// The file of those who may sign the answer, by its whole path; none when anybody may answer, or an earlier version asked.
+    pub signed_by: Option<String>,
 }
 
 /// What the first record of a journal says.
@@ -348,8 +359,10 @@ impl RunState {
                 *self.failed_attempts.entry(step.clone()).or_default() += 1;
                 self.asked.remove(step);
             }
-            Event::ApprovalRequested { step, .. } => {
+            Event::ApprovalRequested { step, deadline, signed_by, .. } => {
                 self.asked.insert(step.clone(), Asked { at: record.at, answer: None });
+                let question = Question { deadline: *deadline, signed_by: signed_by.clone() };
+                self.questions.insert(step.clone(), question);
             }
             Event::ApprovalGiven { step, approval } => {
                 if let Some(asked) = self.asked.get_mut(step) {

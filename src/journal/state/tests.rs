@@ -68,6 +68,7 @@ fn regression_an_answer_is_kept_while_its_attempt_has_not_ended_and_no_longer() 
         step: step(),
         text: "Go on?".to_owned(),
         deadline: DateTime::UNIX_EPOCH + TimeDelta::minutes(30),
+        signed_by: None,
     };
     let approval = Approval {
         approved: true,
@@ -91,6 +92,24 @@ fn regression_an_answer_is_kept_while_its_attempt_has_not_ended_and_no_longer() 
     let retry_at = at(6);
     let failed = Event::AttemptFailed { step: step(), attempt: 1, failure, retry_at };
     assert_eq!(answer(vec![(5, given), (5, failed), (6, began(2))]), None);
+}
+
+/// Another attempt asks the same people, until the same time.
+#[test]
+fn what_was_asked_is_known_to_a_later_attempt() {
+    let step = || StepId::new("ask");
+    let began = |attempt| Event::StepStarted { step: step(), attempt, input: Value::Null };
+    let deadline = DateTime::UNIX_EPOCH + TimeDelta::minutes(30);
+    let signed_by = Some("/srv/drills/approvers".to_owned());
+    let question = Question { deadline, signed_by: signed_by.clone() };
+    let asked =
+        Event::ApprovalRequested { step: step(), text: "Go on?".to_owned(), deadline, signed_by };
+    let failure = crate::action::StepError::transient("not this time").into_failure();
+    let failed = Event::AttemptFailed { step: step(), attempt: 1, failure, retry_at: deadline };
+    let events = vec![(0, start()), (1, began(1)), (2, asked), (5, failed), (6, began(2))];
+    let state = RunState::of(&records(events)).unwrap();
+    assert_eq!(state.questions.get(&step()), Some(&question));
+    assert_eq!(state.asked.get(&step()), None);
 }
 
 #[test]

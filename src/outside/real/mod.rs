@@ -34,7 +34,6 @@ use super::{
 };
 use crate::journal::Approval;
 use crate::time::Clock;
-use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
 use terminal::Terminal;
 
@@ -146,8 +145,8 @@ impl Outside for RealOutside {
         })
     }
 
-    fn asked_until(&self, request: &ApprovalRequest) -> Option<DateTime<Utc>> {
-        approval::open_until(&self.run_dir, &self.clock, request)
+    fn signers(&self, request: &ApprovalRequest) -> Result<Option<String>, OutsideError> {
+        approval::signers_file(&self.run_dir, self.identity.as_ref(), request)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where steps read the environment")]

@@ -1,4 +1,4 @@
-use super::escapes::{ESCAPES, lengths_of, line_break, may_be_cut_off};
+use super::escapes::{ESCAPES, MOST_BACKSLASHES, lengths_of, line_break, may_be_cut_off, quotes};
 use super::{CONCEALED, SHORTEST_FORM};
 
 /// One way in which a secret can stand in a text.
@@ -81,6 +81,9 @@ impl Form {
                 at += 1;
                 continue;
             }
+            // Whatever escapes are read from it, a row of backslashes ends at one place: its last ones stand for all of them.
+            let row = if *first == '\\' { 0 } else { row_of_backslashes(&text[at..]) };
+            at += row.saturating_sub(MOST_BACKSLASHES);
             let end = match self.at(text, at) {
                 Seen::Whole(end) => Some(end),
                 Seen::CutOff if is_beginning => Some(text.len()),
@@ -91,7 +94,8 @@ impl Form {
                 replaced.push_str(CONCEALED);
                 (kept, at) = (end, end);
             } else {
-                at += text[at..].chars().next().map_or(1, char::len_utf8);
+                let character = text[at..].chars().next().map_or(1, char::len_utf8);
+                at += character.max(row.min(MOST_BACKSLASHES));
             }
         }
         (kept > 0).then(|| replaced + &text[kept..])
@@ -100,7 +104,7 @@ impl Form {
     /// Whether it stands at a place. Several readings are followed at once: `%41` may be three characters or one.
     fn at(&self, text: &str, start: usize) -> Seen {
         let Some(first) = self.expected.first() else { return Seen::Nothing };
-        if self.lengths(*first, &text[start..]).next().is_none() {
+        if self.lengths(*first, &text[start..]).is_empty() {
             return Seen::Nothing;
         }
         let mut places = vec![start];
@@ -112,13 +116,10 @@ impl Form {
                     cut_off |= may_be_cut_off(*wanted, &text[*place..]);
                 }
             }
-            let mut next = self.after(&places, *wanted, text);
-            if matches!(wanted, '\'' | '"') {
-                // SQL, YAML and CSV double it.
-                next.extend(self.after(&next, *wanted, text));
-            }
-            next.sort_unstable();
-            next.dedup();
+            let next = match wanted {
+                '\'' | '"' => self.after_quotes(&places, *wanted, text),
+                _ => self.after(&places, *wanted, text),
+            };
             if next.is_empty() {
                 return if cut_off { Seen::CutOff } else { Seen::Nothing };
             }
@@ -129,24 +130,57 @@ impl Form {
 
     /// The places behind this character, wherever it stands at one of these.
     fn after(&self, places: &[usize], wanted: char, text: &str) -> Vec<usize> {
-        let behind = |place: &usize| {
-            let place = *place;
-            self.lengths(wanted, &text[place..]).map(move |length| place + length)
-        };
-        places.iter().flat_map(behind).collect()
+        let mut ends = Vec::new();
+        for place in places {
+            let lengths = self.lengths(wanted, &text[*place..]);
+            ends.extend(lengths.into_iter().map(|length| place + length));
+        }
+        sorted(ends)
     }
 
-    /// How many bytes of a text are this character.
-    fn lengths(&self, wanted: char, text: &str) -> impl Iterator<Item = usize> + use<> {
+    /// As [`Form::after`], of a quote, which SQL, YAML and CSV double, and double again inside of each other.
+    fn after_quotes(&self, places: &[usize], wanted: char, text: &str) -> Vec<usize> {
+        let one = self.after_one_quote(places, wanted, text);
+        let two = self.after_one_quote(&one, wanted, text);
+        let three = self.after_one_quote(&two, wanted, text);
+        let four = self.after_one_quote(&three, wanted, text);
+        sorted([one, two, four].concat())
+    }
+
+    fn after_one_quote(&self, places: &[usize], wanted: char, text: &str) -> Vec<usize> {
+        let mut ends = Vec::new();
+        for quote in quotes(wanted) {
+            let mut behind = places.to_vec();
+            for part in quote.chars() {
+                behind = self.after(&behind, part, text);
+            }
+            ends.extend(behind);
+        }
+        sorted(ends)
+    }
+
+    /// How many bytes of a text can be this character.
+    fn lengths(&self, wanted: char, text: &str) -> Vec<usize> {
+        let mut lengths = lengths_of(wanted, text);
         let capital = wanted.to_ascii_uppercase();
-        let has_two = self.kind == Kind::Hexadecimal && capital != wanted;
-        let as_capital = has_two.then(|| lengths_of(capital, text));
-        let all = lengths_of(wanted, text).into_iter().chain(as_capital.into_iter().flatten());
-        all.flatten()
+        if self.kind == Kind::Hexadecimal && capital != wanted {
+            lengths.extend(lengths_of(capital, text));
+        }
+        lengths
     }
 
     /// The length of what may stand between two of its characters.
     fn gap(&self, text: &str) -> usize {
         if self.kind == Kind::Plain { 0 } else { line_break(text) }
     }
+}
+
+fn row_of_backslashes(text: &str) -> usize {
+    text.bytes().take_while(|byte| *byte == b'\\').count()
+}
+
+fn sorted(mut places: Vec<usize>) -> Vec<usize> {
+    places.sort_unstable();
+    places.dedup();
+    places
 }

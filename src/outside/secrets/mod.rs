@@ -28,8 +28,12 @@ const SHORTEST_SECRET: usize = 4;
 /// what they know.
 ///
 /// A secret is recognised as it is, in base64 (both alphabets, wherever it begins in what was encoded), in hexadecimal
-/// digits, and in all of these with any mixture of escapes between its characters: percent encoding, JSON, HTML, shell, bytes
-/// by their numbers, doubled quotes. What is encoded may be broken into lines, and these indented.
+/// digits, and in all of these with escapes: percent encoding, JSON, HTML, shell, bytes by their numbers, doubled quotes. Each
+/// character may have another kind, or the same one several times; and what has backslashes may be escaped again for HTML or
+/// an address. What is encoded may be broken into lines, and these indented, by 64 bytes together.
+///
+/// Not seen through are other kinds inside of each other, where signs of an escape are escaped themselves (HTML in an address:
+/// `%26%2339%3B`), and more than 32 backslashes in a row; `docs/security.md` lists what remains.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
     forms: Arc<RwLock<Vec<Form>>>,

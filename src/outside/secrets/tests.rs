@@ -124,6 +124,67 @@ fn regression_hexadecimal_digits_are_recognised_in_any_mixture_of_small_and_capi
     assert_eq!(secrets.conceal(other), other);
 }
 
+/// The escape itself reads as another character, too: `\u` as an escaped `u`.
+#[test]
+fn regression_all_readings_of_an_escape_are_followed() {
+    let secrets = knowing(r"u-Unix\x0");
+    for text in [
+        r"\u0075\u002d\u0055\u006e\u0069\u0078\u005c\u0078\u0030",
+        r"\u{75}\u{2d}\u{55}\u{6e}\u{69}\u{78}\u{5c}\u{78}\u{30}",
+        r"\U00000075-\U00000055nix\U0000005c\U00000078\U00000030",
+        r"\x75\x2d\x55\x6e\x69\x78\x5c\x78\x30",
+        r"\165\055\125\156\151\170\134\170\060",
+        r"u-Unix\\u005cx0",
+        r"u-Unix\\\\u005cx0",
+        r"\\u0075-\\u{55}nix\\\\x0",
+    ] {
+        assert_eq!(secrets.conceal(&format!("<{text}>")), "<<secret>>", "{text}");
+    }
+    let other = r"\u0074\u002d\u0055\u006e\u0069\u0078\u005c\u0078\u0030";
+    assert_eq!(secrets.conceal(other), other);
+}
+
+/// JSON in HTML, JSON in an address, and what is escaped again by its own kind.
+#[test]
+fn regression_a_character_that_is_escaped_by_two_kinds_is_seen_through() {
+    let secrets = knowing("pw\"a\\b'c\ne&f%g<\u{e9}\u{1f600}h");
+    for text in [
+        r"pw\&quot;a\\b&#39;c\ne&amp;f%g&lt;\u00e9\ud83d\ude00h",
+        r"pw\\\&quot;a\\\\b\&#x27;c\\ne&amp;f%g&lt;\\u00e9\\ud83d\\ude00h",
+        "pw%5C%22a%5C%5Cb%27c%5Cne%26f%25g%3C%5Cu00e9%5cud83d%5cude00h",
+        "pw%5C%22a%5C%5Cb%5C%27c%5Cne%26f%25g%3C%5Cxc3%5Cxa9%5Cxf0%5Cx9f%5Cx98%5Cx80h",
+        "pw%255C%2522a%255C%255Cb%2527c%255Cne%2526f%2525g%253C%255Cu00e9%255cud83d%255cude00h",
+        "pw%22a%5Cb%27c%0Ae%26f%252525g%3C%C3%A9%F0%9F%98%80h",
+        "pw&#38;quot;a\\b&#38;#39;c\ne&amp;#38;f%g&#38;lt;&amp;#233;\u{1f600}h",
+    ] {
+        assert_eq!(secrets.conceal(&format!("<{text}>")), "<<secret>>", "{text}");
+    }
+    let other = r"pw\&lt;a\\b&#39;c\ne&amp;f%g&lt;\u00e8\ud83d\ude00h";
+    assert_eq!(secrets.conceal(other), other);
+}
+
+#[test]
+fn regression_quotes_inside_of_quotes_are_seen_through_when_they_are_escaped() {
+    let secrets = knowing("it's a l0ng secret");
+    for quote in
+        [r"'\''", r"'\\''", r#"'"'"'"#, r#"'\"'\"'"#, "&#39;\\&#39;&#39;", "''''", r#"'"'"''"'"'"#]
+    {
+        let text = format!("'it{quote}s a l0ng secret'");
+        assert_eq!(secrets.conceal(&text), "'<secret>'", "{text}");
+    }
+    assert_eq!(secrets.conceal_beginning(r"echo 'it'\\"), "echo '<secret>");
+}
+
+/// A longer row is read as the last of its backslashes.
+#[test]
+fn regression_a_row_of_backslashes_is_read_from_its_end() {
+    let secrets = knowing("\"swordfish\"");
+    let text = r"\".repeat(36) + "\"swordfish" + &r"\".repeat(32) + "\"";
+    assert_eq!(secrets.conceal(&text), r"\\\\<secret>");
+    let secrets = knowing(r"\\server\share");
+    assert_eq!(secrets.conceal(r"C:\\\\server\\share"), "C:<secret>");
+}
+
 /// Each of them was followed to the end of the text: minutes for 1 MiB.
 #[test]
 fn regression_a_text_full_of_beginnings_of_escapes_takes_no_time_in_its_square() {
@@ -145,6 +206,16 @@ fn regression_a_text_full_of_beginnings_of_escapes_takes_no_time_in_its_square()
     }
     let text = "sw".repeat(20_000) + &"\u{fffd}".repeat(60_000);
     assert!(secrets.conceal_beginning(&text) == text);
+    // Each place was read three times, as far as 32 backslashes go; and one form of a secret with a `g` in front begins with
+    // an `n`, so that there were 64 bytes of line breaks to read behind each one of these. That is for who watches the time.
+    let secrets = knowing("good fish and chips");
+    for (beginning, times) in
+        [(r"\", 100_000), (r"\n", 100_000), ("%5C", 20_000), ("%255C", 20_000), ("n\n", 20_000)]
+    {
+        let text = beginning.repeat(times) + ": ";
+        let concealed = secrets.conceal(&format!("{text}good fish and chips"));
+        assert!(concealed == format!("{text}<secret>"), "{beginning:?}");
+    }
 }
 
 #[test]

@@ -111,22 +111,30 @@ fn answered(context: &StepContext, input: &Input) -> Option<(Approval, Duration)
 async fn ask(context: &StepContext, input: &Input) -> Result<(Approval, Duration), StepError> {
     let began = context.clock.elapsed();
     let within = TimeDelta::from_std(input.within.0).unwrap_or(TimeDelta::days(3650));
+    // Whoever was asked before was told another time. Only the journal is believed what that was, and whose answer counts: the
+    // question's file can be written by others.
+    let is_told = !context.outside.is_rehearsal();
+    let before = context.recorder.asked(&context.step).filter(|_| is_told);
+    let (told, now) = (before.as_ref().map(|before| before.deadline), context.clock.now());
+    let signed_before = before.and_then(|before| before.signed_by);
     let mut request = ApprovalRequest {
         run: context.facts.run.clone(),
         plan: context.facts.plan,
-        signed_by: input.signed_by.clone(),
+        signed_by: input.signed_by.clone().map(|named| signed_before.unwrap_or(named)),
         identified_by: input.identified_by.clone(),
         not: if input.second_person { context.facts.operators.clone() } else { Vec::new() },
         step: context.step.clone(),
         text: input.ask.clone(),
-        deadline: context.clock.now() + within,
+        deadline: told.filter(|told| *told > now).unwrap_or(now + within),
+        told,
     };
-    // Whoever was asked before was told another time.
-    request.deadline = context.outside.asked_until(&request).unwrap_or(request.deadline);
+    let signers = context.outside.signers(&request)?;
+    request.signed_by = signers.clone().or(request.signed_by);
     let requested = Event::ApprovalRequested {
         step: context.step.clone(),
         text: input.ask.clone(),
         deadline: request.deadline,
+        signed_by: signers,
     };
     context.recorder.record(requested).await?;
     context.progress(&format!("waiting for approval: {}", input.ask));

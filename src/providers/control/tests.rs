@@ -1,6 +1,7 @@
 use super::*;
 use crate::journal::{Approval, FailureClass, Outcome};
 use crate::outside::fake::{FakeOutside, context};
+use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
 fn answered(answer: Result<bool, OutsideError>) -> FakeOutside {
@@ -38,18 +39,63 @@ async fn question_and_answer_are_in_the_journal() {
 /// What was signed differed from the journal by as long as its record took to be written.
 #[tokio::test(start_paused = true)]
 async fn regression_a_person_is_asked_until_the_time_that_stands_in_the_journal() {
-    let told = "2026-11-22T03:04:00Z".parse().unwrap();
-    for asked_until in [None, Some(told)] {
-        let outside = FakeOutside { asked_until, ..answered(Ok(true)) };
+    let told: DateTime<Utc> = "2026-11-22T03:10:00Z".parse().unwrap();
+    // At once, while the question of an attempt before still stands, and after its time.
+    for (minutes, until) in
+        [(None, told), (Some(4), told), (Some(30), told + TimeDelta::minutes(30))]
+    {
+        let outside = answered(Ok(true));
+        if minutes.is_some() {
+            outside.approvals.lock().unwrap().push_front(Err(OutsideError::NoAnswer));
+        }
         let (context, outside, recorder) = context(outside);
+        if let Some(minutes) = minutes {
+            Approve.run(&context, input()).await.unwrap_err();
+            context.clock.sleep(Duration::from_secs(minutes * 60)).await;
+        }
         Approve.run(&context, input()).await.unwrap();
-        let Event::ApprovalRequested { deadline, .. } = recorder.events()[0].clone() else {
-            panic!("nobody was asked")
-        };
-        let seen = outside.approvals_seen.lock().unwrap();
-        assert_eq!(seen.iter().map(|asked| asked.deadline).collect::<Vec<_>>(), [deadline]);
-        assert_eq!(deadline, asked_until.unwrap_or(told + TimeDelta::minutes(6)));
+        let asked = outside.approvals_seen.lock().unwrap().last().cloned().unwrap();
+        assert_eq!((asked.deadline, asked.told), (until, minutes.map(|_| told)));
+        let mut written = recorder.events().into_iter().filter_map(|event| match event {
+            Event::ApprovalRequested { deadline, .. } => Some(deadline),
+            _ => None,
+        });
+        assert_eq!(written.next_back(), Some(until));
     }
+}
+
+/// It was taken from the file of the question, which others can write.
+#[tokio::test(start_paused = true)]
+async fn regression_the_journal_says_whose_signature_counts_in_whichever_folder_it_is_gone_on_with()
+{
+    let outside = FakeOutside { signers_in: Some("/srv/drills"), ..answered(Ok(true)) };
+    outside.approvals.lock().unwrap().push_front(Err(OutsideError::NoAnswer));
+    let (mut context, _, recorder) = context(outside);
+    let asks = || Input { signed_by: Some("approvers".to_owned()), ..input() };
+    Approve.run(&context, asks()).await.unwrap_err();
+    let elsewhere = FakeOutside { signers_in: Some("/tmp"), ..answered(Ok(true)) };
+    let elsewhere = Arc::new(elsewhere);
+    context.outside = elsewhere.clone();
+    Approve.run(&context, asks()).await.unwrap();
+    let asked = elsewhere.approvals_seen.lock().unwrap().last().cloned().unwrap();
+    assert_eq!(asked.signed_by.as_deref(), Some("/srv/drills/approvers"));
+    let signers = recorder.events().into_iter().filter_map(|event| match event {
+        Event::ApprovalRequested { signed_by, .. } => Some(signed_by.unwrap()),
+        _ => None,
+    });
+    assert_eq!(signers.collect::<Vec<_>>(), ["/srv/drills/approvers"; 2]);
+}
+
+/// A hook told people of it, at the moment at which the step ended.
+#[tokio::test(start_paused = true)]
+async fn regression_a_question_that_nobody_could_answer_is_not_written_down() {
+    let (context, outside, recorder) = context(answered(Ok(true)));
+    let asks = Input { signed_by: Some("approvers".to_owned()), ..input() };
+    let error = Approve.run(&context, asks).await.unwrap_err();
+    assert_eq!(error.class().outcome(), Outcome::Inconclusive);
+    assert!(error.to_string().contains("nobody could answer"), "{error}");
+    assert!(recorder.events().is_empty());
+    assert!(outside.approvals_seen.lock().unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

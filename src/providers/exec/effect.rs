@@ -226,6 +226,10 @@ impl ResourceKind for ExecEffect {
         Reach::Program
     }
 
+    fn out_of_reach(&self, context: &ResourceContext, key: &ResourceKey) -> Option<String> {
+        EffectName::read(key).ok()?.place?.out_of_reach(context)
+    }
+
     fn command(&self, key: &ResourceKey, _id: Option<&str>, _region: &str) -> String {
         let Ok(name) = EffectName::read(key) else {
             return format!("# run undo: of the step, as the scenario says it, for {}", key.name);

@@ -99,6 +99,7 @@ impl Input {
 /// What is wrong with an input.
 pub(super) fn problems(given: &GivenInput) -> Vec<InputProblem> {
     let mut found: Vec<InputProblem> = no_program(given, "argv").into_iter().collect();
+    found.extend(no_variable(given));
     for name in ["undo", "find"] {
         let needed = given.text("effect") == Some("own") && !given.has(name);
         let problem = || InputProblem::new("", format!("{name}: effect: own needs it"));
@@ -114,6 +115,25 @@ pub(super) fn problems(given: &GivenInput) -> Vec<InputProblem> {
         found.push(InputProblem::at("stdout_matches", format!("stdout_matches: {why}")));
     }
     found
+}
+
+/// A name under `env` that is none of a variable: a runbook could not set it.
+fn no_variable(given: &GivenInput) -> Option<InputProblem> {
+    let is_variable = |name: &str| {
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        plain && name.starts_with(|first: char| !first.is_ascii_digit())
+    };
+    let later = GivenInput::later_mark();
+    let variables = given.known("env")?.as_object()?.iter();
+    let mut named = variables.flat_map(|(name, value)| {
+        let from = value.get("from_env").filter(|from| **from != later).and_then(Value::as_str);
+        std::iter::once(name.as_str()).chain(from)
+    });
+    let odd = named.find(|name| !is_variable(name))?;
+    let text = format!("env: {odd:?} is no name of an environment variable");
+    Some(
+        InputProblem::at("env", text).expected("letters, digits and _, not beginning with a digit"),
+    )
 }
 
 /// A list of words that is given, and does not begin with a program.
@@ -189,4 +209,28 @@ fn program(input: &HandInput) -> Option<String> {
          attached, files there, hosts known",
         HandInput::quote(name)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::StepId;
+    use serde_json::json;
+
+    #[test]
+    fn regression_what_no_shell_could_set_is_no_name_of_a_variable() {
+        let found = |env: Value| {
+            let with = json!({ "argv": ["true"], "env": env });
+            let given = GivenInput::new("orders", StepId::new("x"), None, with);
+            problems(&given).iter().map(|one| one.message.clone()).collect::<Vec<_>>()
+        };
+        let good = json!({ "A": "x", "_b2": { "from_env": "HOME" }, "C": { "from_env": GivenInput::later_mark() } });
+        assert!(found(good).is_empty());
+        for (name, from) in [("A\u{202e}B", "HOME"), ("2A", "HOME"), ("", "HOME"), ("A", "B;rm")] {
+            let mut env = serde_json::Map::new();
+            env.insert(name.to_owned(), json!({ "from_env": from }));
+            let found = found(env.into());
+            assert_eq!(found.len(), 1, "{name:?} {from:?}: {found:?}");
+        }
+    }
 }

@@ -194,6 +194,7 @@ fn recover(plan: &Plan, world: WorldKind, deviations: &[&str]) -> Tape {
         step: StepId::new("approve"),
         text: "Restore orders-2026-11-19 at dr?".into(),
         deadline: Utc.with_ymd_and_hms(2026, 11, 20, 2, 0, 0).unwrap(),
+        signed_by: None,
     });
     tape
 }

@@ -14,7 +14,7 @@ async fn regression_a_run_whose_first_segment_did_not_reach_the_store_is_gone_on
     scene.drive(&folder, dying).await.unwrap_err();
     let nothing = fetch(&objects).await.map(|_| ()).unwrap_err();
     assert!(nothing.to_string().contains("there is no journal at"), "{nothing}");
-    take_over(&objects, &folder, &scene.run, (false, scene.world.clock.now())).await.unwrap();
+    take_over(&objects, &folder, (false, scene.world.clock.now())).await.unwrap();
     let on_disk = folder.read("journal.jsonl").unwrap();
     assert_eq!(fetch(&objects).await.unwrap().lines, on_disk);
     let state = scene.drive(&folder, JournalStore::of(objects)).await.unwrap();
@@ -41,7 +41,7 @@ async fn regression_a_last_record_that_is_only_on_the_disk_is_missed_in_the_stor
     assert_eq!(RunState::of(&records).unwrap().finished, Some(Outcome::Passed));
     assert!(!folder.store().unwrap().behind, "nobody could write that down");
     assert!(ends_earlier(&objects, &folder).await.unwrap());
-    take_over(&objects, &folder, &scene.run, (false, scene.world.clock.now())).await.unwrap();
+    take_over(&objects, &folder, (false, scene.world.clock.now())).await.unwrap();
     assert!(!ends_earlier(&objects, &folder).await.unwrap());
     assert_eq!(fetch(&objects).await.unwrap().lines, folder.read("journal.jsonl").unwrap());
 }
@@ -56,14 +56,14 @@ async fn regression_a_claim_whose_process_was_killed_before_it_wrote_it_down_is_
     let (folder, objects) = (scene.folder("first"), scene.objects("ap-northeast-3").await);
     scene.drive(&folder, dying).await.unwrap_err();
     let now = scene.world.clock.now();
-    let denied = take_over(&objects, &folder, &scene.run, (false, now)).await.unwrap_err();
+    let denied = take_over(&objects, &folder, (false, now)).await.unwrap_err();
     assert!(denied.to_string().contains("owner/0001.json"), "{denied}");
     assert_eq!(folder.store().unwrap().owner, Some(0));
     // It has arrived all the same, and the process is gone.
     let claim = Owner::this_process(&scene.run, 1, now);
     assert_eq!(claim.claim(&objects).await.unwrap(), Created::New);
     assert!(claim.is_of(Some(&folder)));
-    take_over(&objects, &folder, &scene.run, (false, scene.world.clock.now())).await.unwrap();
+    take_over(&objects, &folder, (false, scene.world.clock.now())).await.unwrap();
     let stored = folder.store().unwrap();
     assert_eq!((stored.owner, stored.pending), (Some(2), None));
 }
@@ -82,7 +82,7 @@ async fn regression_a_torn_line_is_told_by_whoever_goes_on_also_when_the_store_i
     std::fs::write(folder.journal(), [&whole[..last], &[b'x'; 20]].concat()).unwrap();
     // The second process finds what the first one found, which went no further.
     for _ in 0..2 {
-        take_over(&objects, &folder, &scene.run, (false, scene.world.clock.now())).await.unwrap();
+        take_over(&objects, &folder, (false, scene.world.clock.now())).await.unwrap();
         assert!(folder.read("journal.jsonl").unwrap().starts_with(&whole));
         assert_eq!(journal::read(&folder.journal()).unwrap().torn_bytes, 20);
     }

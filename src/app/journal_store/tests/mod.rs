@@ -1,6 +1,6 @@
 //! Runs whose process dies around a write of the store, gone on with by another machine, in one simulated estate.
 
-use super::{Created, JournalStore, Objects, Owner, StoreUrl, Stored, begin, fetch, take_over};
+use super::{Created, JournalStore, Objects, Owner, StoreUrl, Stored, begin, claim, fetch, look};
 use crate::action::{Registry, RunFacts};
 use crate::app::runs::RunFolder;
 use crate::app::world::{self, Target};
@@ -119,7 +119,7 @@ impl Scene {
             pending: None,
             behind: false,
         })?;
-        take_over(&objects, &folder, &self.run, (deliberately, self.world.clock.now())).await?;
+        take_over(&objects, &folder, (deliberately, self.world.clock.now())).await?;
         Ok(folder)
     }
 
@@ -205,6 +205,15 @@ impl SegmentStore for Dying {
     }
 }
 
+async fn take_over(
+    objects: &Objects,
+    folder: &RunFolder,
+    (deliberately, now): (bool, chrono::DateTime<chrono::Utc>),
+) -> crate::error::Result<()> {
+    let claimable = look(objects, folder, deliberately).await?;
+    claim(objects, folder, claimable, now).await
+}
+
 /// Everything that was made is gone, and nothing was made twice.
 fn assert_clean(state: &RunState, case: &str) {
     assert_eq!(state.finished, Some(Outcome::Passed), "{case}");
@@ -257,7 +266,7 @@ async fn the_same_machine_goes_on_without_being_asked_and_brings_the_store_up_to
     let before = fetch(&objects).await.unwrap().lines;
     let on_disk = folder.read("journal.jsonl").unwrap();
     assert!(on_disk.len() > before.len() && on_disk.starts_with(&before));
-    take_over(&objects, &folder, &scene.run, (false, scene.world.clock.now())).await.unwrap();
+    take_over(&objects, &folder, (false, scene.world.clock.now())).await.unwrap();
     assert_eq!(fetch(&objects).await.unwrap().lines, on_disk);
     let state = scene.drive(&folder, JournalStore::of(objects)).await.unwrap();
     assert_clean(&state, "resumed");

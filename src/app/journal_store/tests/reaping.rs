@@ -128,6 +128,22 @@ async fn regression_what_only_a_store_says_is_not_told_by_this_machine() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_what_was_fetched_and_never_taken_over_is_not_told_by_this_machine() {
+    let scene = Scene::died_in_the_middle().await;
+    std::fs::remove_dir_all(scene.folder("first").path).unwrap();
+    // Another process holds the run: nothing is done, and what was fetched stays.
+    assert!(scene.on_another_machine(false).await.is_err());
+    let read = || Journals::read(&Store::new(scene.disk.path().to_owned()), &Target::Real);
+    let fetched = read();
+    assert!(!fetched.past[0].things[0].told_here, "{:?}", fetched.unread);
+    let held = Hold::take(&scene.folder("second").journal()).unwrap();
+    assert!(held.is_some() && read().past[0].life == Life::AtWork);
+    drop(held);
+    scene.on_another_machine(true).await.unwrap();
+    assert!(read().past[0].things[0].told_here);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_was_taken_over_since_its_journal_was_read_is_left_alone() {
     let scene = Scene::died_in_the_middle().await;
     let now = scene.world.clock.now();

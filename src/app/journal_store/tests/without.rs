@@ -26,7 +26,7 @@ async fn what_a_run_did_without_its_store_is_in_the_store_once_that_is_taken_ove
     assert_clean(&state, "without the store");
     let on_disk = folder.read("journal.jsonl").unwrap();
     assert_ne!(fetch(&objects).await.unwrap().lines, on_disk);
-    take_over(&objects, &folder, &scene.run, (false, scene.world.clock.now())).await.unwrap();
+    take_over(&objects, &folder, (false, scene.world.clock.now())).await.unwrap();
     assert_eq!(fetch(&objects).await.unwrap().lines, on_disk);
     assert!(!folder.store().unwrap().behind);
 }
@@ -44,7 +44,7 @@ async fn a_run_that_two_machines_went_on_with_is_not_taken_for_one_journal() {
     scene.drive(&first, Nowhere).await.unwrap();
     for (deliberately, words) in [(false, "is held by"), (true, "are not one journal")] {
         let how = (deliberately, scene.world.clock.now());
-        let refused = take_over(&objects, &first, &scene.run, how).await.unwrap_err();
+        let refused = take_over(&objects, &first, how).await.unwrap_err();
         assert!(refused.to_string().contains(words), "{refused}");
     }
     assert!(first.store().unwrap().behind);
@@ -63,12 +63,34 @@ async fn regression_a_take_over_that_is_refused_claims_nothing() {
     scene.drive(&second, JournalStore::of(objects.clone())).await.unwrap();
     let (there, stored) = (objects.list("").await.unwrap(), first.store().unwrap());
     let how = (true, scene.world.clock.now());
-    let refused = take_over(&objects, &first, &scene.run, how).await.unwrap_err();
+    let refused = take_over(&objects, &first, how).await.unwrap_err();
     for words in ["are not one journal", "nothing was done"] {
         assert!(refused.to_string().contains(words), "{refused}");
     }
     assert_eq!(objects.list("").await.unwrap(), there);
     assert_eq!(first.store().unwrap(), stored);
+}
+
+/// A resume that the limits refused had claimed the run by then.
+#[tokio::test(start_paused = true)]
+async fn regression_what_the_longer_journal_says_is_known_before_anything_is_claimed() {
+    let scene = Scene::open(&[]).await;
+    let store = JournalStore::of(scene.begin().await);
+    let dying = Dying { store, writes: Arc::default(), at: 9, written: true };
+    let (first, objects) = (scene.folder("first"), scene.objects("ap-northeast-3").await);
+    scene.drive(&first, dying).await.unwrap_err();
+    let here = look(&objects, &first, false).await.unwrap().records;
+    assert_eq!(here.len(), journal::read(&first.journal()).unwrap().records.len());
+    assert_eq!(RunState::of(&here).unwrap().finished, None);
+    // The store is ahead now.
+    let second = scene.on_another_machine(true).await.unwrap();
+    scene.drive(&second, JournalStore::of(objects.clone())).await.unwrap();
+    let (there, stored) = (objects.list("").await.unwrap(), first.store().unwrap());
+    let longer = look(&objects, &first, true).await.unwrap().records;
+    assert_eq!(RunState::of(&longer).unwrap().finished, Some(Outcome::Passed));
+    assert_eq!(objects.list("").await.unwrap(), there);
+    assert_eq!(first.store().unwrap(), stored);
+    assert_eq!(journal::read(&first.journal()).unwrap().records.len(), here.len());
 }
 
 #[tokio::test(start_paused = true)]

@@ -67,14 +67,19 @@ impl Files {
         Ok(self.open_request()?.filter(|standing| standing.asks_the_same(wanted)))
     }
 
-    /// What a person has said to a question before its deadline.
-    pub(super) fn said_in_time(&self, question: &Request) -> io::Result<Option<Response>> {
+    /// What a person has said to a question before its deadline, and before the one that they were `told`.
+    pub(super) fn said_in_time(
+        &self,
+        question: &Request,
+        told: DateTime<Utc>,
+    ) -> io::Result<Option<Response>> {
         let response = match self.response_to(question) {
             // It was left for another user, who went on before.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => None,
             response => response?,
         };
-        Ok(response.filter(|said| said.approval.is_some() && said.at < question.deadline))
+        let until = question.deadline.min(told);
+        Ok(response.filter(|said| said.approval.is_some() && said.at < until))
     }
 
     /// Opens a question, unless this very one is open already.
@@ -167,20 +172,28 @@ pub(super) fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Result<Opti
     }
 }
 
+/// What a file of this content holds.
+///
+/// # Errors
+/// When nobody would read it.
+pub(super) fn written(content: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(content)?;
+    text.push(b'\n');
+    if text.len() as u64 > limits::APPROVAL_BYTES {
+        let most = limits::APPROVAL_BYTES;
+        let why = format!("it would have {} bytes, and the most is {most}", text.len());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    Ok(text)
+}
+
 fn write_beside(
     path: &Path,
     unique: &str,
     content: &impl Serialize,
     mode: u32,
 ) -> io::Result<PathBuf> {
-    let mut text = serde_json::to_vec_pretty(content)?;
-    text.push(b'\n');
-    if text.len() as u64 > limits::APPROVAL_BYTES {
-        // Nobody would read it.
-        let most = limits::APPROVAL_BYTES;
-        let why = format!("it would have {} bytes, and the most is {most}", text.len());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-    }
+    let text = written(content)?;
     let temporary = path.with_extension(format!("{unique}.new"));
     match fs::remove_file(&temporary) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),

@@ -17,9 +17,7 @@ use super::terminal::{Prompt, Terminal, Typed};
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
 use crate::limits;
-use crate::outside::{
-    AllowedPrincipals, ApprovalRequest, OutsideError, RunBy, Secrets, UNKNOWN_USER, read_file,
-};
+use crate::outside::{ApprovalRequest, OutsideError, RunBy, Secrets, UNKNOWN_USER, read_file};
 use crate::time::Clock;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use chrono::{DateTime, Utc};
@@ -100,15 +98,16 @@ pub(super) async fn ask(
     place: &Place<'_>,
     request: &ApprovalRequest,
 ) -> Result<Approval, OutsideError> {
-    let Some(files) = Files::of(place.run_dir, &request.step) else {
-        let text = format!("the step name {:?} cannot be a file name", request.step.as_str());
-        return Err(OutsideError::Failed(text));
-    };
-    let wanted = wanted(place, request, &files).await?;
-    if let Some(standing) = files.standing(&wanted).map_err(|e| failed(&e))?
-        && let Some(said) = said_in_time(place, &files, &standing, &wanted).await?
+    let files = files_of(place.run_dir, &request.step)?;
+    let mut wanted = wanted(place, request).await?;
+    // What stands there and is not in the journal was not asked by this run.
+    if let Some(told) = request.told
+        && let Some(standing) = files.standing(&wanted).map_err(|e| failed(&e))?
     {
-        return Ok(said);
+        wanted = wanted.after(&standing);
+        if let Some(said) = said_in_time(place, &files, (&standing, told), &wanted).await? {
+            return Ok(said);
+        }
     }
     let open = files.open(wanted).map_err(|e| failed(&e))?;
     let typing_counts = !open.wants_proof();
@@ -141,19 +140,22 @@ pub(super) async fn ask(
     }
 }
 
+fn files_of(run_dir: &Path, step: &StepId) -> Result<Files, OutsideError> {
+    let text = || format!("the step name {:?} cannot be a file name", step.as_str());
+    Files::of(run_dir, step).ok_or_else(|| OutsideError::Failed(text()))
+}
+
 /// What a person has said in time to the same question of a process that has died: a no as it is, a yes when it is neither of those
-/// who run the drill now nor of the one who ran it then.
+/// who run the drill now nor of those who ran it then.
 async fn said_in_time(
     place: &Place<'_>,
     files: &Files,
-    standing: &Request,
+    (standing, told): (&Request, DateTime<Utc>),
     wanted: &Request,
 ) -> Result<Option<Approval>, OutsideError> {
     let now_asked = Request { deadline: standing.deadline, ..wanted.clone() };
-    while let Some(response) = files.said_in_time(standing).map_err(|e| failed(&e))? {
+    while let Some(response) = files.said_in_time(standing, told).map_err(|e| failed(&e))? {
         match judged(place, files, &now_asked, response).await? {
-            // By AWS one is known who runs the drill, and it may be somebody else now: nor does the yes of the one before count.
-            Judged::Counts(approval) if standing.is_own_yes(&approval) => return Ok(None),
             Judged::Counts(approval) => return Ok(Some(*approval)),
             Judged::DoesNotCount => {}
             Judged::NotNow(why) => look_again(place, wanted.deadline, &why).await?,
@@ -175,15 +177,17 @@ async fn look_again(
     Ok(())
 }
 
-/// Until when the question can be answered that a process which has died has left open; `None` when there is none.
-pub(super) fn open_until(
+/// The file of those who may sign the answer to a question, by its whole path.
+///
+/// # Errors
+/// When nobody could answer.
+pub(super) fn signers_file(
     run_dir: &Path,
-    clock: &Clock,
+    identity: Option<&RunIdentity>,
     request: &ApprovalRequest,
-) -> Option<DateTime<Utc>> {
-    let files = Files::of(run_dir, &request.step)?;
-    let standing = files.standing(&unopened(request, &files).ok()?).ok()??;
-    Some(standing.deadline).filter(|deadline| *deadline > clock.now())
+) -> Result<Option<String>, OutsideError> {
+    files_of(run_dir, &request.step)?;
+    Ok(unopened(identity, request)?.signed_by)
 }
 
 fn failed(error: &io::Error) -> OutsideError {
@@ -191,26 +195,11 @@ fn failed(error: &io::Error) -> OutsideError {
 }
 
 /// The question as it is to be opened.
-async fn wanted(
-    place: &Place<'_>,
-    request: &ApprovalRequest,
-    files: &Files,
-) -> Result<Request, OutsideError> {
-    let question = unopened(request, files)?;
-    if let (Some(signers), None) = (&question.signed_by, &question.identified_by) {
-        usable(&question.step, signers)?;
-    }
-    let allowed = request.identified_by.as_ref();
-    if let Some(pattern) = allowed.and_then(AllowedPrincipals::unusable) {
-        let text = format!("{pattern:?} is no ARN of a principal in one account");
-        return Err(OutsideError::Failed(text));
-    }
-    let run_by = match (allowed, place.identity) {
-        (None, _) => None,
-        (Some(_), None) => {
-            return Err(OutsideError::Failed("this run has no AWS to ask".to_owned()));
-        }
-        (Some(_), Some(identity)) => identity.verified(request).await?,
+async fn wanted(place: &Place<'_>, request: &ApprovalRequest) -> Result<Request, OutsideError> {
+    let question = unopened(place.identity, request)?;
+    let run_by = match place.identity {
+        None => None,
+        Some(identity) => identity.verified(request).await?,
     };
     Ok(Request { run_by, ..question })
 }
@@ -224,32 +213,52 @@ fn usable(step: &StepId, signers: &str) -> Result<(), OutsideError> {
         OutsideError::Failed(text)
     };
     read_file(signers, limits::FILE_BYTES).map_err(|e| unusable(e.to_string()))?;
-    signers::lines(signers).map_err(|e| unusable(format!("{signers}: {e}")))?;
+    let lines = signers::lines(signers).map_err(|e| unusable(format!("{signers}: {e}")))?;
+    if lines.is_empty() {
+        return Err(unusable(format!("{signers}: nobody stands in it")));
+    }
     Ok(())
 }
 
-/// The question, as far as AWS need not be asked for it. Who goes on with a run in another folder does not choose by that who may
-/// answer: the file of allowed signers is the one that was named when this was asked first.
-fn unopened(request: &ApprovalRequest, files: &Files) -> Result<Request, OutsideError> {
-    let before = files.open_request().map_err(|e| failed(&e))?;
-    let signers = |file: &String| {
-        if let Some(told) = before.as_ref().and_then(|before| before.signers_of(request, file)) {
-            return Ok(told.to_owned());
-        }
+/// The question, as far as AWS need not be asked for it.
+///
+/// # Errors
+/// When nobody could answer it.
+fn unopened(
+    identity: Option<&RunIdentity>,
+    request: &ApprovalRequest,
+) -> Result<Request, OutsideError> {
+    let whole = |file: &String| {
         let path = std::path::absolute(file).map_err(|e| failed(&e));
         path.map(|path| path.to_string_lossy().into_owned())
     };
-    Ok(Request {
+    let question = Request {
         run: request.run.clone(),
         plan: request.plan,
         step: request.step.clone(),
         text: request.text.clone(),
         deadline: request.deadline,
-        signed_by: request.signed_by.as_ref().map(signers).transpose()?,
+        signed_by: request.signed_by.as_ref().map(whole).transpose()?,
         identified_by: request.identified_by.clone(),
         not: request.not.clone(),
         run_by: None,
-    })
+        run_by_before: Vec::new(),
+    };
+    match (&question.signed_by, &question.identified_by) {
+        (Some(signers), None) => usable(&question.step, signers)?,
+        (_, Some(_)) if identity.is_none() => {
+            return Err(OutsideError::Failed("this run has no AWS to ask".to_owned()));
+        }
+        (_, Some(allowed)) => {
+            if let Some(pattern) = allowed.unusable() {
+                let text = format!("{pattern:?} is no ARN of a principal in one account");
+                return Err(OutsideError::Failed(text));
+            }
+        }
+        (None, None) => {}
+    }
+    files::written(&question).map_err(|e| failed(&e))?;
+    Ok(question)
 }
 
 /// What an answer is worth.

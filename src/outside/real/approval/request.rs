@@ -4,12 +4,9 @@ use super::signature::{self, Unverified};
 use super::sts::{self, SignedRequest, Sts};
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::{Approval, ApprovalProof, ApproverIdentity};
-use crate::outside::{
-    AllowedPrincipals, ApprovalRequest, Principal, RunBy, is_same_person, why_the_same_person,
-};
+use crate::outside::{AllowedPrincipals, RunBy, is_same_person, why_the_same_person};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The open question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +29,9 @@ pub(super) struct Request {
     /// The same, as AWS knows them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) run_by: Option<RunBy>,
+    /// Those of the processes that have asked this before, who may not answer either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) run_by_before: Vec<RunBy>,
 }
 
 /// How the one who types at the terminal of the run is known.
@@ -53,21 +53,29 @@ impl Request {
 
     /// The same question, perhaps with another deadline, or of a run that somebody else has gone on with since.
     pub(super) fn asks_the_same(&self, other: &Self) -> bool {
-        let Self { deadline, not, run_by, .. } = self.clone();
-        *self == Self { deadline, not, run_by, ..other.clone() }
+        let Self { deadline, not, run_by, run_by_before, .. } = self.clone();
+        *self == Self { deadline, not, run_by, run_by_before, ..other.clone() }
     }
 
-    /// Its file of allowed signers, when that is what another process means by `file` for the same question: a relative path
-    /// belongs to the folder in which this was asked.
-    pub(super) fn signers_of(&self, asked: &ApprovalRequest, file: &str) -> Option<&str> {
-        let same = self.run == asked.run
-            && self.plan == asked.plan
-            && self.step == asked.step
-            && self.text == asked.text;
-        let file = Path::new(file);
-        let file = file.strip_prefix(".").unwrap_or(file);
-        let told = self.signed_by.as_deref().filter(|_| same)?;
-        Path::new(told).ends_with(file).then_some(told)
+    /// The same question, which also knows in whose name an earlier one was asked.
+    pub(super) fn after(mut self, standing: &Self) -> Self {
+        // Without anybody to be told apart from, whoever asks is not known.
+        if self.run_by.is_some() {
+            for before in standing.run_by_before.iter().chain(&standing.run_by) {
+                if !self.is_run_by(before) {
+                    self.run_by_before.push(before.clone());
+                }
+            }
+        }
+        self
+    }
+
+    fn is_run_by(&self, one: &RunBy) -> bool {
+        self.all_who_ran_it().any(|known| known == one)
+    }
+
+    fn all_who_ran_it(&self) -> impl Iterator<Item = &RunBy> {
+        self.run_by.iter().chain(&self.run_by_before)
     }
 
     /// Whether a name alone is not enough.
@@ -153,7 +161,7 @@ impl Request {
             return Err(Unverified::Invalid(text));
         }
         self.is_by_another(&approval, &principal.arn)?;
-        let same = self.run_by.as_ref().and_then(|run| why_the_same_person(run, &principal));
+        let same = self.all_who_ran_it().find_map(|run| why_the_same_person(run, &principal));
         if let Some(why) = same.filter(|_| approval.approved) {
             return Err(Unverified::Invalid(format!("{why}, who may not answer")));
         }
@@ -176,17 +184,6 @@ impl Request {
             proof: None,
             ..approval
         })
-    }
-
-    /// True for a yes of the one in whose name this was asked, as AWS knows them.
-    pub(super) fn is_own_yes(&self, approval: &Approval) -> bool {
-        let (Some(run), Some(identity)) = (&self.run_by, &approval.identity) else { return false };
-        let principal = Principal {
-            arn: identity.arn.clone(),
-            account: identity.account.clone(),
-            user_id: identity.user_id.clone(),
-        };
-        approval.approved && why_the_same_person(run, &principal).is_some()
     }
 
     /// Only a yes must be somebody else's: anybody may stop a drill, its operator too.

@@ -1,6 +1,7 @@
 //! Questions that another process, in another folder or at another moment, goes on with; and what is too large to be one.
 
 use super::*;
+use crate::outside::AllowedPrincipals;
 
 /// A question whose answer must be signed, by those in `approvers`.
 fn signed_question() -> ApprovalRequest {
@@ -15,66 +16,57 @@ fn team() -> (tempfile::TempDir, String) {
     (folder, path.display().to_string())
 }
 
-/// Opens a question as a process does that was started in the folder of `signers`.
-fn opened_there(files: &Files, request: &ApprovalRequest, signers: &str) -> Request {
-    let question = unopened(request, files).unwrap();
-    files.open(Request { signed_by: Some(signers.to_owned()), ..question }).unwrap()
+/// A question that somebody else has written into the run's folder, with a yes to it.
+fn planted(folder: &Path, question: &Request, at: DateTime<Utc>) -> Files {
+    let files = Files::of(folder, &question.step).unwrap();
+    files.open(question.clone()).unwrap();
+    let approval = Some(approval(true, "mallory"));
+    let said = Response { request: question.digest(), at, approval, signed: None };
+    assert!(files.respond_to(question, &said).unwrap());
+    files
 }
 
-/// The signers of the question that is wanted now.
-async fn signers_of(folder: &Path, request: &ApprovalRequest) -> Result<String, OutsideError> {
-    let (clock, terminal, secrets) = (clock(), Terminal::scripted(false), Secrets::default());
-    let place = Place {
-        run_dir: folder,
-        clock: &clock,
-        terminal: &terminal,
-        identity: None,
-        secrets: &secrets,
-    };
-    let files = Files::of(folder, &request.step).unwrap();
-    wanted(&place, request, &files).await.map(|question| question.signed_by.unwrap())
-}
-
+/// Its list of signers and its deadline were taken over.
 #[tokio::test(start_paused = true)]
-async fn regression_a_question_keeps_its_signers_when_it_is_gone_on_with_in_another_folder() {
+async fn regression_a_planted_question_does_not_say_whose_signature_counts_or_until_when() {
     let (folder, clock, (_team, signers)) = (tempfile::tempdir().unwrap(), clock(), team());
-    let (path, files) =
-        (folder.path(), Files::of(folder.path(), &StepId::new("cut-over")).unwrap());
-    let open = opened_there(&files, &signed_question(), &signers);
-    let said = Response {
-        request: open.digest(),
-        at: clock.now(),
-        approval: Some(approval(true, "anna")),
-        signed: None,
+    let (_evil, theirs) = team();
+    let request = ApprovalRequest { signed_by: Some(signers.clone()), ..signed_question() };
+    let far = Request {
+        deadline: request.deadline + TimeDelta::days(300),
+        signed_by: Some(theirs),
+        ..unopened(None, &request).unwrap()
     };
-    assert!(files.respond_to(&open, &said).unwrap());
-    for file in ["approvers", "./approvers", signers.as_str()] {
-        let request = ApprovalRequest { signed_by: Some(file.to_owned()), ..signed_question() };
-        assert_eq!(signers_of(path, &request).await.as_deref(), Ok(signers.as_str()), "{file}");
-        assert_eq!(open_until(path, &clock, &request), Some(open.deadline), "{file}");
-        let again = files.open(unopened(&request, &files).unwrap()).unwrap();
-        assert_eq!(again, open);
-        assert_eq!(files.response_to(&open).unwrap().as_ref(), Some(&said), "nobody is asked anew");
+    let (terminal, secrets) = (Terminal::scripted(false), Secrets::default());
+    let (run_dir, identity) = (folder.path(), None);
+    let place = Place { run_dir, clock: &clock, terminal: &terminal, identity, secrets: &secrets };
+    // Before the first process asks, and while none is there.
+    for told in [None, Some(request.deadline)] {
+        let files = planted(folder.path(), &far, clock.now());
+        let request = ApprovalRequest { told, ..request.clone() };
+        let asking = tokio::time::timeout(Duration::from_secs(5), ask(&place, &request));
+        assert!(asking.await.is_err(), "nobody has answered");
+        let open = files.open_request().unwrap().unwrap();
+        assert_eq!(open.signed_by.as_deref(), Some(signers.as_str()));
+        assert_eq!(open.deadline, request.deadline);
+        assert!(!files.response.exists());
     }
 }
 
-#[test]
-fn another_question_or_another_list_takes_no_signers_over() {
-    let (folder, (_team, signers)) = (tempfile::tempdir().unwrap(), team());
-    let files = Files::of(folder.path(), &StepId::new("cut-over")).unwrap();
-    opened_there(&files, &signed_question(), &signers);
-    let here = std::path::absolute("approvers").unwrap();
-    let others = [
-        ApprovalRequest { text: "Delete it?".to_owned(), ..signed_question() },
-        ApprovalRequest { run: RunId::new("orders-0002-abcdef"), ..signed_question() },
-        ApprovalRequest { plan: Digest::of(b"another plan"), ..signed_question() },
-        ApprovalRequest { signed_by: Some("others".to_owned()), ..signed_question() },
-        ApprovalRequest { signed_by: Some("provers".to_owned()), ..signed_question() },
-    ];
-    for other in others {
-        let named = unopened(&other, &files).unwrap().signed_by.unwrap();
-        assert_eq!(Path::new(&named).parent(), here.parent(), "{other:?}");
-    }
+/// Where a name is enough, the answer to a planted question counted until its time.
+#[tokio::test(start_paused = true)]
+async fn regression_what_was_said_after_the_time_that_stands_in_the_journal_does_not_count() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let request = ApprovalRequest { told: Some(start()), ..request(30) };
+    let far = request.deadline + TimeDelta::days(300);
+    let far = Request { deadline: far, ..unopened(None, &request).unwrap() };
+    let files = planted(folder.path(), &far, start());
+    assert_eq!(files.said_in_time(&far, start()).unwrap(), None);
+    assert!(files.said_in_time(&far, request.deadline).unwrap().is_some());
+    let (terminal, secrets) = (Terminal::scripted(false), Secrets::default());
+    let (run_dir, identity) = (folder.path(), None);
+    let place = Place { run_dir, clock: &clock, terminal: &terminal, identity, secrets: &secrets };
+    assert_eq!(ask(&place, &request).await, Err(OutsideError::NoAnswer));
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,20 +74,24 @@ async fn regression_a_question_that_nobody_could_answer_is_not_asked() {
     let (folder, (team, signers)) = (tempfile::tempdir().unwrap(), team());
     let names = |file: &str| ApprovalRequest { signed_by: Some(file.to_owned()), ..request(30) };
     let missing = team.path().join("missing").display().to_string();
-    for file in [missing.as_str(), team.path().to_str().unwrap()] {
+    let empty = team.path().join("empty").display().to_string();
+    fs::write(&empty, "# anna and bert: to be added\n\n").unwrap();
+    for file in [missing.as_str(), team.path().to_str().unwrap(), empty.as_str()] {
         let (request, terminal) = (names(file), Terminal::scripted(false));
         let refused = asked(folder.path(), &clock(), &terminal, &request).await;
         let Err(OutsideError::Failed(why)) = refused else { panic!("{file} was taken") };
         assert!(why.contains("nobody could answer cut-over"), "{why}");
         assert!(why.contains(file), "{why}");
+        assert!(signers_file(folder.path(), None, &request).is_err(), "before anybody is told");
         assert!(!folder.path().join("approvals").exists());
     }
-    assert_eq!(signers_of(folder.path(), &names(&signers)).await, Ok(signers.clone()));
+    let usable = signers_file(folder.path(), None, &names(&signers));
+    assert_eq!(usable, Ok(Some(signers)));
     // Where principals of AWS may answer, too, somebody can.
     let region = "eu-west-1".to_owned();
     let allowed = AllowedPrincipals { principals: vec!["arn:aws:iam::1:user/a".into()], region };
     let either = ApprovalRequest { identified_by: Some(allowed), ..names(&missing) };
-    let refused = signers_of(folder.path(), &either).await.unwrap_err();
+    let refused = signers_file(folder.path(), None, &either).unwrap_err();
     assert!(!refused.to_string().contains("nobody could answer"), "{refused}");
 }
 
@@ -130,19 +126,19 @@ async fn regression_a_question_is_open_until_the_time_that_stands_in_the_journal
 /// One whose deadline is another than the journal's is the same question.
 #[test]
 fn regression_an_open_question_of_an_earlier_version_is_understood() {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, (_team, signers)) = (tempfile::tempdir().unwrap(), team());
     let files = Files::of(folder.path(), &StepId::new("cut-over")).unwrap();
     let written = format!(
         "{{\"run\":\"orders-0001-abcdef\",\"plan\":{},\"step\":\"cut-over\",\"text\":\"Cut over?\",\
-         \"deadline\":\"2026-11-22T00:30:00.002Z\",\"signed_by\":\"/srv/drills/approvers\"}}",
-        serde_json::to_string(&Digest::of(b"plan")).unwrap()
+         \"deadline\":\"2026-11-22T00:30:00.002Z\",\"signed_by\":{}}}",
+        serde_json::to_string(&Digest::of(b"plan")).unwrap(),
+        serde_json::to_string(&signers).unwrap()
     );
     fs::create_dir_all(files.folder()).unwrap();
     fs::write(folder.path().join("approvals/cut-over.request.json"), written).unwrap();
-    let wanted = unopened(&signed_question(), &files).unwrap();
-    let standing = files.standing(&wanted).unwrap().unwrap();
+    let wanted = unopened(None, &ApprovalRequest { signed_by: Some(signers), ..request(30) });
+    let standing = files.standing(&wanted.unwrap()).unwrap().unwrap();
     assert_eq!(standing.deadline.to_rfc3339(), "2026-11-22T00:30:00.002+00:00");
-    assert_eq!(wanted.signed_by.as_deref(), Some("/srv/drills/approvers"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,5 +168,6 @@ async fn regression_a_question_that_nobody_could_read_is_not_asked() {
     let terminal = Terminal::scripted(false);
     let refused = asked(folder.path(), &clock(), &terminal, &long).await.unwrap_err();
     assert!(refused.to_string().contains("the most is 65536"), "{refused}");
-    assert_eq!(fs::read_dir(folder.path().join("approvals")).unwrap().count(), 0);
+    assert!(signers_file(folder.path(), None, &long).is_err(), "before anybody is told");
+    assert!(!folder.path().join("approvals").exists());
 }

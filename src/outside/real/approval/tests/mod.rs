@@ -20,6 +20,7 @@ fn request(minutes: i64) -> ApprovalRequest {
         step: StepId::new("cut-over"),
         text: "Cut over?".to_owned(),
         deadline: start() + TimeDelta::minutes(minutes),
+        told: None,
     }
 }
 
@@ -49,6 +50,11 @@ fn given(
     answer::answer_at(path, step, Answered { approval, signed: None }, now)
 }
 
+/// Until when the question is open that a process has asked which has died: in a run the journal tells it.
+fn told(folder: &Path, step: &StepId) -> Option<DateTime<Utc>> {
+    Files::of(folder, step).unwrap().open_request().unwrap().map(|open| open.deadline)
+}
+
 /// Asks as a run that has no AWS, for as long from now on as the request gives from the start, or until the time that was told before.
 async fn asked(
     folder: &Path,
@@ -57,8 +63,10 @@ async fn asked(
     request: &ApprovalRequest,
 ) -> Result<Approval, OutsideError> {
     let anew = clock.now() + (request.deadline - start());
-    let deadline = open_until(folder, clock, request).unwrap_or(anew);
-    let (request, secrets) = (ApprovalRequest { deadline, ..request.clone() }, Secrets::default());
+    let told = told(folder, &request.step);
+    let deadline = told.filter(|told| *told > clock.now()).unwrap_or(anew);
+    let request = ApprovalRequest { deadline, told, ..request.clone() };
+    let secrets = Secrets::default();
     ask(&Place { run_dir: folder, clock, terminal, identity: None, secrets: &secrets }, &request)
         .await
 }
@@ -190,7 +198,6 @@ async fn regression_an_answer_in_time_counts_for_a_run_that_is_resumed_after_the
         said.comment = Some("wrong region".to_owned());
         given(path, &step, said.clone(), clock.now()).unwrap();
         clock.sleep(Duration::from_secs(2 * 60 * 60)).await;
-        assert_eq!(open_until(path, &clock, &request(30)), None);
         assert_eq!(asked(path, &clock, &terminal, &request(30)).await, Ok(said));
     }
 }
@@ -213,7 +220,7 @@ async fn regression_who_goes_on_with_a_run_does_not_take_an_answer_away() {
     }
     // The yes of the one who goes on does not count any more, and somebody else has as long as they were told.
     asked_and_died(path, &clock, &by(&["bert"])).await;
-    let deadline = open_until(path, &clock, &by(&["bert", "carl"])).unwrap();
+    let deadline = told(path, &step).unwrap();
     given(path, &step, approval(true, "carl"), clock.now()).unwrap();
     let request = by(&["bert", "carl"]);
     let (answer, ()) = tokio::join!(asked(path, &clock, &terminal, &request), async {
@@ -257,13 +264,9 @@ async fn what_was_said_too_late_or_to_something_else_is_no_answer_after_a_resume
 async fn regression_a_question_is_open_after_a_resume_until_the_time_that_was_told() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let path = folder.path();
-    assert_eq!(open_until(path, &clock, &request(30)), None, "nothing was asked");
     let told = clock.now() + TimeDelta::minutes(30);
     asked_and_died(path, &clock, &request(30)).await;
     clock.sleep(Duration::from_secs(10 * 60)).await;
-    assert_eq!(open_until(path, &clock, &request(30)), Some(told));
-    let other = ApprovalRequest { text: "Delete it?".to_owned(), ..request(30) };
-    assert_eq!(open_until(path, &clock, &other), None);
     let terminal = Terminal::scripted(false);
     assert_eq!(asked(path, &clock, &terminal, &request(30)).await, Err(OutsideError::NoAnswer));
     let late = clock.now() - told;
@@ -365,6 +368,7 @@ fn a_signature_is_for_its_own_run_plan_question_decision_and_comment_only() {
         identified_by: None,
         not: Vec::new(),
         run_by: None,
+        run_by_before: Vec::new(),
     };
     let proof = ApprovalProof {
         statement: signature::statement(&asked, true, Some("looked at it")),

@@ -1,6 +1,7 @@
 //! Answers by AWS identity, with somebody in the place of STS.
 
 use super::*;
+use crate::outside::AllowedPrincipals;
 use aws_credential_types::Credentials;
 use std::sync::OnceLock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -136,6 +137,7 @@ impl Run {
     async fn gone_on_with(&mut self, request: &ApprovalRequest, key: &str) -> Option<Approval> {
         self.identity.credentials = SharedCredentialsProvider::new(credentials(key));
         let (place, before) = (self.place(), self.open_question().await);
+        let request = &ApprovalRequest { told: Some(before.deadline), ..request.clone() };
         let asked_again = async {
             while self.open_question().await == before {
                 tokio::task::yield_now().await;
@@ -229,7 +231,7 @@ fn signed_yes(run: &Run, open: &Request, key: &str) -> Answered {
 
 /// An answer that stands in the file, signed with a key for what it says, and then changed.
 async fn judged_answer(run: &Run, change: impl FnOnce(&mut Answered)) -> Judged {
-    let request = wanted(&run.place(), &asks(true), &run.files()).await.unwrap();
+    let request = wanted(&run.place(), &asks(true)).await.unwrap();
     let open = run.files().open(request).unwrap();
     let mut answered = signed_yes(run, &open, "ANNA");
     change(&mut answered);
@@ -324,6 +326,32 @@ async fn regression_a_yes_of_the_one_who_asked_does_not_count_for_another_one_wh
     assert!(!run.files().response.exists(), "there is room for another one");
 }
 
+/// The question knew the last process only: one later the yes of the one before counted.
+#[tokio::test]
+async fn regression_a_yes_of_an_earlier_operator_does_not_count_however_many_went_on_since() {
+    let region = "eu-west-1".to_owned();
+    let principals = vec![BERT.to_owned(), CARL.to_owned()];
+    let request = ApprovalRequest {
+        identified_by: Some(AllowedPrincipals { principals, region }),
+        not: vec!["shared".to_owned()],
+        ..request(1)
+    };
+    let mut run = Run::new(&sts(everybody).await);
+    run.asks_and_dies(&request).await;
+    assert_eq!(run.gone_on_with(&request, "CARL").await, None);
+    let open = run.open_question().await;
+    let told = run.says_yes(&request, "BERT").await.unwrap_err();
+    assert!(told.contains("has started the run, who may not answer"), "{told}");
+    let yes = signed_yes(&run, &open, "BERT");
+    answer::answer_at(run.folder.path(), &open.step, yes, run.clock.now()).unwrap();
+    assert_eq!(run.gone_on_with(&request, "ANNA").await, None);
+    assert!(!run.files().response.exists(), "there is room for another one");
+    for earlier in ["BERT", "CARL"] {
+        let told = run.says_yes(&request, earlier).await.unwrap_err();
+        assert!(told.contains("has started the run, who may not answer"), "{earlier}: {told}");
+    }
+}
+
 #[tokio::test]
 async fn regression_an_answer_is_dated_when_it_is_given_whoever_reads_it_when() {
     // When AWS has told who answers, which is after it was begun.
@@ -368,6 +396,7 @@ async fn without_proof_and_at_the_terminal_nobody_is_identified() {
         identified_by: request.identified_by,
         not: Vec::new(),
         run_by: None,
+        run_by_before: Vec::new(),
     };
     let bare = Answered { approval: approval(true, "anna"), signed: None };
     let error = open.verified(&bare, Some(&url)).await.unwrap_err();
