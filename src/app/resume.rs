@@ -21,6 +21,7 @@ use crate::outside::Secrets;
 use crate::plan::Plan;
 use crate::providers;
 use crate::time::Clock;
+use std::cell::Cell;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -93,7 +94,15 @@ pub(super) fn go_on_with(
     let orders = interrupts.subscribe(folder, order.clone());
     let hurry = interrupts.hurry(folder);
     let order = order.as_ref();
-    let judge = Judge { folder, head: &head, plan: &plan, target: &target, order, limits };
+    let judge = Judge {
+        folder,
+        head: &head,
+        plan: &plan,
+        target: &target,
+        order,
+        limits,
+        judged: Cell::default(),
+    };
     let without_store = match folder.has_store() {
         true => in_its_store(way, &judge, &state, output)?,
         false => None,
@@ -114,6 +123,8 @@ pub(super) fn go_on_with(
     let history = History::before(store, &plan, head.number, &head.world)?;
     let (done, watching) = watch::channel(false);
     std::thread::scope(|scope| {
+        // A panic drops it, which ends the listening, too.
+        let done = done;
         scope.spawn(|| super::run::listen_until(&interrupts, watching, output));
         let registry = providers::registry();
         let how = GoingOn { hold, orders, hurry, limits: &limits, gives_back, without_store };
@@ -137,30 +148,44 @@ struct Judge<'a> {
     target: &'a Target,
     order: Option<&'a Order>,
     limits: &'a InForce,
+    /// How many records the journal had that nothing was found against.
+    judged: Cell<Option<usize>>,
 }
 
 impl Judge<'_> {
     /// Refuses what goes beyond a limit, or would be done on the word of who goes on, by what a journal of the run says. Where that only
     /// gives back, nothing is refused.
     fn hold(&self, records: &[Record]) -> Result<()> {
-        let state = self.folder.fold(records)?;
-        if only_gives_back(&state, self.order) {
+        // Whoever ends a run is not kept from it by what its journal says.
+        if is_ended_by(self.order) || self.judged.get() == Some(records.len()) {
             return Ok(());
         }
+        let state = self.folder.fold(records)?;
+        if !only_gives_back(&state, self.order) {
+            self.may_go_on(records, &state)?;
+        }
+        self.judged.set(Some(records.len()));
+        Ok(())
+    }
+
+    fn may_go_on(&self, records: &[Record], state: &RunState) -> Result<()> {
         let held = self.limits.hold(self.head.run.as_str(), Asked::by(self.plan));
         held.map_err(|refusal| {
             refusal.help(format!("{} removes what it made", self.folder.command("abort")))
         })?;
         let identity = self.target.identity(&self.plan.sites)?;
         let goes_on = second_person::GoesOn { user: super::run::operator(), identity };
-        second_person::hold(self.folder, self.plan, (records, &state), &goes_on)
+        second_person::hold(self.folder, self.plan, (records, state), &goes_on)
     }
 }
 
 /// Whether going on with a run only removes what it made, or only writes its reports: that is held to no limits.
 fn only_gives_back(state: &RunState, order: Option<&Order>) -> bool {
-    let is_ended = matches!(order, Some(Order::Cancel { .. }));
-    is_ended || state.cancelled.is_some() || state.releasing || state.finished.is_some()
+    is_ended_by(order) || state.cancelled.is_some() || state.releasing || state.finished.is_some()
+}
+
+fn is_ended_by(order: Option<&Order>) -> bool {
+    matches!(order, Some(Order::Cancel { .. }))
 }
 
 /// Takes the run over in its store, or leaves the store out: why, is given then. A run that is over needs its store for nothing,
@@ -171,7 +196,7 @@ fn in_its_store(
     state: &RunState,
     output: &Output,
 ) -> Result<Option<String>, Stopped> {
-    let Judge { folder, head, target, order, .. } = *judge;
+    let &Judge { folder, head, target, order, .. } = judge;
     if state.finished.is_some() {
         if way.without_store.is_none() && !head.world.is_rehearsal() {
             let at_once = Way { in_a_hurry: true, ..way.clone() };

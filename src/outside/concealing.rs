@@ -99,6 +99,10 @@ impl Outside for Concealing {
         self.inner.has_folder(path)
     }
 
+    fn is_missing(&self, path: &str) -> bool {
+        self.inner.is_missing(path)
+    }
+
     fn temporary_folder(&self) -> String {
         self.inner.temporary_folder()
     }

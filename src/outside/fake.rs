@@ -40,6 +40,8 @@ pub(crate) struct FakeOutside {
     pub(crate) approvals_seen: Mutex<Vec<ApprovalRequest>>,
     /// Where the files of allowed signers are that questions name; none, where nobody could answer.
     pub(crate) signers_in: Option<&'static str>,
+    /// A file that is not on this machine.
+    pub(crate) missing: Option<&'static str>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) is_rehearsal: bool,
@@ -191,6 +193,10 @@ impl Outside for FakeOutside {
 
     fn working_folder(&self) -> Result<String, OutsideError> {
         Ok(self.folder.clone().unwrap_or_else(|| "/".to_owned()))
+    }
+
+    fn is_missing(&self, path: &str) -> bool {
+        self.missing == Some(path)
     }
 
     fn has_folder(&self, path: &str) -> bool {

@@ -72,6 +72,11 @@ pub trait Outside: Send + Sync {
     fn has_folder(&self, _path: &str) -> bool {
         true
     }
+
+    /// True only when there surely is no such file on this machine.
+    fn is_missing(&self, _path: &str) -> bool {
+        false
+    }
     /// The folder in which temporary files of this machine lie.
     fn temporary_folder(&self) -> String {
         "/tmp".to_owned()

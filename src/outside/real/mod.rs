@@ -112,6 +112,10 @@ impl Outside for RealOutside {
         Path::new(path).is_dir()
     }
 
+    fn is_missing(&self, path: &str) -> bool {
+        matches!(Path::new(path).try_exists(), Ok(false))
+    }
+
     fn temporary_folder(&self) -> String {
         std::env::temp_dir().to_string_lossy().into_owned()
     }

@@ -117,6 +117,8 @@ async fn ask(context: &StepContext, input: &Input) -> Result<(Approval, Duration
     let before = context.recorder.asked(&context.step).filter(|_| is_told);
     let (told, now) = (before.as_ref().map(|before| before.deadline), context.clock.now());
     let signed_before = before.and_then(|before| before.signed_by);
+    // On another machine it may lie elsewhere: there the step's own words say where, as they did when it was asked first.
+    let signed_before = signed_before.filter(|file| !context.outside.is_missing(file));
     let mut request = ApprovalRequest {
         run: context.facts.run.clone(),
         plan: context.facts.plan,

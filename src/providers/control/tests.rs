@@ -86,6 +86,25 @@ async fn regression_the_journal_says_whose_signature_counts_in_whichever_folder_
     assert_eq!(signers.collect::<Vec<_>>(), ["/srv/drills/approvers"; 2]);
 }
 
+/// It ended the run, which nobody could go on with any more.
+#[tokio::test(start_paused = true)]
+async fn regression_where_the_file_of_the_journal_is_missing_the_steps_own_words_say_which_it_is() {
+    let outside = FakeOutside { signers_in: Some("/srv/drills"), ..answered(Ok(true)) };
+    outside.approvals.lock().unwrap().push_front(Err(OutsideError::NoAnswer));
+    let (mut context, ..) = context(outside);
+    let asks = || Input { signed_by: Some("approvers".to_owned()), ..input() };
+    Approve.run(&context, asks()).await.unwrap_err();
+    let other_machine = Arc::new(FakeOutside {
+        signers_in: Some("/home/rescue"),
+        missing: Some("/srv/drills/approvers"),
+        ..answered(Ok(true))
+    });
+    context.outside = other_machine.clone();
+    Approve.run(&context, asks()).await.unwrap();
+    let asked = other_machine.approvals_seen.lock().unwrap().last().cloned().unwrap();
+    assert_eq!(asked.signed_by.as_deref(), Some("/home/rescue/approvers"));
+}
+
 /// A hook told people of it, at the moment at which the step ended.
 #[tokio::test(start_paused = true)]
 async fn regression_a_question_that_nobody_could_answer_is_not_written_down() {
