@@ -9,6 +9,7 @@ use super::rig::Ran;
 use super::story::{Story, chain};
 use super::subject::Subject;
 use super::watch::RUN;
+use redrill::journal::Outcome;
 use redrill::report::{Report, Verdict};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,7 +86,10 @@ pub(crate) fn compare(
         return Vec::new();
     }
     // Nor of what nobody has answered for when the limit of its step came.
-    if slow && is == Verdict::Inconclusive && !disturbance.faults.is_empty() {
+    if is == Verdict::Inconclusive
+        && !disturbance.faults.is_empty()
+        && unseen_at_limit(subject, after)
+    {
         return Vec::new();
     }
     let idle = disturbance.gap.max(disturbance.pause.map_or(Duration::ZERO, |pause| pause.length));
@@ -110,6 +114,22 @@ pub(crate) fn compare(
     }
     Vec::new()
 }
+
+/// Whether a step whose limit is too short ran until that limit, and ended without a look at what it waited for.
+fn unseen_at_limit(subject: &Subject, report: &Report) -> bool {
+    let limits = subject.drafts.iter().flatten();
+    let mut limits = limits.filter_map(|draft| Some((draft.id.as_str(), draft.too_short?)));
+    limits.any(|(id, limit)| {
+        let ended = report.timeline.steps.iter().find(|step| step.id.as_str() == id);
+        ended.is_some_and(|step| {
+            let lasted = step.duration.is_some_and(|all| all.0.as_secs() + LAST_LOOK >= limit);
+            step.outcome == Outcome::Inconclusive && lasted
+        })
+    })
+}
+
+/// Seconds before its limit in which a step makes its last look at the latest.
+const LAST_LOOK: u64 = 60;
 
 fn only_late(report: &Report) -> bool {
     let broken = report.verdict.rules.iter().filter(|rule| !rule.holds);
