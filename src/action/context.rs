@@ -63,6 +63,10 @@ pub trait Recorder: Send + Sync {
     fn answered(&self, _step: &StepId) -> Option<(Approval, Duration)> {
         None
     }
+    /// ARNs by which the sites knew the processes of this run, this one and those before it. Nothing where there is no run.
+    fn ran_as(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Tells whoever watches what the step is doing. Not kept.
     fn progress(&self, step: &StepId, text: &str);
 }

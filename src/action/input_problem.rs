@@ -1,4 +1,5 @@
 use super::{Given, StepError};
+use crate::time::HumanDuration;
 use std::fmt;
 
 /// Something wrong with an input, which can be seen without asking anybody.
@@ -54,6 +55,15 @@ impl InputProblem {
         let message = format!("{path} is {wait}, the step ends after {limit}");
         let help = format!("raise the timeout of the step, or shorten {path}");
         (wait > limit).then(|| Self::at(path, message).help(help))
+    }
+
+    /// The same for a wait that is not given, and is this long then.
+    pub fn usual_beyond_the_step(given: &Given, path: &str, usual: HumanDuration) -> Option<Self> {
+        let limit = given.timeout.filter(|_| !given.has(path))?;
+        let message =
+            format!("{path} is {usual} where it is not given, the step ends after {limit}");
+        let help = format!("raise the timeout of the step, or give it a {path} that is not longer");
+        (usual > limit).then(|| Self::new("", message).help(help))
     }
 
     /// Tags that this program sets, or that AWS keeps for itself
@@ -127,6 +137,23 @@ mod tests {
             InputProblem::beyond_the_step(&wait.in_time("1h".parse().unwrap()), "within"),
             None
         );
+    }
+
+    #[test]
+    fn regression_a_wait_that_is_not_given_is_compared_with_the_limit_of_the_step_too() {
+        let usual: HumanDuration = "30m".parse().unwrap();
+        let problem = |with: Value, limit: &str| {
+            let given = given(with).in_time(limit.parse().unwrap());
+            InputProblem::usual_beyond_the_step(&given, "within", usual)
+        };
+        let found = problem(json!({}), "10m").unwrap();
+        assert_eq!(found.pointer, "");
+        assert_eq!(found.message, "within is 30m where it is not given, the step ends after 10m");
+        assert_eq!(problem(json!({}), "30m"), None);
+        assert_eq!(problem(json!({ "within": "5m" }), "10m"), None);
+        assert_eq!(problem(json!({ "within": Given::later_mark() }), "10m"), None);
+        let no_limit = InputProblem::usual_beyond_the_step(&given(json!({})), "within", usual);
+        assert_eq!(no_limit, None);
     }
 
     #[test]

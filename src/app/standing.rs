@@ -2,15 +2,9 @@
 
 use super::runs::Stored;
 use crate::ids::StepId;
-use crate::journal::{Event, RunState};
-use chrono::{DateTime, SecondsFormat, Utc};
-
-/// A question that nobody has answered yet.
-struct Question<'a> {
-    step: &'a StepId,
-    text: &'a str,
-    deadline: DateTime<Utc>,
-}
+use crate::journal::{Question, RunState};
+use crate::outside::ways_to_prove_for;
+use chrono::SecondsFormat;
 
 impl Stored {
     /// One word or two for a list.
@@ -34,7 +28,7 @@ impl Stored {
             let (go_on, abort) = (self.folder.command("continue"), self.folder.command("abort"));
             format!("halted by {by}: {go_on} lets it go on, {abort} ends it")
         }));
-        said.extend(self.questions().iter().map(|question| self.waits_for(question)));
+        said.extend(self.questions().into_iter().map(|(step, asks)| self.waits_for(step, asks)));
         said
     }
 
@@ -42,19 +36,16 @@ impl Stored {
         self.state.releasing || self.state.cancelled.is_some()
     }
 
-    fn waits_for(&self, Question { step, text, deadline }: &Question<'_>) -> String {
-        let proof = self.plan.step(step).map_or("", |planned| {
-            let asks_for = |name: &str| !planned.with[name].is_null();
-            match (asks_for("signed_by"), asks_for("identified_by")) {
-                (true, true) => " with --sign-with KEY or --with-aws-identity",
-                (true, false) => " with --sign-with KEY",
-                (false, true) => " with --with-aws-identity",
-                (false, false) => "",
-            }
-        });
+    fn waits_for(&self, step: &StepId, question: &Question) -> String {
+        let planned = self.plan.step(step);
+        let ways = planned.map(|planned| ways_to_prove_for(&planned.with)).unwrap_or_default();
+        let proof = match ways.join(" or ") {
+            none if none.is_empty() => none,
+            ways => format!(" with {ways}"),
+        };
         // As in the journal, so that it stays on its line.
-        let text = serde_json::Value::from(*text);
-        let until = deadline.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let text = serde_json::Value::from(question.text.as_str());
+        let until = question.deadline.to_rfc3339_opts(SecondsFormat::Secs, true);
         let approve = self.folder.command("approve");
         format!(
             "{step} asks {text} and waits until {until}: {approve} {step} (or redrill reject) answers{proof}"
@@ -62,20 +53,12 @@ impl Stored {
     }
 
     /// In the order of the steps' names. Who gives back asks nothing any more, though the question may still be open.
-    fn questions(&self) -> Vec<Question<'_>> {
+    fn questions(&self) -> Vec<(&StepId, &Question)> {
         if self.gives_back() {
             return Vec::new();
         }
-        let open = self.state.asked.iter().filter(|(_, asked)| asked.answer.is_none());
-        let asked = |step: &StepId| {
-            self.contents.records.iter().rev().find_map(|record| match &record.event {
-                Event::ApprovalRequested { step: of, text, deadline, .. } if of == step => {
-                    Some(Question { step: of, text, deadline: *deadline })
-                }
-                _ => None,
-            })
-        };
-        open.filter_map(|(step, _)| asked(step)).collect()
+        let is_open = |asks: &Question| asks.stands && asks.answer.is_none();
+        self.state.questions.iter().filter(|(_, asks)| is_open(asks)).collect()
     }
 }
 
@@ -83,7 +66,7 @@ impl Stored {
 mod tests {
     use super::*;
     use crate::app::runs::{Store, tests::started};
-    use crate::journal::{self, Approval, WorldKind};
+    use crate::journal::{self, Approval, Event, WorldKind};
     use crate::plan::{self, Plan, RunMode};
     use crate::providers;
     use crate::scenario::{Source, load_text};

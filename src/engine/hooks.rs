@@ -3,7 +3,7 @@
 use crate::action::RunFacts;
 use crate::ids::StepId;
 use crate::journal::{Event, Moment, Outcome, Record};
-use crate::outside::{CommandRequest, HttpRequest, Outside, OutsideError};
+use crate::outside::{CommandRequest, HttpRequest, Outside, OutsideError, ways_to_prove_for};
 use crate::plan::Plan;
 use crate::scenario::Hook;
 use crate::time::{Clock, RetryPolicy};
@@ -43,7 +43,11 @@ impl Message {
             return Self::also_late(event, facts);
         };
         let run = &facts.run;
-        let (proof, or_with) = proof_wanted(plan, step);
+        let ways = plan.step(step).map(|step| ways_to_prove_for(&step.with)).unwrap_or_default();
+        // One of them stands in the command, which so can be copied.
+        let mut ways = ways.into_iter();
+        let proof = ways.next().map(|way| format!(" {way}")).unwrap_or_default();
+        let or_with = ways.next().map(|way| format!(" (or with {way})")).unwrap_or_default();
         let until = deadline.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let text = format!(
             "{run} waits for an approval until {until}: {}\n\
@@ -75,19 +79,6 @@ impl Message {
             }
             _ => None,
         }
-    }
-}
-
-/// What an answer must be given with, as the command takes it, and what else would do: a name alone is refused where the step asks
-/// for more.
-fn proof_wanted(plan: &Plan, step: &StepId) -> (&'static str, &'static str) {
-    let with = plan.step(step).map(|step| &step.with);
-    let given = |name: &str| with.and_then(|with| with.get(name)).is_some_and(|it| !it.is_null());
-    match (given("signed_by"), given("identified_by")) {
-        (false, false) => ("", ""),
-        (true, false) => (" --sign-with KEY", ""),
-        (false, true) => (" --with-aws-identity", ""),
-        (true, true) => (" --with-aws-identity", " (or with --sign-with KEY)"),
     }
 }
 
@@ -386,8 +377,8 @@ mod tests {
             (json!({ "identified_by": { "region": "eu-west-1" } }), " --with-aws-identity", ""),
             (
                 json!({ "signed_by": "approvers", "identified_by": {} }),
-                " --with-aws-identity",
-                " (or with --sign-with KEY)",
+                " --sign-with KEY",
+                " (or with --with-aws-identity)",
             ),
         ] {
             plan.steps.iter_mut().find(|step| step.id.as_str() == "approve").unwrap().with = with;

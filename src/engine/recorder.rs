@@ -96,10 +96,14 @@ impl Recorder for ToLoop {
 
     fn answered(&self, step: &StepId) -> Option<(Approval, Duration)> {
         look(&self.state, |state| {
-            let asked = state.asked.get(step)?;
+            let asked = state.questions.get(step)?;
             let (approval, at) = asked.answer.as_ref()?;
             Some((approval.clone(), (*at - asked.at).to_std().unwrap_or_default()))
         })
+    }
+
+    fn ran_as(&self) -> Vec<String> {
+        look(&self.state, |state| state.identities.iter().cloned().collect())
     }
 
     fn progress(&self, step: &StepId, text: &str) {

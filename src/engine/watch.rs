@@ -223,6 +223,10 @@ impl Recorder for HeldBack {
         self.journal.answered(step)
     }
 
+    fn ran_as(&self) -> Vec<String> {
+        self.journal.ran_as()
+    }
+
     fn progress(&self, step: &StepId, text: &str) {
         self.journal.progress(step, text);
     }

@@ -22,5 +22,5 @@ pub use ledger::{Holding, Ledger};
 pub use log::{Hold, Journal, SegmentStore, Sink, digest_of};
 pub use mode::share_as_its_folder;
 pub use read::{Contents, ReadError, read, read_bytes};
-pub use state::{Asked, Impossible, Question, RunHead, RunState, StepState};
+pub use state::{Impossible, Question, RunHead, RunState, StepState};
 pub use waits::{StepWait, waits};

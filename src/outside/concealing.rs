@@ -99,10 +99,6 @@ impl Outside for Concealing {
         self.inner.has_folder(path)
     }
 
-    fn is_missing(&self, path: &str) -> bool {
-        self.inner.is_missing(path)
-    }
-
     fn temporary_folder(&self) -> String {
         self.inner.temporary_folder()
     }
@@ -128,15 +124,15 @@ impl Outside for Concealing {
         })
     }
 
+    fn prepared(&self, request: ApprovalRequest) -> Answer<'_, ApprovalRequest> {
+        cleaned(&self.secrets, self.inner.prepared(request))
+    }
+
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
         Box::pin(async move {
             let approval = self.inner.approval(request).await;
             approval.map_err(|error| clean(&self.secrets, error))
         })
-    }
-
-    fn signers(&self, request: &ApprovalRequest) -> Result<Option<String>, OutsideError> {
-        self.inner.signers(request).map_err(|error| clean(&self.secrets, error))
     }
 
     fn environment(&self, name: &str) -> Result<Secret, OutsideError> {

@@ -42,6 +42,8 @@ pub(crate) struct FakeOutside {
     pub(crate) signers_in: Option<&'static str>,
     /// A file that is not on this machine.
     pub(crate) missing: Option<&'static str>,
+    /// True where AWS cannot say who asks.
+    pub(crate) sts_is_silent: bool,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) is_rehearsal: bool,
@@ -166,11 +168,21 @@ impl Outside for FakeOutside {
         Box::pin(async { answer })
     }
 
-    fn signers(&self, request: &ApprovalRequest) -> Result<Option<String>, OutsideError> {
-        let Some(named) = &request.signed_by else { return Ok(None) };
+    fn prepared(&self, request: ApprovalRequest) -> Answer<'_, ApprovalRequest> {
         let nobody = || OutsideError::Failed("nobody could answer".to_owned());
-        let folder = std::path::Path::new(self.signers_in.ok_or_else(nobody)?);
-        Ok(Some(folder.join(named).display().to_string()))
+        let before = request.signed_before.clone();
+        let before = before.filter(|file| self.missing != Some(file.as_str()));
+        let whole = |named: String| {
+            let path = self.signers_in.map(|folder| std::path::Path::new(folder).join(named));
+            path.map(|path| path.display().to_string()).ok_or_else(nobody)
+        };
+        let signed_by = before.or_else(|| request.signed_by.clone()).map(whole).transpose();
+        let prepared = if self.sts_is_silent {
+            Err(OutsideError::Unreachable("STS does not answer".to_owned()))
+        } else {
+            signed_by.map(|signed_by| ApprovalRequest { signed_by, ..request })
+        };
+        Box::pin(std::future::ready(prepared))
     }
 
     fn environment(&self, name: &str) -> Result<Secret, OutsideError> {
@@ -193,10 +205,6 @@ impl Outside for FakeOutside {
 
     fn working_folder(&self) -> Result<String, OutsideError> {
         Ok(self.folder.clone().unwrap_or_else(|| "/".to_owned()))
-    }
-
-    fn is_missing(&self, path: &str) -> bool {
-        self.missing == Some(path)
     }
 
     fn has_folder(&self, path: &str) -> bool {
@@ -273,8 +281,9 @@ impl Recorder for FakeRecorder {
 
     fn asked(&self, step: &StepId) -> Option<Question> {
         self.events().into_iter().rev().find_map(|event| match event {
-            Event::ApprovalRequested { step: of, deadline, signed_by, .. } if of == *step => {
-                Some(Question { deadline, signed_by })
+            Event::ApprovalRequested { step: of, text, deadline, signed_by } if of == *step => {
+                let at = START.parse().unwrap();
+                Some(Question { text, at, deadline, signed_by, stands: true, answer: None })
             }
             _ => None,
         })
@@ -287,6 +296,14 @@ impl Recorder for FakeRecorder {
             _ => None,
         };
         self.events().into_iter().rev().find_map(of_it).map(|yes| (yes, Duration::from_secs(90)))
+    }
+
+    fn ran_as(&self) -> Vec<String> {
+        let identity = |event| match event {
+            Event::SiteIdentified { identity, .. } => Some(identity),
+            _ => None,
+        };
+        self.events().into_iter().filter_map(identity).collect()
     }
 
     fn progress(&self, _step: &StepId, _text: &str) {}

@@ -73,10 +73,6 @@ pub trait Outside: Send + Sync {
         true
     }
 
-    /// True only when there surely is no such file on this machine.
-    fn is_missing(&self, _path: &str) -> bool {
-        false
-    }
     /// The folder in which temporary files of this machine lie.
     fn temporary_folder(&self) -> String {
         "/tmp".to_owned()
@@ -97,16 +93,13 @@ pub trait Outside: Send + Sync {
     fn etcd<'a>(&'a self, login: &'a EtcdLogin) -> Answer<'a, Box<dyn EtcdMember>> {
         etcd::unknown(login)
     }
+    /// Finds out all that a question depends on, before it is written down and told: the whole path of the file of those who may
+    /// sign the answer, and who asks, as AWS knows them. Fails when nobody could answer. A rehearsal leaves it as it is.
+    fn prepared(&self, request: ApprovalRequest) -> Answer<'_, ApprovalRequest> {
+        Box::pin(async move { Ok(request) })
+    }
     /// Asks a person and waits for the answer until the deadline.
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval>;
-    /// Looks whether anybody could answer, before the question is written down and told: the whole path of the file of those who
-    /// may sign the answer. `None` where none is named, and in a rehearsal.
-    ///
-    /// # Errors
-    /// When nobody could answer.
-    fn signers(&self, _request: &ApprovalRequest) -> Result<Option<String>, OutsideError> {
-        Ok(None)
-    }
     /// The value of an environment variable that a scenario names for a credential.
     ///
     /// # Errors
@@ -448,6 +441,20 @@ pub enum SqlValue {
 /// Stands for the user of the system when it cannot be known.
 pub const UNKNOWN_USER: &str = "unknown user";
 
+/// The options of `redrill approve` and `redrill reject` by which an answer shows whose it is, where the step has `signed_by` or
+/// `identified_by`: any one of them is enough. None where a name is.
+pub fn ways_to_prove(signed_by: bool, identified_by: bool) -> Vec<&'static str> {
+    let by_key = signed_by.then_some("--sign-with KEY");
+    let by_aws = identified_by.then_some("--with-aws-identity");
+    by_key.into_iter().chain(by_aws).collect()
+}
+
+/// The same for what a step is given.
+pub fn ways_to_prove_for(with: &serde_json::Value) -> Vec<&'static str> {
+    let given = |name: &str| with.get(name).is_some_and(|value| !value.is_null());
+    ways_to_prove(given("signed_by"), given("identified_by"))
+}
+
 impl SqlValue {
     /// What it takes in memory, in bytes, beside its own fixed size.
     pub(crate) fn bytes(&self) -> usize {
@@ -475,8 +482,15 @@ pub struct ApprovalRequest {
     pub told: Option<DateTime<Utc>>,
     /// Set when the answer must be signed: the file of allowed signers, as `man ssh-keygen` describes it.
     pub signed_by: Option<String>,
+    /// That file as the journal names it, when the question was asked before. It counts in place of the other one where it may be
+    /// on this machine.
+    pub signed_before: Option<String>,
     /// Set when whoever answers may show by their AWS credentials who they are. With `signed_by`, too, one of both is enough.
     pub identified_by: Option<AllowedPrincipals>,
     /// Who may not be the one who answers: the operators of the run. Empty when anybody may.
     pub not: Vec<String>,
+    /// Who asks, as AWS knows them: known once the question is [prepared](Outside::prepared) and AWS is to tell people apart.
+    pub run_by: Option<RunBy>,
+    /// ARNs by which the sites knew the processes of the run, those before this one too.
+    pub ran_as: Vec<String>,
 }

@@ -78,6 +78,16 @@ pub struct RunBy {
     pub roles: Vec<String>,
 }
 
+impl RunBy {
+    /// Somebody of whom no more than the ARN is known; `None` when that names nobody.
+    pub(crate) fn seen_as(arn: &str) -> Option<Self> {
+        let account = Named::read(arn)?.account.to_owned();
+        // No id of anybody is empty: STS's answers without one say nobody.
+        let operator = Principal { arn: arn.to_owned(), account, user_id: String::new() };
+        Some(Self { operator, roles: Vec::new() })
+    }
+}
+
 /// What an ARN of IAM or STS says about a person.
 struct Named<'a> {
     account: &'a str,
@@ -257,6 +267,17 @@ mod tests {
         ] {
             assert!(same(&operator, &answers), "{why}: {operator} {answers}");
         }
+    }
+
+    #[test]
+    fn somebody_of_whom_only_the_arn_is_known_is_told_apart_by_it() {
+        let bert = RunBy::seen_as("arn:aws:iam::111111111111:user/bert").unwrap();
+        let same = |arn: &str| why_the_same_person(&bert, &principal(arn)).is_some();
+        assert!(same("arn:aws:iam::111111111111:user/bert"));
+        assert!(same("arn:aws:sts::111111111111:assumed-role/commander/bert@example.com"));
+        assert!(!same("arn:aws:iam::111111111111:user/anna"));
+        assert_eq!(RunBy::seen_as("<secret>"), None);
+        assert_eq!(RunBy::seen_as(""), None);
     }
 
     #[test]

@@ -125,6 +125,8 @@ fn regression_wrong_inputs_of_other_actions_are_found() {
     one("uses: control.approve, with: { ask: '' }", "RD223", "''", "ask is empty");
     let late = "uses: control.approve, timeout: 1m, with: { ask: q, within: 1h }";
     one(late, "RD223", "1h", "the step ends after 1m");
+    let usual = "uses: control.approve, timeout: 10m, with: { ask: q }";
+    one(usual, "RD223", "with", "within is 30m where it is not given");
     let own = "uses: exec.run, at: dr, with: { argv: [a], effect: own, find: [b], undo: [] }";
     one(own, "RD223", "undo", "a program is needed");
     let tags = "with: { snapshot: a, class: b, tags: { 'redrill:run': zz } }";

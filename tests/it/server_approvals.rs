@@ -54,8 +54,11 @@ fn question(keys: &Keys, not: Option<&str>) -> ApprovalRequest {
         deadline: Clock::system().now() + TimeDelta::seconds(3),
         told: None,
         signed_by: Some(keys.path("signers").display().to_string()),
+        signed_before: None,
         identified_by: None,
         not: not.map(str::to_owned).into_iter().collect(),
+        run_by: None,
+        ran_as: Vec::new(),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct RunState {
     pub operators: BTreeSet<String>,
     /// The account that each site was seen to be.
     pub accounts: BTreeMap<SiteName, String>,
+    /// ARNs of those whom the sites have seen, of all processes: where a site has no role, whoever ran the process.
+    pub identities: BTreeSet<String>,
     /// The steps that were touched; one that is not in here is waiting.
     pub steps: BTreeMap<StepId, StepState>,
     /// How many steps have an outcome.
@@ -41,8 +43,6 @@ pub struct RunState {
     pub backup_points: BTreeMap<StepId, Option<RecoveryPoint>>,
     /// The recovery point that each step has told last, in whichever attempt.
     pub points: BTreeMap<StepId, RecoveryPoint>,
-    /// What was asked in the attempt that is under way at each step, or has died with its process.
-    pub asked: BTreeMap<StepId, Asked>,
     /// The question that each step has asked last, in whichever attempt.
     pub questions: BTreeMap<StepId, Question>,
     /// The inventories that were taken.
@@ -70,20 +70,19 @@ pub struct RunState {
 
 /// A question to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct Question {
+    /// What is asked.
+    pub text: String,
     /// Since when it stands.
     pub at: DateTime<Utc>,
-    /// What was said to it, and when. A process that dies before it acts on an answer takes none of it back.
-    pub answer: Option<(Approval, DateTime<Utc>)>,
-}
-
-/// What stays of a question for whoever asks it again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
     /// Until when it stands.
     pub deadline: DateTime<Utc>,
     /// The file of those who may sign the answer, by its whole path; none when anybody may answer, or an earlier version asked.
     pub signed_by: Option<String>,
+    /// True until the attempt that asked it has ended: it is under way, or has died with its process.
+    pub stands: bool,
+    /// What was said to it while it stood, and when. A process that dies before it acts on an answer takes none of it back.
+    pub answer: Option<(Approval, DateTime<Utc>)>,
 }
 
 /// What the first record of a journal says.
@@ -212,7 +211,8 @@ impl RunState {
         }
         match &record.event {
             Event::RunStarted { .. } => self.begin(record),
-            Event::SiteIdentified { site, account, .. } => {
+            Event::SiteIdentified { site, account, identity, .. } => {
+                self.identities.insert(identity.clone());
                 let known = self.accounts.entry(site.clone()).or_insert_with(|| account.clone());
                 if known != account {
                     return Err(format!(
@@ -357,15 +357,21 @@ impl RunState {
                     StepState::Retrying { attempts: *attempt, since, retry_at: *retry_at };
                 self.set(step, retrying);
                 *self.failed_attempts.entry(step.clone()).or_default() += 1;
-                self.asked.remove(step);
+                self.withdraw(step);
             }
-            Event::ApprovalRequested { step, deadline, signed_by, .. } => {
-                self.asked.insert(step.clone(), Asked { at: record.at, answer: None });
-                let question = Question { deadline: *deadline, signed_by: signed_by.clone() };
+            Event::ApprovalRequested { step, text, deadline, signed_by } => {
+                let question = Question {
+                    text: text.clone(),
+                    at: record.at,
+                    deadline: *deadline,
+                    signed_by: signed_by.clone(),
+                    stands: true,
+                    answer: None,
+                };
                 self.questions.insert(step.clone(), question);
             }
             Event::ApprovalGiven { step, approval } => {
-                if let Some(asked) = self.asked.get_mut(step) {
+                if let Some(asked) = self.questions.get_mut(step).filter(|asked| asked.stands) {
                     asked.answer = Some((approval.clone(), record.at));
                 }
             }
@@ -378,7 +384,7 @@ impl RunState {
             }
             Event::StepFinished { step, result } => {
                 self.running(step)?;
-                self.asked.remove(step);
+                self.withdraw(step);
                 self.set(step, StepState::Done(result.clone()));
             }
             Event::StepLeftOut { step, outcome, why } => {
@@ -390,6 +396,13 @@ impl RunState {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The attempt that asked has ended: what was said to it counts for no other one.
+    fn withdraw(&mut self, step: &StepId) {
+        if let Some(question) = self.questions.get_mut(step) {
+            (question.stands, question.answer) = (false, None);
+        }
     }
 
     /// What a step says of the backup. Once it has asked for something, it says again what it had said before it asked: see

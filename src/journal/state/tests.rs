@@ -82,7 +82,8 @@ fn regression_an_answer_is_kept_while_its_attempt_has_not_ended_and_no_longer() 
     let answer = |more: Vec<(i64, Event)>| {
         let first = vec![(0, start()), (1, began(1)), (2, asked.clone())];
         let state = RunState::of(&records([first, more].concat())).unwrap();
-        state.asked.get(&step()).map(|asked| (asked.at, asked.answer.clone()))
+        let asked = state.questions.get(&step()).filter(|asked| asked.stands);
+        asked.map(|asked| (asked.at, asked.answer.clone()))
     };
     let at = |minutes| DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes);
     assert_eq!(answer(vec![]), Some((at(2), None)));
@@ -101,15 +102,34 @@ fn what_was_asked_is_known_to_a_later_attempt() {
     let began = |attempt| Event::StepStarted { step: step(), attempt, input: Value::Null };
     let deadline = DateTime::UNIX_EPOCH + TimeDelta::minutes(30);
     let signed_by = Some("/srv/drills/approvers".to_owned());
-    let question = Question { deadline, signed_by: signed_by.clone() };
-    let asked =
-        Event::ApprovalRequested { step: step(), text: "Go on?".to_owned(), deadline, signed_by };
+    let text = "Go on?".to_owned();
+    let question = Question {
+        text: text.clone(),
+        at: DateTime::UNIX_EPOCH + TimeDelta::minutes(2),
+        deadline,
+        signed_by: signed_by.clone(),
+        stands: false,
+        answer: None,
+    };
+    let asked = Event::ApprovalRequested { step: step(), text, deadline, signed_by };
     let failure = crate::action::StepError::transient("not this time").into_failure();
     let failed = Event::AttemptFailed { step: step(), attempt: 1, failure, retry_at: deadline };
     let events = vec![(0, start()), (1, began(1)), (2, asked), (5, failed), (6, began(2))];
     let state = RunState::of(&records(events)).unwrap();
     assert_eq!(state.questions.get(&step()), Some(&question));
-    assert_eq!(state.asked.get(&step()), None);
+}
+
+#[test]
+fn regression_whom_the_sites_have_seen_is_known_of_every_process() {
+    let seen = |identity: &str| Event::SiteIdentified {
+        site: SiteName::new("dr"),
+        account: "222222222222".to_owned(),
+        region: "ap-northeast-3".to_owned(),
+        identity: identity.to_owned(),
+    };
+    let events = vec![(0, start()), (0, seen("bert")), (5, Event::resumed(0)), (5, seen("carl"))];
+    let state = RunState::of(&records(events)).unwrap();
+    assert_eq!(state.identities.into_iter().collect::<Vec<_>>(), ["bert", "carl"]);
 }
 
 #[test]

@@ -69,6 +69,17 @@ impl RealOutside {
         self.identity = Some(identity);
         self
     }
+
+    /// Where people answer.
+    fn people(&self) -> approval::Place<'_> {
+        approval::Place {
+            run_dir: &self.run_dir,
+            clock: &self.clock,
+            terminal: &self.terminal,
+            identity: self.identity.as_ref(),
+            secrets: &self.secrets,
+        }
+    }
 }
 
 impl Outside for RealOutside {
@@ -112,10 +123,6 @@ impl Outside for RealOutside {
         Path::new(path).is_dir()
     }
 
-    fn is_missing(&self, path: &str) -> bool {
-        matches!(Path::new(path).try_exists(), Ok(false))
-    }
-
     fn temporary_folder(&self) -> String {
         std::env::temp_dir().to_string_lossy().into_owned()
     }
@@ -136,21 +143,12 @@ impl Outside for RealOutside {
         Box::pin(etcd::open(login, &self.secrets))
     }
 
-    fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
-        Box::pin(async move {
-            let place = approval::Place {
-                run_dir: &self.run_dir,
-                clock: &self.clock,
-                terminal: &self.terminal,
-                identity: self.identity.as_ref(),
-                secrets: &self.secrets,
-            };
-            approval::ask(&place, request).await
-        })
+    fn prepared(&self, request: ApprovalRequest) -> Answer<'_, ApprovalRequest> {
+        Box::pin(async move { approval::prepared(&self.people(), request).await })
     }
 
-    fn signers(&self, request: &ApprovalRequest) -> Result<Option<String>, OutsideError> {
-        approval::signers_file(&self.run_dir, self.identity.as_ref(), request)
+    fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
+        Box::pin(async move { approval::ask(&self.people(), request).await })
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where steps read the environment")]

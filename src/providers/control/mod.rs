@@ -33,7 +33,7 @@ pub struct Approve;
 pub struct Input {
     /// What is asked: one question that can be answered with yes or no.
     pub ask: String,
-    /// How long an answer is waited for (default 30m). The time counts for the recovery time.
+    /// How long an answer is waited for (default 30m), which the step's `timeout` must allow. The time counts for the recovery time.
     #[serde(default = "half_an_hour")]
     pub within: HumanDuration,
     /// The file of those who may answer, as OpenSSH's allowed signers (`man ssh-keygen`, ALLOWED SIGNERS). With it an
@@ -44,8 +44,8 @@ pub struct Input {
     /// credentials: `redrill approve RUN STEP --with-aws-identity`. With `signed_by`, too, either is enough.
     #[serde(default)]
     pub identified_by: Option<AllowedPrincipals>,
-    /// Another person than the one who started the run must approve (default false). With `signed_by` the signature tells who it
-    /// is, with `identified_by` AWS, which also tells who started the run; without them the name of the operating system, which keeps only honest people from approving their own doing.
+    /// Another person than those who started the run or went on with it must approve (default false). With `signed_by` the signature
+    /// tells who it is, with `identified_by` AWS, which also tells who runs it; without them the name of the operating system, which keeps only honest people from approving their own doing.
     #[serde(default)]
     pub second_person: bool,
 }
@@ -71,7 +71,9 @@ approving their own doing, and is no proof against others. With `signed_by` the 
 decision, which stays in the journal and can be verified again by anyone; with `second_person` every name that the file gives the key is held against \
 those who run the drill, and a pattern counts for nobody. With `identified_by` it carries a request to AWS STS that is \
 signed for the same; the run sends it, and STS says whose it is. With `second_person`, a yes of a person who started the \
-run or took it over does not count, and leaves the question open for another one; a no counts whoever of those who may answer says it.";
+run or took it over does not count, and leaves the question open for another one; a no counts whoever of those who may answer says it. \
+AWS tells this of whoever asks and has asked before, and of whom the sites without a role have seen; of one whose process ended before it asked, in \
+a run whose sites all have roles, only the name of the operating system is known.";
 
 /// Fails when the approval is the operator's own, and when that cannot be known.
 fn another_person(approval: &Approval, operator: &str) -> Result<(), StepError> {
@@ -117,26 +119,27 @@ async fn ask(context: &StepContext, input: &Input) -> Result<(Approval, Duration
     let before = context.recorder.asked(&context.step).filter(|_| is_told);
     let (told, now) = (before.as_ref().map(|before| before.deadline), context.clock.now());
     let signed_before = before.and_then(|before| before.signed_by);
-    // On another machine it may lie elsewhere: there the step's own words say where, as they did when it was asked first.
-    let signed_before = signed_before.filter(|file| !context.outside.is_missing(file));
-    let mut request = ApprovalRequest {
+    let request = ApprovalRequest {
         run: context.facts.run.clone(),
         plan: context.facts.plan,
-        signed_by: input.signed_by.clone().map(|named| signed_before.unwrap_or(named)),
+        signed_by: input.signed_by.clone(),
+        signed_before: signed_before.filter(|_| input.signed_by.is_some()),
         identified_by: input.identified_by.clone(),
         not: if input.second_person { context.facts.operators.clone() } else { Vec::new() },
+        run_by: None,
+        ran_as: context.recorder.ran_as(),
         step: context.step.clone(),
         text: input.ask.clone(),
         deadline: told.filter(|told| *told > now).unwrap_or(now + within),
         told,
     };
-    let signers = context.outside.signers(&request)?;
-    request.signed_by = signers.clone().or(request.signed_by);
+    // People are told of what is written down: by then nothing must stand in the question's way.
+    let request = context.outside.prepared(request).await?;
     let requested = Event::ApprovalRequested {
         step: context.step.clone(),
         text: input.ask.clone(),
         deadline: request.deadline,
-        signed_by: signers,
+        signed_by: request.signed_by.clone().filter(|_| is_told),
     };
     context.recorder.record(requested).await?;
     context.progress(&format!("waiting for approval: {}", input.ask));
@@ -193,7 +196,8 @@ impl Action for Approve {
     fn check_input(&self, given: &Given) -> Vec<InputProblem> {
         let within = InputProblem::no_time(given, "within");
         let within = within.or_else(|| InputProblem::beyond_the_step(given, "within"));
-        InputProblem::empty(given, "ask").into_iter().chain(within).collect()
+        let usual = InputProblem::usual_beyond_the_step(given, "within", half_an_hour());
+        InputProblem::empty(given, "ask").into_iter().chain(within).chain(usual).collect()
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ids::{SiteName, StepId};
 use crate::journal::{Approval, FailureClass, Outcome};
 use crate::outside::fake::{FakeOutside, context};
 use chrono::{DateTime, Utc};
@@ -115,6 +116,52 @@ async fn regression_a_question_that_nobody_could_answer_is_not_written_down() {
     assert!(error.to_string().contains("nobody could answer"), "{error}");
     assert!(recorder.events().is_empty());
     assert!(outside.approvals_seen.lock().unwrap().is_empty());
+}
+
+/// Hooks told people of it, and then the step ended.
+#[tokio::test(start_paused = true)]
+async fn regression_a_question_is_not_written_down_while_aws_does_not_say_who_asks() {
+    let outside = FakeOutside { sts_is_silent: true, ..answered(Ok(true)) };
+    let (mut context, silent, recorder) = context(outside);
+    let error = Approve.run(&context, input()).await.unwrap_err();
+    assert_eq!(error.class().outcome(), Outcome::Inconclusive);
+    assert!(recorder.events().is_empty());
+    assert!(silent.approvals_seen.lock().unwrap().is_empty());
+    // Another attempt asks, once AWS says it.
+    context.outside = Arc::new(answered(Ok(true)));
+    Approve.run(&context, input()).await.unwrap();
+    assert_eq!(recorder.events().len(), 2, "asked once, answered once");
+}
+
+/// People were told half an hour, and the step ended before.
+#[test]
+fn regression_the_usual_wait_is_held_to_the_limit_of_the_step() {
+    let problems = |with: serde_json::Value, limit: &str| {
+        let given = Given::new("orders", StepId::new("ask"), None, with);
+        Approve.check_input(&given.in_time(limit.parse().unwrap()))
+    };
+    let found = problems(serde_json::json!({ "ask": "Cut over?" }), "10m");
+    let told = "within is 30m where it is not given, the step ends after 10m";
+    assert_eq!(found.iter().map(|one| one.message.as_str()).collect::<Vec<_>>(), [told]);
+    assert!(problems(serde_json::json!({ "ask": "Cut over?" }), "1d").is_empty());
+    let written = serde_json::json!({ "ask": "Cut over?", "within": "10m" });
+    assert!(problems(written, "10m").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_the_sites_have_seen_is_told_apart_from_whoever_answers() {
+    let (context, outside, recorder) = context(answered(Ok(true)));
+    let seen = Event::SiteIdentified {
+        site: SiteName::new("dr"),
+        account: "111111111111".into(),
+        region: "ap-northeast-3".into(),
+        identity: "arn:aws:iam::111111111111:user/bert".into(),
+    };
+    context.recorder.record(seen).await.unwrap();
+    Approve.run(&context, Input { second_person: true, ..input() }).await.unwrap();
+    let asked = outside.approvals_seen.lock().unwrap().last().cloned().unwrap();
+    assert_eq!(asked.ran_as, ["arn:aws:iam::111111111111:user/bert"]);
+    assert_eq!(recorder.events().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,9 @@ use super::terminal::{Prompt, Terminal, Typed};
 use crate::ids::{Digest, RunId, StepId};
 use crate::journal::Approval;
 use crate::limits;
-use crate::outside::{ApprovalRequest, OutsideError, RunBy, Secrets, UNKNOWN_USER, read_file};
+use crate::outside::{
+    ApprovalRequest, OutsideError, RunBy, Secrets, UNKNOWN_USER, read_file, ways_to_prove,
+};
 use crate::time::Clock;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use chrono::{DateTime, Utc};
@@ -177,17 +179,22 @@ async fn look_again(
     Ok(())
 }
 
-/// The file of those who may sign the answer to a question, by its whole path.
+/// A question that can be asked: see [`crate::outside::Outside::prepared`].
 ///
 /// # Errors
-/// When nobody could answer.
-pub(super) fn signers_file(
-    run_dir: &Path,
-    identity: Option<&RunIdentity>,
-    request: &ApprovalRequest,
-) -> Result<Option<String>, OutsideError> {
-    files_of(run_dir, &request.step)?;
-    Ok(unopened(identity, request)?.signed_by)
+/// When nobody could answer, or AWS does not say who asks.
+pub(super) async fn prepared(
+    place: &Place<'_>,
+    request: ApprovalRequest,
+) -> Result<ApprovalRequest, OutsideError> {
+    files_of(place.run_dir, &request.step)?;
+    // On another machine it may lie elsewhere: there the step's own words say where, as they did when it was asked first.
+    let surely_missing = |file: &String| matches!(Path::new(file).try_exists(), Ok(false));
+    let before = request.signed_before.clone().filter(|file| !surely_missing(file));
+    let signed_by = before.or_else(|| request.signed_by.clone());
+    let request = ApprovalRequest { signed_by, ..request };
+    let Request { signed_by, run_by, .. } = wanted(place, &request).await?;
+    Ok(ApprovalRequest { signed_by, run_by, ..request })
 }
 
 fn failed(error: &io::Error) -> OutsideError {
@@ -197,11 +204,14 @@ fn failed(error: &io::Error) -> OutsideError {
 /// The question as it is to be opened.
 async fn wanted(place: &Place<'_>, request: &ApprovalRequest) -> Result<Request, OutsideError> {
     let question = unopened(place.identity, request)?;
-    let run_by = match place.identity {
-        None => None,
-        Some(identity) => identity.verified(request).await?,
+    let run_by = match (&request.run_by, place.identity) {
+        (Some(known), _) => Some(known.clone()),
+        (None, Some(identity)) => identity.verified(request).await?,
+        (None, None) => None,
     };
-    Ok(Request { run_by, ..question })
+    let question = Request { run_by, ..question }.not_of(&request.ran_as);
+    files::written(&question).map_err(|e| failed(&e))?;
+    Ok(question)
 }
 
 /// A question that nobody could answer is not asked.
@@ -257,7 +267,6 @@ fn unopened(
         }
         (None, None) => {}
     }
-    files::written(&question).map_err(|e| failed(&e))?;
     Ok(question)
 }
 
@@ -299,13 +308,10 @@ async fn judged(
 
 fn question(open: &Request, run_dir: &Path) -> String {
     if open.wants_proof() {
-        let by_key =
-            open.signed_by.iter().map(|signers| (format!("one of {signers}"), "--sign-with KEY"));
-        let by_aws = open
-            .identified_by
-            .iter()
-            .map(|allowed| (allowed.principals.join(" or "), "--with-aws-identity"));
-        let (who, how): (Vec<String>, Vec<&str>) = by_key.chain(by_aws).unzip();
+        let by_key = open.signed_by.iter().map(|signers| format!("one of {signers}"));
+        let by_aws = open.identified_by.iter().map(|allowed| allowed.principals.join(" or "));
+        let who: Vec<String> = by_key.chain(by_aws).collect();
+        let how = ways_to_prove(open.signed_by.is_some(), open.identified_by.is_some());
         return format!(
             "\n{}: {}\nThe answer must be signed by {}{}: redrill approve {run} {} {} (or\n\
              redrill reject), for the run in {}, before {}.",

@@ -29,7 +29,7 @@ pub(super) struct Request {
     /// The same, as AWS knows them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) run_by: Option<RunBy>,
-    /// Those of the processes that have asked this before, who may not answer either.
+    /// Those of the processes that have asked this before, or that the sites have seen, who may not answer either.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) run_by_before: Vec<RunBy>,
 }
@@ -66,6 +66,17 @@ impl Request {
                     self.run_by_before.push(before.clone());
                 }
             }
+        }
+        self
+    }
+
+    /// The same question, whose answer is not that of whom the sites have seen either, by these ARNs.
+    pub(super) fn not_of(mut self, ran_as: &[String]) -> Self {
+        if self.run_by.is_some() {
+            let known = |arn: &str| self.all_who_ran_it().any(|run| run.operator.arn == arn);
+            let seen = ran_as.iter().filter(|arn| !known(arn.as_str()));
+            let seen: Vec<RunBy> = seen.filter_map(|arn| RunBy::seen_as(arn)).collect();
+            self.run_by_before.extend(seen);
         }
         self
     }

@@ -82,16 +82,23 @@ async fn regression_a_question_that_nobody_could_answer_is_not_asked() {
         let Err(OutsideError::Failed(why)) = refused else { panic!("{file} was taken") };
         assert!(why.contains("nobody could answer cut-over"), "{why}");
         assert!(why.contains(file), "{why}");
-        assert!(signers_file(folder.path(), None, &request).is_err(), "before anybody is told");
+        assert!(signers_of(folder.path(), request).await.is_err(), "before anybody is told");
         assert!(!folder.path().join("approvals").exists());
     }
-    let usable = signers_file(folder.path(), None, &names(&signers));
-    assert_eq!(usable, Ok(Some(signers)));
+    let usable = signers_of(folder.path(), names(&signers)).await;
+    assert_eq!(usable, Ok(Some(signers.clone())));
+    // As the journal names it, where that may be on this machine.
+    let after =
+        |before: &str| ApprovalRequest { signed_before: Some(before.to_owned()), ..names(&empty) };
+    let as_before = signers_of(folder.path(), after(&signers)).await;
+    assert_eq!(as_before, Ok(Some(signers)));
+    let own = signers_of(folder.path(), after(&missing)).await.unwrap_err();
+    assert!(own.to_string().contains(&empty), "{own}");
     // Where principals of AWS may answer, too, somebody can.
     let region = "eu-west-1".to_owned();
     let allowed = AllowedPrincipals { principals: vec!["arn:aws:iam::1:user/a".into()], region };
     let either = ApprovalRequest { identified_by: Some(allowed), ..names(&missing) };
-    let refused = signers_file(folder.path(), None, &either).unwrap_err();
+    let refused = signers_of(folder.path(), either).await.unwrap_err();
     assert!(!refused.to_string().contains("nobody could answer"), "{refused}");
 }
 
@@ -168,6 +175,6 @@ async fn regression_a_question_that_nobody_could_read_is_not_asked() {
     let terminal = Terminal::scripted(false);
     let refused = asked(folder.path(), &clock(), &terminal, &long).await.unwrap_err();
     assert!(refused.to_string().contains("the most is 65536"), "{refused}");
-    assert!(signers_file(folder.path(), None, &long).is_err(), "before anybody is told");
+    assert!(signers_of(folder.path(), long).await.is_err(), "before anybody is told");
     assert!(!folder.path().join("approvals").exists());
 }

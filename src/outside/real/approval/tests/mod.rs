@@ -15,13 +15,27 @@ fn request(minutes: i64) -> ApprovalRequest {
         run: RunId::new("orders-0001-abcdef"),
         plan: Digest::of(b"plan"),
         signed_by: None,
+        signed_before: None,
         identified_by: None,
         not: Vec::new(),
+        run_by: None,
+        ran_as: Vec::new(),
         step: StepId::new("cut-over"),
         text: "Cut over?".to_owned(),
         deadline: start() + TimeDelta::minutes(minutes),
         told: None,
     }
+}
+
+/// Whose signature counts for a question, when it can be asked.
+async fn signers_of(
+    run_dir: &Path,
+    request: ApprovalRequest,
+) -> Result<Option<String>, OutsideError> {
+    let (clock, terminal, secrets) = (clock(), Terminal::scripted(false), Secrets::default());
+    let place =
+        Place { run_dir, clock: &clock, terminal: &terminal, identity: None, secrets: &secrets };
+    prepared(&place, request).await.map(|request| request.signed_by)
 }
 
 fn approval(approved: bool, by: &str) -> Approval {

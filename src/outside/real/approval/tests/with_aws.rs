@@ -4,6 +4,7 @@ use super::*;
 use crate::outside::AllowedPrincipals;
 use aws_credential_types::Credentials;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -219,6 +220,22 @@ async fn nobody_is_asked_when_the_run_cannot_know_who_started_it() {
     assert!(!run.folder.path().join("approvals").exists());
 }
 
+/// AWS was asked after people had been told of the question.
+#[tokio::test]
+async fn regression_who_asks_is_known_before_anybody_is_told_and_is_asked_once() {
+    static WAS_ASKED: AtomicBool = AtomicBool::new(false);
+    let once =
+        |_: &str| if WAS_ASKED.swap(true, Ordering::Relaxed) { Err(503_u16) } else { Ok(BERT) };
+    let run = Run::new(&sts(|_| Err(403)).await);
+    let error = prepared(&run.place(), asks(true)).await.unwrap_err();
+    assert!(matches!(error, OutsideError::Denied(_)), "{error}");
+    let run = Run::new(&sts(once).await);
+    let request = prepared(&run.place(), asks(true)).await.unwrap();
+    let open = run.asks_and_dies(&request).await;
+    assert_eq!(open.run_by, request.run_by);
+    assert_eq!(open.run_by.unwrap().operator.arn, BERT);
+}
+
 /// A yes to a question, signed with a key by whoever does not ask whether it counts.
 fn signed_yes(run: &Run, open: &Request, key: &str) -> Answered {
     let sts = open.sts(run.identity.endpoint.as_deref()).unwrap();
@@ -350,6 +367,27 @@ async fn regression_a_yes_of_an_earlier_operator_does_not_count_however_many_wen
         let told = run.says_yes(&request, earlier).await.unwrap_err();
         assert!(told.contains("has started the run, who may not answer"), "{earlier}: {told}");
     }
+}
+
+/// Nobody's process had asked in the name of the one who started it.
+#[tokio::test]
+async fn regression_a_yes_of_whoever_started_the_run_and_never_asked_does_not_count() {
+    let region = "eu-west-1".to_owned();
+    let principals = vec![ANNA.to_owned(), BERT.to_owned()];
+    let request = ApprovalRequest {
+        identified_by: Some(AllowedPrincipals { principals, region }),
+        not: vec!["shared".to_owned()],
+        ran_as: vec![BERT.to_owned(), CARL.to_owned()],
+        ..request(1)
+    };
+    let mut run = Run::new(&sts(everybody).await);
+    run.identity.credentials = SharedCredentialsProvider::new(credentials("CARL"));
+    let open = run.asks_and_dies(&request).await;
+    assert_eq!(open.run_by_before, [RunBy::seen_as(BERT).unwrap()]);
+    let told = run.says_yes(&request, "BERT").await.unwrap_err();
+    assert!(told.contains("has started the run, who may not answer"), "{told}");
+    let approval = run.answered(&request, "ANNA").await.unwrap();
+    assert_eq!((approval.approved, approval.by.as_str()), (true, ANNA));
 }
 
 #[tokio::test]
