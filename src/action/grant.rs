@@ -37,6 +37,13 @@ pub struct Target {
 pub enum Limit {
     /// Only where this service uses the permission on behalf of the role: `rds`, `ec2`, `s3`.
     Via(&'static str),
+    /// The same, where the service does so in a region that need not be the site's; `*` stands for any.
+    ViaIn {
+        /// `rds`
+        service: &'static str,
+        /// `ap-northeast-1`
+        region: String,
+    },
     /// Only where the role is passed to this service: `monitoring.rds.amazonaws.com`.
     To(&'static str),
     /// Only listings of keys that begin in one of these ways, written as in policies. Where one of them is empty, every listing: one

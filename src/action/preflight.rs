@@ -1,7 +1,6 @@
 use super::StepError;
-use crate::aws::CallLog;
 use crate::ids::SiteName;
-use crate::journal::{CallSeen, FailureClass};
+use crate::journal::FailureClass;
 
 /// What a look before the day of the drill has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,10 +9,8 @@ pub struct Probe {
     pub what: String,
     /// The site that was asked, if it is not the step's own.
     pub site: Option<SiteName>,
-    /// IAM actions that the look needs.
+    /// IAM actions that the look needs. That they are there, only calls that were answered show: a look vouches for none.
     pub permissions: Vec<&'static str>,
-    /// What a look of several calls has called; `None` for one of a single call, of which the verdict says what became.
-    pub calls: Option<Vec<CallSeen>>,
     /// What came out.
     pub verdict: ProbeVerdict,
 }
@@ -41,7 +38,7 @@ pub enum ProbeVerdict {
 impl Probe {
     /// A look that needed nothing of AWS, or could not be made before the day.
     pub fn new(what: impl Into<String>, verdict: ProbeVerdict) -> Self {
-        Self { what: what.into(), site: None, permissions: Vec::new(), calls: None, verdict }
+        Self { what: what.into(), site: None, permissions: Vec::new(), verdict }
     }
 
     /// What is known only on the day.
@@ -61,13 +58,6 @@ impl Probe {
             Err(error) => ProbeVerdict::of(error),
         };
         Self { permissions: permissions.to_vec(), ..Self::new(what, verdict) }
-    }
-
-    /// The same, made by these calls and no others.
-    #[must_use]
-    pub fn by(mut self, calls: &CallLog) -> Self {
-        self.calls = Some(calls.seen());
-        self
     }
 
     /// The same, asked at another site than the step's own.
@@ -104,15 +94,6 @@ impl ProbeVerdict {
             _ => Self::Unknown(failure.message),
         }
     }
-
-    /// Whether AWS let the calls of the look pass: `None` when there was no answer.
-    pub fn was_allowed(&self) -> Option<bool> {
-        match self {
-            Self::Works(_) | Self::Fails { .. } => Some(true),
-            Self::Denied(_) => Some(false),
-            Self::Unknown(_) | Self::NotBefore(_) => None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -129,7 +110,6 @@ mod tests {
         {
             let verdict = of(error);
             assert!(matches!(verdict, ProbeVerdict::Unknown(_)), "{verdict:?}");
-            assert_eq!(verdict.was_allowed(), None);
         }
     }
 }

@@ -7,13 +7,15 @@ use super::runs::RunFolder;
 use super::world::{self, Target};
 use super::{estate, load, run_one};
 use crate::action::{
-    ActionEntry, Given, Probe, ProbeVerdict, Recorder, Registry, RunFacts, StepContext, StepError,
+    ActionEntry, Given, Grant, Probe, ProbeVerdict, Recorder, Registry, RunFacts, StepContext,
+    StepError,
 };
 use crate::aws::{CallLog, SiteSession, failure_of};
 use crate::cli::{Format, PreflightArgs};
 use crate::client;
 use crate::engine::World;
 use crate::error::{ExitCode, Result};
+use crate::iam::{Level, iam_action, never_called};
 use crate::ids::{RunId, SiteName, StepId};
 use crate::journal::{Event, ResourceKey, WorldKind};
 use crate::organisation::Asked;
@@ -112,10 +114,7 @@ fn look(
         let mut looked = Vec::new();
         for step in &plan.steps {
             let Some(action) = registry.get(&step.uses) else { continue };
-            let at = step.at.clone();
-            for probe in look_at((plan, registry), &world, &facts, step, action).await {
-                looked.push(Looked { step: step.id.clone(), at: at.clone(), probe });
-            }
+            looked.extend(look_at((plan, registry), &world, &facts, step, action).await);
         }
         let grants = plan::grants(plan, registry);
         let mut found = judge(plan, &grants, &identities, (&looked, store.as_ref()), estate);
@@ -195,16 +194,25 @@ async fn identity(session: &SiteSession) -> Answered {
         }
     };
     let arn = answer.arn().map(str::to_owned);
-    let account = answer.account().unwrap_or_default();
-    let verdict = match session.place().account.as_deref() {
-        Some(wanted) if wanted != account => ProbeVerdict::fails(
+    let account = answer.account().filter(|account| !account.is_empty()).map(str::to_owned);
+    let verdict = of_account(account.as_deref(), session.place().account.as_deref());
+    Answered { found: SiteIdentity { verdict, arn }, account }
+}
+
+fn of_account(account: Option<&str>, wanted: Option<&str>) -> ProbeVerdict {
+    match (account, wanted) {
+        (None, _) => ProbeVerdict::Unknown("STS does not say in which account we are".to_owned()),
+        (Some(account), Some(wanted)) if wanted != account => ProbeVerdict::fails(
             format!("the credentials are those of account {account}, not of {wanted}"),
             "take the right profile, or name the role that is to be assumed in the scenario's sites",
         ),
-        Some(_) => ProbeVerdict::works(format!("account {account}, as the scenario says")),
-        None => ProbeVerdict::works(format!("account {account}; the scenario takes any")),
-    };
-    Answered { found: SiteIdentity { verdict, arn }, account: Some(account.to_owned()) }
+        (Some(account), Some(_)) => {
+            ProbeVerdict::works(format!("account {account}, as the scenario says"))
+        }
+        (Some(account), None) => {
+            ProbeVerdict::works(format!("account {account}; the scenario takes any"))
+        }
+    }
 }
 
 /// All the looks of one step, or at the store, together may take this long.
@@ -216,13 +224,23 @@ async fn look_at(
     facts: &Arc<RunFacts>,
     step: &PlannedStep,
     action: &ActionEntry,
-) -> Vec<Probe> {
+) -> Vec<Looked> {
     let made = step.at.as_ref().map(|site| plan::made_at(plan, registry, site));
     let given: Given = plan::given(plan, step).in_a_run_that_makes(made.unwrap_or_default());
-    let uses = format!("step {} ({})", step.id, step.uses);
+    let calls = CallLog::default();
+    let looked = |probes: Vec<Probe>| -> Vec<Looked> {
+        let calls = calls.seen();
+        let of_step = |probe| Looked {
+            step: step.id.clone(),
+            at: step.at.clone(),
+            probe,
+            calls: calls.clone(),
+        };
+        probes.into_iter().map(of_step).collect()
+    };
     if let Some(site) = step.at.as_ref().filter(|site| !world.sessions.contains_key(*site)) {
         let why = format!("the identity at {site} is not known or not the right one");
-        return vec![Probe::new(uses, ProbeVerdict::Unknown(why))];
+        return looked(not_looked(step, &action.grants(&given), &why));
     }
     let context = StepContext {
         facts: facts.clone(),
@@ -232,20 +250,43 @@ async fn look_at(
         outside: world.outside.clone(),
         sessions: world.sessions.clone(),
         recorder: Arc::new(NothingIsMade),
-        calls: CallLog::default(),
+        calls: calls.clone(),
     };
     let probes = tokio::select! {
         biased;
         probes = action.preflight(&context, &given) => probes,
         () = world.clock.sleep(LONGEST) => {
-            let why = "no answer within 5 minutes".to_owned();
-            return vec![Probe::new(uses, ProbeVerdict::Unknown(why))];
+            not_looked(step, &action.grants(&given), "no answer within 5 minutes")
         }
     };
     if probes.is_empty() {
-        return vec![Probe::not_before(uses, "nothing of it can be looked at before")];
+        let why = "nothing of it can be looked at before";
+        return looked(vec![Probe::not_before(named(step), why)]);
     }
-    probes
+    looked(probes)
+}
+
+fn named(step: &PlannedStep) -> String {
+    format!("step {} ({})", step.id, step.uses)
+}
+
+/// The looks of a step that were not made, or not to their end: nothing is known of what they would have asked for, at whichever
+/// site.
+fn not_looked(step: &PlannedStep, grants: &[Grant], why: &str) -> Vec<Probe> {
+    let mut sites = BTreeMap::from([(step.at.clone(), Vec::new())]);
+    for grant in grants.iter().filter(|grant| can_be_asked(grant.action)) {
+        sites.entry(Some(grant.site.clone())).or_default().push(grant.action);
+    }
+    let probes = sites.into_iter().map(|(site, permissions)| {
+        let verdict = ProbeVerdict::Unknown(why.to_owned());
+        Probe { permissions, ..Probe::new(named(step), verdict).at(site) }
+    });
+    probes.collect()
+}
+
+/// Whether a look could have used it: a call that only reads.
+fn can_be_asked(action: &str) -> bool {
+    iam_action(action).is_some_and(|known| known.level == Level::Read && !never_called(action))
 }
 
 /// Takes what actions write down while they look, and refuses that anything is made.
@@ -266,4 +307,54 @@ impl Recorder for NothingIsMade {
     }
 
     fn progress(&self, _: &StepId, _: &str) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Options, RunMode};
+    use crate::scenario;
+    use std::path::Path;
+
+    /// What is left open of the first step with this action in a shipped scenario.
+    fn left_open(scenario: &str, uses: &str) -> Vec<Probe> {
+        let path = format!("scenarios/{scenario}.yaml");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let registry = providers::registry();
+        let loaded = scenario::load(&path, &registry);
+        let options = Options { mode: RunMode::Drill, ..Options::default() };
+        let digest = loaded.source.digest();
+        let plan = plan::compile(&loaded.scenario.unwrap(), digest, &registry, options).unwrap();
+        let step = plan.steps.iter().find(|step| step.uses == uses).unwrap();
+        let grants = registry.get(uses).unwrap().grants(&plan::given(&plan, step));
+        not_looked(step, &grants, "no answer")
+    }
+
+    #[test]
+    fn regression_an_identity_without_an_account_is_not_known() {
+        let (one, other) = (Some("111111111111"), Some("222222222222"));
+        assert!(matches!(of_account(one, one), ProbeVerdict::Works(_)));
+        assert!(matches!(of_account(one, None), ProbeVerdict::Works(_)));
+        assert!(matches!(of_account(one, other), ProbeVerdict::Fails { .. }));
+        for wanted in [one, None] {
+            assert!(matches!(of_account(None, wanted), ProbeVerdict::Unknown(_)));
+        }
+    }
+
+    #[test]
+    fn regression_what_looks_that_were_broken_off_would_have_asked_for_is_not_known() {
+        let probes = left_open("orders-db", "rds.restore_snapshot");
+        let [probe] = probes.as_slice() else { panic!("{probes:#?}") };
+        assert_eq!(probe.verdict, ProbeVerdict::Unknown("no answer".to_owned()));
+        assert!(probe.permissions.contains(&"rds:DescribeDBInstances"), "{probe:?}");
+        for tried_only_by_doing in ["rds:RestoreDBInstanceFromDBSnapshot", "kms:CreateGrant"] {
+            assert!(!probe.permissions.contains(&tried_only_by_doing), "{probe:?}");
+        }
+        // At the other site of the step, too.
+        let probes = left_open("uploads-replication", "s3.check_replication");
+        let sites: Vec<_> = probes.iter().flat_map(|probe| &probe.site).collect();
+        assert_eq!(sites, [&SiteName::new("dr"), &SiteName::new("primary")]);
+        let reads = |probe: &Probe| probe.permissions.contains(&"s3:GetBucketVersioning");
+        assert!(probes.iter().all(reads), "{probes:#?}");
+    }
 }

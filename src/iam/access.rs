@@ -105,9 +105,10 @@ const LARGEST_POLICY: usize = 6144;
 const NOTES: [&str; 3] = [
     "policies of the organisation, permission boundaries, and the policies of keys, buckets and secrets can still forbid \
      what stands here",
-    "KMS keys are expected in the account of the site; a key of another account needs its own ARN here, and must let the \
-     role in by its policy",
-    "sts:GetCallerIdentity, with which every run begins, needs no permission",
+    "KMS keys are expected in the account of the site, unless the scenario names another account or uses what others share; any \
+     other key needs its own ARN here, and that of another account must let the role in by its policy",
+    "every run begins with sts:GetCallerIdentity at each site, which needs no permission; the role of the site is assumed for it, \
+     whether a step needs it or not",
 ];
 
 /// Puts the permissions of a plan together, by role. `trust` says who starts the program; `runner` is the ARN of the
@@ -122,15 +123,17 @@ pub fn access(
     runner: Option<&str>,
 ) -> Result<Access> {
     let mut roles: BTreeMap<(Option<String>, Option<String>), Vec<&SiteName>> = BTreeMap::new();
+    let mut assumed = BTreeSet::new();
     for (name, site) in &plan.sites {
         let role = site.role.as_deref().map(|role| role_arn(role, name, site)).transpose()?;
+        assumed.extend(role.clone());
         if grants.iter().any(|needed| needed.grant.site == *name) {
             roles.entry((role, site.account.clone())).or_default().push(name);
         }
     }
     let own: Vec<RoleAccess> =
         roles.into_iter().map(|(who, sites)| role_access(plan, grants, who, &sites)).collect();
-    let mut runner_access = RunnerAccess { policy: runner_policy(&own), trust: None };
+    let mut runner_access = RunnerAccess { policy: runner_policy(assumed), trust: None };
     let mut own = own;
     if let Some(trust) = trust {
         let (partition, account) = runner_home(runner, &own);
@@ -164,13 +167,13 @@ fn runner_home(runner: Option<&str>, roles: &[RoleAccess]) -> (&'static str, Opt
     (partition, account.or_else(of_site))
 }
 
-/// For assuming every role; nothing when there is none.
-fn runner_policy(roles: &[RoleAccess]) -> Option<Value> {
-    let arns: BTreeSet<String> = roles.iter().filter_map(|role| role.role.clone()).collect();
+/// For assuming every role, also those of sites without a step: a run asks each site first who we are there. Nothing when there
+/// is none.
+fn runner_policy(roles: BTreeSet<String>) -> Option<Value> {
     let statement = Statement {
         sid: "StsAssumeSiteRoles".to_owned(),
         actions: BTreeSet::from(["sts:AssumeRole"]),
-        resources: arns,
+        resources: roles,
         condition: Map::new(),
     };
     (!statement.resources.is_empty()).then(|| document(&[statement]))
@@ -347,11 +350,8 @@ fn conditions(action: &str, limits: &[Limit], site: &Site) -> Map<String, Value>
     let mut common = Map::new();
     for limit in limits {
         match limit {
-            Limit::Via(service) => {
-                let Partition { suffix, .. } = Partition::of(&site.region);
-                let host = format!("{service}.{}.{suffix}", site.region);
-                add(&mut common, "StringEquals", "kms:ViaService", host.into());
-            }
+            Limit::Via(service) => via(&mut common, service, &site.region, site),
+            Limit::ViaIn { service, region } => via(&mut common, service, region, site),
             Limit::To(service) => {
                 let service = (*service).into();
                 add(&mut common, "StringEquals", "iam:PassedToService", service);
@@ -372,6 +372,13 @@ fn conditions(action: &str, limits: &[Limit], site: &Site) -> Map<String, Value>
         add(&mut common, "Bool", "kms:GrantIsForAWSResource", "true".into());
     }
     common
+}
+
+/// A region with `*` is a pattern. Services work across regions only within a partition.
+fn via(condition: &mut Map<String, Value>, service: &str, region: &str, site: &Site) {
+    let operator = if region.contains('*') { "StringLike" } else { "StringEquals" };
+    let Partition { suffix, .. } = Partition::of(&site.region);
+    add(condition, operator, "kms:ViaService", format!("{service}.{region}.{suffix}").into());
 }
 
 fn add(condition: &mut Map<String, Value>, operator: &str, key: &str, value: Value) {
@@ -406,6 +413,10 @@ fn arns(service: &str, Target { kind, name, shared }: &Target, site: &Site) -> V
     let account = site.account.as_deref().filter(|_| !shared).unwrap_or("*");
     let (partition, region) = (Partition::of(&site.region).name, &site.region);
     let at = format!("arn:{partition}:{service}:{region}");
+    // Where an ARN leaves the partition open, it is the site's: nothing is used across partitions.
+    if let Some(rest) = name.strip_prefix("arn:*:") {
+        return vec![format!("arn:{partition}:{rest}")];
+    }
     if name.starts_with("arn:") {
         // A secret's ARN may be written without the six characters that Secrets Manager adds.
         let suffixed = (*kind == "Secret").then(|| format!("{name}-??????"));

@@ -117,13 +117,13 @@ pub const IAM_ACTIONS: &[IamAction] = &[
         "kms:CreateGrant",
         Write,
         KEY,
-        Besides("RDS and EC2 ask KMS for it when a restore is encrypted"),
+        Besides("RDS and EC2 ask KMS for it when a restore or a copy is encrypted"),
     ),
     action(
         "kms:Decrypt",
         Read,
         KEY,
-        Besides("EC2, S3 and Secrets Manager ask KMS for it when they read what is encrypted"),
+        Besides("EC2, RDS, S3 and Secrets Manager ask KMS for it when they read what is encrypted"),
     ),
     action("kms:DescribeKey", Read, KEY, AtCall),
     action(

@@ -119,14 +119,19 @@ fn regression_nothing_that_an_action_declares_is_left_out_of_its_policy() {
     assert!(seen.len() > 50, "{seen:?}");
 }
 
+/// The statements with an IAM action, of those that an action of this program needs at the site dr of a plan.
+fn statements_of(plan: &Plan, grants: &[StepGrant], wanted: &str) -> Vec<Value> {
+    let found = access(plan, grants, None, None).unwrap();
+    let all = found.roles.iter().flat_map(|role| role.policy["Statement"].as_array().unwrap());
+    let holds = |one: &&Value| one["Action"].as_array().unwrap().contains(&wanted.into());
+    all.filter(holds).cloned().collect()
+}
+
 /// The one statement with an IAM action, of those that an action of this program needs.
 fn statement_with(action: &str, with: &Value, canaries: &[&str], wanted: &str) -> Value {
     let (plan, registry) = (plan_of("orders-db"), providers::registry());
     let grants = needed_by(registry.get(action).unwrap(), with.clone(), canaries);
-    let found = access(&plan, &grants, None, None).unwrap();
-    let all = found.roles.iter().flat_map(|role| role.policy["Statement"].as_array().unwrap());
-    let holds = |one: &&Value| one["Action"].as_array().unwrap().contains(&wanted.into());
-    let all: Vec<&Value> = all.filter(holds).collect();
+    let all = statements_of(&plan, &grants, wanted);
     assert_eq!(all.len(), 1, "{wanted}: {all:#?}");
     all[0].clone()
 }
@@ -170,6 +175,131 @@ fn regression_a_snapshot_that_an_earlier_step_tells_may_be_one_that_another_acco
             assert_eq!(resources(action, arn.as_str().into(), call), [arn], "{call}");
         }
     }
+}
+
+#[test]
+fn regression_the_keys_of_what_others_share_may_be_looked_at_where_that_is_looked_for() {
+    for action in ["rds.find_snapshot", "aurora.find_snapshot"] {
+        let keys = |shared: Value| {
+            let with = json!({ "of": "orders", "shared": shared, "to_copy": true });
+            statement_with(action, &with, &[], "kms:DescribeKey")["Resource"].clone()
+        };
+        let own = json!(["arn:aws:kms:ap-northeast-3:222222222222:key/*"]);
+        assert_eq!((keys(false.into()), keys(Value::Null)), (own.clone(), own));
+        for shared in [Value::Bool(true), Given::later_mark()] {
+            assert_eq!(keys(shared), json!(["arn:aws:kms:ap-northeast-3:*:key/*"]), "{action}");
+        }
+    }
+}
+
+#[test]
+fn regression_a_copy_may_use_the_key_of_its_original_in_the_originals_account_and_region() {
+    let (plan, registry) = (plan_of("orders-db"), providers::registry());
+    for (action, kind) in
+        [("rds.copy_snapshot", "snapshot"), ("aurora.copy_snapshot", "cluster-snapshot")]
+    {
+        let entry = registry.get(action).unwrap();
+        let of = |snapshot: Value, wanted: &str| {
+            let with = json!({ "snapshot": snapshot, "kms_key": "alias/dr" });
+            statements_of(&plan, &needed_by(entry, with, &[]), wanted)
+        };
+        let via = |operator: &str, region: &str| json!({ operator: { "kms:ViaService": format!("rds.{region}.amazonaws.com") } });
+        let own = "arn:aws:kms:ap-northeast-3:222222222222:key/*";
+        let arn = format!("arn:aws:rds:ap-northeast-1:111111111111:{kind}:theirs");
+        let theirs = "arn:aws:kms:ap-northeast-1:111111111111:key/*";
+        for (snapshot, keys, condition) in [
+            (json!(arn), theirs, via("StringEquals", "ap-northeast-1")),
+            (Given::later_mark(), "arn:aws:kms:*:*:key/*", via("StringLike", "*")),
+        ] {
+            let decrypt = of(snapshot.clone(), "kms:Decrypt");
+            assert_eq!(decrypt.len(), 1, "{decrypt:#?}");
+            assert_eq!(decrypt[0]["Resource"], json!([keys]), "{action}");
+            assert_eq!(decrypt[0]["Condition"], condition, "{action}");
+            let describe = of(snapshot.clone(), "kms:DescribeKey");
+            let looked_at: Vec<&Value> =
+                describe.iter().flat_map(|one| one["Resource"].as_array().unwrap()).collect();
+            assert!(looked_at.contains(&&json!(own)), "{looked_at:?}");
+            assert!(looked_at.contains(&&json!(keys)), "{looked_at:?}");
+            let grants = of(snapshot, "kms:CreateGrant");
+            let on = |keys: &str| grants.iter().find(|one| one["Resource"] == json!([keys]));
+            assert!(on(own).is_some(), "{grants:#?}");
+            let foreign = &on(keys).unwrap()["Condition"];
+            assert_eq!(foreign["Bool"]["kms:GrantIsForAWSResource"], "true");
+            for (operator, wanted) in condition.as_object().unwrap() {
+                assert_eq!(&foreign[operator], wanted);
+            }
+        }
+        // What is named by its identifier is of the step's own place, and so is its key.
+        assert!(of("nightly".into(), "kms:Decrypt").is_empty());
+        let grants = of("nightly".into(), "kms:CreateGrant");
+        assert_eq!(grants.len(), 1);
+        assert_eq!(grants[0]["Resource"], json!([own]));
+        // Also without a key of its own, under that of the original.
+        let without = needed_by(entry, json!({ "snapshot": "nightly" }), &[]);
+        assert_eq!(statements_of(&plan, &without, "kms:DescribeKey")[0]["Resource"], json!([own]));
+    }
+}
+
+#[test]
+fn regression_an_original_of_any_place_is_one_of_the_sites_partition() {
+    let (mut plan, registry) = (plan_of("orders-db"), providers::registry());
+    plan.sites.values_mut().for_each(|site| site.region = "cn-north-1".to_owned());
+    let with = json!({ "snapshot": Given::later_mark() });
+    let grants = needed_by(registry.get("rds.copy_snapshot").unwrap(), with, &[]);
+    let decrypt = statements_of(&plan, &grants, "kms:Decrypt");
+    assert_eq!(decrypt[0]["Resource"], json!(["arn:aws-cn:kms:*:*:key/*"]));
+    let host = &decrypt[0]["Condition"]["StringLike"]["kms:ViaService"];
+    assert_eq!(host, "rds.*.amazonaws.com.cn");
+    let copy = statements_of(&plan, &grants, "rds:CopyDBSnapshot")[0]["Resource"].to_string();
+    assert!(copy.contains("arn:aws-cn:rds:*:*:snapshot:*") && !copy.contains("arn:*"), "{copy}");
+}
+
+#[test]
+fn regression_a_key_that_is_named_by_an_arn_may_be_another_accounts() {
+    let other = "arn:aws:kms:ap-northeast-3:333333333333";
+    for (action, input, wanted) in [
+        ("rds.copy_snapshot", json!({ "snapshot": "nightly" }), "kms:CreateGrant"),
+        ("aurora.copy_snapshot", json!({ "snapshot": "nightly" }), "kms:DescribeKey"),
+        ("aurora.restore_cluster", json!({ "snapshot": "nightly" }), "kms:CreateGrant"),
+        ("ebs.restore_volume", json!({ "snapshot": "snap-1" }), "kms:ReEncryptTo"),
+    ] {
+        let keys = |key: &str| {
+            let mut with = input.clone();
+            with["kms_key"] = key.into();
+            statement_with(action, &with, &[], wanted)["Resource"].clone()
+        };
+        let own = "arn:aws:kms:ap-northeast-3:222222222222:key/*";
+        assert_eq!(keys("alias/dr"), json!([own]), "{action}");
+        assert_eq!(keys(&format!("{other}:key/1")), json!([own, format!("{other}:key/1")]));
+        assert_eq!(keys(&format!("{other}:alias/dr")), json!([own, format!("{other}:key/*")]));
+    }
+    for action in ["rds.compare_config", "aurora.compare_config"] {
+        let with = json!({ "instead": { "kms_key": format!("{other}:key/1") } });
+        let keys = statement_with(action, &with, &[], "kms:DescribeKey")["Resource"].to_string();
+        assert!(keys.contains(&format!("{other}:key/1")), "{keys}");
+    }
+}
+
+#[test]
+fn regression_the_key_of_another_accounts_secret_is_that_accounts() {
+    for (secret, account) in [
+        ("orders/readonly", "222222222222"),
+        ("arn:aws:secretsmanager:ap-northeast-3:333333333333:secret:orders", "333333333333"),
+    ] {
+        let with = json!({ "credentials": { "secret": secret } });
+        let keys = statement_with("sql.check", &with, &[], "kms:Decrypt")["Resource"].clone();
+        assert_eq!(keys, json!([format!("arn:aws:kms:ap-northeast-3:{account}:key/*")]));
+    }
+}
+
+#[test]
+fn regression_the_role_of_a_site_without_a_step_is_assumed_as_well() {
+    // A run asks each site who we are there, and no step of this scenario is at the site that is lost.
+    let found = access_of("ledger-volume");
+    assert_eq!(found.roles.len(), 1);
+    let assumed = &found.runner.policy.unwrap()["Statement"][0]["Resource"];
+    let role = |account: &str| format!("arn:aws:iam::{account}:role/redrill-drill");
+    assert_eq!(*assumed, json!([role("111111111111"), role("222222222222")]));
 }
 
 #[test]

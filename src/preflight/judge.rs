@@ -1,7 +1,8 @@
 use super::model::{Outcome, Preflight, PreflightCheck, SitePreflight, Summary};
 use crate::action::{Probe, ProbeVerdict};
-use crate::iam::{Asked, Level, actions_of, iam_action};
+use crate::iam::{Asked, Level, actions_of, iam_action, never_called};
 use crate::ids::{SiteName, StepId};
+use crate::journal::CallSeen;
 use crate::plan::{Plan, StepGrant};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,8 @@ pub struct Looked {
     pub at: Option<SiteName>,
     /// The look.
     pub probe: Probe,
+    /// What all looks of the step together have called.
+    pub calls: Vec<CallSeen>,
 }
 
 /// Who we are at a site.
@@ -141,16 +144,15 @@ fn permissions(
     made.collect()
 }
 
-/// A permission is there when a call that needs it was let through. One that no look uses is not known.
+/// A permission is there when a call that needs it was let through. One that no look has asked for is not known.
 fn permission(action: &str, here: &[&Looked]) -> (Outcome, String) {
-    let uses = |looked: &&&Looked| looked.probe.permissions.contains(&action);
-    let users = here.iter().filter(uses).map(|looked| &looked.probe);
+    let users = here.iter().filter(|looked| looked.probe.permissions.contains(&action));
     let said: Vec<(&str, Said)> =
-        users.map(|probe| (probe.what.as_str(), said(probe, action))).collect();
+        users.map(|looked| (looked.probe.what.as_str(), said(looked, action))).collect();
     for (wanted, outcome, words) in [
         (Said::Denied, Outcome::Failed, "denied"),
         (Said::Used, Outcome::Passed, "used"),
-        (Said::NotReached, Outcome::NotChecked, "not reached"),
+        (Said::NotAsked, Outcome::NotChecked, "not asked"),
         (Said::NoAnswer, Outcome::NotChecked, "no answer"),
     ] {
         if let Some((what, _)) = said.iter().find(|(_, said)| *said == wanted) {
@@ -173,32 +175,45 @@ enum Said {
     /// The look ended for want of it.
     Denied,
     /// The look ended before the call, or had no use for it.
-    NotReached,
+    NotAsked,
     /// Nothing was answered that tells.
     NoAnswer,
 }
 
-fn said(probe: &Probe, action: &str) -> Said {
+fn said(looked: &Looked, action: &str) -> Said {
+    let Looked { probe, calls, .. } = looked;
     if refused(probe) == Some(action) {
         return Said::Denied;
     }
-    let Some(calls) = &probe.calls else {
-        return match probe.verdict.was_allowed() {
-            Some(true) => Said::Used,
-            Some(false) => Said::NotReached,
-            None => Said::NoAnswer,
-        };
+    let here = calls.iter().filter(|call| Some(&call.site) == site_of(looked));
+    let wanted = |call: &&CallSeen| {
+        let needed = actions_of(&call.operation);
+        probe.permissions.iter().any(|permission| needed.contains(permission))
     };
-    let needing = calls.iter().filter(|call| actions_of(&call.operation).contains(&action));
-    let failed: Vec<bool> = needing.map(|call| call.failed == call.count).collect();
+    let own: Vec<&CallSeen> = here.filter(wanted).collect();
+    let needing = own.iter().filter(|call| actions_of(&call.operation).contains(&action));
+    let succeeded: Vec<bool> = needing.map(|call| call.failed < call.count).collect();
+    // The one call of the look has said that there is no such thing, or that it would do it: that is an answer, too.
+    let answered = match &probe.verdict {
+        ProbeVerdict::Works(_) => own.len() == 1,
+        ProbeVerdict::Fails { .. } => own.len() == 1 && is_read(action),
+        _ => false,
+    };
+    let is_besides = never_called(action);
     match &probe.verdict {
-        _ if failed.contains(&false) => Said::Used,
-        // The one call that was made has said that there is no such thing: that is an answer, too.
-        ProbeVerdict::Fails { .. } if !failed.is_empty() && calls.len() == 1 => Said::Used,
+        _ if succeeded.contains(&true) => Said::Used,
+        _ if answered && !succeeded.is_empty() => Said::Used,
+        // AWS has asked for it at that call: else it would not have answered so.
+        ProbeVerdict::Works(_) if answered && is_besides => Said::Used,
         ProbeVerdict::Unknown(_) => Said::NoAnswer,
-        _ if failed.is_empty() => Said::NotReached,
+        _ if succeeded.is_empty() => Said::NotAsked,
         _ => Said::NoAnswer,
     }
+}
+
+/// What changes something may be refused for its parameters before it is asked whether it is allowed.
+fn is_read(action: &str) -> bool {
+    iam_action(action).is_some_and(|known| known.level == Level::Read)
 }
 
 /// The permission for want of which a look ended. What AWS says begins with the call; where that names none of the look's
@@ -214,7 +229,6 @@ fn refused(probe: &Probe) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::CallSeen;
 
     const NEEDS: [&str; 3] =
         ["rds:DescribeDBClusters", "rds:DescribeDBClusterParameters", "rds:DescribeDBParameters"];
@@ -230,8 +244,8 @@ mod tests {
         };
         let mut probe = Probe::new("cluster payments", verdict);
         probe.permissions = NEEDS.to_vec();
-        probe.calls = Some(calls.iter().map(seen).collect());
-        Looked { step: StepId::new("config"), at: None, probe }
+        let calls = calls.iter().map(seen).collect();
+        Looked { step: StepId::new("config"), at: Some(SiteName::new("primary")), probe, calls }
     }
 
     fn outcomes(looked: &Looked) -> [Outcome; 3] {
@@ -246,7 +260,7 @@ mod tests {
         assert_eq!(outcomes(&denied), [Outcome::Passed, Outcome::Failed, Outcome::NotChecked]);
         // Also where nobody has noted the calls.
         let mut silent = denied.clone();
-        silent.probe.calls = None;
+        silent.calls.clear();
         assert_eq!(outcomes(&silent), [Outcome::NotChecked, Outcome::Failed, Outcome::NotChecked]);
         silent.probe.verdict = ProbeVerdict::Denied("no credentials".to_owned());
         assert_eq!(outcomes(&silent)[0], Outcome::Failed);
@@ -269,5 +283,44 @@ mod tests {
         let retried = [("rds:DescribeDBClusters", 3, 2)];
         let unknown = looked(ProbeVerdict::Unknown("later".to_owned()), &retried);
         assert_eq!(outcomes(&unknown)[0], Outcome::Passed);
+    }
+
+    #[test]
+    fn regression_a_look_vouches_for_no_permission_that_nobody_has_seen_it_use() {
+        for verdict in [ProbeVerdict::works("there"), ProbeVerdict::fails("gone", "make it")] {
+            let silent = looked(verdict.clone(), &[]);
+            let said = NEEDS.map(|action| permission(action, &[&silent]));
+            let not_asked = (Outcome::NotChecked, "not asked: cluster payments".to_owned());
+            assert!(said.iter().all(|one| *one == not_asked), "{said:?}");
+            // What was called at another site, or for another look of the step, says nothing here.
+            let mut elsewhere = looked(verdict.clone(), &[(NEEDS[0], 1, 0)]);
+            elsewhere.at = Some(SiteName::new("dr"));
+            assert_eq!(outcomes(&elsewhere), [Outcome::NotChecked; 3]);
+            let other = looked(verdict.clone(), &[("rds:DescribeEvents", 1, 0)]);
+            assert_eq!(outcomes(&other), [Outcome::NotChecked; 3]);
+            let [asked, others @ ..] = outcomes(&looked(verdict, &[(NEEDS[0], 1, 0)]));
+            assert_eq!((asked, others), (Outcome::Passed, [Outcome::NotChecked; 2]));
+        }
+    }
+
+    #[test]
+    fn regression_what_aws_asks_for_besides_a_call_is_there_only_where_that_call_had_the_good_answer()
+     {
+        let of = |verdict: ProbeVerdict, call: &str, needs: [&'static str; 2]| {
+            let mut looked = looked(verdict, &[(call, 1, 1)]);
+            looked.probe.permissions = needs.to_vec();
+            needs.map(|action| permission(action, &[&looked]).0)
+        };
+        let (works, fails) = (ProbeVerdict::works("as wished"), ProbeVerdict::fails("no", "mend"));
+        let (passed, open) = (Outcome::Passed, Outcome::NotChecked);
+        // A dry run, which is answered by an error; and one that ends at a snapshot that is not there.
+        let dry_run =
+            |verdict| of(verdict, "ec2:CreateVolume", ["ec2:CreateVolume", "ec2:CreateTags"]);
+        assert_eq!(dry_run(works.clone()), [passed, passed]);
+        assert_eq!(dry_run(fails), [open, open]);
+        // "Not found" in place of "denied" is said only to who may list.
+        let canary = |verdict| of(verdict, "s3:HeadObject", ["s3:GetObject", "s3:ListBucket"]);
+        assert_eq!(canary(works), [passed, passed]);
+        assert_eq!(canary(ProbeVerdict::Unknown("later".to_owned())), [open, open]);
     }
 }

@@ -90,6 +90,10 @@ impl Action for CopySnapshot {
                 },
                 Permission { action: "kms:DescribeKey", why: "encrypted snapshots" },
                 Permission { action: "kms:CreateGrant", why: "encrypted snapshots" },
+                Permission {
+                    action: "kms:Decrypt",
+                    why: "encrypted snapshots of another region or account",
+                },
             ],
             checks: &[
                 ("complete", "RDS calls the copy available"),

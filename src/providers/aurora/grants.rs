@@ -6,13 +6,16 @@ use super::cluster::ClusterKind;
 use super::cluster_snapshot::ClusterSnapshotKind;
 use super::instance::InstanceKind;
 use crate::action::{Given, Grant, Limit, Permission, ResourceKind as _};
-use crate::providers::rds::{on_restored, original_in_policy};
+use crate::providers::backups::on_keys;
+use crate::providers::rds::{
+    on_key_of_original, on_keys_of_found, on_restored, original_in_policy,
+};
 
 pub(super) fn find_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     let grant = |action| given.grant(permissions, action);
     let snapshots = grant("rds:DescribeDBClusterSnapshots")
         .map(|g| g.on("cluster", given.pattern("of")).on("cluster-snapshot", "*"));
-    let keys = grant("kms:DescribeKey").map(|g| g.on("key", "*"));
+    let keys = grant("kms:DescribeKey").map(|g| on_keys_of_found(g, given));
     let versions = grant("rds:DescribeDBEngineVersions");
     snapshots.into_iter().chain(versions).chain(keys).collect()
 }
@@ -30,8 +33,8 @@ pub(super) fn reading_config(given: &Given, permissions: &[Permission]) -> Vec<G
 }
 
 pub(super) fn compare_config(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
-    // An alias does not tell its key.
-    let key = given.grant(permissions, "kms:DescribeKey").map(|g| g.on("key", "*"));
+    let key = given.grant(permissions, "kms:DescribeKey");
+    let key = key.map(|g| on_keys(g, given, "instead.kms_key"));
     let key = key.filter(|_| given.has("instead.kms_key"));
     reading_config(given, permissions).into_iter().chain(key).collect()
 }
@@ -42,7 +45,6 @@ pub(super) fn copy_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Gr
     let original = original_in_policy(given, "cluster-snapshot");
     let copy = grant("rds:CopyDBClusterSnapshot")
         .map(|g| g.on("cluster-snapshot", &own).on("cluster-snapshot", original));
-    let encrypted = given.has("kms_key");
     let mut all = vec![
         copy,
         grant("rds:AddTagsToResource").map(|g| g.on("cluster-snapshot", &own)),
@@ -51,9 +53,10 @@ pub(super) fn copy_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Gr
             .grant_at(given.site("original_at"), permissions, "rds:DescribeDBClusterSnapshots")
             .map(|g| g.on("cluster-snapshot", given.pattern("snapshot")))
             .filter(|_| given.has("data_time")),
-        grant("kms:DescribeKey").map(|g| g.on("key", "*")).filter(|_| encrypted),
-        grant("kms:CreateGrant").map(|g| g.on("key", "*").limited(Limit::Via("rds"))),
+        grant("kms:DescribeKey").map(|g| on_keys(g, given, "kms_key")),
+        grant("kms:CreateGrant").map(|g| on_keys(g, given, "kms_key").limited(Limit::Via("rds"))),
     ];
+    all.extend(on_key_of_original(given, permissions).into_iter().map(Some));
     let kind = ClusterSnapshotKind.permissions();
     // Inventories ask for all snapshots.
     let narrowed = |action: &str| if action.contains(":Describe") { "*" } else { own.as_str() };
@@ -122,8 +125,8 @@ fn of_every_cluster(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
         grant("rds:DescribeDBClusters").map(|g| g.on("cluster", "*")),
         grant("rds:DescribeDBInstances").map(|g| g.on("db", "*")),
         grant("rds:DescribeEvents"),
-        grant("kms:DescribeKey").map(|g| g.on("key", "*")),
-        grant("kms:CreateGrant").map(|g| g.on("key", "*").limited(Limit::Via("rds"))),
+        grant("kms:DescribeKey").map(|g| on_keys(g, given, "kms_key")),
+        grant("kms:CreateGrant").map(|g| on_keys(g, given, "kms_key").limited(Limit::Via("rds"))),
     ];
     for (kind, on) in [(ClusterKind.permissions(), "cluster"), (InstanceKind.permissions(), "db")] {
         let narrowed = |action: &str| if action.contains(":Describe") { "*" } else { own.as_str() };

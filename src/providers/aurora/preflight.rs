@@ -5,7 +5,6 @@ use super::cluster::describe_cluster;
 use super::find_snapshot::FindSnapshot;
 use super::snapshot::describe_snapshot;
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
-use crate::aws::CallLog;
 use crate::client;
 use crate::providers::backups::key_probe;
 use crate::providers::rds::{Snapshot, probes_of, quotas};
@@ -19,13 +18,12 @@ pub(super) async fn capture_config(
     let what = format!("cluster {}", given.text("cluster").unwrap_or("that is captured"));
     let Some(input) = given.input() else { return vec![later(what)] };
     let needs = PERMISSIONS.map(|permission| permission.action);
-    let cx = StepContext { calls: CallLog::default(), ..cx.clone() };
-    let answer = action.run(&cx, input).await;
+    let answer = action.run(cx, input).await;
     let judge = |seen: CaptureConfigOutput| match seen.parameters_changed {
         Some(changed) => ProbeVerdict::works(format!("there, {changed} changed parameters")),
         None => ProbeVerdict::Unknown("its parameter groups could not be read".to_owned()),
     };
-    vec![Probe::of(what, &needs, answer, judge).by(&cx.calls)]
+    vec![Probe::of(what, &needs, answer, judge)]
 }
 
 pub(super) async fn copy_snapshot(cx: &StepContext, given: &Given) -> Vec<Probe> {

@@ -1,4 +1,4 @@
-use crate::action::{Probe, ProbeVerdict, StepContext, StepError};
+use crate::action::{Given, Grant, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
 use crate::journal::Check;
 use crate::journal::FailureClass;
@@ -78,6 +78,20 @@ pub(in crate::providers) async fn key_probe(cx: &StepContext, key: &str) -> Prob
         KeyCondition::Unknown(why) => ProbeVerdict::Unknown(why),
     };
     Probe::of(format!("KMS key {key}"), &["kms:DescribeKey"], answer.await, judge)
+}
+
+/// Adds the keys that a step uses: those of the site's account and region, since an alias does not tell its key, and the one that
+/// the input names by an ARN, which may be another account's. Of the ARN of an alias only account and region are its key's
+/// (<https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id>).
+pub(in crate::providers) fn on_keys(grant: Grant, given: &Given, input: &str) -> Grant {
+    let grant = grant.on("key", "*");
+    match given.text(input).filter(|key| key.starts_with("arn:")) {
+        None => grant,
+        Some(key) => match key.split_once(":alias/") {
+            Some((place, _)) => grant.on("key", format!("{place}:key/*")),
+            None => grant.on("key", given.pattern(input)),
+        },
+    }
 }
 
 /// Only an enabled key decrypts: <https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html>.

@@ -19,7 +19,7 @@ pub(super) use checks::{age_check, lines_in_time, loss, search_problems};
 pub(super) use choice::{Backup, Candidates, Obstacle, Seen, Summary, count};
 pub(super) use choosing_by_hand::{Choosing, key_state, lost_by_it};
 pub(super) use found::{DATABASE_TIME, Wish, Words, keys_of};
-pub(super) use keys::{KeyCondition, key_check, key_conditions, key_probe};
+pub(super) use keys::{KeyCondition, key_check, key_conditions, key_probe, on_keys};
 pub(super) use probes::{Newest, later, newest_probes};
 pub(super) use spacing::{Spacing, time_of};
 pub(super) use tagged::{TimeTag, is_of_a_drill};

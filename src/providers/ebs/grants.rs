@@ -4,6 +4,7 @@
 
 use super::volume::VolumeKind;
 use crate::action::{Given, Grant, Limit, Permission, ResourceKind as _};
+use crate::providers::backups::on_keys;
 
 pub(super) fn find_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     let grant = |action| given.grant(permissions, action);
@@ -20,11 +21,12 @@ pub(super) fn restore_volume(given: &Given, permissions: &[Permission]) -> Vec<G
             .map(|g| g.on("volume", "*").on("snapshot", given.pattern("snapshot"))),
         grant("ec2:CreateTags").map(|g| g.on("volume", "*")),
         grant("ec2:DescribeVolumes"),
-        grant("kms:DescribeKey").map(|g| g.on("key", "*")),
+        grant("kms:DescribeKey").map(|g| on_keys(g, given, "kms_key")),
     ];
     let of_keys = permissions.iter().filter(|permission| permission.action.starts_with("kms:"));
     let used = of_keys.filter(|permission| permission.action != "kms:DescribeKey");
-    all.extend(used.map(|p| grant(p.action).map(|g| g.on("key", "*").limited(Limit::Via("ec2")))));
+    let by_ec2 = |g: Grant| on_keys(g, given, "kms_key").limited(Limit::Via("ec2"));
+    all.extend(used.map(|p| grant(p.action).map(by_ec2)));
     let kind = VolumeKind.permissions();
     all.push(given.grant(kind, "ec2:DescribeVolumes"));
     all.push(given.grant(kind, "ec2:DeleteVolume").map(|g| g.on("volume", "*")));

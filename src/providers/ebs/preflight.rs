@@ -28,8 +28,12 @@ pub(super) async fn restore_volume(cx: &StepContext, given: &Given) -> Vec<Probe
         None => probes.push(later("snapshot to restore")),
         Some(id) => {
             let answer = describe_snapshot(cx, id).await;
+            let key = answer.as_ref().ok().and_then(|snapshot| snapshot.key.clone());
             let what = format!("snapshot {id}");
             probes.push(Probe::of(what, &["ec2:DescribeSnapshots"], answer, |s| completed(&s)));
+            if let Some(key) = key {
+                probes.push(key_probe(cx, &key).await);
+            }
         }
     }
     match given.text("availability_zone") {

@@ -1,6 +1,7 @@
 //! The actions in the sandbox, with what goes wrong in real recoveries.
 
-use crate::action::{Found, StepError};
+use crate::action::{Found, Given, ProbeVerdict, StepError};
+use crate::ids::{SiteName, StepId};
 use crate::journal::{FailureClass, Outcome};
 use crate::providers::backups::rehearsal::Rehearsal;
 use serde_json::{Value, json};
@@ -147,4 +148,33 @@ async fn a_volume_that_ends_in_error_fails_the_step() {
     let error = restored(&drill).await.unwrap_err();
     assert_eq!(error.class(), FailureClass::Recovery);
     assert_eq!(drill.ledger().len(), 1, "what it left behind is in the ledger");
+}
+
+/// A snapshot under a key that is disabled.
+const LOCKED: &str = r#"
+estate: 1
+title: locked disk
+now: 2026-11-22T10:00:00Z
+accounts:
+  "111111111111": {}
+places:
+  - account: "111111111111"
+    region: ap-northeast-3
+    kms_keys: [{ id: alias/locked, state: disabled }]
+    volumes:
+      - id: vol-0aaaaaaaaaaaaaaa1
+        size: 20
+        kms_key: alias/locked
+        snapshots: [{ id: snap-0dddddddddddddd01, age: 1h }]
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn regression_the_key_of_a_snapshot_that_is_named_is_looked_at_before_the_day() {
+    let drill = Rehearsal::at(LOCKED, ACCOUNT, "ap-northeast-3", &[]);
+    let with = json!({ "snapshot": "snap-0dddddddddddddd01" });
+    let given = Given::new("ledger", StepId::new("restore"), Some(SiteName::new("dr")), with);
+    let probes = super::preflight::restore_volume(&drill.cx, &given).await;
+    let of = |what: &str| probes.iter().find(|probe| probe.what.starts_with(what)).unwrap();
+    assert_eq!(of("snapshot snap-").verdict, ProbeVerdict::works("completed"));
+    assert!(matches!(of("KMS key ").verdict, ProbeVerdict::Fails { .. }), "{probes:#?}");
 }

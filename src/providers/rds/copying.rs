@@ -2,7 +2,7 @@
 
 use super::events::Bracket;
 use super::snapshot::{Snapshot, owner_of};
-use crate::action::{Given, Look, StepContext, StepError, WaitPlan};
+use crate::action::{Given, Grant, Limit, Look, Permission, StepContext, StepError, WaitPlan};
 use crate::aws::Place;
 use crate::client;
 use crate::journal::{Check, FailureClass};
@@ -101,6 +101,35 @@ pub(in crate::providers) fn original_in_policy(given: &Given, kind: &str) -> Str
         Some(_) => given.pattern("snapshot"),
         None => format!("arn:*:rds:*:*:{kind}:*"),
     }
+}
+
+/// What RDS needs of the key of the original, which is in the region and account of the original; nothing more where that is the
+/// step's own place. To make something with a key of the customer's, it asks for `kms:CreateGrant` and `kms:DescribeKey`
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html>). AWS's example of a policy for copying what
+/// another account shares allows more
+/// (<https://github.com/awsdocs/amazon-rds-user-guide/blob/0598514cf7ab4d1a41619be1a4421b2314357ecf/doc_source/USER_ShareSnapshot.md>);
+/// of that, only what reads is taken, `kms:Decrypt`, since nothing is encrypted with that key.
+pub(in crate::providers) fn on_key_of_original(
+    given: &Given,
+    permissions: &[Permission],
+) -> Vec<Grant> {
+    let parts = given.text("snapshot").map(|arn| arn.split(':').collect::<Vec<_>>());
+    let (region, keys) = match parts.as_deref() {
+        Some(["arn", partition, _, region, account, ..]) => {
+            (*region, format!("arn:{partition}:kms:{region}:{account}:key/*"))
+        }
+        Some(_) => return Vec::new(),
+        None => ("*", "arn:*:kms:*:*:key/*".to_owned()),
+    };
+    let grant = |action| given.grant(permissions, action).map(|g| g.on("key", &keys));
+    let by_rds =
+        |grant: Grant| grant.limited(Limit::ViaIn { service: "rds", region: region.to_owned() });
+    let all = [
+        grant("kms:DescribeKey"),
+        grant("kms:CreateGrant").map(by_rds),
+        grant("kms:Decrypt").map(by_rds),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// The tags of the step, and those that the scenario asks for.

@@ -2,10 +2,12 @@
 //! is in the Service Authorization Reference
 //! (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html>).
 
-use super::copying::original_in_policy;
+use super::copying::{on_key_of_original, original_in_policy};
 use super::db_instance::DbInstanceKind;
 use super::db_snapshot::DbSnapshotKind;
 use crate::action::{Given, Grant, Limit, Permission, ResourceKind as _};
+use crate::providers::backups::on_keys;
+use serde_json::Value;
 
 pub(super) fn capture_config(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     let grant = |action| given.grant(permissions, action);
@@ -21,8 +23,9 @@ pub(super) fn compare_config(given: &Given, permissions: &[Permission]) -> Vec<G
         grant("rds:DescribeDBInstances").map(|g| g.on("db", given.pattern("instance"))),
         // The group is known only when the instance has been described.
         grant("rds:DescribeDBParameters").map(|g| g.on("pg", "*")),
-        // An alias does not tell its key.
-        grant("kms:DescribeKey").map(|g| g.on("key", "*")).filter(|_| given.has("instead.kms_key")),
+        grant("kms:DescribeKey")
+            .map(|g| on_keys(g, given, "instead.kms_key"))
+            .filter(|_| given.has("instead.kms_key")),
     ];
     all.into_iter().flatten().collect()
 }
@@ -35,15 +38,15 @@ pub(super) fn copy_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Gr
             .on("snapshot", original_in_policy(given, "snapshot"))
             .on("og", given.pattern("option_group"))
     });
-    let encrypted = given.has("kms_key");
     let mut all = vec![
         copy,
         grant("rds:AddTagsToResource").map(|g| g.on("snapshot", &own)),
         grant("rds:DescribeDBSnapshots").map(|g| g.on("snapshot", &own)),
         grant("rds:DescribeEvents"),
-        grant("kms:DescribeKey").map(|g| g.on("key", "*")).filter(|_| encrypted),
-        grant("kms:CreateGrant").map(|g| g.on("key", "*").limited(Limit::Via("rds"))),
+        grant("kms:DescribeKey").map(|g| on_keys(g, given, "kms_key")),
+        grant("kms:CreateGrant").map(|g| on_keys(g, given, "kms_key").limited(Limit::Via("rds"))),
     ];
+    all.extend(on_key_of_original(given, permissions).into_iter().map(Some));
     let kind = DbSnapshotKind.permissions();
     // Inventories ask for all snapshots.
     let narrowed = |action| if action == "rds:DescribeDBSnapshots" { "*" } else { own.as_str() };
@@ -67,7 +70,7 @@ pub(super) fn find_snapshot(given: &Given, permissions: &[Permission]) -> Vec<Gr
     let grant = |action| given.grant(permissions, action);
     let snapshots = grant("rds:DescribeDBSnapshots")
         .map(|g| g.on("db", given.pattern("of")).on("snapshot", "*"));
-    let keys = grant("kms:DescribeKey").map(|g| g.on("key", "*"));
+    let keys = grant("kms:DescribeKey").map(|g| on_keys_of_found(g, given));
     let versions = grant("rds:DescribeDBEngineVersions");
     snapshots.into_iter().chain(versions).chain(keys).collect()
 }
@@ -81,6 +84,16 @@ pub(super) fn find_automated_backup(given: &Given, permissions: &[Permission]) -
         grant("kms:DescribeKey").map(|g| g.on("key", "*")),
     ];
     all.into_iter().flatten().collect()
+}
+
+/// Adds the keys of the snapshots that are looked for. What another account shares is encrypted with a key of its own
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/share-encrypted-snapshot.html>), and nobody names that account before.
+pub(in crate::providers) fn on_keys_of_found(grant: Grant, given: &Given) -> Grant {
+    let shared = given.known("shared").and_then(Value::as_bool) == Some(true);
+    match shared || given.comes_later("shared") {
+        true => grant.on_shared("key", "*"),
+        false => grant.on("key", "*"),
+    }
 }
 
 /// Adds the snapshot that is restored. One that an earlier step tells may be shared: its ARN names the account that it belongs to.

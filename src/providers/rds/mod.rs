@@ -72,8 +72,8 @@ pub(super) use config_origin::Told;
 use copy_snapshot::CopySnapshot;
 pub(super) use copy_snapshot_by_hand::{Words as CopyWords, of_words as copied_by_hand};
 pub(super) use copying::{
-    CopySnapshotOutput, arn_of_key, checks_of_a_copy, key_of_original, original_in_policy,
-    refuse_what_is_lost, refuse_what_needs_presigning, region_of, tags_of_copy,
+    CopySnapshotOutput, arn_of_key, checks_of_a_copy, key_of_original, on_key_of_original,
+    original_in_policy, refuse_what_is_lost, refuse_what_needs_presigning, region_of, tags_of_copy,
     wait_until_complete,
 };
 use db_instance::DbInstanceKind;
@@ -84,7 +84,7 @@ use find_automated_backup::FindAutomatedBackup;
 use find_snapshot::FindSnapshot;
 pub(super) use find_snapshot_by_hand::{VERSION_GONE, to_restore, version_state};
 pub(super) use finding::{FindSnapshotInput, FindSnapshotOutput, probes_of};
-pub(super) use grants::on_restored;
+pub(super) use grants::{on_keys_of_found, on_restored};
 pub(super) use log_groups::log_groups;
 pub(super) use network::{NetworkOf, closed_in_a_drill, in_the_vpc, vpc_before, warn_of_network};
 pub(super) use preflight::compare_config as preflight_of_comparison;

@@ -11,7 +11,6 @@ use super::finding::probes_of;
 use super::quotas::{quotas, storage};
 use super::restore_point_in_time::{RestorePointInTimeInput, source_of};
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
-use crate::aws::CallLog;
 use crate::client;
 use crate::providers::backups::{key_probe, later};
 use crate::providers::earlier::EarlierRun;
@@ -24,13 +23,12 @@ pub(super) async fn capture_config(
     let what = format!("instance {}", given.text("instance").unwrap_or("that is captured"));
     let Some(input) = given.input() else { return vec![later(what)] };
     let needs = ["rds:DescribeDBInstances", "rds:DescribeDBParameters"];
-    let cx = StepContext { calls: CallLog::default(), ..cx.clone() };
-    let answer = action.run(&cx, input).await;
+    let answer = action.run(cx, input).await;
     let judge = |seen: CaptureConfigOutput| match seen.parameters_changed {
         Some(changed) => ProbeVerdict::works(format!("there, {changed} changed parameters")),
         None => ProbeVerdict::Unknown("its parameter group could not be read".to_owned()),
     };
-    vec![Probe::of(what, &needs, answer, judge).by(&cx.calls)]
+    vec![Probe::of(what, &needs, answer, judge)]
 }
 
 /// Of a comparison with a configuration that is a `C`.

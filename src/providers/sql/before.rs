@@ -36,8 +36,21 @@ fn grants_of(given: &Given, permissions: &[Permission]) -> Vec<Grant> {
     }
     let read = grant("secretsmanager:GetSecretValue")
         .map(|g| g.on("Secret", given.pattern("credentials.secret")));
-    let key = grant("kms:Decrypt").map(|g| g.on("key", "*").limited(Limit::Via("secretsmanager")));
+    let key = grant("kms:Decrypt")
+        .map(|g| g.on("key", keys_of_secret(given)).limited(Limit::Via("secretsmanager")));
     read.into_iter().chain(key).collect()
+}
+
+/// A secret of another account is encrypted with a key of that account
+/// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_examples_cross.html>).
+fn keys_of_secret(given: &Given) -> String {
+    let arn = given.text("credentials.secret").unwrap_or_default();
+    match arn.split(':').collect::<Vec<_>>().as_slice() {
+        ["arn", partition, _, region, account, ..] => {
+            format!("arn:{partition}:kms:{region}:{account}:key/*")
+        }
+        _ => "*".to_owned(),
+    }
 }
 
 /// Looks at what the logins of the step need. The database itself is not there yet.
