@@ -1,17 +1,18 @@
 //! What `redrill reap` knows of earlier runs: the journals of the runs folder, and those of a store.
 
 use super::journal_store::{self, InStore, Objects, Owner, StoreUrl};
+use super::orders;
 use super::output::Output;
 use super::runs::{RunFolder, Store};
 use super::world::{self, Target};
 use crate::aws::GuardPolicy;
 use crate::error::{Error, Result};
 use crate::ids::RunId;
-use crate::journal::{self, Event, Hold, ReadError, Record, RunState, WorldKind};
+use crate::journal::{self, Event, ReadError, Record, RunState, WorldKind};
 use crate::limits;
 use crate::outside::Secrets;
 use crate::plan::Plan;
-use crate::reap::{Life, NotAsked, PastRun, RunLock};
+use crate::reap::{Life, NotAsked, PastRun, RunLock, Sought};
 use crate::scenario::Site;
 use crate::time::Clock;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -81,20 +82,26 @@ impl Journals {
     }
 
     fn not_read(&mut self, place: &str, why: &str) {
-        let what = "its journal".to_owned();
+        let what = Sought::One("its journal".to_owned());
         self.unread.push(NotAsked { place: place.to_owned(), what, why: why.to_owned() });
     }
 
     fn take(&mut self, folder: &RunFolder, target: &Target) {
-        if matches!(folder.journal().try_exists(), Ok(false)) {
-            return;
-        }
         // Before it is read: what is written from here on is seen as a change.
-        if let Ok(length) = length_of(folder) {
-            self.lengths.insert(folder.path.clone(), length);
+        match fs::metadata(folder.journal()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.notes.extend(folder.lacks_its_journal());
+            }
+            // Whoever opens a pipe waits until somebody writes.
+            Ok(found) if !found.is_file() => return self.not_read(&folder.name(), "it is no file"),
+            Ok(found) => {
+                self.lengths.insert(folder.path.clone(), found.len());
+            }
+            // Whoever opens it hears the same.
+            Err(_) => {}
         }
-        let at_work = match Hold::take(&folder.journal()) {
-            Ok(hold) => hold.is_none(),
+        let at_work = match orders::is_at_work(folder) {
+            Ok(at_work) => at_work,
             Err(error) => return self.not_read(&folder.name(), &error.to_string()),
         };
         let stored = match journal::read(&folder.journal()) {
@@ -198,7 +205,8 @@ impl Journals {
         let runs = match runs {
             Ok(runs) => runs,
             Err(error) => {
-                let (place, what) = (objects.place(), "its journals".to_owned());
+                let what = Sought::One("its journals".to_owned());
+                let place = objects.place();
                 return self.unread.push(NotAsked { place, what, why: error.to_string() });
             }
         };
@@ -221,6 +229,16 @@ impl Journals {
             }
         }
         self.store = Some((objects, owners));
+    }
+
+    /// Says of the run that is meant when nothing tells of it: what was mistyped, or is not the whole id, finds nothing, too.
+    pub(super) fn note_if_unknown(&mut self, run: &RunId) {
+        let is_said = self.unread.iter().any(|one| one.place == run.as_str());
+        if self.is_unknown(run) && !is_said {
+            self.notes.push(format!(
+                "{run}: no journal that could be read tells of it, so only what has this as its whole run id in its tags is found"
+            ));
+        }
     }
 
     fn is_unknown(&self, run: &RunId) -> bool {
@@ -279,7 +297,12 @@ impl Journals {
 
     /// The run that a person means: by its folder, `last`, or an id of which there is no journal here.
     pub(super) fn run_named(&self, name: &str, store: &Store) -> Result<RunId> {
-        let Ok(folder) = store.find(name) else { return Ok(RunId::new(name)) };
+        let folder = match store.find(name) {
+            Ok(folder) => folder,
+            // It means a folder: no run is called so.
+            Err(error) if name == "last" => return Err(error),
+            Err(_) => return Ok(RunId::new(name)),
+        };
         // Who means a copy means its run.
         let copied = begun(&folder).filter(|run| !folder.is_named_after(run));
         let is_it = |run: &RunId, known: &RunFolder| {
@@ -303,13 +326,16 @@ impl Journals {
     }
 
     /// The lock of a run's journal, as long as that is what it was when it was read.
-    pub(super) fn lock(&self, run: &RunId) -> RunLock {
+    pub(super) async fn lock(&self, run: &RunId) -> RunLock {
         let folder = match self.folder_of(run) {
             Ok(Some(folder)) => folder,
-            Ok(None) => return RunLock::NoJournal,
+            Ok(None) => match self.journal_taken_away(run) {
+                Some(why) => return RunLock::Unknown(why),
+                None => return RunLock::NoJournal,
+            },
             Err(error) => return RunLock::Unknown(error.to_string()),
         };
-        match Hold::take(&folder.journal()) {
+        match orders::held(&folder).await {
             Ok(Some(hold)) if self.is_as_read(&folder) => RunLock::Held(hold),
             Ok(Some(_)) => RunLock::Changed,
             Ok(None) => RunLock::AtWork,
@@ -328,6 +354,15 @@ impl Journals {
         let (named, others): (Vec<_>, Vec<_>) = all.partition(|folder| folder.is_named_after(run));
         let any = named.into_iter().next().or_else(|| known.cloned());
         Ok(any.or_else(|| others.into_iter().next()))
+    }
+
+    /// What is said of a run that has made something, when its folder has a plan and no journal: a process may go on writing to that,
+    /// wherever it is now.
+    fn journal_taken_away(&self, run: &RunId) -> Option<String> {
+        let folders = self.runs.as_ref()?.all().ok()?;
+        let folder = folders.into_iter().find(|folder| folder.is_named_after(run))?;
+        let said = folder.lacks_its_journal()?;
+        Some(format!("{said}; put it back, or move the folder away if it is not that of {run}"))
     }
 
     fn is_as_read(&self, folder: &RunFolder) -> bool {
@@ -360,6 +395,8 @@ fn is_of(folder: &RunFolder, run: &RunId) -> bool {
 
 /// The run that the first record names, whatever follows it.
 pub(super) fn begun(folder: &RunFolder) -> Option<RunId> {
+    // Whoever opens a pipe waits until somebody writes.
+    fs::metadata(folder.journal()).ok().filter(fs::Metadata::is_file)?;
     let file = BufReader::new(File::open(folder.journal()).ok()?);
     let mut line = Vec::new();
     file.take(limits::RECORD_BYTES as u64).read_until(b'\n', &mut line).ok()?;
@@ -381,7 +418,9 @@ fn in_words(world: &WorldKind) -> String {
 mod tests {
     use super::*;
     use crate::app::runs::tests::started;
-    use crate::journal::Journal;
+    use crate::journal::{Hold, Journal};
+    use std::process::Command;
+    use std::sync::mpsc;
 
     fn folder_of_runs() -> (tempfile::TempDir, Store) {
         let root = tempfile::tempdir().unwrap();
@@ -389,21 +428,94 @@ mod tests {
         (root, store)
     }
 
-    #[test]
-    fn regression_a_run_that_began_after_the_journals_were_read_is_not_without_one() {
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_run_that_began_after_the_journals_were_read_is_not_without_one() {
         let (_root, store) = folder_of_runs();
         let journals = Journals::read(&store, &Target::Real);
         let (run, folder) = started(&store, WorldKind::Real);
-        assert!(matches!(journals.lock(&run), RunLock::Changed));
+        assert!(matches!(journals.lock(&run).await, RunLock::Changed));
         let living = Hold::take(&folder.journal()).unwrap();
-        assert!(living.is_some() && matches!(journals.lock(&run), RunLock::AtWork));
+        assert!(living.is_some() && matches!(journals.lock(&run).await, RunLock::AtWork));
         let other = RunId::new("orders-db-0001-000000");
-        assert!(matches!(journals.lock(&other), RunLock::NoJournal), "of the same number");
+        assert!(matches!(journals.lock(&other).await, RunLock::NoJournal), "of the same number");
         // Its first record is not there yet: whose it is, only the folder says.
         let path = store.root().join("orders-db-0002");
         fs::create_dir(&path).unwrap();
         let _begins = Journal::create(&path.join("journal.jsonl")).unwrap();
-        assert!(matches!(journals.lock(&RunId::new("orders-db-0002-77aa01")), RunLock::AtWork));
+        assert!(matches!(
+            journals.lock(&RunId::new("orders-db-0002-77aa01")).await,
+            RunLock::AtWork
+        ));
+    }
+
+    /// Who looks has a share of the lock for a moment.
+    #[tokio::test(start_paused = true)]
+    async fn regression_who_only_looks_at_a_run_is_not_at_work_on_it() {
+        let (_root, store) = folder_of_runs();
+        let (run, folder) = started(&store, WorldKind::Real);
+        let empty = RunFolder { path: store.root().join("orders-db-0002") };
+        fs::create_dir(&empty.path).unwrap();
+        fs::write(empty.journal(), b"").unwrap();
+        fs::write(empty.path.join("store.json"), b"{}").unwrap();
+        let look = |folder: &RunFolder| {
+            let looks = File::open(folder.journal()).unwrap();
+            looks.try_lock_shared().unwrap();
+            looks
+        };
+        let (looks, looks_at_empty) = (look(&folder), look(&empty));
+        let journals = Journals::read(&store, &Target::Real);
+        let unread: Vec<&str> = journals.unread.iter().map(|one| one.place.as_str()).collect();
+        assert!(unread.contains(&"orders-db-0002"), "its store may tell more: {unread:?}");
+        drop(looks_at_empty);
+        let (lock, ()) = tokio::join!(journals.lock(&run), async { drop(looks) });
+        assert!(matches!(lock, RunLock::Held(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_nothing_is_removed_of_a_run_whose_journal_was_taken_out_of_its_folder() {
+        let (root, store) = folder_of_runs();
+        let (run, folder) = started(&store, WorldKind::Real);
+        folder.write("plan.json", b"{}").unwrap();
+        let away = root.path().join("journal.jsonl");
+        fs::rename(folder.journal(), &away).unwrap();
+        let journals = Journals::read(&store, &Target::Real);
+        assert!(journals.notes[0].contains("its journal was taken away"), "{:?}", journals.notes);
+        let RunLock::Unknown(why) = journals.lock(&run).await else { panic!("it may be at work") };
+        assert!(why.contains("orders-db-0001") && why.contains("move the folder away"), "{why}");
+        let other = RunId::new("orders-db-0002-77aa01");
+        assert!(matches!(journals.lock(&other).await, RunLock::NoJournal));
+    }
+
+    #[test]
+    fn regression_a_pipe_in_the_place_of_a_journal_is_said_and_not_waited_for() {
+        let (_root, store) = folder_of_runs();
+        let path = store.root().join("orders-db-0001");
+        fs::create_dir(&path).unwrap();
+        let made = Command::new("mkfifo").arg(path.join("journal.jsonl")).status().unwrap();
+        assert!(made.success());
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let journals = Journals::read(&store, &Target::Real);
+            let said: Vec<String> = journals.unread.iter().map(|one| one.why.clone()).collect();
+            sender.send((said, begun(&RunFolder { path })))
+        });
+        let said = receiver.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert_eq!(said, (vec!["it is no file".to_owned()], None));
+    }
+
+    #[test]
+    fn regression_a_run_that_is_not_here_is_not_said_to_have_left_nothing() {
+        let (_root, store) = folder_of_runs();
+        let mut journals = Journals::read(&store, &Target::Real);
+        let last = journals.run_named("last", &store).unwrap_err();
+        assert!(last.to_string().contains("there is no run"), "{last}");
+        let mistyped = journals.run_named("orders-bd-0001", &store).unwrap();
+        journals.note_if_unknown(&mistyped);
+        assert!(journals.notes[0].contains("orders-bd-0001: no journal"), "{:?}", journals.notes);
+        // What is said of it already is not said again.
+        journals.not_read("orders-bd-0002", "it does not verify");
+        journals.note_if_unknown(&RunId::new("orders-bd-0002"));
+        assert_eq!(journals.notes.len(), 1);
     }
 
     #[test]
@@ -415,19 +527,19 @@ mod tests {
         assert!(error.help_text().unwrap().starts_with(&show), "{error:?}");
     }
 
-    #[test]
-    fn regression_a_journal_that_has_grown_since_it_was_read_is_seen_to_have_changed() {
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_journal_that_has_grown_since_it_was_read_is_seen_to_have_changed() {
         let (_root, store) = folder_of_runs();
         let (run, folder) = started(&store, WorldKind::Real);
         let journals = Journals::read(&store, &Target::Real);
         assert_eq!(journals.unread.len(), 1, "its plan is missing: its tags decide");
-        assert!(matches!(journals.lock(&run), RunLock::Held(_)));
+        assert!(matches!(journals.lock(&run).await, RunLock::Held(_)));
         let (mut journal, _) = Journal::reopen(&folder.journal()).unwrap();
-        assert!(matches!(journals.lock(&run), RunLock::AtWork), "nobody could read it");
+        assert!(matches!(journals.lock(&run).await, RunLock::AtWork), "nobody could read it");
         let kept = Event::CancelRequested { by: "operator".to_owned(), incident: false };
         journal.stage(DateTime::UNIX_EPOCH, Duration::ZERO, kept).unwrap();
         journal.commit().unwrap();
         drop(journal);
-        assert!(matches!(journals.lock(&run), RunLock::Changed));
+        assert!(matches!(journals.lock(&run).await, RunLock::Changed));
     }
 }

@@ -108,17 +108,20 @@ const HOLD_TRIED_EVERY: Duration = Duration::from_millis(20);
 
 /// Takes the lock of a run's journal, to work on it; `None` when another process does.
 pub(super) fn hold(folder: &RunFolder) -> Result<Option<Hold>> {
+    runtime()?.block_on(held(folder))
+}
+
+/// As [`hold`], within a runtime.
+pub(super) async fn held(folder: &RunFolder) -> Result<Option<Hold>> {
     let take = || Hold::take(&folder.journal()).map_err(|e| folder.refused(&e));
-    runtime()?.block_on(async {
-        let clock = Clock::system();
-        for _ in 0..HOLD_TRIES {
-            if let Some(hold) = take()? {
-                return Ok(Some(hold));
-            }
-            clock.sleep(HOLD_TRIED_EVERY).await;
+    let clock = Clock::system();
+    for _ in 0..HOLD_TRIES {
+        if let Some(hold) = take()? {
+            return Ok(Some(hold));
         }
-        take()
-    })
+        clock.sleep(HOLD_TRIED_EVERY).await;
+    }
+    take()
 }
 
 /// Gives an order to the process of a run, and waits until it has taken it.

@@ -16,7 +16,7 @@ use crate::ids::{RunId, SiteName};
 use crate::organisation::Exceeded;
 use crate::outside::{Concealing, Secrets};
 use crate::providers;
-use crate::reap::{self, Decision, EVERYTHING, Leftover, Lookout, NotAsked};
+use crate::reap::{self, Decision, Leftover, Lookout, NotAsked, Sought};
 use crate::scenario::{self, Site};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -45,6 +45,7 @@ pub(super) fn reap(args: &ReapArgs, store: &Store, output: &Output) -> Result<Ex
         let store = InS3 { url, region: args.store_region.as_deref() };
         runtime.block_on(journals.read_store(&store, only.as_ref(), &target, output))?;
     }
+    only.iter().for_each(|run| journals.note_if_unknown(run));
     if places.sites.is_empty() {
         places.of_journals(&journals, only.as_ref());
     }
@@ -145,7 +146,9 @@ fn conceal(secrets: &Secrets, summary: &mut Summary) {
         }
     }
     for one in &mut summary.not_asked {
-        text(&mut one.what);
+        if let Sought::One(what) = &mut one.what {
+            text(what);
+        }
         text(&mut one.why);
     }
     summary.notes.iter_mut().for_each(text);
@@ -169,11 +172,11 @@ pub(super) async fn remove(
     }
     let removing = format!("removing {}", leftover.key);
     output.note(&lookout.outside.secrets().conceal(&removing));
-    let lock = |run: &RunId| journals.lock(run);
+    let lock = journals.lock(&leftover.run).await;
     // A removal may take hours. Whoever takes the run over meanwhile ends it alone.
     let removed = tokio::select! {
         biased;
-        removed = reap::remove(lookout, &journals.past, leftover, &lock) => removed,
+        removed = reap::remove(lookout, &journals.past, leftover, lock) => removed,
         () = journals.taken_over(&leftover.run, &lookout.clock) => reap::Removal::RunAtWork,
     };
     match removed {
@@ -265,8 +268,11 @@ impl Places {
             let Some(exceeded) = account.or_else(|| limits.region(name, &site.region)) else {
                 return true;
             };
-            let (place, what) = (name.to_string(), "everything".to_owned());
-            left_out.push(NotAsked { place, what, why: not_allowed(&exceeded) });
+            left_out.push(NotAsked {
+                place: name.to_string(),
+                what: Sought::Everything,
+                why: not_allowed(&exceeded),
+            });
             false
         });
         if !self.sites.is_empty() {
@@ -296,7 +302,7 @@ impl Places {
         if !self.by_journals {
             return Vec::new();
         }
-        let is_of_role = |one: &NotAsked| one.what == EVERYTHING;
+        let is_of_role = |one: &NotAsked| one.what == Sought::Everything;
         let silent = not_asked.iter().filter(|one| is_of_role(one)).map(|one| one.place.clone());
         let silent: BTreeSet<String> = silent.collect();
         let another_answers = |place: &str| {
@@ -400,13 +406,16 @@ mod tests {
         ];
         sites.iter().for_each(|site| places.add(read_site(site).unwrap()));
         let silent = |places: &[&str]| -> Vec<NotAsked> {
-            let of = |(place, what): (&str, &str)| NotAsked {
+            let of = |(place, what): (&str, Sought)| NotAsked {
                 place: place.to_owned(),
-                what: what.to_owned(),
+                what,
                 why: "it cannot be assumed".to_owned(),
             };
-            let of_roles = places.iter().map(|place| (*place, EVERYTHING));
-            of_roles.chain([("222222222222/eu-west-1", "rds.db_instance")]).map(of).collect()
+            let of_roles = places.iter().map(|place| (*place, Sought::Everything));
+            // That one kind could not be asked says nothing of the role, whatever the kind is called.
+            let of_kinds = ["rds.db_instance", "everything"]
+                .map(|kind| ("222222222222/eu-west-1", Sought::One(kind.to_owned())));
+            of_roles.chain(of_kinds).map(of).collect()
         };
         let (old, new) = ("222222222222/eu-west-1", "222222222222/eu-west-1/new");
         let lonely = "222222222222/eu-west-2";

@@ -2,7 +2,7 @@
 
 use crate::action::Expiry;
 use crate::error::ExitCode;
-use crate::reap::{EVERYTHING, Leftover, NotAsked, ToldBy};
+use crate::reap::{Leftover, NotAsked, Sought, ToldBy};
 use crate::time::HumanDuration;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -73,8 +73,8 @@ impl Summary {
             text.push_str("\nCould not be asked, so what is there is not known:\n");
         }
         for one in &self.not_asked {
-            let (place, what, why) = (&one.place, &one.what, &one.why);
-            let _ = writeln!(text, "  {}: {}: {}", visible(place), visible(what), visible(why));
+            let (place, what, why) = (&one.place, one.what.to_string(), &one.why);
+            let _ = writeln!(text, "  {}: {}: {}", visible(place), visible(&what), visible(why));
         }
         for note in &self.notes {
             let _ = writeln!(text, "note: {}", visible(note));
@@ -104,7 +104,7 @@ impl Summary {
             (true, false) => "nothing was found where an answer came".to_owned(),
         };
         let is_asked = |site: &&String| {
-            let not = |one: &NotAsked| one.place == **site && one.what == EVERYTHING;
+            let not = |one: &NotAsked| one.place == **site && one.what == Sought::Everything;
             !self.not_asked.iter().any(not)
         };
         let asked: Vec<&str> = self.sites.iter().filter(is_asked).map(String::as_str).collect();
@@ -168,7 +168,7 @@ impl Summary {
     pub(super) fn json(&self) -> Value {
         let not_asked = self.not_asked.iter();
         let not_asked: Vec<Value> = not_asked
-            .map(|one| json!({ "place": one.place, "what": one.what, "why": one.why }))
+            .map(|one| json!({ "place": one.place, "what": one.what.to_string(), "why": one.why }))
             .collect();
         json!({
             "format": 1,
@@ -249,8 +249,8 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn not_asked(place: &str, what: &str) -> NotAsked {
-        NotAsked { place: place.to_owned(), what: what.to_owned(), why: "\u{1b}[2K".to_owned() }
+    fn not_asked(place: &str, what: Sought) -> NotAsked {
+        NotAsked { place: place.to_owned(), what, why: "\u{1b}[2K".to_owned() }
     }
 
     #[test]
@@ -262,15 +262,20 @@ mod tests {
             dry_run: true,
             rows: Vec::new(),
             not_asked: vec![
-                not_asked("ap-northeast-1", EVERYTHING),
-                not_asked("ap-northeast-3", "rds.db_instance"),
+                not_asked("ap-northeast-1", Sought::Everything),
+                not_asked("ap-northeast-3", Sought::One("rds.db_instance".to_owned())),
             ],
             notes: Vec::new(),
         };
         let found = "nothing was found where an answer came";
         assert_eq!(summary.closing(), format!("{found}; looked at ap-northeast-3"));
         assert!(summary.text().contains("ap-northeast-1: everything: \\u{1b}[2K\n"));
-        summary.not_asked.push(not_asked("ap-northeast-3", EVERYTHING));
+        let told = summary.json()["not_asked"].clone();
+        assert_eq!(
+            (&told[0]["what"], &told[1]["what"]),
+            (&json!("everything"), &json!("rds.db_instance"))
+        );
+        summary.not_asked.push(not_asked("ap-northeast-3", Sought::Everything));
         assert_eq!(summary.closing(), format!("{found}; no site could be looked at"));
     }
 }

@@ -51,6 +51,9 @@ impl RunFolder {
                 found_by_tags(None)
             );
         }
+        if is_gone(&self.journal()) {
+            return self.without_journal();
+        }
         if self.has_no_record() {
             return format!("{} had not begun, and has done nothing: run it again", self.name());
         }
@@ -64,10 +67,45 @@ impl RunFolder {
     /// well be there.
     pub(super) fn has_no_record(&self) -> bool {
         match self.journal().try_exists() {
-            Ok(false) => true,
+            Ok(false) => !self.has_begun(),
             Ok(true) => matches!(journal::read(&self.journal()), Err(ReadError::Empty)),
             Err(_) => false,
         }
+    }
+
+    /// True when something lies there that comes after the first record only. Without it nobody can tell a folder whose journal was
+    /// taken away from one whose run has not begun.
+    fn has_begun(&self) -> bool {
+        ["approvals", "report.json"].iter().any(|name| self.path.join(name).exists())
+    }
+
+    /// What is said of a folder with a plan, and without a journal.
+    fn without_journal(&self) -> String {
+        let (name, tags) = (self.name(), found_by_tags(None));
+        match self.has_begun() {
+            true => format!(
+                "the journal of {name} is not there any more, and what was made until then may still be there: put it back, and {}; \
+                 {tags}",
+                self.go_on()
+            ),
+            false => format!(
+                "{name} had not begun, and has done nothing, unless its journal was taken away: put it back then, else run it \
+                 again; {tags}"
+            ),
+        }
+    }
+
+    /// What whoever lists the runs hears of a folder with a plan and without a journal; `None` for any other.
+    pub(super) fn lacks_its_journal(&self) -> Option<String> {
+        let (journal, plan) = (self.journal(), self.path.join("plan.json"));
+        let is_so = matches!((journal.try_exists(), plan.try_exists()), (Ok(false), Ok(true)));
+        is_so.then(|| match self.has_begun() {
+            true => format!("{}: its journal was taken away", self.name()),
+            false => format!(
+                "{}: there is a plan and no journal: the run is being begun, or its journal was taken away",
+                self.name()
+            ),
+        })
     }
 
     /// What is said where its store does not do its part.
@@ -126,14 +164,21 @@ impl RunFolder {
 
     /// There is a folder, and no journal in it.
     pub(super) fn not_begun(&self) -> Error {
+        let place = self.path.display();
+        if self.has_begun() {
+            return Error::broken(format!(
+                "{place} has a run that has begun, and its journal was taken away"
+            ))
+            .help(self.without_journal());
+        }
         Error::bad_input(format!(
-            "a run is being begun in {}: its journal is not there yet",
-            self.path.display()
+            "a run is being begun in {place}, or its journal was taken away: it is not there"
         ))
-        .help(
-            "nothing was made yet: wait until its sites have answered, or end its process; when there is none any more, nothing \
-             was done, and the folder can be removed",
-        )
+        .help(format!(
+            "a run that is being begun has made nothing: wait until its sites have answered, or end its process; a journal that was taken \
+             away is put back; when neither is so, nothing was done, and the folder can be removed; {}",
+            found_by_tags(None)
+        ))
     }
 }
 
@@ -244,6 +289,38 @@ mod tests {
         let said = begun.stopped();
         assert!(said.contains("either it had not begun, and has done nothing"), "{said}");
         assert!(said.contains("redrill reap --site") && !said.contains("any more"), "{said}");
+    }
+
+    /// The process goes on, and writes to the file wherever it was moved to.
+    #[test]
+    fn regression_a_run_whose_journal_alone_was_moved_away_is_not_said_to_have_surely_done_nothing()
+    {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path().to_owned());
+        let (_, folder) = started(&store, WorldKind::Real);
+        folder.write("plan.json", b"{}").unwrap();
+        assert_eq!(folder.lacks_its_journal(), None);
+        std::fs::rename(folder.journal(), root.path().join("moved.jsonl")).unwrap();
+        // As a run that is being begun.
+        let found = || store.find("orders-db-0001").map(|folder| folder.path).unwrap_err();
+        let listed = folder.lacks_its_journal().unwrap();
+        let said = [folder.stopped(), folder.stopped_now(), found().to_string(), listed];
+        for said in said {
+            assert!(said.contains("its journal was taken away"), "{said}");
+        }
+        assert!(found().help_text().unwrap().contains("redrill reap --site"), "{:?}", found());
+        // A question was asked: that is behind the first record.
+        std::fs::create_dir(folder.path.join("approvals")).unwrap();
+        assert_eq!(found().exit_code(), crate::error::ExitCode::Inconclusive);
+        assert!(found().to_string().contains("its journal was taken away"), "{}", found());
+        for said in [folder.stopped(), folder.stopped_now()] {
+            assert!(
+                said.contains("may still be there") && !said.contains("done nothing"),
+                "{said}"
+            );
+        }
+        folder.forget_if_nothing_happened();
+        assert!(folder.path.join("plan.json").exists());
     }
 
     /// The disk has lost what the journal said.

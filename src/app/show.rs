@@ -13,8 +13,12 @@ use std::collections::BTreeSet;
 
 /// `redrill runs`
 pub(super) fn runs(args: &RunsArgs, store: &Store, output: &Output) -> Result<ExitCode> {
-    let folders = store.all()?.into_iter().filter(|folder| folder.journal().exists());
-    let all: Vec<Value> = folders.map(|folder| row(&folder)).collect();
+    let folders = store.all()?;
+    for said in folders.iter().filter_map(RunFolder::lacks_its_journal) {
+        output.note(&visible(&said, &[]));
+    }
+    let folders = folders.iter().filter(|folder| folder.journal().exists());
+    let all: Vec<Value> = folders.map(row).collect();
     let is_wanted =
         |row: &&Value| args.scenario.as_ref().is_none_or(|name| row["scenario"] == json!(name));
     let rows: Vec<&Value> = all.iter().filter(is_wanted).collect();

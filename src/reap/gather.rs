@@ -13,6 +13,7 @@ use crate::time::Clock;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,13 +93,28 @@ pub struct NotAsked {
     /// The site, or the run whose journal could not be read.
     pub place: String,
     /// What was asked for.
-    pub what: String,
+    pub what: Sought,
     /// Why there is no answer.
     pub why: String,
 }
 
-/// What was asked for at a site that could not be asked at all.
-pub const EVERYTHING: &str = "everything";
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sought {
+    /// Everything at a site: its role could not be used, or may not be.
+    Everything,
+    /// A kind, a thing or a journal, in words.
+    One(String),
+}
+
+impl fmt::Display for Sought {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Everything => "everything",
+            Self::One(what) => what,
+        })
+    }
+}
 
 /// What was found, and what could not be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,7 +159,11 @@ pub async fn gather(lookout: &Lookout, past: &[PastRun]) -> Gathered {
         let past = past.iter().find(|past| past.run == listed.run);
         let thing =
             past.and_then(|past| past.things.iter().find(|t| is_same(t, &kind, &listed, site)));
-        told.insert((listed.run.clone(), kind.clone(), listed.name.clone()));
+        // What bears a name elsewhere says nothing of the one that the journal means; canaries are wherever their bucket is.
+        let is_canary = lookout.registry.resource_kind(&kind).is_some_and(|kind| kind.is_canary());
+        if thing.is_some() || is_canary {
+            told.insert((listed.run.clone(), kind.clone(), listed.name.clone()));
+        }
         let found = leftover(lookout, &kind, site, &listed, (past, thing), now);
         gathered.leftovers.push(found);
     }
@@ -206,13 +226,16 @@ async fn identify(lookout: &Lookout, gathered: &mut Gathered) -> Vec<Site> {
             }
             Err(error) => failure_of("sts:GetCallerIdentity", &error).message,
         };
-        let (place, what) = (name.to_string(), EVERYTHING.to_owned());
-        gathered.not_asked.push(NotAsked { place, what, why });
+        gathered.not_asked.push(NotAsked {
+            place: name.to_string(),
+            what: Sought::Everything,
+            why,
+        });
     }
     sites
 }
 
-/// How long the listing of one kind at one site may take: a large account has hundreds of pages.
+/// How long the listing of one kind at one site may take: a large account, or a bucket, has hundreds of pages.
 const LISTING_LIMIT: Duration = Duration::from_secs(600);
 
 async fn list_kind(
@@ -224,14 +247,7 @@ async fn list_kind(
 ) {
     let name = kind.kind();
     for (index, site) in sites.iter().enumerate() {
-        let listing = tokio::select! {
-            biased;
-            listing = listing_at(lookout, kind, site, None) => listing,
-            () = lookout.clock.sleep(LISTING_LIMIT) => {
-                Err(StepError::timed_out("the listing took longer than 10m"))
-            }
-        };
-        match listing {
+        match listing_at(lookout, kind, site, None).await {
             Ok(Listing::Seen { ours, .. }) => {
                 listed.extend(ours.into_iter().map(|one| (name.to_owned(), index, one)));
             }
@@ -242,7 +258,7 @@ async fn list_kind(
             }
             Err(error) => gathered.not_asked.push(NotAsked {
                 place: site.name.to_string(),
-                what: name.to_owned(),
+                what: Sought::One(name.to_owned()),
                 why: error.to_string(),
             }),
         }
@@ -256,13 +272,22 @@ async fn listing_at(
     site: &Site,
     place: Option<&str>,
 ) -> Result<Listing, StepError> {
-    let mut listing = kind.list(&lookout.context(&site.name, None), place).await;
-    for name in &site.others {
-        if is_denied(&listing) {
-            listing = kind.list(&lookout.context(name, None), place).await;
+    let listing = async {
+        let mut listing = kind.list(&lookout.context(&site.name, None), place).await;
+        for name in &site.others {
+            if is_denied(&listing) {
+                listing = kind.list(&lookout.context(name, None), place).await;
+            }
+        }
+        listing
+    };
+    tokio::select! {
+        biased;
+        listing = listing => listing,
+        () = lookout.clock.sleep(LISTING_LIMIT) => {
+            Err(StepError::timed_out("the listing took longer than 10m"))
         }
     }
-    listing
 }
 
 /// Looks for a thing with the first of the roles that is not denied it.
@@ -324,7 +349,7 @@ async fn list_canaries(
                 whys.push("it is at none of the sites that answered".to_owned());
             }
             let why = whys.join("; ");
-            let what = name.to_owned();
+            let what = Sought::One(name.to_owned());
             gathered.not_asked.push(NotAsked { place: place.clone(), what, why });
         }
     }
@@ -419,8 +444,8 @@ async fn by_journal(
     let key = key_of(thing, &site.name);
     let Some(kind) = lookout.registry.resource_kind(kind_name) else {
         let why = "this version does not know the kind".to_owned();
-        let place = site.name.to_string();
-        gathered.not_asked.push(NotAsked { place, what: format!("{kind_name} {name}"), why });
+        let (place, what) = (site.name.to_string(), Sought::One(format!("{kind_name} {name}")));
+        gathered.not_asked.push(NotAsked { place, what, why });
         return;
     };
     let command = lookout.command(&key, thing.id.as_deref(), &site.region);
@@ -456,7 +481,7 @@ async fn by_journal(
         }
         Err(error) => gathered.not_asked.push(NotAsked {
             place: site.name.to_string(),
-            what: format!("{kind_name} {name} of {}", past.run),
+            what: Sought::One(format!("{kind_name} {name} of {}", past.run)),
             why: format!("{error}; by hand: {command}"),
         }),
     }

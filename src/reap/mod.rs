@@ -10,6 +10,6 @@ mod past;
 mod remove;
 
 pub use decide::{Decision, decide, expiry_of};
-pub use gather::{EVERYTHING, Forbids, Gathered, Leftover, Lookout, NotAsked, ToldBy, gather};
+pub use gather::{Forbids, Gathered, Leftover, Lookout, NotAsked, Sought, ToldBy, gather};
 pub use past::{Life, PastRun, PastThing};
 pub use remove::{Removal, RunLock, remove};

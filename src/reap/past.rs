@@ -57,14 +57,24 @@ pub struct PastThing {
     pub told_here: bool,
 }
 
+impl PastThing {
+    /// Whether this is what another journal means: at the same place, and under no other id. A name alone is known to whoever reads it.
+    fn tells_of(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.name == other.name
+            && self.region == other.region
+            && (self.account.is_none() || self.account == other.account)
+            && (self.id.is_none() || self.id == other.id)
+    }
+}
+
 impl PastRun {
     /// The same, read in a store. `here`: what a journal of this machine says of the run. What that run began with does not change.
     #[must_use]
     pub fn of_store(mut self, here: Option<&Self>) -> Self {
         let known = here.map(|here| here.things.as_slice()).unwrap_or_default();
         for thing in &mut self.things {
-            let is_same = |one: &&PastThing| one.kind == thing.kind && one.name == thing.name;
-            thing.told_here = known.iter().find(is_same).is_some_and(|one| one.told_here);
+            thing.told_here = known.iter().any(|one| one.told_here && one.tells_of(thing));
         }
         match here {
             Some(here) => Self {
@@ -166,5 +176,32 @@ mod tests {
         let alone = past(&["forged", "made here"], false).of_store(None);
         assert_eq!(told(&alone), [false, false]);
         assert!(!told(&past(&["made here"], false).of_store(Some(&alone)))[0]);
+    }
+
+    /// Whoever can write into the store knows the names: what they say of a name is not what this machine has said.
+    #[test]
+    fn regression_a_known_name_at_another_place_or_with_another_id_is_not_told_here() {
+        let with = |region: &str, account: Option<&str>, id: Option<&str>| {
+            let mut past = past(&["made here"], false);
+            past.things[0].region = region.to_owned();
+            past.things[0].account = account.map(str::to_owned);
+            past.things[0].id = id.map(str::to_owned);
+            past
+        };
+        let is_told =
+            |store: PastRun, here: &PastRun| store.of_store(Some(here)).things[0].told_here;
+        let here = with("eu-west-1", Some("1"), Some("a"));
+        assert!(is_told(here.clone(), &here));
+        for forged in [
+            with("eu-west-2", Some("1"), Some("a")),
+            with("eu-west-1", Some("2"), Some("a")),
+            with("eu-west-1", None, Some("a")),
+            with("eu-west-1", Some("1"), Some("b")),
+            with("eu-west-1", Some("1"), None),
+        ] {
+            assert!(!is_told(forged.clone(), &here), "{forged:?}");
+        }
+        // The process died here before it was told the id.
+        assert!(is_told(here, &with("eu-west-1", None, None)));
     }
 }

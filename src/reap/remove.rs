@@ -3,7 +3,7 @@ use super::gather::{Leftover, Lookout, by_run};
 use super::past::PastRun;
 use crate::aws::GuardPolicy;
 use crate::engine::{Keep, Released, release};
-use crate::ids::{RunId, StepId};
+use crate::ids::StepId;
 use crate::journal::{Hold, Holding, ResourceKey};
 use std::sync::Arc;
 
@@ -41,18 +41,19 @@ pub enum RunLock {
     Unknown(String),
 }
 
-/// Removes a leftover whose decision says so, and believes that it is gone when a look-up says so.
+/// Removes a leftover whose decision says so, and believes that it is gone when a look-up says so. The lock of its run's journal is
+/// held until then.
 pub async fn remove(
     lookout: &Lookout,
     past: &[PastRun],
     leftover: &Leftover,
-    lock: &(dyn Fn(&RunId) -> RunLock + Sync),
+    lock: RunLock,
 ) -> Removal {
     let left = |why: &str| Removal::Left { why: why.to_owned(), refused: false, denied: false };
     if leftover.decision != Decision::Remove {
         return left("it was not to be removed");
     }
-    let held = match lock(&leftover.run) {
+    let held = match lock {
         RunLock::AtWork => return Removal::RunAtWork,
         RunLock::Changed => return Removal::RunChanged,
         RunLock::Unknown(why) => return left(&format!("its journal cannot be locked: {why}")),

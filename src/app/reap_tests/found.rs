@@ -160,7 +160,7 @@ async fn nothing_of_a_run_at_work_is_touched_even_when_it_has_expired() {
     let past = trial.past(false);
     let lookout = trial.lookout();
     let found = reap::gather(&lookout, &past).await;
-    let taken = reap::remove(&lookout, &past, &found.leftovers[0], &|_| RunLock::AtWork).await;
+    let taken = reap::remove(&lookout, &past, &found.leftovers[0], RunLock::AtWork).await;
     assert_eq!(taken, Removal::RunAtWork);
     assert_eq!(trial.listing("rds.db_instance", "dr").await.1, 1);
 }
@@ -173,7 +173,7 @@ async fn a_site_that_cannot_be_asked_is_said_and_stops_nobody() {
     let trial = Trial::edited("orders-db", |s| s, estate, &faults).await;
     let (found, removals) = trial.reap(&[]).await;
     let said: Vec<_> =
-        found.not_asked.iter().map(|n| (n.place.as_str(), n.what.as_str())).collect();
+        found.not_asked.iter().map(|n| (n.place.as_str(), n.what.to_string())).collect();
     let kinds = [
         "aurora.cluster",
         "aurora.cluster_snapshot",
@@ -181,7 +181,7 @@ async fn a_site_that_cannot_be_asked_is_said_and_stops_nobody() {
         "rds.db_instance",
         "rds.db_snapshot",
     ];
-    assert_eq!(said, kinds.map(|kind| ("primary", kind)));
+    assert_eq!(said, kinds.map(|kind| ("primary", kind.to_owned())));
     assert_eq!(removals, [gone("deleted")]);
 
     let faults = ["sts:GetCallerIdentity@ap-northeast-3=error:ExpiredToken:403"];
@@ -189,6 +189,7 @@ async fn a_site_that_cannot_be_asked_is_said_and_stops_nobody() {
     let (found, _) = trial.reap(&[]).await;
     assert_eq!(found.not_asked.len(), 1, "{found:?}");
     assert_eq!(found.not_asked[0].place, "dr");
+    assert_eq!(found.not_asked[0].what, reap::Sought::Everything);
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,6 +257,59 @@ async fn regression_a_canary_whose_prefix_is_no_folder_is_found() {
     assert!(removals.iter().all(|removal| *removal == gone("deleted")), "{removals:?}");
 }
 
+/// Canaries of a bucket whose listing never comes to its end.
+struct Endless(Arc<dyn ResourceKind>);
+
+impl ResourceKind for Endless {
+    fn kind(&self) -> &'static str {
+        self.0.kind()
+    }
+    fn is_canary(&self) -> bool {
+        self.0.is_canary()
+    }
+    fn list<'a>(
+        &'a self,
+        _: &'a ResourceContext,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Listing, StepError>> {
+        Box::pin(std::future::pending())
+    }
+    fn find<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Found, StepError>> {
+        self.0.find(context, key, id)
+    }
+    fn remove<'a>(
+        &'a self,
+        context: &'a ResourceContext,
+        key: &'a ResourceKey,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<(), StepError>> {
+        self.0.remove(context, key, id)
+    }
+    fn command(&self, key: &ResourceKey, id: Option<&str>, region: &str) -> String {
+        self.0.command(key, id, region)
+    }
+    fn permissions(&self) -> &'static [Permission] {
+        self.0.permissions()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_listing_of_canaries_that_does_not_end_is_given_up_and_said() {
+    let mut trial = Trial::new("uploads-replication", &[]).await;
+    let canary = trial.registry.resource_kind("s3.canary_object").unwrap().clone();
+    assert!(canary.is_canary());
+    trial.registry.resource(Endless(canary));
+    let found = reap::gather(&trial.lookout(), &[]).await;
+    assert!(!found.not_asked.is_empty() && found.leftovers.is_empty(), "{found:?}");
+    let is_given_up = |one: &reap::NotAsked| one.why.contains("took longer than 10m");
+    assert!(found.not_asked.iter().all(is_given_up), "{found:?}");
+}
+
 /// A run that is over and has expired, and what it may have left.
 fn finished(trial: &Trial, things: Vec<PastThing>) -> PastRun {
     PastRun {
@@ -267,6 +321,21 @@ fn finished(trial: &Trial, things: Vec<PastThing>) -> PastRun {
         withholds_data: false,
         things,
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_bears_a_name_elsewhere_does_not_hide_what_the_journal_means() {
+    let name = "redrill-orders-db-0001-abcdef-restore";
+    let tagged = database(name, &format!("\"redrill:run\": orders-db-0001-abcdef, {EXPIRED}"));
+    let estate = |text| in_dr(text, "databases:", &tagged);
+    let trial = Trial::edited("orders-db", |s| s, estate, &[]).await;
+    let meant = thing("rds.db_instance", &serde_json::Value::Null);
+    let meant = PastThing { name: name.to_owned(), region: "eu-west-1".into(), ..meant };
+    let found = reap::gather(&trial.lookout(), &[finished(&trial, vec![meant])]).await;
+    assert_eq!(names(&found), BTreeSet::from([name]));
+    assert_eq!(found.leftovers[0].told_by, ToldBy::Tags);
+    let told = format!("{name} of {} would be at 222222222222/eu-west-1", trial.run_id());
+    assert!(found.notes.iter().any(|note| note.contains(&told)), "{found:?}");
 }
 
 /// What no service knows.
@@ -348,7 +417,7 @@ async fn regression_what_only_a_store_names_is_neither_run_nor_logged_in_to() {
             let Decision::Unclear(why) = &leftover.decision else { panic!("{leftover:?}") };
             assert!(why.contains("not looked for") && why.contains("only the store"), "{why}");
             assert!(!leftover.command.is_empty(), "{leftover:?}");
-            let removed = reap::remove(&lookout, &past, leftover, &|_| RunLock::NoJournal).await;
+            let removed = reap::remove(&lookout, &past, leftover, RunLock::NoJournal).await;
             assert!(matches!(removed, Removal::Left { .. }), "{removed:?}");
         }
         let command = |kind: &str| {
@@ -460,7 +529,7 @@ async fn effects_of_programs_are_found_and_undone_by_the_journal_alone() {
     let lookout = Lookout { outside: outside.clone(), ..trial.lookout() };
     let found = reap::gather(&lookout, &past).await;
     assert_eq!(found.leftovers.len(), 1, "{found:?}");
-    let removed = reap::remove(&lookout, &past, &found.leftovers[0], &|_| RunLock::NoJournal).await;
+    let removed = reap::remove(&lookout, &past, &found.leftovers[0], RunLock::NoJournal).await;
     assert_eq!(removed, gone("deleted"));
     let programs: Vec<String> =
         outside.commands_seen.lock().unwrap().iter().map(|c| c.argv[0].clone()).collect();

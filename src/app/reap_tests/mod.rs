@@ -249,7 +249,7 @@ impl Trial {
         let gathered = reap::gather(&lookout, past).await;
         let mut removals = Vec::new();
         for leftover in doomed(&gathered) {
-            removals.push(reap::remove(&lookout, past, leftover, &|_| RunLock::NoJournal).await);
+            removals.push(reap::remove(&lookout, past, leftover, RunLock::NoJournal).await);
         }
         (gathered, removals)
     }

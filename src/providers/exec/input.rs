@@ -20,7 +20,8 @@ pub struct Input {
     #[schemars(length(min = 1))]
     pub argv: Vec<String>,
     /// Environment variables: text, or `{from_env: NAME}` for credentials. The program gets these and PATH, HOME, LANG
-    /// and TZ, nothing else.
+    /// and TZ, nothing else. A name, also one after `from_env`, has letters (a-z, A-Z), digits and `_`, and does not begin
+    /// with a digit: a shell can set no other.
     #[serde(default)]
     pub env: BTreeMap<String, Given>,
     /// What the program reads on standard input.

@@ -30,7 +30,7 @@ async fn regression_the_lock_of_a_run_is_the_one_in_the_folder_with_its_name() {
     let runs = Store::new(scene.disk.path().to_owned());
     let journals = Journals::read(&runs, &Target::Real);
     let alive = Hold::take(&folder.journal()).unwrap();
-    assert!(alive.is_some() && matches!(journals.lock(&scene.run), RunLock::AtWork));
+    assert!(alive.is_some() && matches!(journals.lock(&scene.run).await, RunLock::AtWork));
     for name in ["orders-db-0001", "orders-db-0001.bak", "last"] {
         assert_eq!(journals.run_named(name, &runs).unwrap(), scene.run, "{name}");
     }

@@ -59,8 +59,7 @@ impl Scene {
         let gathered = reap::gather(&lookout, past).await;
         let mut removals = Vec::new();
         for leftover in gathered.leftovers.iter().filter(|one| one.decision == Decision::Remove) {
-            let lock = |_: &RunId| RunLock::NoJournal;
-            removals.push(reap::remove(&lookout, past, leftover, &lock).await);
+            removals.push(reap::remove(&lookout, past, leftover, RunLock::NoJournal).await);
         }
         (gathered, removals)
     }
