@@ -5,6 +5,7 @@
 //! S3 has 1000 keys).
 
 use regex::{Regex, RegexBuilder};
+use serde_json::Value;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -42,10 +43,12 @@ limits! {
     SCENARIO_DEPTH: usize = 40, "lists and mappings inside of each other, in a scenario", "refused, RD002";
     SCENARIO_STEPS: usize = 2_000, "steps of a scenario", "refused, RD002";
     SCENARIO_ERRORS: usize = 200, "errors that are shown of a scenario", "the first ones are shown, and how many there are more";
-    EXPRESSION_BYTES: usize = 64 << 10, "bytes of a text with expressions", "refused, RD3xx with its place";
-    EXPRESSIONS: usize = 200, "expressions in one text (reading takes time in the square of it)", "refused, RD3xx with its place";
-    EXPRESSION_DEPTH: usize = 16, "brackets inside of each other, in an expression", "refused, RD3xx with its place";
-    INPUT_BYTES: usize = 1 << 20, "bytes of JSON of a step's input, expressions replaced", "the step is not run";
+    DIAGNOSTIC_BYTES: usize = 2 << 10, "bytes of the message, of what is expected or of the help of an error of a scenario, which quote what is written", "cut, and the cut is said";
+    EXPRESSION_BYTES: usize = 64 << 10, "bytes of a text with expressions", "refused, RD101 with its place";
+    EXPRESSIONS: usize = 200, "expressions in one text (reading takes time in the square of it)", "refused, RD101 with its place";
+    EXPRESSION_DEPTH: usize = 16, "brackets inside of each other, in an expression", "refused, RD101 with its place";
+    INPUT_BYTES: usize = 1 << 20, "bytes of JSON of a step's input, expressions replaced; the same of a variable", "refused, RD002, where it is known before the run; else the step is not run";
+    PLAN_VALUES_BYTES: usize = 8 << 20, "bytes of JSON of a plan's variables and of what expressions put into its steps, together", "refused, RD002";
     PATTERN_BYTES: usize = 1 << 20, "bytes that a compiled pattern (`~ …`) takes", "refused as not a pattern";
     FILE_BYTES: u64 = 16 << 20, "bytes of another file that people write: an estate, `--inputs`", "refused";
     ESTATE_NODES: usize = 200_000, "values of an estate", "refused with its place";
@@ -129,6 +132,28 @@ pub fn cut(mut text: String, most: usize) -> String {
     text
 }
 
+/// How many bytes a value has as JSON, which is not written for it.
+pub fn json_bytes(value: &Value) -> usize {
+    let mut counted = Counted(0);
+    // Nothing that is counted fails, and a value is always JSON.
+    let _ = serde_json::to_writer(&mut counted, value);
+    counted.0
+}
+
+/// Counts what is written, and forgets it.
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A pattern that people wrote, compiled within [`PATTERN_BYTES`]. Matching takes time in proportion to the text.
 ///
 /// # Errors
@@ -165,6 +190,12 @@ mod tests {
     fn a_text_that_is_cut_says_so_and_stays_text() {
         assert_eq!(cut("ééé".to_owned(), 6), "ééé");
         assert_eq!(cut("ééé".to_owned(), 5), "éé… (2 bytes more)");
+    }
+
+    #[test]
+    fn a_value_is_as_large_as_it_is_written() {
+        let value = serde_json::json!({ "a": ["é\n", 1.5, null, true], "b": {} });
+        assert_eq!(json_bytes(&value), value.to_string().len());
     }
 
     #[test]

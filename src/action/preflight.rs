@@ -1,6 +1,7 @@
 use super::StepError;
 use crate::ids::SiteName;
 use crate::journal::FailureClass;
+use crate::outside::{Outside, OutsideError};
 
 /// What a look before the day of the drill has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,33 @@ impl Probe {
         Self { permissions: permissions.to_vec(), ..Self::new(what, verdict) }
     }
 
-    /// The same, asked at another site than the step's own.
+    /// A look for a program that is found by this `PATH`, or by that of this process. Nothing is started. `help` says what to do
+    /// where it is not there.
+    pub fn of_program(outside: &dyn Outside, name: &str, path: Option<&str>, help: &str) -> Self {
+        let verdict = match outside.program(name, path) {
+            Ok(found) => ProbeVerdict::works(format!("{} may be run", found.display())),
+            Err(OutsideError::NotRehearsed(_)) => {
+                ProbeVerdict::NotBefore("a rehearsal runs no program".to_owned())
+            }
+            Err(error) => ProbeVerdict::fails(error.to_string(), help),
+        };
+        Self::new(format!("program {name}"), verdict)
+    }
+
+    /// A look for a variable that holds a credential.
+    pub fn of_variable(outside: &dyn Outside, name: &str) -> Self {
+        let verdict = match outside.environment(name) {
+            Ok(_) => ProbeVerdict::works("set"),
+            Err(error @ OutsideError::NotRehearsed(_)) => ProbeVerdict::Unknown(error.to_string()),
+            Err(error) => ProbeVerdict::fails(
+                error.to_string(),
+                "set it where the drill is started, and look from there",
+            ),
+        };
+        Self::new(format!("environment variable {name}"), verdict)
+    }
+
+    /// The same look, asked at another site than the step's own.
     #[must_use]
     pub fn at(mut self, site: Option<SiteName>) -> Self {
         self.site = site;

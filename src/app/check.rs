@@ -6,6 +6,7 @@ use crate::error::{ExitCode, Result};
 use crate::organisation::{Asked, Exceeded};
 use crate::providers;
 use crate::scenario;
+use crate::visible::visible;
 use serde_json::json;
 use std::path::Path;
 
@@ -54,7 +55,8 @@ pub(super) fn check(args: &CheckArgs, output: &Output) -> Result<ExitCode> {
 /// What of a scenario goes beyond the limits of the organisation, where that does not depend on the mode.
 fn beyond_limits(path: &Path, beyond: &[Exceeded]) -> String {
     let lines: String = beyond.iter().map(|one| format!("  {one}\n")).collect();
-    format!("{} goes beyond the limits of the organisation:\n{lines}", path.display())
+    let path = visible(&path.display().to_string(), &[]);
+    format!("{path} goes beyond the limits of the organisation:\n{lines}")
 }
 
 /// `redrill schema`

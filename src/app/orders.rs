@@ -5,11 +5,11 @@
 
 use super::refusal::cannot_be;
 use super::runs::RunFolder;
-use crate::engine::Order;
+use crate::engine::{LONGEST_REMOVAL, Order};
 use crate::error::{Error, Result};
 use crate::journal::{self, Hold};
 use crate::limits;
-use crate::time::Clock;
+use crate::time::{Clock, HumanDuration};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
@@ -181,6 +181,16 @@ pub(super) fn is_over(folder: &RunFolder) -> Error {
         help.push_str(&format!("; {reap} --all --yes removes what was kept"));
     }
     Error::bad_input(format!("{} is over", folder.name())).help(help)
+}
+
+/// What is said of a run that is being ended, once that is sure.
+pub(super) fn ending(folder: &RunFolder, incident: bool) -> String {
+    format!(
+        "ending {}: each removal is given up after {}, and then said to be left behind{}",
+        folder.name(),
+        HumanDuration(LONGEST_REMOVAL),
+        if incident { "; everything is removed at once" } else { "" }
+    )
 }
 
 /// Writes an order into the folder of a run, whole or not at all.

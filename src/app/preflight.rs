@@ -13,7 +13,7 @@ use crate::action::{
 use crate::aws::{CallLog, SiteSession, failure_of};
 use crate::cli::{Format, PreflightArgs};
 use crate::client;
-use crate::engine::World;
+use crate::engine::{World, look_at_hooks};
 use crate::error::{ExitCode, Result};
 use crate::iam::{Level, iam_action, never_called};
 use crate::ids::{RunId, SiteName, StepId};
@@ -111,13 +111,15 @@ fn look(
             vec![UNKNOWN_USER.to_owned()],
         ));
         let store = try_store(args, plan, (&target, &world), &run, output).await?;
+        let beside: Vec<Probe> =
+            store.into_iter().chain(look_at_hooks(&*world.outside, &plan.hooks)).collect();
         let mut looked = Vec::new();
         for step in &plan.steps {
             let Some(action) = registry.get(&step.uses) else { continue };
             looked.extend(look_at((plan, registry), &world, &facts, step, action).await);
         }
         let grants = plan::grants(plan, registry);
-        let mut found = judge(plan, &grants, &identities, (&looked, store.as_ref()), estate);
+        let mut found = judge(plan, &grants, &identities, (&looked, &beside), estate);
         conceal(&world.outside.secrets(), &mut found);
         Ok(found)
     })

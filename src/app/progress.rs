@@ -25,6 +25,8 @@ pub(super) struct Progress {
     gates: BTreeSet<StepId>,
     bar: ProgressBar,
     live: Arc<Mutex<Live>>,
+    /// What is said when the next record is on disk.
+    with_next_record: Vec<String>,
 }
 
 /// The line that is drawn again every second: what is left of the RTO, and what is being done.
@@ -43,11 +45,10 @@ impl Live {
         Some(self.budget?.assumed + (now - self.declared?).to_std().unwrap_or_default())
     }
 
-    fn text(&self) -> String {
+    /// What is left of the RTO.
+    fn left(&self) -> String {
         let now = self.now.unwrap_or_else(|| Clock::system().now());
-        let doing: Vec<String> =
-            self.doing.iter().map(|(step, text)| format!("{step}: {text}")).collect();
-        let budget = match (self.budget, self.spent(now)) {
+        match (self.budget, self.spent(now)) {
             (Some(budget), Some(spent)) if !self.recovered => {
                 match budget.target.checked_sub(spent) {
                     Some(left) => format!("RTO {} left of {}  ", whole(left), whole(budget.target)),
@@ -55,8 +56,14 @@ impl Live {
                 }
             }
             _ => String::new(),
-        };
-        format!("{budget}{}", one_line(&doing.join(" · ")))
+        }
+    }
+
+    /// What is being done.
+    fn doing(&self) -> String {
+        let doing: Vec<String> =
+            self.doing.iter().map(|(step, text)| format!("{step}: {text}")).collect();
+        one_line(&doing.join(" · "))
     }
 }
 
@@ -81,20 +88,9 @@ impl Progress {
         let live = Live { budget, declared: None, recovered: false, doing, now };
         let live = Arc::new(Mutex::new(live));
         let drawn = output.live && !quiet && !several;
-        let bar = if drawn {
-            let style = ProgressStyle::with_template("{spinner} {live}")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner());
-            let shown = live.clone();
-            let text = move |_: &ProgressState, to: &mut dyn std::fmt::Write| {
-                let live = shown.lock().unwrap_or_else(PoisonError::into_inner);
-                // Where it cannot be drawn, nothing is lost.
-                let _ = to.write_str(&live.text());
-            };
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-            bar.set_style(style.with_key("live", text));
-            bar
-        } else {
-            ProgressBar::hidden()
+        let bar = match drawn {
+            true => bar(&live, ProgressDrawTarget::stderr_with_hz(10)),
+            false => ProgressBar::hidden(),
         };
         Self {
             output,
@@ -106,7 +102,13 @@ impl Progress {
             gates: gates_of(plan),
             bar,
             live,
+            with_next_record: Vec::new(),
         }
+    }
+
+    /// Says something when the next record is on disk: what may still be refused has not happened.
+    pub(super) fn say_with_next_record(&mut self, text: String) {
+        self.with_next_record.push(text);
     }
 
     /// Says something that belongs to no step, from wherever.
@@ -222,9 +224,31 @@ impl Progress {
     /// Draws the line again, at the time of the run.
     fn draw(&self, now: DateTime<Utc>) {
         let simulated = self.clock.as_ref().is_some_and(Clock::is_simulated);
-        self.live().now = simulated.then_some(now);
+        let doing = {
+            let mut live = self.live();
+            live.now = simulated.then_some(now);
+            live.doing()
+        };
+        // Not while `live` is held: the drawing takes it.
+        self.bar.set_message(doing);
         self.bar.tick();
     }
+}
+
+/// The line on a terminal. What is being done is its message, which is cut where the terminal ends: a line that wraps leaves its
+/// remains behind. What is left of the RTO is asked for at each drawing.
+fn bar(live: &Arc<Mutex<Live>>, target: ProgressDrawTarget) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {left}{wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let shown = live.clone();
+    let left = move |_: &ProgressState, to: &mut dyn std::fmt::Write| {
+        let live = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where it cannot be drawn, nothing is lost.
+        let _ = to.write_str(&live.left());
+    };
+    let bar = ProgressBar::with_draw_target(None, target);
+    bar.set_style(style.with_key("left", left));
+    bar
 }
 
 /// Text that stays on its line.
@@ -250,6 +274,9 @@ fn whole(duration: Duration) -> HumanDuration {
 impl Observer for Progress {
     fn recorded(&mut self, record: &Record) {
         let at = record.at;
+        for text in std::mem::take(&mut self.with_next_record) {
+            self.write(&remark(&self.prefix, &text));
+        }
         match &record.event {
             Event::RunStarted { run, .. } => {
                 self.started = Some(at);
@@ -328,6 +355,7 @@ impl Observer for Progress {
 mod tests {
     use super::*;
     use crate::report::samples;
+    use std::io;
 
     #[test]
     fn regression_data_cannot_write_over_the_lines_of_a_run() {
@@ -342,8 +370,71 @@ mod tests {
         );
         let step = StepId::new("data");
         progress.live().doing.insert(step, "asks \u{1b}[2K".to_owned());
-        assert_eq!(progress.live().text(), "data: asks \\u{1b}[2K");
+        assert_eq!(progress.live().doing(), "data: asks \\u{1b}[2K");
         assert_eq!(remark("", "a\u{1b}b\nc"), "a\\u{1b}b\nc");
+    }
+
+    /// A terminal of 40 columns, and what was written to it.
+    #[derive(Clone, Debug, Default)]
+    struct Narrow(Arc<Mutex<Vec<String>>>);
+
+    impl indicatif::TermLike for Narrow {
+        fn width(&self) -> u16 {
+            40
+        }
+
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push(text.to_owned());
+            Ok(())
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A line that wraps is not taken away as a whole.
+    #[test]
+    fn regression_the_line_of_progress_ends_where_the_terminal_does() {
+        let output = Output { color: false, color_errors: false, live: false };
+        let mut progress = Progress::new(&samples::plan(), output, false, false);
+        let declared: DateTime<Utc> = "2026-11-22T03:00:00Z".parse().unwrap();
+        let terminal = Narrow::default();
+        let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+        progress.bar = bar(&progress.live, target);
+        progress.clock = Some(Clock::simulated(declared));
+        progress.live().declared = Some(declared);
+        let long = "waiting until the instance is available, which it was not yet";
+        progress.live().doing.insert(StepId::new("restore"), long.to_owned());
+        progress.draw(declared);
+        let written = terminal.0.lock().unwrap().clone();
+        let line = written.iter().rev().find(|text| text.contains("RTO")).unwrap();
+        assert!(line.contains("left of 4h  restore: "), "{written:?}");
+        assert!(line.chars().count() <= 40, "{written:?}");
     }
 
     #[test]
@@ -362,7 +453,7 @@ mod tests {
         let mut at = |passed: i64, recovered: bool| {
             live.now = Some(declared + TimeDelta::minutes(passed));
             live.recovered = recovered;
-            live.text()
+            format!("{}{}", live.left(), live.doing())
         };
         assert_eq!(at(0, false), "RTO 50m left of 1h  restore: creating");
         assert_eq!(at(30, false), "RTO 20m left of 1h  restore: creating");

@@ -42,7 +42,7 @@ pub(super) struct Summary {
 
 const HEADINGS: [&str; 9] =
     ["KIND", "NAME", "SITE", "AGE", "RUN", "SCENARIO", "EXPIRES", "KNOWN BY", "NOW"];
-/// Longer names are cut in the table; JSON has them whole.
+/// Longer names are cut in the table, but not the last column, in which commands stand that are copied; JSON has them whole.
 const LONGEST_CELL: usize = 64;
 
 impl Summary {
@@ -137,6 +137,12 @@ impl Summary {
     fn cells(&self, row: &Row) -> [String; 9] {
         let leftover = &row.leftover;
         let age = leftover.made.map(|made| length(self.now - made));
+        let now = match &row.outcome {
+            Outcome::Gone(how) => how.clone(),
+            Outcome::WouldBeRemoved => "would be removed".to_owned(),
+            Outcome::Stays(why) => format!("stays: {why}"),
+            Outcome::Left { .. } => "STILL THERE".to_owned(),
+        };
         let cells = [
             leftover.key.kind.clone(),
             leftover.key.short_name().into_owned(),
@@ -146,14 +152,10 @@ impl Summary {
             leftover.scenario.clone().unwrap_or_else(|| "not known".to_owned()),
             self.expiry(leftover.expires),
             told_by(leftover.told_by).to_owned(),
-            match &row.outcome {
-                Outcome::Gone(how) => how.clone(),
-                Outcome::WouldBeRemoved => "would be removed".to_owned(),
-                Outcome::Stays(why) => format!("stays: {why}"),
-                Outcome::Left { .. } => "STILL THERE".to_owned(),
-            },
         ];
-        cells.map(|cell| cut(&visible(&cell)))
+        let [kind, name, site, age, run, scenario, expires, known_by] =
+            cells.map(|cell| cut(&visible(&cell)));
+        [kind, name, site, age, run, scenario, expires, known_by, visible(&now)]
     }
 
     fn expiry(&self, expires: Expiry) -> String {
@@ -248,9 +250,56 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{RunId, SiteName};
+    use crate::journal::ResourceKey;
+    use crate::reap::Decision;
 
     fn not_asked(place: &str, what: Sought) -> NotAsked {
         NotAsked { place: place.to_owned(), what, why: "\u{1b}[2K".to_owned() }
+    }
+
+    /// It could not be copied.
+    #[test]
+    fn regression_the_command_by_which_a_run_goes_on_stands_whole_in_the_table() {
+        let run = "orders-crashed-0001-2b7d4f8e90aa11bb22cc33dd44ee55ff66aa77bb88cc99dd00";
+        let why = format!("its run can go on: redrill resume {run}; redrill abort {run} ends it");
+        let key = ResourceKey {
+            kind: "rds.db_instance".to_owned(),
+            name: "x".repeat(2 * LONGEST_CELL),
+            site: SiteName::new("dr"),
+        };
+        let leftover = Leftover {
+            key,
+            others: Vec::new(),
+            id: "x".to_owned(),
+            state: "available".to_owned(),
+            account: "111111111111".to_owned(),
+            region: "ap-northeast-3".to_owned(),
+            run: RunId::new(run),
+            scenario: None,
+            made: None,
+            expires: Expiry::Unsaid,
+            told_by: ToldBy::Tags,
+            decision: Decision::Stay(why.clone()),
+            command: String::new(),
+        };
+        let row = Row { leftover, outcome: Outcome::Stays(why.clone()) };
+        let summary = Summary {
+            now: DateTime::UNIX_EPOCH,
+            sites: Vec::new(),
+            dry_run: true,
+            rows: vec![row],
+            not_asked: Vec::new(),
+            notes: Vec::new(),
+        };
+        let table = summary.table();
+        let mut lines = table.lines();
+        assert!(lines.next().is_some_and(|line| line.ends_with("  NOW")), "{table}");
+        assert!(
+            lines.next().is_some_and(|line| line.ends_with(&format!("stays: {why}"))),
+            "{table}"
+        );
+        assert!(!table.contains(&summary.rows[0].leftover.key.name), "names are cut: {table}");
     }
 
     #[test]

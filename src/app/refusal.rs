@@ -46,8 +46,20 @@ impl Refusal for ReadError {
     }
 }
 
+/// Whether the disk is full, or what this user may have of it.
+pub(super) fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+/// What is done about a full disk: the folder of a run can be gone on with wherever it bears the run's name.
+pub(super) const MAKE_ROOM: &str = "make room on the disk, or for this user there; where that cannot be done, and no process is at work \
+     on the run any more, copy its folder, under the same name, to a place with room, and name that one with --runs-dir from then on";
+
 /// What to do about an error of the disk. A file system that had errors is often mounted anew so that it can only be read.
 fn way_out(whose: &Path, error: &std::io::Error) -> Option<String> {
+    if is_full(error) {
+        return Some(MAKE_ROOM.to_owned());
+    }
     if error.kind() != std::io::ErrorKind::ReadOnlyFilesystem {
         return barred(whose, error);
     }
@@ -110,6 +122,11 @@ mod tests {
         ] {
             let help = error.help_text().unwrap();
             assert!(help.contains("--runs-dir") && help.contains("redrill reap"), "{help}");
+        }
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let full =
+                cannot_be("written", &run.path.join("order-1.json"), &run.path, &kind.into());
+            assert_eq!(full.help_text(), Some(MAKE_ROOM));
         }
         assert_eq!(run.refused(&"it does not start").help_text(), None);
         assert_eq!(run.refused(&ReadError::Empty).help_text(), None);

@@ -120,6 +120,9 @@ pub(super) fn go_on_with(
         ));
     }
     let mut progress = Progress::new(&plan, *output, false, false);
+    if let Some(Order::Cancel { incident, .. }) = order {
+        progress.say_with_next_record(orders::ending(folder, *incident));
+    }
     let history = History::before(store, &plan, head.number, &head.world)?;
     let (done, watching) = watch::channel(false);
     std::thread::scope(|scope| {

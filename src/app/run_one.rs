@@ -296,6 +296,7 @@ pub(super) fn resume(
                 .map_err(|e| Stopped::in_store(e, folder))?,
         };
         let journal = stored_in(journal, store.as_ref());
+        tell_of_torn_line(observer, contents.torn_bytes);
         let gap = state.last_at.map_or(TimeDelta::zero(), |last| world.clock.now() - last);
         let gap_ms = u64::try_from(gap.num_milliseconds()).unwrap_or(0);
         let resumed = Event::RunResumed {
@@ -338,6 +339,15 @@ pub(super) fn resume(
     });
     progress.end();
     ended
+}
+
+/// Says that a torn last line is dropped, once that is so: the first record takes its place.
+fn tell_of_torn_line(progress: &mut Progress, bytes: u64) {
+    if bytes > 0 {
+        progress.say_with_next_record(format!(
+            "the journal ended in a torn line of {bytes} bytes, which is dropped: nothing was done because of it"
+        ));
+    }
 }
 
 fn journal_error(folder: &RunFolder, error: &std::io::Error) -> Error {

@@ -1,6 +1,7 @@
 //! What is said of a run: how it is gone on with, and what finds what it made.
 
 use super::journals;
+use super::refusal::MAKE_ROOM;
 use super::runs::{DEFAULT_RUNS_DIR, RunFolder};
 use crate::action::HandInput;
 use crate::error::Error;
@@ -61,6 +62,20 @@ impl RunFolder {
             return format!("nothing is left of it: {}", self.go_on());
         }
         format!("what was made until then may still be there; {}", self.go_on())
+    }
+
+    /// As [`Self::stopped_now`], where the disk took no more: whoever goes on without room stops in the same way. What was not written
+    /// whole is a torn line, and nothing was done because of it.
+    pub(super) fn stopped_on_a_full_disk(&self) -> String {
+        if self.is_rehearsal() || journal::read(&self.journal()).is_err() {
+            return self.stopped_now();
+        }
+        format!(
+            "what was made until then may still be there, and the journal is whole: {MAKE_ROOM}; then {} goes on with it, and {} ends \
+             it and removes what it made",
+            self.command("resume"),
+            self.command("abort")
+        )
     }
 
     /// True when there surely is no record of the run: nothing is done before the first one. What a sick disk does not show may

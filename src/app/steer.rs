@@ -6,11 +6,11 @@ use super::run::operator;
 use super::run_one::report_of;
 use super::runs::{RunFolder, Store};
 use crate::cli::{AbortArgs, Format, SteerArgs};
-use crate::engine::{LONGEST_REMOVAL, Order};
+use crate::engine::Order;
 use crate::error::{Error, ExitCode, Result};
 use crate::journal::{self, Event, Record, RunState};
 use crate::providers;
-use crate::time::{Clock, HumanDuration};
+use crate::time::Clock;
 use serde_json::json;
 use std::time::Duration;
 
@@ -93,12 +93,6 @@ pub(super) fn abort(args: &AbortArgs, store: &Store, output: &Output) -> Result<
     let way = Way::of(args.endpoint_url.as_deref(), &args.in_store, args.incident);
     let folder = resume::folder_of(&args.run, &way, store, output)?;
     let order = Order::Cancel { by: operator(), incident: args.incident };
-    let limit = HumanDuration(LONGEST_REMOVAL);
-    output.note(&format!(
-        "ending {}: each removal is given up after {limit}, and then said to be left behind{}",
-        folder.name(),
-        if args.incident { "; everything is removed at once" } else { "" }
-    ));
     if !orders::is_at_work(&folder)? && folder.load()?.state.finished.is_some() {
         return Err(orders::is_over(&folder));
     }
@@ -180,7 +174,11 @@ fn ended_by_its_process(folder: &RunFolder, order: &Order, output: &Output) -> R
         match orders::give(folder, order.clone()) {
             // The run has come to its end, or its process has died, before the order was taken.
             Err(_) if !orders::is_at_work(folder)? || is_over() => {}
-            given => given?,
+            given => {
+                given?;
+                let incident = matches!(order, Order::Cancel { incident: true, .. });
+                output.note(&orders::ending(folder, incident));
+            }
         }
         wait_for_its_end(folder, (order, before), output)?;
     }

@@ -36,7 +36,7 @@ pub(super) fn ready(
     }
     match resolve(&step.with, &scope) {
         Ok(input) => {
-            let bytes = input.to_string().len();
+            let bytes = limits::json_bytes(&input);
             if bytes > limits::INPUT_BYTES {
                 return Ready::Cannot(format!("its input has {bytes} bytes; the most is 1 MiB"));
             }

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod backup_point;
+mod before;
 mod conceal;
 mod decide;
 mod drive;
@@ -19,6 +20,7 @@ mod tests;
 mod watch;
 mod world;
 
+pub use before::look_at_hooks;
 pub use decide::{Move, decide};
 pub use drive::{Drive, DriveError, Opening, drive};
 pub use hooks::{Due, Message, tell, unheard};

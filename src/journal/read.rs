@@ -1,6 +1,7 @@
 use super::{Event, FORMAT, Record};
 use crate::ids::Digest;
 use crate::limits;
+use serde::de::IgnoredAny;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -97,10 +98,24 @@ pub fn read_bytes(bytes: &[u8]) -> Result<Contents, ReadError> {
         contents.records.push(record);
         contents.head = digest;
     }
+    if goes_on_behind_a_record(&bytes[whole..]) {
+        let seq = contents.records.len() as u64;
+        let why = "the line feed behind it is not there, and something else is: it was changed";
+        return Err(ReadError::Broken { seq, why });
+    }
     if contents.records.is_empty() {
         return Err(ReadError::Empty);
     }
     Ok(contents)
+}
+
+/// True when a last line without line feed begins with a whole object and goes on behind it: a write that was cut off leaves none,
+/// since the line feed comes next.
+fn goes_on_behind_a_record(line: &[u8]) -> bool {
+    let mut values = serde_json::Deserializer::from_slice(line).into_iter::<IgnoredAny>();
+    line.first() == Some(&b'{')
+        && matches!(values.next(), Some(Ok(_)))
+        && values.byte_offset() < line.len()
 }
 
 /// What cannot be understood may be of a later version: says which one wrote it.
@@ -198,6 +213,40 @@ mod tests {
         }
     }
 
+    /// A run that had ended had not any more, and the next resume wrote another end.
+    #[test]
+    fn regression_a_last_line_feed_that_was_changed_is_no_torn_line() {
+        let bytes = journal_of_five();
+        let second = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        for (whole, last) in [(&bytes[..], 4), (&bytes[..second], 0)] {
+            for byte in (0..=u8::MAX).filter(|byte| *byte != b'\n') {
+                let changed = [&whole[..whole.len() - 1], &[byte]].concat();
+                let error = read_bytes(&changed).unwrap_err();
+                let is_named = matches!(error, ReadError::Broken { seq, .. } if seq == last);
+                assert!(is_named, "byte {byte}: {error}");
+            }
+        }
+        // Whoever would go on with it is refused by the same reader, and changes nothing.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let changed = [&bytes[..bytes.len() - 1], b" "].concat();
+        std::fs::write(file.path(), &changed).unwrap();
+        let error = Journal::reopen(file.path()).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("record 4"), "{error}");
+        assert_eq!(std::fs::read(file.path()).unwrap(), changed);
+    }
+
+    #[test]
+    fn every_beginning_of_a_journal_is_read_up_to_its_last_whole_line() {
+        let bytes = journal_of_five();
+        for end in 0..=bytes.len() {
+            let ends = bytes[..end].iter().filter(|byte| **byte == b'\n').count();
+            match read_bytes(&bytes[..end]) {
+                Ok(contents) => assert_eq!(contents.records.len(), ends, "{end}"),
+                Err(error) => assert!(ends == 0 && matches!(error, ReadError::Empty), "{error}"),
+            }
+        }
+    }
+
     #[test]
     fn regression_another_format_is_named_also_when_its_first_record_reads_differently() {
         let body = "{\"seq\":0,\"event\":{\"type\":\"run_begun\",\"format\":2}";
@@ -235,8 +284,7 @@ mod tests {
         #[test]
         fn a_changed_byte_is_refused_wherever_it_is(place in 0usize..10_000, change in 1u8..=255) {
             let mut bytes = journal_of_five();
-            // The very last byte is the line's end: changing it tears the last line, which is dropped and said.
-            let place = place % (bytes.len() - 1);
+            let place = place % bytes.len();
             bytes[place] ^= change;
             prop_assert!(read_bytes(&bytes).is_err());
         }

@@ -128,6 +128,10 @@ impl Outside for Concealing {
         cleaned(&self.secrets, self.inner.prepared(request))
     }
 
+    fn signers(&self, file: &str) -> Result<usize, OutsideError> {
+        self.inner.signers(file).map_err(|error| clean(&self.secrets, error))
+    }
+
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
         Box::pin(async move {
             let approval = self.inner.approval(request).await;

@@ -98,6 +98,13 @@ pub trait Outside: Send + Sync {
     fn prepared(&self, request: ApprovalRequest) -> Answer<'_, ApprovalRequest> {
         Box::pin(async move { Ok(request) })
     }
+    /// How many lines a file of allowed signers has: it is looked at, and nobody is asked.
+    ///
+    /// # Errors
+    /// When nobody could answer by it.
+    fn signers(&self, file: &str) -> Result<usize, OutsideError> {
+        Err(OutsideError::NotRehearsed(format!("the file of allowed signers {file}")))
+    }
     /// Asks a person and waits for the answer until the deadline.
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval>;
     /// The value of an environment variable that a scenario names for a credential.

@@ -5,7 +5,8 @@ use crate::action::{ActionEntry, Given, Phase, Registry};
 use crate::error::{Error, Result};
 use crate::expectation::{Expectation, ValueKind};
 use crate::ids::{Digest, SiteName, StepId};
-use crate::scenario::expression::{Names, references, resolve, resolve_known};
+use crate::limits;
+use crate::scenario::expression::{Names, references, resolve, resolve_known_counted};
 use crate::scenario::{Disaster, Gate, Scenario, Site, Step, Validators};
 use crate::time::{HumanDuration, RetryPolicy};
 use petgraph::Direction;
@@ -107,25 +108,20 @@ pub fn compile(
         RunMode::Drill => &scenario.modes.drill.vars,
         RunMode::Recovery => &scenario.modes.recovery.vars,
     };
-    let mut problems = Vec::new();
-    let mut vars = BTreeMap::new();
-    for (name, value) in declared {
-        match resolve(value, &outside) {
-            Ok(value) => {
-                vars.insert(name.clone(), value);
-            }
-            Err(error) => problems.push(format!("variable {name}: {error}")),
-        }
-    }
+    let (mut problems, mut size) = (Vec::new(), Size(0));
+    let vars = variables(declared, &outside, &mut size, &mut problems);
     let names = outside.with("vars", object(&vars));
     let actions = scenario.steps.iter().map(|step| step.uses.clone()).collect::<BTreeSet<_>>();
     let validators = Validators::of(registry, actions);
     let planner = Planner { registry, names, validators, canaries: &scenario.guard.canaries };
     let mut steps = Vec::new();
     for step in &scenario.steps {
-        match planner.step(step) {
+        match planner.step(step, &mut size) {
             Ok(step) => steps.push(step),
             Err(why) => problems.extend(why),
+        }
+        if size.is_too_large() {
+            break;
         }
     }
     if !problems.is_empty() {
@@ -155,7 +151,53 @@ pub fn compile(
     })
 }
 
+/// The variables of a mode, as far as they are not too large.
+fn variables(
+    declared: &BTreeMap<String, Value>,
+    outside: &Names,
+    size: &mut Size,
+    problems: &mut Vec<String>,
+) -> BTreeMap<String, Value> {
+    let mut vars = BTreeMap::new();
+    for (name, value) in declared {
+        let value = resolve(value, outside).map_err(|error| error.to_string());
+        let value = value.and_then(|value| size.grown(limits::json_bytes(&value)).map(|()| value));
+        match value {
+            Ok(value) => {
+                vars.insert(name.clone(), value);
+            }
+            Err(why) => problems.push(format!("variable {name}: {why}")),
+        }
+        if size.is_too_large() {
+            break;
+        }
+    }
+    vars
+}
+
+/// The bytes of a plan's variables and of what expressions have put into its steps. One step has a limit of its own, but there are
+/// thousands.
+struct Size(usize);
+
+impl Size {
+    fn grown(&mut self, bytes: usize) -> Result<(), String> {
+        self.0 = self.0.saturating_add(bytes);
+        if self.is_too_large() {
+            let what =
+                "up to here, variables and steps have more than 8 MiB with expressions replaced";
+            return Err(format!("[RD002] {what}: let fewer expressions stand for a long text"));
+        }
+        Ok(())
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.0 > limits::PLAN_VALUES_BYTES
+    }
+}
+
 fn refuse(problems: &[String]) -> Error {
+    let cut = |problem: &String| limits::cut(problem.clone(), limits::DIAGNOSTIC_BYTES);
+    let problems: Vec<String> = problems.iter().map(cut).collect();
     Error::bad_input(format!("the scenario cannot be planned:\n  {}", problems.join("\n  ")))
         .help("redrill check shows what the scenario declares")
 }
@@ -173,14 +215,16 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn step(&self, step: &Step) -> Result<PlannedStep, Vec<String>> {
+    fn step(&self, step: &Step, size: &mut Size) -> Result<PlannedStep, Vec<String>> {
         let id = &step.id;
         let action = self
             .registry
             .get(&step.uses)
             .ok_or_else(|| vec![format!("step {id}: there is no action {}", step.uses)])?;
-        let known = |value: &Value| {
-            resolve_known(value, &self.names).map_err(|error| vec![format!("step {id}: {error}")])
+        let mut known = |value: &Value| {
+            let known = resolve_known_counted(value, &self.names).map_err(|e| e.to_string());
+            let known = known.and_then(|(value, bytes)| size.grown(bytes).map(|()| value));
+            known.map_err(|why| vec![format!("step {id}: {why}")])
         };
         // A step that gives nothing gives no input, not nothing as its input.
         let written = if step.with.is_null() { &Value::Object(Map::new()) } else { &step.with };
@@ -188,7 +232,7 @@ impl Planner<'_> {
         let timeout = step.timeout.unwrap_or_else(|| action.facts.timeout.into());
         self.check_input(step, action, &with, timeout)?;
         let when = step.when.as_ref().map(known).transpose()?;
-        let expect = self.expectations(step, action)?;
+        let expect = self.expectations(step, action, size)?;
         let (mut needs, mut may_be_skipped) =
             (step.needs.iter().cloned().collect::<BTreeSet<StepId>>(), BTreeSet::new());
         for value in [&with].into_iter().chain(&when) {
@@ -263,12 +307,15 @@ impl Planner<'_> {
         &self,
         step: &Step,
         action: &ActionEntry,
+        size: &mut Size,
     ) -> Result<BTreeMap<String, Value>, Vec<String>> {
         let id = &step.id;
         let mut expect = BTreeMap::new();
         for (output, value) in &step.expect {
+            let value = resolve(value, &self.names).map_err(|error| error.to_string());
             let value =
-                resolve(value, &self.names).map_err(|error| vec![format!("step {id}: {error}")])?;
+                value.and_then(|value| size.grown(limits::json_bytes(&value)).map(|()| value));
+            let value = value.map_err(|why| vec![format!("step {id}: {why}")])?;
             // Inputs that the checker did not know yet are known now.
             let kind = action.output_field(output).map_or(ValueKind::Any, ValueKind::of_schema);
             if let Err(why) = Expectation::parse(&value, kind) {

@@ -102,6 +102,37 @@ fn regression_an_expectation_that_an_input_makes_unreadable_is_found_before_the_
 }
 
 #[test]
+fn regression_a_given_input_that_stands_in_thousands_of_places_is_refused_before_it_fills_the_memory()
+ {
+    let long = [("suffix", json!("x".repeat(60_000)))];
+    let question = |times: usize| "{{inputs.suffix}}".repeat(times);
+    let text = GOOD.replacen("{{steps.point.arn}} in", &question(20), 1);
+    let error = planned(&text, RunMode::Drill, &long).unwrap_err().to_string();
+    let told = "step ask: with its expressions replaced it is too large: the most is 1 MiB";
+    assert!(error.contains(told), "{error}");
+    let asked = question(17);
+    let step = |number| {
+        format!(
+            "  - id: ask{number}\n    uses: control.approve\n    required: false\n    with: {{ question: \"{asked}\" }}\n"
+        )
+    };
+    let steps: String = (0..20).map(step).collect();
+    let text = GOOD.replacen("steps:\n", &format!("steps:\n{steps}"), 1);
+    assert!(planned(&text, RunMode::Drill, &[]).is_ok());
+    let error = planned(&text, RunMode::Drill, &long).unwrap_err().to_string();
+    assert!(error.contains("step ask8: [RD002] up to here"), "{error}");
+    assert!(!error.contains("ask9"), "the rest is not evaluated: {error}");
+}
+
+#[test]
+fn regression_a_plan_that_is_refused_quotes_no_more_of_an_input_than_anybody_reads() {
+    let error = planned(GOOD, RunMode::Drill, &[("deep", json!("x".repeat(100_000)))]);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("RD702") && error.contains("bytes more)"), "{error}");
+    assert!(error.len() < 3_000, "{}", error.len());
+}
+
+#[test]
 fn an_input_is_never_read_as_an_expression() {
     let given = [("suffix", json!("{{steps.point.arn}}"))];
     let plan = planned(GOOD, RunMode::Drill, &given).unwrap();

@@ -28,12 +28,12 @@ pub struct SiteIdentity {
     pub arn: Option<String>,
 }
 
-/// What the looks mean: those of the steps, and the one at the journal's store, if there was one. `estate` is the title of the sandbox's estate, if it was no real account.
+/// What the looks mean: those of the steps, and those beside them, at hooks and at the journal's store. `estate` is the title of the sandbox's estate, if it was no real account.
 pub fn judge(
     plan: &Plan,
     grants: &[StepGrant],
     identities: &BTreeMap<SiteName, SiteIdentity>,
-    (looked, store): (&[Looked], Option<&Probe>),
+    (looked, beside): (&[Looked], &[Probe]),
     estate: Option<String>,
 ) -> Preflight {
     let needed = |site: Option<&SiteName>, action: &str| {
@@ -45,8 +45,10 @@ pub fn judge(
         let identity = site.and_then(|site| identities.get(site));
         let here: Vec<&Looked> = looked.iter().filter(|l| site_of(l) == site).collect();
         let mut checks: Vec<PreflightCheck> = identity.map(identity_check).into_iter().collect();
-        // The store is at no site: it is reached as the identity that starts the program.
-        checks.extend(store.filter(|_| site.is_none()).map(check_of_store));
+        // Store and hooks are at no site: they are reached as who starts the program.
+        for probe in beside.iter().filter(|_| site.is_none()) {
+            merge(&mut checks, check_of_no_step(probe));
+        }
         for looked in &here {
             merge(&mut checks, check(looked, |action| needed(site, action)));
         }
@@ -77,7 +79,7 @@ fn site_of(looked: &Looked) -> Option<&SiteName> {
     looked.probe.site.as_ref().or(looked.at.as_ref())
 }
 
-fn check_of_store(probe: &Probe) -> PreflightCheck {
+fn check_of_no_step(probe: &Probe) -> PreflightCheck {
     let (outcome, why, action) = read(&probe.verdict, true);
     PreflightCheck { what: probe.what.clone(), outcome, why, action, steps: BTreeSet::new() }
 }
@@ -250,6 +252,18 @@ mod tests {
 
     fn outcomes(looked: &Looked) -> [Outcome; 3] {
         NEEDS.map(|action| permission(action, &[looked]).0)
+    }
+
+    #[test]
+    fn regression_what_hooks_need_is_looked_at_once_and_at_no_site() {
+        let plan = crate::report::samples::plan();
+        let missing = ProbeVerdict::fails("there is no program page-sre", "install it");
+        let probe = Probe::new("hook page-sre: program page-sre", missing);
+        let beside = [probe.clone(), probe];
+        let found = judge(&plan, &[], &BTreeMap::new(), (&[], &beside), None);
+        let [site] = found.sites.as_slice() else { panic!("{found:#?}") };
+        assert_eq!((&site.site, site.checks.len()), (&None, 1));
+        assert_eq!(found.exit_code(), crate::error::ExitCode::Failed);
     }
 
     #[test]

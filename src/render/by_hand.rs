@@ -7,7 +7,7 @@ use super::shell::{CodeSpan, fenced, is_command, unmark, uses_variable, variable
 use crate::action::{ActionEntry, ByHand, HandInput, Phase, Registry};
 use crate::ids::SiteName;
 use crate::plan::{Plan, PlannedStep};
-use crate::scenario::expression::{Found, Scope, Template, references, resolve};
+use crate::scenario::expression::{Found, Names, Scope, Template, references, resolve};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -187,7 +187,7 @@ fn variable(step: &str, output: &str) -> String {
 
 fn by_hand(plan: &Plan, step: &PlannedStep, entry: &ActionEntry) -> Result<ByHand, RenderError> {
     let wrong = |why| RenderError::new("runbook", format!("step {}: {why}", step.id));
-    let with = resolve(&without_computed(&step.with), &ShellNames(plan))
+    let with = resolve(&without_computed(&step.with), &ShellNames(plan.names()))
         .map_err(|why| wrong(why.to_string()))?;
     let site = site_of(plan, step).and_then(|site| plan.sites.get(site));
     let region = site.map(|site| site.region.as_str());
@@ -274,9 +274,9 @@ fn computed_text(text: &str) -> Option<String> {
 }
 
 /// Shell variables in place of what only a run knows.
-struct ShellNames<'a>(&'a Plan);
+struct ShellNames(Names);
 
-impl Scope for ShellNames<'_> {
+impl Scope for ShellNames {
     fn look_up(&self, path: &[String]) -> Found {
         match path {
             [root, step, output @ ..] if root == "steps" => {
@@ -285,7 +285,7 @@ impl Scope for ShellNames<'_> {
             [root, name @ ..] if root == "run" => {
                 Found::Value(HandInput::variable_mark("run", &name.join(".")).into())
             }
-            _ => self.0.names().look_up(path),
+            _ => self.0.look_up(path),
         }
     }
 }

@@ -107,6 +107,8 @@ pub(super) struct Fold<'a> {
     pub(super) incident: Option<(Mark, &'a str)>,
     /// Stretches in which no process ran: the last record before, and the one of the process that took over.
     pub(super) absences: Vec<(Mark, Mark)>,
+    /// By the record of the process that took over: how long the torn line was that it dropped.
+    pub(super) torn_lines: BTreeMap<u64, u64>,
     /// Stretches in which the run was halted: when, by whom, and when it went on.
     pub(super) pauses: Vec<(Mark, &'a str, Option<Mark>)>,
     /// Messages that reached nobody: which moment, by which way, why.
@@ -173,6 +175,7 @@ impl<'a> Fold<'a> {
             cancelled: Vec::new(),
             incident: None,
             absences: Vec::new(),
+            torn_lines: BTreeMap::new(),
             pauses: Vec::new(),
             untold: Vec::new(),
             stores_left_out: Vec::new(),
@@ -209,8 +212,9 @@ impl<'a> Fold<'a> {
             Event::InventoryTaken { when, seen } => {
                 self.inventories.insert(*when, (mark, seen));
             }
-            Event::RunResumed { limits, without_store, .. } => {
+            Event::RunResumed { torn_bytes, limits, without_store, .. } => {
                 self.absences.push((before, mark));
+                self.torn_lines.extend((*torn_bytes > 0).then_some((mark.seq, *torn_bytes)));
                 self.stores_left_out.extend(without_store.as_deref());
                 self.hold(limits);
             }

@@ -6,7 +6,7 @@ use super::outcome::ObjectiveOutcome;
 use super::parts::{Moment, Omission, OmissionKind};
 use crate::action::Registry;
 use crate::journal::Outcome;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedStep};
 use crate::scenario::Gate;
 use std::collections::BTreeSet;
 
@@ -18,6 +18,7 @@ pub(super) fn omissions(plan: &Plan, report: &Report, registry: &Registry) -> Ve
     steps(report, &mut found);
     checks(report, &mut found);
     scope(plan, report, &mut found);
+    outside(plan, report, &mut found);
     actions(plan, registry, &mut found);
     history(report, &mut found);
     found
@@ -167,6 +168,21 @@ fn scope(plan: &Plan, report: &Report, found: &mut Vec<Omission>) {
     }
 }
 
+/// What is in no ledger and in no inventory: that nothing is left behind does not speak of it. A rehearsal changes nothing.
+fn outside(plan: &Plan, report: &Report, found: &mut Vec<Omission>) {
+    if report.rehearsal {
+        return;
+    }
+    let began = |step: &&PlannedStep| {
+        report.timeline.steps.iter().any(|one| one.id == step.id && one.started.is_some())
+    };
+    let external = plan.steps.iter().filter(|step| step.has_external_effect());
+    for step in external.filter(began) {
+        let why = "its effect is external: this program neither sees what it changed nor undoes it, so undoing it is by hand";
+        add(found, OmissionKind::Scope, format!("what step {} changed outside", step.id), why);
+    }
+}
+
 fn actions(plan: &Plan, registry: &Registry, found: &mut Vec<Omission>) {
     let used: BTreeSet<_> = plan.steps.iter().map(|step| step.uses.as_str()).collect();
     for name in used {
@@ -203,5 +219,40 @@ fn history(report: &Report, found: &mut Vec<Omission>) {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let why = "their journals were not handed in: nothing is known of how they ended";
         add(found, OmissionKind::History, format!("earlier runs {}{more}", shown.join(", ")), why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Event;
+    use crate::report::samples::{self, Sample};
+    use serde_json::json;
+
+    /// Of a run in which these steps had an external effect: what is said of that.
+    fn told(mut sample: Sample, external: &[&str]) -> Vec<Omission> {
+        for step in &mut sample.plan.steps {
+            if external.contains(&step.id.as_str()) {
+                step.with["effect"] = json!("external");
+            }
+        }
+        let digest = sample.plan.digest();
+        if let Event::RunStarted { plan, .. } = &mut sample.tape.records[0].event {
+            *plan = digest;
+        }
+        let mut omissions = sample.report().omissions;
+        omissions.retain(|one| one.what.ends_with(" changed outside"));
+        omissions
+    }
+
+    #[test]
+    fn regression_what_a_step_changed_outside_is_said_where_nothing_is_left_behind() {
+        // `deep` was left out.
+        let told_of = told(samples::inconclusive(), &["data", "deep"]);
+        let [one] = told_of.as_slice() else { panic!("{told_of:?}") };
+        assert_eq!((one.kind, &*one.what), (OmissionKind::Scope, "what step data changed outside"));
+        assert!(one.why.ends_with("undoing it is by hand"), "{}", one.why);
+        assert!(told(samples::passed(), &[]).is_empty());
+        assert!(told(samples::rehearsal(), &["data"]).is_empty());
     }
 }

@@ -60,7 +60,11 @@ fn counts(plan: &Plan, records: &[Record], report: &Report) -> Result<(), Report
     let pairs = [
         ("steps", plan.steps.len(), report.timeline.steps.len()),
         ("checks", count(|event| matches!(event, Event::Checked { .. })), report.checks.len()),
-        ("findings", count(|event| matches!(event, Event::Found { .. })), report.findings.len()),
+        (
+            "findings",
+            count(|event| matches!(event, Event::Found { .. })),
+            report.findings.iter().map(|finding| finding.evidence.len()).sum(),
+        ),
         (
             "recovery points",
             count(|event| matches!(event, Event::RecoveryPointSeen { .. })),

@@ -33,7 +33,13 @@ pub(super) fn sites(plan: &Plan, fold: &Fold<'_>) -> Vec<SiteReport> {
 /// When the run stood still, and why.
 pub(super) fn standstills(fold: &Fold<'_>) -> Vec<Standstill> {
     let absences = fold.absences.iter().map(|(left, taken_over)| {
-        (*left, *taken_over, "no process was at work".to_owned(), vec![left.seq, taken_over.seq])
+        let torn = fold.torn_lines.get(&taken_over.seq).map(|bytes| {
+            format!(
+                "; the journal ended in a torn line of {bytes} bytes, which was dropped: nothing had been done because of it"
+            )
+        });
+        let why = format!("no process was at work{}", torn.unwrap_or_default());
+        (*left, *taken_over, why, vec![left.seq, taken_over.seq])
     });
     let pauses = fold.pauses.iter().map(|(start, by, end)| {
         let marks = std::iter::once(start.seq).chain(end.map(|end| end.seq)).collect();
@@ -152,14 +158,21 @@ pub(super) fn checks(plan: &Plan, fold: &Fold<'_>) -> Vec<CheckReport> {
     report.collect()
 }
 
+/// What a step that was begun again has found again is told once, with all its records.
 pub(super) fn findings(fold: &Fold<'_>) -> Vec<FindingReport> {
-    let report = fold.findings.iter().map(|(step, mark, finding)| FindingReport {
-        step: (*step).clone(),
-        finding: (*finding).clone(),
-        at: mark.at,
-        evidence: vec![mark.seq],
-    });
-    let mut findings: Vec<_> = report.collect();
+    let mut findings: Vec<FindingReport> = Vec::new();
+    for &(step, mark, finding) in &fold.findings {
+        let is_it = |told: &&mut FindingReport| told.step == *step && told.finding == *finding;
+        match findings.iter_mut().find(is_it) {
+            Some(told) => told.evidence.push(mark.seq),
+            None => findings.push(FindingReport {
+                step: step.clone(),
+                finding: finding.clone(),
+                at: mark.at,
+                evidence: vec![mark.seq],
+            }),
+        }
+    }
     findings.sort_by_key(|finding| Reverse(finding.finding.severity));
     findings
 }

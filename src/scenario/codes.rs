@@ -26,7 +26,7 @@ const fn code(
 #[rustfmt::skip]
 pub const CODES: &[CodeFacts] = &[
     code("RD001", Error, "not YAML", "The file cannot be read as YAML; the place is where the reader gave up, which is at or after the mistake. A key that stands twice in one mapping is this error, too."),
-    code("RD002", Error, "too large or too deep", "A scenario has at most 1 MiB, 50,000 values, 40 levels and 2,000 steps, and no anchors, aliases or merge keys: a scenario is read by people at 03:00. Of its errors, 200 are shown."),
+    code("RD002", Error, "too large or too deep", "A scenario has at most 1 MiB, 50,000 values, 40 levels and 2,000 steps, and no anchors, aliases or merge keys: a scenario is read by people at 03:00. Expressions may put at most 1 MiB into a step or a variable, and 8 MiB into all of them: a short text can stand for a long one in thousands of places. Of its errors, 200 are shown."),
     code("RD003", Error, "unknown key", "The language has no such key there. Keys are never ignored: a misspelt `guard` would be no guard."),
     code("RD004", Error, "missing key", "A key that must be there is not."),
     code("RD005", Error, "wrong type", "Text stands where a number, a list or a mapping must be, or the other way round. Numbers that are names, such as account ids, are quoted."),
@@ -36,7 +36,7 @@ pub const CODES: &[CodeFacts] = &[
     code("RD009", Error, "out of range", "The number, or the number of items, is too small or too large."),
     code("RD010", Error, "expression that is not quoted", "`key: {{…}}` is YAML's own syntax for a mapping. Write `key: \"{{…}}\"`."),
     code("RD011", Error, "fits none of the forms", "The value can be written in several ways, and fits none of them."),
-    code("RD012", Error, "file that cannot be read", "There is no such file, it may not be read, or it is not text in UTF-8."),
+    code("RD012", Error, "file that cannot be read", "There is no such file, it may not be read, it is a pipe or a device, or it is not text in UTF-8."),
     code("RD101", Error, "not an expression", "Expressions are paths (`{{steps.restore.endpoint}}`) and the helpers of the reference. Blocks, partials, comments and `{{{` are not part of the language: they can hide a missing value."),
     code("RD102", Error, "expression in the wrong place", "Expressions stand under `with`, `when` and `expect` of steps, and in the variables of modes. Everything else must be known when the scenario is read."),
     code("RD103", Error, "unknown first name", "A path begins with `steps`, `vars`, `inputs`, `sites` or `run`. Variables of modes know only `inputs` and `sites`; expectations know `vars`, `inputs` and `sites`, because what is expected must be known before the run."),

@@ -1,5 +1,7 @@
 use super::codes;
 use super::source::Source;
+use crate::limits;
+use crate::visible::visible;
 use serde::Serialize;
 use std::fmt;
 use std::ops::Range;
@@ -80,6 +82,14 @@ impl Diagnostic {
         self
     }
 
+    /// Cuts what quotes more than anybody reads.
+    pub(super) fn cut(&mut self) {
+        let texts = [Some(&mut self.message), self.expected.as_mut(), self.help.as_mut()];
+        for text in texts.into_iter().flatten() {
+            *text = limits::cut(std::mem::take(text), limits::DIAGNOSTIC_BYTES);
+        }
+    }
+
     /// True when the scenario cannot be used because of it.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
@@ -90,7 +100,8 @@ impl fmt::Display for Diagnostic {
     /// One line, as compilers write it: `file:line:column: error[RD003]: message`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = if self.is_error() { "error" } else { "warning" };
-        let Self { file, line, column, code, message, .. } = self;
+        let Self { line, column, code, .. } = self;
+        let (file, message) = (visible(&self.file, &[]), visible(&self.message, &['\n']));
         write!(f, "{file}:{line}:{column}: {severity}[{code}]: {message}")
     }
 }

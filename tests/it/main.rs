@@ -42,6 +42,8 @@ mod generated;
 #[cfg(test)]
 mod giving_back;
 #[cfg(test)]
+mod going_on;
+#[cfg(test)]
 mod guard;
 #[cfg(test)]
 mod hostile_inputs;

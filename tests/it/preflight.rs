@@ -1,7 +1,9 @@
 //! `redrill preflight` and `redrill iam` as a user meets them, in the estates of the shipped scenarios.
 
-use crate::program::Program;
+use crate::program::{Program, Ran};
 use serde_json::Value;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 fn look(program: &Program, scenario: &str, more: &[&str]) -> (i32, Value) {
     let file = format!("scenarios/{scenario}.yaml");
@@ -337,4 +339,57 @@ fn quotas_are_told_once_for_all_that_the_run_makes() {
     assert_eq!(lines.len(), 1, "{}{}", ran.stdout, ran.stderr);
     assert!(lines[0].contains("DBInstances") && lines[0].contains("the run makes 2"), "{lines:?}");
     assert!(lines[0].contains("restore, restore_again"), "{lines:?}");
+}
+
+const ASKS: &str = "\
+redrill: 1
+name: asks
+title: A drill that asks those who may sign, and tells people
+owner: tests
+disaster: { kind: corruption }
+objectives: {}
+guard: { max_duration: 10m }
+hooks:
+  - { on: [approval_needed], run: [./page-lead] }
+  - { on: [approval_needed, failed], post: { from_env: DRILL_CHANNEL_URL } }
+steps:
+  - id: decide
+    uses: control.approve
+    with: { ask: Go on?, within: 5m, signed_by: approvers }
+";
+
+/// What is looked at on this machine, with no AWS to ask.
+#[test]
+fn regression_signers_and_hooks_that_are_not_there_are_missed_before_the_day() {
+    let program = Program::new();
+    program.write("asks.yaml", ASKS);
+    let looks = [
+        "hook ./page-lead: program ./page-lead",
+        "hook POST to the URL in DRILL_CHANNEL_URL: environment variable DRILL_CHANNEL_URL",
+        "file of allowed signers approvers",
+    ];
+    let ran = program.run(&["preflight", "asks.yaml", "--format", "json"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    let found = ran.json();
+    let checks = found["sites"][0]["checks"].as_array().unwrap().clone();
+    assert!(found["sites"][0]["site"].is_null(), "{found:#}");
+    for look in looks {
+        let check = checks.iter().find(|check| check["what"] == look);
+        assert_eq!(
+            check.map(|check| &check["outcome"]),
+            Some(&"failed".into()),
+            "{look}: {found:#}"
+        );
+    }
+    program.write("page-lead", "#!/bin/sh\n");
+    std::fs::set_permissions(program.path("page-lead"), Permissions::from_mode(0o755)).unwrap();
+    program.write("approvers", "anna@example.com ssh-ed25519 AAAA\n");
+    let mut again = program.command(&["preflight", "asks.yaml"]);
+    again.env("DRILL_CHANNEL_URL", "https://hooks.example/T0/hunter2");
+    let ran = Ran::of(again.output().unwrap());
+    for look in looks {
+        assert!(ran.stdout.contains(&format!("  ✓ {look}: ")), "{}{}", ran.stdout, ran.stderr);
+    }
+    assert!(!ran.stdout.contains("hunter2"), "{}", ran.stdout);
+    assert!(program.files_of_runs().is_empty(), "nothing is asked, and nobody is told");
 }

@@ -104,6 +104,10 @@ fn spawn(request: &CommandRequest, name: &str) -> Result<Started, OutsideError> 
 /// What it means that a program could not be started.
 pub(super) fn not_started(name: &str, error: &std::io::Error) -> OutsideError {
     match error.kind() {
+        // A name with a slash is not looked for in the PATH.
+        std::io::ErrorKind::NotFound if name.contains('/') => {
+            OutsideError::Failed(format!("there is no file {name:?} that can be run"))
+        }
         std::io::ErrorKind::NotFound => {
             OutsideError::Failed(format!("there is no program {name:?} in the PATH"))
         }

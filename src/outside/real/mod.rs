@@ -147,6 +147,10 @@ impl Outside for RealOutside {
         Box::pin(async move { approval::prepared(&self.people(), request).await })
     }
 
+    fn signers(&self, file: &str) -> Result<usize, OutsideError> {
+        approval::signers_in(file)
+    }
+
     fn approval<'a>(&'a self, request: &'a ApprovalRequest) -> Answer<'a, Approval> {
         Box::pin(async move { approval::ask(&self.people(), request).await })
     }

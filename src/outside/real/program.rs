@@ -92,6 +92,15 @@ mod tests {
     }
 
     #[test]
+    fn regression_a_name_with_a_slash_is_not_said_to_be_missing_in_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = find("./no-hook.sh", None, Some(folder.path())).unwrap_err().to_string();
+        assert_eq!(error, "there is no file \"./no-hook.sh\" that can be run");
+        let error = find("no-hook.sh", Some(""), None).unwrap_err().to_string();
+        assert_eq!(error, "there is no program \"no-hook.sh\" in the PATH");
+    }
+
+    #[test]
     fn what_is_missing_or_may_not_be_run_is_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();

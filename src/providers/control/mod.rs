@@ -3,7 +3,7 @@
 //! Main type: [`Approve`]. How a person is reached belongs to [`crate::outside`].
 
 use crate::action::{
-    Action, ActionFacts, ByHand, Effect, Exercised, Given, HandInput, InputProblem, Phase,
+    Action, ActionFacts, ByHand, Effect, Exercised, Given, HandInput, InputProblem, Phase, Probe,
     Registry, SiteUse, StepContext, StepError,
 };
 use crate::journal::{Approval, Event};
@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+mod before;
 #[cfg(test)]
 mod tests;
 
@@ -198,6 +199,10 @@ impl Action for Approve {
         let within = within.or_else(|| InputProblem::beyond_the_step(given, "within"));
         let usual = InputProblem::usual_beyond_the_step(given, "within", half_an_hour());
         InputProblem::empty(given, "ask").into_iter().chain(within).chain(usual).collect()
+    }
+
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        before::preflight(context, given)
     }
 
     fn by_hand(&self, input: &HandInput) -> ByHand {

@@ -1,7 +1,6 @@
 //! What can be looked at before the day of a drill: whether the programs and variables are there.
 
-use crate::action::{Given, Probe, ProbeVerdict, StepContext};
-use crate::outside::OutsideError;
+use crate::action::{Given, Probe, StepContext};
 use serde_json::Value;
 
 /// Looks for the programs and the variables of a step, and starts nothing.
@@ -10,7 +9,7 @@ pub(super) fn preflight(context: &StepContext, given: &Given) -> Vec<Probe> {
     let mut probes: Vec<Probe> = lists.map(|list| program(context, given, list)).collect();
     let variables = given.known("env").and_then(Value::as_object).into_iter().flatten();
     let named = variables.filter_map(|(_, value)| value.get("from_env").and_then(Value::as_str));
-    probes.extend(named.map(|name| variable(context, name)));
+    probes.extend(named.map(|name| Probe::of_variable(&*context.outside, name)));
     let name = given.text("argv.0").unwrap_or("the program");
     probes.push(Probe::not_before(format!("what {name} does"), "it is run on the day only"));
     probes
@@ -20,40 +19,19 @@ fn program(context: &StepContext, given: &Given, list: &str) -> Probe {
     let Some(name) = given.text(&format!("{list}.0")) else {
         return Probe::not_before(format!("the program of {list}"), "an earlier step tells it");
     };
-    let what = format!("program {name}");
     if given.comes_later("env.PATH") {
-        return Probe::not_before(what, "an earlier step tells the PATH");
+        return Probe::not_before(format!("program {name}"), "an earlier step tells the PATH");
     }
-    let verdict = match context.outside.program(name, given.text("env.PATH")) {
-        Ok(found) => ProbeVerdict::works(format!("{} may be run", found.display())),
-        Err(OutsideError::NotRehearsed(_)) => {
-            ProbeVerdict::NotBefore("a rehearsal runs no program".to_owned())
-        }
-        Err(error) => ProbeVerdict::fails(
-            error.to_string(),
-            format!(
-                "install it, make it executable, or correct {list}; look from the folder and as the user of the drill"
-            ),
-        ),
-    };
-    Probe::new(what, verdict)
-}
-
-fn variable(context: &StepContext, name: &str) -> Probe {
-    let verdict = match context.outside.environment(name) {
-        Ok(_) => ProbeVerdict::works("set"),
-        Err(error @ OutsideError::NotRehearsed(_)) => ProbeVerdict::Unknown(error.to_string()),
-        Err(error) => ProbeVerdict::fails(
-            error.to_string(),
-            "set it where the drill is started, and look from there",
-        ),
-    };
-    Probe::new(format!("environment variable {name}"), verdict)
+    let help = format!(
+        "install it, make it executable, or correct {list}; look from the folder and as the user of the drill"
+    );
+    Probe::of_program(&*context.outside, name, given.text("env.PATH"), &help)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action::ProbeVerdict;
     use crate::ids::StepId;
     use crate::outside::fake::{FakeOutside, context};
     use crate::outside::real::RealOutside;

@@ -1,7 +1,7 @@
 use super::input::{Input, by_hand, problems};
 use crate::action::{
     Action, ActionFacts, ByHand, Effect, Exercised, Given, HandInput, InputProblem, Look, Phase,
-    SiteUse, StepContext, StepError, WaitPlan,
+    Probe, SiteUse, StepContext, StepError, WaitPlan,
 };
 use crate::journal::{Check, FailureClass};
 use crate::limits::{self, HTTP_REDIRECTS};
@@ -10,6 +10,7 @@ use crate::time::HumanDuration;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -98,9 +99,22 @@ impl Action for HttpCheck {
         problems(given)
     }
 
+    async fn preflight(&self, context: &StepContext, given: &Given) -> Vec<Probe> {
+        preflight(context, given)
+    }
+
     fn by_hand(&self, input: &HandInput) -> ByHand {
         by_hand(input)
     }
+}
+
+/// Looks for the variables of headers. Nothing is asked.
+fn preflight(context: &StepContext, given: &Given) -> Vec<Probe> {
+    let headers = given.known("headers").and_then(Value::as_object).into_iter().flatten();
+    let named = headers.filter_map(|(_, value)| value.get("from_env").and_then(Value::as_str));
+    let looks = named.map(|name| Probe::of_variable(&*context.outside, name));
+    let asked = Probe::not_before("the answer of the service", "it is asked on the day only");
+    looks.chain([asked]).collect()
 }
 
 fn headers(context: &StepContext, input: &Input) -> Result<BTreeMap<String, Secret>, StepError> {

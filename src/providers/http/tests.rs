@@ -1,5 +1,8 @@
 use super::*;
-use crate::action::{Action, HandInput, Registry, StepContext, StepError};
+use crate::action::{
+    Action, Given as GivenInput, HandInput, ProbeVerdict, Registry, StepContext, StepError,
+};
+use crate::ids::StepId;
 use crate::journal::{FailureClass, Outcome};
 use crate::outside::OutsideError;
 use crate::outside::fake::{FakeOutside, context};
@@ -123,4 +126,25 @@ fn by_hand_secrets_do_not_become_arguments() {
         "{ printf '%s: %s\\n' x-token \"${TOKEN:?}\"; } | curl --silent --show-error --max-time 10 \
          --write-out '\\n%{http_code}\\n' --header 'accept: text/plain' --header @- \"${LB_URL:?}\""
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_variable_of_a_header_that_is_not_set_fails_before_the_day() {
+    let mut outside = FakeOutside::default();
+    outside.environment.insert("TOKEN".into(), "hunter2".into());
+    let (context, outside, _) = context(outside);
+    let with = json!({"url": "http://a.test/", "headers": {
+        "a": "text", "b": {"from_env": "TOKEN"}, "c": {"from_env": "NEVER_SET"},
+    }});
+    let given = GivenInput::new("orders", StepId::new("ready"), None, with);
+    let probes = HttpCheck.preflight(&context, &given).await;
+    let seen: Vec<_> = probes.iter().map(|probe| (&*probe.what, &probe.verdict)).collect();
+    let works = ProbeVerdict::works("set");
+    let [(one, found), (other, missing), (_, ProbeVerdict::NotBefore(_))] = seen.as_slice() else {
+        panic!("{seen:?}")
+    };
+    assert_eq!((*one, *found), ("environment variable TOKEN", &works));
+    assert_eq!(*other, "environment variable NEVER_SET");
+    assert!(matches!(missing, ProbeVerdict::Fails { .. }), "{missing:?}");
+    assert!(outside.requests_seen.lock().unwrap().is_empty(), "nothing is asked");
 }

@@ -75,6 +75,28 @@ fn a_failed_check_and_a_missed_target_fail_the_run() {
     assert_eq!(report.findings[0].finding.code, "s3.missing_copies", "the gravest comes first");
 }
 
+/// A step that was begun again after a resume: its warnings stood twice in the summary and the report.
+#[test]
+fn regression_what_a_step_has_found_again_is_told_once_with_all_its_records() {
+    let mut sample = samples::failed();
+    let once = sample.report();
+    let is_found = |record: &crate::journal::Record| matches!(record.event, Event::Found { .. });
+    let at = sample.tape.records.iter().position(is_found).unwrap();
+    let again = sample.tape.records[at].clone();
+    sample.tape.records.insert(at + 1, again);
+    renumber(&mut sample);
+    let report = sample.report();
+    assert_eq!(report.findings.len(), once.findings.len());
+    let told = report.findings.iter().find(|told| told.evidence.contains(&(at as u64))).unwrap();
+    assert_eq!(told.evidence, [at as u64, at as u64 + 1]);
+    assert_eq!(report.verdict.outcome, once.verdict.outcome);
+    // What differs in a word is another one.
+    if let Event::Found { finding, .. } = &mut sample.tape.records[at + 1].event {
+        finding.what.push_str(", elsewhere");
+    }
+    assert_eq!(sample.report().findings.len(), once.findings.len() + 1);
+}
+
 #[test]
 fn an_empty_population_makes_the_run_inconclusive_whatever_the_step_says() {
     let mut sample = samples::passed();

@@ -93,6 +93,23 @@ fn the_time_over_a_resume_counts_and_is_stated() {
 }
 
 #[test]
+fn regression_a_torn_line_that_was_dropped_is_said_where_the_absence_is() {
+    let mut sample = taken_over_after(60_000);
+    for record in &mut sample.tape.records {
+        if let Event::RunResumed { torn_bytes, .. } = &mut record.event {
+            *torn_bytes = 20;
+        }
+    }
+    let report = sample.report();
+    let why = &report.run.standstills[0].why;
+    assert!(why.starts_with("no process was at work; the journal ended in a torn"), "{why}");
+    for page in [crate::render::html(&report), crate::render::markdown(&report)] {
+        let page = String::from_utf8(page.unwrap()).unwrap();
+        assert!(page.contains("a torn line of 20 bytes"), "{page}");
+    }
+}
+
+#[test]
 fn when_only_an_absence_decides_between_met_and_missed_the_rto_is_not_measured() {
     let report = taken_over_after(10 * 3_600_000).report();
     let rto = report.objectives.rto.unwrap();

@@ -14,6 +14,7 @@ mod needs;
 mod objectives;
 mod references;
 mod shape;
+mod sizes;
 mod steps;
 mod values;
 mod watches;
@@ -31,6 +32,7 @@ use crate::action::Registry;
 use crate::limits;
 use context::Context;
 use serde::Deserialize;
+use std::io;
 use std::path::Path;
 
 /// A scenario that has been read, with everything that was found.
@@ -60,7 +62,7 @@ impl Loaded {
 pub fn load(path: &Path, registry: &Registry) -> Loaded {
     let shown = path.display().to_string();
     // One byte more is enough to see that it is too large: that is a finding with a code and a place.
-    let read = limits::read_file(path, limits::FILE_BYTES);
+    let read = read(path);
     let read = read.map_err(|error| format!("{shown} cannot be read: {error}")).and_then(|bytes| {
         String::from_utf8(bytes)
             .map_err(|_| format!("{shown} cannot be read: it is not UTF-8 text"))
@@ -75,8 +77,24 @@ pub fn load(path: &Path, registry: &Registry) -> Loaded {
     }
 }
 
+/// The bytes of a file. A pipe or a device that lies among files is waited for until somebody writes to it, perhaps for ever; those
+/// under `/dev` (`/dev/stdin`, a shell's `<(…)`) are named on purpose.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let found = path.metadata()?;
+    if !found.is_file() && !found.is_dir() && !path.starts_with("/dev") {
+        return Err(io::Error::other("it is a pipe or a device, and no file"));
+    }
+    limits::read_file(path, limits::FILE_BYTES)
+}
+
 /// Checks a text.
 pub fn load_text(source: Source, registry: &Registry) -> Loaded {
+    let mut loaded = checked(source, registry);
+    loaded.diagnostics.iter_mut().for_each(Diagnostic::cut);
+    loaded
+}
+
+fn checked(source: Source, registry: &Registry) -> Loaded {
     let root = match Node::parse(&source) {
         Ok(root) => root,
         Err(error) => return Loaded { source, scenario: None, diagnostics: vec![*error] },
@@ -99,6 +117,12 @@ pub fn load_text(source: Source, registry: &Registry) -> Loaded {
     steps::check(&context, &mut diagnostics);
     references::check(&context, &mut diagnostics);
     needs::check(&context, &mut diagnostics);
+    if let Some(error) = sizes::too_large(&context) {
+        diagnostics.push(error);
+        sort(&mut diagnostics);
+        shorten(&source, &mut diagnostics);
+        return Loaded { source, scenario: None, diagnostics };
+    }
     values::check(&context, &mut diagnostics);
     inputs::check(&context, &mut diagnostics);
     expectations::check(&context, &mut diagnostics);
@@ -117,12 +141,17 @@ pub fn load_text(source: Source, registry: &Registry) -> Loaded {
             }
         }
     }
+    sort(&mut diagnostics);
+    shorten(&source, &mut diagnostics);
+    Loaded { source, scenario, diagnostics }
+}
+
+/// By place, each once.
+fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| {
         (a.line, a.column, a.code, &a.message).cmp(&(b.line, b.column, b.code, &b.message))
     });
     diagnostics.dedup();
-    shorten(&source, &mut diagnostics);
-    Loaded { source, scenario, diagnostics }
 }
 
 /// Keeps as many errors as anybody reads. Warnings are few, and are kept while there are no errors.

@@ -3,6 +3,7 @@ use super::references::kind;
 use super::shape::{validator, words_for};
 use super::steps::check_site_input;
 use crate::action::{ActionEntry, Registry};
+use crate::limits;
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::expression::{
     ExpressionError, Found, Names, Scope, Template, resolve, resolve_known,
@@ -14,6 +15,7 @@ use crate::time::HumanDuration;
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The modes of a scenario.
@@ -94,6 +96,10 @@ pub(crate) fn is_of_kind(value: &Value, kind: InputKind) -> bool {
 pub(super) struct ModeNames {
     names: Names,
     unknown: BTreeSet<(&'static str, String)>,
+    /// The bytes of its variables.
+    pub(super) bytes: usize,
+    /// The key of the first variable that is larger than one may be, or with which all are. What comes behind is not evaluated.
+    pub(super) too_large: Option<Range<usize>>,
 }
 
 impl Scope for ModeNames {
@@ -130,10 +136,18 @@ pub(super) fn names_of_mode(context: &Context<'_>, mode: &str) -> ModeNames {
         .with("sites", Value::Object(sites))
         .with("inputs", Value::Object(inputs))
         .with("vars", Value::Object(Map::new()));
-    let mut known = ModeNames { names, unknown };
+    let mut known = ModeNames { names, unknown, bytes: 0, too_large: None };
     let mut vars = Map::new();
     for entry in context.vars(mode) {
-        match resolve(&entry.value.to_value(), &known) {
+        let resolved = resolve(&entry.value.to_value(), &known);
+        known.bytes += resolved.as_ref().map_or(0, limits::json_bytes);
+        if known.bytes > limits::PLAN_VALUES_BYTES
+            || resolved.as_ref().is_err_and(ExpressionError::is_too_large)
+        {
+            known.too_large = Some(entry.key_span.clone());
+            break;
+        }
+        match resolved {
             Ok(value) => {
                 vars.insert(entry.key.clone(), value);
             }

@@ -1,8 +1,11 @@
 use super::helpers::as_text;
-use super::template::{ExpressionError, Operand, Part, Reference, Template};
+use super::template::{ExpressionError, Operand, Part, Reference, Template, check_limits};
 use crate::ids::StepId;
+use crate::limits;
 use serde_json::{Map, Value};
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What a reference stands for.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,14 +77,36 @@ impl Scope for Names {
     }
 }
 
+/// How many bytes expressions may still put into a value. They are counted before they are kept: a short text can stand for a long
+/// one in thousands of places.
+struct Room(Cell<usize>);
+
+impl Room {
+    fn new() -> Self {
+        Self(Cell::new(limits::INPUT_BYTES))
+    }
+
+    fn take(&self, value: &Value, span: &Range<usize>) -> Result<(), ExpressionError> {
+        let left = self.0.get().checked_sub(limits::json_bytes(value));
+        self.0.set(left.ok_or_else(|| ExpressionError::too_large(span.clone()))?);
+        Ok(())
+    }
+
+    fn taken(&self) -> usize {
+        limits::INPUT_BYTES - self.0.get()
+    }
+}
+
 /// Replaces every expression in a value by what it stands for.
 ///
 /// # Errors
-/// When something is missing, not known yet, or cannot be part of a text.
+/// When something is missing, not known yet, or cannot be part of a text, and when expressions put in more than
+/// [`limits::INPUT_BYTES`].
 pub fn resolve(value: &Value, scope: &dyn Scope) -> Result<Value, ExpressionError> {
+    let room = Room::new();
     resolve_where(value, &|text| {
         let template = Template::parse(text)?;
-        match template.evaluate(scope)? {
+        match template.evaluate(scope, &room)? {
             Evaluated::Value(value) => Ok(value),
             Evaluated::Later(reference) => Err(ExpressionError::new(
                 reference.span.clone(),
@@ -98,7 +123,20 @@ pub fn resolve(value: &Value, scope: &dyn Scope) -> Result<Value, ExpressionErro
 /// # Errors
 /// As for [`resolve`], except that nothing has to be known yet.
 pub fn resolve_known(value: &Value, scope: &dyn Scope) -> Result<Value, ExpressionError> {
-    resolve_where(value, &|text| Template::parse(text)?.evaluate_known(scope))
+    resolve_known_counted(value, scope).map(|(known, _)| known)
+}
+
+/// As [`resolve_known`], with the number of bytes that expressions have put in.
+///
+/// # Errors
+/// As for [`resolve_known`].
+pub(crate) fn resolve_known_counted(
+    value: &Value,
+    scope: &dyn Scope,
+) -> Result<(Value, usize), ExpressionError> {
+    let room = Room::new();
+    let known = resolve_where(value, &|text| Template::parse(text)?.evaluate_known(scope, &room))?;
+    Ok((known, room.taken()))
 }
 
 type ResolveText<'a> = &'a dyn Fn(&str) -> Result<Value, ExpressionError>;
@@ -129,15 +167,15 @@ enum Evaluated<'a> {
 }
 
 impl Template {
-    fn evaluate(&self, scope: &dyn Scope) -> Result<Evaluated<'_>, ExpressionError> {
+    fn evaluate(&self, scope: &dyn Scope, room: &Room) -> Result<Evaluated<'_>, ExpressionError> {
         if let [Part::Expression { operand, span }] = self.parts.as_slice() {
-            return operand.evaluate(scope, span);
+            return operand.evaluate(scope, span, room);
         }
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(raw) => text.push_str(raw),
-                Part::Expression { operand, span } => match operand.evaluate(scope, span)? {
+                Part::Expression { operand, span } => match operand.evaluate(scope, span, room)? {
                     Evaluated::Value(value) => text.push_str(&inside_text(&value, span)?),
                     later @ Evaluated::Later(_) => return Ok(later),
                 },
@@ -146,15 +184,18 @@ impl Template {
         Ok(Evaluated::Value(Value::String(text)))
     }
 
-    fn evaluate_known(&self, scope: &dyn Scope) -> Result<Value, ExpressionError> {
-        if let Evaluated::Value(value) = self.evaluate(scope)? {
+    fn evaluate_known(&self, scope: &dyn Scope, room: &Room) -> Result<Value, ExpressionError> {
+        let before = room.0.get();
+        if let Evaluated::Value(value) = self.evaluate(scope, room)? {
             return Ok(quoted(value));
         }
+        // What it had put in is evaluated again.
+        room.0.set(before);
         let (mut text, mut literal) = (String::new(), String::new());
         for part in &self.parts {
             match part {
                 Part::Text(raw) => literal.push_str(raw),
-                Part::Expression { operand, span } => match operand.evaluate(scope, span)? {
+                Part::Expression { operand, span } => match operand.evaluate(scope, span, room)? {
                     Evaluated::Value(value) => literal.push_str(&inside_text(&value, span)?),
                     Evaluated::Later(_) => {
                         text.push_str(&as_literal(&std::mem::take(&mut literal)));
@@ -164,11 +205,16 @@ impl Template {
             }
         }
         text.push_str(&as_literal(&literal));
+        // It is read again when the rest is known.
+        check_limits(&text).map_err(|why| {
+            let message = format!("with what is known before the run put in, {why}");
+            ExpressionError::new(0..self.source.len(), message)
+        })?;
         Ok(Value::String(text))
     }
 }
 
-fn inside_text(value: &Value, span: &std::ops::Range<usize>) -> Result<String, ExpressionError> {
+fn inside_text(value: &Value, span: &Range<usize>) -> Result<String, ExpressionError> {
     as_text(value).map_err(|message| ExpressionError::new(span.clone(), message))
 }
 
@@ -197,26 +243,37 @@ impl Operand {
     fn evaluate<'a>(
         &'a self,
         scope: &dyn Scope,
-        span: &std::ops::Range<usize>,
+        span: &Range<usize>,
+        room: &Room,
     ) -> Result<Evaluated<'a>, ExpressionError> {
         match self {
             Self::Literal(value) => Ok(Evaluated::Value(value.clone())),
             Self::Reference(reference) => match scope.look_up(&reference.path) {
-                Found::Value(value) => Ok(Evaluated::Value(value)),
+                Found::Value(value) => {
+                    room.take(&value, span)?;
+                    Ok(Evaluated::Value(value))
+                }
                 Found::Later => Ok(Evaluated::Later(reference)),
                 Found::Missing(_) if reference.may_be_missing => Ok(Evaluated::Value(Value::Null)),
                 Found::Missing(why) => Err(ExpressionError::new(reference.span.clone(), why)),
             },
             Self::Call { helper, operands } => {
+                let before = room.0.get();
                 let mut values = Vec::with_capacity(operands.len());
                 for operand in operands {
-                    match operand.evaluate(scope, span)? {
+                    match operand.evaluate(scope, span, room)? {
                         Evaluated::Value(value) => values.push(value),
-                        later @ Evaluated::Later(_) => return Ok(later),
+                        later @ Evaluated::Later(_) => {
+                            room.0.set(before);
+                            return Ok(later);
+                        }
                     }
                 }
                 let value = (helper.apply)(&values)
                     .map_err(|message| ExpressionError::new(span.clone(), message))?;
+                // What a helper takes is gone once it has given its result.
+                room.0.set(before);
+                room.take(&value, span)?;
                 Ok(Evaluated::Value(value))
             }
         }
@@ -247,6 +304,46 @@ mod tests {
 
     fn error(text: &str) -> String {
         resolve(&json!(text), &names()).unwrap_err().message
+    }
+
+    #[test]
+    fn regression_a_short_text_that_stands_for_a_long_one_many_times_is_given_up_while_it_grows() {
+        let long = "x".repeat(limits::INPUT_BYTES / 10);
+        let list = ["{{inputs.long}}"; 11];
+        let names = Names::default().with("inputs", json!({ "long": long, "quote": "\"\"" }));
+        let many: Vec<String> = vec![list.concat(); 1_000];
+        // Each doubles what it is given, so that a few dozen would take all memory there is.
+        let doubled = format!("{{{{{}json inputs.quote{}}}}}", "json (".repeat(20), ")".repeat(20));
+        for value in [json!(list), json!(list.concat()), json!(many), json!(doubled)] {
+            let error = resolve(&value, &names).unwrap_err();
+            assert!(error.is_too_large(), "{error}");
+            assert!(resolve_known(&value, &names).unwrap_err().is_too_large());
+        }
+        assert!(resolve(&json!(list[..9].concat()), &names).is_ok());
+        // What is computed on the way, and what is looked at twice, is not counted.
+        let nested = ["{{lower (lower (lower (lower (lower inputs.long))))}}"; 9];
+        assert!(resolve(&json!(nested), &names).is_ok());
+        let short = "x".repeat(60_000);
+        let names = names.with("vars", json!({ "short": short }));
+        let partly = ["{{vars.short}}{{steps.a.b}}"; 17];
+        assert!(resolve_known(&json!(partly), &names).is_ok());
+        let (_, bytes) = resolve_known_counted(&json!(["{{inputs.quote}}", "x"]), &names).unwrap();
+        assert_eq!(bytes, 6);
+    }
+
+    #[test]
+    fn regression_a_text_that_could_not_be_read_on_the_day_is_refused_before() {
+        let long = "x".repeat(limits::EXPRESSION_BYTES);
+        let names = Names::default().with("inputs", json!({ "long": long }));
+        let written = json!("{{inputs.long}} of {{steps.a.b}}");
+        let error = resolve_known(&written, &names).unwrap_err().to_string();
+        let told =
+            "with what is known before the run put in, a text with expressions has at most 64 KiB";
+        assert_eq!(error, told);
+        // Each brace beside an expression becomes one.
+        let braces = json!("{{steps.a.b}} {} ".repeat(limits::EXPRESSIONS - 1));
+        let error = resolve_known(&braces, &names).unwrap_err().to_string();
+        assert!(error.contains("one text has at most 200 expressions"), "{error}");
     }
 
     #[test]

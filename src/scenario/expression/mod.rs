@@ -12,6 +12,7 @@ mod evaluate;
 mod helpers;
 mod template;
 
+pub(crate) use evaluate::resolve_known_counted;
 pub use evaluate::{Found, Names, Scope, resolve, resolve_known};
 pub use helpers::{HELPERS, HelperFacts};
 pub use template::{ExpressionError, Reference, Template, references};

@@ -15,11 +15,23 @@ pub struct ExpressionError {
     pub help: Option<String>,
     /// Where in the scalar, in bytes.
     pub span: Range<usize>,
+    is_too_large: bool,
 }
 
 impl ExpressionError {
     pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, span }
+        Self { message: message.into(), help: None, span, is_too_large: false }
+    }
+
+    /// Expressions put in more than [`limits::INPUT_BYTES`].
+    pub(super) fn too_large(span: Range<usize>) -> Self {
+        let message = "with its expressions replaced it is too large: the most is 1 MiB";
+        Self { is_too_large: true, ..Self::new(span, message) }
+    }
+
+    /// True when expressions put in more than [`limits::INPUT_BYTES`].
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.is_too_large
     }
 
     fn help(mut self, help: impl Into<String>) -> Self {
@@ -184,7 +196,7 @@ fn collect(value: &Value, found: &mut Vec<Reference>) {
     }
 }
 
-fn check_limits(text: &str) -> Result<(), ExpressionError> {
+pub(super) fn check_limits(text: &str) -> Result<(), ExpressionError> {
     let whole = 0..text.len();
     if text.len() > limits::EXPRESSION_BYTES {
         return Err(ExpressionError::new(whole, "a text with expressions has at most 64 KiB"));

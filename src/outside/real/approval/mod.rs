@@ -216,18 +216,27 @@ async fn wanted(place: &Place<'_>, request: &ApprovalRequest) -> Result<Request,
 
 /// A question that nobody could answer is not asked.
 fn usable(step: &StepId, signers: &str) -> Result<(), OutsideError> {
-    let unusable = |why: String| {
+    let unusable = |why: OutsideError| {
         let text = format!(
             "nobody could answer {step}: its file of allowed signers cannot be used: {why}"
         );
         OutsideError::Failed(text)
     };
-    read_file(signers, limits::FILE_BYTES).map_err(|e| unusable(e.to_string()))?;
-    let lines = signers::lines(signers).map_err(|e| unusable(format!("{signers}: {e}")))?;
-    if lines.is_empty() {
-        return Err(unusable(format!("{signers}: nobody stands in it")));
-    }
+    signers_in(signers).map_err(unusable)?;
     Ok(())
+}
+
+/// How many lines a file of allowed signers has: see [`crate::outside::Outside::signers`].
+///
+/// # Errors
+/// When it cannot be read, or nobody stands in it.
+pub(super) fn signers_in(file: &str) -> Result<usize, OutsideError> {
+    read_file(file, limits::FILE_BYTES)?;
+    let lines = signers::lines(file).map_err(|e| OutsideError::Failed(format!("{file}: {e}")))?;
+    if lines.is_empty() {
+        return Err(OutsideError::Failed(format!("{file}: nobody stands in it")));
+    }
+    Ok(lines.len())
 }
 
 /// The question, as far as AWS need not be asked for it.

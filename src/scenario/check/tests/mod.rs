@@ -96,6 +96,43 @@ fn a_diagnostic_is_drawn_with_line_mark_and_help() {
     );
 }
 
+#[test]
+fn regression_an_error_quotes_no_more_of_a_text_than_anybody_reads() {
+    let text = GOOD.replacen("tier: 1", &format!("tier: {{{{{}}}}}", "x".repeat(50_000)), 1);
+    let found = check(&text);
+    assert_eq!(found[0].code, "RD010", "{}", found[0].message);
+    let help = found[0].help.as_ref().unwrap();
+    assert!(help.starts_with("write \"{{xx") && help.ends_with("bytes more)"), "{help}");
+    assert!(help.len() < limits::DIAGNOSTIC_BYTES + 50, "{}", help.len());
+}
+
+#[test]
+fn regression_the_name_of_a_file_cannot_write_over_the_terminal() {
+    let text = GOOD.replacen("tier: 1", "teir: 1", 1);
+    let loaded = load_text(Source::new("a\u{1b}]0;b\u{7}\n.yaml", text), &registry());
+    for drawn in [loaded.render(false), loaded.diagnostics[0].to_string()] {
+        assert!(drawn.contains("a\\u{1b}]0;b\\u{7}\\u{a}.yaml"), "{drawn}");
+        assert!(!drawn.contains(['\u{1b}', '\u{7}']), "{drawn:?}");
+    }
+    let json = serde_json::to_value(&loaded.diagnostics[0]).unwrap();
+    assert_eq!(json["file"], "a\u{1b}]0;b\u{7}\n.yaml", "for programs it is as it is");
+}
+
+#[test]
+fn regression_a_pipe_among_scenarios_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.yaml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let found = load(&pipe, &registry()).diagnostics;
+    assert_eq!(found[0].code, "RD012");
+    let message = &found[0].message;
+    assert!(
+        message.ends_with("cannot be read: it is a pipe or a device, and no file"),
+        "{message}"
+    );
+}
+
 /// One change to a text: characters removed at a place, and something put there.
 fn mutation() -> impl Strategy<Value = (usize, usize, String)> {
     let piece = prop_oneof![
