@@ -27,6 +27,9 @@ pub enum Found {
     Foreign {
         /// What makes it foreign: the tags that it has.
         why: String,
+        /// True when it names another run. Else it does not say whose it is, which may only not be seen yet: look-ups are
+        /// eventually consistent.
+        claimed: bool,
     },
     /// Whether it is there cannot be known here, now or later: it was made on another machine. It is left, and said so.
     Unknown {
@@ -48,9 +51,13 @@ impl Found {
             match tags.get(tag) {
                 Some(value) if value == wanted => {}
                 Some(value) => {
-                    return Self::Foreign { why: format!("{id} has the tag {tag}={value}") };
+                    let why = format!("{id} has the tag {tag}={value}");
+                    return Self::Foreign { why, claimed: *tag == RUN_TAG && !value.is_empty() };
                 }
-                None => return Self::Foreign { why: format!("{id} has no tag {tag}") },
+                None => {
+                    let why = format!("{id} has no tag {tag}");
+                    return Self::Foreign { why, claimed: false };
+                }
             }
         }
         Self::Ours { id, state }
@@ -69,7 +76,7 @@ impl Found {
         match self {
             Self::Gone => Ok(false),
             Self::Ours { .. } => Ok(!self.is_going()),
-            Self::Foreign { why } => {
+            Self::Foreign { why, .. } => {
                 Err(StepError::broken(format!("it is not of this run: {why}")))
             }
             Self::Unknown { why } => Err(StepError::broken(why.clone())),
@@ -421,7 +428,7 @@ async fn adopt(
                 .await?;
             Ok(Some(id))
         }
-        Found::Foreign { why } => {
+        Found::Foreign { why, .. } => {
             Err(StepError::broken(format!("{key} exists already and is not of this run: {why}")))
         }
         Found::Unknown { why } => Err(StepError::broken(format!(
@@ -453,6 +460,9 @@ mod tests {
         ] {
             let foreign = found(tags);
             assert!(foreign.is_to_be_removed().is_err(), "{foreign:?}");
+            let names_another = tags.contains(&(RUN_TAG, "run-2"));
+            let is_claimed = matches!(foreign, Found::Foreign { claimed: true, .. });
+            assert_eq!(is_claimed, names_another, "{foreign:?}");
         }
     }
 

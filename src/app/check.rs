@@ -17,8 +17,10 @@ pub(super) fn check(args: &CheckArgs, output: &Output) -> Result<ExitCode> {
     let mut all = Vec::new();
     let mut exceeded: Vec<Exceeded> = Vec::new();
     let mut files = 0;
+    let mut names = load::Names::default();
     for path in load::scenario_files(&args.scenarios)? {
-        let loaded = scenario::load(&path, &registry);
+        let mut loaded = scenario::load(&path, &registry);
+        names.hold(&path, &mut loaded);
         files += 1;
         if args.format == Format::Text && !loaded.diagnostics.is_empty() {
             output.print(&loaded.render(output.color))?;

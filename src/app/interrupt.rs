@@ -25,15 +25,33 @@ struct Runs {
 
 /// Told when an incident needs what a run has made: then nothing is waited for that a person would have to mend.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Hurry(Arc<AtomicBool>);
+pub(super) struct Hurry {
+    told: Arc<AtomicBool>,
+    /// A first signal has come, which ends the run when it can write that down.
+    signalled: Arc<AtomicBool>,
+}
 
 impl Hurry {
     pub(super) fn is_told(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.told.load(Ordering::SeqCst)
     }
 
     pub(super) fn tell(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.told.store(true, Ordering::SeqCst);
+    }
+
+    /// What is said of a signal while the run waits.
+    pub(super) fn noticed(&self) -> &'static str {
+        match self.signalled.load(Ordering::SeqCst) {
+            true => {
+                "; the signal to end is noticed, and acted on then; a second one leaves at once"
+            }
+            false => "",
+        }
+    }
+
+    fn signal(&self) {
+        self.signalled.store(true, Ordering::SeqCst);
     }
 }
 
@@ -102,7 +120,10 @@ impl Interrupts {
     fn end_all(&self, by: &'static str) {
         let mut runs = self.runs();
         runs.ended_by = Some(by);
-        runs.all.iter().for_each(|run| run.tell(cancel(by)));
+        for run in &runs.all {
+            run.hurry.signal();
+            run.tell(cancel(by));
+        }
     }
 
     /// Listens until `done` is told; `true` when a second signal came first.
@@ -193,6 +214,18 @@ mod tests {
         assert_eq!(orders.try_recv(), Ok(first));
         assert_eq!(orders.try_recv(), Ok(cancel("^C")));
         assert_eq!(interrupts.ended_by(), Some("^C"));
+    }
+
+    #[test]
+    fn regression_a_first_signal_is_said_to_be_noticed_while_the_run_waits() {
+        let (interrupts, folder) = (Interrupts::default(), tempfile::tempdir().unwrap());
+        let run = RunFolder { path: folder.path().to_owned() };
+        let _orders = interrupts.subscribe(&run, Some(cancel("anna")));
+        let hurry = interrupts.hurry(&run);
+        assert_eq!(hurry.noticed(), "");
+        interrupts.end_all("the signal to terminate");
+        assert!(hurry.noticed().contains("a second one leaves at once"));
+        assert!(!hurry.is_told(), "credentials are still waited for");
     }
 
     #[test]

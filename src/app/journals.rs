@@ -5,6 +5,7 @@ use super::orders;
 use super::output::Output;
 use super::runs::{RunFolder, Store};
 use super::world::{self, Target};
+use crate::action::HandInput;
 use crate::aws::GuardPolicy;
 use crate::error::{Error, Result};
 use crate::ids::RunId;
@@ -46,6 +47,8 @@ pub(super) struct Journals {
     elsewhere: BTreeMap<RunId, String>,
     /// How many records of a run are known.
     records: BTreeMap<RunId, usize>,
+    /// How the store was named besides its address, as options of a command.
+    pub(super) store_options: String,
     /// The store, and who held each of its runs when it was read; `None` where that could not be read.
     store: Option<(Objects, BTreeMap<RunId, Option<Owner>>)>,
 }
@@ -134,7 +137,7 @@ impl Journals {
         target: &Target,
     ) {
         let Some(head) = state.head.as_ref() else { return };
-        if head.world.is_rehearsal() || head.world != target.kind() {
+        if head.world.is_rehearsal() || !is_same_world(&head.world, &target.kind()) {
             self.elsewhere.insert(head.run.clone(), in_words(&head.world));
             return;
         }
@@ -182,6 +185,7 @@ impl Journals {
         let secrets = Secrets::default();
         let session = world::store_session(target, None, &url, store.region, &secrets).await?;
         let session = session.under(Arc::new(GuardPolicy::read_only()));
+        self.store_options = store_options(store.region, target);
         let output = *output;
         let tell = Arc::new(move |text: &str| output.note(text));
         let nobody = RunId::new("");
@@ -259,9 +263,10 @@ impl Journals {
         if known.life == Life::Unfinished && !stored.owner.is_of(self.folders.get(run)) {
             known.life = Life::MayBeAtWork;
             let (owner, until) = (&stored.owner, until.to_rfc3339_opts(SecondsFormat::Secs, true));
+            let there = format!("{place}/{run} --take-over{}", self.store_options);
             self.notes.push(format!(
                 "{run}: {owner} may be working on it, so what it made stays until {until}; when that is dead, redrill abort \
-                 {place}/{run} --take-over gives it back now, redrill resume {place}/{run} --take-over goes on with it"
+                 {there} gives it back now, redrill resume {there} goes on with it"
             ));
         }
     }
@@ -406,7 +411,35 @@ pub(super) fn begun(folder: &RunFolder) -> Option<RunId> {
     }
 }
 
-fn in_words(world: &WorldKind) -> String {
+/// Options by which a later command finds the store as well as this one.
+fn store_options(region: Option<&str>, target: &Target) -> String {
+    let region = region.map(|region| format!(" --store-region {}", HandInput::quote(region)));
+    let endpoint = match target {
+        Target::Endpoint(url) => Some(format!(" --endpoint-url {}", HandInput::quote(url))),
+        Target::Real | Target::Sandbox { .. } => None,
+    };
+    region.into_iter().chain(endpoint).collect()
+}
+
+/// Whether what was made in one of these worlds is seen in the other one.
+pub(super) fn is_same_world(one: &WorldKind, other: &WorldKind) -> bool {
+    match (one, other) {
+        (WorldKind::Endpoint { url: one }, WorldKind::Endpoint { url: other }) => {
+            one == other || address(one).is_some_and(|one| address(other) == Some(one))
+        }
+        _ => one == other,
+    }
+}
+
+/// What an address says, however it is written: the case of the host, the port that goes without saying and a slash at the end are no
+/// difference.
+fn address(url: &str) -> Option<(String, String, Option<u16>, String)> {
+    let url = reqwest::Url::parse(url).ok()?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    Some((url.scheme().to_owned(), url.host_str()?.to_owned(), url.port_or_known_default(), path))
+}
+
+pub(super) fn in_words(world: &WorldKind) -> String {
     match world {
         WorldKind::Real => "made in AWS".to_owned(),
         WorldKind::Endpoint { url } => format!("made against {url}"),
@@ -426,6 +459,31 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path().to_owned());
         (root, store)
+    }
+
+    #[test]
+    fn regression_an_address_that_is_written_differently_is_the_same_world() {
+        let at = |url: &str| WorldKind::Endpoint { url: url.to_owned() };
+        let one = at("http://test.example:5000");
+        for same in ["http://test.example:5000/", "HTTP://Test.Example:5000"] {
+            assert!(is_same_world(&one, &at(same)), "{same}");
+        }
+        assert!(is_same_world(&at("https://test.example/x"), &at("https://test.example:443/x/")));
+        for other in
+            ["http://test.example:5001", "https://test.example:5000", "http://test.example:5000/x"]
+        {
+            assert!(!is_same_world(&one, &at(other)), "{other}");
+        }
+        assert!(!is_same_world(&one, &WorldKind::Real));
+        assert!(is_same_world(&WorldKind::Real, &WorldKind::Real));
+    }
+
+    #[test]
+    fn regression_a_run_in_the_store_is_told_with_what_the_store_needs_to_be_found() {
+        let endpoint = Target::Endpoint("http://127.0.0.1:5000".to_owned());
+        let options = " --store-region eu-west-1 --endpoint-url http://127.0.0.1:5000";
+        assert_eq!(store_options(Some("eu-west-1"), &endpoint), options);
+        assert_eq!(store_options(None, &Target::Real), "");
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use crate::action::Registry;
 use crate::cli::ScenarioArgs;
 use crate::error::{Error, Result};
 use crate::plan::{self, Plan, RunMode};
-use crate::scenario::{self, Diagnostic};
+use crate::scenario::{self, Diagnostic, Loaded};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,28 @@ pub(super) fn scenario_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Names of scenarios so far, by folder, and the files that have them.
+#[derive(Default)]
+pub(super) struct Names(BTreeMap<(PathBuf, String), PathBuf>);
+
+impl Names {
+    /// Says of a scenario that a file of the same folder has its name already.
+    pub(super) fn hold(&mut self, path: &Path, loaded: &mut Loaded) {
+        let Some(scenario) = &loaded.scenario else { return };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let place = (real(folder.unwrap_or(Path::new("."))), scenario.name.clone());
+        let first = self.0.entry(place).or_insert_with(|| path.to_owned());
+        // A file that is given twice, or has a link beside it, is one scenario.
+        if real(first) != real(path) {
+            loaded.shares_its_name_with(first);
+        }
+    }
+}
+
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
 /// A scenario that is sound, and its text as it was.
 pub(super) struct Ready {
     pub(super) path: PathBuf,
@@ -54,8 +76,10 @@ pub(super) fn plans(
     let mut ready = Vec::new();
     let mut wrong: Vec<Diagnostic> = Vec::new();
     let mut shown = String::new();
+    let mut names = Names::default();
     for path in scenario_files(paths)? {
-        let loaded = scenario::load(&path, registry);
+        let mut loaded = scenario::load(&path, registry);
+        names.hold(&path, &mut loaded);
         shown.push_str(&loaded.render(output.color_errors));
         wrong.extend(loaded.diagnostics.iter().filter(|d| d.is_error()).cloned());
         let Some(scenario) = loaded.scenario.filter(|_| wrong.is_empty()) else { continue };
@@ -118,4 +142,38 @@ fn given(values: &ScenarioArgs) -> Result<Given> {
     };
     given.extend(values.set.iter().map(|(n, v)| (n.clone(), Value::String(v.clone()))));
     Ok(Given(given))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::testing::{GOOD, registry};
+
+    #[test]
+    fn regression_two_scenarios_of_one_folder_do_not_share_a_name() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("elsewhere")).unwrap();
+        let path = |name: &str| root.path().join(name);
+        for name in ["a.yaml", "b.yaml", "elsewhere/a.yaml"] {
+            std::fs::write(path(name), GOOD).unwrap();
+        }
+        std::fs::write(path("c.yaml"), GOOD.replacen("name: orders-db", "name: other", 1)).unwrap();
+        std::os::unix::fs::symlink(path("a.yaml"), path("link.yaml")).unwrap();
+        let mut names = Names::default();
+        let mut held = |name: &str| {
+            let mut loaded = scenario::load(&path(name), &registry());
+            names.hold(&path(name), &mut loaded);
+            loaded
+        };
+        for name in ["a.yaml", "a.yaml", "c.yaml", "link.yaml", "elsewhere/a.yaml"] {
+            let loaded = held(name);
+            assert!(loaded.scenario.is_some(), "{name}: {:?}", loaded.diagnostics);
+        }
+        let loaded = held("b.yaml");
+        assert!(loaded.scenario.is_none() && loaded.has_errors());
+        let [found] = loaded.diagnostics.as_slice() else { panic!("{:?}", loaded.diagnostics) };
+        assert_eq!((found.code, found.line, found.column), ("RD013", 2, 7));
+        assert!(found.message.ends_with("/a.yaml is named orders-db, too"), "{}", found.message);
+        assert!(found.file.ends_with("/b.yaml"), "{}", found.file);
+    }
 }

@@ -136,7 +136,7 @@ pub(super) fn give(folder: &RunFolder, order: Order) -> Result<()> {
         let help = match folder.is_rehearsal() {
             true => folder.stopped(),
             false => {
-                let abort = folder.command("abort");
+                let abort = folder.command(abort_like(&order));
                 format!("{}; {abort} ends it and removes what it made", folder.stopped())
             }
         };
@@ -144,6 +144,7 @@ pub(super) fn give(folder: &RunFolder, order: Order) -> Result<()> {
             Error::bad_input(format!("no process is at work on {}", folder.name())).help(help)
         );
     }
+    let abort = abort_like(&order);
     let place = write_down(folder, order)?;
     if waited_until_taken(&place)? {
         return Ok(());
@@ -161,8 +162,16 @@ pub(super) fn give(folder: &RunFolder, order: Order) -> Result<()> {
             "it may be halted (^Z), or wait for its disk: let it go on, or end it (kill -9; fuser {} names it), and then {} removes what \
              the run has made in its place",
             folder.journal().display(),
-            folder.command("abort")
+            folder.command(abort)
         ))),
+    }
+}
+
+/// The command that ends a run as urgently as this order would have.
+fn abort_like(order: &Order) -> &'static str {
+    match order {
+        Order::Cancel { incident: true, .. } => "abort --incident",
+        _ => "abort",
     }
 }
 
@@ -388,6 +397,19 @@ mod tests {
         assert!(first.is_some() && hold(&run).unwrap().is_none());
         drop(first);
         assert!(hold(&run).unwrap().is_some());
+    }
+
+    #[test]
+    fn regression_the_command_in_place_of_an_order_that_was_not_taken_is_as_urgent() {
+        let root = tempfile::tempdir().unwrap();
+        let (_, run) = started(&Store::new(root.path().to_owned()), WorldKind::Real);
+        for (incident, command) in
+            [(true, "redrill abort --incident orders-db-0001"), (false, "redrill abort orders-db")]
+        {
+            let refused = give(&run, Order::Cancel { by: by("anna"), incident }).unwrap_err();
+            let help = refused.help_text().unwrap();
+            assert!(help.contains(command), "{help}");
+        }
     }
 
     #[test]

@@ -39,12 +39,14 @@ pub(super) fn preflight(args: &PreflightArgs, output: &Output) -> Result<ExitCod
     for ready in load::plans(&paths, &registry, args.values.mode(), &args.values, output)? {
         let target = target(args, &ready)?;
         let limits = held(&limits, &ready, &target, output)?;
-        let found = look(args, &ready.plan, &registry, target, (&limits, output))?;
+        let looked = look(args, &ready.plan, &registry, target, (&limits, output))?;
+        let (found, is_forbidden) = looked;
         match args.format {
             Format::Json => output.json(&found)?,
             Format::Text => output.print(&render::preflight(&found))?,
         }
-        codes.push(found.exit_code());
+        // As a run there is refused.
+        codes.push(if is_forbidden { ExitCode::Refused } else { found.exit_code() });
     }
     Ok(ExitCode::worst(codes))
 }
@@ -77,13 +79,14 @@ fn held(
     Ok(limits.clone())
 }
 
+/// What was seen, and whether the limits forbid an account that has answered.
 fn look(
     args: &PreflightArgs,
     plan: &Plan,
     registry: &Registry,
     target: Target,
     (limits, output): (&InForce, &Output),
-) -> Result<Preflight> {
+) -> Result<(Preflight, bool)> {
     let estate = match target.kind() {
         WorldKind::Rehearsal { estate } => Some(estate),
         _ => None,
@@ -95,7 +98,7 @@ fn look(
         let folder = RunFolder { path: PathBuf::new() };
         let mut world = world::open(target.clone(), plan, &run, &folder).await?;
         world.outside = Arc::new(Concealing::new(world.outside));
-        let identities = identities(&world, limits).await;
+        let (identities, is_forbidden) = identities(&world, limits).await;
         // Where we are somebody else, nothing more is asked.
         let known = |site: &SiteName| {
             identities.get(site).is_some_and(|i| matches!(i.verdict, ProbeVerdict::Works(_)))
@@ -121,7 +124,7 @@ fn look(
         let grants = plan::grants(plan, registry);
         let mut found = judge(plan, &grants, &identities, (&looked, &beside), estate);
         conceal(&world.outside.secrets(), &mut found);
-        Ok(found)
+        Ok((found, is_forbidden))
     })
 }
 
@@ -162,9 +165,9 @@ async fn try_store(
     Ok(Some(Probe::new(what, verdict)))
 }
 
-/// Who we are at each site, and whether that is the account that the scenario names.
-async fn identities(world: &World, limits: &InForce) -> BTreeMap<SiteName, SiteIdentity> {
-    let mut found = BTreeMap::new();
+/// Who we are at each site, and whether that is the account that the scenario names; and whether the limits forbid one of them.
+async fn identities(world: &World, limits: &InForce) -> (BTreeMap<SiteName, SiteIdentity>, bool) {
+    let (mut found, mut is_forbidden) = (BTreeMap::new(), false);
     for (site, session) in world.sessions.iter() {
         let mut identity = identity(session).await;
         if let Some(account) = &identity.account
@@ -172,10 +175,11 @@ async fn identities(world: &World, limits: &InForce) -> BTreeMap<SiteName, SiteI
         {
             let help = "take the right profile or role, or ask whoever keeps the limits of the organisation";
             identity.found.verdict = ProbeVerdict::fails(exceeded.to_string(), help);
+            is_forbidden = true;
         }
         found.insert(site.clone(), identity.found);
     }
-    found
+    (found, is_forbidden)
 }
 
 /// Who has answered, and in which account.

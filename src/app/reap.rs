@@ -126,7 +126,8 @@ async fn look_and_remove(
     let not_asked = unread.chain(gathered.not_asked).collect();
     let sites = lookout.sessions.keys().map(ToString::to_string).collect();
     let notes = [journals.notes.clone(), gathered.notes].concat();
-    let mut summary = Summary { now, sites, dry_run: args.dry_run, rows, not_asked, notes };
+    let (dry_run, only) = (args.dry_run, lookout.only.clone());
+    let mut summary = Summary { now, sites, dry_run, only, rows, not_asked, notes };
     conceal(&lookout.outside.secrets(), &mut summary);
     summary
 }

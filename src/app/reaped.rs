@@ -2,6 +2,7 @@
 
 use crate::action::Expiry;
 use crate::error::ExitCode;
+use crate::ids::RunId;
 use crate::reap::{Leftover, NotAsked, Sought, ToldBy};
 use crate::time::HumanDuration;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -35,6 +36,8 @@ pub(super) struct Summary {
     pub(super) now: DateTime<Utc>,
     pub(super) sites: Vec<String>,
     pub(super) dry_run: bool,
+    /// The one run that was asked for.
+    pub(super) only: Option<RunId>,
     pub(super) rows: Vec<Row>,
     pub(super) not_asked: Vec<NotAsked>,
     pub(super) notes: Vec<String>,
@@ -98,10 +101,14 @@ impl Summary {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-        let found = match (parts.is_empty(), self.not_asked.is_empty()) {
-            (false, _) => parts.join(", "),
-            (true, true) => "nothing of redrill's is left".to_owned(),
-            (true, false) => "nothing was found where an answer came".to_owned(),
+        let found = match (parts.is_empty(), self.not_asked.is_empty(), &self.only) {
+            (false, ..) => parts.join(", "),
+            // Of other runs, nothing was looked for.
+            (true, true, Some(run)) => {
+                format!("nothing of the run {} was found", visible(run.as_str()))
+            }
+            (true, true, None) => "nothing of redrill's is left".to_owned(),
+            (true, false, _) => "nothing was found where an answer came".to_owned(),
         };
         let is_asked = |site: &&String| {
             let not = |one: &NotAsked| one.place == **site && one.what == Sought::Everything;
@@ -250,7 +257,7 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{RunId, SiteName};
+    use crate::ids::SiteName;
     use crate::journal::ResourceKey;
     use crate::reap::Decision;
 
@@ -288,6 +295,7 @@ mod tests {
             now: DateTime::UNIX_EPOCH,
             sites: Vec::new(),
             dry_run: true,
+            only: None,
             rows: vec![row],
             not_asked: Vec::new(),
             notes: Vec::new(),
@@ -309,6 +317,7 @@ mod tests {
             now: DateTime::UNIX_EPOCH,
             sites,
             dry_run: true,
+            only: None,
             rows: Vec::new(),
             not_asked: vec![
                 not_asked("ap-northeast-1", Sought::Everything),
@@ -326,5 +335,22 @@ mod tests {
         );
         summary.not_asked.push(not_asked("ap-northeast-3", Sought::Everything));
         assert_eq!(summary.closing(), format!("{found}; no site could be looked at"));
+    }
+
+    #[test]
+    fn regression_that_nothing_of_one_run_was_found_says_nothing_of_others() {
+        let mut summary = Summary {
+            now: DateTime::UNIX_EPOCH,
+            sites: vec!["dr".to_owned()],
+            dry_run: false,
+            only: Some(RunId::new("orders-db-0001-77aa01")),
+            rows: Vec::new(),
+            not_asked: Vec::new(),
+            notes: Vec::new(),
+        };
+        let of_the_run = "nothing of the run orders-db-0001-77aa01 was found; looked at dr";
+        assert_eq!(summary.closing(), of_the_run);
+        summary.only = None;
+        assert_eq!(summary.closing(), "nothing of redrill's is left; looked at dr");
     }
 }

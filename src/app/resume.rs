@@ -1,6 +1,7 @@
 use super::history::History;
 use super::interrupt::Interrupts;
 use super::journal_store::{self, Objects, StoreUrl, Stored};
+use super::journals::{in_words, is_same_world};
 use super::orders;
 use super::organisation::InForce;
 use super::output::Output;
@@ -88,7 +89,7 @@ pub(super) fn go_on_with(
     if state.finished.is_none() && !folder.is_named_after(&head.run) {
         return Err(store.is_a_copy(folder, &head.run).into());
     }
-    let target = target(way.endpoint_url, &head, state.finished.is_some())?;
+    let target = target(way.endpoint_url, (&head.run, &head.world), state.finished.is_some())?;
     let plan = folder.plan(&state)?;
     let interrupts = Interrupts::default();
     let orders = interrupts.subscribe(folder, order.clone());
@@ -392,31 +393,65 @@ async fn objects(
 }
 
 /// The world that the run was in. An estate ended with its process: a rehearsal cannot be gone on with.
-fn target(endpoint_url: Option<&str>, head: &RunHead, finished: bool) -> Result<Target> {
-    match (&head.world, endpoint_url) {
+fn target(
+    endpoint_url: Option<&str>,
+    (run, world): (&RunId, &WorldKind),
+    finished: bool,
+) -> Result<Target> {
+    match (world, endpoint_url) {
         // What was begun on AWS and ended elsewhere would be called evidence of a recovery on AWS.
         (WorldKind::Real, Some(url)) => Err(Error::refused(format!(
-            "{} runs on AWS, and cannot be gone on with at {url}; nothing was done",
-            head.run
+            "{run} runs on AWS, and cannot be gone on with at {url}; nothing was done"
         ))
         .help("leave --endpoint-url out")),
-        (WorldKind::Endpoint { .. }, Some(url)) => Ok(Target::Endpoint(url.to_owned())),
+        // Elsewhere, all that the run has made would look as if it were gone.
+        (WorldKind::Endpoint { .. }, Some(url)) if !is_at(world, url) => {
+            Err(Error::bad_input(format!(
+                "{run} was {}, and cannot be gone on with at {url}; nothing was done",
+                in_words(world)
+            ))
+            .help("leave --endpoint-url out: the journal names the address"))
+        }
         (WorldKind::Real, None) => Ok(Target::Real),
-        (WorldKind::Endpoint { url }, None) => Ok(Target::Endpoint(url.clone())),
+        (WorldKind::Endpoint { url }, _) => Ok(Target::Endpoint(url.clone())),
         // Nothing is called for a run that is over; its reports are written again.
         (WorldKind::Rehearsal { .. }, _) if finished => Ok(Target::Real),
         (WorldKind::Rehearsal { .. }, _) => Err(Error::bad_input(format!(
-            "{} was a rehearsal: its estate ended with the process, so there is nothing to go on with",
-            head.run
+            "{run} was a rehearsal: its estate ended with the process, so there is nothing to go on with"
         ))
         .help("run it again with --sandbox; nothing of it is left anywhere")),
     }
+}
+
+fn is_at(world: &WorldKind, url: &str) -> bool {
+    is_same_world(world, &WorldKind::Endpoint { url: url.to_owned() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::journal::Outcome;
+
+    /// Whatever the run had made there was then said to be gone.
+    #[test]
+    fn regression_a_run_at_one_address_is_not_ended_at_another_one() {
+        let run = RunId::new("orders-db-0001-77aa01");
+        let at = "http://127.0.0.1:5000";
+        let world = WorldKind::Endpoint { url: at.to_owned() };
+        for finished in [false, true] {
+            let refused = target(Some("http://127.0.0.1:5001"), (&run, &world), finished);
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.exit_code(), ExitCode::BadInput);
+            let said = refused.to_string();
+            assert!(said.contains(at) && said.contains("http://127.0.0.1:5001"), "{said}");
+            for same in [None, Some(at), Some("http://127.0.0.1:5000/")] {
+                let there = target(same, (&run, &world), finished).unwrap();
+                assert_eq!(there.kind(), world, "{same:?}");
+            }
+        }
+        let refused = target(Some(at), (&run, &WorldKind::Real), false).unwrap_err();
+        assert_eq!(refused.exit_code(), ExitCode::Refused);
+    }
 
     #[test]
     fn a_run_that_only_gives_back_is_told_from_one_that_goes_on() {

@@ -116,7 +116,7 @@ pub(super) fn run(new: NewRun<'_>, progress: &mut Progress, history: &History) -
         facts.expected = history.expected.clone();
         let mut opening = vec![Opening::now(&world.clock, first_event(&new, &facts))];
         opening.extend(declared(plan).map(|event| Opening::now(&world.clock, event)));
-        if !new.target.kind().is_rehearsal() {
+        if !new.target.kind().is_rehearsal() && !plan.sites.is_empty() {
             observer.say("asking each site who we are there");
         }
         opening.extend(Asked::first(&world, plan, &new.limits).identify(observer).await?);

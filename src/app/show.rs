@@ -32,15 +32,24 @@ pub(super) fn runs(args: &RunsArgs, store: &Store, output: &Output) -> Result<Ex
     for row in rows {
         let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
         let world = if row["rehearsal"] == json!(true) { "rehearsal" } else { "" };
-        // Of one that has not ended, how it stands says more.
-        let verdict = if row["stands"].is_null() { text("verdict") } else { text("stands") };
         output.print(&format!(
-            "{:<32} {:<21} {verdict:<13} {world}",
+            "{:<32} {:<21} {:<13} {world}",
             text("run"),
             text("started"),
+            in_a_word(row),
         ))?;
     }
     Ok(ExitCode::Passed)
+}
+
+/// How a run ended. Of one that has not ended, how it stands says more; of one that was cancelled, that it has proven nothing.
+fn in_a_word(row: &Value) -> &str {
+    let (verdict, stands) = (row["verdict"].as_str(), row["stands"].as_str());
+    match (verdict, stands) {
+        (_, Some(stands)) => stands,
+        (Some("inconclusive"), None) if row["cancelled"] == json!(true) => "cancelled",
+        _ => verdict.unwrap_or_default(),
+    }
 }
 
 /// Why nothing is listed. A run that cannot be read may be one of those that are looked for.
@@ -73,6 +82,9 @@ fn row(folder: &RunFolder) -> Value {
                 "verdict": report.verdict.outcome.as_str(),
                 "rehearsal": report.rehearsal,
             });
+            if report.exit.cancelled_by.is_some() {
+                row["cancelled"] = json!(true);
+            }
             if report.exit.unfinished {
                 row["verdict"] = json!("unfinished");
                 row["stands"] = json!(stands(folder));
@@ -151,4 +163,19 @@ fn line(record: &Record) -> String {
     let at = record.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     // JSON escapes nothing above U+001F by itself.
     format!("{:>4}  {at}  {kind:<20} {}", record.seq, visible(&rest, &[]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regression_a_run_that_was_cancelled_is_listed_as_cancelled() {
+        let word = |row: Value| in_a_word(&row).to_owned();
+        assert_eq!(word(json!({ "verdict": "inconclusive", "cancelled": true })), "cancelled");
+        assert_eq!(word(json!({ "verdict": "inconclusive" })), "inconclusive");
+        assert_eq!(word(json!({ "verdict": "failed", "cancelled": true })), "failed");
+        let under_way = json!({ "verdict": "unfinished", "cancelled": true, "stands": "ending" });
+        assert_eq!(word(under_way), "ending");
+    }
 }

@@ -5,8 +5,9 @@ use crate::ids::StepId;
 use crate::limits;
 use crate::outside::real::RealOutside;
 use crate::outside::{DatabaseEngine, DatabaseLogin, Outside, OutsideError, Secret, Tls};
-use crate::providers::sql::{ChecksumsInput, RowsInput, Tables, Wanted, take_reference};
+use crate::providers::sql::{ChecksumsInput, Reference, RowsInput, Tables, Wanted, take_reference};
 use crate::time::Clock;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,19 +24,10 @@ pub(super) fn sql(command: SqlCommand, output: &Output) -> Result<ExitCode> {
 fn fingerprint(args: &FingerprintArgs, output: &Output) -> Result<ExitCode> {
     let outside = RealOutside::new(".");
     let login = login(args, &outside)?;
-    let wanted = wanted(args);
+    let wanted = wanted(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Error::broken(format!("no runtime: {e}")))?;
-    let reference = runtime.block_on(async {
-        let mut session = outside.database(&login).await?;
-        let progress = |text: &str| {
-            if output.live {
-                output.note(text);
-            }
-        };
-        take_reference(&mut *session, &wanted, Clock::system().now(), &progress).await
-    });
-    let reference = reference.map_err(|error| told(error, &login))?;
+    let reference = runtime.block_on(taken(&outside, &login, &wanted, output))?;
     let reference = reference.of_database(&login.host, &login.database);
     if reference.schema.is_empty() {
         let text =
@@ -49,16 +41,53 @@ fn fingerprint(args: &FingerprintArgs, output: &Output) -> Result<ExitCode> {
     Ok(ExitCode::Passed)
 }
 
-fn wanted(args: &FingerprintArgs) -> Wanted {
+async fn taken(
+    outside: &RealOutside,
+    login: &DatabaseLogin,
+    wanted: &Wanted,
+    output: &Output,
+) -> Result<Reference> {
+    let broken = |error: OutsideError| told(error, login);
+    let mut session = outside.database(login).await.map_err(broken)?;
+    let structure = session.structure().await.map_err(broken)?;
+    let not_there = wanted.not_there(&structure);
+    if !not_there.is_empty() {
+        return Err(no_such_table(&not_there, &login.database, &login.user));
+    }
+    let progress = |text: &str| {
+        if output.live {
+            output.note(text);
+        }
+    };
+    let now = Clock::system().now();
+    take_reference(&mut *session, &structure, wanted, now, &progress).await.map_err(broken)
+}
+
+/// A file without it would look as if it had been taken down.
+fn no_such_table(names: &[String], database: &str, user: &str) -> Error {
+    let names = names.join(", ");
+    let text = format!("the database {database} has no table {names} that {user} may see");
+    Error::bad_input(text).help(
+        "--table and --only name tables, as orders or public.orders; a view or a single partition is none",
+    )
+}
+
+fn wanted(args: &FingerprintArgs) -> Result<Wanted> {
+    let mut only = BTreeMap::new();
+    for (table, condition) in &args.only {
+        if only.insert(table.clone(), condition.clone()).is_some() {
+            let text = format!("--only: {table} stands twice");
+            return Err(Error::bad_input(text).help("join its conditions with and"));
+        }
+    }
     let tables = Tables((!args.tables.is_empty()).then(|| args.tables.clone()));
     let rows = RowsInput { tables: tables.clone(), ..RowsInput::default() };
-    let only = args.only.iter().cloned().collect();
     let sums = ChecksumsInput { tables, only, ranges: args.ranges, ..ChecksumsInput::default() };
-    Wanted {
+    Ok(Wanted {
         rows: args.rows.then_some(rows),
         checksums: args.checksums.then_some(sums),
         without_keys: args.without_keys,
-    }
+    })
 }
 
 fn login(args: &FingerprintArgs, outside: &RealOutside) -> Result<DatabaseLogin> {
@@ -165,6 +194,52 @@ fn told(error: OutsideError, login: &DatabaseLogin) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    /// What these arguments ask for, or what is wrong with them.
+    fn parsed(more: &[&str]) -> std::result::Result<FingerprintArgs, String> {
+        let start = ["redrill", "sql", "fingerprint", "--url", "postgres://ro@db/orders"];
+        let cli = Cli::try_parse_from(start.into_iter().chain(more.iter().copied()));
+        match cli.map_err(|error| error.to_string())?.command {
+            Command::Sql(SqlCommand::Fingerprint(args)) => Ok(args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn regression_tables_and_conditions_that_nothing_would_be_taken_of_are_refused() {
+        let with = |more: &[&str]| parsed(&[&["--password-env", "WORD"][..], more].concat());
+        let why = with(&["--table", "orders"]).unwrap_err();
+        assert!(why.contains("--rows") && why.contains("--checksums"), "{why}");
+        let why = with(&["--rows", "--only", "orders=id > 1"]).unwrap_err();
+        assert!(why.contains("--checksums"), "{why}");
+        for rungs in [&["--rows"][..], &["--checksums"], &["--rows", "--checksums"]] {
+            let args = with(&[rungs, &["--table", "orders", "--table", "ledger"]].concat());
+            assert_eq!(args.unwrap().tables, ["orders", "ledger"]);
+        }
+        let only = ["--checksums", "--only", "orders=id > 1", "--only"];
+        let both = with(&[&only[..], &["ledger=id > 1"]].concat()).unwrap();
+        assert_eq!(wanted(&both).unwrap().checksums.unwrap().only.len(), 2);
+        let twice = with(&[&only[..], &["orders=id > 2"]].concat()).unwrap();
+        assert!(wanted(&twice).unwrap_err().to_string().contains("orders stands twice"));
+    }
+
+    #[test]
+    fn regression_a_table_that_is_not_there_is_bad_input() {
+        let error = no_such_table(&["heartbeet".into(), "nosuch".into()], "orders", "ro");
+        assert_eq!(error.exit_code(), ExitCode::BadInput);
+        assert!(error.to_string().contains("no table heartbeet, nosuch"), "{error}");
+    }
+
+    #[test]
+    fn regression_both_ways_to_give_a_password_are_named_where_there_is_none() {
+        let why = parsed(&[]).unwrap_err();
+        assert!(why.contains("--password-env") && why.contains("--password-file"), "{why}");
+        assert!(parsed(&["--password-file", "word"]).is_ok());
+        let why = parsed(&["--password-file", "word", "--password-env", "WORD"]).unwrap_err();
+        assert!(why.contains("cannot be used with"), "{why}");
+    }
 
     #[test]
     fn addresses_are_read_with_their_usual_ports() {

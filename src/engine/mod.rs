@@ -24,5 +24,5 @@ pub use before::look_at_hooks;
 pub use decide::{Move, decide};
 pub use drive::{Drive, DriveError, Opening, drive};
 pub use hooks::{Due, Message, tell, unheard};
-pub use release::{LONGEST_REMOVAL, Released, release};
+pub use release::{LONGEST_REMOVAL, LOOK_FIRST, Released, release};
 pub use world::{Keep, Observer, OnLoss, Order, Orders, World};

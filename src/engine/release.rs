@@ -48,6 +48,11 @@ const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 const LOOKED_AGAIN_AFTER: [Duration; 3] =
     [Duration::from_secs(15), Duration::from_secs(45), Duration::from_secs(60)];
 
+/// Stands in place of the command that deletes something, where that would delete what another run has claimed. A shell does nothing
+/// with it.
+pub const LOOK_FIRST: &str =
+    "# delete nothing before a person has looked whose it is: another run has claimed it";
+
 /// Finds a resource, removes it and waits until a look-up says that it is gone. Works with nothing but its key.
 pub async fn release(
     context: &StepContext,
@@ -82,6 +87,10 @@ pub async fn release(
             Ok(Ended::Gone(how)) => return Released::Gone(how),
             Ok(Ended::Kept(why)) => return stays(why, true, command),
             Ok(Ended::Unknown(why)) => return stays(why, false, command),
+            Ok(Ended::Claimed(why)) => {
+                let why = format!("it is not ours any more: {why}");
+                return stays(why, false, LOOK_FIRST.to_owned());
+            }
             Err(error) => error,
         };
         context.progress(&format!("removing {key}: {error}"));
@@ -137,6 +146,8 @@ enum Ended {
     Kept(String),
     /// Nobody can say here whether it is there, however often it is looked for.
     Unknown(String),
+    /// It names another run now: it must not be touched.
+    Claimed(String),
 }
 
 async fn release_once(
@@ -159,7 +170,8 @@ async fn release_once(
         Found::Gone if id.is_some() => return Ok(Ended::Gone("already gone")),
         Found::Gone => return Ok(Ended::Gone("never made")),
         Found::Unknown { why } => return Ok(Ended::Unknown(why)),
-        Found::Foreign { why } if id.is_some() => {
+        Found::Foreign { why, claimed: true } if id.is_some() => return Ok(Ended::Claimed(why)),
+        Found::Foreign { why, .. } if id.is_some() => {
             return Err(StepError::broken(format!("it is not ours any more: {why}")));
         }
         // The name was taken by somebody else before we came; nothing of ours was made.
@@ -220,7 +232,8 @@ async fn until_gone(
                 }
                 Look::NotYet(state)
             }
-            Found::Foreign { why } => {
+            Found::Foreign { why, claimed: true } => Look::Ready(Ended::Claimed(why)),
+            Found::Foreign { why, .. } => {
                 return Err(StepError::broken(format!("it is not ours any more: {why}")));
             }
         })

@@ -6,6 +6,7 @@ use crate::action::{
 };
 use crate::aws::{CallLog, failure_of};
 use crate::client;
+use crate::engine::LOOK_FIRST;
 use crate::ids::{Digest, RunId, SiteName, StepId};
 use crate::journal::{Event, FailureClass, ResourceKey};
 use crate::outside::Outside;
@@ -467,11 +468,14 @@ async fn by_journal(
         }
         // Somebody may have taken the tag away from what the run has made; without an id, the name was taken by somebody else,
         // and nothing of the run's is there.
-        Ok(Found::Foreign { why }) => gathered.leftovers.extend(thing.id.clone().map(|id| {
-            let doubt = format!("{why}, and the journal says that the run has made it");
-            let seen = (id, "unknown".to_owned(), Some(doubt));
-            told_by_journal(lookout, (past, thing), site, (key, command), seen)
-        })),
+        Ok(Found::Foreign { why, claimed }) => {
+            gathered.leftovers.extend(thing.id.clone().map(|id| {
+                let command = if claimed { LOOK_FIRST.to_owned() } else { command };
+                let doubt = format!("{why}, and the journal says that the run has made it");
+                let seen = (id, "unknown".to_owned(), Some(doubt));
+                told_by_journal(lookout, (past, thing), site, (key, command), seen)
+            }))
+        }
         // On this machine nobody can say; it may be there all the same.
         Ok(Found::Unknown { why }) => {
             let id = thing.id.clone().unwrap_or_else(|| "unknown".to_owned());

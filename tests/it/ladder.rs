@@ -197,3 +197,25 @@ fn regression_a_login_whose_secret_is_not_there_fails_and_the_rest_is_checked() 
     let checks = report.to_string();
     assert!(checks.contains("tables and indexes"), "{checks}");
 }
+
+#[test]
+fn regression_a_reference_without_a_table_that_was_named_does_not_pass() {
+    let named = "rows: { tables: [customers, orders, ledger] }";
+    let (_, report) = deeper((named, "rows: { tables: [customers, orders, ledger, heartbeet] }"));
+    let red = red(&report);
+    for expected in ["check baseline: reference inconclusive", "step baseline inconclusive"] {
+        assert!(red.iter().any(|line| line == expected), "{red:?}");
+    }
+    assert!(report["checks"].to_string().contains("heartbeet"), "{}", report["checks"]);
+}
+
+#[test]
+fn regression_tables_that_the_reference_does_not_hold_are_named_and_nothing_turns_red() {
+    let named = "rows: { tables: [customers, orders, ledger], tolerance: 5% }";
+    let (_, report) = deeper((named, "rows: { tolerance: 5% }"));
+    assert_eq!(red(&report), Vec::<String>::new());
+    let checks = report["checks"].as_array().unwrap();
+    let rows = checks.iter().find(|made| made["check"]["name"] == "row counts").unwrap();
+    let note = rows["check"]["note"].as_str().unwrap();
+    assert!(note.contains("not compared") && note.contains("heartbeat"), "{note}");
+}

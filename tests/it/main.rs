@@ -12,6 +12,8 @@ mod architecture;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod before_the_day;
+#[cfg(test)]
 mod depth;
 #[cfg(test)]
 mod documents;

@@ -166,6 +166,24 @@ fn regression_what_has_begun_on_aws_does_not_end_elsewhere() {
 }
 
 #[test]
+fn regression_what_has_begun_at_a_test_server_does_not_end_at_another_one() {
+    let program = Program::new();
+    let nowhere = AT_A_SITE.replace("sites: { dr: { region: ap-northeast-3 } }\n", "");
+    program.write("asked.yaml", nowhere.replace(", write: [dr]", ""));
+    let (at, other) = ("http://127.0.0.1:1", "http://127.0.0.1:2");
+    killed(&program, program.command(&["run", "asked.yaml", "--quiet", "--endpoint-url", at]));
+    let before = program.bytes("runs/asked-0001/journal.jsonl");
+    for what in ["resume", "abort"] {
+        let elsewhere = program.run(&[what, "last", "--endpoint-url", other]);
+        elsewhere.says(3, &["was made against http://127.0.0.1:1", other, "nothing was done"]);
+    }
+    assert_eq!(program.bytes("runs/asked-0001/journal.jsonl"), before, "nothing was written");
+    program.run(&["abort", "last", "--endpoint-url", "http://127.0.0.1:1/"]).says(130, &[]);
+    let runs = program.run(&["runs"]).stdout;
+    assert!(runs.contains(" cancelled ") && !runs.contains("inconclusive"), "{runs}");
+}
+
+#[test]
 fn regression_the_deadline_that_is_told_after_a_resume_is_that_of_the_open_question() {
     let program = Program::new();
     let nowhere = AT_A_SITE.replace("sites: { dr: { region: ap-northeast-3 } }\n", "");

@@ -309,9 +309,10 @@ impl Objects {
                     self.session.renew_credentials();
                     (self.tell)(&format!(
                         "the credentials for the store {} are expired, for {} now: renew them (aws sso login, or however \
-                         you get them); until then nothing is done",
+                         you get them); until then nothing is done{}",
                         self.url,
-                        HumanDuration(waited)
+                        HumanDuration(waited),
+                        self.hurry.noticed()
                     ));
                     waited += CREDENTIALS_TRIED_EVERY;
                     Some(CREDENTIALS_TRIED_EVERY)

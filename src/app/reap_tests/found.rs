@@ -30,13 +30,28 @@ async fn regression_what_the_journal_owns_and_has_lost_its_tags_is_told_and_not_
     trial.run(End::Killed(owned), None).await;
     let tagged = trial.registry.resource_kind("rds.db_instance").unwrap().clone();
     let why = "it has no tag redrill:run".to_owned();
-    trial.registry.resource(Seen(tagged, Found::Foreign { why }));
+    trial.registry.resource(Seen(tagged, Found::Foreign { why, claimed: false }));
     trial.wait(13 * HOUR).await;
     let (found, removals) = trial.reap(&trial.past(false)).await;
     assert_eq!((found.leftovers.len(), removals.len()), (1, 0), "{found:?}");
     let Decision::Unclear(why) = &found.leftovers[0].decision else { panic!("{found:?}") };
     assert!(why.contains("no tag redrill:run") && why.contains("the journal says"), "{why}");
     assert!(found.leftovers[0].command.contains("delete-db-instance"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_what_another_run_has_claimed_is_told_without_a_command_that_deletes_it() {
+    let mut trial = Trial::new("orders-db", &[]).await;
+    trial.run(End::Killed(owned), None).await;
+    let tagged = trial.registry.resource_kind("rds.db_instance").unwrap().clone();
+    let why = "it has the tag redrill:run=other".to_owned();
+    let claimed = Found::Foreign { why, claimed: true };
+    trial.registry.resource(Unlisted(Arc::new(Seen(tagged, claimed))));
+    trial.wait(13 * HOUR).await;
+    let (found, removals) = trial.reap(&trial.past(false)).await;
+    assert_eq!((found.leftovers.len(), removals.len()), (1, 0), "{found:?}");
+    assert!(matches!(found.leftovers[0].decision, Decision::Unclear(_)), "{found:?}");
+    assert_eq!(found.leftovers[0].command, engine::LOOK_FIRST);
 }
 
 #[tokio::test(start_paused = true)]

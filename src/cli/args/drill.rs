@@ -72,7 +72,7 @@ pub struct ResumeArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "see the type")]
     pub in_store: InStoreArgs,
-    /// Sends every AWS call to this address: a test server on this machine.
+    /// Sends every AWS call to this address, which is that of the run: a test server, on whatever machine.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub endpoint_url: Option<String>,
     #[command(flatten)]
@@ -112,7 +112,7 @@ pub struct AbortArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "see the type")]
     pub in_store: InStoreArgs,
-    /// Sends every AWS call to this address when this process takes over: a test server on this machine.
+    /// Sends every AWS call to this address, which is that of the run, when this process takes over: a test server, on whatever machine.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub endpoint_url: Option<String>,
     /// How the end is written.
@@ -122,10 +122,6 @@ pub struct AbortArgs {
 
 /// `redrill approve`, `redrill reject`
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  redrill approve orders-db-0003 cut-over --comment 'agreed with the owner'\n  \
-                  redrill reject last cut-over\n  redrill approve last cut-over --sign-with ~/.ssh/id_ed25519.pub"
-)]
 pub struct AnswerArgs {
     /// The run: its id, its folder, or `last`.
     pub run: String,
@@ -141,7 +137,7 @@ pub struct AnswerArgs {
     /// run asks STS whose it is.
     #[arg(long, conflicts_with = "sign_with")]
     pub with_aws_identity: bool,
-    /// Asks STS at this address, which is that of the run: a test server on this machine.
+    /// Asks STS at this address, which is that of the run: a test server, on whatever machine.
     #[arg(long, value_name = "URL", requires = "with_aws_identity", value_parser = endpoint)]
     pub endpoint_url: Option<String>,
 }

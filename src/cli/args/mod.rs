@@ -26,7 +26,8 @@ use std::path::PathBuf;
 #[command(
     version,
     after_help = "Exit codes: 0 passed · 1 failed · 2 inconclusive · 3 bad scenario or command line · 4 refused by the guard · \
-                  5 resources left behind · 130 cancelled.\n\n\
+                  5 resources left behind · 130 cancelled. Where several apply, the first of 4, 3, 130, 1, 5, 2, 0; leftovers also \
+                  stand in the JSON as exit.left_behind.\n\n\
                   Try it, with no account and no server:\n  redrill run scenarios/orders-db.yaml --sandbox"
 )]
 pub struct Cli {
@@ -100,8 +101,14 @@ pub enum Command {
     /// Write the runbook by which people do the same by hand.
     Runbook(RunbookArgs),
     /// Approve what a step of a run asks.
+    #[command(
+        after_help = "Examples:\n  redrill approve orders-db-0003 cut-over --comment 'agreed with the owner'\n  \
+                      redrill approve last cut-over --sign-with ~/.ssh/id_ed25519.pub"
+    )]
     Approve(AnswerArgs),
     /// Reject what a step of a run asks.
+    #[command(after_help = "Examples:\n  redrill reject last cut-over\n  \
+                      redrill reject orders-db-0003 cut-over --comment 'the owner needs another day'")]
     Reject(AnswerArgs),
     /// Describe what steps can do: inputs, outputs, checks, permissions.
     Actions(ActionsArgs),
@@ -188,7 +195,7 @@ pub struct TargetArgs {
     /// Adds a fault to the estate, such as `rds:RestoreDBInstanceFromDBSnapshot#1=throttle`; may be repeated.
     #[arg(long = "fault", value_name = "FAULT", requires = "sandbox")]
     pub faults: Vec<String>,
-    /// Sends every AWS call to this address: a test server on this machine.
+    /// Sends every AWS call to this address: a test server, on whatever machine.
     #[arg(long, value_name = "URL", conflicts_with = "sandbox", value_parser = endpoint)]
     pub endpoint_url: Option<String>,
 }

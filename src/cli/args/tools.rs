@@ -2,7 +2,7 @@
 
 use super::{Format, name_and_value};
 use crate::time::HumanDuration;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -15,20 +15,24 @@ pub enum SqlCommand {
 
 /// `redrill sql fingerprint`
 #[derive(Debug, Args)]
-#[command(after_help = "It only reads. The password is never given on the command line.\n\n\
+#[command(
+    group = ArgGroup::new("password").args(["password_env", "password_file"]).required(true),
+    group = ArgGroup::new("taken").args(["rows", "checksums"]).multiple(true),
+    after_help = "It only reads. The password is never given on the command line: name the variable or the file that holds it.\n\n\
                         Examples:\n  redrill sql fingerprint --url postgres://ro@db.example.com/orders --ca global-bundle.pem \\\n    \
                         --password-env DB_PASSWORD > references/orders.json\n  \
                         redrill sql fingerprint --url mysql://ro@127.0.0.1:3306/orders --tls off --password-file secret \\\n    \
-                        --rows --checksums --table orders --table ledger")]
+                        --rows --checksums --table orders --table ledger"
+)]
 pub struct FingerprintArgs {
     /// The database: `postgres://USER@HOST:PORT/DATABASE`, or `mysql://…` for MySQL and MariaDB; the port may be left out.
     #[arg(long, value_name = "URL")]
     pub url: String,
-    /// The environment variable that holds the password.
-    #[arg(long, value_name = "NAME", required_unless_present = "password_file")]
+    /// The environment variable that holds the password; or give --password-file.
+    #[arg(long, value_name = "NAME")]
     pub password_env: Option<String>,
-    /// The file that holds the password and nothing else.
-    #[arg(long, value_name = "FILE", conflicts_with = "password_env")]
+    /// The file that holds the password and nothing else; or give --password-env.
+    #[arg(long, value_name = "FILE")]
     pub password_file: Option<String>,
     /// How the connection is protected. `encrypt` does not verify who answers; `off` is for loopback and tunnels.
     #[arg(long, value_parser = ["verify", "encrypt", "off"], default_value = "verify")]
@@ -42,11 +46,11 @@ pub struct FingerprintArgs {
     /// Takes ordered checksums of ranges of keys.
     #[arg(long)]
     pub checksums: bool,
-    /// A table for --rows and --checksums; may be repeated. All tables without it.
-    #[arg(long = "table", value_name = "TABLE")]
+    /// A table for --rows and --checksums; may be repeated. All tables without it; one that is not there is an error.
+    #[arg(long = "table", value_name = "TABLE", requires = "taken")]
     pub tables: Vec<String>,
-    /// A condition in SQL on the rows of a table whose checksums are taken; may be repeated.
-    #[arg(long = "only", value_name = "TABLE=CONDITION", value_parser = name_and_value)]
+    /// A condition in SQL on the rows of a table whose checksums are taken; may be repeated, once for each table.
+    #[arg(long = "only", value_name = "TABLE=CONDITION", value_parser = name_and_value, requires = "checksums")]
     pub only: Vec<(String, String)>,
     /// Into how many ranges of keys a table is cut at most.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]

@@ -105,7 +105,7 @@ async fn find(cx: &ResourceContext, name: &str) -> Result<(Found, Option<DbClust
 async fn remove(cx: &ResourceContext, name: &str) -> Result<(), StepError> {
     let cluster = match find(cx, name).await? {
         (Found::Ours { state, .. }, Some(cluster)) if state != "deleting" => cluster,
-        (Found::Foreign { why }, _) => {
+        (Found::Foreign { why, .. }, _) => {
             return Err(StepError::broken(format!("the cluster {name} is not of this run: {why}")));
         }
         _ => return Ok(()),

@@ -89,7 +89,7 @@ async fn remove(cx: &ResourceContext, name: &str) -> Result<(), StepError> {
         Found::Gone => return Ok(()),
         Found::Ours { state, .. } if state == "deleting" => return Ok(()),
         Found::Ours { .. } => {}
-        Found::Foreign { why } | Found::Unknown { why } => {
+        Found::Foreign { why, .. } | Found::Unknown { why } => {
             return Err(StepError::broken(format!(
                 "the instance {name} is not of this run: {why}"
             )));

@@ -6,9 +6,10 @@ use super::find_snapshot::FindSnapshot;
 use super::snapshot::describe_snapshot;
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
-use crate::providers::backups::key_probe;
-use crate::providers::rds::{Snapshot, probes_of, quotas};
+use crate::providers::backups::{key_probe, time_of};
+use crate::providers::rds::{Snapshot, preflight_of_network, probes_of, quotas};
 use aws_sdk_rds::types::DbCluster;
+use chrono::{DateTime, Utc};
 
 pub(super) async fn capture_config(
     action: &CaptureConfig,
@@ -66,32 +67,47 @@ pub(super) async fn restore_point_in_time(cx: &StepContext, given: &Given) -> Ve
         Some(name) => {
             let answer = describe_cluster(cx, name).await;
             let what = format!("cluster {name} to restore from");
-            probes.push(Probe::of(what, &["rds:DescribeDBClusters"], answer, restorable));
+            let to = given.text("to").and_then(|to| to.parse().ok());
+            let judge = |found| restorable(found, to);
+            probes.push(Probe::of(what, &["rds:DescribeDBClusters"], answer, judge));
         }
     }
     probes.extend(of_every_cluster(cx, given).await);
     probes
 }
 
-fn restorable(found: Option<DbCluster>) -> ProbeVerdict {
+/// Whether a cluster can be restored, to the time that the step names if it names one.
+fn restorable(found: Option<DbCluster>, to: Option<DateTime<Utc>>) -> ProbeVerdict {
     let Some(cluster) = found else {
         return ProbeVerdict::fails(
             "it is not there",
             "correct its name, account or region; a cluster that is gone is restored from a snapshot",
         );
     };
-    match cluster.latest_restorable_time() {
-        Some(latest) => ProbeVerdict::works(format!("can be restored up to {latest}")),
-        None => {
-            ProbeVerdict::Unknown("RDS does not say to which times it can be restored".to_owned())
-        }
+    let Some(latest) = cluster.latest_restorable_time() else {
+        let why = "RDS does not say to which times it can be restored";
+        return ProbeVerdict::Unknown(why.to_owned());
+    };
+    let earliest = cluster.earliest_restorable_time().and_then(time_of);
+    if let Some((to, earliest)) = to.zip(earliest).filter(|(to, earliest)| to < earliest) {
+        let (to, earliest) = (to.to_rfc3339(), earliest.to_rfc3339());
+        return ProbeVerdict::fails(
+            format!("{to} cannot be restored: the restorable times begin at {earliest}"),
+            "take a later time, or an older snapshot",
+        );
+    }
+    match to.filter(|to| time_of(latest).is_some_and(|latest| latest <= *to)) {
+        Some(to) => ProbeVerdict::NotBefore(format!(
+            "{} cannot be restored yet: the latest time is {latest}",
+            to.to_rfc3339()
+        )),
+        None => ProbeVerdict::works(format!("can be restored up to {latest}")),
     }
 }
 
 async fn of_every_cluster(cx: &StepContext, given: &Given) -> Vec<Probe> {
-    let mut probes = Vec::new();
+    let mut probes = preflight_of_network(cx, given).await;
     for (input, group) in [
-        ("subnet_group", Group::Subnets),
         ("cluster_parameter_group", Group::ClusterParameters),
         ("instance_parameter_group", Group::InstanceParameters),
     ] {
@@ -100,12 +116,6 @@ async fn of_every_cluster(cx: &StepContext, given: &Given) -> Vec<Probe> {
             None if given.has(input) => probes.push(later(group.words())),
             None => {}
         }
-    }
-    for id in given.texts("security_groups") {
-        probes.push(security_group(cx, id).await);
-    }
-    if given.comes_later("security_groups") {
-        probes.push(later("security groups"));
     }
     if let Some(key) = given.text("kms_key") {
         probes.push(key_probe(cx, key).await);
@@ -150,10 +160,9 @@ async fn snapshot(cx: &StepContext, id: &str) -> Vec<Probe> {
     probes
 }
 
-/// A kind of group that a cluster refers to.
+/// A kind of group of parameters that a cluster refers to.
 #[derive(Clone, Copy)]
 enum Group {
-    Subnets,
     ClusterParameters,
     InstanceParameters,
 }
@@ -161,7 +170,6 @@ enum Group {
 impl Group {
     fn words(self) -> &'static str {
         match self {
-            Self::Subnets => "DB subnet group",
             Self::ClusterParameters => "cluster parameter group",
             Self::InstanceParameters => "DB parameter group",
         }
@@ -169,7 +177,6 @@ impl Group {
 
     fn operation(self) -> &'static str {
         match self {
-            Self::Subnets => "rds:DescribeDBSubnetGroups",
             Self::ClusterParameters => "rds:DescribeDBClusterParameterGroups",
             Self::InstanceParameters => "rds:DescribeDBParameterGroups",
         }
@@ -184,10 +191,6 @@ impl Group {
         let client = client!(cx.site()?, aws_sdk_rds);
         let operation = self.operation();
         Ok(match self {
-            Self::Subnets => {
-                let request = client.describe_db_subnet_groups().db_subnet_group_name(name);
-                cx.call(operation, || request.clone().send()).await?.db_subnet_groups().len()
-            }
             Self::ClusterParameters => {
                 let request = client.describe_db_cluster_parameter_groups();
                 let request = request.db_cluster_parameter_group_name(name);
@@ -200,17 +203,6 @@ impl Group {
             }
         })
     }
-}
-
-async fn security_group(cx: &StepContext, id: &str) -> Probe {
-    let answer = async {
-        let client = client!(cx.site()?, aws_sdk_ec2);
-        let request = client.describe_security_groups().group_ids(id);
-        let answer = cx.call("ec2:DescribeSecurityGroups", || request.clone().send()).await?;
-        Ok::<_, StepError>(answer.security_groups().len())
-    };
-    let needs = ["ec2:DescribeSecurityGroups"];
-    Probe::of(format!("security group {id}"), &needs, answer.await, there)
 }
 
 fn there(count: usize) -> ProbeVerdict {
@@ -229,11 +221,27 @@ mod tests {
 
     #[test]
     fn a_source_that_is_not_there_fails_and_one_without_times_is_unknown() {
-        assert!(matches!(restorable(None), ProbeVerdict::Fails { .. }));
+        assert!(matches!(restorable(None, None), ProbeVerdict::Fails { .. }));
         let cluster = DbCluster::builder();
-        assert!(matches!(restorable(Some(cluster.clone().build())), ProbeVerdict::Unknown(_)));
+        assert!(matches!(
+            restorable(Some(cluster.clone().build()), None),
+            ProbeVerdict::Unknown(_)
+        ));
         let time = aws_smithy_types::DateTime::from_secs(0);
         let cluster = cluster.latest_restorable_time(time).build();
-        assert!(matches!(restorable(Some(cluster)), ProbeVerdict::Works(_)));
+        assert!(matches!(restorable(Some(cluster), None), ProbeVerdict::Works(_)));
+    }
+
+    #[test]
+    fn regression_a_time_that_the_cluster_no_longer_reaches_would_fail() {
+        let time = aws_smithy_types::DateTime::from_secs;
+        let cluster = DbCluster::builder()
+            .earliest_restorable_time(time(1000))
+            .latest_restorable_time(time(2000))
+            .build();
+        let at = |seconds| restorable(Some(cluster.clone()), DateTime::from_timestamp(seconds, 0));
+        assert!(matches!(at(999), ProbeVerdict::Fails { .. }), "{:?}", at(999));
+        assert!(matches!(at(1000), ProbeVerdict::Works(_)), "{:?}", at(1000));
+        assert!(matches!(at(2000), ProbeVerdict::NotBefore(_)), "{:?}", at(2000));
     }
 }

@@ -73,7 +73,7 @@ impl ResourceKind for TrialFolder {
             Ok(match name.work(context, FolderWork::Find).await? {
                 FolderState::Gone => Found::Gone,
                 FolderState::Ours => Found::Ours { id: name.folder, state: "there".to_owned() },
-                FolderState::Foreign(why) => Found::Foreign { why },
+                FolderState::Foreign(why) => Found::Foreign { why, claimed: false },
             })
         })
     }

@@ -87,7 +87,9 @@ pub(super) use finding::{FindSnapshotInput, FindSnapshotOutput, probes_of};
 pub(super) use grants::{on_keys_of_found, on_restored};
 pub(super) use log_groups::log_groups;
 pub(super) use network::{NetworkOf, closed_in_a_drill, in_the_vpc, vpc_before, warn_of_network};
-pub(super) use preflight::compare_config as preflight_of_comparison;
+pub(super) use preflight::{
+    compare_config as preflight_of_comparison, network as preflight_of_network,
+};
 use promote_replica::PromoteReplica;
 use promoted_replica::PromotedReplicaKind;
 pub(super) use quotas::quotas;

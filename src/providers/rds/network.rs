@@ -25,19 +25,25 @@ pub(in crate::providers) async fn vpc_before(
     let answer = cx.call("rds:DescribeDBSubnetGroups", || request.clone().send()).await?;
     let found = answer.db_subnet_groups().first().and_then(|group| group.vpc_id());
     match found {
-        Some(found) if found == vpc => Ok(()),
-        Some(found) => {
-            cx.check(Check::made("vpc", vpc, found, false)).await?;
-            let what = format!("the subnet group {group} is in {found} and not in {vpc}");
-            Err(StepError::recovery(what)
-                .help("nothing was made: name a subnet group of that VPC, or correct vpc:"))
-        }
+        Some(found) => match in_another_vpc(&format!("subnet group {group}"), found, vpc) {
+            None => Ok(()),
+            Some(what) => {
+                cx.check(Check::made("vpc", vpc, found, false)).await?;
+                Err(StepError::recovery(what)
+                    .help("nothing was made: name a subnet group of that VPC, or correct vpc:"))
+            }
+        },
         None => {
             let why = "RDS does not say in which VPC the subnet group is";
             cx.check(Check::not_made("vpc", vpc, why)).await?;
             Err(StepError::broken(format!("{why}: {group}")).help("nothing was made"))
         }
     }
+}
+
+/// Says that something is in another VPC than it must be.
+pub(super) fn in_another_vpc(what: &str, found: &str, wanted: &str) -> Option<String> {
+    (found != wanted).then(|| format!("the {what} is in {found} and not in {wanted}"))
 }
 
 /// Whether the instances are where they must be, all of them.

@@ -1,5 +1,6 @@
 //! What can be looked at in RDS before the day of a drill. Only calls that read.
 
+use super::automated_backup::AutomatedBackup;
 use super::capture_config::{CaptureConfig, CaptureConfigOutput};
 use super::config_diff::Config;
 use super::db_instance::describe_instance;
@@ -8,12 +9,15 @@ use super::engine_versions::version_probe;
 use super::find_automated_backup::FindAutomatedBackup;
 use super::find_snapshot::FindSnapshot;
 use super::finding::probes_of;
+use super::network::in_another_vpc;
 use super::quotas::{quotas, storage};
 use super::restore_point_in_time::{RestorePointInTimeInput, source_of};
 use crate::action::{Action, Given, Probe, ProbeVerdict, StepContext, StepError};
 use crate::client;
 use crate::providers::backups::{key_probe, later};
 use crate::providers::earlier::EarlierRun;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 pub(super) async fn capture_config(
     action: &CaptureConfig,
@@ -113,38 +117,40 @@ pub(super) async fn restore_point_in_time(cx: &StepContext, given: &Given) -> Ve
             let needs = ["rds:DescribeDBInstanceAutomatedBackups"];
             let found = source_of(cx, &input).await;
             let what = "automated backup to restore from";
-            probes.push(Probe::of(what, &needs, found, |backup| {
-                if backup.can_be_restored() {
-                    ProbeVerdict::works(format!("restorable from {}", backup.window()))
-                } else {
-                    ProbeVerdict::fails(
-                        format!("restore window {}", backup.window()),
-                        "see whether automated backups are on, and complete",
-                    )
-                }
-            }));
+            let judge = |backup: AutomatedBackup| restorable(&backup, input.to);
+            probes.push(Probe::of(what, &needs, found, judge));
         }
     }
     probes.extend(of_every_restore(cx, given).await);
     probes
 }
 
+/// Whether a backup can be restored, to the time that the step names if it names one.
+fn restorable(backup: &AutomatedBackup, to: Option<DateTime<Utc>>) -> ProbeVerdict {
+    let window = backup.window();
+    if !backup.can_be_restored() {
+        let action = "see whether automated backups are on, and complete";
+        return ProbeVerdict::fails(format!("restore window {window}"), action);
+    }
+    let Some(to) = to.filter(|to| backup.takes(*to) == Some(false)) else {
+        return ProbeVerdict::works(format!("restorable from {window}"));
+    };
+    let is_past = backup.earliest.is_some_and(|first| to < first);
+    // The backups of an instance that was deleted reach no further than they do now.
+    if is_past || backup.status.as_deref() == Some("retained") {
+        let why = format!("{} cannot be restored: the restore window is {window}", to.to_rfc3339());
+        return ProbeVerdict::fails(why, "take a time within the window, or an older snapshot");
+    }
+    let why = format!("{} is not in the restore window yet, which is {window}", to.to_rfc3339());
+    ProbeVerdict::NotBefore(why)
+}
+
 async fn of_every_restore(cx: &StepContext, given: &Given) -> Vec<Probe> {
-    let mut probes = Vec::new();
-    for (input, kind) in
-        [("subnet_group", "DB subnet group"), ("parameter_group", "DB parameter group")]
-    {
-        match given.text(input) {
-            Some(name) => probes.push(group(cx, kind, name).await),
-            None if given.has(input) => probes.push(later(kind)),
-            None => {}
-        }
-    }
-    for id in given.texts("security_groups") {
-        probes.push(security_group(cx, id).await);
-    }
-    if given.comes_later("security_groups") {
-        probes.push(later("security groups"));
+    let mut probes = network(cx, given).await;
+    match given.text("parameter_group") {
+        Some(name) => probes.push(parameter_group(cx, name).await),
+        None if given.has("parameter_group") => probes.push(later("DB parameter group")),
+        None => {}
     }
     if let Some(name) = given.text("option_group") {
         let why = "option groups are not asked for: the restore refuses one that is not there";
@@ -187,36 +193,89 @@ async fn snapshot(cx: &StepContext, id: &str) -> Vec<Probe> {
     probes
 }
 
-async fn group(cx: &StepContext, kind: &str, name: &str) -> Probe {
-    let subnets = kind == "DB subnet group";
-    let answer = async {
-        let client = client!(cx.site()?, aws_sdk_rds);
-        let found = if subnets {
-            let request = client.describe_db_subnet_groups().db_subnet_group_name(name);
-            let answer = cx.call("rds:DescribeDBSubnetGroups", || request.clone().send()).await?;
-            answer.db_subnet_groups().len()
-        } else {
-            let request = client.describe_db_parameter_groups().db_parameter_group_name(name);
-            let answer =
-                cx.call("rds:DescribeDBParameterGroups", || request.clone().send()).await?;
-            answer.db_parameter_groups().len()
-        };
-        Ok::<_, StepError>(found)
-    };
-    let needs =
-        if subnets { "rds:DescribeDBSubnetGroups" } else { "rds:DescribeDBParameterGroups" };
-    Probe::of(format!("{kind} {name}"), &[needs], answer.await, there)
+/// The network in which instances are restored, also those of clusters: its groups are there, and in the VPC of the step. A step
+/// that names none goes where its subnet group is.
+pub(in crate::providers) async fn network(cx: &StepContext, given: &Given) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    let mut vpc = given.text("vpc").map(str::to_owned);
+    match given.text("subnet_group") {
+        Some(name) => {
+            let found = vpc_of_subnets(cx, name).await;
+            let of_group = found.as_ref().ok().and_then(|found| found.first()?.clone());
+            let needs = ["rds:DescribeDBSubnetGroups"];
+            let what = format!("subnet group {name}");
+            let judge =
+                |found: Vec<Option<String>>| where_it_must_be(&what, &found, vpc.as_deref());
+            probes.push(Probe::of(format!("DB {what}"), &needs, found, judge));
+            vpc = vpc.or(of_group);
+        }
+        None if given.has("subnet_group") => probes.push(later("DB subnet group")),
+        None => {}
+    }
+    for id in given.texts("security_groups") {
+        let found = vpc_of_security_group(cx, id).await;
+        let needs = ["ec2:DescribeSecurityGroups"];
+        let what = format!("security group {id}");
+        let judge = |found: Vec<Option<String>>| where_it_must_be(&what, &found, vpc.as_deref());
+        probes.push(Probe::of(what.clone(), &needs, found, judge));
+    }
+    if given.comes_later("security_groups") {
+        probes.push(later("security groups"));
+    }
+    if cx.facts.is_drill && given.known("publicly_accessible") == Some(&Value::Bool(true)) {
+        let why =
+            "the step asks for one, and the check publicly_accessible never passes in a drill";
+        let verdict = ProbeVerdict::fails(why, "leave out publicly_accessible: in mode drill");
+        probes.push(Probe::new("address that can be reached from outside", verdict));
+    }
+    probes
 }
 
-async fn security_group(cx: &StepContext, id: &str) -> Probe {
-    let answer = async {
-        let client = client!(cx.site()?, aws_sdk_ec2);
-        let request = client.describe_security_groups().group_ids(id);
-        let answer = cx.call("ec2:DescribeSecurityGroups", || request.clone().send()).await?;
-        Ok::<_, StepError>(answer.security_groups().len())
+/// The VPCs of the subnet groups of that name, as far as RDS says them: none or one.
+async fn vpc_of_subnets(cx: &StepContext, name: &str) -> Result<Vec<Option<String>>, StepError> {
+    let client = client!(cx.site()?, aws_sdk_rds);
+    let request = client.describe_db_subnet_groups().db_subnet_group_name(name);
+    let answer = cx.call("rds:DescribeDBSubnetGroups", || request.clone().send()).await?;
+    let vpcs = answer.db_subnet_groups().iter().map(|group| group.vpc_id().map(str::to_owned));
+    Ok(vpcs.collect())
+}
+
+/// The same of a security group.
+async fn vpc_of_security_group(
+    cx: &StepContext,
+    id: &str,
+) -> Result<Vec<Option<String>>, StepError> {
+    let client = client!(cx.site()?, aws_sdk_ec2);
+    let request = client.describe_security_groups().group_ids(id);
+    let answer = cx.call("ec2:DescribeSecurityGroups", || request.clone().send()).await?;
+    let vpcs = answer.security_groups().iter().map(|group| group.vpc_id().map(str::to_owned));
+    Ok(vpcs.collect())
+}
+
+/// What is to be thought of a group that was looked for: `found` are the VPCs of those that were found.
+fn where_it_must_be(what: &str, found: &[Option<String>], vpc: Option<&str>) -> ProbeVerdict {
+    let (Some(found), Some(vpc)) = (found.first(), vpc) else { return there(found.len()) };
+    let Some(found) = found else {
+        return ProbeVerdict::Unknown(format!("AWS does not say in which VPC the {what} is"));
     };
-    let needs = ["ec2:DescribeSecurityGroups"];
-    Probe::of(format!("security group {id}"), &needs, answer.await, there)
+    match in_another_vpc(what, found, vpc) {
+        Some(why) => {
+            let action = "name one of that VPC, or correct vpc: or subnet_group:";
+            ProbeVerdict::fails(why, action)
+        }
+        None => ProbeVerdict::works(format!("there, in {vpc}")),
+    }
+}
+
+async fn parameter_group(cx: &StepContext, name: &str) -> Probe {
+    let answer = async {
+        let client = client!(cx.site()?, aws_sdk_rds);
+        let request = client.describe_db_parameter_groups().db_parameter_group_name(name);
+        let answer = cx.call("rds:DescribeDBParameterGroups", || request.clone().send()).await?;
+        Ok::<_, StepError>(answer.db_parameter_groups().len())
+    };
+    let needs = ["rds:DescribeDBParameterGroups"];
+    Probe::of(format!("DB parameter group {name}"), &needs, answer.await, there)
 }
 
 fn there(count: usize) -> ProbeVerdict {
@@ -226,5 +285,92 @@ fn there(count: usize) -> ProbeVerdict {
             "make it, or correct its name, account or region in the scenario",
         ),
         _ => ProbeVerdict::works("there"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{SiteName, StepId};
+    use crate::providers::backups::rehearsal::Rehearsal;
+    use aws_sdk_rds::types::{DbInstanceAutomatedBackup, RestoreWindow};
+    use serde_json::json;
+
+    const ESTATE: &str = r#"
+estate: 1
+title: networks
+now: 2026-11-22T10:00:00Z
+accounts:
+  "111111111111": {}
+places:
+  - account: "111111111111"
+    region: ap-northeast-3
+    subnet_groups: [{ name: drill, vpc: vpc-drill }, { name: prod, vpc: vpc-prod }]
+    security_groups: [{ id: sg-drill, vpc: vpc-drill }, { id: sg-prod, vpc: vpc-prod }]
+"#;
+
+    fn drill() -> Rehearsal {
+        Rehearsal::at(ESTATE, "111111111111", "ap-northeast-3", &[])
+    }
+
+    async fn looks(drill: &Rehearsal, with: Value) -> Vec<ProbeVerdict> {
+        let given = Given::new("orders", StepId::new("restore"), Some(SiteName::new("dr")), with);
+        network(&drill.cx, &given).await.into_iter().map(|probe| probe.verdict).collect()
+    }
+
+    fn elsewhere(what: &str, wanted: &str) -> ProbeVerdict {
+        ProbeVerdict::fails(
+            format!("the {what} is in vpc-prod and not in {wanted}"),
+            "name one of that VPC, or correct vpc: or subnet_group:",
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_groups_in_another_vpc_than_that_of_the_step_would_fail() {
+        let drill = drill();
+        let groups = |vpc: Option<&str>, subnets: &str, security: &str| json!({ "vpc": vpc, "subnet_group": subnets, "security_groups": [security] });
+        let there = ProbeVerdict::works("there, in vpc-drill");
+        let sound = groups(Some("vpc-drill"), "drill", "sg-drill");
+        assert_eq!(looks(&drill, sound).await, [there.clone(), there]);
+        let wrong = groups(Some("vpc-drill"), "prod", "sg-prod");
+        let subnets = elsewhere("subnet group prod", "vpc-drill");
+        let security = elsewhere("security group sg-prod", "vpc-drill");
+        assert_eq!(looks(&drill, wrong).await, [subnets, security.clone()]);
+        // RDS refuses the groups of two VPCs, whichever the step wants.
+        let apart = groups(None, "drill", "sg-prod");
+        assert_eq!(looks(&drill, apart).await, [ProbeVerdict::works("there"), security]);
+        let unsaid = where_it_must_be("subnet group x", &[None], Some("vpc-drill"));
+        assert!(matches!(unsaid, ProbeVerdict::Unknown(_)), "{unsaid:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_public_address_would_fail_in_a_drill_and_in_no_recovery() {
+        let public = || json!({ "publicly_accessible": true });
+        let found = looks(&drill(), public()).await;
+        assert!(matches!(found.as_slice(), [ProbeVerdict::Fails { .. }]), "{found:?}");
+        assert_eq!(looks(&drill(), json!({ "publicly_accessible": false })).await, []);
+        assert_eq!(looks(&drill().in_recovery(), public()).await, []);
+    }
+
+    #[test]
+    fn regression_a_time_that_the_backups_do_not_reach_would_fail() {
+        let time = aws_smithy_types::DateTime::from_secs;
+        let backup = |status: &str| {
+            let window = RestoreWindow::builder().earliest_time(time(1000)).latest_time(time(2000));
+            let answer = DbInstanceAutomatedBackup::builder()
+                .db_instance_identifier("orders-db")
+                .dbi_resource_id("db-A")
+                .status(status)
+                .restore_window(window.build());
+            AutomatedBackup::read(&answer.build()).unwrap()
+        };
+        let at =
+            |status, seconds| restorable(&backup(status), DateTime::from_timestamp(seconds, 0));
+        assert!(matches!(restorable(&backup("active"), None), ProbeVerdict::Works(_)));
+        assert!(matches!(at("active", 1000), ProbeVerdict::Works(_)));
+        assert!(matches!(at("active", 999), ProbeVerdict::Fails { .. }));
+        assert!(matches!(at("active", 2000), ProbeVerdict::NotBefore(_)), "it moves on");
+        assert!(matches!(at("retained", 2000), ProbeVerdict::Fails { .. }), "it does not");
+        assert!(matches!(at("creating", 1500), ProbeVerdict::Fails { .. }));
     }
 }

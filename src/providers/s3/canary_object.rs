@@ -53,7 +53,7 @@ impl ResourceKind for CanaryObjectKind {
         Box::pin(async move {
             let (bucket, object) = open(context, key)?;
             let versions = versions_of_key(context, &bucket, object).await?;
-            if let Found::Foreign { why } = judged(context, &bucket, object, &versions).await? {
+            if let Found::Foreign { why, .. } = judged(context, &bucket, object, &versions).await? {
                 return Err(StepError::broken(format!("{key} is not of this run: {why}")));
             }
             for version in versions {
@@ -206,8 +206,10 @@ async fn judged(
         let head = bucket.head(context, object, None).await?;
         let mark = head.and_then(|head| head.metadata.get(RUN_MARK).cloned());
         if mark.as_deref() != Some(run.as_str()) {
+            let claimed = mark.is_some();
             let mark = mark.unwrap_or_else(|| "nothing".to_owned());
-            return Ok(Found::Foreign { why: format!("its metadata {RUN_MARK} says {mark}") });
+            let why = format!("its metadata {RUN_MARK} says {mark}");
+            return Ok(Found::Foreign { why, claimed });
         }
     }
     let state = format!("{} versions and delete markers", versions.len());

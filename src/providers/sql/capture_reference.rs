@@ -47,7 +47,7 @@ in a file, with `redrill sql fingerprint`.
 
 A table that goes on changing is not as it was in an older recovery point: give `only` for its checksums, and a tolerance for \
 its rows. Where the data class withholds values, ranges of keys stand on round numbers, and a table whose key is no whole \
-number is read as one.";
+number is read as one. A table that is named and is not there leaves the step inconclusive.";
 
 impl Action for CaptureReference {
     type Input = CaptureReferenceInput;
@@ -68,7 +68,7 @@ impl Action for CaptureReference {
                 ("database answers", "a query is answered within ready_within"),
                 (
                     "reference",
-                    "there is something to compare with: objects, and rows where asked for",
+                    "there is something to compare with: objects, and rows where asked for, of every table that is named",
                 ),
             ],
             populations: &[],
@@ -94,9 +94,11 @@ impl Action for CaptureReference {
         };
         let now = context.clock.now();
         let progress = |text: &str| context.progress(text);
-        let reference = take(&mut *session, &wanted, now, &progress).await?;
+        let structure = session.structure().await?;
+        let not_there = wanted.not_there(&structure);
+        let reference = take(&mut *session, &structure, &wanted, now, &progress).await?;
         let reference = reference.of_database(&input.endpoint, &input.database);
-        context.check(judge(&input, &reference)).await?;
+        context.check(judge(&input, &reference, &not_there)).await?;
         let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
         Ok(CaptureReferenceOutput {
             fingerprint: reference.fingerprint,
@@ -119,8 +121,8 @@ impl Action for CaptureReference {
     }
 }
 
-/// A reference of nothing would let everything pass.
-fn judge(input: &CaptureReferenceInput, reference: &Reference) -> Check {
+/// A reference of nothing would let everything pass, and so would one without a table that was asked for by its name.
+fn judge(input: &CaptureReferenceInput, reference: &Reference, not_there: &[String]) -> Check {
     const NAME: &str = "reference";
     let rows: u64 = reference
         .tables
@@ -136,12 +138,56 @@ fn judge(input: &CaptureReferenceInput, reference: &Reference) -> Check {
         false => ("objects", objects),
     };
     let observed = format!("{objects} objects, {} tables with {rows} rows", reference.tables.len());
-    let check = Check::made(NAME, expected, observed, true).over(population);
+    let check = match not_there {
+        [] => Check::made(NAME, expected, observed, true).over(population),
+        names => {
+            let names = names.join(", ");
+            let why =
+                format!("no such table is there: {names}; taken down of the others: {observed}");
+            Check::not_made(NAME, expected, why)
+        }
+    };
     match reference.what_was_not_seen() {
         None => check,
         Some(unseen) => {
             let taken = check.note.as_ref().map(|note| format!("{note}; ")).unwrap_or_default();
             check.note(format!("{taken}{unseen}"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reference::TableReference;
+    use super::super::tests::written;
+    use super::*;
+    use crate::journal::Outcome;
+    use crate::outside::ladder::fingerprint;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn regression_a_named_table_that_is_not_there_does_not_let_the_capture_pass() {
+        let rows = json!({"rows": {"tables": ["orders", "heartbeet"]}});
+        let input: CaptureReferenceInput = serde_json::from_value(written(rows)).unwrap();
+        let schema = BTreeMap::from([("column public.orders.id".to_owned(), "integer".to_owned())]);
+        let orders = TableReference { rows: Some(3), ..TableReference::default() };
+        let reference = Reference {
+            redrill_sql_reference: 3,
+            version: "15.4".into(),
+            endpoint: None,
+            database: None,
+            taken: chrono::DateTime::UNIX_EPOCH,
+            fingerprint: fingerprint(&schema),
+            schema,
+            not_seen: BTreeMap::new(),
+            tables: BTreeMap::from([("public.orders".to_owned(), orders)]),
+        };
+        let whole = judge(&input, &reference, &[]);
+        assert_eq!((whole.outcome, whole.population), (Outcome::Passed, Some(3)));
+        let check = judge(&input, &reference, &["heartbeet".to_owned()]);
+        assert_eq!(check.outcome, Outcome::Inconclusive);
+        let note = check.note.unwrap();
+        assert!(note.contains("heartbeet") && note.contains("1 tables with 3 rows"), "{note}");
     }
 }

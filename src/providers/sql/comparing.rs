@@ -6,15 +6,16 @@ use super::input::{Input, SourceInput};
 use super::judge::{NoValue, no_value};
 use super::origin;
 use super::reference::{Reference, ReferenceInput, TableReference, Wanted, take};
-use super::rows::{Counted, RowsInput, judge as judge_rows};
+use super::rows::{Counted, RowsInput, judge as judge_rows, shortened};
 use super::schema;
-use super::tables::named_so;
+use super::tables::{Tables, named_so};
 use crate::action::{StepContext, StepError};
 use crate::journal::Check;
 use crate::outside::DatabaseSession;
 use crate::outside::ladder::{KeyRange, Structure, Table};
 use crate::providers::earlier::EarlierRun;
 use chrono::{DateTime, SecondsFormat, Utc};
+use std::collections::BTreeSet;
 
 /// What the database is compared with.
 pub(super) struct Original {
@@ -104,9 +105,21 @@ impl Original {
         };
         let progress = |text: &str| context.progress(&format!("source: {text}"));
         let now = context.clock.now();
-        let reference = take(&mut *session, &wanted, now, &progress).await?;
         let structure = session.structure().await?;
+        let reference = take(&mut *session, &structure, &wanted, now, &progress).await?;
         Ok(Self { reference, live: Some((session, structure.tables)) })
+    }
+
+    /// The tables whose checksums can be compared.
+    fn with_checksums(&self) -> BTreeSet<String> {
+        match &self.live {
+            Some((_, tables)) => names(tables).into_iter().collect(),
+            None => {
+                let tables = self.reference.tables.iter();
+                let known = tables.filter(|(_, known)| !known.ranges.is_empty());
+                known.map(|(table, _)| table.clone()).collect()
+            }
+        }
     }
 }
 
@@ -160,7 +173,10 @@ impl Asking<'_> {
             tables.any(|(table, known)| known.rows.is_some() && named_so(table, name))
         };
         let unknown: Vec<_> = named.filter(|name| !known(name)).map(String::as_str).collect();
-        Ok(judge_rows(input, &counted, &unknown))
+        let check = judge_rows(input, &counted, &unknown);
+        let known = reference.tables.iter().filter(|(_, known)| known.rows.is_some());
+        let known: BTreeSet<String> = known.map(|(table, _)| table.clone()).collect();
+        Ok(noting_left_out(check, &input.tables, &structure, &known))
     }
 
     /// A table that is not there has no rows: that is an observation.
@@ -189,6 +205,7 @@ impl Asking<'_> {
             Ok(structure) => structure,
             Err(why) => return Ok(why.check("checksums", "those of the reference")),
         };
+        let with_checksums = original.with_checksums();
         let (mut compared, mut missing) = (Vec::new(), Vec::new());
         if let Some((source, tables)) = &mut original.live {
             let hashed =
@@ -196,6 +213,9 @@ impl Asking<'_> {
             let of_source = LiveSource { session: &mut **source, tables, hashed };
             (compared, missing) = self.compare_live(input, of_source, &structure).await?;
             missing.extend(missing_of(input, tables, &structure));
+            let nowhere = nowhere(input.tables.0.iter().flatten(), &structure, &with_checksums);
+            let why = "is neither here nor in the source";
+            compared.extend(nowhere.into_iter().map(|table| Compared::not_read(table, why)));
             let here_alone = not_in_source(input, tables, &structure);
             compared.extend(
                 here_alone.iter().map(|table| Compared::not_read(table, "is not in the source")),
@@ -221,7 +241,11 @@ impl Asking<'_> {
             let why = "the reference holds no checksums of it";
             compared.extend(unknown.map(|table| Compared::not_read(table, why)));
         }
-        Ok(checksums::judge(input, &missing, &compared, |keys| self.keys(keys)))
+        let nowhere = nowhere(input.only.keys(), &structure, &with_checksums);
+        let why = "there is a condition for it (only), and no such table on either side";
+        compared.extend(nowhere.into_iter().map(|table| Compared::not_read(table, why)));
+        let check = checksums::judge(input, &missing, &compared, |keys| self.keys(keys));
+        Ok(noting_left_out(check, &input.tables, &structure, &with_checksums))
     }
 
     /// Keys are data.
@@ -353,18 +377,46 @@ fn built_differently(source: &Table, found: &Table) -> Option<String> {
     (!differences.is_empty()).then(|| format!("{}: {}", source.name, differences.join("; ")))
 }
 
-/// Tables of the source that are not here, and tables that were asked for by name and are on neither side.
+/// Tables of the source that are not here.
 fn missing_of(input: &ChecksumsInput, of_source: &[Table], structure: &Structure) -> Vec<String> {
     let (here, of_source) = (names(&structure.tables), names(of_source));
     let meant = of_source.iter().filter(|table| input.tables.mean_text(table));
     let gone = meant.filter(|table| !here.contains(*table));
-    let mut missing: Vec<String> = gone.map(|table| format!("{table} is not there")).collect();
-    let nowhere = input.tables.0.iter().flatten().filter(|name| {
-        let mut anywhere = here.iter().chain(&of_source);
-        !anywhere.any(|table| named_so(table, name))
-    });
-    missing.extend(nowhere.map(|name| format!("{name} is neither here nor in the source")));
-    missing
+    gone.map(|table| format!("{table} is not there")).collect()
+}
+
+/// Names that mean no table on either side.
+fn nowhere<'n>(
+    given: impl Iterator<Item = &'n String>,
+    here: &Structure,
+    original: &BTreeSet<String>,
+) -> Vec<&'n str> {
+    let here = names(&here.tables);
+    let is_somewhere = |name: &str| here.iter().chain(original).any(|table| named_so(table, name));
+    given.map(String::as_str).filter(|name| !is_somewhere(name)).collect()
+}
+
+/// Says which tables are here and were not compared, since the original has nothing to compare them with. Where tables were
+/// chosen by their names, the others are not meant.
+fn noting_left_out(
+    check: Check,
+    chosen: &Tables,
+    here: &Structure,
+    original: &BTreeSet<String>,
+) -> Check {
+    let mut left_out = names(&here.tables);
+    let all = left_out.len();
+    left_out.retain(|table| !original.contains(table));
+    if chosen.are_named() || left_out.is_empty() {
+        return check;
+    }
+    let taken = check.note.as_ref().map(|note| format!("{note}; ")).unwrap_or_default();
+    let note = format!(
+        "{taken}not compared, since the reference holds nothing to compare with: {} of {all} tables here ({})",
+        left_out.len(),
+        shortened(&left_out)
+    );
+    check.note(note)
 }
 
 fn names(tables: &[Table]) -> Vec<String> {
@@ -394,6 +446,7 @@ fn unknown_of<'i>(input: &'i ChecksumsInput, reference: &Reference) -> Vec<&'i s
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Outcome;
     use crate::outside::ladder::TableName;
 
     fn table(name: &str, columns: &[&str], key: &[&str]) -> Table {
@@ -428,7 +481,7 @@ mod tests {
         };
         let source = [table("orders", &["id"], &["id"])];
         let asked = |names: Option<&[&str]>| ChecksumsInput {
-            tables: super::super::Tables(
+            tables: Tables(
                 names.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
             ),
             ..ChecksumsInput::default()
@@ -436,5 +489,44 @@ mod tests {
         let named = asked(Some(&["orders", "newer"]));
         assert_eq!(not_in_source(&named, &source, &here), ["public.newer"]);
         assert!(not_in_source(&asked(None), &source, &here).is_empty());
+    }
+
+    #[test]
+    fn regression_a_table_on_neither_side_is_not_compared_and_no_difference() {
+        let orders = || table("orders", &["id"], &["id"]);
+        let here = Structure { tables: vec![orders()], ..Structure::default() };
+        let given = ["orders", "lines", "heartbeet"].map(str::to_owned);
+        let input =
+            ChecksumsInput { tables: Tables(Some(given.to_vec())), ..ChecksumsInput::default() };
+        let source = [orders(), table("lines", &["id"], &["id"])];
+        let original: BTreeSet<String> = names(&source).into_iter().collect();
+        assert_eq!(nowhere(given.iter(), &here, &original), ["heartbeet"]);
+        assert_eq!(missing_of(&input, &source, &here), ["public.lines is not there"]);
+        let not_read = [Compared::not_read("heartbeet", "is neither here nor in the source")];
+        let check = checksums::judge(&input, &[], &not_read, ToString::to_string);
+        assert_eq!(check.outcome, Outcome::Inconclusive);
+        assert!(check.note.unwrap().contains("heartbeet, all keys: is neither here"));
+    }
+
+    #[test]
+    fn regression_tables_that_the_reference_does_not_know_are_said_to_be_not_compared() {
+        let here = Structure {
+            tables: vec![table("orders", &["id"], &["id"]), table("heartbeat", &["id"], &[])],
+            ..Structure::default()
+        };
+        let note = |chosen: &Tables, known: &[&str], check: Check| {
+            let known: BTreeSet<String> = known.iter().map(|name| (*name).to_owned()).collect();
+            let check = noting_left_out(check, chosen, &here, &known);
+            assert_eq!(check.outcome, Outcome::Passed);
+            check.note.unwrap_or_default()
+        };
+        let passed = || Check::made("row counts", "those of the reference", "all within", true);
+        let all = Tables::default();
+        let said = note(&all, &["public.orders"], passed().note("before"));
+        assert!(said.starts_with("before; not compared"), "{said}");
+        assert!(said.ends_with("1 of 2 tables here (public.heartbeat)"), "{said}");
+        assert_eq!(note(&all, &["public.orders", "public.heartbeat"], passed()), "");
+        let chosen = Tables(Some(vec!["orders".into()]));
+        assert_eq!(note(&chosen, &["public.orders"], passed()), "");
     }
 }

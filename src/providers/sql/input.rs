@@ -49,10 +49,12 @@ input_with_connection! {
         /// Compares every table, column, index, constraint, view, function and trigger. `{}` ignores nothing.
         #[serde(default)]
         pub schema: Option<SchemaInput>,
-        /// Compares the numbers of rows. `{}` compares all tables exactly.
+        /// Compares the numbers of rows. `{}` compares all tables of the reference (or the source) exactly; a note names those
+        /// that are here and not in it.
         #[serde(default)]
         pub rows: Option<RowsInput>,
-        /// Compares rows by ordered checksums of ranges of keys. `{}` reads all tables as a whole.
+        /// Compares rows by ordered checksums of ranges of keys. `{}` reads all tables of the reference (or the source) as a
+        /// whole; a note names those that are here and not in it.
         #[serde(default)]
         pub checksums: Option<ChecksumsInput>,
         /// Checks that no sequence (or `auto_increment`) is behind the column that it numbers (default false).

@@ -78,7 +78,7 @@ impl ResourceKind for OwnSchemaKind {
             Ok(match name.work(context, SchemaWork::Find).await? {
                 SchemaState::Gone => Found::Gone,
                 SchemaState::Ours => Found::Ours { id: name.schema, state: "there".to_owned() },
-                SchemaState::Foreign(why) => Found::Foreign { why },
+                SchemaState::Foreign(why) => Found::Foreign { why, claimed: false },
             })
         })
     }

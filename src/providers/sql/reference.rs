@@ -12,7 +12,7 @@ use crate::providers::earlier::Captured;
 use chrono::{DateTime, SecondsFormat, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of the format of references. Those of formats 1 and 2 are read, too.
 const FORMAT: u32 = 3;
@@ -82,6 +82,24 @@ pub struct Wanted {
     pub checksums: Option<ChecksumsInput>,
     /// Keys must not be written down: ranges stand on round numbers, or there is one.
     pub without_keys: bool,
+}
+
+impl Wanted {
+    /// Tables that are asked for by name and are not there: nothing of them can be taken down.
+    pub fn not_there(&self, structure: &Structure) -> Vec<String> {
+        let found: Vec<_> = structure.tables.iter().map(|table| &table.name).collect();
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        if let Some(rows) = &self.rows {
+            names.extend(rows.tables.missing(&found));
+        }
+        if let Some(sums) = &self.checksums {
+            names.extend(sums.tables.missing(&found));
+            let is_there = |name: &str| found.iter().any(|table| table.is_meant_by(name));
+            let conditions = sums.only.keys().map(String::as_str);
+            names.extend(conditions.filter(|name| !is_there(name)));
+        }
+        names.into_iter().map(str::to_owned).collect()
+    }
 }
 
 /// A reference that a scenario gives: the path of a file, or what a step has taken down.
@@ -186,18 +204,18 @@ impl Reference {
     }
 }
 
-/// Takes a reference of a database.
+/// Takes a reference of a database that is built so. Names of tables that are not there give nothing: [`Wanted::not_there`].
 ///
 /// # Errors
 /// The first thing that could not be read: a reference has no gaps.
 pub async fn take(
     session: &mut dyn DatabaseSession,
+    structure: &Structure,
     wanted: &Wanted,
     now: DateTime<Utc>,
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Reference, OutsideError> {
-    let structure = session.structure().await?;
-    let mut reference = Reference::of(&structure, now);
+    let mut reference = Reference::of(structure, now);
     for table in &structure.tables {
         let rows = wanted.rows.as_ref().filter(|rows| rows.tables.mean(&table.name));
         if rows.is_some() {
@@ -236,7 +254,9 @@ async fn sums_of(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tables::Tables;
     use super::*;
+    use crate::outside::ladder::TableName;
     use crate::outside::{fake, real};
 
     #[test]
@@ -263,6 +283,37 @@ mod tests {
             assert!(why.contains(&format!("format {other}")), "{why}");
         }
         assert!(Reference::parse(b"{}").unwrap_err().contains("redrill sql fingerprint"));
+    }
+
+    #[test]
+    fn regression_a_table_that_is_asked_for_by_name_and_is_not_there_is_named() {
+        let table = |name: &str| Table {
+            name: TableName::in_schema("public", name),
+            columns: Vec::new(),
+            key: Vec::new(),
+            whole_number_key: false,
+            inexact: Vec::new(),
+            hashes_alike: true,
+        };
+        let structure =
+            Structure { tables: vec![table("orders"), table("ledger")], ..Structure::default() };
+        let tables =
+            |names: &[&str]| Tables(Some(names.iter().map(|name| (*name).to_owned()).collect()));
+        let rows = RowsInput { tables: tables(&["orders", "heartbeet"]), ..RowsInput::default() };
+        let condition = |table: &str| (table.to_owned(), "id > 1".to_owned());
+        let sums = ChecksumsInput {
+            tables: tables(&["public.ledger", "heartbeet", "other.ledger"]),
+            only: BTreeMap::from([condition("ledger"), condition("nosuch")]),
+            ..ChecksumsInput::default()
+        };
+        let wanted = Wanted { rows: Some(rows), checksums: Some(sums), without_keys: false };
+        assert_eq!(wanted.not_there(&structure), ["heartbeet", "nosuch", "other.ledger"]);
+        let all = Wanted {
+            rows: Some(RowsInput::default()),
+            checksums: Some(ChecksumsInput::default()),
+            without_keys: false,
+        };
+        assert!(all.not_there(&structure).is_empty());
     }
 
     #[test]

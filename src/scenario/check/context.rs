@@ -161,6 +161,21 @@ impl<'a> Context<'a> {
         all
     }
 
+    /// What is wrong when a step waits for one that only a later phase runs.
+    pub(super) fn later_phase(
+        &self,
+        step: &StepView<'_>,
+        other: &StepView<'_>,
+        span: Range<usize>,
+    ) -> Option<Diagnostic> {
+        let phases = step.phase.zip(other.phase).filter(|(own, others)| others > own);
+        let (own, others) = phases.map(|(own, others)| (own.as_str(), others.as_str()))?;
+        let (early, late) = (step.name(), other.name());
+        let message = format!("{early} runs in phase {own}, {late} only in {others}");
+        let help = format!("write phase: {own} for {late}, or phase: {others} for {early}");
+        Some(self.at("RD116", span, message).help(help))
+    }
+
     fn section(&self, name: &str) -> &'a [Entry] {
         self.root.get(name).map(Node::entries).unwrap_or_default()
     }

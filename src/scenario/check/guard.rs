@@ -1,4 +1,4 @@
-use super::context::{Context, StepView, names_a_site_to_write, words};
+use super::context::{Context, StepView, names_a_site_to_write, walk, words};
 use super::steps::{check_named_site, site_inputs};
 use crate::scenario::Guard;
 use crate::scenario::diagnostic::Diagnostic;
@@ -57,7 +57,34 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     }
     check_count(context, guard, makes, found);
     check_expiry(context, guard, found);
+    check_canaries(context, guard, found);
     check_external(context, guard, found);
+}
+
+/// Canaries are written into buckets, and a place that no bucket can have would be taken for a permission.
+fn check_canaries(context: &Context<'_>, guard: Option<&Node>, found: &mut Vec<Diagnostic>) {
+    let places = words(guard.and_then(|guard| guard.get("canaries")));
+    for place in places.iter().filter(|place| !Template::is_in(place.text)) {
+        let bucket = place.text.split_once('/').map_or(place.text, |(bucket, _)| bucket);
+        if !may_be_a_bucket(bucket) {
+            let message = format!("no bucket can be named {bucket:?}");
+            let diagnostic = context.at("RD616", place.span.clone(), message);
+            let help = "write a list of buckets, each with a prefix: [uploads/redrill-canary/]";
+            found.push(diagnostic.help(help));
+        }
+    }
+}
+
+/// The rules that every general purpose bucket follows
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
+fn may_be_a_bucket(name: &str) -> bool {
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let ends = [name.bytes().next(), name.bytes().next_back()];
+    (3..=63).contains(&name.len())
+        && name.bytes().all(|c| plain(c) || matches!(c, b'.' | b'-'))
+        && ends.into_iter().flatten().all(plain)
+        && !name.contains("..")
+        && name.parse::<std::net::Ipv4Addr>().is_err()
 }
 
 /// What the run makes must not expire while it may still be at work.
@@ -131,15 +158,49 @@ fn check_approval(context: &Context<'_>, step: usize, effect: &Node, found: &mut
         ));
         return;
     };
-    let is_proven = |step: &&StepView<'_>| {
-        let given = |key: &str| step.with.is_some_and(|with| with.get(key).is_some());
-        given("signed_by") || given("identified_by")
+    if asked.iter().any(|step| is_proven(step)) {
+        return;
+    }
+    let chosen = |step: &&StepView<'_>| {
+        let node = approvers(step).into_iter().find_map(expression_in)?;
+        Some((step.name().to_owned(), node.span.clone()))
     };
-    if !asked.iter().any(is_proven) {
+    if let Some((approval, span)) = asked.iter().find_map(chosen) {
+        let message = format!("who approves {name} is an expression in {approval}");
+        let help = "write them out: whoever starts the run chooses what an expression says";
+        found.push(context.at("RD609", span, message).help(help));
+    } else {
         let message = format!("that a second person approves {name} is a typed name, and no proof");
         let help = format!("add signed_by or identified_by to {}", first.name());
         found.push(context.at("RD612", effect.span.clone(), message).help(help));
     }
+}
+
+/// Whether an approval tells by more than a name who may give it, in words that nobody can change on the command line.
+fn is_proven(step: &StepView<'_>) -> bool {
+    let approvers = approvers(step);
+    !approvers.is_empty() && approvers.into_iter().all(|node| expression_in(node).is_none())
+}
+
+/// Who may approve: the file of signers, and the principals of AWS. Either is enough for an answer.
+fn approvers<'a>(step: &StepView<'a>) -> Vec<&'a Node> {
+    let given = |key: &str| {
+        let node = step.with.and_then(|with| with.get(key));
+        node.filter(|node| !matches!(node.kind, Kind::Null))
+    };
+    let principals = given("identified_by").map(|by| by.get("principals").unwrap_or(by));
+    given("signed_by").into_iter().chain(principals).collect()
+}
+
+/// The first text in a value that is an expression.
+fn expression_in(node: &Node) -> Option<&Node> {
+    let mut first = None;
+    walk(node, None, &mut |scalar, _| {
+        if first.is_none() && scalar.text().is_some_and(Template::is_in) {
+            first = Some(scalar);
+        }
+    });
+    first
 }
 
 fn asks_a_second_person(step: &StepView<'_>) -> bool {

@@ -52,6 +52,20 @@ impl Loaded {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
+    /// Says that another file of the folder has this name as well: runs of both would be numbered as those of one scenario.
+    pub fn shares_its_name_with(&mut self, other: &Path) {
+        let Some(scenario) = self.scenario.take() else { return };
+        let root = Node::parse(&self.source).ok();
+        let name = root.as_ref().and_then(|root| root.get("name"));
+        let span = name.map_or(0..0, |name| name.span.clone());
+        let message = format!("{} is named {}, too", other.display(), scenario.name);
+        let mut error = Diagnostic::new("RD013", &self.source, span, message)
+            .help("give one of them another name, or move it to another folder");
+        error.cut();
+        self.diagnostics.push(error);
+        sort(&mut self.diagnostics);
+    }
+
     /// Everything found, drawn for a terminal.
     pub fn render(&self, colour: bool) -> String {
         super::render(&self.source, &self.diagnostics, colour)

@@ -22,18 +22,7 @@ pub(super) fn check(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
                 continue;
             };
             waits.entry((index, target)).or_insert_with(|| need.span.clone());
-            if let (Some(own), Some(others)) = (step.phase, other.phase)
-                && others > own
-            {
-                let message = format!(
-                    "{} runs in phase {}, {} only in {}",
-                    step.name(),
-                    own.as_str(),
-                    need.text,
-                    others.as_str()
-                );
-                found.push(context.at("RD116", need.span.clone(), message));
-            }
+            found.extend(context.later_phase(step, other, need.span.clone()));
         }
     }
     for place in &context.places {

@@ -189,18 +189,7 @@ impl Use<'_> {
         found: &mut Vec<Diagnostic>,
     ) {
         let step = &self.context.steps[self.place.step];
-        if let (Some(own), Some(other)) = (step.phase, target.phase)
-            && other > own
-        {
-            let message = format!(
-                "{} runs in phase {}, {} only in {}",
-                step.name(),
-                own.as_str(),
-                target.name(),
-                other.as_str()
-            );
-            found.push(self.context.at("RD116", span.clone(), message));
-        }
+        found.extend(self.context.later_phase(step, target, span.clone()));
         let same_condition = match (step.when, target.when) {
             (_, None) => true,
             (Some(own), Some(other)) => own.to_value() == other.to_value(),

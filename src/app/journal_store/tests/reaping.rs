@@ -10,6 +10,9 @@ use crate::journal::Hold;
 use crate::reap::{self, Decision, Gathered, Life, Lookout, PastRun, Removal, RunLock};
 use chrono::{DateTime, TimeDelta, Utc};
 
+/// As `redrill reap` was given them.
+const OPTIONS: &str = " --store-region ap-northeast-3";
+
 impl Scene {
     /// A run that says that it is on AWS, whose process died after it had made its instance.
     async fn died_in_the_middle() -> Self {
@@ -35,6 +38,7 @@ impl Scene {
 
     async fn journals_at(&self, now: DateTime<Utc>) -> Journals {
         let mut journals = Journals::default();
+        journals.store_options = OPTIONS.to_owned();
         journals.read_objects(self.read_only().await, None, &Target::Real, now).await;
         journals
     }
@@ -95,7 +99,7 @@ async fn what_a_run_has_left_whose_disk_is_gone_is_removed_by_its_store_and_noth
     let alive = scene.journals_at(began + limit + TimeDelta::minutes(119)).await;
     assert_eq!(alive.past[0].life, Life::MayBeAtWork, "{:?}", alive.unread);
     assert_eq!(alive.past[0].things.len(), 1);
-    let resume = format!("redrill resume {STORE}/{} --take-over", scene.run);
+    let resume = format!("redrill resume {STORE}/{} --take-over{OPTIONS}", scene.run);
     assert!(alive.notes.len() == 1 && alive.notes[0].contains(&resume), "{:?}", alive.notes);
     scene.world.clock.sleep(std::time::Duration::from_secs(20 * 3600)).await;
     let (found, removals) = scene.reaped(&alive.past).await;

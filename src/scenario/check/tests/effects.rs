@@ -87,6 +87,92 @@ fn regression_an_external_effect_behind_a_typed_name_is_warned_of() {
     assert_eq!(found[0], ("RD612", said.to_owned()));
 }
 
+#[test]
+fn regression_who_approves_what_cannot_be_undone_is_not_chosen_on_the_command_line() {
+    let text = with_effect("external", "ask", ", external: [switch]", true);
+    let found = |from: &str, to: &str| {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text);
+        codes_and_help(&changed)
+    };
+    for signers in ["\"{{inputs.suffix}}\"", "\"signers/{{inputs.suffix}}\""] {
+        let found = found("signed_by: approvers", &format!("signed_by: {signers}"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let said = "who approves switch is an expression in ask | write them out: whoever starts the run chooses what an expression says";
+        assert_eq!(found[0], ("RD609", said.to_owned()));
+    }
+    let asked = found("second_person: true", "second_person: \"{{inputs.deep}}\"");
+    assert!(asked.iter().any(|(code, _)| *code == "RD607"), "{asked:?}");
+}
+
+/// A scenario that switches once somebody has approved.
+const SWITCH: &str = "\
+redrill: 1
+name: switch
+title: Traffic goes to the other region
+owner: tests
+disaster: { kind: corruption }
+objectives: {}
+guard: { external: [switch] }
+inputs: { who: { type: text, default: approvers } }
+sites: { dr: { account: \"222222222222\", region: ap-northeast-3 } }
+steps:
+  - { id: ask, uses: control.approve, with: { ask: Go on?, within: 5m, second_person: true, PROOF } }
+  - { id: switch, uses: exec.run, needs: [ask], with: { argv: [switch], effect: external } }
+";
+
+#[test]
+fn regression_one_of_two_ways_to_approve_that_is_an_expression_is_enough_to_choose_the_approver() {
+    let chosen = "identified_by: { principals: [\"{{inputs.who}}\"], region: ap-northeast-3 }";
+    let both = format!("signed_by: approvers, {chosen}");
+    let written = "identified_by: { principals: [\"arn:aws:iam::111111111111:user/anna\"], region: \"{{sites.dr.region}}\" }";
+    for (proof, expected) in [
+        ("signed_by: approvers", None),
+        (written, None),
+        ("signed_by: \"{{inputs.who}}\"", Some("RD609")),
+        (chosen, Some("RD609")),
+        ("identified_by: \"{{inputs.who}}\"", Some("RD609")),
+        (both.as_str(), Some("RD609")),
+        ("signed_by: null", Some("RD612")),
+    ] {
+        let source = Source::new("x.yaml", SWITCH.replacen("PROOF", proof, 1));
+        let found = load_text(source, &crate::providers::registry()).diagnostics;
+        let codes = found.iter().map(|one| one.code).filter(|c| ["RD609", "RD612"].contains(c));
+        assert_eq!(codes.collect::<Vec<_>>(), Vec::from_iter(expected), "{proof}: {found:?}");
+    }
+}
+
+#[test]
+fn regression_canaries_are_written_into_what_can_be_a_bucket() {
+    let found = |place: &str| {
+        let guard = format!("max_resources: 2, canaries: [{place}] }}");
+        changed("max_resources: 2 }", &guard)
+    };
+    for place in ["uploads", "uploads/redrill-canary/", "my.bucket-2/x", "\"123\"", "1.2.3.4.5"] {
+        assert_eq!(found(place), [], "{place}");
+    }
+    let long = "a".repeat(64);
+    for place in [
+        "\"\"",
+        "\"*\"",
+        "\"a, b\"",
+        "\"/redrill-canary/\"",
+        "Uploads/x",
+        "up/x",
+        "a..b",
+        "192.168.5.4/x",
+        "up-/x",
+        "s3://uploads/x",
+        &long,
+    ] {
+        let found = found(place);
+        assert_eq!(found.len(), 1, "{place}: {found:?}");
+        let marked = found[0].1.trim_matches('"');
+        assert_eq!((found[0].0, marked), ("RD616", place.trim_matches('"')), "{}", found[0].2);
+        assert!(found[0].2.contains("no bucket can be named"), "{}", found[0].2);
+    }
+}
+
 /// The good scenario with a watch before the last step, and something changed in it.
 fn watched(from: &str, to: &str) -> Vec<(&'static str, String)> {
     let watch = "  - id: light\n    uses: sql.check\n    watch: 1m\n    \

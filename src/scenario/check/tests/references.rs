@@ -52,6 +52,15 @@ fn references_are_checked_before_anything_runs() {
 }
 
 #[test]
+fn regression_a_reference_or_need_of_a_later_phase_comes_with_the_way_out() {
+    let help = "write phase: prepare for point, or phase: recover for config";
+    let reference = "{ instance: \"{{steps.point.arn}}\" }";
+    one("{ instance: orders-db }", reference, "RD116", "steps.point.arn", help);
+    let need = "    phase: prepare\n    needs: [point]\n";
+    one("    phase: prepare\n", need, "RD116", "point", help);
+}
+
+#[test]
 fn phases_and_conditions_of_referenced_steps_are_checked() {
     one(
         "{ instance: orders-db }",
