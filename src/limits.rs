@@ -44,7 +44,7 @@ limits! {
     SCENARIO_STEPS: usize = 2_000, "steps of a scenario", "refused, RD002";
     SCENARIO_ERRORS: usize = 200, "errors that are shown of a scenario", "the first ones are shown, and how many there are more";
     DIAGNOSTIC_BYTES: usize = 2 << 10, "bytes of the message, of what is expected or of the help of an error of a scenario, which quote what is written", "cut, and the cut is said";
-    EXPRESSION_BYTES: usize = 64 << 10, "bytes of a text with expressions", "refused, RD101 with its place";
+    EXPRESSION_BYTES: usize = 64 << 10, "bytes of a text with expressions", "refused, RD101 with its place; RD117 where what is put in makes it longer";
     EXPRESSIONS: usize = 200, "expressions in one text (reading takes time in the square of it)", "refused, RD101 with its place";
     EXPRESSION_DEPTH: usize = 16, "brackets inside of each other, in an expression", "refused, RD101 with its place";
     INPUT_BYTES: usize = 1 << 20, "bytes of JSON of a step's input, expressions replaced; the same of a variable", "refused, RD002, where it is known before the run; else the step is not run";

@@ -93,7 +93,7 @@ impl Journals {
         // Before it is read: what is written from here on is seen as a change.
         match fs::metadata(folder.journal()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.notes.extend(folder.lacks_its_journal());
+                return self.lacks_its_journal(folder);
             }
             // Whoever opens a pipe waits until somebody writes.
             Ok(found) if !found.is_file() => return self.not_read(&folder.name(), "it is no file"),
@@ -238,10 +238,26 @@ impl Journals {
     /// Says of the run that is meant when nothing tells of it: what was mistyped, or is not the whole id, finds nothing, too.
     pub(super) fn note_if_unknown(&mut self, run: &RunId) {
         let is_said = self.unread.iter().any(|one| one.place == run.as_str());
-        if self.is_unknown(run) && !is_said {
-            self.notes.push(format!(
-                "{run}: no journal that could be read tells of it, so only what has this as its whole run id in its tags is found"
-            ));
+        if !self.is_unknown(run) || is_said {
+            return;
+        }
+        match is_whole(run) {
+            true => self.notes.push(format!(
+                "{run}: no journal that could be read tells of it, so only what has it in its tags is found"
+            )),
+            false => self.not_read(
+                run.as_str(),
+                "no journal tells of it, and it is no whole run id, as tags have it",
+            ),
+        }
+    }
+
+    /// What only a journal names that was surely taken away, no tags find.
+    fn lacks_its_journal(&mut self, folder: &RunFolder) {
+        let Some(said) = folder.lacks_its_journal() else { return };
+        match folder.has_begun() {
+            true => self.not_read(&folder.name(), &said),
+            false => self.notes.push(said),
         }
     }
 
@@ -304,8 +320,8 @@ impl Journals {
     pub(super) fn run_named(&self, name: &str, store: &Store) -> Result<RunId> {
         let folder = match store.find(name) {
             Ok(folder) => folder,
-            // It means a folder: no run is called so.
-            Err(error) if name == "last" => return Err(error),
+            // It means a folder: no run is called so, in no tag.
+            Err(error) if name == "last" || store.root().join(name).is_dir() => return Err(error),
             Err(_) => return Ok(RunId::new(name)),
         };
         // Who means a copy means its run.
@@ -419,6 +435,12 @@ fn store_options(region: Option<&str>, target: &Target) -> String {
         Target::Real | Target::Sandbox { .. } => None,
     };
     region.into_iter().chain(endpoint).collect()
+}
+
+/// Whether this is the id of a run and not the name of its folder: six hexadecimal digits come last.
+fn is_whole(run: &RunId) -> bool {
+    let last = run.as_str().rsplit('-').next().unwrap_or_default();
+    last.len() == 6 && last.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Whether what was made in one of these worlds is seen in the other one.
@@ -538,10 +560,17 @@ mod tests {
         fs::rename(folder.journal(), &away).unwrap();
         let journals = Journals::read(&store, &Target::Real);
         assert!(journals.notes[0].contains("its journal was taken away"), "{:?}", journals.notes);
+        let named = journals.run_named("orders-db-0001", &store).unwrap_err();
+        assert!(named.to_string().contains("its journal was taken away"), "{named}");
         let RunLock::Unknown(why) = journals.lock(&run).await else { panic!("it may be at work") };
         assert!(why.contains("orders-db-0001") && why.contains("move the folder away"), "{why}");
         let other = RunId::new("orders-db-0002-77aa01");
         assert!(matches!(journals.lock(&other).await, RunLock::NoJournal));
+        // A question was asked: it had begun, and what only its journal named is not known.
+        fs::create_dir(folder.path.join("approvals")).unwrap();
+        let journals = Journals::read(&store, &Target::Real);
+        assert_eq!(journals.unread[0].place, "orders-db-0001");
+        assert_eq!(journals.notes, Vec::<String>::new());
     }
 
     #[test]
@@ -569,11 +598,14 @@ mod tests {
         assert!(last.to_string().contains("there is no run"), "{last}");
         let mistyped = journals.run_named("orders-bd-0001", &store).unwrap();
         journals.note_if_unknown(&mistyped);
-        assert!(journals.notes[0].contains("orders-bd-0001: no journal"), "{:?}", journals.notes);
+        assert_eq!(journals.unread[0].place, "orders-bd-0001", "{:?}", journals.unread);
         // What is said of it already is not said again.
-        journals.not_read("orders-bd-0002", "it does not verify");
-        journals.note_if_unknown(&RunId::new("orders-bd-0002"));
-        assert_eq!(journals.notes.len(), 1);
+        journals.note_if_unknown(&mistyped);
+        assert_eq!(journals.unread.len(), 1);
+        // A run of another machine may have nothing any more.
+        journals.note_if_unknown(&RunId::new("orders-db-0002-77aa01"));
+        assert!(journals.notes[0].contains("orders-db-0002-77aa01"), "{:?}", journals.notes);
+        assert_eq!(journals.unread.len(), 1);
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub(super) struct Names(BTreeMap<(PathBuf, String), PathBuf>);
 impl Names {
     /// Says of a scenario that a file of the same folder has its name already.
     pub(super) fn hold(&mut self, path: &Path, loaded: &mut Loaded) {
-        let Some(scenario) = &loaded.scenario else { return };
+        // What a shell hands over by a pipe lies in no folder.
+        let Some(scenario) = loaded.scenario.as_ref().filter(|_| path.is_file()) else { return };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let place = (real(folder.unwrap_or(Path::new("."))), scenario.name.clone());
         let first = self.0.entry(place).or_insert_with(|| path.to_owned());

@@ -113,12 +113,12 @@ async fn look_and_remove(
     gathered.notes.extend(places.retired(&mut gathered.not_asked));
     let now = lookout.clock.now();
     let mut rows = Vec::new();
-    for leftover in gathered.leftovers {
+    for mut leftover in gathered.leftovers {
         let outcome = match &leftover.decision {
             Decision::Stay(why) => Outcome::Stays(why.clone()),
             Decision::Unclear(why) => Outcome::Left { why: why.clone(), refused: false },
             Decision::Remove if args.dry_run => Outcome::WouldBeRemoved,
-            Decision::Remove => remove(lookout, journals, &leftover, output).await,
+            Decision::Remove => remove(lookout, journals, &mut leftover, output).await,
         };
         rows.push(Row { leftover, outcome });
     }
@@ -159,7 +159,7 @@ fn conceal(secrets: &Secrets, summary: &mut Summary) {
 pub(super) async fn remove(
     lookout: &Lookout,
     journals: &Journals,
-    leftover: &Leftover,
+    leftover: &mut Leftover,
     output: &Output,
 ) -> Outcome {
     let at_work = || Outcome::Stays("a process has taken its run over".to_owned());
@@ -182,7 +182,11 @@ pub(super) async fn remove(
     };
     match removed {
         reap::Removal::Gone(how) => Outcome::Gone(how),
-        reap::Removal::Left { why, refused, .. } => Outcome::Left { why, refused },
+        reap::Removal::Left { why, command, refused, .. } => {
+            // What was ours when it was found may be another run's by now.
+            leftover.command = command;
+            Outcome::Left { why, refused }
+        }
         reap::Removal::RunAtWork => at_work(),
         reap::Removal::RunChanged => Outcome::Stays(
             "the journal of its run has changed since it was read: run redrill reap again"
@@ -218,7 +222,9 @@ fn not_allowed(exceeded: &Exceeded) -> String {
 fn nowhere(journals: &Journals) -> Error {
     let help = "name scenario files whose sites are meant, or --site REGION=ACCOUNT/ROLE; runs that lie in the runs folder name theirs";
     if journals.unread.is_empty() {
-        return Error::bad_input("there is no site to look at").help(help);
+        let notes: Vec<String> = journals.notes.iter().map(|note| format!("; {note}")).collect();
+        let what = format!("there is no site to look at{}", notes.concat());
+        return Error::bad_input(what).help(help);
     }
     let unread: Vec<String> =
         journals.unread.iter().map(|one| format!("{}: {}", one.place, one.why)).collect();

@@ -90,7 +90,7 @@ impl RunFolder {
 
     /// True when something lies there that comes after the first record only. Without it nobody can tell a folder whose journal was
     /// taken away from one whose run has not begun.
-    fn has_begun(&self) -> bool {
+    pub(super) fn has_begun(&self) -> bool {
         ["approvals", "report.json"].iter().any(|name| self.path.join(name).exists())
     }
 

@@ -44,8 +44,8 @@ impl Message {
         };
         let run = &facts.run;
         let ways = plan.step(step).map(|step| ways_to_prove_for(&step.with)).unwrap_or_default();
-        // One of them stands in the command, which so can be copied.
-        let mut ways = ways.into_iter();
+        // One of them stands in the command: the one that can be copied as it is, where there is a choice.
+        let mut ways = ways.into_iter().rev();
         let proof = ways.next().map(|way| format!(" {way}")).unwrap_or_default();
         let or_with = ways.next().map(|way| format!(" (or with {way})")).unwrap_or_default();
         let until = deadline.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
@@ -377,8 +377,8 @@ mod tests {
             (json!({ "identified_by": { "region": "eu-west-1" } }), " --with-aws-identity", ""),
             (
                 json!({ "signed_by": "approvers", "identified_by": {} }),
-                " --sign-with KEY",
-                " (or with --with-aws-identity)",
+                " --with-aws-identity",
+                " (or with --sign-with KEY)",
             ),
         ] {
             plan.steps.iter_mut().find(|step| step.id.as_str() == "approve").unwrap().with = with;

@@ -107,8 +107,8 @@ const NOTES: [&str; 3] = [
      what stands here",
     "KMS keys are expected in the account of the site, unless the scenario names another account or uses what others share; any \
      other key needs its own ARN here, and that of another account must let the role in by its policy",
-    "every run begins with sts:GetCallerIdentity at each site, which needs no permission; the role of the site is assumed for it, \
-     whether a step needs it or not",
+    "every run begins with sts:GetCallerIdentity at each site, in a recovery at each that is not lost, which needs no permission; the \
+     role of the site is assumed for it, whether a step needs it or not, and must trust the runner",
 ];
 
 /// Puts the permissions of a plan together, by role. `trust` says who starts the program; `runner` is the ARN of the

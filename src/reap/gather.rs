@@ -157,6 +157,12 @@ pub async fn gather(lookout: &Lookout, past: &[PastRun]) -> Gathered {
     let mut told = BTreeSet::new();
     for (kind, site, listed) in listed {
         let site = &sites[site];
+        let is_of_another = past.iter().any(|other| {
+            let is_it = |thing: &PastThing| {
+                thing.id.as_ref() == Some(&listed.id) && is_same(thing, &kind, &listed, site)
+            };
+            other.run != listed.run && other.things.iter().any(is_it)
+        });
         let past = past.iter().find(|past| past.run == listed.run);
         let thing =
             past.and_then(|past| past.things.iter().find(|t| is_same(t, &kind, &listed, site)));
@@ -165,7 +171,11 @@ pub async fn gather(lookout: &Lookout, past: &[PastRun]) -> Gathered {
         if thing.is_some() || is_canary {
             told.insert((listed.run.clone(), kind.clone(), listed.name.clone()));
         }
-        let found = leftover(lookout, &kind, site, &listed, (past, thing), now);
+        let mut found = leftover(lookout, &kind, site, &listed, (past, thing), now);
+        // It has the tags of one run, and another one has made it.
+        if is_of_another && listed.doubt.is_some() {
+            found.command = LOOK_FIRST.to_owned();
+        }
         gathered.leftovers.push(found);
     }
     for past in past.iter().filter(|past| wanted(&past.run)) {

@@ -16,6 +16,8 @@ pub enum Removal {
     Left {
         /// Why.
         why: String,
+        /// What somebody can do about it: the command that deletes it, where that deletes nothing of others.
+        command: String,
         /// True when the guard stopped a call.
         refused: bool,
         /// True when the service denied it to the role.
@@ -49,7 +51,10 @@ pub async fn remove(
     leftover: &Leftover,
     lock: RunLock,
 ) -> Removal {
-    let left = |why: &str| Removal::Left { why: why.to_owned(), refused: false, denied: false };
+    let left = |why: &str| {
+        let (why, command) = (why.to_owned(), leftover.command.clone());
+        Removal::Left { why, command, refused: false, denied: false }
+    };
     if leftover.decision != Decision::Remove {
         return left("it was not to be removed");
     }
@@ -65,9 +70,9 @@ pub async fn remove(
         let Removal::Left { why, denied: true, .. } = removal else { break };
         let key = ResourceKey { site: site.clone(), ..leftover.key.clone() };
         removal = match remove_at(lookout, past, leftover, &key).await {
-            Removal::Left { why: next, refused, denied } => {
+            Removal::Left { why: next, command, refused, denied } => {
                 let why = format!("{why}; with another role: {next}");
-                Removal::Left { why, refused, denied }
+                Removal::Left { why, command, refused, denied }
             }
             removed => removed,
         };
@@ -97,7 +102,9 @@ async fn remove_at(
     let holding = Holding::Owned { step: StepId::new("reap"), id: leftover.id.clone() };
     match release(&context, kind.as_deref(), key, &holding, Keep::Nothing).await {
         Released::Gone(how) => Removal::Gone(how.to_owned()),
-        Released::Left { why, refused, denied, .. } => Removal::Left { why, refused, denied },
+        Released::Left { why, command, refused, denied, .. } => {
+            Removal::Left { why, command, refused, denied }
+        }
     }
 }
 

@@ -54,6 +54,25 @@ async fn regression_what_another_run_has_claimed_is_told_without_a_command_that_
     assert_eq!(found.leftovers[0].command, engine::LOOK_FIRST);
 }
 
+/// It was the run's when it was listed.
+#[tokio::test(start_paused = true)]
+async fn regression_what_is_claimed_before_its_removal_is_told_without_a_command_that_deletes_it() {
+    let mut trial = Trial::new("orders-db", &[]).await;
+    trial.run(End::Killed(owned), None).await;
+    trial.wait(13 * HOUR).await;
+    let past = trial.past(false);
+    let found = reap::gather(&trial.lookout(), &past).await;
+    assert_eq!(found.leftovers[0].decision, Decision::Remove, "{found:?}");
+    let tagged = trial.registry.resource_kind("rds.db_instance").unwrap().clone();
+    let why = "it has the tag redrill:run=other".to_owned();
+    trial.registry.resource(Seen(tagged, Found::Foreign { why, claimed: true }));
+    let lookout = trial.lookout();
+    let removed = reap::remove(&lookout, &past, &found.leftovers[0], RunLock::NoJournal).await;
+    let Removal::Left { why, command, .. } = removed else { panic!("{removed:?}") };
+    assert!(why.contains("redrill:run=other"), "{why}");
+    assert_eq!(command, engine::LOOK_FIRST);
+}
+
 #[tokio::test(start_paused = true)]
 async fn regression_what_nobody_can_look_for_here_is_told_with_its_command_and_not_called_gone() {
     let mut trial = Trial::new("orders-db", &[]).await;

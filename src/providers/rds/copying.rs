@@ -103,8 +103,8 @@ pub(in crate::providers) fn original_in_policy(given: &Given, kind: &str) -> Str
     }
 }
 
-/// What RDS needs of the key of the original, which is in the region and account of the original; nothing more where that is the
-/// step's own place. To make something with a key of the customer's, it asks for `kms:CreateGrant` and `kms:DescribeKey`
+/// What RDS needs of the key of the original, which is in the region and account of the original; nothing more where it is named by its
+/// identifier, and so is at the step's own place. To make something with a key of the customer's, it asks for `kms:CreateGrant` and `kms:DescribeKey`
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html>). AWS's example of a policy for copying what
 /// another account shares allows more
 /// (<https://github.com/awsdocs/amazon-rds-user-guide/blob/0598514cf7ab4d1a41619be1a4421b2314357ecf/doc_source/USER_ShareSnapshot.md>);

@@ -241,9 +241,10 @@ impl Asking<'_> {
             let why = "the reference holds no checksums of it";
             compared.extend(unknown.map(|table| Compared::not_read(table, why)));
         }
-        let nowhere = nowhere(input.only.keys(), &structure, &with_checksums);
-        let why = "there is a condition for it (only), and no such table on either side";
-        compared.extend(nowhere.into_iter().map(|table| Compared::not_read(table, why)));
+        let has_none = |name: &&String| !with_checksums.iter().any(|table| named_so(table, name));
+        let why = "there is a condition for it (only), and nothing to compare it with";
+        let alone = input.only.keys().filter(has_none);
+        compared.extend(alone.map(|name| Compared::not_read(name, why)));
         let check = checksums::judge(input, &missing, &compared, |keys| self.keys(keys));
         Ok(noting_left_out(check, &input.tables, &structure, &with_checksums))
     }
@@ -412,7 +413,7 @@ fn noting_left_out(
     }
     let taken = check.note.as_ref().map(|note| format!("{note}; ")).unwrap_or_default();
     let note = format!(
-        "{taken}not compared, since the reference holds nothing to compare with: {} of {all} tables here ({})",
+        "{taken}not compared, since there is nothing to compare with: {} of {all} tables here ({})",
         left_out.len(),
         shortened(&left_out)
     );

@@ -75,12 +75,12 @@ fn check_canaries(context: &Context<'_>, guard: Option<&Node>, found: &mut Vec<D
     }
 }
 
-/// The rules that every general purpose bucket follows
+/// What every bucket follows, also one that was made when names could be longer and have upper-case letters and underscores
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
 fn may_be_a_bucket(name: &str) -> bool {
-    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
     let ends = [name.bytes().next(), name.bytes().next_back()];
-    (3..=63).contains(&name.len())
+    (3..=255).contains(&name.len())
         && name.bytes().all(|c| plain(c) || matches!(c, b'.' | b'-'))
         && ends.into_iter().flatten().all(plain)
         && !name.contains("..")
@@ -192,15 +192,26 @@ fn approvers<'a>(step: &StepView<'a>) -> Vec<&'a Node> {
     given("signed_by").into_iter().chain(principals).collect()
 }
 
-/// The first text in a value that is an expression.
+/// The first text in a value that is an expression, but for what the scenario says of its sites.
 fn expression_in(node: &Node) -> Option<&Node> {
     let mut first = None;
     walk(node, None, &mut |scalar, _| {
-        if first.is_none() && scalar.text().is_some_and(Template::is_in) {
+        if first.is_none() && scalar.text().is_some_and(can_be_chosen) {
             first = Some(scalar);
         }
     });
     first
+}
+
+/// Whether a text may say something else in another run.
+fn can_be_chosen(text: &str) -> bool {
+    let of_sites = |template: &Template| {
+        template
+            .references()
+            .iter()
+            .all(|reference| reference.path.first().is_some_and(|first| first == "sites"))
+    };
+    Template::is_in(text) && !Template::parse(text).is_ok_and(|template| of_sites(&template))
 }
 
 fn asks_a_second_person(step: &StepView<'_>) -> bool {

@@ -92,10 +92,11 @@ pub fn load(path: &Path, registry: &Registry) -> Loaded {
 }
 
 /// The bytes of a file. A pipe or a device that lies among files is waited for until somebody writes to it, perhaps for ever; those
-/// under `/dev` (`/dev/stdin`, a shell's `<(…)`) are named on purpose.
+/// under `/dev` and among the open files of this process (`/dev/stdin`, a shell's `<(…)`) are named on purpose.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let found = path.metadata()?;
-    if !found.is_file() && !found.is_dir() && !path.starts_with("/dev") {
+    let is_named = ["/dev", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder));
+    if !found.is_file() && !found.is_dir() && !is_named {
         return Err(io::Error::other("it is a pipe or a device, and no file"));
     }
     limits::read_file(path, limits::FILE_BYTES)

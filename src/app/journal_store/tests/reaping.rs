@@ -164,8 +164,8 @@ async fn regression_a_removal_stops_when_somebody_takes_the_run_over_while_it_la
     scene.world.clock.sleep(std::time::Duration::from_secs(20 * 3600)).await;
     let journals = scene.journals_at(scene.world.clock.now()).await;
     let lookout = scene.lookout();
-    let gathered = reap::gather(&lookout, &journals.past).await;
-    let doomed = &gathered.leftovers[0];
+    let mut gathered = reap::gather(&lookout, &journals.past).await;
+    let doomed = &mut gathered.leftovers[0];
     assert_eq!(doomed.decision, Decision::Remove);
     let objects = scene.objects("ap-northeast-3").await;
     let claim = async {
@@ -224,7 +224,7 @@ async fn a_store_that_cannot_be_listed_is_not_taken_for_an_empty_one() {
 async fn outcome_of(lookout: &Lookout, journals: &Journals, gathered: &Gathered) -> Outcome {
     assert_eq!(gathered.leftovers[0].decision, Decision::Remove);
     let output = Output::new(crate::cli::ColorChoice::Never);
-    crate::app::reap::remove(lookout, journals, &gathered.leftovers[0], &output).await
+    crate::app::reap::remove(lookout, journals, &mut gathered.leftovers[0].clone(), &output).await
 }
 
 #[tokio::test(start_paused = true)]

@@ -132,6 +132,10 @@ fn regression_one_of_two_ways_to_approve_that_is_an_expression_is_enough_to_choo
         ("signed_by: \"{{inputs.who}}\"", Some("RD609")),
         (chosen, Some("RD609")),
         ("identified_by: \"{{inputs.who}}\"", Some("RD609")),
+        (
+            "identified_by: { principals: [\"arn:aws:iam::{{sites.dr.account}}:user/anna\"], region: eu-west-1 }",
+            None,
+        ),
         (both.as_str(), Some("RD609")),
         ("signed_by: null", Some("RD612")),
     ] {
@@ -148,16 +152,23 @@ fn regression_canaries_are_written_into_what_can_be_a_bucket() {
         let guard = format!("max_resources: 2, canaries: [{place}] }}");
         changed("max_resources: 2 }", &guard)
     };
-    for place in ["uploads", "uploads/redrill-canary/", "my.bucket-2/x", "\"123\"", "1.2.3.4.5"] {
+    for place in [
+        "uploads",
+        "uploads/redrill-canary/",
+        "my.bucket-2/x",
+        "Old_Uploads/x",
+        "\"123\"",
+        "1.2.3.4.5",
+    ] {
         assert_eq!(found(place), [], "{place}");
     }
-    let long = "a".repeat(64);
+    let long = "a".repeat(256);
     for place in [
         "\"\"",
         "\"*\"",
         "\"a, b\"",
         "\"/redrill-canary/\"",
-        "Uploads/x",
+        "up load/x",
         "up/x",
         "a..b",
         "192.168.5.4/x",
