@@ -4,7 +4,7 @@ use super::output::Output;
 use crate::action::Registry;
 use crate::cli::{Format, IamArgs, IamDocument, TrustKind};
 use crate::error::{Error, ExitCode, Result};
-use crate::iam::{self, Access, RoleAccess, StorePlace, Trust};
+use crate::iam::{self, Access, RoleAccess, StorePlace, Trust, Wanted};
 use crate::ids::SiteName;
 use crate::partition::Partition;
 use crate::plan::{self, Plan, StepGrant};
@@ -38,26 +38,30 @@ fn access(args: &IamArgs, plan: &Plan, registry: &Registry) -> Result<Access> {
     if args.preflight {
         grants.extend(preflight_grants(plan, registry));
     }
-    if let Some(site) = &args.site {
-        let site = SiteName::new(site);
-        if !plan.sites.contains_key(&site) {
-            let known: Vec<&str> = plan.sites.keys().map(SiteName::as_str).collect();
-            return Err(Error::bad_input(format!("the scenario has no site {site}"))
-                .help(format!("its sites are: {}", known.join(", "))));
-        }
-        grants.retain(|needed| needed.grant.site == site);
-    }
+    let only = args.site.as_deref().map(|site| known_site(plan, site)).transpose()?;
     let trust = trust(args)?;
     if let Some(runner) = &args.runner {
         Trust::Principal(runner.clone()).checked()?;
     }
-    let access = iam::access(plan, &grants, trust.as_ref(), args.runner.as_deref())?;
+    let runner = args.runner.as_deref();
+    let wanted = Wanted { site: only.as_ref(), trust: trust.as_ref(), runner };
+    let access = iam::access(plan, &grants, wanted)?;
     let Some(url) = &args.store else { return Ok(access) };
-    let store = store_place(plan, args.runner.as_deref(), url)?;
+    let store = store_place(plan, runner, url)?;
     Ok(match args.reap {
         true => access.reading_journals_in(&store),
         false => access.keeping_journals_in(&store),
     })
+}
+
+fn known_site(plan: &Plan, site: &str) -> Result<SiteName> {
+    let site = SiteName::new(site);
+    if plan.sites.contains_key(&site) {
+        return Ok(site);
+    }
+    let known: Vec<&str> = plan.sites.keys().map(SiteName::as_str).collect();
+    Err(Error::bad_input(format!("the scenario has no site {site}"))
+        .help(format!("its sites are: {}", known.join(", "))))
 }
 
 /// The store is in the partition of the identity that starts the program, else in that of the sites.
@@ -96,9 +100,23 @@ fn trust(args: &IamArgs) -> Result<Option<Trust>> {
 fn one_document(access: &Access, document: IamDocument) -> Result<&Value> {
     let absent = |what: &str, help: &str| Error::bad_input(what.to_owned()).help(help.to_owned());
     match document {
-        IamDocument::Policy => Ok(&one_role(access)?.policy),
-        IamDocument::Trust => one_role(access)?.trust.as_ref().ok_or_else(|| {
-            absent("nobody is named who may assume the role", "name the runner with --runner ARN")
+        IamDocument::Policy => only_one(access, |role| role.policy.as_ref())?.ok_or_else(|| {
+            absent(
+                "no step needs anything of AWS there",
+                "a role that the site names is assumed all the same: print --document trust for it",
+            )
+        }),
+        IamDocument::Trust => only_one(access, |role| role.trust.as_ref())?.ok_or_else(|| {
+            match access.roles.iter().any(|role| role.role.is_some()) {
+                true => absent(
+                    "nobody is named who may assume the role",
+                    "name the runner with --runner ARN",
+                ),
+                false => absent(
+                    "no role is assumed there",
+                    "who may start redrill is said by --document runner-trust --trust",
+                ),
+            }
         }),
         IamDocument::RunnerPolicy => access.runner.policy.as_ref().ok_or_else(|| {
             absent(
@@ -114,15 +132,14 @@ fn one_document(access: &Access, document: IamDocument) -> Result<&Value> {
     }
 }
 
-fn one_role(access: &Access) -> Result<&RoleAccess> {
-    match access.roles.as_slice() {
-        [only] => Ok(only),
-        [] => Err(Error::bad_input("the scenario needs nothing of AWS there")),
-        several => {
-            let sites = several.iter().flat_map(|role| &role.sites);
-            let sites: Vec<&str> = sites.map(SiteName::as_str).collect();
-            Err(Error::bad_input("there are several roles, and one document was asked for")
-                .help(format!("choose a site with --site: {}", sites.join(", "))))
-        }
+/// The document of the only role that has one, if any has.
+fn only_one(access: &Access, of: fn(&RoleAccess) -> Option<&Value>) -> Result<Option<&Value>> {
+    let having: Vec<&RoleAccess> = access.roles.iter().filter(|role| of(role).is_some()).collect();
+    if let [] | [_] = having.as_slice() {
+        return Ok(having.first().and_then(|role| of(role)));
     }
+    let sites = having.iter().flat_map(|role| &role.sites).map(SiteName::as_str);
+    let sites: Vec<&str> = sites.collect();
+    Err(Error::bad_input("there are several roles, and one document was asked for")
+        .help(format!("choose a site with --site: {}", sites.join(", "))))
 }

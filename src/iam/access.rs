@@ -41,12 +41,12 @@ pub struct RunnerAccess {
 pub struct RoleAccess {
     /// Its ARN; nothing for sites without a role, where the program's own identity is used.
     pub role: Option<String>,
-    /// The account, if the scenario names it.
+    /// The account, if the scenario names it, with the site or in the ARN of the role.
     pub account: Option<String>,
     /// Its sites.
     pub sites: Vec<SiteName>,
-    /// Its policy.
-    pub policy: Value,
+    /// Its policy; nothing where no step needs anything, and the role is only asked who it is.
+    pub policy: Option<Value>,
     /// Who may assume it, where that was asked for.
     pub trust: Option<Value>,
     /// Why each permission is there.
@@ -111,30 +111,38 @@ const NOTES: [&str; 3] = [
      role of the site is assumed for it, whether a step needs it or not, and must trust the runner",
 ];
 
-/// Puts the permissions of a plan together, by role. `trust` says who starts the program; `runner` is the ARN of the
-/// identity by which the roles are assumed.
+/// What is asked for besides the permissions.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// The only site whose role is told; all without one. What the runner assumes are the roles of all sites, whatever this says.
+    pub site: Option<&'a SiteName>,
+    /// Who starts the program.
+    pub trust: Option<&'a Trust>,
+    /// The ARN of the identity by which the roles are assumed.
+    pub runner: Option<&'a str>,
+}
+
+/// Puts the permissions of a plan together, by role.
 ///
 /// # Errors
 /// A role that is named without an account, or an OIDC provider whose account nothing says.
-pub fn access(
-    plan: &Plan,
-    grants: &[StepGrant],
-    trust: Option<&Trust>,
-    runner: Option<&str>,
-) -> Result<Access> {
-    let mut roles: BTreeMap<(Option<String>, Option<String>), Vec<&SiteName>> = BTreeMap::new();
+pub fn access(plan: &Plan, grants: &[StepGrant], wanted: Wanted<'_>) -> Result<Access> {
+    let Wanted { site: only, trust, runner } = wanted;
+    let mut roles: BTreeMap<Who, Vec<&SiteName>> = BTreeMap::new();
     let mut assumed = BTreeSet::new();
     for (name, site) in &plan.sites {
         let role = site.role.as_deref().map(|role| role_arn(role, name, site)).transpose()?;
         assumed.extend(role.clone());
-        if grants.iter().any(|needed| needed.grant.site == *name) {
-            roles.entry((role, site.account.clone())).or_default().push(name);
+        let needs_something = grants.iter().any(|needed| needed.grant.site == *name);
+        // A role is assumed at a site without a step, too; the program's own identity needs nothing there.
+        if only.is_none_or(|only| only == name) && (role.is_some() || needs_something) {
+            let account = account_of(site).map(str::to_owned);
+            roles.entry((role, account)).or_default().push(name);
         }
     }
-    let own: Vec<RoleAccess> =
-        roles.into_iter().map(|(who, sites)| role_access(plan, grants, who, &sites)).collect();
+    let of_role = |(who, sites): (Who, Vec<&SiteName>)| role_access(plan, grants, who, &sites);
+    let mut own: Vec<RoleAccess> = roles.into_iter().map(of_role).collect();
     let mut runner_access = RunnerAccess { policy: runner_policy(assumed), trust: None };
-    let mut own = own;
     if let Some(trust) = trust {
         let (partition, account) = runner_home(runner, &own);
         runner_access.trust = Some(trust.policy(partition, account.as_deref())?);
@@ -155,9 +163,11 @@ pub fn access(
     })
 }
 
-/// Where the runner's role lives: in its own account, else in that of the first role.
+/// Where the runner's role lives: in its own account, else in that of the first role, before others one that a step needs.
 fn runner_home(runner: Option<&str>, roles: &[RoleAccess]) -> (&'static str, Option<String>) {
-    let arn = runner.or_else(|| roles.iter().find_map(|role| role.role.as_deref()));
+    let needed = roles.iter().filter(|role| role.policy.is_some());
+    let mut of_roles = needed.chain(roles);
+    let arn = runner.or_else(|| of_roles.find_map(|role| role.role.as_deref()));
     let mut parts = arn.unwrap_or_default().split(':').skip(1);
     let partition = parts.next().and_then(Partition::named);
     let partition = partition.map_or("aws", |partition| partition.name);
@@ -195,13 +205,22 @@ fn role_arn(role: &str, name: &SiteName, site: &Site) -> Result<String> {
     Ok(format!("arn:{}:iam::{account}:role/{role}", Partition::of(&site.region).name))
 }
 
+/// The account of a site: that of its role, where the site names none.
+fn account_of(site: &Site) -> Option<&str> {
+    let of_role = || site.role.as_deref()?.strip_prefix("arn:")?.split(':').nth(3);
+    site.account.as_deref().or_else(of_role).filter(|account| !account.is_empty())
+}
+
 /// An action under a condition, before statements are put together. The condition is its JSON text, for its order.
 type Piece = (&'static str, String);
+
+/// A role, if one is assumed, and its account, if that is known.
+type Who = (Option<String>, Option<String>);
 
 fn role_access(
     plan: &Plan,
     grants: &[StepGrant],
-    (role, account): (Option<String>, Option<String>),
+    (role, account): Who,
     sites: &[&SiteName],
 ) -> RoleAccess {
     let mut pieces: BTreeMap<Piece, BTreeSet<String>> = BTreeMap::new();
@@ -226,8 +245,9 @@ fn role_access(
             Asked::Besides(when) => Some(when.to_owned()),
         });
     }
-    let policy = document(&statements);
-    let notes = notes(account.as_deref(), &statements, &policy);
+    let policy = (!statements.is_empty()).then(|| document(&statements));
+    let notes = policy.iter().flat_map(|policy| notes(account.as_deref(), &statements, policy));
+    let notes = notes.collect();
     RoleAccess {
         role,
         account,
@@ -410,7 +430,7 @@ fn tag_condition(condition: &mut Map<String, Value>, tags: Tags, scenario: Optio
 
 /// The ARNs of a resource, by the formats of the Service Authorization Reference.
 fn arns(service: &str, Target { kind, name, shared }: &Target, site: &Site) -> Vec<String> {
-    let account = site.account.as_deref().filter(|_| !shared).unwrap_or("*");
+    let account = account_of(site).filter(|_| !shared).unwrap_or("*");
     let (partition, region) = (Partition::of(&site.region).name, &site.region);
     let at = format!("arn:{partition}:{service}:{region}");
     // Where an ARN leaves the partition open, it is the site's: nothing is used across partitions.

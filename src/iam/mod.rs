@@ -12,7 +12,7 @@ mod table;
 mod tests;
 mod trust;
 
-pub use access::{Access, Need, RoleAccess, RunnerAccess, Statement, access};
+pub use access::{Access, Need, RoleAccess, RunnerAccess, Statement, Wanted, access};
 pub use reaping::reaping;
 pub use store::StorePlace;
 pub use table::{

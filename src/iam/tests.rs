@@ -5,6 +5,7 @@ use crate::plan::{self, Options, Plan, RunMode, StepGrant};
 use crate::providers;
 use crate::scenario;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 const SCENARIOS: [&str; 7] = [
@@ -27,7 +28,11 @@ fn plan_of(scenario: &str) -> Plan {
 
 fn access_of(scenario: &str) -> Access {
     let plan = plan_of(scenario);
-    access(&plan, &plan::grants(&plan, &providers::registry()), None, None).unwrap()
+    access(&plan, &plan::grants(&plan, &providers::registry()), Wanted::default()).unwrap()
+}
+
+fn statements_in(role: &RoleAccess) -> &[Value] {
+    role.policy.as_ref().map_or(&[], |policy| policy["Statement"].as_array().unwrap())
 }
 
 /// As the program prints it, without the digest, which changes with every word of the scenario.
@@ -99,7 +104,7 @@ fn inputs_of(entry: &ActionEntry) -> [Value; 3] {
 #[test]
 fn regression_nothing_that_an_action_declares_is_left_out_of_its_policy() {
     let (plan, registry) = (plan_of("orders-db"), providers::registry());
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for entry in registry.actions() {
         let name = entry.facts.name;
         for grant in inputs_of(entry).into_iter().flat_map(|with| needed_by(entry, with, &[])) {
@@ -109,7 +114,7 @@ fn regression_nothing_that_an_action_declares_is_left_out_of_its_policy() {
                 let fits = types.iter().any(|known| known.kind == target.kind);
                 assert!(fits, "{name}: {action} is not used on a {}", target.kind);
             }
-            let found = access(&plan, &[grant], None, None).unwrap();
+            let found = access(&plan, &[grant], Wanted::default()).unwrap();
             let needs: Vec<&Need> = found.roles.iter().flat_map(|role| &role.needs).collect();
             assert_eq!(needs.len(), 1, "{name}: {action}");
             assert!(!needs[0].statements.is_empty(), "{name}: {action} is in no statement");
@@ -121,8 +126,8 @@ fn regression_nothing_that_an_action_declares_is_left_out_of_its_policy() {
 
 /// The statements with an IAM action, of those that an action of this program needs at the site dr of a plan.
 fn statements_of(plan: &Plan, grants: &[StepGrant], wanted: &str) -> Vec<Value> {
-    let found = access(plan, grants, None, None).unwrap();
-    let all = found.roles.iter().flat_map(|role| role.policy["Statement"].as_array().unwrap());
+    let found = access(plan, grants, Wanted::default()).unwrap();
+    let all = found.roles.iter().flat_map(statements_in);
     let holds = |one: &&Value| one["Action"].as_array().unwrap().contains(&wanted.into());
     all.filter(holds).cloned().collect()
 }
@@ -296,10 +301,68 @@ fn regression_the_key_of_another_accounts_secret_is_that_accounts() {
 fn regression_the_role_of_a_site_without_a_step_is_assumed_as_well() {
     // A run asks each site who we are there, and no step of this scenario is at the site that is lost.
     let found = access_of("ledger-volume");
-    assert_eq!(found.roles.len(), 1);
+    assert_eq!(found.roles.iter().filter(|role| role.policy.is_some()).count(), 1);
     let assumed = &found.runner.policy.unwrap()["Statement"][0]["Resource"];
     let role = |account: &str| format!("arn:aws:iam::{account}:role/redrill-drill");
     assert_eq!(*assumed, json!([role("111111111111"), role("222222222222")]));
+}
+
+#[test]
+fn regression_every_role_that_the_runner_assumes_has_a_trust_policy_that_lets_it_in() {
+    let runner = "arn:aws:iam::333333333333:role/drill-runner";
+    for scenario in SCENARIOS {
+        let plan = plan_of(scenario);
+        for grants in [plan::grants(&plan, &providers::registry()), Vec::new()] {
+            let named = Wanted { runner: Some(runner), ..Wanted::default() };
+            let found = access(&plan, &grants, named).unwrap();
+            let assumed = match found.runner.policy {
+                Some(policy) => policy["Statement"][0]["Resource"].clone(),
+                None => json!([]),
+            };
+            let trusting = |role: &RoleAccess| {
+                let lets_in = &role.trust.as_ref()?["Statement"][0]["Principal"]["AWS"];
+                (lets_in == runner).then(|| role.role.clone())?
+            };
+            let trusting: BTreeSet<String> = found.roles.iter().filter_map(trusting).collect();
+            assert_eq!(json!(trusting), assumed, "{scenario}");
+        }
+    }
+}
+
+#[test]
+fn regression_sites_with_the_same_role_come_together_though_only_one_names_the_account() {
+    let mut plan = plan_of("ledger-volume");
+    let role = "arn:aws:iam::222222222222:role/redrill-drill";
+    for (name, site) in &mut plan.sites {
+        site.role = Some(role.to_owned());
+        site.account = (name.as_str() == "primary").then(|| "222222222222".to_owned());
+    }
+    let grants = plan::grants(&plan, &providers::registry());
+    let found = access(&plan, &grants, Wanted::default()).unwrap();
+    assert_eq!(found.roles.len(), 1);
+    assert_eq!(found.roles[0].sites.len(), 2);
+    assert_eq!(found.roles[0].account.as_deref(), Some("222222222222"));
+    // A role is used in its own account, also where the site does not say it.
+    plan.sites.values_mut().for_each(|site| site.account = None);
+    let narrow = access(&plan, &grants, Wanted::default()).unwrap();
+    assert_eq!(narrow.roles[0].policy, found.roles[0].policy);
+}
+
+#[test]
+fn regression_one_site_is_told_of_alone_though_the_runner_assumes_the_roles_of_all() {
+    let plan = plan_of("ledger-volume");
+    let grants = plan::grants(&plan, &providers::registry());
+    for site in plan.sites.keys() {
+        let found =
+            access(&plan, &grants, Wanted { site: Some(site), ..Wanted::default() }).unwrap();
+        assert_eq!(found.roles.len(), 1);
+        assert_eq!(found.roles[0].sites, std::slice::from_ref(site));
+        assert_eq!(found.roles[0].policy.is_some(), site.as_str() == "dr");
+        assert_eq!(
+            found.runner.policy.unwrap()["Statement"][0]["Resource"].as_array().unwrap().len(),
+            2
+        );
+    }
 }
 
 #[test]
@@ -380,7 +443,7 @@ fn the_policy_of_the_k3s_scenario_is_as_narrow_as_aws_allows() {
 fn what_changes_something_never_stands_on_everything_and_asks_for_tags_where_aws_can() {
     for scenario in SCENARIOS {
         for role in access_of(scenario).roles {
-            for statement in role.policy["Statement"].as_array().unwrap() {
+            for statement in statements_in(&role) {
                 let text = statement.to_string();
                 let sid = statement["Sid"].as_str().unwrap();
                 if sid.contains("Write") || sid.contains("Tag") {
@@ -403,8 +466,8 @@ fn what_changes_something_never_stands_on_everything_and_asks_for_tags_where_aws
 fn names_of_sids_are_letters_and_digits_and_unique() {
     for scenario in SCENARIOS {
         for role in access_of(scenario).roles {
-            let statements = role.policy["Statement"].as_array().unwrap();
-            let sids: std::collections::BTreeSet<&str> =
+            let statements = statements_in(&role);
+            let sids: BTreeSet<&str> =
                 statements.iter().map(|s| s["Sid"].as_str().unwrap()).collect();
             assert_eq!(sids.len(), statements.len());
             assert!(sids.iter().all(|sid| sid.chars().all(|c| c.is_ascii_alphanumeric())));
@@ -417,10 +480,10 @@ fn a_role_without_an_account_is_refused_with_what_to_do() {
     let mut plan = plan_of("orders-db");
     plan.sites.values_mut().for_each(|site| site.account = None);
     let grants = plan::grants(&plan, &providers::registry());
-    let error = access(&plan, &grants, None, None).unwrap_err();
+    let error = access(&plan, &grants, Wanted::default()).unwrap_err();
     assert!(error.to_string().contains("redrill-drill"), "{error}");
     plan.sites.values_mut().for_each(|site| site.role = None);
-    let access = access(&plan, &grants, None, None).unwrap();
+    let access = access(&plan, &grants, Wanted::default()).unwrap();
     assert_eq!(access.runner.policy, None);
     assert!(access.roles[0].notes[0].contains("names no account"), "{:?}", access.roles[0].notes);
 }
@@ -430,7 +493,7 @@ fn other_partitions_have_their_own_arns_and_hosts() {
     let mut plan = plan_of("orders-db");
     plan.sites.values_mut().for_each(|site| site.region = "cn-north-1".to_owned());
     let grants = plan::grants(&plan, &providers::registry());
-    let text = serde_json::to_string(&access(&plan, &grants, None, None).unwrap()).unwrap();
+    let text = serde_json::to_string(&access(&plan, &grants, Wanted::default()).unwrap()).unwrap();
     assert!(!text.contains("arn:aws:"), "{text}");
     assert!(text.contains("arn:aws-cn:rds:cn-north-1:222222222222:db:redrill-orders-db-*"));
     assert!(text.contains("rds.cn-north-1.amazonaws.com.cn"));
@@ -446,7 +509,8 @@ fn regression_keys_are_used_through_the_host_names_of_their_partition() {
         ("eusc-de-east-1", "rds.eusc-de-east-1.amazonaws.eu"),
     ] {
         plan.sites.values_mut().for_each(|site| site.region = region.to_owned());
-        let text = serde_json::to_string(&access(&plan, &grants, None, None).unwrap()).unwrap();
+        let text =
+            serde_json::to_string(&access(&plan, &grants, Wanted::default()).unwrap()).unwrap();
         assert!(text.contains(&format!("\"kms:ViaService\":\"{host}\"")), "{text}");
     }
 }
@@ -461,17 +525,24 @@ fn regression_the_account_of_an_oidc_provider_is_asked_for_where_nothing_says_it
     let github = Trust::GitHub { subject: "repo:example/drills:*".to_owned() };
     let (provider, subject) = ("oidc.example.com/id/1".to_owned(), "system:x".to_owned());
     for trust in [github, Trust::Irsa { provider, subject }] {
-        let error = access(&plan, &grants, Some(&trust), None).unwrap_err();
+        let error = access(&plan, &grants, Wanted { trust: Some(&trust), ..Wanted::default() })
+            .unwrap_err();
         let help = error.help_text().unwrap();
         assert!(help.contains("--runner") && help.contains("account:"), "{help}");
         let runner = "arn:aws:iam::333333333333:role/drill-runner";
-        let found = access(&plan, &grants, Some(&trust), Some(runner)).unwrap();
+        let found = access(
+            &plan,
+            &grants,
+            Wanted { trust: Some(&trust), runner: Some(runner), ..Wanted::default() },
+        )
+        .unwrap();
         let statement = &found.runner.trust.unwrap()["Statement"][0];
         let federated = statement["Principal"]["Federated"].as_str().unwrap();
         assert!(federated.starts_with("arn:aws:iam::333333333333:oidc-provider/"), "{federated}");
     }
     let account = Trust::Principal("333333333333".to_owned());
-    let found = access(&plan, &grants, Some(&account), None).unwrap();
+    let found =
+        access(&plan, &grants, Wanted { trust: Some(&account), ..Wanted::default() }).unwrap();
     let who = &found.runner.trust.unwrap()["Statement"][0]["Principal"]["AWS"];
     assert_eq!(who, "arn:aws:iam::333333333333:root");
 }
@@ -487,7 +558,14 @@ fn the_trust_policies_name_exactly_who_was_asked_for() {
     };
     let github = Trust::GitHub { subject: "repo:example/drills:*".to_owned() };
     let account = Trust::Principal("333333333333".to_owned());
-    let of = |trust: &Trust| access(&plan, &grants, Some(trust), Some(runner)).unwrap();
+    let of = |trust: &Trust| {
+        access(
+            &plan,
+            &grants,
+            Wanted { trust: Some(trust), runner: Some(runner), ..Wanted::default() },
+        )
+        .unwrap()
+    };
     let all = [irsa, github, account].map(|trust| of(&trust).runner.trust);
     let of_role = of(&Trust::Principal("333333333333".into())).roles[0].trust.clone();
     insta::assert_snapshot!(serde_json::to_string_pretty(&(all, of_role)).unwrap());
@@ -522,7 +600,8 @@ fn without_roles_the_runner_still_needs_its_store() {
     let grants = plan::grants(&plan, &providers::registry());
     let (partition, bucket) = ("aws-cn", "drill-evidence".to_owned());
     let store = StorePlace { partition, bucket, prefix: "x".to_owned() };
-    let runner = access(&plan, &grants, None, None).unwrap().keeping_journals_in(&store).runner;
+    let runner =
+        access(&plan, &grants, Wanted::default()).unwrap().keeping_journals_in(&store).runner;
     let statements = runner.policy.unwrap()["Statement"].as_array().unwrap().clone();
     assert_eq!(statements.len(), 3);
     let on = |one: &Value| one["Resource"][0].as_str().unwrap().to_owned();
@@ -532,7 +611,7 @@ fn without_roles_the_runner_still_needs_its_store() {
 #[test]
 fn reaping_may_list_whatever_drills_make_and_remove_what_bears_a_mark() {
     let (plan, registry) = (plan_of("uploads-replication"), providers::registry());
-    let found = access(&plan, &reaping(&plan, &registry), None, None).unwrap();
+    let found = access(&plan, &reaping(&plan, &registry), Wanted::default()).unwrap();
     assert_eq!(found.roles.iter().map(|role| role.sites.len()).sum::<usize>(), plan.sites.len());
     let kinds = || registry.resource_kinds().filter(|kind| kind.reach() == Reach::Service);
     for role in &found.roles {
@@ -541,7 +620,7 @@ fn reaping_may_list_whatever_drills_make_and_remove_what_bears_a_mark() {
             let is_tag = iam_action(permission.action).unwrap().level == Level::Tag;
             assert_eq!(is_there, !is_tag, "{}", permission.action);
         }
-        for statement in role.policy["Statement"].as_array().unwrap() {
+        for statement in statements_in(role) {
             let (text, sid) = (statement.to_string(), statement["Sid"].as_str().unwrap());
             assert!(!text.contains("redrill:scenario"), "{text}");
             let (writes, in_s3) = (sid.contains("Write"), sid.starts_with("S3"));

@@ -21,11 +21,19 @@ fn one_role(text: &mut String, role: &RoleAccess) -> std::fmt::Result {
     let sites: Vec<&str> = role.sites.iter().map(|site| site.as_str()).collect();
     let sites = sites.join(", ");
     let who = role.role.as_deref().unwrap_or("the identity that starts redrill");
-    write!(text, "\n── {who}, at {sites}\n\nPermissions policy:\n{}\n", pretty(&role.policy))?;
+    write!(text, "\n── {who}, at {sites}\n\nPermissions policy")?;
+    match &role.policy {
+        Some(policy) => write!(text, ":\n{}\n", pretty(policy))?,
+        None => text.push_str(
+            ": none. No step needs anything there, and asking who one is needs no permission\n",
+        ),
+    }
     if let Some(trust) = &role.trust {
         write!(text, "\nTrust policy:\n{}\n", pretty(trust))?;
     }
-    text.push_str("\nWhy:\n");
+    if !role.needs.is_empty() {
+        text.push_str("\nWhy:\n");
+    }
     let width = role.needs.iter().map(|need| need.action.len()).max().unwrap_or(0);
     for need in &role.needs {
         writeln!(text, "  {:<width$}  {}", need.action, why(need))?;
