@@ -210,6 +210,38 @@ fn regression_a_reference_without_a_table_that_was_named_does_not_pass() {
 }
 
 #[test]
+fn regression_a_table_that_is_on_neither_side_does_not_let_a_comparison_with_the_source_pass() {
+    let program = Program::new();
+    let mut scenario = program.read("scenarios/orders-db.yaml");
+    let checksums = "tolerance: 5% }\n      checksums:\n        tables: [customers, orders, ledger";
+    let with_more = format!("{checksums}MORE");
+    for (part, instead) in [
+        ("disaster: { kind: region_loss, lost: [primary] }", "disaster: { kind: corruption }"),
+        (
+            "reference: \"{{default steps.baseline.reference null}}\"\n      earlier: { journal: \"{{inputs.last_drill}}\", step: \
+             baseline }\n      reference_of: { database: orders }\n      max_age: \"{{vars.config_age}}\"",
+            "source:\n        at: primary\n        endpoint: \"{{steps.config.endpoint}}\"\n        port: \"{{steps.config.port}}\"\n        \
+             database: orders\n        credentials: { secret: orders/readonly, at: primary }",
+        ),
+        (checksums, with_more.as_str()),
+    ] {
+        assert_eq!(scenario.matches(part).count(), 1, "{part}");
+        scenario = scenario.replace(part, instead);
+    }
+    let open = ["check content: checksums inconclusive", "step content inconclusive"];
+    for (more, code, expected) in [("", 0, &open[..0]), (", heartbeet", 2, &open[..])] {
+        program.write("orders-db.yaml", scenario.replace("MORE", more));
+        let arguments = ["--sandbox", "--format", "json", "--quiet"];
+        let estate = ["--estate", "scenarios/estates/orders-db.yaml"];
+        let ran = program.run(&[&["run", "orders-db.yaml"][..], &arguments, &estate].concat());
+        assert!(ran.stdout.starts_with('{'), "{}", ran.stderr);
+        let report = ran.json()["runs"][0]["report"].clone();
+        assert_eq!(red(&report), expected, "{:#}", report["checks"]);
+        assert_eq!(ran.code, code, "{:#}", report["verdict"]);
+    }
+}
+
+#[test]
 fn regression_tables_that_the_reference_does_not_hold_are_named_and_nothing_turns_red() {
     let named = "rows: { tables: [customers, orders, ledger], tolerance: 5% }";
     let (_, report) = deeper((named, "rows: { tolerance: 5% }"));

@@ -241,10 +241,13 @@ impl Asking<'_> {
             let why = "the reference holds no checksums of it";
             compared.extend(unknown.map(|table| Compared::not_read(table, why)));
         }
-        let has_none = |name: &&String| !with_checksums.iter().any(|table| named_so(table, name));
         let why = "there is a condition for it (only), and nothing to compare it with";
-        let alone = input.only.keys().filter(has_none);
-        compared.extend(alone.map(|name| Compared::not_read(name, why)));
+        let alone = conditions_alone(input, &structure, &with_checksums).into_iter();
+        let untold: Vec<Compared> = alone
+            .filter(|name| !compared.iter().any(|told| named_so(&told.table, name)))
+            .map(|name| Compared::not_read(name, why))
+            .collect();
+        compared.extend(untold);
         let check = checksums::judge(input, &missing, &compared, |keys| self.keys(keys));
         Ok(noting_left_out(check, &input.tables, &structure, &with_checksums))
     }
@@ -434,6 +437,23 @@ fn not_in_source(input: &ChecksumsInput, of_source: &[Table], here: &Structure) 
     asked.map(|table| table.name.to_string()).collect()
 }
 
+/// Tables that have a condition and nothing that they could be compared with. A condition for one that is here and was left out is
+/// for another check.
+fn conditions_alone<'i>(
+    input: &'i ChecksumsInput,
+    here: &Structure,
+    original: &BTreeSet<String>,
+) -> Vec<&'i str> {
+    let has_other_side = |name: &str| original.iter().any(|table| named_so(table, name));
+    let is_left_out = |name: &str| {
+        let mut fitting =
+            here.tables.iter().filter(|table| table.name.is_meant_by(name)).peekable();
+        fitting.peek().is_some() && fitting.all(|table| !input.tables.mean(&table.name))
+    };
+    let names = input.only.keys().map(String::as_str);
+    names.filter(|name| !has_other_side(name) && !is_left_out(name)).collect()
+}
+
 /// Tables that were asked for by name, and of which the reference holds no checksums.
 fn unknown_of<'i>(input: &'i ChecksumsInput, reference: &Reference) -> Vec<&'i str> {
     let named = input.tables.0.iter().flatten();
@@ -446,9 +466,16 @@ fn unknown_of<'i>(input: &'i ChecksumsInput, reference: &Reference) -> Vec<&'i s
 
 #[cfg(test)]
 mod tests {
+    use super::super::reference::RangeReference;
     use super::*;
+    use crate::ids::Digest;
     use crate::journal::Outcome;
-    use crate::outside::ladder::TableName;
+    use crate::outside::fake::{FakeOutside, context};
+    use crate::outside::ladder::{RowsOf, RowsSum, TableName};
+    use crate::outside::{Answer, OutsideError, Rows};
+    use std::collections::BTreeMap;
+    use std::future::ready;
+    use std::time::Duration;
 
     fn table(name: &str, columns: &[&str], key: &[&str]) -> Table {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -529,5 +556,93 @@ mod tests {
         assert_eq!(note(&all, &["public.orders", "public.heartbeat"], passed()), "");
         let chosen = Tables(Some(vec!["orders".into()]));
         assert_eq!(note(&chosen, &["public.orders"], passed()), "");
+    }
+
+    /// A server whose tables all hold the same two rows.
+    struct Alike(Vec<Table>);
+
+    fn two_rows() -> RowsSum {
+        RowsSum { rows: 2, digest: Digest::of(b"two rows") }
+    }
+
+    impl DatabaseSession for Alike {
+        fn query<'a>(&'a mut self, sql: &'a str) -> Answer<'a, Rows> {
+            Box::pin(ready(Err(OutsideError::NotRehearsed(sql.to_owned()))))
+        }
+
+        fn structure(&mut self) -> Answer<'_, Structure> {
+            let structure = Structure { tables: self.0.clone(), ..Structure::default() };
+            Box::pin(ready(Ok(structure)))
+        }
+
+        fn boundaries<'a>(&'a mut self, _: &'a Table, _: u32) -> Answer<'a, Vec<String>> {
+            Box::pin(ready(Ok(Vec::new())))
+        }
+
+        fn checksum<'a>(&'a mut self, _: &'a RowsOf<'a>) -> Answer<'a, RowsSum> {
+            Box::pin(ready(Ok(two_rows())))
+        }
+    }
+
+    /// The check of a database with two tables, with a condition for each of these names. The original has one of the tables: it is
+    /// still there, or was taken down.
+    async fn with_conditions(tables: Tables, only: &[&str], is_live: bool) -> Check {
+        let orders = || table("orders", &["id"], &["id"]);
+        let here = vec![orders(), table("newer", &["id"], &["id"])];
+        let (context, ..) = context(FakeOutside::default());
+        let mut asking = Asking::new(&context, Duration::ZERO, Box::new(Alike(here)));
+        let RowsSum { rows, digest } = two_rows();
+        let ranges = vec![RangeReference { keys: KeyRange::default(), rows, digest }];
+        let known = TableReference { ranges, ..TableReference::default() };
+        let reference = Reference {
+            redrill_sql_reference: 3,
+            version: "15.4".into(),
+            endpoint: None,
+            database: None,
+            taken: DateTime::UNIX_EPOCH,
+            fingerprint: Digest::ZERO,
+            schema: BTreeMap::new(),
+            not_seen: BTreeMap::new(),
+            tables: BTreeMap::from([("public.orders".to_owned(), known)]),
+        };
+        let source: Box<dyn DatabaseSession> = Box::new(Alike(vec![orders()]));
+        let live = is_live.then(|| (source, vec![orders()]));
+        let only = only.iter().map(|name| ((*name).to_owned(), "id < 9".to_owned())).collect();
+        let input = ChecksumsInput { tables, only, ..ChecksumsInput::default() };
+        let mut original = Original { reference, live };
+        asking.compare_checksums(&input, &mut original).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_condition_for_a_table_that_is_only_here_leaves_the_checksums_open() {
+        for is_live in [true, false] {
+            let without = with_conditions(Tables(None), &[], is_live).await;
+            assert_eq!((without.outcome, without.population), (Outcome::Passed, Some(2)));
+            for newer in ["newer", "public.newer"] {
+                let check = with_conditions(Tables(None), &[newer], is_live).await;
+                assert_eq!(check.outcome, Outcome::Inconclusive, "{check:?}");
+                let note = check.note.unwrap();
+                let why = "there is a condition for it (only), and nothing to compare it with";
+                assert!(note.contains(&format!("{newer}, all keys: {why}")), "{note}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_condition_for_a_table_that_was_left_out_is_for_another_check() {
+        for is_live in [true, false] {
+            let of = |named: &[&str], only| {
+                let named = named.iter().map(|name| (*name).to_owned()).collect();
+                with_conditions(Tables(Some(named)), only, is_live)
+            };
+            let left_out = of(&["orders"], &["newer"]).await;
+            assert_eq!(left_out.outcome, Outcome::Passed, "{left_out:?}");
+            let mistyped = of(&["orders"], &["newest"]).await;
+            assert_eq!(mistyped.outcome, Outcome::Inconclusive, "{mistyped:?}");
+            // What is told already is not told again.
+            let meant = of(&["orders", "newer"], &["newer"]).await;
+            assert_eq!(meant.outcome, Outcome::Inconclusive, "{meant:?}");
+            assert_eq!(meant.note.unwrap().matches("newer").count(), 1);
+        }
     }
 }
