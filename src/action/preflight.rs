@@ -78,9 +78,9 @@ impl Probe {
     pub fn of_variable(outside: &dyn Outside, name: &str) -> Self {
         let verdict = match outside.environment(name) {
             Ok(_) => ProbeVerdict::works("set"),
-            Err(OutsideError::NotRehearsed(_)) => {
-                ProbeVerdict::NotBefore("a rehearsal reads no variable of this machine".to_owned())
-            }
+            Err(error @ OutsideError::NotRehearsed(_)) => ProbeVerdict::NotBefore(format!(
+                "a rehearsal reads no variable of this machine, and {error}"
+            )),
             Err(error) => ProbeVerdict::fails(
                 error.to_string(),
                 "set it where the drill is started, and look from there",

@@ -149,6 +149,7 @@ fn given(values: &ScenarioArgs) -> Result<Given> {
 mod tests {
     use super::*;
     use crate::scenario::testing::{GOOD, registry};
+    use std::process::Command;
 
     #[test]
     fn regression_two_scenarios_of_one_folder_do_not_share_a_name() {
@@ -176,5 +177,27 @@ mod tests {
         assert_eq!((found.code, found.line, found.column), ("RD013", 2, 7));
         assert!(found.message.ends_with("/a.yaml is named orders-db, too"), "{}", found.message);
         assert!(found.file.ends_with("/b.yaml"), "{}", found.file);
+    }
+
+    /// As a shell hands them over: `redrill check <(…) <(…)`.
+    #[test]
+    fn regression_what_is_no_file_lies_in_no_folder_and_may_share_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let mut names = Names::default();
+        let mut held = |name: &str| {
+            let source = scenario::Source::new(name, GOOD);
+            let mut loaded = scenario::load_text(source, &registry());
+            names.hold(&root.path().join(name), &mut loaded);
+            loaded
+        };
+        for pipe in ["63", "62"] {
+            let path = root.path().join(pipe);
+            assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        }
+        std::fs::write(root.path().join("a.yaml"), GOOD).unwrap();
+        for name in ["63", "62", "a.yaml", "63"] {
+            let loaded = held(name);
+            assert!(loaded.scenario.is_some(), "{name}: {:?}", loaded.diagnostics);
+        }
     }
 }

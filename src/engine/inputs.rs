@@ -38,7 +38,8 @@ pub(super) fn ready(
         Ok(input) => {
             let bytes = limits::json_bytes(&input);
             if bytes > limits::INPUT_BYTES {
-                return Ready::Cannot(format!("its input has {bytes} bytes; the most is 1 MiB"));
+                let most = limits::in_units(limits::INPUT_BYTES as u64);
+                return Ready::Cannot(format!("its input has {bytes} bytes; the most is {most}"));
             }
             match must_not(plan, step, attempt, &input) {
                 Some(why) => Ready::Cannot(why),

@@ -183,8 +183,10 @@ impl Size {
     fn grown(&mut self, bytes: usize) -> Result<(), String> {
         self.0 = self.0.saturating_add(bytes);
         if self.is_too_large() {
-            let what =
-                "up to here, variables and steps have more than 8 MiB with expressions replaced";
+            let most = limits::in_units(limits::PLAN_VALUES_BYTES as u64);
+            let what = format!(
+                "up to here, variables and steps have more than {most} with expressions replaced"
+            );
             return Err(format!("[RD002] {what}: let fewer expressions stand for a long text"));
         }
         Ok(())

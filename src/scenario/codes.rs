@@ -97,7 +97,7 @@ pub const CODES: &[CodeFacts] = &[
     code("RD613", Error, "write into a database that is not the run's", "A step writes into a database over a connection, which the guard of AWS calls does not see. So the database is one that a step of the scenario makes (`endpoint: \"{{steps.restore.endpoint}}\"`, the output as it is; what a program of `exec.run` prints is none), or the guard names its host: `guard: { databases: [host] }`. That holds for `connect` as well, and for `localhost`: a tunnel to production listens there, too."),
     code("RD614", Error, "database in the guard that nothing writes into", "`guard.databases` names hosts into which steps of this scenario write. An entry that means nothing would be taken for a permission."),
     code("RD615", Warning, "certificate that public authorities have not signed", "RDS and Aurora present certificates of Amazon's own authorities. With `tls: verify`, which is the default, they are refused, on the day and after the restore, and the step is inconclusive: download the bundle and name it, `tls: { ca: global-bundle.pem }`."),
-    code("RD616", Error, "canaries in what is no bucket", "`guard.canaries` names buckets, each with a prefix if need be (`uploads/redrill-canary/`). The name of a bucket has letters, digits, dots and hyphens (3 to 63 of them; more, and underscores, where it is old), and begins and ends with a letter or digit. An entry that means nothing would be taken for a permission."),
+    code("RD616", Error, "canaries in what is no bucket", "`guard.canaries` names buckets, each with a prefix if need be (`uploads/redrill-canary/`). The name of a bucket has letters, digits, dots and hyphens (3 to 63 of them; more, and underscores, where it is old), and neither begins nor ends with a dot or a hyphen. An entry that means nothing would be taken for a permission."),
     code("RD701", Error, "input that was not given", "The input has no default: give it with `--set name=value`."),
     code("RD702", Error, "input of the wrong type", "The value does not fit the declared type of the input."),
     code("RD703", Error, "input that the scenario does not declare", "A value for an unknown input would be ignored, and whoever gave it would think that it counts."),
@@ -132,10 +132,26 @@ pub fn errors_markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
 
     #[test]
     fn codes_are_sorted_and_unique() {
         assert!(CODES.is_sorted_by(|a, b| a.code < b.code));
+    }
+
+    #[test]
+    fn what_is_too_large_is_told_with_the_limits_that_hold() {
+        let told = code_facts("RD002").unwrap().explanation.replace(',', "");
+        let bytes = [limits::SCENARIO_BYTES, limits::INPUT_BYTES, limits::PLAN_VALUES_BYTES];
+        let [of_file, of_one, of_all] = bytes.map(|most| limits::in_units(most as u64));
+        for words in [
+            format!("A scenario has at most {of_file} {} values", limits::SCENARIO_NODES),
+            format!("{} levels and {} steps", limits::SCENARIO_DEPTH, limits::SCENARIO_STEPS),
+            format!("at most {of_one} into a step or a variable and {of_all} into all of them"),
+            format!("Of its errors {} are shown", limits::SCENARIO_ERRORS),
+        ] {
+            assert!(told.contains(&words), "{words:?} is not in: {told}");
+        }
     }
 
     #[test]

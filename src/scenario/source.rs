@@ -122,7 +122,8 @@ impl Node {
     /// The first syntax error or exceeded limit, with its place.
     pub(crate) fn parse(source: &Source) -> Result<Self, Box<Diagnostic>> {
         if source.text.len() > limits::SCENARIO_BYTES {
-            let message = format!("the file has {} bytes: the most is 1 MiB", source.text.len());
+            let most = limits::in_units(limits::SCENARIO_BYTES as u64);
+            let message = format!("the file has {} bytes: the most is {most}", source.text.len());
             return Err(Box::new(Diagnostic::new("RD002", source, 0..0, message)));
         }
         let options = serde_saphyr::options! {

@@ -76,6 +76,42 @@ fn invalid_yaml_is_named_with_its_line_and_column() {
     assert!(!program.path("runs").exists());
 }
 
+/// Checks what stands in standard input, which is a pipe, by this name.
+#[cfg(target_os = "linux")]
+fn checked_from_a_pipe(program: &Program, name: &str, text: &str) -> Ran {
+    let mut command = program.command(&["check", name]);
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    // Whoever does not read it has ended, and what was said tells why.
+    let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+    Ran::of(child.wait_with_output().unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn regression_a_pipe_is_read_where_it_is_named_and_not_waited_for_among_scenarios() {
+    let program = Program::new();
+    let text = program.read("scenarios/orders-db.yaml");
+    for name in ["/proc/self/fd/0", "/dev/fd/0", "/dev/stdin"] {
+        let ran = checked_from_a_pipe(&program, name, &text);
+        assert_eq!(ran.code, 0, "{name}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains("0 errors") && ran.stdout.contains("in 1 scenario"), "{name}");
+        let ran = checked_from_a_pipe(&program, name, "redrill: 1\nname: [\n");
+        assert_eq!(ran.code, 3, "{name}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains("RD001") && ran.stdout.contains(name), "{}", ran.stdout);
+    }
+    program.write("drills/orders-db.yaml", &text);
+    let pipe = program.path("drills/pipe.yaml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for named in ["drills", "drills/pipe.yaml"] {
+        let ran = program.run(&["check", named]);
+        assert_eq!(ran.code, 3, "{named}: {}{}", ran.stdout, ran.stderr);
+        let told = "drills/pipe.yaml cannot be read: it is a pipe or a device, and no file";
+        assert!(ran.stdout.contains("RD012") && ran.stdout.contains(told), "{}", ran.stdout);
+    }
+}
+
 #[test]
 fn a_wrong_unit_is_named_with_the_units_that_there_are() {
     let words = ["RD007", "26 parsecs", "expected a duration", "90s, 15m, 4h"];

@@ -17,9 +17,11 @@ fn too_large_in(context: &Context<'_>, mode: &str) -> Option<Diagnostic> {
         context.at("RD002", span, message).help("let fewer expressions stand for a long text")
     };
     let names = names_of_mode(context, mode);
+    let [of_one, of_all] = [limits::INPUT_BYTES, limits::PLAN_VALUES_BYTES]
+        .map(|most| format!("more than {}", limits::in_units(most as u64)));
     if let Some(span) = &names.too_large {
-        let what = "this variable has more than 1 MiB, or all have more than 8 MiB up to here";
-        return Some(refused(span.clone(), what));
+        let what = format!("this variable has {of_one}, or all have {of_all} up to here");
+        return Some(refused(span.clone(), &what));
     }
     let (mut of_plan, mut of_step, mut step) = (names.bytes, 0, None);
     for place in &context.places {
@@ -36,10 +38,11 @@ fn too_large_in(context: &Context<'_>, mode: &str) -> Option<Diagnostic> {
         let span = || context.inside(place.node, &(0..place.text.len()));
         if of_step > limits::INPUT_BYTES {
             let name = context.steps[place.step].name();
-            return Some(refused(span(), &format!("{name} has more than 1 MiB up to here")));
+            return Some(refused(span(), &format!("{name} has {of_one} up to here")));
         }
         if of_plan > limits::PLAN_VALUES_BYTES {
-            return Some(refused(span(), "variables and steps have more than 8 MiB up to here"));
+            let what = format!("variables and steps have {of_all} up to here");
+            return Some(refused(span(), &what));
         }
     }
     None

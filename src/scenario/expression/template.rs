@@ -25,7 +25,8 @@ impl ExpressionError {
 
     /// Expressions put in more than [`limits::INPUT_BYTES`].
     pub(super) fn too_large(span: Range<usize>) -> Self {
-        let message = "with its expressions replaced it is too large: the most is 1 MiB";
+        let most = limits::in_units(limits::INPUT_BYTES as u64);
+        let message = format!("with its expressions replaced it is too large: the most is {most}");
         Self { is_too_large: true, ..Self::new(span, message) }
     }
 
