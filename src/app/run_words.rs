@@ -115,11 +115,9 @@ impl RunFolder {
         let (journal, plan) = (self.journal(), self.path.join("plan.json"));
         let is_so = matches!((journal.try_exists(), plan.try_exists()), (Ok(false), Ok(true)));
         is_so.then(|| match self.has_begun() {
-            true => format!("{}: its journal was taken away", self.name()),
-            false => format!(
-                "{}: there is a plan and no journal: the run is being begun, or its journal was taken away",
-                self.name()
-            ),
+            true => "its journal was taken away".to_owned(),
+            false => "there is a plan and no journal: the run is being begun, or its journal was taken away"
+                .to_owned(),
         })
     }
 

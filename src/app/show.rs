@@ -14,8 +14,10 @@ use std::collections::BTreeSet;
 /// `redrill runs`
 pub(super) fn runs(args: &RunsArgs, store: &Store, output: &Output) -> Result<ExitCode> {
     let folders = store.all()?;
-    for said in folders.iter().filter_map(RunFolder::lacks_its_journal) {
-        output.note(&visible(&said, &[]));
+    for folder in &folders {
+        if let Some(said) = folder.lacks_its_journal() {
+            output.note(&visible(&format!("{}: {said}", folder.name()), &[]));
+        }
     }
     let folders = folders.iter().filter(|folder| folder.journal().exists());
     let all: Vec<Value> = folders.map(row).collect();

@@ -74,6 +74,41 @@ async fn regression_what_is_claimed_before_its_removal_is_told_without_a_command
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_what_has_the_tags_of_one_run_and_was_made_by_another_is_not_deleted_by_a_command()
+ {
+    // By its name it could be of either.
+    for made in ["redrill-orders-db-0001-abcdef-restore", "redrill-other-0003-aaaaaa-restore"] {
+        made_by_another(made).await;
+    }
+}
+
+async fn made_by_another(made: &str) {
+    let copied =
+        format!("\"redrill:run\": other-0003-aaaaaa, \"redrill:step\": restore, {EXPIRED}");
+    let estate = |text| in_dr(text, "databases:", &database(made, &copied));
+    let trial = Trial::edited("orders-db", |s| s, estate, &[]).await;
+    // Whose it is, only a journal tells.
+    let unknown = reap::gather(&trial.lookout(), &[]).await.leftovers.remove(0);
+    assert!(unknown.command.contains("delete-db-instance"), "{unknown:?}");
+    let meant = thing("rds.db_instance", &serde_json::Value::Null);
+    let meant = PastThing { name: made.to_owned(), id: Some(unknown.id), ..meant };
+
+    let (found, removals) = trial.reap(&[finished(&trial, vec![meant])]).await;
+    assert!(removals.is_empty(), "{removals:?}");
+    let is_listed = |one: &&Leftover| one.run == RunId::new("other-0003-aaaaaa");
+    let listed = found.leftovers.iter().find(is_listed).unwrap();
+    assert_eq!(listed.told_by, ToldBy::Tags);
+    let Decision::Unclear(why) = &listed.decision else { panic!("{listed:?}") };
+    assert!(why.contains("has made it"), "{why}");
+    // Nor does what is told of the run that has made it.
+    assert_eq!(found.leftovers.len(), 2, "{found:?}");
+    for leftover in &found.leftovers {
+        assert!(matches!(leftover.decision, Decision::Unclear(_)), "{leftover:?}");
+        assert_eq!(leftover.command, engine::LOOK_FIRST, "{leftover:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn regression_what_nobody_can_look_for_here_is_told_with_its_command_and_not_called_gone() {
     let mut trial = Trial::new("orders-db", &[]).await;
     trial.run(End::Killed(owned), None).await;
