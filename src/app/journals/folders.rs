@@ -78,11 +78,12 @@ impl Journals {
     fn journal_taken_away(&self, run: &RunId) -> Option<String> {
         let folders = self.runs.as_ref()?.all().ok()?;
         let folder = folders.into_iter().find(|folder| folder.is_named_after(run))?;
-        let said = folder.lacks_its_journal()?;
-        Some(format!(
-            "{}: {said}; put it back, or move the folder away if it is not that of {run}",
-            folder.name()
-        ))
+        let (said, name) = (folder.lacks_its_journal()?, folder.name());
+        let may_go = match name == run.as_str() {
+            true => "if it was only being fetched: its store has the run".to_owned(),
+            false => format!("if it is not that of {run}"),
+        };
+        Some(format!("{name}: {said}; put it back, or move the folder away {may_go}"))
     }
 
     fn is_as_read(&self, folder: &RunFolder) -> bool {

@@ -347,8 +347,9 @@ fn store_options(region: Option<&str>, target: &Target) -> String {
     region.into_iter().chain(endpoint).collect()
 }
 
-/// Whether this is the id of a run and not the name of its folder: six hexadecimal digits come last.
+/// Whether this is the id of a run and not the name of its folder, or a path to it: six hexadecimal digits come last.
 fn is_whole(run: &RunId) -> bool {
     let last = run.as_str().rsplit('-').next().unwrap_or_default();
-    last.len() == 6 && last.bytes().all(|byte| byte.is_ascii_hexdigit())
+    let ends = last.len() == 6 && last.bytes().all(|byte| byte.is_ascii_hexdigit());
+    ends && !run.as_str().contains(std::path::is_separator)
 }

@@ -116,8 +116,8 @@ fn regression_a_pipe_in_the_place_of_a_journal_is_said_and_not_waited_for() {
     assert_eq!(said, (vec!["it is no file".to_owned()], None));
 }
 
-#[test]
-fn regression_a_run_that_is_not_here_is_not_said_to_have_left_nothing() {
+#[tokio::test(start_paused = true)]
+async fn regression_a_run_that_is_not_here_is_not_said_to_have_left_nothing() {
     let (_root, store) = folder_of_runs();
     let mut journals = Journals::read(&store, &Target::Real);
     let last = journals.run_named("last", &store).unwrap_err();
@@ -129,8 +129,16 @@ fn regression_a_run_that_is_not_here_is_not_said_to_have_left_nothing() {
     journals.note_if_unknown(&mistyped);
     assert_eq!(journals.unread.len(), 1);
     // What was fetched and never came to a journal lies in a folder of the whole id, by which its tags are found.
-    fs::create_dir(store.root().join("orders-db-0003-77aa01")).unwrap();
+    let fetched = store.root().join("orders-db-0003-77aa01");
+    fs::create_dir(&fetched).unwrap();
     assert!(journals.run_named("orders-db-0003-77aa01", &store).is_ok());
+    let by_path = journals.run_named(fetched.to_str().unwrap(), &store).unwrap_err();
+    assert!(by_path.to_string().contains("there is no run"), "no tag has a path: {by_path}");
+    let run = RunId::new("orders-db-0003-77aa01");
+    assert!(matches!(journals.lock(&run).await, RunLock::NoJournal));
+    fs::write(fetched.join("plan.json"), b"{}").unwrap();
+    let RunLock::Unknown(why) = journals.lock(&run).await else { panic!("it may be at work") };
+    assert!(why.contains("its store has the run"), "{why}");
     fs::create_dir(store.root().join("orders-db-0003")).unwrap();
     assert!(journals.run_named("orders-db-0003", &store).is_err());
     // A run of another machine may have nothing any more.

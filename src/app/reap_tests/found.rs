@@ -76,22 +76,28 @@ async fn regression_what_is_claimed_before_its_removal_is_told_without_a_command
 #[tokio::test(start_paused = true)]
 async fn regression_what_has_the_tags_of_one_run_and_was_made_by_another_is_not_deleted_by_a_command()
  {
-    // By its name it could be of either.
-    for made in ["redrill-orders-db-0001-abcdef-restore", "redrill-other-0003-aaaaaa-restore"] {
-        made_by_another(made).await;
-    }
-}
-
-async fn made_by_another(made: &str) {
+    let (made, other) =
+        ("redrill-orders-db-0001-abcdef-restore", "redrill-other-0003-aaaaaa-restore");
     let copied =
         format!("\"redrill:run\": other-0003-aaaaaa, \"redrill:step\": restore, {EXPIRED}");
-    let estate = |text| in_dr(text, "databases:", &database(made, &copied));
+    // By its name it could be of either; that of a volume is a tag, and is copied with the others.
+    for name in [made, other] {
+        let estate = |text| in_dr(text, "databases:", &database(name, &copied));
+        made_by_another("rds.db_instance", name, estate).await;
+    }
+    let volume = format!(
+        "      - {{ id: vol-0bbbbbbbbbbbbbbb1, tags: {{ \"redrill:name\": {other}, {copied} }} }}\n"
+    );
+    made_by_another("ebs.volume", made, |text| in_dr(text, "volumes:", &volume)).await;
+}
+
+async fn made_by_another(kind: &str, name: &str, estate: impl Fn(String) -> String) {
     let trial = Trial::edited("orders-db", |s| s, estate, &[]).await;
     // Whose it is, only a journal tells.
     let unknown = reap::gather(&trial.lookout(), &[]).await.leftovers.remove(0);
-    assert!(unknown.command.contains("delete-db-instance"), "{unknown:?}");
-    let meant = thing("rds.db_instance", &serde_json::Value::Null);
-    let meant = PastThing { name: made.to_owned(), id: Some(unknown.id), ..meant };
+    assert!(unknown.command.contains(" delete-"), "{unknown:?}");
+    let meant = thing(kind, &serde_json::Value::Null);
+    let meant = PastThing { name: name.to_owned(), id: Some(unknown.id), ..meant };
 
     let (found, removals) = trial.reap(&[finished(&trial, vec![meant])]).await;
     assert!(removals.is_empty(), "{removals:?}");

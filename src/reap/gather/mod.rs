@@ -165,8 +165,9 @@ pub async fn gather(lookout: &Lookout, past: &[PastRun]) -> Gathered {
     for (kind, site, listed) in listed {
         let site = &sites[site];
         let made_by = past.iter().find(|other| {
+            // Not by its name, which of a volume is a tag, too.
             let is_it = |thing: &PastThing| {
-                thing.id.as_ref() == Some(&listed.id) && is_same(thing, &kind, &listed, site)
+                thing.id.as_ref() == Some(&listed.id) && thing.kind == kind && is_at(thing, site)
             };
             other.run != listed.run && other.things.iter().any(is_it)
         });
